@@ -1,0 +1,125 @@
+"""Untrusted text made safe to show, and the small pieces of HTML that the displays share.
+
+Post contents, error messages and names come from other people. `escape` makes them harmless in HTML, `plain` in a
+terminal, `cell` in a spreadsheet, `markdown` in a ticket. Displays inherit the page's text colour and draw lines in a
+half-transparent grey, so that they read in light and dark themes without asking which one is on; styles are inline,
+because notebooks drop style sheets from outputs they do not trust.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["LINE", "bar", "cell", "clip", "duration", "escape", "instant", "markdown", "number", "plain", "table"]
+
+LINE = "rgba(128,128,128,.35)"  # a rule that shows on white and on black
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~$<>&@:])")
+
+
+def plain(value: Any, limit: int = 200) -> str:
+    """Return one line of text without control, ANSI or reordering characters, cut after `limit` characters."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    text = _ANSI.sub("", str(value)[: limit * 8 + 64])  # a megabyte is not searched to show a line of it
+    text = " ".join("".join(map(_visible, text)).split())
+    return clip(text, limit)
+
+
+def escape(value: object, limit: int = 200) -> str:
+    """Return `plain` text, escaped for HTML content and quoted attributes."""
+    return html.escape(plain(value, limit), quote=True)
+
+
+def cell(value: object) -> object:
+    """Guard a spreadsheet cell: text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = "".join(char for char in value if char in "\t\n" or unicodedata.category(char) not in {"Cc", "Cs"})
+    return "'" + text if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) or value.startswith(_FORMULA) else text
+
+
+def markdown(value: object, limit: int = 200) -> str:
+    """Return `plain` text with every character escaped that Markdown or HTML inside it would act on."""
+    return _MARKDOWN.sub(r"\\\1", plain(value, limit)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut text to `limit` characters, the last of them an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def number(value: float | None, *, digits: int = 0) -> str:
+    """Return a number with grouped digits, such as ``12,345``; an en dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: ``40 s``, ``4 min``, ``3.5 h``, ``2 days``."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 36 * 3600:
+        return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def instant(at: datetime, *, day: bool = True) -> str:
+    """Return a UTC time such as ``2026-11-03 14:02:10 UTC``, or without its day."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if day else "%H:%M:%S UTC")
+
+
+def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> str:
+    """Return a stacked bar of (name, colour, amount); each part says in its tooltip what it is.
+
+    Parts beside each other are told apart by a gap as well as by colour. The last part has no width of its own and
+    fills what rounding leaves.
+    """
+    present = [part for part in parts if part[2] > 0]
+    total = sum(amount for _, _, amount in present)
+    pieces = "".join(
+        f'<div title="{escape(name)}: {number(amount)}" style="width:{100 * amount / total:.2f}%;min-width:3px;'
+        f'height:{height};background-color:{colour};border-right:1px solid transparent;background-clip:padding-box"></div>'
+        for name, colour, amount in present
+    )
+    return (
+        f'<div style="display:flex;width:100%;height:{height};background-color:{LINE};border-radius:3px;'
+        f'overflow:hidden">{pieces}</div>'
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: frozenset[int] = frozenset()) -> str:
+    """Return a plain table. Heads and cells are HTML already: escape what they hold; `numeric` columns align right."""
+
+    def line(tag: str, cells: Sequence[str], style: str) -> str:
+        aligned = (
+            f'<{tag} style="text-align:{"right" if index in numeric else "left"};{style}">{content}</{tag}>'
+            for index, content in enumerate(cells)
+        )
+        return f"<tr>{''.join(aligned)}</tr>"
+
+    head = line("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")
+    body = "".join(line("td", row, "padding:2px 10px 2px 0;vertical-align:top") for row in rows)
+    style = "border-collapse:collapse;font-size:inherit;margin:0;background:none"
+    return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
+
+
+def _visible(char: str) -> str:
+    """Turn white space into a blank and what can't be seen or trusted into a replacement mark."""
+    if char.isspace():
+        return " "
+    if char in _BIDI or unicodedata.category(char) in {"Cc", "Cs"}:
+        return "\ufffd"
+    return char

@@ -1,0 +1,86 @@
+"""How each word looks, once: the same colour, glyph and order wherever it is shown.
+
+The colours are Okabe and Ito's, which people with any of the common colour-vision deficiencies can tell apart, plus
+greys. Colour never says anything that a word or a glyph does not say too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from voxops.model import Outcome, Verdict
+
+__all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", "series_colours"]
+
+_ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+_BLUE, _VERMILLION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+_INK, _GREY, _PALE = "#3D3D3D", "#8C8C8C", "#C8C8C8"
+
+
+class Look(NamedTuple):
+    """A colour as ``#rrggbb``, a glyph for HTML and figures, and a block character for bars drawn in text."""
+
+    colour: str
+    glyph: str
+    block: str
+
+
+OTHER = Look(_GREY, "·", "░")  # whatever has no look of its own
+
+OUTCOME: Mapping[str, Look] = {
+    Outcome.SUCCEEDED: Look(_GREEN, "✓", "█"),
+    Outcome.FAILED: Look(_VERMILLION, "✗", "x"),
+    Outcome.PENDING: Look(_SKY, "…", "·"),
+    Outcome.UNKNOWN: Look(_PURPLE, "?", "?"),
+}
+
+VERDICT: Mapping[str, Look] = {
+    Verdict.RETRY: Look(_GREEN, "↻", "█"),
+    Verdict.WAIT: Look(_SKY, "…", "·"),
+    Verdict.FIX_CONTENT: Look(_ORANGE, "✎", "▓"),
+    Verdict.FIX_MEDIA: Look(_YELLOW, "▣", "▒"),
+    Verdict.RECONNECT: Look(_VERMILLION, "⚿", "x"),
+    Verdict.UPGRADE: Look(_PURPLE, "↑", "^"),
+    Verdict.SUPPORT: Look(_INK, "?", "?"),
+    Verdict.NOTHING: Look(_PALE, "–", "-"),
+}
+
+# Post statuses, and those of the platforms of a post.
+STATUS: Mapping[str, Look] = {
+    "published": Look(_GREEN, "✓", "█"),
+    "partial": Look(_ORANGE, "◐", "▓"),
+    "failed": Look(_VERMILLION, "✗", "x"),
+    "publishing": Look(_SKY, "…", "·"),
+    "pending": Look(_SKY, "…", "·"),
+    "scheduled": Look(_BLUE, "◷", "▒"),
+    "approved": Look(_BLUE, "◷", "▒"),
+    "pending_approval": Look(_YELLOW, "◔", "░"),
+    "draft": Look(_GREY, "✎", "░"),
+    "cancelled": Look(_PALE, "⊘", "-"),
+    "unpublished": Look(_PALE, "⊘", "-"),
+    "archived": Look(_PALE, "⊘", "-"),
+}
+
+# Fifteen platforms are more than eyes can tell apart: the commonest have a colour, the rest share the grey.
+PLATFORM: Mapping[str, Look] = {
+    "linkedin": Look(_BLUE, "●", "█"),
+    "twitter": Look(_INK, "●", "█"),
+    "instagram": Look(_PURPLE, "●", "█"),
+    "facebook": Look(_SKY, "●", "█"),
+    "bluesky": Look(_GREEN, "●", "█"),
+    "threads": Look(_ORANGE, "●", "█"),
+    "youtube": Look(_VERMILLION, "●", "█"),
+    "tiktok": Look(_YELLOW, "●", "█"),
+}
+
+
+def look(table: Mapping[str, Look], value: object) -> Look:
+    """Return how a value looks, by its lower-case text; `OTHER` for values without a look."""
+    return table.get(str(value).lower(), OTHER)
+
+
+def series_colours(names: Iterable[str]) -> dict[str, str]:
+    """Give open vocabularies (endpoints, event types) a colour each, by sorted name; they repeat after seven."""
+    wheel = (_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY, _VERMILLION, _INK)
+    return {name: wheel[index % len(wheel)] for index, name in enumerate(sorted(set(names)))}
