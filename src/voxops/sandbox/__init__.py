@@ -1,0 +1,68 @@
+"""The VoxBurst API on this machine: real HTTP on loopback, a seeded campaign, a virtual clock, faults as data.
+
+It implements every row of the capability matrix and the reads that go with them, written from the contract alone: it
+imports nothing else of voxops, so client and sandbox check each other. ::
+
+    from voxops.sandbox import Fault, Sandbox, Switches
+
+    with Sandbox(seed=7, rate_limit=None) as sb:
+        sb.url, sb.api_key                # "http://127.0.0.1:40123", "vb_test_sandbox"
+        sb.add_fault(Fault(method="POST", path="/v1/posts/*/retry", nth=3, action="drop", when="after"))
+        ...                               # any client in any language works against sb.url + "/v1"
+        sb.advance(90)                    # virtual seconds; the queue moves, webhooks are delivered
+        sb.effects("target.publish")      # what HAPPENED, not what was answered
+        assert sb.duplicates() == []
+
+From another process the same verbs exist on ``Remote(url)``; ``python -m voxops.sandbox --port N [--seed N] [--state FILE]
+[--speed X]`` serves it to any client.
+
+**Python face.** ``Sandbox(seed=7, speed=0.0, state=None, port=0, switches=None, rate_limit=500, empty=False, posts=500,
+deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``stop()``; ``url``, ``api_key``, ``storage_url``,
+``receiver_url``, ``workspace_id``. Everything below is also on ``Remote``:
+
+=====================================  ==============================================================================
+``now()``                              the virtual time, an aware datetime
+``advance(seconds)``                   move the clock; everything due meanwhile happens, in order
+``set_speed(speed)``                   virtual seconds per real second; 0 stands still
+``add_fault(*faults)``                 see `Fault`; ``faults()`` lists them with their counts, ``clear_faults()`` drops them
+``requests(since=0, acting=None)``     list of dict: seq method path query key api_key status body acting effect replay fault at
+``effects(kind=None, since=0)``        list of dict, one per side effect that happened: seq kind at key mark request + ids
+``duplicates()``                       list of dict: side effects that happened twice for one logical thing
+``received(since=0)``                  what the built-in webhook receiver got: host path headers body at
+``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
+``set_switches(**changes)``            change readings while it runs; ``switches`` shows the present ones
+``state()``                            seed, clock, workspace, counts
+``reset(empty=False)``                 the seeded beginning again: records, clock, logs, faults
+=====================================  ==============================================================================
+
+API keys: ``vb_test_sandbox`` and ``vb_test_second`` may do everything, ``vb_test_readonly`` only reads (403 on writes),
+``vb_test_quota`` creates nothing (402).
+
+**Control calls** (no API key, never logged, no rate limit): GET ``/_sandbox/state``, ``/requests``, ``/effects``,
+``/duplicates``, ``/received``, ``/faults``, ``/switches``; POST ``/_sandbox/advance`` ``{seconds}``, ``/speed`` ``{speed}``,
+``/faults`` (one or a list), ``/receiver``, ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
+GET ``/_sandbox/oauth/authorize?state=…`` plays the person who agrees, and gives ``{code, state}``.
+
+**Kinds of effects**: ``post.create post.update post.delete post.publish post.retry post.cancel post.clone post.duplicate
+post.unpublish target.fix target.requeue target.publish target.fail recurrence.create recurrence.update recurrence.delete
+account.connect account.connected account.disconnect account.refresh account.test account.page account.backfill media.create
+media.upload media.delete media.validate media.register media.presign media.import webhook.create webhook.update
+webhook.delete webhook.rotate webhook.test delivery.resend delivery.attempt``. ``mark`` is ``metadata.voxopsOp`` of a
+created post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
+
+**Time** is virtual and starts at 2026-03-02T09:00:00Z; the ``Date`` header shows it. With ``speed=0`` two starts answer the
+same calls with the same bytes, but for the workspace id (pin it with ``workspace=``) and the loopback port in upload
+addresses. Randomness is drawn by hashing seed, subject and attempt, so results don't depend on order or timing.
+
+**Seeded world**: 12 accounts, about 500 posts of the ten days before the start with 60 to 90 failed targets, 40 media,
+3 webhooks whose ``*.example`` hosts lead to the built-in receiver, 30 days of delivery history.
+"""
+
+from __future__ import annotations
+
+from voxops.sandbox.faults import Fault
+from voxops.sandbox.remote import Remote
+from voxops.sandbox.server import API_KEY, Sandbox, main, serve
+from voxops.sandbox.switches import Switches
+
+__all__ = ["API_KEY", "Fault", "Remote", "Sandbox", "Switches", "main", "serve"]

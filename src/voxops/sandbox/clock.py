@@ -1,0 +1,69 @@
+"""The sandbox's time: whole milliseconds since 1970, virtual, never running backwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+__all__ = ["START", "VirtualClock", "as_datetime", "http_date", "iso", "parse_time"]
+
+START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
+
+
+class VirtualClock:
+    """A clock that starts at a fixed instant, runs at its own speed and can be moved forward.
+
+    Parameters
+    ----------
+    start : int
+        First instant, milliseconds since 1970.
+    speed : float
+        Virtual seconds per real second; 0 stands still.
+    monotonic : callable
+        Real seconds, for tests.
+    """
+
+    def __init__(self, start: int = START, speed: float = 0.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._base = start
+        self._since = monotonic()
+        self.speed = speed
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return self._base + int((self._monotonic() - self._since) * self.speed * 1000)
+
+    def advance(self, seconds: float) -> None:
+        """Move forward; a negative step is refused, because no server's time runs backwards."""
+        if seconds < 0:
+            raise ValueError(f"the clock can't go back by {-seconds} s")
+        self._base += round(seconds * 1000)
+
+    def set_speed(self, speed: float) -> None:
+        """Run at another speed from now on."""
+        self._base, self._since, self.speed = self.now(), self._monotonic(), speed
+
+
+def as_datetime(at: int) -> datetime:
+    """The instant as an aware datetime."""
+    return datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
+
+
+def iso(at: int) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
+
+
+def http_date(at: int) -> str:
+    """The instant as a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds of an ISO text; ValueError if it has no offset, as the API refuses such times (contract: SCH)."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset or Z")
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,142 @@
+"""Readings of the contract: where it is silent or contradicts itself, one switch per alternative.
+
+The defaults are the poorer reading, the one that gives a client less to go by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+__all__ = ["Switches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """How the sandbox reads the contract.
+
+    Attributes
+    ----------
+    ignore_keys : bool
+        Idempotency keys are accepted and forgotten: every request runs.
+    forget_key_on_5xx : bool
+        An answer of 500 or more leaves no key, although the request took effect.
+    replay_sent_status : bool
+        A replay repeats what went out, injected errors included, instead of the handler's own answer.
+    key_retention_seconds : int
+        How long a key is remembered, in virtual seconds.
+    workspace_keys : bool
+        Idempotency keys are shared by all API keys; by default each API key has its own.
+    json_bodies : bool
+        "Same body" means equal JSON, not equal bytes.
+    listed_retry_counts, listed_target_ids : bool
+        Listed posts show ``retryCount`` and ``postPlatformId`` too (the richer reading).
+    no_retry_counts, no_target_ids, no_metadata : bool
+        No answer ever shows them.
+    linger_failed_seconds : float
+        A retried or fixed post keeps its old status and `updatedAt` for so many virtual seconds after the 202.
+    strict_retry : bool
+        A retry is refused with 409 unless the post is failed or partial; by default a post still publishing is accepted.
+    retry_returns_post : bool
+        The retry's answer is the whole post plus its lists.
+    string_errors : bool
+        ``platforms[].error`` is a string.
+    uppercase_status : bool
+        Enums in answers are upper case.
+    publish_on_create : bool
+        A post with neither ``scheduledFor`` nor ``saveAsDraft`` is published at once instead of kept as a draft.
+    pagination : str
+        ``both``, ``snake``, ``camel`` or ``none``: spelling of the pagination object.
+    accounts_envelope, webhooks_envelope, deliveries_envelope : str
+        Name of the list in the answer; ``data`` carries a pagination object, any other name does not.
+    wrapped_objects : bool
+        Single objects come as ``{data: {…}}``.
+    error_shape : str
+        ``envelope``, ``string`` (``{error: "…"}``) or ``toplevel`` (``{code, message}``).
+    validation_status : int
+        400 or 422.
+    forbidden_code : str
+        ``AUTHORIZATION_ERROR`` or the old ``FORBIDDEN``.
+    bulk_status : str
+        ``by_result`` (201, 207, 422), ``200``, ``201`` or ``207`` whatever the items say.
+    bulk_camel : bool
+        The bulk answer says ``dryRun`` instead of ``dry_run``.
+    delete_204 : bool
+        Deletes answer 204 without a body.
+    media_lowercase : bool
+        Media statuses in lower case.
+    validate_both_cases : bool
+        The validation map holds each platform in both cases.
+    webhook_active : bool
+        Webhooks show ``active`` instead of ``enabled``.
+    delivery_event_ids : bool
+        Delivery records show ``eventId``.
+    event_shape : str
+        Data of completion events: ``newest``, ``middle`` or ``oldest``.
+    event_envelope : str
+        ``docs`` (``{id, type, createdAt, data}``) or ``sdk`` (``{event, timestamp, data}``).
+    silent_webhooks : bool
+        Events make no deliveries, for loads where they would only cost time.
+    no_identity : bool
+        ``GET /v1/auth/me`` answers 404.
+    no_rate_headers : bool
+        ``X-RateLimit-*`` is missing.
+    retry_after_date : bool
+        ``Retry-After`` is an HTTP date instead of seconds.
+    failure_rate : float
+        Share of first publications that fail for a passing reason.
+    recovery_rate : float
+        Share of retried passing failures that succeed.
+    publish_seconds : tuple of float
+        Least and longest time from queue to result, in virtual seconds.
+    """
+
+    ignore_keys: bool = False
+    forget_key_on_5xx: bool = False
+    replay_sent_status: bool = False
+    key_retention_seconds: int = 86_400
+    workspace_keys: bool = False
+    json_bodies: bool = False
+    listed_retry_counts: bool = False
+    listed_target_ids: bool = False
+    no_retry_counts: bool = False
+    no_target_ids: bool = False
+    no_metadata: bool = False
+    linger_failed_seconds: float = 0.0
+    strict_retry: bool = False
+    retry_returns_post: bool = False
+    string_errors: bool = False
+    uppercase_status: bool = False
+    publish_on_create: bool = False
+    pagination: str = "both"
+    accounts_envelope: str = "data"
+    webhooks_envelope: str = "data"
+    deliveries_envelope: str = "data"
+    wrapped_objects: bool = False
+    error_shape: str = "envelope"
+    validation_status: int = 400
+    forbidden_code: str = "AUTHORIZATION_ERROR"
+    bulk_status: str = "by_result"
+    bulk_camel: bool = False
+    delete_204: bool = False
+    media_lowercase: bool = False
+    validate_both_cases: bool = False
+    webhook_active: bool = False
+    delivery_event_ids: bool = False
+    event_shape: str = "newest"
+    event_envelope: str = "docs"
+    silent_webhooks: bool = False
+    no_identity: bool = False
+    no_rate_headers: bool = False
+    retry_after_date: bool = False
+    failure_rate: float = 0.06
+    recovery_rate: float = 0.85
+    publish_seconds: tuple[float, float] = (5.0, 60.0)
+
+    def changed(self, changes: Mapping[str, Any]) -> Switches:
+        """The same switches with some changed; ValueError for a name that is none."""
+        unknown = set(changes) - {field.name for field in fields(self)}
+        if unknown:
+            raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
+        return replace(self, **{name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()})
