@@ -52,7 +52,12 @@ def cell(value: object) -> object:
 
 def markdown(value: object, limit: int = 200) -> str:
     """Return `plain` text with every character escaped that Markdown or HTML inside it would act on."""
-    return _MARKDOWN.sub(r"\\\1", plain(value, limit)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    return (
+        _MARKDOWN.sub(r"\\\1", plain(value, limit))
+        .replace("\\<", "&lt;")
+        .replace("\\>", "&gt;")
+        .replace("\\&", "&amp;")
+    )
 
 
 def clip(text: str, limit: int) -> str:

@@ -1,0 +1,212 @@
+"""One Snapshot as plain text and as static HTML: pure, deterministic, and both say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from voxops import _html
+from voxops._palette import OTHER, OUTCOME
+from voxops.model import OUTCOMES, PaceInfo, Snapshot, Transition
+from voxops.progress import rate, time_left
+
+__all__ = ["ENDED", "render_html", "render_text"]
+
+ENDED = frozenset({"done", "failed", "stopped"})  # phases after which nothing moves by itself
+_PLACES = 12  # platforms shown before the rest is summed up
+_WIDTH = 40  # characters of a bar drawn in text
+_PHASES = {
+    "sending": "▶ sending",
+    "watching": "◉ watching",
+    "paused": "‖ paused",
+    "stopped": "■ stopped",
+    "done": "✓ done",
+    "failed": "✗ failed",
+}
+
+
+def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
+    """Return the Snapshot as lines of plain text; the same Snapshot gives the same text.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        What to show.
+    since : Snapshot, optional
+        Measure the rate from here instead of from the start of the run.
+    """
+    counts = [snapshot.count(outcome) for outcome in OUTCOMES]
+    blocks = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
+    lines = [
+        f"{_title(snapshot)} · {_phase(snapshot)} · {_html.instant(snapshot.updated_at)}",
+        f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
+        "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
+        " · ".join(_speed(snapshot, since)),
+        *_text_table(snapshot),
+    ]
+    if snapshot.waits:
+        lines += ["waiting for"] + [f"  {count:>6,}  {_html.plain(why)}" for why, count in _waits(snapshot)]
+    if snapshot.recent:
+        lines += ["last changes"] + [f"  {_html.plain(_change(each))}" for each in snapshot.recent]
+    if snapshot.note:
+        lines.append(f"note: {_html.plain(snapshot.note, 400)}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
+    """Return the Snapshot as a piece of HTML that needs no style sheet, script or network.
+
+    It takes its text colour from the page, so it reads in light and dark themes; it fits 600 pixels; outcomes are told
+    by words and glyphs as well as by colour; whatever came from outside is escaped. Parameters as `render_text`.
+    """
+    counts = [(name, OUTCOME[name].colour, float(snapshot.count(name))) for name in OUTCOMES]
+    legend = " ".join(_legend(name, int(count)) for name, _, count in counts if count) or "no rows"
+    sections = [
+        f'<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline">'
+        f'<b style="font-size:1.1em">{_html.escape(_title(snapshot))}</b><b>{_html.escape(_phase(snapshot))}</b>'
+        f'<span style="opacity:.75;margin-left:auto">{_html.instant(snapshot.updated_at)}</span></div>',
+        f'<div style="margin:6px 0 4px">{_html.bar(counts)}</div>',
+        f'<div style="display:flex;flex-wrap:wrap;gap:2px 16px">{legend}'
+        f'<span style="margin-left:auto">{_settled(snapshot)}</span></div>',
+        f'<div style="opacity:.75">{_html.escape(" · ".join(_speed(snapshot, since)))}</div>',
+        _html_table(snapshot),
+    ]
+    if snapshot.waits:
+        sections.append(_section("Waiting for", [f"{count:,} · {_html.plain(why)}" for why, count in _waits(snapshot)]))
+    if snapshot.recent:
+        sections.append(_section("Last changes", map(_change, snapshot.recent)))
+    if snapshot.note:
+        style = f"margin-top:8px;padding:4px 10px;border-left:4px solid {OTHER.colour};overflow-wrap:anywhere"
+        sections.append(f'<div style="{style}">{_html.escape(snapshot.note, 400)}</div>')
+    style = (
+        f"max-width:760px;padding:8px 12px;border:1px solid {_html.LINE};border-radius:6px;color:inherit;"
+        "font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
+    )
+    return f'<div class="voxops-monitor" style="{style}">{"".join(sections)}</div>'
+
+
+def _title(snapshot: Snapshot) -> str:
+    """Name the run: its title, else its action, and its id."""
+    name = _html.plain(snapshot.title or snapshot.action, 80)
+    return f"{name} · run {snapshot.run_id}" if snapshot.run_id else name
+
+
+def _phase(snapshot: Snapshot) -> str:
+    """Return the phase with its glyph."""
+    return _PHASES.get(snapshot.phase, f"· {_html.plain(snapshot.phase, 40)}")
+
+
+def _settled(snapshot: Snapshot) -> str:
+    """Say how many rows are settled, rounded down so that 100 % means all."""
+    share = f" ({100 * snapshot.settled // snapshot.total} %)" if snapshot.total else ""
+    held = f" · {snapshot.held:,} held back" if snapshot.held else ""
+    return f"{snapshot.settled:,} of {snapshot.total:,} settled{share}{held}"
+
+
+def _count(outcome: str, count: int) -> str:
+    """Return such as ``✓ 50 succeeded``."""
+    return f"{OUTCOME[outcome].glyph} {count:,} {outcome}"
+
+
+def _legend(outcome: str, count: int) -> str:
+    """Return a count with a swatch of its colour."""
+    swatch = f"display:inline-block;width:10px;height:10px;border-radius:2px;background-color:{OUTCOME[outcome].colour}"
+    return f'<span><span style="{swatch}"></span> {_count(outcome, count)}</span>'
+
+
+def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
+    """Yield what is known of pace: rate, time left, calls, rate limit."""
+    speed, left = rate(snapshot, since), time_left(snapshot, since)
+    if speed:
+        yield f"{60 * speed:,.1f} settled a minute"
+    if left and snapshot.phase not in ENDED | {"paused"}:
+        yield f"about {_html.duration(left)} left"
+    yield f"{_html.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
+    yield f"{snapshot.requests:,} requests, {snapshot.acts:,} of them acts"
+    if snapshot.phase not in ENDED:
+        yield from _pace(snapshot.pace)
+
+
+def _pace(pace: PaceInfo) -> Iterator[str]:
+    """Yield what the server said of its limit."""
+    if pace.paused_for:
+        yield f"paused by the rate limit for {_html.duration(pace.paused_for)}"
+    elif pace.limit is not None and pace.remaining is not None:
+        resets = f", renewed in {_html.duration(pace.resets_in)}" if pace.resets_in is not None else ""
+        yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
+
+
+def _waits(snapshot: Snapshot) -> list[tuple[str, int]]:
+    """Return the waits, commonest first."""
+    return sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+
+
+def _change(change: Transition) -> str:
+    """Return one transition as a line."""
+    where = f" {_html.plain(change.platform, 20)}" if change.platform else ""
+    detail = f" · {_html.plain(change.detail, 100)}" if change.detail else ""
+    glyph = OUTCOME.get(change.now, OTHER).glyph
+    at = _html.instant(change.at, day=False)
+    return f"{at}  {glyph} {_html.plain(change.item, 40)}{where}: {change.was} → {change.now}{detail}"
+
+
+def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
+    """Return counts by platform in the order of OUTCOMES, largest first; the smallest summed up as one."""
+    rows: dict[str, list[int]] = {}
+    for cell in snapshot.cells:
+        rows.setdefault(cell.platform, [0] * len(OUTCOMES))[OUTCOMES.index(cell.outcome)] += cell.count
+    ranked = sorted(rows.items(), key=lambda row: (-sum(row[1]), row[0]))
+    shown, rest = ranked[:_PLACES], ranked[_PLACES:]
+    if rest:
+        shown.append(
+            (f"{len(rest)} others", [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)])
+        )
+    return [(_html.plain(platform, 40) or "–", counts) for platform, counts in shown]
+
+
+def _text_table(snapshot: Snapshot) -> list[str]:
+    """Return the table of platforms as lines."""
+    places = _places(snapshot)
+    if not places:
+        return []
+    width = max(len("platform"), *(len(platform) for platform, _ in places))
+    head = f"  {'platform':<{width}} " + " ".join(f"{name:>9}" for name in (*OUTCOMES, "all"))
+    return [head] + [
+        f"  {platform:<{width}} " + " ".join(f"{count or '·':>9}" for count in (*counts, sum(counts)))
+        for platform, counts in places
+    ]
+
+
+def _html_table(snapshot: Snapshot) -> str:
+    """Return the table of platforms, each with a bar of its own."""
+    rows = []
+    for platform, counts in _places(snapshot):
+        parts = [(name, OUTCOME[name].colour, float(count)) for name, count in zip(OUTCOMES, counts, strict=True)]
+        numbers = [_html.number(count) if count else '<span style="opacity:.4">·</span>' for count in counts]
+        graph = f'<div style="width:110px;padding-top:6px">{_html.bar(parts, height="8px")}</div>'
+        rows.append([_html.escape(platform), graph, *numbers, f"<b>{sum(counts):,}</b>"])
+    if not rows:
+        return ""
+    heads = ["platform", "", *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
+    style = "margin-top:8px;overflow-x:auto"
+    return f'<div style="{style}">{_html.table(heads, rows, numeric=frozenset(range(2, 7)))}</div>'
+
+
+def _section(head: str, lines: Iterable[str]) -> str:
+    """Return a titled list of untrusted lines; a line too long for the page shows in full on hovering."""
+    style = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+    items = "".join(f'<div style="{style}" title="{_html.escape(line)}">{_html.escape(line)}</div>' for line in lines)
+    return f'<div style="margin-top:8px"><div style="font-weight:600">{head}</div>{items}</div>'
+
+
+def _shares(counts: Sequence[int], width: int) -> list[int]:
+    """Divide `width` characters by counts: largest remainders, and at least one for whatever is there."""
+    total = sum(counts)
+    if not total:
+        return [0] * len(counts)
+    shares = [max(1, count * width // total) if count else 0 for count in counts]
+    while (gap := width - sum(shares)) != 0:
+        step = 1 if gap > 0 else -1
+        candidates = [index for index, count in enumerate(counts) if count and (step > 0 or shares[index] > 1)]
+        best = max(candidates, key=lambda index: step * (counts[index] * width / total - shares[index]))
+        shares[best] += step
+    return shares
