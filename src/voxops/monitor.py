@@ -6,6 +6,7 @@ This module knows nothing of the engine: it is told of Snapshots, and its button
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 import uuid
@@ -172,9 +173,8 @@ class _Controls:
 
 def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:
     """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
+    ipython = sys.modules.get("IPython")  # where it was never imported, there is no one to show anything
+    shell = ipython.get_ipython() if ipython else None
     if shell is None or (update and not hasattr(shell, "kernel")):
         return
     shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)
