@@ -301,7 +301,7 @@ def test_the_plan_of_a_retry_is_shown_beneath_and_other_results_are_not_markup()
     plans: list[object] = [Plan(), HOSTILE[0]]
     monitor = Desk().monitor(on_retry=lambda: plans.pop(0))
     monitor.show()
-    below = monitor._controls._below  # type: ignore[union-attr]
+    below = monitor._controls._below
     buttons(monitor)["retry"].click()
     assert below.value == "<table>the plan</table>"
     buttons(monitor)["retry"].click()

@@ -22,7 +22,7 @@ def at(seconds: float) -> datetime:
 
 def move(platform: str, count: int, was: Outcome, now: Outcome, seconds: float = 1, **more: object) -> Event:
     """Return the event of some items of one platform that change outcome."""
-    return Event("changed", at(seconds), (Cell(platform, was, -count), Cell(platform, now, count)), **more)  # type: ignore[arg-type]
+    return Event("changed", at(seconds), (Cell(platform, was, -count), Cell(platform, now, count)), **more)
 
 
 def run_of(pending: int = 10) -> Snapshot:
@@ -67,7 +67,7 @@ def test_items_are_never_lost(events: list[Event]) -> None:
 @given(moves(), st.randoms(use_true_random=False))
 def test_the_order_of_moves_does_not_matter(events: list[Event], random: object) -> None:
     shuffled = list(events)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert folded(run_of(), shuffled) == folded(run_of(), events)
 
 

@@ -1,0 +1,169 @@
+"""Pieces that the figures share: bars, grids, time axes, labels and manners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from voxops import _html
+from voxops._palette import OTHER, Look, look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.colors import Colormap
+
+__all__ = ["axes", "endpoint", "finish", "grid", "label", "name_rows", "shades", "stacked", "time_axis"]
+
+_WIDTH = 8.0  # inches: notebook width at 100 dots per inch
+
+
+def axes(ax: Axes | None, height: float) -> Axes:
+    """Return the Axes given, or those of a new figure of notebook width and this height in inches."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
+
+
+def stacked(
+    ax: Axes,
+    counts: pd.DataFrame,
+    looks: Mapping[str, Look],
+    heads: Sequence[str] | None = None,
+    *,
+    inside: bool = False,
+) -> None:
+    """Draw one horizontal stacked bar per row of a table, the first on top, and the total at its end.
+
+    Names stand left of the bars, or as `heads` above them, where long ones have room; `inside` writes each count into
+    its part.
+    """
+    rows = range(len(counts) - 1, -1, -1)
+    totals = counts.sum(axis=1).to_numpy()
+    highest = max([*totals, 1])
+    left = totals * 0
+    height = 0.45 if heads is not None else 0.7
+    for name in counts.columns:
+        values, colour = counts[name].to_numpy(), look(looks, name).colour
+        bars = ax.barh(
+            rows, values, height, left=left, color=colour, edgecolor="white", linewidth=0.8, label=label(name)
+        )
+        if inside:
+            shown = [f"{value:,}" if value > 0.04 * highest else "" for value in values]
+            ax.bar_label(bars, shown, label_type="center", color=_ink(colour))
+        left = left + values
+    for row, total in zip(rows, totals, strict=True):
+        ax.annotate(f"{total:,}", (total, row), (5, 0), textcoords="offset points", va="center")
+    if heads is None:
+        name_rows(ax, dict(zip(rows, counts.index, strict=True)))
+    else:
+        for row, head in zip(rows, heads, strict=True):
+            ax.annotate(label(head, 100), (0, row + 0.26), (2, 1), textcoords="offset points", parse_math=False)
+        ax.set_yticks([])
+        ax.set_ylim(-0.4, max(len(counts), 1) - 0.25)
+    ax.set_xlim(0, highest * 1.08)
+
+
+def name_rows(ax: Axes, names: Mapping[int, object]) -> None:
+    """Label the rows of a figure with untrusted names."""
+    ax.set_yticks(list(names), [label(name, 44) for name in names.values()], parse_math=False)
+    ax.set_ylim(-0.6, max(len(names), 1) - 0.4)
+
+
+def grid(
+    ax: Axes, values: pd.DataFrame, colours: Colormap, highest: float, note: Callable[[float], bool] = bool
+) -> QuadMesh:
+    """Draw a table as coloured cells, first row on top, with the numbers that `note` picks; missing ones are hatched."""
+    numbers = values.astype(float).to_numpy()
+    mesh = ax.pcolormesh(numbers, cmap=colours, vmin=0, vmax=highest, edgecolors="white", linewidth=0.8)
+    ax.patch.set(hatch="////", edgecolor="#E4E4E4", facecolor="white")
+    ax.invert_yaxis()
+    ax.set_yticks(
+        [row + 0.5 for row in range(len(values))], [label(name, 44) for name in values.index], parse_math=False
+    )
+    for row, line in enumerate(numbers):
+        for column, value in enumerate(line):
+            if not pd.isna(value) and note(value):
+                ink = "white" if value > 0.6 * highest else "black"
+                ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
+    return mesh
+
+
+def finish(ax: Axes, lines: str, *, empty: bool, legend: str = "") -> Axes:
+    """Give the Axes their common manners: few lines, a legend on top, words where there is nothing to draw.
+
+    `lines` names the axis that gets a grid, ``""`` for none.
+    """
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(length=0)
+    ax.set_axisbelow(True)
+    if empty:
+        from matplotlib.ticker import NullFormatter
+
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_ticks([])
+            axis.set_major_formatter(NullFormatter())
+        ax.text(0.5, 0.5, "nothing to show", transform=ax.transAxes, ha="center", va="center", color=OTHER.colour)
+        return ax
+    if lines:
+        ax.grid(axis="x" if lines == "x" else "y", alpha=0.3)
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        columns = max(1, min(len(names), 112 // (max(map(len, names)) + 7)))
+        shown = ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=columns, frameon=False)
+        shown.set_title(label(legend))
+        shown.set_alignment("left")
+        for text in shown.get_texts():
+            text.set_parse_math(False)
+        if head := ax.get_title(loc="left"):
+            ax.set_title(head, loc="left", fontsize="medium", pad=12 + 16 * -(-len(names) // columns))
+    return ax
+
+
+def time_axis(ax: Axes, tz: str) -> None:
+    """Let the horizontal axis show times of a named zone."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(tz=tz)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz))  # type: ignore[no-untyped-call]
+    ax.set_xlabel(f"time ({tz})")
+
+
+def shades(colour: str) -> Colormap:
+    """Return a colour map from nearly white to one colour of the palette."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("voxops", ["#F7F7F7", colour])
+
+
+def label(value: object, limit: int = 60) -> str:
+    """Return one safe line that the font can draw; a leading underscore would hide it from the legend."""
+    drawn = "".join(char if _drawable(char) else "□" for char in _html.plain(value, limit))
+    return f"\u200a{drawn}" if drawn.startswith("_") else drawn
+
+
+def endpoint(url: object) -> str:
+    """Return an address without scheme and query, which may hold a secret."""
+    address, query, _ = str(url).partition("?")
+    return address.removeprefix("https://").removeprefix("http://") + ("?…" if query else "")
+
+
+@lru_cache(maxsize=4096)
+def _drawable(char: str) -> bool:
+    """Say whether the font of figures has this character; where it has not, matplotlib warns at each drawing."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return get_font(findfont(FontProperties())).get_char_index(ord(char)) != 0
+
+
+def _ink(colour: str) -> str:
+    """Return black or white, whichever has more contrast on a colour (relative luminance of WCAG 2)."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"

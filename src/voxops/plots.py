@@ -1,0 +1,325 @@
+"""Figures: a frame and ``ax=None`` in, the Axes out. Nothing is shown or saved.
+
+Each function draws on the Axes given, or on a new figure of notebook width. Axes carry units and the name of the time
+zone; the same word has the same colour everywhere, from one palette that the common colour-vision deficiencies keep
+apart. Text from outside is shown as text, never as mathematics. Empty frames give empty, labelled Axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops import _axes
+from voxops._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "before_after",
+    "causes_by_platform",
+    "delivery_volume",
+    "endpoint_heatmap",
+    "latency_bands",
+    "outage_bands",
+    "outcomes_by_platform",
+    "schedule_calendar",
+    "survival_curve",
+]
+
+_BUCKETS = {
+    "1min": "minute",
+    "5min": "5 minutes",
+    "15min": "15 minutes",
+    "1h": "hour",
+    "3h": "3 hours",
+    "6h": "6 hours",
+    "1D": "day",
+    "7D": "week",
+}
+_MOST_BUCKETS = 100
+_RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
+# Good, then bad, then open, whether the words are statuses or outcomes.
+_STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
+
+
+def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: int = 12) -> Axes:
+    """Draw how many targets each cause hit, stacked by platform, commonest on top.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame
+        Columns ``cause``, ``platform`` and, if there, ``verdict``; rows without a cause are left out.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    most : int
+        Causes shown; the rest is summed up.
+    """
+    hit = triaged[triaged["cause"].notna()]
+    platforms = _texts(hit["platform"])
+    platforms = platforms.where(platforms.isin(list(PLATFORM)), "others")
+    counts = _largest(pd.crosstab(_texts(hit["cause"]), platforms), most, "causes")
+    counts = counts[_ordered(counts.columns, PLATFORM)]
+    heads = list(map(str, counts.index))
+    if "verdict" in hit:
+        verdicts = dict(zip(_texts(hit["cause"]), _texts(hit["verdict"]), strict=True))
+        heads = [f"{head} → {verdicts[head]}" if head in verdicts else head for head in heads]
+    ax = _axes.axes(ax, 1.1 + 0.5 * max(len(counts), 2))
+    _axes.stacked(ax, counts, PLATFORM, heads)
+    ax.set_xlabel("failed targets (count)")
+    return _axes.finish(ax, "x", empty=counts.empty)
+
+
+def outcomes_by_platform(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw what became of the rows of a run, by platform: columns ``platform`` and ``outcome``."""
+    counts = _largest(pd.crosstab(_texts(results["platform"]), _texts(results["outcome"])), 15, "platforms")
+    counts = counts[_ordered(counts.columns, OUTCOME)]
+    ax = _axes.axes(ax, 1.1 + 0.36 * max(len(counts), 2))
+    _axes.stacked(ax, counts, OUTCOME)
+    ax.set_xlabel("rows (count)")
+    return _axes.finish(ax, "x", empty=counts.empty)
+
+
+def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the same targets before and after a run, by status.
+
+    Parameters
+    ----------
+    before, after : pandas.DataFrame
+        Column ``status`` (targets), or ``outcome`` (results) where there is no status.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    """
+    states = [_texts(frame["status" if "status" in frame else "outcome"]).str.lower() for frame in (before, after)]
+    rows = {name: state.value_counts() for name, state in zip(("before", "after"), states, strict=True)}
+    counts = pd.DataFrame(rows).T.fillna(0).astype(int)
+    counts = counts[_ordered(counts.columns, _STATE)]
+    ax = _axes.axes(ax, 1.9)
+    _axes.stacked(ax, counts, _STATE, inside=True)
+    ax.set_xlabel("targets (count)")
+    return _axes.finish(ax, "x", empty=not any(map(len, states)))
+
+
+def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+    """Draw deliveries over time, stacked by result, under the share that succeeded.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at`` and ``success``; a missing success counts as in flight.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    tz : str
+        Time zone of the axis; buckets of a day or a week begin at its midnight, shorter ones at the hour of UTC.
+    """
+    ax = _axes.axes(ax, 3.2)
+    known = log[log["created_at"].notna()]
+    when, width, each = _bucketed(known["created_at"], tz)
+    result = known["success"].astype(object).map({True: "succeeded", False: "failed"}).fillna("in flight")
+    counts = pd.crosstab(when, result)
+    bottom = pd.Series(0, index=counts.index)
+    for name in _ordered(counts.columns, _RESULT):
+        ax.bar(counts.index, counts[name], width, bottom=bottom, align="edge", color=_RESULT[name].colour, label=name)
+        bottom += counts[name]
+    settled = known["success"].dropna().astype(float)
+    if len(settled):
+        ax.set_title(f"{100 * settled.mean():.1f} % of {len(settled):,} deliveries succeeded", loc="left")
+    ax.set_ylabel(f"deliveries per {each}")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=known.empty)
+
+
+def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+    """Draw the 50th, 95th and 99th percentile of the latency over time, on a logarithmic scale.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at`` and ``latency_ms``; deliveries without a latency are left out.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax = _axes.axes(ax, 3.2)
+    timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
+    when, width, each = _bucketed(timed["created_at"], tz)
+    buckets = timed["latency_ms"].astype(float).groupby(when)
+    colour = STATUS["scheduled"].colour
+    if len(timed):
+        half, most, nearly_all = (buckets.quantile(level) for level in (0.5, 0.95, 0.99))
+        middle = pd.DatetimeIndex(half.index) + width / 2
+        ax.fill_between(middle, half, most, color=colour, alpha=0.15, linewidth=0)
+        for line, style, name in ((half, "-", "50 %"), (most, "--", "95 %"), (nearly_all, ":", "99 %")):
+            ax.plot(middle, line, style, marker=".", color=colour, label=f"{name} were faster")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylabel(f"latency per {each} (ms)")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=timed.empty)
+
+
+def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC", most: int = 15) -> Axes:
+    """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``url``, ``created_at`` and ``success``; deliveries in flight are left out.
+    ax, tz
+        As in `delivery_volume`.
+    most : int
+        Endpoints shown, those with most deliveries.
+    """
+    settled = log[log["success"].notna() & log["created_at"].notna()]
+    urls = _texts(settled["url"])
+    shown = sorted(_largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
+    failed = 100 * (~settled["success"].astype(bool)).astype(float)
+    hours = settled["created_at"].dt.tz_convert(tz).dt.hour
+    share = failed.groupby([urls, hours]).mean().unstack().reindex(index=shown, columns=range(24))
+    share.index = [_axes.endpoint(url) for url in shown]
+    ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
+    if shown:
+        highest = max(float(share.max().max()), 10.0)
+        mesh = _axes.grid(ax, share, _axes.shades(OUTCOME["failed"].colour), highest, lambda value: value >= 10)
+        ax.figure.colorbar(mesh, ax=ax, label="failed (% of deliveries)", pad=0.02)
+        ax.set_xticks([hour + 0.5 for hour in range(0, 24, 2)], [f"{hour:02}" for hour in range(0, 24, 2)])
+    ax.set_xlabel(f"hour of the day ({tz})")
+    ax.set_ylabel("endpoint")
+    return _axes.finish(ax, "", empty=not shown)
+
+
+def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | None = None) -> Axes:
+    """Draw the share of deliveries that have not succeeded after so many attempts.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        Columns ``attempt`` (1, 2, …) and ``survival`` (share from 0 to 1 that has not succeeded after it), and, if
+        there, ``at_risk`` (deliveries that took this attempt).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    by : str, optional
+        Column that tells several curves apart.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    ax = _axes.axes(ax, 3.2)
+    curve = curve.sort_values("attempt")
+    groups = {"": curve} if by is None else dict(iter(curve.groupby(_texts(curve[by]))))
+    colours = series_colours(groups)
+    for name, part in groups.items():
+        attempts, left = [0, *part["attempt"].astype(int)], [1.0, *part["survival"].astype(float)]
+        ax.step(attempts, left, where="post", marker="o", color=colours[name], label=_axes.label(name, 50) or None)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("attempts")
+    if by is None and "at_risk" in curve:
+        took = zip(curve["attempt"], curve["at_risk"], strict=True)
+        ax.set_xticks([0, *curve["attempt"]], ["0", *(f"{attempt}\n({risk:,})" for attempt, risk in took)])
+        ax.set_xlabel("attempts (deliveries that took it)")
+    ax.set_ylim(0, 1.04)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylabel("not delivered yet (% of all)")
+    return _axes.finish(ax, "y", empty=curve.empty, legend=by or "")
+
+
+def outage_bands(
+    outages: pd.DataFrame, log: pd.DataFrame | None = None, ax: Axes | None = None, *, tz: str = "UTC"
+) -> Axes:
+    """Draw the outages of each endpoint as bands over time, with each failed delivery of `log` as a tick.
+
+    Parameters
+    ----------
+    outages : pandas.DataFrame
+        Columns ``url``, ``start`` and ``end``.
+    log : pandas.DataFrame, optional
+        Columns ``url``, ``created_at`` and ``success``: shows what the bands were found from.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
+    urls = sorted(seen.dropna().unique())
+    rows = {url: len(urls) - 1 - index for index, url in enumerate(urls)}
+    ax = _axes.axes(ax, 1.3 + 0.42 * max(len(urls), 2))
+    colour = OUTCOME["failed"].colour
+    for index, (url, begin, end) in enumerate(outages[["url", "start", "end"]].dropna().itertuples(index=False)):
+        name = "_outage" if index else "outage"
+        span = (rows[url] - 0.35, 0.7)
+        ax.broken_barh([(begin, end - begin)], span, color=colour, alpha=0.35, hatch="//", edgecolor=colour, label=name)
+    if log is not None:
+        failures = log[log["success"].eq(False).fillna(False).astype(bool) & log["url"].notna()]
+        heights = failures["url"].map(rows)
+        ax.plot(failures["created_at"], heights, "|", color=colour, markersize=9, label="failed delivery")
+    _axes.name_rows(ax, {row: _axes.endpoint(url) for url, row in rows.items()})
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "x", empty=not urls)
+
+
+def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+    """Draw how many posts are scheduled when: day by hour, or week by weekday where it is more than five weeks.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Column ``scheduled_for`` (``datetime64[us, UTC]``); posts without a time are left out.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    when = posts["scheduled_for"].dropna().dt.tz_convert(tz)
+    days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
+    long = len(days) > 0 and (days.max() - days.min()).days > 35
+    rows = days - pd.to_timedelta(days.dt.day_of_week, unit="D") if long else days
+    names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] if long else [f"{hour:02}" for hour in range(24)]
+    counts = pd.crosstab(rows, when.dt.day_of_week if long else when.dt.hour)
+    ax = _axes.axes(
+        ax, 1.3 + 0.3 * (3 if rows.empty else max((rows.max() - rows.min()).days // (7 if long else 1) + 1, 3))
+    )
+    if len(counts):
+        span = pd.date_range(rows.min(), rows.max(), freq="7D" if long else "1D")
+        counts = counts.reindex(index=span, columns=range(len(names)))
+        counts.index = pd.Index(span.strftime("%a %d %b %Y"))
+        _axes.grid(ax, counts, _axes.shades(STATUS["scheduled"].colour), float(counts.max().max()))
+        ax.set_xticks([at + 0.5 for at in range(len(names))], names)
+    ax.set_xlabel(f"{'weekday' if long else 'hour'} ({tz}); the numbers are posts")
+    ax.set_ylabel("week of" if long else "day")
+    return _axes.finish(ax, "", empty=counts.empty)
+
+
+def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return values as Python strings, an en dash where there is none."""
+    return values.astype(object).where(values.notna(), "–").astype(str).astype(object)
+
+
+def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]:
+    """Return the bucket of each time, its width, and its name: the shortest that makes at most a hundred of them."""
+    span = times.max() - times.min() if len(times) else pd.Timedelta(0)
+    code = next((code for code in _BUCKETS if span <= pd.Timedelta(code) * _MOST_BUCKETS), "7D")
+    width = pd.Timedelta(code)
+    if width < pd.Timedelta("1D"):
+        return times.dt.floor(code).dt.tz_convert(tz), width, _BUCKETS[code]
+    days = times.dt.tz_convert(tz).dt.tz_localize(None).dt.normalize()
+    if code == "7D":
+        days = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    # Where clocks change at midnight the day begins at the first instant there is.
+    return days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"), width, _BUCKETS[code]
+
+
+def _largest(counts: pd.DataFrame, most: int, what: str) -> pd.DataFrame:
+    """Sort rows by their sum, largest first, and sum up those beyond `most`."""
+    totals = counts.sum(axis=1)
+    order = sorted(counts.index, key=lambda name: (-totals[name], name))
+    table = counts.loc[order[:most]]
+    if rest := order[most:]:
+        table.loc[f"{len(rest)} other {what}"] = counts.loc[rest].sum()
+    return table
+
+
+def _ordered(names: Iterable[Any], looks: Mapping[str, Look]) -> list[str]:
+    """Return names in the order of a palette table, then those it doesn't know."""
+    order = list(looks)
+    return sorted(map(str, names), key=lambda name: (order.index(name) if name in order else len(order), name))

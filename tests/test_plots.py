@@ -1,0 +1,343 @@
+"""Figures: what they show is what the frame holds, in the colours of the house, whatever the text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.dates import date2num
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.testing.compare import compare_images
+
+from voxops import plots
+from voxops._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
+
+BASELINE = Path(__file__).parent / "baseline"
+HOSTILE = (
+    "$x^2",
+    "$",
+    "_hidden",
+    "<b>bold</b>",
+    "\x1b[31mred",
+    "😀 emoji",
+    "\\frac{",
+    "a\nb",
+    "x" * 5_000,
+    "\u202eevil",
+    "",
+)
+
+
+@pytest.fixture(autouse=True)
+def _agg() -> Iterator[None]:
+    """Draw without a screen, and close what was drawn."""
+    mpl.use("agg")
+    yield
+    plt.close("all")
+
+
+def text(*values: object) -> pd.Series[Any]:
+    return pd.Series(values, dtype="string")
+
+
+def triaged() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cause": text("TOKEN_EXPIRED", "TOKEN_EXPIRED", "TOKEN_EXPIRED", "MEDIA_INVALID", pd.NA),
+            "platform": text("linkedin", "linkedin", "twitter", "linkedin", "twitter"),
+            "verdict": text("reconnect account", "reconnect account", "reconnect account", "fix media", pd.NA),
+            "status": text("failed", "failed", "failed", "failed", "published"),
+        }
+    )
+
+
+def log() -> pd.DataFrame:
+    """Ten deliveries to two endpoints: eight succeeded, one failed, one is in flight."""
+    at = pd.date_range("2026-11-03T10:00Z", periods=10, freq="10min").as_unit("us")
+    return pd.DataFrame(
+        {
+            "created_at": at,
+            "url": text(*["https://a.example/in", "https://b.example/in?token=secret"] * 5),
+            "success": pd.array([True] * 8 + [False, None], dtype="boolean"),
+            "latency_ms": pd.array([100] * 8 + [900, None], dtype="Int64"),
+        }
+    )
+
+
+def outages() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "url": text("https://a.example/in"),
+            "start": pd.to_datetime(["2026-11-03T10:30Z"]).as_unit("us"),
+            "end": pd.to_datetime(["2026-11-03T11:00Z"]).as_unit("us"),
+        }
+    )
+
+
+def curve() -> pd.DataFrame:
+    return pd.DataFrame({"attempt": [1, 2], "survival": [0.2, 0.05], "at_risk": [100, 20]})
+
+
+def scheduled(*times: str) -> pd.DataFrame:
+    return pd.DataFrame({"scheduled_for": pd.to_datetime(pd.Series(times, dtype="string"), utc=True)})
+
+
+EVERY = {
+    "causes_by_platform": lambda ax=None: plots.causes_by_platform(triaged(), ax),
+    "outcomes_by_platform": lambda ax=None: plots.outcomes_by_platform(
+        pd.DataFrame({"platform": text("linkedin", "twitter"), "outcome": text("succeeded", "failed")}), ax
+    ),
+    "before_after": lambda ax=None: plots.before_after(triaged(), triaged(), ax),
+    "delivery_volume": lambda ax=None: plots.delivery_volume(log(), ax),
+    "latency_bands": lambda ax=None: plots.latency_bands(log(), ax),
+    "endpoint_heatmap": lambda ax=None: plots.endpoint_heatmap(log(), ax),
+    "survival_curve": lambda ax=None: plots.survival_curve(curve(), ax),
+    "outage_bands": lambda ax=None: plots.outage_bands(outages(), log(), ax),
+    "schedule_calendar": lambda ax=None: plots.schedule_calendar(scheduled("2026-11-03T10:00Z"), ax),
+}
+EMPTY = {
+    "causes_by_platform": lambda: plots.causes_by_platform(triaged().iloc[:0]),
+    "outcomes_by_platform": lambda: plots.outcomes_by_platform(pd.DataFrame({"platform": text(), "outcome": text()})),
+    "before_after": lambda: plots.before_after(triaged().iloc[:0], triaged().iloc[:0]),
+    "delivery_volume": lambda: plots.delivery_volume(log().iloc[:0]),
+    "latency_bands": lambda: plots.latency_bands(log().iloc[:0]),
+    "endpoint_heatmap": lambda: plots.endpoint_heatmap(log().iloc[:0]),
+    "survival_curve": lambda: plots.survival_curve(curve().iloc[:0]),
+    "outage_bands": lambda: plots.outage_bands(outages().iloc[:0], log().iloc[:0]),
+    "schedule_calendar": lambda: plots.schedule_calendar(scheduled()),
+}
+
+
+def bars(ax: Axes) -> dict[tuple[int, str], float]:
+    """Return the length of each horizontal bar by row from the top and colour."""
+    rows = sorted({round(bar.get_y(), 3) for bar in ax.patches if isinstance(bar, Rectangle)}, reverse=True)
+    return {
+        (rows.index(round(bar.get_y(), 3)), to_hex(bar.get_facecolor()).upper()): bar.get_width()
+        for bar in ax.patches
+        if isinstance(bar, Rectangle) and bar.get_width()
+    }
+
+
+def legend(ax: Axes) -> dict[str, str]:
+    """Return the colour of each name in the legend."""
+    shown = ax.get_legend()
+    assert shown is not None
+    names = [each.get_text() for each in shown.get_texts()]
+    return dict(zip(names, [to_hex(handle.get_facecolor()).upper() for handle in shown.get_patches()], strict=True))
+
+
+def words(ax: Axes) -> str:
+    return " | ".join(each.get_text() for each in (*ax.texts, *ax.get_yticklabels(), *ax.get_xticklabels()))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_draws_on_the_axes_given_and_names_them(name: str) -> None:
+    ax = Figure().add_subplot()
+    assert EVERY[name](ax) is ax
+    assert ax.get_xlabel()
+    assert not plt.get_fignums(), "no figure of pyplot's was opened"
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_without_axes_it_opens_a_figure_of_notebook_width(name: str) -> None:
+    figure = EVERY[name]().figure
+    assert plt.get_fignums() == [figure.number]
+    assert figure.get_size_inches()[0] == 8
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_frame_says_that_there_is_nothing_to_show(name: str) -> None:
+    ax = EMPTY[name]()
+    assert "nothing to show" in words(ax)
+    ax.figure.canvas.draw()
+
+
+def test_every_function_is_covered_here() -> None:
+    assert set(EVERY) == set(EMPTY) == set(plots.__all__)
+
+
+def test_causes_are_counted_by_platform_with_the_commonest_on_top() -> None:
+    ax = plots.causes_by_platform(triaged())
+    linkedin, twitter = PLATFORM["linkedin"].colour, PLATFORM["twitter"].colour
+    assert bars(ax) == {(0, linkedin): 2, (0, twitter): 1, (1, linkedin): 1}
+    assert legend(ax) == {"linkedin": linkedin, "twitter": twitter}
+    assert "TOKEN_EXPIRED → reconnect account" in words(ax)
+
+
+def test_causes_beyond_the_most_are_summed_up() -> None:
+    frame = pd.DataFrame({"cause": text(*"aaabbcd"), "platform": text(*["linkedin"] * 7)})
+    ax = plots.causes_by_platform(frame, most=2)
+    assert list(bars(ax).values()) == [3, 2, 2]
+    assert "2 other causes" in words(ax)
+
+
+def test_platforms_without_a_colour_share_one() -> None:
+    frame = pd.DataFrame({"cause": text("a", "a", "a"), "platform": text("mastodon", "telegram", pd.NA)})
+    ax = plots.causes_by_platform(frame)
+    assert list(legend(ax)) == ["others"]
+    assert list(bars(ax).values()) == [3]
+
+
+def test_before_and_after_show_the_same_targets_good_ones_first() -> None:
+    before = pd.DataFrame({"status": text("failed", "failed", "FAILED", "failed")})
+    after = pd.DataFrame({"status": text("published", "failed", "published", "levitating")})
+    ax = plots.before_after(before, after)
+    green, red, grey = STATUS["published"].colour, STATUS["failed"].colour, "#8C8C8C"
+    assert bars(ax) == {(0, red): 4, (1, green): 2, (1, red): 1, (1, grey): 1}
+    assert list(legend(ax)) == ["published", "failed", "levitating"]
+
+
+def test_results_may_stand_for_statuses() -> None:
+    ax = plots.before_after(pd.DataFrame({"status": text("failed")}), pd.DataFrame({"outcome": text("succeeded")}))
+    assert legend(ax) == {"succeeded": OUTCOME["succeeded"].colour, "failed": STATUS["failed"].colour}
+
+
+def test_volume_stacks_results_and_states_the_success_rate() -> None:
+    ax = plots.delivery_volume(log())
+    heights = {name: 0.0 for name in ("succeeded", "failed", "in flight")}
+    for container in ax.containers:
+        heights[str(container.get_label())] = sum(bar.get_height() for bar in container)
+    assert heights == {"succeeded": 8, "failed": 1, "in flight": 1}
+    assert ax.get_title(loc="left") == "88.9 % of 9 deliveries succeeded"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (UTC)", "deliveries per minute")
+
+
+def test_a_day_of_a_zone_begins_at_its_midnight_even_when_the_clocks_change() -> None:
+    at = pd.date_range("2026-10-01T00:00Z", "2026-11-20T00:00Z", freq="1h").as_unit("us")
+    ax = plots.delivery_volume(pd.DataFrame({"created_at": at, "success": True}), tz="Europe/Berlin")
+    assert ax.get_ylabel() == "deliveries per day" and "Europe/Berlin" in ax.get_xlabel()
+    heights = {round(bar.get_x(), 6): bar.get_height() for bar in ax.containers[0]}
+    clocks_go_back = round(date2num(pd.Timestamp("2026-10-25", tz="Europe/Berlin")), 6)
+    assert heights[clocks_go_back] == 25
+    assert heights[round(date2num(pd.Timestamp("2026-10-24", tz="Europe/Berlin")), 6)] == 24
+
+
+def test_latency_bands_are_the_percentiles() -> None:
+    rng = np.random.default_rng(7)
+    values = rng.integers(10, 5_000, 2_000)
+    at = pd.Series(pd.to_datetime(["2026-11-03T10:00:30Z"] * 2_000)).dt.as_unit("us")
+    ax = plots.latency_bands(pd.DataFrame({"created_at": at, "latency_ms": pd.array(values, dtype="Int64")}))
+    drawn = {str(line.get_label()): float(line.get_ydata()[0]) for line in ax.lines}
+    expected = {f"{level} % were faster": float(np.percentile(values, level)) for level in (50, 95, 99)}
+    assert drawn == pytest.approx(expected)
+    assert ax.get_ylabel() == "latency per minute (ms)" and ax.get_yscale() == "log"
+
+
+def test_the_heat_map_holds_failure_shares_by_hour_of_the_zone() -> None:
+    ax = plots.endpoint_heatmap(log(), tz="Asia/Kolkata")
+    cells = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
+    assert cells.shape == (2, 24)
+    # 10:00 to 11:30 UTC is 15:30 to 17:00 there; the failure is of endpoint a, at 11:20 UTC, 16:50 there.
+    assert cells[0, 16] == pytest.approx(100 / 3)
+    assert np.isnan(cells[0, 3]) and cells[1, 15] == 0
+    assert "(Asia/Kolkata)" in ax.get_xlabel()
+
+
+def test_no_figure_shows_the_query_of_an_endpoint() -> None:
+    for name in ("endpoint_heatmap", "outage_bands"):
+        shown = words(EVERY[name]())
+        assert "b.example/in?…" in shown and "secret" not in shown
+
+
+def test_survival_starts_at_all_and_steps_down() -> None:
+    ax = plots.survival_curve(curve())
+    line = ax.lines[0]
+    assert list(line.get_xdata()) == [0, 1, 2] and list(line.get_ydata()) == [1.0, 0.2, 0.05]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "1\n(100)", "2\n(20)"]
+
+
+def test_survival_by_group_draws_one_curve_each() -> None:
+    frame = pd.DataFrame({"url": text("b", "a"), "attempt": [1, 1], "survival": [0.5, 0.25]})
+    ax = plots.survival_curve(frame, by="url")
+    assert {str(line.get_label()): line.get_ydata()[-1] for line in ax.lines} == {"a": 0.25, "b": 0.5}
+
+
+def test_outages_span_their_time_and_failures_are_ticks() -> None:
+    ax = plots.outage_bands(outages(), log())
+    (band,) = ax.collections
+    across = band.get_paths()[0].get_extents()
+    assert (across.x0, across.x1) == pytest.approx(
+        (date2num(pd.Timestamp("2026-11-03T10:30Z")), date2num(pd.Timestamp("2026-11-03T11:00Z")))
+    )
+    assert len(ax.lines[0].get_xdata()) == 1
+
+
+def test_the_calendar_counts_posts_by_local_day_and_hour() -> None:
+    posts = scheduled("2026-11-03T23:30Z", "2026-11-03T23:10Z", "2026-11-02T08:00Z")
+    ax = plots.schedule_calendar(posts, tz="Europe/Berlin")
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == [
+        "Mon 02 Nov 2026",
+        "Tue 03 Nov 2026",
+        "Wed 04 Nov 2026",
+    ]
+    cells = np.ma.filled(ax.collections[0].get_array().astype(float), 0)
+    assert cells[2, 0] == 2 and cells[0, 9] == 1 and cells.sum() == 3
+
+
+def test_a_long_calendar_goes_by_week_and_weekday() -> None:
+    ax = plots.schedule_calendar(scheduled("2026-09-02T10:00Z", "2026-11-01T10:00Z"))
+    rows = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert (rows[0], rows[-1], len(rows)) == ("Mon 31 Aug 2026", "Mon 26 Oct 2026", 9)
+    cells = np.ma.filled(ax.collections[0].get_array().astype(float), 0)
+    assert cells[0, 2] == 1 and cells[-1, 6] == 1
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_is_drawn_as_text(hostile: str) -> None:
+    frame = triaged().assign(cause=hostile, platform=hostile, verdict=hostile, status=hostile, outcome=hostile)
+    deliveries, bands = log().assign(url=hostile), outages().assign(url=hostile)
+    drawn = [
+        plots.causes_by_platform(frame),
+        plots.outcomes_by_platform(frame),
+        plots.before_after(frame, frame),
+        plots.endpoint_heatmap(deliveries),
+        plots.outage_bands(bands, deliveries),
+        plots.survival_curve(curve().assign(url=hostile), by="url"),
+    ]
+    for ax in drawn:
+        ax.figure.canvas.draw()
+        assert not set("\x1b\n\u202e") & set(words(ax).replace("\n(", "("))
+
+
+@pytest.mark.parametrize(
+    "table", [OUTCOME, STATUS, VERDICT, PLATFORM], ids=["outcome", "status", "verdict", "platform"]
+)
+def test_colours_are_well_formed_and_one_word_has_one_colour(table: dict[str, Any]) -> None:
+    assert all(to_hex(look.colour).upper() == look.colour for look in table.values())
+    for other in (OUTCOME, STATUS):
+        for word in set(table) & set(other):
+            assert table[word].colour == other[word].colour
+
+
+def test_series_keep_their_colour_whatever_the_order() -> None:
+    assert series_colours(["b", "a", "b"]) == series_colours(["a", "b"])
+
+
+@pytest.mark.parametrize("name", ["causes_by_platform", "before_after"])
+def test_the_picture_is_the_one_that_was_approved(name: str, tmp_path: Path) -> None:
+    """Text left out and the Axes at a fixed place, so that fonts and layouts of other versions make no difference."""
+    figure = Figure(figsize=(4, 2), dpi=100)
+    ax = EVERY[name](figure.add_axes((0.02, 0.02, 0.96, 0.96)))
+    for each in (*ax.texts, ax.xaxis, ax.yaxis, ax.get_legend()):
+        each.set_visible(False)
+    figure.savefig(tmp_path / "drawn.png", metadata={"Software": None})
+    difference = compare_images(str(BASELINE / f"{name}.png"), str(tmp_path / "drawn.png"), tol=5)
+    assert difference is None, difference
+
+
+def test_importing_loads_no_drawing_library() -> None:
+    code = "import sys, voxops.plots; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "none"
