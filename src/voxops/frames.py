@@ -1,0 +1,312 @@
+"""Records -> typed frame, by schema.
+
+An empty frame has the same columns and dtypes as a full one, and as one made of hostile input; `schemas.py` pins them.
+`Columns` turns pages into columns as they arrive, so that memory holds columns and not the records they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate, chain
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from voxops.errors import PlanError
+from voxops.packing import pack, unpack
+from voxops.schemas import SCHEMAS, TARGET, Target, Targets, pull, spellings, unknown
+from voxops.values import CODE, JSON, LABEL, error_parts, parse_times, to_bool
+from voxops.window import moment, window, within
+
+__all__ = [
+    "SCHEMAS",
+    "TARGET_COLUMNS",
+    "Columns",
+    "Target",
+    "Targets",
+    "build",
+    "moment",
+    "pack",
+    "parse_times",
+    "targets",
+    "to_bool",
+    "unpack",
+    "window",
+    "within",
+]
+
+BLOCK = 2048  # records that are held as records before they become columns
+
+# What a row of the targets frame takes from its post: column -> the post's column.
+_OF_POST = {
+    "post_status": "status",
+    "updated_at": "updated_at",
+    "scheduled_for": "scheduled_for",
+    "content": "content",
+    "workspace_id": "workspace_id",
+}
+TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
+_NO_ERROR = (None, None)
+
+
+class Columns:
+    """Pages in, one typed frame out.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SCHEMAS`: ``posts``, ``deliveries``, ``accounts``, ``webhooks`` or ``bulk_results``.
+    extra : bool
+        Keep what the schema does not know, a dict per row, in one more column ``extra``; secrets are left out.
+    """
+
+    def __init__(self, kind: str, *, extra: bool = False) -> None:
+        self._kind = kind
+        self._schema = SCHEMAS[kind]
+        self._extra = extra
+        self._waiting: list[Mapping[str, Any]] = []
+        self._blocks: list[pd.DataFrame] = []
+        self._unread: dict[str, int] = {}
+        self._rows = 0
+
+    def __len__(self) -> int:
+        """How many records have been taken so far."""
+        return self._rows
+
+    def extend(self, records: Iterable[Any], **fill: Any) -> None:
+        """Take a page of records.
+
+        Parameters
+        ----------
+        records : iterable of mapping
+            As decoded; ``{"data": {…}}`` around a record is taken off. What is no object can't be a row: it is left out, and
+            counted as ``record`` in the frame's ``attrs["unread"]``.
+        **fill
+            Wire fields for records that lack them, such as ``webhookId`` of the list that was asked for.
+        """
+        page = records if isinstance(records, list) else list(records)
+        if set(map(type, page)) - {dict}:
+            kept = [record for record in page if isinstance(record, Mapping)]
+            self._lose("record", len(page) - len(kept))
+            page = kept
+        if fill:
+            page = [{**fill, **record} for record in page]
+        self._rows += len(page)
+        self._waiting += page
+        if len(self._waiting) >= BLOCK:
+            self._seal()
+
+    def frame(self, **attrs: Any) -> pd.DataFrame:
+        """Return all rows so far.
+
+        Parameters
+        ----------
+        **attrs
+            What the frame says of itself in ``frame.attrs``: by convention ``source`` (where from), ``fetched_at`` (when),
+            ``filters`` and ``complete``. They are kept as plain JSON values, times as ISO text, so that copies,
+            concatenation and files keep them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of the schema, index from 0. ``attrs`` also has ``kind`` and ``unread``: for each column how many
+            values could not be read and are NA.
+        """
+        if self._waiting or not self._blocks:
+            self._seal()
+        if len(self._blocks) > 1:
+            self._blocks = [pd.concat(self._blocks, ignore_index=True)]
+        frame = self._blocks[0].copy(deep=False)
+        said = {"kind": self._kind, **attrs, "unread": self._unread}
+        frame.attrs = orjson.loads(orjson.dumps(said, default=_plain, option=orjson.OPT_NON_STR_KEYS))
+        return frame
+
+    def _seal(self) -> None:
+        """Turn the records that wait into a block of columns."""
+        records, self._waiting = self._waiting, []
+        spelled = spellings(records)
+        if "data" in spelled:
+            records = [_bare(record) for record in records]
+            spelled = spellings(records)
+        raw = pull(records, spelled, self._schema)
+        clean = {column.name: column.kind.clean(raw[column.name]) for column in self._schema}
+        clean |= _DERIVED.get(self._kind, dict)(clean)
+        block: dict[str, Any] = {}
+        for column in self._schema:
+            if column.shown:
+                block[column.name] = array = column.kind.array(clean[column.name])
+                if column.kind.lossy:
+                    self._lose(column.name, int(array.isna().sum()) - raw[column.name].count(None))
+        if self._extra:
+            block["extra"] = JSON.array(unknown(records, self._schema))
+        self._blocks.append(pd.DataFrame(block, index=pd.RangeIndex(len(records)), copy=False))
+
+    def _lose(self, column: str, values: int) -> None:
+        """Remember how many values of a column could not be read."""
+        if values > 0:
+            self._unread[column] = self._unread.get(column, 0) + values
+
+
+def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: Any) -> pd.DataFrame:
+    """Turn records into the frame of their kind; `Columns` does the same page by page.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SCHEMAS`.
+    records : iterable of mapping
+        As decoded from the wire.
+    extra : bool
+        Keep unknown fields in a column ``extra``.
+    **attrs
+        See `Columns.frame`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and dtypes of the schema, whatever the records hold.
+    """
+    columns = Columns(kind, extra=extra)
+    columns.extend(records)
+    return columns.frame(**attrs)
+
+
+def targets(posts: pd.DataFrame) -> pd.DataFrame:
+    """One row per post and platform.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        A posts frame or a selection of its rows; needs ``post_id status targets updated_at scheduled_for content
+        workspace_id``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
+        error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
+        ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string). A post without
+        targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    """
+    missing = [name for name in ("post_id", "targets", *_OF_POST.values()) if name not in posts.columns]
+    if missing:
+        raise PlanError(f"targets() needs a posts frame; missing: {', '.join(missing)}. Load it with ws.posts(...).")
+    groups = [cell if isinstance(cell, Targets) else _read_targets(_entries(cell)) for cell in posts["targets"]]
+    groups = [group or _CHILDLESS for group in groups]
+    of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
+    for column in TARGET:
+        if column.shown:
+            values = list(chain.from_iterable(group.column(column.name) for group in groups))
+            columns[column.name] = column.kind.array(values)
+    for name, source in _OF_POST.items():
+        columns[name] = posts[source].array.take(of_post)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
+    frame.attrs = {**posts.attrs, "kind": "targets"}
+    return frame
+
+
+_CHILDLESS = Targets.of([Target()])
+
+
+def _read_targets(entries: Sequence[Any]) -> Targets:
+    """Entries of ``platforms`` as targets; an entry that is only a name is a platform (contract: POST-1)."""
+    records = [entry if type(entry) is dict else _entry(entry) for entry in entries]
+    raw = pull(records, spellings(records), TARGET)
+    clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
+    if any(clean["_error"]):
+        parts = [_NO_ERROR if error is None else error_parts(error) for error in clean["_error"]]
+        clean["error_code"] = CODE.clean(_either(clean["error_code"], (code for code, _ in parts)))
+        clean["error_message"] = _either(clean["error_message"], (message for _, message in parts))
+    return Targets(tuple(JSON.array(clean[name]) for name in Target._fields), 0, len(records))
+
+
+def _either(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    """Values of the first, those of the second where it has none."""
+    return [b if a is None else a for a, b in zip(first, second, strict=True)]
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    """An entry of ``platforms`` that is no plain dict: one of ours, or only a name."""
+    if isinstance(entry, Target):
+        return entry._asdict()
+    return dict(entry) if isinstance(entry, Mapping) else {"platform": entry}
+
+
+def _entries(cell: Any) -> list[Any]:
+    """The list of a post's platforms, also where it is a map from platform to its state, or one name alone."""
+    if isinstance(cell, list):
+        return cell
+    if isinstance(cell, Mapping):
+        return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
+    if isinstance(cell, str):
+        return [cell]
+    return list(cell) if isinstance(cell, Iterable) else []
+
+
+def _of_posts(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns ``targets`` and ``failed_targets``; where the server left the platforms out, the count is not known."""
+    cells = clean["targets"]
+    lists = [_entries(cell) for cell in cells]
+    flat = _read_targets(list(chain.from_iterable(lists)))
+    ends = [0, *accumulate(map(len, lists))]
+    failed = [0, *accumulate(status == "failed" for status in flat.column("status"))]
+    spans = list(zip(ends, ends[1:], strict=False))
+    return {
+        "targets": [flat.part(start, stop) for start, stop in spans],
+        "failed_targets": [
+            None if cell is None else failed[stop] - failed[start] for cell, (start, stop) in zip(cells, spans, strict=True)
+        ],
+    }
+
+
+def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Column ``error`` as one line, ``CODE: message`` where it is an object."""
+    return {
+        "error": [
+            error if error is None or isinstance(error, str) else ": ".join(filter(None, error_parts(error))) or None
+            for error in clean["error"]
+        ]
+    }
+
+
+def _of_bulk_results(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns of an item's first error, and its status where an old server says ``success`` instead (contract: BATCH-o)."""
+    parts = [error_parts(errors) for errors in clean["errors"]]
+    words = [None if ok is None else "created" if ok else "failed" for ok in clean["_success"]]
+    return {
+        "status": _either(clean["status"], words),
+        "error_code": [code for code, _ in parts],
+        "error_message": [message for _, message in parts],
+        "error_field": LABEL.clean([_first_field(errors) for errors in clean["errors"]]),
+    }
+
+
+_DERIVED = {"posts": _of_posts, "deliveries": _of_deliveries, "bulk_results": _of_bulk_results}
+
+
+def _first_field(errors: Any) -> Any:
+    """Field that an item's first error names."""
+    first = errors[0] if isinstance(errors, list) and errors else errors
+    return first.get("field") if isinstance(first, Mapping) else None
+
+
+def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take off the envelope ``{"data": {…}}`` of a single object."""
+    inner = record.get("data")
+    return inner if isinstance(inner, Mapping) and "id" not in record else record
+
+
+def _plain(value: Any) -> Any:
+    """Any value as JSON: times as ISO text, sets as lists, the rest as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)

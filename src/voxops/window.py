@@ -1,0 +1,110 @@
+"""Spans of time: what ``since`` and ``until`` mean, and which rows fall into them.
+
+There is one clock, the server's: relative spans are counted from it, so that a laptop with a wrong clock asks for the right
+week.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import pandas as pd
+
+from voxops.errors import ConfigError
+
+__all__ = ["When", "moment", "window", "within"]
+
+When: TypeAlias = str | datetime | timedelta | None
+
+_OFFSET = re.compile(r"\d+(\.\d+)?\s*[A-Za-z]+")
+# A post is as recent as the latest of these.
+_MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
+
+
+def window(since: When, until: When, now: datetime) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Read a span of time.
+
+    Parameters
+    ----------
+    since, until : str, datetime, timedelta or None
+        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp), or how long before `now` (``"7D"``, ``"12h"``, a
+        timedelta). None leaves the side open.
+    now : datetime
+        The server's time, with an offset.
+
+    Returns
+    -------
+    tuple of (Timestamp or None, Timestamp or None)
+        Start and end in UTC, to the microsecond.
+
+    Raises
+    ------
+    ConfigError
+        If a time has no offset, can't be read, or the span ends before it begins.
+    """
+    start, end = _instant("since", since, now), _instant("until", until, now)
+    if start is not None and end is not None and end < start:
+        raise ConfigError(f"until ({end.isoformat()}) is before since ({start.isoformat()}); exchange them.")
+    return start, end
+
+
+def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
+    """One side of a span."""
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return None
+    try:
+        if isinstance(value, timedelta) or (isinstance(value, str) and _OFFSET.fullmatch(value.strip())):
+            time = pd.Timestamp(now) - abs(pd.Timedelta(value))
+        elif isinstance(value, str):
+            time = pd.Timestamp(datetime.fromisoformat(value.strip()))
+        else:
+            time = pd.Timestamp(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"{name}={value!r} is no time. Give ISO text with an offset such as '2026-03-02T09:00Z', or a span before now such as "
+            "'7D', '12h' or '30min'."
+        ) from error
+    if time.tzinfo is None:
+        raise ConfigError(f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC.")
+    return time.tz_convert("UTC").as_unit("us")
+
+
+def moment(posts: pd.DataFrame) -> pd.Series:
+    """When something last happened to each post: the latest of scheduled, published, updated and created.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Has at least one of ``scheduled_for published_at updated_at created_at``.
+
+    Returns
+    -------
+    pandas.Series
+        ``datetime64[us, UTC]``, NaT where a post has no time at all.
+    """
+    return posts[[name for name in _MOMENTS if name in posts.columns]].max(axis=1)
+
+
+def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
+    """Which times fall into ``start <= time < end``; an unknown time does, since nothing shows that it is outside.
+
+    Parameters
+    ----------
+    times : pandas.Series
+        ``datetime64[us, UTC]``.
+    start, end : Timestamp or None
+        None leaves the side open.
+
+    Returns
+    -------
+    pandas.Series
+        bool, with the index of `times`.
+    """
+    inside = pd.Series(True, index=times.index)
+    if start is not None:
+        inside &= (times >= start) | times.isna()
+    if end is not None:
+        inside &= (times < end) | times.isna()
+    return inside
