@@ -41,6 +41,10 @@ class VirtualClock:
             raise ValueError(f"the clock can't go back by {-seconds} s")
         self._base += round(seconds * 1000)
 
+    def restart(self, start: int = START) -> None:
+        """Begin again at an instant."""
+        self._base, self._since = start, self._monotonic()
+
     def set_speed(self, speed: float) -> None:
         """Run at another speed from now on."""
         self._base, self._since, self.speed = self.now(), self._monotonic(), speed

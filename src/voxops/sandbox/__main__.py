@@ -1,0 +1,10 @@
+"""``python -m voxops.sandbox``."""
+
+from __future__ import annotations
+
+import sys
+
+from voxops.sandbox.server import main
+
+if __name__ == "__main__":
+    sys.exit(main())

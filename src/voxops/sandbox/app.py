@@ -1,0 +1,208 @@
+"""From bytes to bytes: log, rate limit, faults, authorisation, idempotency, handler, answer; in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voxops.sandbox.clock import http_date, iso
+from voxops.sandbox.draw import identifier
+from voxops.sandbox.faults import Fault
+from voxops.sandbox.gates import KEYS, KeyStore, Limiter, authorise, error_answer, too_many
+from voxops.sandbox.http import Answer, Call, Refused, Route, refuse
+from voxops.sandbox.spoil import Cut, inject, spoil
+from voxops.sandbox.world import World
+
+__all__ = ["Api"]
+
+
+class Api:
+    """The API as one ASGI endpoint.
+
+    Parameters
+    ----------
+    world : World
+        What it serves.
+    routes : iterable of Route
+        Its endpoints; among two that match, the one with fewer variable parts wins.
+    limiter : Limiter
+        Its rate limit.
+    """
+
+    def __init__(self, world: World, routes: Iterable[Route], limiter: Limiter) -> None:
+        self.world = world
+        self.limiter = limiter
+        self.keys = KeyStore(world)
+        self._routes: list[tuple[re.Pattern[str], Route]] = []
+        self.add(routes)
+
+    def add(self, routes: Iterable[Route]) -> None:
+        """Serve more endpoints."""
+        added = [(re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)), route) for route in routes]
+        self._routes = sorted(self._routes + added, key=lambda entry: entry[1].path.count("{"))
+
+    async def endpoint(self, request: Request) -> Response:
+        """Serve one request."""
+        body = await request.body()
+        world = self.world
+        await world.settle()
+        call = Call(
+            world, request.method, request.url.path, {}, request.query_params, request.headers, body,
+            key=request.headers.get("idempotency-key"),
+        )  # fmt: skip
+        entry = self._note(call, request.url.query)
+        faults = world.faults.strike(call.method, call.path, call.key or f"{call.method} {call.path}")
+        if faults:
+            entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
+        try:
+            answer = await self._serve(call, entry, faults)
+        finally:
+            world.flush()
+        return self._respond(answer, entry, faults)
+
+    def _note(self, call: Call, query: str) -> dict[str, Any]:
+        """Put the request on record; an API key that is none of ours is not written down."""
+        key = call.headers.get("authorization", "").partition(" ")[2].strip()
+        call.api_key = key if key in KEYS else ""
+        entry = self.world.requests.note(
+            method=call.method, path=call.path, query=dict(parse_qsl(query)), key=call.key, api_key=call.api_key, status=0,
+            body=sha256(call.body).hexdigest()[:16] if call.body else "", acting=self._acts(call), effect=False,
+            replay=False, fault="", at=iso(self.world.now()),
+        )  # fmt: skip
+        call.request = entry["seq"]
+        return entry
+
+    def _acts(self, call: Call) -> bool:
+        """Whether the request would change something: a write that is neither a check nor a dry run."""
+        if call.method not in ("POST", "PATCH", "PUT", "DELETE"):
+            return False
+        found = self._match(call)
+        if found is not None and found.reads:
+            return False
+        return not (call.path.startswith("/v1/posts/bulk") and _is_dry_run(call.body))
+
+    def _match(self, call: Call) -> Route | None:
+        """The route of a call, with the path's variable parts put into the call."""
+        for pattern, route in self._routes:
+            if route.method == call.method and (found := pattern.fullmatch(call.path)):
+                call.params = found.groupdict()
+                return route
+        return None
+
+    async def _serve(self, call: Call, entry: dict[str, Any], faults: list[Fault]) -> Answer:
+        """The answer, as it would go out over a healthy wire."""
+        headers, wait = self.limiter.count(call.api_key, self.world.now())
+        for fault in faults:
+            if fault.action == "advance":
+                self.world.clock.advance(fault.seconds)
+                await self.world.settle()
+        answer = inject(self.world, faults)
+        if answer is None and wait is not None:
+            answer = too_many(self.world, wait)
+        if answer is None:
+            try:
+                answer = await self._run(call, entry, faults)
+            except Refused as error:
+                answer = error_answer(self.world, error)
+        entry["status"], entry["effect"] = answer.status, call.changed
+        if not self.world.switches.no_rate_headers:
+            answer.headers.update(headers)
+        return answer
+
+    async def _run(self, call: Call, entry: dict[str, Any], faults: list[Fault]) -> Answer:
+        """Authorise the call, look its key up, and let its handler run."""
+        authorise(call.headers)
+        route = self._route(call)
+        writes = call.method != "GET" and not route.reads
+        keyed = writes and route.keyed
+        stored = self.keys.begin(call) if keyed else None
+        if stored is not None:
+            entry["replay"] = True
+            return stored
+        answer, sent = Answer(500), 500
+        try:
+            await self._delay(faults, "before")
+            call.item_limit = next((fault.items for fault in faults if fault.action == "bulk_partial"), None)
+            answer = _handled(route, call)
+            if answer.settled is not None:
+                await self.world.settle()
+                answer.data = answer.settled()
+            sent = next((f.status for f in faults if f.action == "status" and f.when == "after"), answer.status)
+            self.world.flush()
+            await self._delay(faults, "after")
+        finally:
+            if keyed:
+                self.keys.finish(call, answer, sent)
+        return answer
+
+    def _route(self, call: Call) -> Route:
+        """The route that serves a call, if the API key may use it."""
+        route = self._match(call)
+        if route is None:
+            refuse(404, "NOT_FOUND", f"no such endpoint: {call.method} {call.path[:200]}")
+        if call.method != "GET" and not route.reads and not KEYS.get(call.api_key, False):
+            refuse(403, "AUTHORIZATION_ERROR", "the API key may only read")
+        return route
+
+    def dispatch(self, call: Call) -> Answer:
+        """Serve one operation of a batch, under its own key if it has one."""
+        try:
+            route = self._route(call)
+            stored = self.keys.begin(call) if route.keyed else None
+            if stored is not None:
+                return stored
+            answer = _handled(route, call)
+            if route.keyed:
+                self.keys.finish(call, answer, answer.status)
+        except Refused as error:
+            answer = error_answer(call.world, error)
+        return answer
+
+    async def _delay(self, faults: list[Fault], when: str) -> None:
+        """Hold the request up for real seconds; whatever is due meanwhile happens first."""
+        for fault in faults:
+            if fault.action == "delay" and fault.when == when:
+                await asyncio.sleep(fault.seconds)
+                await self.world.settle()
+
+    def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
+        """The answer on its wire, spoiled by the faults."""
+        spoiled = spoil(answer, faults, entry["query"].get("cursor"))
+        headers = {
+            **spoiled.headers,
+            "Date": http_date(self.world.now()),
+            "X-Request-Id": identifier("req_", self.world.seed, entry["seq"]),
+        }
+        media = spoiled.headers.pop("Content-Type", "application/json")
+        body = spoiled.encoded()
+        entry["status"] = spoiled.status
+        cut = next((f for f in faults if f.action in ("drop", "truncate")), None)
+        if cut is not None:
+            entry["status"] = 0 if cut.action == "drop" else spoiled.status
+            return Cut(body, spoiled.status, headers, send=cut.action == "truncate")
+        return Response(body or None, spoiled.status, headers, media_type=media if body else None)
+
+
+def _handled(route: Route, call: Call) -> Answer:
+    """The handler's answer or its refusal."""
+    try:
+        return route.handler(call)
+    except Refused as error:
+        return error_answer(call.world, error)
+
+
+def _is_dry_run(body: bytes) -> bool:
+    """Whether a bulk body only asks for a check."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(data, dict) and data.get("dryRun") is True

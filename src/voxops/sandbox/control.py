@@ -1,0 +1,195 @@
+"""Control calls: what a test or a person does to the sandbox itself, under ``/_sandbox``, without an API key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from voxops.sandbox.accounts import oauth_code
+from voxops.sandbox.clock import iso
+from voxops.sandbox.duplicates import by_kind, duplicates
+from voxops.sandbox.faults import Fault
+from voxops.sandbox.store import Log
+from voxops.sandbox.world import World
+
+__all__ = ["Controlled", "routes"]
+
+
+class Controlled(Protocol):
+    """What can be controlled."""
+
+    world: World
+
+    def addresses(self) -> dict[str, str]:
+        """The loopback addresses of the API, the storage and the receiver."""
+
+    def restart(self, *, empty: bool) -> None:
+        """Begin again."""
+
+
+def routes(sandbox: Controlled) -> list[Route]:
+    """The control calls of one sandbox."""
+    control = _Control(sandbox)
+    table: dict[tuple[str, str], Callable[[Request], Awaitable[Any]]] = {
+        ("GET", "state"): control.state,
+        ("GET", "requests"): control.requests,
+        ("GET", "effects"): control.effects,
+        ("GET", "duplicates"): control.duplicates,
+        ("GET", "received"): control.received,
+        ("GET", "faults"): control.faults,
+        ("POST", "faults"): control.add_faults,
+        ("DELETE", "faults"): control.clear_faults,
+        ("GET", "switches"): control.switches,
+        ("PATCH", "switches"): control.set_switches,
+        ("POST", "advance"): control.advance,
+        ("POST", "speed"): control.set_speed,
+        ("POST", "receiver"): control.receiver,
+        ("POST", "reset"): control.reset,
+        ("GET", "oauth/authorize"): control.authorize,
+    }
+    return [
+        Route(f"/_sandbox/{path}", _endpoint(sandbox, action), methods=[method]) for (method, path), action in table.items()
+    ]
+
+
+def _endpoint(
+    sandbox: Controlled, action: Callable[[Request], Awaitable[Any]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """A control call over HTTP: what is due happens first, a bad request is 400."""
+
+    async def endpoint(request: Request) -> Response:
+        await sandbox.world.settle()
+        try:
+            data = await action(request)
+        except (ValueError, TypeError) as error:
+            return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+        sandbox.world.flush()
+        return data if isinstance(data, Response) else Response(orjson.dumps(data), media_type="application/json")
+
+    return endpoint
+
+
+async def _json(request: Request) -> Any:
+    """The body, an empty object if there is none."""
+    body = await request.body()
+    return orjson.loads(body) if body else {}
+
+
+def _since(request: Request, log: Log) -> list[dict[str, Any]]:
+    """Entries after the number that the query names."""
+    return log[int(request.query_params.get("since", 0)) :]
+
+
+class _Control:
+    """The actions."""
+
+    def __init__(self, sandbox: Controlled) -> None:
+        self._sandbox = sandbox
+
+    @property
+    def _world(self) -> World:
+        """The world as it is now; a reset keeps it."""
+        return self._sandbox.world
+
+    async def state(self, _: Request) -> dict[str, Any]:
+        """Seed, clock, workspace, counts."""
+        world = self._world
+        counts = {name: len(table) for name, table in world.tables()} | {name: len(log) for name, log in world.logs()}
+        following = world.next_due()
+        return {
+            **self._sandbox.addresses(),
+            "seed": world.seed,
+            "workspaceId": world.workspace_id,
+            "now": iso(world.now()),
+            "speed": world.clock.speed,
+            "nextDue": None if following is None else iso(following),
+            "counts": counts,
+            "effects": by_kind(world.effects),
+        }
+
+    async def requests(self, request: Request) -> list[dict[str, Any]]:
+        """The record of requests."""
+        found = _since(request, self._world.requests)
+        acting = request.query_params.get("acting")
+        return found if acting is None else [entry for entry in found if entry["acting"] == (acting == "true")]
+
+    async def effects(self, request: Request) -> list[dict[str, Any]]:
+        """The record of side effects."""
+        kind = request.query_params.get("kind")
+        return [entry for entry in _since(request, self._world.effects) if kind in (None, entry["kind"])]
+
+    async def duplicates(self, _: Request) -> list[dict[str, Any]]:
+        """What happened twice."""
+        return duplicates(self._world.effects)
+
+    async def received(self, request: Request) -> list[dict[str, Any]]:
+        """What the built-in receiver got."""
+        return _since(request, self._world.received)
+
+    async def faults(self, _: Request) -> list[dict[str, Any]]:
+        """The faults in force."""
+        return self._world.faults.shown()
+
+    async def add_faults(self, request: Request) -> list[dict[str, Any]]:
+        """Put one fault or several in force."""
+        data = await _json(request)
+        for fault in [Fault(**entry) for entry in (data if isinstance(data, list) else [data])]:
+            self._world.faults.add(fault)
+        return self._world.faults.shown()
+
+    async def clear_faults(self, _: Request) -> list[dict[str, Any]]:
+        """Drop all faults."""
+        self._world.faults.clear()
+        return []
+
+    async def switches(self, _: Request) -> dict[str, Any]:
+        """The present readings."""
+        return asdict(self._world.switches)
+
+    async def set_switches(self, request: Request) -> dict[str, Any]:
+        """Change readings; what was encoded under the old ones is encoded anew."""
+        world = self._world
+        world.switches = world.switches.changed(await _json(request))
+        world.listed.clear()
+        return asdict(world.switches)
+
+    async def advance(self, request: Request) -> dict[str, Any]:
+        """Move the clock, and let everything happen that falls due."""
+        self._world.clock.advance(float((await _json(request)).get("seconds", 0)))
+        await self._world.settle()
+        return {"now": iso(self._world.now())}
+
+    async def set_speed(self, request: Request) -> dict[str, Any]:
+        """Change the clock's speed."""
+        self._world.clock.set_speed(float((await _json(request)).get("speed", 0)))
+        self._world.due.set()
+        return {"now": iso(self._world.now()), "speed": self._world.clock.speed}
+
+    async def receiver(self, request: Request) -> list[dict[str, Any]]:
+        """Put a rule of the built-in receiver in front; an empty body drops all rules."""
+        rule = await _json(request)
+        unknown = set(rule) - {"host", "status", "latency_ms", "body", "times"}
+        if unknown:
+            raise ValueError(f"no such receiver setting: {', '.join(sorted(unknown))}")
+        self._world.receiver_rules[:] = [rule, *self._world.receiver_rules] if rule else []
+        return self._world.receiver_rules
+
+    async def reset(self, request: Request) -> dict[str, Any]:
+        """Begin again."""
+        self._sandbox.restart(empty=bool((await _json(request)).get("empty", False)))
+        return await self.state(request)
+
+    async def authorize(self, request: Request) -> Any:
+        """Play the person who agrees to a connection."""
+        state = request.query_params.get("state", "")
+        code = oauth_code(self._world, state)
+        back = request.query_params.get("redirect_uri")
+        if back:
+            return RedirectResponse(f"{back}?code={code}&state={state}")
+        return {"code": code, "state": state}

@@ -1,0 +1,220 @@
+"""Webhooks as they are sent: which event goes where, signed payloads, real HTTP attempts, the retry schedule, the log."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+
+from voxops.sandbox.clock import iso
+from voxops.sandbox.draw import identifier
+from voxops.sandbox.records import Delivery, Event, Post, Target, Webhook
+from voxops.sandbox.world import Handler, World
+
+__all__ = ["BACKOFF", "CLAIMED_LATENCY", "TIMEOUT_MS", "Sender", "deliver", "emit", "emit_post", "emit_result", "handlers", "queue_attempt"]
+
+# Seconds after a failed attempt until the next; after the last one a delivery is given up (ours: the contract is silent).
+BACKOFF = (30, 120, 600, 3600, 21600)
+TIMEOUT_MS = 10_000
+# The built-in receiver says how long it pretends to have taken, so that latencies belong to the virtual world.
+CLAIMED_LATENCY = "x-sandbox-latency-ms"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> None:
+    """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
+    if world.switches.silent_webhooks:
+        return
+    payload = orjson.dumps(_envelope(world, event_type, data, at, event_id)).decode()
+    for webhook in world.webhooks.values():
+        if webhook.enabled and (event_type in webhook.events or "*" in webhook.events):
+            deliver(world, webhook, event_type, payload, at, event_id)
+
+
+def deliver(world: World, webhook: Webhook, event_type: str, payload: str, at: int, event_id: str) -> Delivery:
+    """Put one delivery on its way."""
+    delivery = Delivery(
+        id=identifier("del_", world.seed, webhook.id, event_id),
+        ordinal=world.ordinal(),
+        webhook_id=webhook.id,
+        event_id=event_id,
+        event_type=event_type,
+        url=webhook.url,
+        created_at=at,
+        payload=payload,
+    )
+    world.add_delivery(delivery)
+    queue_attempt(world, delivery, at)
+    return delivery
+
+
+def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None = None, manual: bool = False) -> None:
+    """Let a delivery be attempted at an instant."""
+    delivery.queued += 1
+    world.deliveries.save(delivery)
+    world.schedule(at, "delivery.attempt", delivery.id, key=key, manual=manual)
+
+
+def _envelope(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> dict[str, Any]:
+    """The payload of an event, in either envelope."""
+    if world.switches.event_envelope == "sdk":
+        return {"event": event_type, "timestamp": iso(at), "data": data}
+    return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
+
+
+def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
+    """Tell that a post was created or scheduled (contract: EVT)."""
+    data = {
+        "id": post.id,
+        "workspaceId": world.workspace_id,
+        "content": post.content,
+        "status": post.status.upper(),
+        "scheduledFor": None if post.scheduled_for is None else iso(post.scheduled_for),
+    }
+    emit(world, event_type, data, at, identifier("evt_", world.seed, post.id, event_type, post.updated_at))
+
+
+def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
+    """Tell how publishing a post ended; a partial result is ``post.published`` (contract: WH-2)."""
+    kind = "post.failed" if post.status == "failed" else "post.published"
+    shape = world.switches.event_shape
+    if shape == "oldest":
+        for target in post.targets:
+            data: dict[str, Any] = {"postId": post.id, "platform": target.platform}
+            data |= {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
+            emit(world, kind, data, at, identifier("evt_", event_id, target.id))
+        return
+    published = None if post.published_at is None else iso(post.published_at)
+    if shape == "middle":
+        data = {"postId": post.id, "status": post.status, "publishedAt": published}
+    else:
+        data = {"id": post.id, "workspaceId": world.workspace_id, "content": post.content}
+        data |= {"status": post.status.upper(), "publishedAt": published}
+    data["platforms"] = [_result(target, shape) for target in post.targets]
+    emit(world, kind, data, at, event_id)
+
+
+def _result(target: Target, shape: str) -> dict[str, Any]:
+    """One platform inside a completion event."""
+    if shape == "middle":
+        shown: dict[str, Any] = {"postPlatformId": target.id, "accountId": target.account_id}
+        shown |= {"platform": target.platform, "status": target.status}
+        return shown | {"error": target.error and target.error["message"]}
+    shown = {"platform": target.platform.upper(), "status": target.status.upper()}
+    if target.error is not None:
+        return shown | {"error": {"code": target.error["code"], "message": target.error["message"]}}
+    published = None if target.published_at is None else iso(target.published_at)
+    shown |= {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
+    return shown | {"publishedAt": published}
+
+
+class Sender:
+    """Sends due deliveries over HTTP, to this machine only."""
+
+    def __init__(self) -> None:
+        self._http: httpx.AsyncClient | None = None
+
+    async def attempt(self, world: World, event: Event) -> None:
+        """Attempt one delivery and schedule the next try if it failed."""
+        delivery = world.deliveries.get(event.subject)
+        webhook = None if delivery is None else world.webhooks.get(delivery.webhook_id)
+        if delivery is None or webhook is None:
+            return
+        manual = bool(event.data.get("manual"))
+        first = delivery.status_code is None and delivery.error is None
+        delivery.queued -= 1
+        if not first:
+            delivery.retry_count += 1
+        await self._send(world, webhook, delivery, event.at)
+        world.effect(
+            "delivery.attempt", at=event.at, key=event.data.get("key"), delivery=delivery.id, webhook=webhook.id,
+            manual=manual, success=delivery.success,
+        )  # fmt: skip
+        webhook.last_delivery_at = event.at
+        webhook.failure_count = 0 if delivery.success else webhook.failure_count + 1
+        if manual:
+            delivery.resent = "succeeded" if delivery.success else "failed"
+        elif not delivery.success and delivery.retry_count < len(BACKOFF) and not delivery.queued:
+            queue_attempt(world, delivery, event.at + BACKOFF[delivery.retry_count] * 1000)
+        world.webhooks.save(webhook)
+        world.deliveries.save(delivery)
+
+    async def _send(self, world: World, webhook: Webhook, delivery: Delivery, at: int) -> None:
+        """One POST; its result goes into the record."""
+        body = (delivery.payload or _old_payload(world, delivery)).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "VoxBurst-Webhooks/1.0",
+            "X-VoxBurst-Signature": "sha256=" + hmac.new(webhook.secret.encode(), body, sha256).hexdigest(),
+            "X-VoxBurst-Event": delivery.event_type,
+            "X-VoxBurst-Delivery-Id": delivery.id,
+            "X-VoxBurst-Timestamp": iso(at),
+        }
+        address = _address(world, delivery.url, headers)
+        delivery.status_code = delivery.response_body = delivery.latency_ms = None
+        delivery.success = False
+        if address is None:
+            delivery.error = "the sandbox delivers to loopback and *.example hosts only"
+            return
+        if self._http is None:
+            self._http = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_MS / 1000, follow_redirects=False)
+        began = time.monotonic()
+        try:
+            answer = await self._http.post(address, content=body, headers=headers)
+        except httpx.TimeoutException:
+            delivery.error, delivery.latency_ms = f"no answer within {TIMEOUT_MS // 1000} s", TIMEOUT_MS
+            return
+        except httpx.HTTPError:
+            delivery.error = "connection failed"
+            return
+        claimed = answer.headers.get(CLAIMED_LATENCY)
+        took = int(claimed) if claimed else round((time.monotonic() - began) * 1000)
+        _record(delivery, answer, took, at)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+
+def _record(delivery: Delivery, answer: httpx.Response, took: int, at: int) -> None:
+    """Put a receiver's answer on record."""
+    delivery.latency_ms = min(took, TIMEOUT_MS)
+    if took >= TIMEOUT_MS:
+        delivery.error = f"no answer within {TIMEOUT_MS // 1000} s"
+        return
+    delivery.status_code = answer.status_code
+    delivery.response_body = answer.text[:1000]
+    delivery.success = 200 <= answer.status_code < 300
+    delivery.error = None if delivery.success else f"receiver answered {answer.status_code}"
+    if delivery.success:
+        delivery.delivered_at = at + took
+
+
+def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
+    """Where a URL leads on this machine: loopback as it is, example hosts to the built-in receiver, nowhere else."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in _LOOPBACK:
+        return url
+    if host == "example" or host.endswith(".example"):
+        headers["Host"] = host
+        return world.hosts["receiver"] + (parts.path or "/")
+    return None
+
+
+def _old_payload(world: World, delivery: Delivery) -> str:
+    """What a delivery of the seeded history carries; its post is older than the posts that are kept."""
+    data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
+    return orjson.dumps(_envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)).decode()
+
+
+def handlers(sender: Sender) -> dict[str, Handler]:
+    """What the world does when a delivery is due."""
+    return {"delivery.attempt": sender.attempt}

@@ -1,0 +1,144 @@
+"""The publishing queue: pending, publishing, then published or failed, over hash-drawn virtual seconds.
+
+Every time a target is queued it gets a job of its own, and no job is ever cancelled by a later one. So a target that is
+about to succeed and is queued again is published twice, as on the real platforms; the record of effects shows both.
+"""
+
+from __future__ import annotations
+
+from voxops.sandbox.draw import fraction, identifier, uniform
+from voxops.sandbox.hooks import emit_result
+from voxops.sandbox.platforms import STUCK_MS, Attempt, outcome, post_url
+from voxops.sandbox.records import Event, Post, Target
+from voxops.sandbox.world import Handler, World
+
+__all__ = ["HANDLERS", "enqueue", "is_stuck", "publish_post", "summary_status"]
+
+
+def is_stuck(target: Target, at: int) -> bool:
+    """Whether a target has been publishing for too long."""
+    return target.status == "publishing" and at - target.since > STUCK_MS
+
+
+def summary_status(post: Post) -> str:
+    """A post's status as it follows from its targets (contract: WH-2, PLAY)."""
+    states = {target.status for target in post.targets}
+    if states & {"pending", "publishing"}:
+        return "publishing"
+    if states == {"published"}:
+        return "published"
+    return "partial" if "published" in states else "failed"
+
+
+def publish_post(world: World, post: Post, at: int, *, key: str | None, request: int | None = None) -> None:
+    """Queue every target of a post for the first time."""
+    post.status = "publishing"
+    for target in post.targets:
+        enqueue(world, post, target, at, key=key, request=request, again=False)
+    world.touch(post, at)
+
+
+def enqueue(
+    world: World, post: Post, target: Target, at: int, *, key: str | None, request: int | None = None, again: bool = True
+) -> int:
+    """Queue a target and say when its publication will end.
+
+    `again` is for retries and fixes: the effect is on record as ``target.requeue``, and the old status may linger.
+    """
+    target.jobs += 1
+    took = int(uniform(*world.switches.publish_seconds, world.seed, "queue", target.id, target.jobs) * 1000)
+    waits = int(took * uniform(0.2, 0.6, world.seed, "wait", target.id, target.jobs))
+    lingers = int(world.switches.linger_failed_seconds * 1000) if again else 0
+    about = {"post": post.id, "target": target.id, "job": target.jobs, "key": key}
+    if again:
+        world.effect("target.requeue", at=at, request=request, **about)
+    if lingers:
+        world.schedule(at + lingers, "target.pending", target.id, **about)
+    else:
+        _enter(world, post, target, "pending", at)
+    world.schedule(at + lingers + waits, "target.publishing", target.id, **about)
+    world.schedule(at + lingers + took, "target.result", target.id, **about)
+    return at + lingers + took
+
+
+def _enter(world: World, post: Post, target: Target, status: str, at: int) -> None:
+    """Show a target in another status, unless it is published for good."""
+    if target.status != "published":
+        target.status, target.since, target.error = status, at, None
+        post.status = summary_status(post)
+        world.touch(post, at)
+
+
+def _find(world: World, event: Event) -> tuple[Post, Target] | None:
+    """The post and target of an event, None if the post is gone."""
+    post = world.posts.get(event.data["post"])
+    if post is None:
+        return None
+    return post, next(target for target in post.targets if target.id == event.subject)
+
+
+def _on_pending(world: World, event: Event) -> None:
+    """A lingering status gives way."""
+    if (found := _find(world, event)) is not None:
+        _enter(world, *found, "pending", event.at)
+
+
+def _on_publishing(world: World, event: Event) -> None:
+    """A job leaves the queue."""
+    if (found := _find(world, event)) is not None:
+        _enter(world, *found, "publishing", event.at)
+
+
+def _on_result(world: World, event: Event) -> None:
+    """A job ends."""
+    found = _find(world, event)
+    if found is None:
+        return
+    post, target = found
+    job, key = event.data["job"], event.data["key"]
+    account = world.accounts.get(target.account_id)
+    error = outcome(world.seed, Attempt(post, target, account, job), world.switches, event.at)
+    ids = {"at": event.at, "key": key, "post": post.id, "target": target.id, "job": job, "platform": target.platform}
+    if error is None:
+        number = str(10**17 + int(fraction(world.seed, "number", target.id, job) * 9 * 10**17))
+        world.effect("target.publish", platform_post=number, **ids)
+        if target.status != "published":
+            _publish(target, account.username if account else "", number, event.at)
+    else:
+        world.effect("target.fail", code=error["code"], **ids)
+        if target.status != "published" and job == target.jobs:
+            target.status, target.since, target.error = "failed", event.at, error
+    _conclude(world, post, event.at)
+
+
+def _publish(target: Target, username: str, number: str, at: int) -> None:
+    """Mark a target as published."""
+    target.status, target.since, target.published_at, target.error = "published", at, at, None
+    target.platform_post_id = number
+    target.platform_post_url = post_url(target.platform, username, number)
+
+
+def _conclude(world: World, post: Post, at: int) -> None:
+    """Bring a post's status up to date and tell the webhooks when it is terminal."""
+    before = post.status
+    post.status = summary_status(post)
+    if post.status in ("published", "partial") and post.published_at is None:
+        post.published_at = at
+    world.touch(post, at)
+    if post.status != before and post.status != "publishing":
+        emit_result(world, post, at, identifier("evt_", world.seed, post.id, post.updated_at))
+
+
+def _on_due(world: World, event: Event) -> None:
+    """A scheduled post's time has come."""
+    post = world.posts.get(event.subject)
+    if post is not None and post.status == "scheduled" and post.scheduled_for == event.data["for"]:
+        publish_post(world, post, event.at, key=event.data.get("key"))
+
+
+HANDLERS: dict[str, Handler] = {
+    "target.pending": _on_pending,
+    "target.publishing": _on_publishing,
+    "target.result": _on_result,
+    "post.due": _on_due,
+}

@@ -1,0 +1,128 @@
+"""The verbs of a sandbox over its control calls, from this process or any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from voxops.sandbox.faults import Fault
+from voxops.sandbox.switches import Switches
+
+__all__ = ["API_KEY", "Remote"]
+
+API_KEY = "vb_test_sandbox"
+
+
+class Remote:
+    """A running sandbox, controlled over HTTP.
+
+    Parameters
+    ----------
+    url : str
+        Its address, without ``/v1``.
+    """
+
+    def __init__(self, url: str = "") -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.Client(trust_env=False, timeout=60)
+        self.api_key = API_KEY
+
+    @property
+    def url(self) -> str:
+        """Address of the API, without ``/v1``."""
+        return self._url
+
+    def _control(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """One control call; ValueError with the sandbox's words if it refuses."""
+        params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+        wanted = {name: value for name, value in params.items() if value is not None}
+        answer = self._http.request(method, f"{self.url}/_sandbox/{path}", params=wanted, json=body)
+        if answer.status_code == 400:
+            raise ValueError(answer.json()["error"])
+        answer.raise_for_status()
+        return answer.json()
+
+    def close(self) -> None:
+        """Close the connection to the control calls; the sandbox runs on."""
+        self._http.close()
+
+    def state(self) -> dict[str, Any]:
+        """Seed, clock, workspace, counts."""
+        return dict(self._control("GET", "state"))
+
+    @property
+    def workspace_id(self) -> str:
+        """Name of the workspace."""
+        return str(self.state()["workspaceId"])
+
+    @property
+    def storage_url(self) -> str:
+        """Address of the presigned storage."""
+        return str(self.state()["storageUrl"])
+
+    @property
+    def receiver_url(self) -> str:
+        """Address of the built-in webhook receiver."""
+        return str(self.state()["receiverUrl"])
+
+    def now(self) -> datetime:
+        """The virtual time."""
+        return datetime.fromisoformat(self.state()["now"])
+
+    def advance(self, seconds: float) -> datetime:
+        """Move the virtual clock forward; everything due meanwhile has happened on return."""
+        return datetime.fromisoformat(self._control("POST", "advance", {"seconds": seconds})["now"])
+
+    def set_speed(self, speed: float) -> None:
+        """Virtual seconds per real second from now on; 0 stands still."""
+        self._control("POST", "speed", {"speed": speed})
+
+    def add_fault(self, *faults: Fault) -> None:
+        """Put faults in force."""
+        self._control("POST", "faults", [asdict(fault) for fault in faults])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults in force, with how often each `matched` and `struck`."""
+        return list(self._control("GET", "faults"))
+
+    def clear_faults(self) -> None:
+        """Drop all faults."""
+        self._control("DELETE", "faults")
+
+    def requests(self, since: int = 0, *, acting: bool | None = None) -> list[dict[str, Any]]:
+        """Requests received, after number `since`; only those that act, or only the others, if asked."""
+        return list(self._control("GET", "requests", since=since, acting=acting))
+
+    def effects(self, kind: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+        """Side effects that happened, after number `since`."""
+        return list(self._control("GET", "effects", kind=kind, since=since))
+
+    def duplicates(self) -> list[dict[str, Any]]:
+        """Side effects that happened twice for one logical thing."""
+        return list(self._control("GET", "duplicates"))
+
+    def received(self, since: int = 0) -> list[dict[str, Any]]:
+        """What the built-in webhook receiver got."""
+        return list(self._control("GET", "received", since=since))
+
+    def receiver(self, **behaviour: Any) -> None:
+        """How the built-in receiver answers: `host status latency_ms body times`; nothing drops all rules."""
+        self._control("POST", "receiver", behaviour)
+
+    @property
+    def switches(self) -> Switches:
+        """The present readings of the contract."""
+        return Switches().changed(self._control("GET", "switches"))
+
+    def set_switches(self, **changes: Any) -> Switches:
+        """Read the contract differently from now on."""
+        shown: Mapping[str, Any] = self._control("PATCH", "switches", changes)
+        return Switches().changed(shown)
+
+    def reset(self, *, empty: bool = False) -> None:
+        """The seeded beginning again: records, clock, logs, faults."""
+        self._control("POST", "reset", {"empty": empty})

@@ -1,0 +1,303 @@
+"""The sandbox as a server: three loopback ports, one thread, one loop of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route as HttpRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from voxops.sandbox import accounts, acts, bulk, control, hooks, media, posts, queue, seed, session, webhooks
+from voxops.sandbox.app import Api
+from voxops.sandbox.clock import START, VirtualClock
+from voxops.sandbox.gates import Limiter
+from voxops.sandbox.receiver import Receiver
+from voxops.sandbox.remote import API_KEY, Remote
+from voxops.sandbox.spoil import CONNECTION
+from voxops.sandbox.storage import Storage
+from voxops.sandbox.store import Disk
+from voxops.sandbox.switches import Switches
+from voxops.sandbox.world import World
+
+__all__ = ["API_KEY", "Sandbox", "main", "serve"]
+
+_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
+_START_SECONDS = 20.0
+Connections = dict[tuple[Any, Any], asyncio.Transport]
+
+
+class Sandbox(Remote):
+    """The API on this machine; a context manager, or `start` and `stop`.
+
+    Parameters
+    ----------
+    seed : int
+        What the world and all its draws follow from.
+    speed : float
+        Virtual seconds per real second; 0 stands still until `advance`.
+    state : path or None
+        File that keeps the state; a sandbox started on it again goes on where the last one was, even if that was killed.
+    port : int
+        Port of the API, 0 for a free one. Storage and receiver take free ports.
+    switches : Switches or None
+        How the contract is read.
+    rate_limit : int or None
+        Requests per API key and virtual minute; None is without limit and sends no rate headers.
+    empty : bool
+        Start with accounts, media and webhooks, but without posts and deliveries.
+    posts, deliveries : int
+        Size of the seeded campaign and of the delivery history.
+    workspace : str or None
+        Workspace id; None draws a fresh one for each start without a state file.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 7,
+        speed: float = 0.0,
+        state: str | Path | None = None,
+        port: int = 0,
+        switches: Switches | None = None,
+        rate_limit: int | None = 500,
+        empty: bool = False,
+        posts: int = 500,
+        deliveries: int = 4500,
+        workspace: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._size = (0, 0) if empty else (posts, deliveries)
+        self._port = port
+        self._limiter = Limiter(rate_limit)
+        self._sender = hooks.Sender()
+        self._sockets: list[socket.socket] = []
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        disk = None if state is None else Disk(state)
+        facts = {} if disk is None else disk.facts()
+        # A second ahead of the last time on file, so that time never runs backwards over a restart.
+        clock = VirtualClock(facts["now"] + 1000 if facts else START, speed)
+        handlers = {**queue.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
+        self.world = World(
+            facts.get("seed", seed), clock, switches or Switches(),
+            workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers,
+        )  # fmt: skip
+        if facts:
+            self.world.restore()
+        else:
+            self._plant(*self._size)
+
+    def _plant(self, posts: int, deliveries: int) -> None:
+        """Make the seeded beginning."""
+        seed.plant(self.world, posts=posts, deliveries=deliveries)
+        self.world.reindex()
+        self.world.flush()
+
+    def restart(self, *, empty: bool) -> None:
+        """Forget everything and begin again; runs on the server's loop, by the control call ``reset``."""
+        world = self.world
+        world.clear()
+        world.faults.clear()
+        world.receiver_rules.clear()
+        world.clock.restart()
+        self._limiter.clear()
+        self._plant(*((0, 0) if empty else self._size))
+
+    def addresses(self) -> dict[str, str]:
+        """Where API, storage and receiver listen."""
+        hosts = self.world.hosts
+        return {"url": hosts["api"], "storageUrl": hosts["storage"], "receiverUrl": hosts["receiver"]}
+
+    def start(self) -> Sandbox:
+        """Listen; returns when the first request can be answered."""
+        if self._thread is not None:
+            raise RuntimeError("the sandbox is running")
+        self._sockets = [_listen(self._port), _listen(0), _listen(0)]
+        for name, sock in zip(("api", "storage", "receiver"), self._sockets, strict=True):
+            self.world.hosts[name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        self._url = self.world.hosts["api"]
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), name="voxops-sandbox", daemon=True)
+        self._thread.start()
+        if not ready.wait(_START_SECONDS):
+            raise RuntimeError("the sandbox did not start")
+        return self
+
+    def _serve(self, ready: threading.Event) -> None:
+        """Run the server on a loop of its own until it is told to stop."""
+        # run_until_complete and not asyncio.run, which nest_asyncio replaces.
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._run(ready))
+        finally:
+            loop.close()
+
+    async def _run(self, ready: threading.Event) -> None:
+        """Serve, and let what is due happen meanwhile."""
+        connections: Connections = {}
+        config = uvicorn.Config(
+            _Ports(self._apps(), connections), http=_protocol(connections), ws="none", lifespan="off", log_config=None,
+            access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = self._server = _Server(config, ready)
+        ticker = asyncio.create_task(_tick(self.world))
+        try:
+            await server.serve(sockets=self._sockets)
+        finally:
+            ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+            await self._sender.close()
+            self.world.flush()
+
+    def _apps(self) -> dict[int, ASGIApp]:
+        """The application of each port."""
+        tables = (posts.ROUTES, acts.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
+        api = Api(self.world, [route for table in tables for route in table], self._limiter)
+        api.add(session.routes(api.dispatch))
+        everything = [
+            Starlette(routes=[*control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]),
+            Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)]),
+            Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])]),
+        ]
+        return {sock.getsockname()[1]: app for sock, app in zip(self._sockets, everything, strict=True)}
+
+    def stop(self) -> None:
+        """Stop listening; open requests get a second to end. The state file, if any, is complete."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_START_SECONDS)
+        self._thread = self._server = None
+        for sock in self._sockets:
+            sock.close()
+        self.close()
+        if self.world.disk is not None:
+            self.world.disk.close()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def _listen(port: int) -> socket.socket:
+    """A loopback socket."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"port {port} on 127.0.0.1 can't be used: {error.strerror}") from None
+    sock.listen(512)
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets=sockets)
+        self._ready.set()
+
+
+class _Ports:
+    """One application per port; each request knows its connection."""
+
+    def __init__(self, apps: dict[int, ASGIApp], connections: Connections) -> None:
+        self._apps = apps
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to the application of its port."""
+        here, there = tuple(scope["server"]), tuple(scope["client"])
+        scope[CONNECTION] = self._connections[here, there]
+        await self._apps[here[1]](scope, receive, send)
+
+
+def _protocol(connections: Connections) -> type[H11Protocol]:
+    """An HTTP protocol that keeps its open connections in a dictionary, so that a fault can close one."""
+
+    class Protocol(H11Protocol):
+        """HTTP/1.1 with known connections."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._place = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+            connections[self._place] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self._place, None)
+            super().connection_lost(exc)
+
+    return Protocol
+
+
+async def _tick(world: World) -> None:
+    """Let events happen when they are due, also while nobody asks."""
+    while True:
+        world.due.clear()
+        await world.settle()
+        following, speed = world.next_due(), world.clock.speed
+        patience = None
+        if following is not None and speed > 0:
+            patience = max(0.01, (following - world.now()) / 1000 / speed)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(world.due.wait(), patience)
+
+
+def serve(
+    *,
+    port: int = 0,
+    seed: int = 7,
+    state: str | Path | None = None,
+    speed: float = 1.0,
+    rate_limit: int | None = 500,
+    posts: int = 500,
+) -> None:
+    """Serve until SIGTERM or SIGINT, after printing the address and the key."""
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with Sandbox(port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts) as sandbox:
+        print(f"sandbox: url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}", flush=True)
+        done.wait()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command ``voxops sandbox``."""
+    parser = argparse.ArgumentParser(prog="voxops sandbox", description="Serve the VoxBurst API on this machine.")
+    parser.add_argument("--port", type=int, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
+    parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
+    parser.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
+    parser.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
+    wanted = parser.parse_args(argv)
+    try:
+        serve(
+            port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
+            rate_limit=wanted.rate_limit or None,
+        )  # fmt: skip
+    except OSError as error:
+        print(f"sandbox: {error.strerror or error}", flush=True)
+        return 1
+    return 0

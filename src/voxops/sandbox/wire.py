@@ -1,0 +1,171 @@
+"""Records as the API shows them (contract: POST, ACC, MED, WH), in the reading that the switches choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from voxops.sandbox.clock import iso
+from voxops.sandbox.records import Account, Delivery, Media, Post, Target, Webhook
+from voxops.sandbox.world import World
+
+__all__ = ["account", "delivery", "listed_post", "media", "post", "webhook", "word"]
+
+
+def word(world: World, value: str) -> str:
+    """An enum value in the casing of answers."""
+    return value.upper() if world.switches.uppercase_status else value
+
+
+def _when(at: int | None) -> str | None:
+    """An instant, or null."""
+    return None if at is None else iso(at)
+
+
+def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
+    """One entry of ``platforms[]``."""
+    switches = world.switches
+    owner = world.accounts.get(target.account_id)
+    error: Any = target.error
+    if error is not None and switches.string_errors:
+        error = f"{error['code']}: {error['message']}"
+    shown: dict[str, Any] = {
+        "platform": word(world, target.platform),
+        "accountId": target.account_id,
+        "accountName": owner.display_name if owner else None,
+        "accountStatus": word(world, owner.status) if owner else None,
+        "status": word(world, target.status),
+        "platformPostId": target.platform_post_id,
+        "platformPostUrl": target.platform_post_url,
+        "publishedAt": _when(target.published_at),
+        "error": error,
+    }
+    if not switches.no_target_ids and (not listed or switches.listed_target_ids):
+        shown["postPlatformId"] = target.id
+    if not switches.no_retry_counts and (not listed or switches.listed_retry_counts):
+        shown["retryCount"] = target.retry_count
+    return shown
+
+
+def _post_media(world: World, media_id: str) -> dict[str, Any]:
+    """One entry of a post's ``media[]``."""
+    file = world.media.get(media_id)
+    kind = file.content_type.partition("/")[0] if file else "image"
+    return {"id": media_id, "url": file.url if file else None, "type": kind}
+
+
+def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
+    """A post; listed posts show less than single ones."""
+    shown = {
+        "id": item.id,
+        "content": item.content,
+        "contentType": item.content_type,
+        "status": word(world, item.status),
+        "scheduledFor": _when(item.scheduled_for),
+        "publishedAt": _when(item.published_at),
+        "createdAt": iso(item.created_at),
+        "updatedAt": iso(item.updated_at),
+        "platforms": [_target(world, target, listed) for target in item.targets],
+        "media": [_post_media(world, media_id) for media_id in item.media],
+        "tags": item.tags,
+        "metadata": item.metadata,
+        "firstComment": item.first_comment,
+        "firstCommentDelay": item.first_comment_delay,
+        "recurrence": item.recurrence,
+    }
+    if world.switches.no_metadata:
+        del shown["metadata"]
+    return shown
+
+
+def listed_post(world: World, item: Post) -> bytes:
+    """A listed post as JSON, encoded once per version of the post."""
+    encoded = world.listed.get(item.id)
+    if encoded is None:
+        encoded = world.listed[item.id] = orjson.dumps(post(world, item, listed=True))
+    return encoded
+
+
+def account(world: World, item: Account) -> dict[str, Any]:
+    """An account (contract: K2)."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "platform": word(world, item.platform),
+        "username": item.username,
+        "displayName": item.display_name,
+        "avatarUrl": f"https://cdn.voxburst.example/avatars/{item.id}.jpg",
+        "accountType": item.account_type,
+        "status": word(world, item.status),
+        "connectedAt": iso(item.connected_at),
+        "followers": item.followers,
+    }
+    if item.status != "disconnected":
+        healthy = item.status == "active"
+        shown["scopeHealth"] = {"status": "OK" if healthy else "DEGRADED", "degradedCapabilities": []}
+    if item.page_id is not None:
+        shown["pageId"], shown["pageName"] = item.page_id, item.page_name
+    if item.backfill is not None:
+        shown["backfill"] = item.backfill
+    return shown
+
+
+def media(world: World, item: Media) -> dict[str, Any]:
+    """A media file (contract: MED)."""
+    status = item.status if world.switches.media_lowercase else item.status.upper()
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "filename": item.filename,
+        "contentType": item.content_type,
+        "sizeBytes": item.size,
+        "status": status,
+        "createdAt": iso(item.created_at),
+    }
+    if item.url is not None and item.status == "ready":
+        shown["url"] = item.url
+        shown["publicUrl"] = item.url
+        shown["thumbnailUrl"] = f"{item.url}?w=320"
+        if item.width is not None:
+            shown["dimensions"] = {"width": item.width, "height": item.height}
+    if item.results:
+        shown["validationResults"] = item.results
+    if item.import_status is not None:
+        shown["metadata"] = {"importStatus": item.import_status}
+    return shown
+
+
+def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, Any]:
+    """A webhook; its secret is shown when it is made and when it is rotated."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "url": item.url,
+        "events": item.events,
+        "active" if world.switches.webhook_active else "enabled": item.enabled,
+        "lastDeliveryAt": _when(item.last_delivery_at),
+        "failureCount": item.failure_count,
+        "createdAt": iso(item.created_at),
+    }
+    if secret:
+        shown["secret"] = item.secret
+    return shown
+
+
+def delivery(world: World, item: Delivery) -> dict[str, Any]:
+    """A delivery record (contract: K1-2)."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "webhookId": item.webhook_id,
+        "eventType": item.event_type,
+        "url": item.url,
+        "statusCode": item.status_code,
+        "latencyMs": item.latency_ms,
+        "responseBody": item.response_body,
+        "retryCount": item.retry_count,
+        "success": item.success,
+        "error": item.error,
+        "createdAt": iso(item.created_at),
+        "deliveredAt": _when(item.delivered_at),
+    }
+    if world.switches.delivery_event_ids:
+        shown["eventId"] = item.event_id
+    return shown
