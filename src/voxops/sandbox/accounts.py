@@ -31,7 +31,9 @@ def _list(call: Call) -> Answer:
     world, platform = call.world, call.word("platform")
     asked = call.query.get("status", "").lower()
     archived = call.query.get("includeArchived", "").lower() == "true"
-    names = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}.get(asked, (asked,))
+    names = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}.get(
+        asked, (asked,)
+    )
 
     def shown(item: Account) -> bool:
         if asked and asked != "all" and item.status not in names:
@@ -68,7 +70,9 @@ def _pages(call: Call) -> Answer:
     account = _find(call)
     if account.platform not in ("facebook", "linkedin"):
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
-    return Answer(200, {"pages": [{"id": f"page_{number}", "name": f"{account.display_name} {number}"} for number in (1, 2)]})
+    return Answer(
+        200, {"pages": [{"id": f"page_{number}", "name": f"{account.display_name} {number}"} for number in (1, 2)]}
+    )
 
 
 def _connect(call: Call) -> Answer:
@@ -138,7 +142,9 @@ def _disconnect(call: Call) -> Answer:
         world.listed.clear()
         call.effect("account.disconnect", account=account.id)
         _tell(world, "account.disconnected", account, reason="user_request")
-    return Answer(204) if world.switches.delete_204 else Answer(200, {"id": account.id, "success": True, "deleted": True})
+    return (
+        Answer(204) if world.switches.delete_204 else Answer(200, {"id": account.id, "success": True, "deleted": True})
+    )
 
 
 def _refresh(call: Call) -> Answer:

@@ -95,7 +95,12 @@ def _mend(world: World, post: Post, target: Target, body: dict[str, Any]) -> set
         if not isinstance(content, str) or not content.strip():
             invalid("content must be a text", field="content")
         if len(content) > most:
-            details = {"field": "content", "platform": target.platform.upper(), "maxLength": most, "actualLength": len(content)}
+            details = {
+                "field": "content",
+                "platform": target.platform.upper(),
+                "maxLength": most,
+                "actualLength": len(content),
+            }
             invalid(f"{len(content)} characters, {most} allowed", "CONTENT_TOO_LONG", **details)
         target.content = content
         if target.flaw == "rejected":

@@ -21,7 +21,9 @@ def _bulk(call: Call) -> Answer:
     if not isinstance(items, list) or not items:
         invalid("posts must hold at least one post", field="posts")
     if len(items) > _MOST_ITEMS:
-        invalid(f"at most {_MOST_ITEMS} posts in one request", field="posts", maxLength=_MOST_ITEMS, actualLength=len(items))
+        invalid(
+            f"at most {_MOST_ITEMS} posts in one request", field="posts", maxLength=_MOST_ITEMS, actualLength=len(items)
+        )
     return _run(call, items, dry=body.get("dryRun") is True)
 
 
@@ -32,7 +34,12 @@ def _bulk_video(call: Call) -> Answer:
     if not isinstance(items, list) or not items:
         invalid("videos must hold at least one video", field="videos")
     if len(items) > _MOST_VIDEOS:
-        invalid(f"at most {_MOST_VIDEOS} videos in one request", field="videos", maxLength=_MOST_VIDEOS, actualLength=len(items))
+        invalid(
+            f"at most {_MOST_VIDEOS} videos in one request",
+            field="videos",
+            maxLength=_MOST_VIDEOS,
+            actualLength=len(items),
+        )
     return _run(call, [_as_post(item) for item in items], dry=body.get("dryRun") is True)
 
 

@@ -44,7 +44,9 @@ Spot = tuple[Post, Target]
 
 def plant_posts(world: World, count: int) -> None:
     """Make `count` posts and let some of them fail."""
-    ready = [media.id for media in world.media.values() if media.status == "ready" and media.content_type == "image/jpeg"]
+    ready = [
+        media.id for media in world.media.values() if media.status == "ready" and media.content_type == "image/jpeg"
+    ]
     made = [_post(world, number, count, ready) for number in range(count)]
     sent = [post for post in made if post.status == "published"]
     _Failures(world, sent, count / 500).hand_out()
@@ -108,7 +110,8 @@ class _Failures:
         self._posts = posts
         self._scale = scale
         self._free: list[Spot] = sorted(
-            ((post, target) for post in posts for target in post.targets), key=lambda spot: (_sent_at(spot[0]), spot[1].id)
+            ((post, target) for post in posts for target in post.targets),
+            key=lambda spot: (_sent_at(spot[0]), spot[1].id),
         )
 
     def hand_out(self) -> None:
@@ -214,4 +217,3 @@ def _publish(world: World, post: Post, target: Target) -> None:
     number = str(10**17 + int(fraction(world.seed, "number", target.id) * 9 * 10**17))
     target.status, target.since, target.published_at, target.jobs = "published", at, at, 1
     target.platform_post_id, target.platform_post_url = number, post_url(target.platform, account.username, number)
-

@@ -12,7 +12,15 @@ from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.records import Account
 from voxops.sandbox.world import World
 
-__all__ = ["CONTENT_TYPES", "Problem", "effective_text", "first_refusal", "metadata_problems", "problems", "scheduled_time"]
+__all__ = [
+    "CONTENT_TYPES",
+    "Problem",
+    "effective_text",
+    "first_refusal",
+    "metadata_problems",
+    "problems",
+    "scheduled_time",
+]
 
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 _MOST_CHARACTERS = 10_000
@@ -69,7 +77,11 @@ def _shape_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("INVALID_DATE", "scheduledFor", "scheduledFor must be ISO 8601 with an offset or Z")
     kind = body.get("contentType")
     if kind is not None and str(kind).upper() not in CONTENT_TYPES:
-        yield Problem("CONTENT_TYPE_NOT_SUPPORTED", "contentType", f"contentType must be one of {', '.join(sorted(CONTENT_TYPES))}")
+        yield Problem(
+            "CONTENT_TYPE_NOT_SUPPORTED",
+            "contentType",
+            f"contentType must be one of {', '.join(sorted(CONTENT_TYPES))}",
+        )
     for name in ("media", "tags", "threadPosts"):
         if body.get(name) is not None and not isinstance(body[name], list):
             yield Problem("VALIDATION_ERROR", name, f"{name} must be a list")
@@ -112,7 +124,11 @@ def metadata_problems(metadata: Any) -> Iterator[Problem]:
         lengthy = isinstance(value, str) and len(value) > 1_000
         crowded = isinstance(value, list) and (len(value) > 100 or any(len(str(part)) > 200 for part in value))
         if len(name) > 100 or lengthy or crowded:
-            yield Problem("METADATA_LIMIT", f"metadata.{name[:100]}", "keys have 100, texts 1000 characters, lists 100 items of 200")
+            yield Problem(
+                "METADATA_LIMIT",
+                f"metadata.{name[:100]}",
+                "keys have 100, texts 1000 characters, lists 100 items of 200",
+            )
 
 
 def _account_problems(world: World, body: Mapping[str, Any]) -> Iterator[Problem]:

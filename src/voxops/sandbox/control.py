@@ -54,7 +54,8 @@ def routes(sandbox: Controlled) -> list[Route]:
         ("GET", "oauth/authorize"): control.authorize,
     }
     return [
-        Route(f"/_sandbox/{path}", _endpoint(sandbox, action), methods=[method]) for (method, path), action in table.items()
+        Route(f"/_sandbox/{path}", _endpoint(sandbox, action), methods=[method])
+        for (method, path), action in table.items()
     ]
 
 

@@ -16,7 +16,18 @@ from voxops.sandbox.draw import identifier
 from voxops.sandbox.records import Delivery, Event, Post, Target, Webhook
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["BACKOFF", "CLAIMED_LATENCY", "TIMEOUT_MS", "Sender", "deliver", "emit", "emit_post", "emit_result", "handlers", "queue_attempt"]
+__all__ = [
+    "BACKOFF",
+    "CLAIMED_LATENCY",
+    "TIMEOUT_MS",
+    "Sender",
+    "deliver",
+    "emit",
+    "emit_post",
+    "emit_result",
+    "handlers",
+    "queue_attempt",
+]
 
 # Seconds after a failed attempt until the next; after the last one a delivery is given up (ours: the contract is silent).
 BACKOFF = (30, 120, 600, 3600, 21600)

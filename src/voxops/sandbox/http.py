@@ -17,7 +17,19 @@ from voxops.sandbox.clock import parse_time
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.world import World
 
-__all__ = ["Answer", "Call", "Refused", "Route", "envelope", "invalid", "new_id", "not_found", "page", "refuse", "single"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Refused",
+    "Route",
+    "envelope",
+    "invalid",
+    "new_id",
+    "not_found",
+    "page",
+    "refuse",
+    "single",
+]
 
 _ID = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 
@@ -53,12 +65,12 @@ class Refused(Exception):
         self.details = dict(details or {})
 
 
-def refuse(status: int, code: str, message: str, **details: Any) -> NoReturn:
+def refuse(status: int, code: str, message: str, /, **details: Any) -> NoReturn:
     """Answer with an error."""
     raise Refused(status, code, message, details)
 
 
-def invalid(message: str, code: str = "VALIDATION_ERROR", **details: Any) -> NoReturn:
+def invalid(message: str, code: str = "VALIDATION_ERROR", /, **details: Any) -> NoReturn:
     """Answer that the request is wrong."""
     raise Refused(0, code, message, details)  # 0: the status that the switches choose for validation
 

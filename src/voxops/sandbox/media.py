@@ -141,7 +141,9 @@ def _bulk_videos(call: Call) -> Answer:
     """POST /media/bulk-video-upload-urls: at most 20 videos and 20 GB (contract: MED)."""
     body = call.json(required=True)
     videos = body.get("videos", body.get("files"))
-    sizes = [video.get("sizeBytes", 0) for video in videos if isinstance(video, dict)] if isinstance(videos, list) else []
+    sizes = (
+        [video.get("sizeBytes", 0) for video in videos if isinstance(video, dict)] if isinstance(videos, list) else []
+    )
     total = sum(size for size in sizes if isinstance(size, int))
     if total > _MOST_VIDEO_BYTES:
         invalid("more than 20 GB in one batch", field="videos", maxLength=_MOST_VIDEO_BYTES, actualLength=total)
@@ -193,7 +195,9 @@ def _bulk_validate(call: Call) -> Answer:
         media = call.world.media.get(key) if isinstance(key, str) else None
         if media is None or media.status == "pending":
             issue = "NOT_FOUND" if media is None else "CONFLICT"
-            results.append({"index": index, "mediaId": key, "status": "failed", "errors": [{"field": "mediaIds", "issue": issue}]})
+            results.append(
+                {"index": index, "mediaId": key, "status": "failed", "errors": [{"field": "mediaIds", "issue": issue}]}
+            )
             continue
         _queue_check(call, media)
         results.append({"index": index, "mediaId": key, "status": "queued"})
@@ -291,7 +295,12 @@ def _on_imported(world: World, event: Event) -> None:
 
 def tell_uploaded(world: World, media: Media, at: int) -> None:
     """Send ``media.uploaded``."""
-    data = {"id": media.id, "workspaceId": world.workspace_id, "filename": media.filename, "contentType": media.content_type}
+    data = {
+        "id": media.id,
+        "workspaceId": world.workspace_id,
+        "filename": media.filename,
+        "contentType": media.content_type,
+    }
     event_id = identifier("evt_", world.seed, media.id, "media.uploaded", at)
     emit(world, "media.uploaded", data | {"sizeBytes": media.size}, at, event_id)
 

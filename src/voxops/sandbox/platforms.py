@@ -36,7 +36,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "rejected": ("PUBLISH_ERROR", "{name} refused the post: policy check {request} did not pass"),
     "odd": ("E_4711", "Unexpected upstream state 4711/{number}"),
     "odder": ("GRAPH_368_NODE", "(#368) node {request} is in an unknown state"),
-    "hostile": ("PUBLISH_ERROR", '<script>alert("voxops")</script><img src=x onerror=alert(1)> =cmd|\' /C calc\'!A0 & $x$'),
+    "hostile": (
+        "PUBLISH_ERROR",
+        "<script>alert(\"voxops\")</script><img src=x onerror=alert(1)> =cmd|' /C calc'!A0 & $x$",
+    ),
 }
 _PASSING = ("rate", "unavailable", "internal", "unavailable")
 

@@ -202,7 +202,13 @@ def _copy(call: Call, kind: str) -> Answer:
     refuse_quota(call)
     copy_id = new_id(call, "post_", world.posts)
     targets = [
-        Target(identifier("pp_", world.seed, copy_id, t.account_id, n), t.platform, t.account_id, since=at, content=t.content)
+        Target(
+            identifier("pp_", world.seed, copy_id, t.account_id, n),
+            t.platform,
+            t.account_id,
+            since=at,
+            content=t.content,
+        )
         for n, t in enumerate(source.targets)
     ]
     copy = Post(

@@ -6,6 +6,8 @@ about to succeed and is queued again is published twice, as on the real platform
 
 from __future__ import annotations
 
+from typing import Any
+
 from voxops.sandbox.draw import fraction, identifier, uniform
 from voxops.sandbox.hooks import emit_result
 from voxops.sandbox.platforms import STUCK_MS, Attempt, outcome, post_url
@@ -39,7 +41,14 @@ def publish_post(world: World, post: Post, at: int, *, key: str | None, request:
 
 
 def enqueue(
-    world: World, post: Post, target: Target, at: int, *, key: str | None, request: int | None = None, again: bool = True
+    world: World,
+    post: Post,
+    target: Target,
+    at: int,
+    *,
+    key: str | None,
+    request: int | None = None,
+    again: bool = True,
 ) -> int:
     """Queue a target and say when its publication will end.
 
@@ -49,7 +58,7 @@ def enqueue(
     took = int(uniform(*world.switches.publish_seconds, world.seed, "queue", target.id, target.jobs) * 1000)
     waits = int(took * uniform(0.2, 0.6, world.seed, "wait", target.id, target.jobs))
     lingers = int(world.switches.linger_failed_seconds * 1000) if again else 0
-    about = {"post": post.id, "target": target.id, "job": target.jobs, "key": key}
+    about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs, "key": key}
     if again:
         world.effect("target.requeue", at=at, request=request, **about)
     if lingers:

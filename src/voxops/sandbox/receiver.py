@@ -48,7 +48,9 @@ class Receiver:
             host=host, path=request.url.path, delivery=delivery, headers=headers, body=body.decode(), status=status,
             at=iso(world.now()),
         )  # fmt: skip
-        return Response(text or self._receipt(body), status, {CLAIMED_LATENCY: str(claimed)}, media_type="application/json")
+        return Response(
+            text or self._receipt(body), status, {CLAIMED_LATENCY: str(claimed)}, media_type="application/json"
+        )
 
     def _tries_before(self, delivery: str) -> int:
         """How often this delivery came before; the count follows the record, which a reset empties."""

@@ -85,7 +85,9 @@ def _plant_media(world: World) -> None:
             media.status, media.url, media.width, media.height = "pending", None, None, None
         if number == _MEDIA - 3:
             media.status, media.url = "failed", None
-            media.results = [{"code": "MEDIA_PROCESSING_FAILED", "message": "the file can't be decoded", "severity": "error"}]
+            media.results = [
+                {"code": "MEDIA_PROCESSING_FAILED", "message": "the file can't be decoded", "severity": "error"}
+            ]
         world.media.save(media)
 
 

@@ -80,7 +80,11 @@ _SKIPPED = {"code": "SKIPPED", "message": "an operation before this one failed"}
 def _check(operation: Any, number: int) -> None:
     """Refuse a batch with an operation that is none."""
     field = f"operations[{number}]"
-    if not isinstance(operation, dict) or not isinstance(operation.get("id"), str) or not 1 <= len(operation["id"]) <= 64:
+    if (
+        not isinstance(operation, dict)
+        or not isinstance(operation.get("id"), str)
+        or not 1 <= len(operation["id"]) <= 64
+    ):
         invalid("an operation needs an id of 1 to 64 characters", field=field)
     if operation.get("method") not in ("POST", "PATCH", "DELETE"):
         invalid("method must be POST, PATCH or DELETE", field=field)

@@ -139,4 +139,5 @@ class Switches:
         unknown = set(changes) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
-        return replace(self, **{name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+        return replace(self, **values)

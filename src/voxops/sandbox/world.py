@@ -76,7 +76,9 @@ class World(Tables):
 
     # -- what happened --------------------------------------------------------------------------------------------
 
-    def effect(self, kind: str, *, at: int | None = None, key: str | None = None, request: int | None = None, **ids: Any) -> None:
+    def effect(
+        self, kind: str, *, at: int | None = None, key: str | None = None, request: int | None = None, **ids: Any
+    ) -> None:
         """Put a side effect on record."""
         moment = self.now() if at is None else at
         self.effects.note(kind=kind, at=iso(moment), key=key, mark=ids.pop("mark", None), request=request, **ids)
@@ -142,7 +144,9 @@ class World(Tables):
         """Write what changed to the state file, if there is one."""
         if self.disk is None:
             return
-        changed = any(table.dirty for _, table in self.tables()) or any(log.written != len(log) for _, log in self.logs())
+        changed = any(table.dirty for _, table in self.tables()) or any(
+            log.written != len(log) for _, log in self.logs()
+        )
         if changed or self.now() - self._saved_at > 1000:
             self._saved_at = self.now()
             self.disk.write(self, {"seed": self.seed, "now": self._saved_at, "workspace": self.workspace_id})
