@@ -1,0 +1,211 @@
+"""What the ledger can tell: a run's outcomes, its waits, the runs there were, and the whole trail, as plain rows and frames."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voxops import frames
+from voxops.errors import LedgerError
+from voxops.ledger import Ledger
+
+__all__ = ["RESULT_COLUMNS", "canary_outcomes", "cells", "export", "history", "prune", "results", "runs", "seen_states", "waits"]
+
+RESULT_COLUMNS = ("outcome", "waiting_for", "tries", "http_status", "error_code", "error_message", "result_id", "settled_at")
+
+# Rows of a run with the member each stands for; held rows have none.
+_ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
+           LEFT JOIN members ON members.op = items.op AND members.position = items.position
+           LEFT JOIN operations ON operations.id = items.op
+           WHERE run_rows.run = ?"""
+
+
+def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:
+    """Rows of a run by platform and outcome; held rows are pending (rule 20)."""
+    rows = ledger.query(
+        f"SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'pending') AS o, count(*) AS n {_ROWS} GROUP BY 1, 2",
+        (run,),
+    )
+    return Counter({(row["p"], row["o"]): row["n"] for row in rows})
+
+
+def waits(ledger: Ledger, run: str) -> Counter[tuple[int, str]]:
+    """Why the unsettled rows of a run wait, by operation (0 for held rows)."""
+    rows = ledger.query(
+        f"""SELECT coalesce(items.op, 0) AS op, operations.state AS state, run_rows.held AS held,
+                   members.waiting_for AS why, operations.waiting_for AS of_all, count(*) AS n
+            {_ROWS} AND coalesce(members.outcome, 'pending') NOT IN ('succeeded', 'failed') GROUP BY 1, 2, 3, 4, 5""",
+        (run,),
+    )
+    return Counter({(row["op"], _why(row["state"], row["held"], row["why"], row["of_all"])): row["n"] for row in rows})
+
+
+def _why(state: str | None, held: str, why: str | None, of_all: str | None) -> str:
+    """One reason for a row that is not settled, the most particular one."""
+    said = held or why or of_all
+    if said:
+        return said
+    return {"planned": "not sent yet", "sent": "being sent", "accepted": "queued", "unknown": "no usable answer"}.get(state or "", "held")
+
+
+def canary_outcomes(ledger: Ledger, run: str) -> dict[str, Counter[str]]:
+    """Outcomes of a run's canaries, by cause."""
+    rows = ledger.query(f"SELECT DISTINCT members.op, members.position, members.item, members.outcome {_ROWS} AND operations.canary", (run,))
+    outcomes: dict[str, Counter[str]] = {}
+    for row in rows:
+        outcomes.setdefault(json.loads(row["item"])["cause"], Counter())[row["outcome"]] += 1
+    return outcomes
+
+
+def results(ledger: Ledger, run: str) -> pd.DataFrame:
+    """The rows of a run, each with its outcome.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per eligible row of the plan, in its order: the plan's columns, ``attempt batch idempotency_key request`` as they
+        were sent, and ``outcome`` (string: succeeded, failed, pending, unknown), ``waiting_for`` (string), ``tries http_status``
+        (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]).
+    """
+    head = ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))
+    if not head:
+        raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
+    plan = frames.unpack(head[0]["frame"])
+    rows = ledger.query(
+        f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
+                   operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
+                   operations.http_status, operations.waiting_for AS of_all, members.waiting_for AS why,
+                   coalesce(members.outcome, 'pending') AS outcome, members.error_code, members.error_message,
+                   members.result_id, members.settled
+            {_ROWS} ORDER BY run_rows.row""",
+        (run,),
+    )
+    table = plan.iloc[[row["row"] for row in rows]].copy()
+    settled = {"succeeded", "failed"}
+    request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
+    waiting = [None if row["outcome"] in settled else _why(row["state"], row["held"], row["why"], row["of_all"]) for row in rows]
+    table = table.assign(
+        attempt=_column([row["attempt"] for row in rows], "Int64", table["attempt"]),
+        batch=_column([row["batch"] for row in rows], "Int64", table["batch"]),
+        idempotency_key=_column([row["key"] for row in rows], "string", table["idempotency_key"]),
+        request=_column(request, "string", table["request"]),
+        outcome=pd.array([row["outcome"] for row in rows], dtype="string"),
+        waiting_for=pd.array(waiting, dtype="string"),
+        tries=pd.array([row["tries"] or 0 for row in rows], dtype="Int64"),
+        http_status=pd.array([row["http_status"] for row in rows], dtype="Int64"),
+        error_code=pd.array([row["error_code"] for row in rows], dtype="string"),
+        error_message=pd.array([row["error_message"] for row in rows], dtype="string"),
+        result_id=pd.array([row["result_id"] for row in rows], dtype="string"),
+        settled_at=_times([row["settled"] for row in rows]),
+    )
+    table.attrs = {**plan.attrs, "run": run}
+    return table
+
+
+def _column(values: list[Any], dtype: Any, fallback: pd.Series) -> Any:
+    """Values as sent, and where nothing was, as planned."""
+    kept = [planned if value is None else value for value, planned in zip(values, fallback, strict=True)]
+    return pd.array(kept, dtype=dtype)
+
+
+def _times(seconds: list[float | None]) -> pd.DatetimeIndex:
+    """Seconds since the epoch as UTC times."""
+    stamps = [None if second is None else datetime.fromtimestamp(second, UTC) for second in seconds]
+    return pd.DatetimeIndex(pd.to_datetime(pd.Series(stamps, dtype="object"), utc=True)).as_unit("us")
+
+
+def runs(ledger: Ledger) -> pd.DataFrame:
+    """The runs of a ledger, newest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
+        unknown`` (Int64, rows).
+    """
+    rows = ledger.query("SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, id")
+    counts = [Counter[str]() for _ in rows]
+    for row, count in zip(rows, counts, strict=True):
+        for (_, outcome), number in cells(ledger, row["id"]).items():
+            count[outcome] += number
+    words = {name: pd.array([row[name] for row in rows], dtype="string") for name in ("action", "campaign", "state", "who", "reason", "note")}
+    numbers = {name: pd.array([count[name] for count in counts], dtype="Int64") for name in ("succeeded", "failed", "pending", "unknown")}
+    index = pd.Index([row["id"] for row in rows], name="run", dtype="string")
+    return pd.DataFrame({**words, "created_at": _times([row["created"] for row in rows]), **numbers}, index=index)
+
+
+def history(ledger: Ledger) -> pd.DataFrame:
+    """The audit trail: every row that was ever planned to be sent, oldest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``action item platform method path idempotency_key state outcome waiting_for error_code error_message result_id who reason``
+        (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at settled_at`` (UTC).
+    """
+    rows = ledger.query(
+        """SELECT operations.*, members.label, members.platform, members.outcome, members.waiting_for AS why,
+                  members.error_code, members.error_message, members.result_id, members.settled AS done,
+                  items.attempt AS attempt, runs.who, runs.reason
+           FROM members JOIN operations ON operations.id = members.op
+           LEFT JOIN items ON items.op = members.op AND items.position = members.position
+           LEFT JOIN run_rows ON run_rows.identity = items.identity AND run_rows.attempt = items.attempt
+           LEFT JOIN runs ON runs.id = run_rows.run
+           GROUP BY members.op, members.position HAVING min(coalesce(runs.created, 0)) IS NOT NULL
+           ORDER BY members.op, members.position"""
+    )
+    text = {
+        "action": "action", "item": "label", "platform": "platform", "method": "method", "path": "path",
+        "idempotency_key": "key", "state": "state", "outcome": "outcome", "error_code": "error_code",
+        "error_message": "error_message", "result_id": "result_id", "who": "who", "reason": "reason",
+    }  # fmt: skip
+    columns: dict[str, Any] = {name: pd.array([row[source] for row in rows], dtype="string") for name, source in text.items()}
+    waiting = [
+        None if row["outcome"] in {"succeeded", "failed"} else _why(row["state"], "", row["why"], row["waiting_for"]) for row in rows
+    ]
+    columns["waiting_for"] = pd.array(waiting, dtype="string")
+    for name in ("attempt", "batch", "tries", "http_status"):
+        columns[name] = pd.array([row[name] for row in rows], dtype="Int64")
+    times = {"created_at": "created", "first_sent_at": "first_sent", "last_sent_at": "last_sent", "settled_at": "done"}
+    columns |= {name: _times([row[source] for row in rows]) for name, source in times.items()}
+    return pd.DataFrame(columns)
+
+
+def prune(ledger: Ledger, before: datetime) -> int:
+    """Drop bytes and replies of operations settled before an instant; identity and outcome stay (rule 24)."""
+    with ledger.atomic() as db:
+        changed = db.execute(
+            """UPDATE operations SET body = NULL, reply = NULL, baseline = NULL
+               WHERE state IN ('settled', 'withdrawn') AND coalesce(settled, created) < ? AND (body IS NOT NULL OR reply IS NOT NULL)""",
+            (before.timestamp(),),
+        ).rowcount
+    return int(changed)
+
+
+def export(ledger: Ledger, path: Path) -> Path:
+    """Write the audit trail as CSV, formulas guarded, and return the path."""
+    table = history(ledger)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(table.columns)
+        for row in table.itertuples(index=False):
+            out.writerow(["" if pd.isna(value) else _guarded(str(value)) for value in row])
+    return path
+
+
+def _guarded(text: str) -> str:
+    """Text that a spreadsheet will not run."""
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def seen_states(ledger: Ledger, run: str) -> dict[Any, dict[str, Any]]:
+    """The state that settled each row of a run, by the row's label in the plan's frame; only what the engine has read."""
+    plan = frames.unpack(ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))[0]["frame"])
+    rows = ledger.query(f"SELECT run_rows.row AS row, members.seen AS seen {_ROWS} AND members.seen IS NOT NULL", (run,))
+    return {plan.index[row["row"]]: json.loads(row["seen"]) for row in rows}

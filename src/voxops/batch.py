@@ -1,0 +1,316 @@
+"""Sending planned acts: the only place where the ledger and sending meet.
+
+Each operation is prepared, claimed, sent once, and what came of it recorded (rules 8, 10, 15 to 17); when and whether it is
+sent at all is the engine's business.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from voxops import matrix
+from voxops.backoff import Backoff, delay
+from voxops.binding import reform
+from voxops.drive import Drive
+from voxops.errors import DecodeError, TransportError
+from voxops.ledger import Claim, Ledger, Member, Refusal, Stored
+from voxops.model import Action, Outcome
+from voxops.reconcile import transitions
+from voxops.settle import (
+    Answer,
+    baseline_of,
+    changes,
+    judge,
+    read_bulk,
+    settle_bulk,
+    settle_cancel,
+    settle_skipped,
+    settled,
+    shaped,
+)
+from voxops.watch import Reader, interval
+from voxops.writer import Writer
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["Sender"]
+
+EARLY = 3600.0  # seconds before the end of the retention at which a key counts as forgotten (rule 12)
+THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
+
+
+class Sender:
+    """Sends operations of a ledger, one try at a time.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    ledger : Ledger
+        The workspace's ledger.
+    writer : Writer
+        Commits to it.
+    reader : Reader
+        Reads posts before a fix.
+    credential : str
+        Salted fingerprint of the API key in use.
+    retention : float
+        Seconds for which the server is taken to remember a key.
+    rng : random.Random
+        Source of jitter.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        *,
+        writer: Writer,
+        reader: Reader,
+        credential: str,
+        retention: float,
+        rng: random.Random,
+    ) -> None:
+        self.client = client
+        self.ledger = ledger
+        self.commit = writer.commit
+        self.reader = reader
+        self._credential = credential
+        self._deadline = retention - EARLY
+        self._owner = secrets.token_hex(8)
+        self._rng = rng
+        self._backoff = Backoff()
+
+    async def send(self, drive: Drive, op: int) -> None:
+        """Prepare an operation, claim it, send it once, and record what came of it."""
+        stored = self.ledger.operation(op)
+        if stored.state == "planned" and not await self._prepare(drive, stored):
+            return
+        async with self.client.permit() as permit:
+            if not drive.sending:
+                return
+            claim = await self.commit(lambda: self._claim(op))
+            if isinstance(claim, Refusal):
+                self._refused(drive, op, claim)
+                return
+            if not drive.sending:
+                await self.commit(lambda: self.ledger.unsend(claim))
+                return
+            drive.tries[op] += 1
+            drive.acts += 1
+            operation = claim.operation
+            try:
+                reply = await permit.send(operation.method, operation.path, body=operation.body, key=operation.key)
+            except TransportError as error:
+                await self._no_answer(drive, claim, error)
+                return
+            except BaseException:
+                await self.commit(lambda: self.ledger.answer(claim, state="unknown", status=None, reply=None))
+                raise
+        await self._answered(drive, claim, reply)
+
+    def _claim(self, op: int) -> Claim | Refusal:
+        """Claim an operation at the present server time."""
+        return self.ledger.claim(
+            op,
+            owner=self._owner,
+            credential=self._credential,
+            server_now=self.client.now().timestamp(),
+            deadline=self._deadline,
+        )
+
+    def _refused(self, drive: Drive, op: int, refusal: Refusal) -> None:
+        """A claim that was not granted: wait a little, or for good."""
+        if refusal.final:
+            drive.waiting[op] = refusal.why
+        drive.not_before[op] = self.client.now().timestamp() + interval(0, self._rng)
+
+    async def _prepare(self, drive: Drive, stored: Stored) -> bool:
+        """Look at what a planned operation is about to change; False if it must not be sent as it is."""
+        if stored.action is Action.BULK:
+            return await self._drop_past(drive, stored)
+        if not stored.path.endswith("/fix"):
+            return True
+        (member,) = self.ledger.members(stored.id)
+        rivals = [other for other in self.ledger.open_on(stored.subject) if other.id != stored.id and other.state != "planned"]
+        if rivals:  # its turn comes when the other target of this post is settled
+            drive.not_before[stored.id] = self.client.now().timestamp() + interval(0, self._rng)
+            return False
+        state = await self.reader.post(member.item.seen["post_id"])
+        target = None if state is None else state.target(member.item.platform, member.item.account)
+        if state is None or target is None:
+            drive.waiting[stored.id] = "the post or its target no longer exists; load the posts again"
+            return False
+        differing = [name for name in changes(member.item.seen, state) if name not in {"updated_at", "post_status"}]
+        if differing:
+            drive.waiting[stored.id] = f"changed since loaded ({', '.join(differing)}); load it again"
+            return False
+        if target["target_id"] is None:
+            drive.waiting[stored.id] = "the API shows no id for this target; retry the whole post"
+            return False
+        path = f"/v1/posts/{state.post_id}/platforms/{target['target_id']}/fix"
+        await self.commit(lambda: self.ledger.freeze(stored.id, path=path, body=stored.body, baseline=baseline_of(state)))
+        return True
+
+    async def _drop_past(self, drive: Drive, stored: Stored) -> bool:
+        """Take rows whose time has passed out of a batch that was never sent (rule 6); False if the batch was formed anew."""
+        now = self.client.now()
+        members = self.ledger.members(stored.id)
+        late = [member for member in members if datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now]
+        if not late:
+            return True
+
+        def work() -> list[int]:
+            rest = [member for member in members if member not in late]
+            held = [replace(member, waiting_for="its time has passed") for member in late]
+            made = reform(self.ledger, stored, [rest])
+            self.ledger.settle(stored.id, held, now.timestamp())
+            self.ledger.withdraw(stored.id, "its time has passed")
+            return made
+
+        await self.commit(work)
+        return False
+
+    async def _no_answer(self, drive: Drive, claim: Claim, error: TransportError) -> None:
+        """No answer came: nothing happened if no connection was made, else nobody knows."""
+        op = claim.operation.id
+        if error.sent:
+            await self.commit(lambda: self.ledger.answer(claim, state="unknown", status=None, reply=None, waiting_for="no answer came"))
+            return
+        await self.commit(lambda: self.ledger.unsend(claim))
+        if drive.tries[op] >= self._backoff.tries:
+            drive.halt(f"{error}; run.resume() goes on when the server is back")
+        self._later(drive, op, delay(self._backoff, drive.tries[op], self._rng))
+
+    def _later(self, drive: Drive, op: int, seconds: float) -> None:
+        """Send an operation again after so many seconds."""
+        drive.not_before[op] = self.client.now().timestamp() + seconds
+
+    async def _answered(self, drive: Drive, claim: Claim, reply: Any) -> None:
+        """Record what an answer proves."""
+        code, message = error_of(reply)
+        match judge(reply.status, code, first_try=claim.operation.tries == 1):
+            case Answer.TAKEN:
+                await self._taken(drive, claim, reply)
+            case Answer.REFUSED:
+                await self._rejected(drive, claim, reply, code, message)
+            case Answer.THROTTLED:
+                await self.commit(lambda: self.ledger.unsend(claim))
+                drive.throttled[claim.operation.id] += 1
+                if drive.throttled[claim.operation.id] > THROTTLES:
+                    drive.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
+                self._later(drive, claim.operation.id, delay(self._backoff, 1, self._rng))
+            case Answer.STOP:
+                await self.commit(lambda: self.ledger.unsend(claim))
+                drive.halt(f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()")
+            case Answer.UNKNOWN:
+                why = "the server is still working on it" if code == "IDEMPOTENCY_IN_PROGRESS" else f"the API answered {reply.status} {code}"
+                await self._unknown(claim, reply, why.strip())
+
+    async def _unknown(self, claim: Claim, reply: Any, why: str) -> None:
+        """Record an answer after which nobody knows."""
+        await self.commit(
+            lambda: self.ledger.answer(claim, state="unknown", status=reply.status, reply=reply.body, waiting_for=why)
+        )
+
+    async def _taken(self, drive: Drive, claim: Claim, reply: Any) -> None:
+        """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
+        operation = claim.operation
+        endpoint = matrix.find(operation.method, operation.path)
+        try:
+            data = reply.data
+        except DecodeError:
+            data = None
+        members = self.ledger.members(operation.id)
+        if endpoint is None or not shaped(operation.action, data):
+            await self._unknown(claim, reply, "the answer is not what this call returns")
+            return
+        if matrix.must_read_items(endpoint) and operation.action is Action.BULK:
+            done = settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
+        elif operation.action is Action.CANCEL:
+            done = [result for member in members if (result := settle_cancel(member, str(data.get("status", "")).lower()))]
+        else:
+            done = settle_skipped(members, data)
+        state = "accepted" if matrix.polled(endpoint) else "unknown"
+        await self._record(drive, claim, reply, state, members, done)
+
+    async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:
+        """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items, named, or halved (rule 17)."""
+        operation = claim.operation
+        members = self.ledger.members(operation.id)
+        if operation.action is Action.BULK:
+            items = read_bulk(_data(reply), 1 + max(member.position for member in members))
+            if items is not None and all(items[member.position] is not None for member in members):
+                await self._record(drive, claim, reply, "unknown", members, settle_bulk(members, items))
+                return
+            if len(members) > 1:
+                await self._divide(drive, claim, reply, members, code, message)
+                return
+        failed = [settled(member, Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message) for member in members]
+        await self._record(drive, claim, reply, "unknown", members, failed)
+
+    async def _divide(self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str) -> None:
+        """A batch refused as a whole: fail the row that the answer names, or halve it."""
+        named = _named_row(reply, members)
+        half = len(members) // 2
+        groups = [[m for m in members if m is not named]] if named else [members[:half], members[half:]]
+        failed = [settled(named, Outcome.FAILED, error_code=code, error_message=message)] if named else []
+        now = self.client.now()
+
+        def work() -> None:
+            if self.ledger.answer(claim, state="unknown", status=reply.status, reply=reply.body):
+                reform(self.ledger, claim.operation, groups)
+                self.ledger.settle(claim.operation.id, failed, now.timestamp()) if failed else None
+
+        await self.commit(work)
+        drive.transitions += transitions(members, failed, now)
+
+    async def _record(
+        self, drive: Drive, claim: Claim, reply: Any, state: str, members: Sequence[Member], done: Sequence[Member]
+    ) -> None:
+        """Write an answer and the outcomes it brings, in one transaction."""
+        now = self.client.now()
+
+        def work() -> bool:
+            kept = self.ledger.answer(claim, state=state, status=reply.status, reply=reply.body)
+            if kept:
+                self.ledger.settle(claim.operation.id, done, now.timestamp())
+            return kept
+
+        if await self.commit(work):
+            drive.transitions += transitions(members, done, now)
+            drive.changed.set()
+
+
+def error_of(reply: Any) -> tuple[str, str]:
+    """Code and message of an answer, in any of the shapes that errors have; empty where it has none."""
+    data = _data(reply)
+    error = data.get("error", data) if isinstance(data, dict) else None
+    if isinstance(error, str):
+        return "", error[:500]
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("code") or "").upper(), str(error.get("message") or "")[:500]
+
+
+def _data(reply: Any) -> Any:
+    """The decoded answer; None if it is no JSON."""
+    try:
+        return reply.data
+    except DecodeError:
+        return None
+
+
+def _named_row(reply: Any, members: Sequence[Member]) -> Member | None:
+    """The row that a refusal of a whole batch names by its index, if it does."""
+    data = _data(reply)
+    error = data.get("error") if isinstance(data, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    index = details.get("index") if isinstance(details, dict) else None
+    return next((member for member in members if member.position == index), None)

@@ -1,0 +1,298 @@
+"""Binding a plan to the ledger: which rows are new, which join what is already open, and which are held (rules 1, 2 and 5).
+
+One transaction decides for all rows; before it, the engine has read what the server shows. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from voxops import frames, keys
+from voxops.ledger import Ledger, Member, Stored, whoami
+from voxops.model import IN_FLIGHT_STATUSES, Action, Outcome
+from voxops.plan import Item, Operation, Plan, form
+from voxops.settle import PostState, baseline_of, changes, settled
+
+__all__ = ["Facts", "bind", "reform"]
+
+SUPERSEDE_AFTER = 600.0  # seconds after which an accepted act that never moved may be tried anew, if the analyst says so (rule 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What reading showed before binding.
+
+    `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
+    `marks` maps the mark of a create to the post that carries it.
+    """
+
+    now: datetime
+    posts: Mapping[str, PostState] = field(default_factory=dict)
+    deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """The row stands for a member that exists."""
+
+    op: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """The row needs a new operation, as this attempt."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """The row is not sent, for this reason."""
+
+    why: str
+
+
+_Decision = _Join | _New | _Hold
+
+
+def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None) -> None:
+    """Write a run and everything it needs into the ledger, in one IMMEDIATE transaction."""
+    with ledger.atomic() as db:
+        db.execute(
+            """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                run, str(plan.action), plan.campaign, plan.key, reason, whoami(), facts.now.timestamp(),
+                frames.pack(plan.frame), plan.canaries, plan.held,
+            ),  # fmt: skip
+        )
+        if plan.action is Action.BULK:
+            db.execute("INSERT OR IGNORE INTO campaigns VALUES (?, ?)", (plan.campaign, facts.now.timestamp()))
+        ledger.abandon()
+        decisions = _decide_all(ledger, plan, facts)
+        _write_new(ledger, plan, facts, decisions)
+        for item in plan.items:
+            decision = decisions[item.row]
+            if isinstance(decision, _Hold):
+                row: tuple[Any, ...] = (run, item.row, None, None, decision.why)
+            else:
+                attempt = decision.item.attempt if isinstance(decision, _New) else item.attempt
+                if isinstance(decision, _Join):
+                    attempt = _alias(ledger, item, decision)
+                row = (run, item.row, item.identity, attempt, "")
+            db.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _alias(ledger: Ledger, item: Item, join: _Join) -> int:
+    """Attempt under which the item is known to stand for a member; the ledger learns it where it does not know it yet."""
+    known = ledger.query(
+        "SELECT attempt FROM items WHERE identity = ? AND op = ? AND position = ?", (item.identity, join.op, join.position)
+    )
+    if known:
+        return int(known[0][0])
+    latest = ledger.query("SELECT max(attempt) FROM items WHERE identity = ?", (item.identity,))[0][0]
+    attempt = max(item.attempt, (latest or 0) + 1)
+    ledger.point(item.identity, attempt, join.op, join.position)
+    return attempt
+
+
+def _decide_all(ledger: Ledger, plan: Plan, facts: Facts) -> dict[int, _Decision]:
+    """A decision per row. A whole post is retried or nothing of it: one held row holds the operation's others."""
+    decisions: dict[int, _Decision] = {}
+    for operation in plan.operations:
+        own = {item.row: _decide(ledger, plan, item, facts) for item in operation.items}
+        if plan.action is not Action.BULK and len({type(decision) for decision in own.values()}) > 1:
+            own = {row: _with_the_post(decision) for row, decision in own.items()}
+        if plan.action is Action.RETRY and operation.body is None and any(isinstance(d, _New) for d in own.values()):
+            state = facts.posts.get(operation.subject.partition(":")[2])
+            if state is not None and state.open_targets != len(operation.items):
+                own = dict.fromkeys(own, _Hold("another target of this post is not published either; load the posts again"))
+        decisions.update(own)
+    return decisions
+
+
+def _with_the_post(decision: _Decision) -> _Decision:
+    """What becomes of a row whose post has rows that are decided otherwise."""
+    if isinstance(decision, _New):
+        return _Hold("another target of this post is held; load the posts again")
+    return decision
+
+
+def _decide(ledger: Ledger, plan: Plan, item: Item, facts: Facts) -> _Decision:
+    """Decide for one row: what the ledger knows comes before what the server shows."""
+    known = ledger.latest(item.identity)
+    if known is not None:
+        decision = _decide_known(ledger, plan, item, *known)
+        if not isinstance(decision, _New):
+            return decision
+        item = decision.item
+    if plan.action is Action.BULK:
+        return _decide_create(item, facts)
+    for stored in ledger.open_on(item.subject):
+        open_decision = _decide_open(ledger, item, stored, plan.action, facts)
+        if open_decision is not None:
+            return open_decision
+    return _decide_changed(item, facts)
+
+
+def _decide_known(ledger: Ledger, plan: Plan, item: Item, attempt: int, stored: Stored, member: Member) -> _Decision:
+    """Decide for a row that was tried before (rule 5)."""
+    join = _Join(stored.id, member.position)
+    same = member.item.body_hash == item.body_hash
+    if member.outcome is Outcome.SUCCEEDED:
+        if same or plan.action is not Action.BULK:
+            return join
+        return _Hold(f"already posted as {member.result_id}; name a new campaign to post it again")
+    if member.outcome is Outcome.FAILED:
+        if item.attempt > attempt or not same:
+            return _New(_as_attempt(item, plan.campaign, attempt + 1))
+        return join
+    if same:
+        return join
+    if stored.state == "planned":
+        # Never sent: the row leaves its batch, whose other rows keep their bytes.
+        reform(ledger, stored, [[other for other in ledger.members(stored.id) if other.position != member.position]])
+        ledger.withdraw(stored.id, "never sent; a later plan took its place")
+        return _New(_as_attempt(item, plan.campaign, attempt))
+    differing = ", ".join(_differing(member.item.body or {}, item.body or {}))
+    return _Hold(f"an attempt with another {differing} is still open; wait for its outcome")
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the fields in which two bodies differ."""
+    return sorted(name for name in {*before, *after} - {"metadata"} if before.get(name) != after.get(name))
+
+
+def _as_attempt(item: Item, campaign: str, attempt: int) -> Item:
+    """The item as another attempt; a create's mark names the attempt, too."""
+    if item.attempt == attempt:
+        return item
+    body = item.body
+    if body is not None and "metadata" in body:
+        body = {**body, "metadata": {"voxopsOp": keys.mark(campaign, item.label, attempt)}}
+    return replace(item, attempt=attempt, body=body)
+
+
+def _decide_create(item: Item, facts: Facts) -> _Decision:
+    """Decide for a create that the ledger does not know: its names must resolve, and its time lie ahead (rule 6)."""
+    body = item.body or {}
+    unknown = [name for name in body.get("accountIds", ()) if ":" in name and name not in facts.accounts]
+    if unknown:
+        return _Hold(f"no account {', '.join(unknown)} in this workspace")
+    if datetime.fromisoformat(body["scheduledFor"]) <= facts.now and item.mark not in facts.marks:
+        return _Hold("its time has passed")
+    return _New(item)
+
+
+def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action, facts: Facts) -> _Decision | None:
+    """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
+    if stored.state == "planned":
+        ledger.withdraw(stored.id, "never sent; a later plan took its place")
+        return None
+    members = ledger.members(stored.id)
+    twin = next((m for m in members if (m.item.platform, m.item.account) == (item.platform, item.account)), None)
+    stuck = item.seen.get("status") in IN_FLIGHT_STATUSES and stored.state == "accepted"
+    if stuck and facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER:
+        given_up = [
+            settled(member, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
+            for member in members
+            if member.outcome not in {Outcome.SUCCEEDED, Outcome.FAILED}
+        ]
+        ledger.settle(stored.id, given_up, facts.now.timestamp())
+        return None
+    if twin is not None and stored.action is action and twin.item.body_hash == item.body_hash:
+        return _Join(stored.id, twin.position)
+    what = item.subject.partition(":")[0]
+    return _Hold(f"another {stored.action} of this {what} is still open; wait for its outcome")
+
+
+def _decide_changed(item: Item, facts: Facts) -> _Decision:
+    """Decide by the server's present state: what has changed since the frame was loaded is held."""
+    what, _, name = item.subject.partition(":")
+    if what == "delivery":
+        now = facts.deliveries.get(name)
+        if now is None:
+            return _Hold("this delivery no longer exists")
+        differing = sorted(field for field, value in item.seen.items() if now.get(field) != value)
+    else:
+        state = facts.posts.get(name)
+        if state is None:
+            return _Hold("this post no longer exists")
+        differing = changes(item.seen, state)
+    if differing:
+        return _Hold(f"changed since loaded ({', '.join(differing)}); load it again")
+    return _New(item)
+
+
+def _write_new(ledger: Ledger, plan: Plan, facts: Facts, decisions: Mapping[int, _Decision]) -> None:
+    """Form operations of the new rows and write them; creates that a mark proves done are settled at once."""
+    new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, _New)}
+    canary_rows = {item.row for operation in plan.operations if operation.canary for item in operation.items}
+    ordered = [new[item.row] for item in plan.items if item.row in new]
+    for canary in (True, False):
+        group = [item for item in ordered if (item.row in canary_rows) is canary]
+        for operation in _formed(plan, group, facts):
+            ready = _resolve(replace(operation, canary=canary), facts)
+            op = ledger.add(ready, baseline=_baseline(operation, facts))
+            found = [
+                settled(member, Outcome.SUCCEEDED, result_id=facts.marks[member.item.mark])
+                for member in ledger.members(op)
+                if member.item.mark in facts.marks
+            ]
+            if found:
+                ledger.settle(op, found, facts.now.timestamp())
+
+
+def _formed(plan: Plan, items: Sequence[Item], facts: Facts) -> list[Operation]:
+    """Operations of these rows; creates that exist already are kept apart, so that no batch to be sent holds one."""
+    if plan.action is not Action.BULK:
+        return form(plan.action, items)
+    there = [item for item in items if item.mark in facts.marks]
+    return form(plan.action, there) + form(plan.action, [item for item in items if item.mark not in facts.marks])
+
+
+def _resolve(operation: Operation, facts: Facts) -> Operation:
+    """The operation with account ids for account names in its bytes; its key stays that of what the analyst wrote."""
+    if operation.action is not Action.BULK:
+        return operation
+    posts = []
+    for item in operation.items:
+        body = dict(item.body or {})
+        body["accountIds"] = [facts.accounts.get(name, name) for name in body.get("accountIds", ())]
+        posts.append(body)
+    return replace(operation, body=keys.canonical({"posts": posts, "dryRun": False}))
+
+
+def reform(ledger: Ledger, stored: Stored, groups: Sequence[Sequence[Member]]) -> list[int]:
+    """Move members of a batch that took no effect into batches of their own, bytes unchanged (rules 11 and 17).
+
+    Returns the new operations. The old one keeps its other members, and is withdrawn if it has none.
+    """
+    posts = json.loads(stored.body or b"{}").get("posts", [])
+    made = []
+    with ledger.atomic():
+        for group in groups:
+            if not group:
+                continue
+            ledger.detach(stored.id, [member.position for member in group])
+            (operation,) = form(stored.action, [member.item for member in group])
+            body = keys.canonical({"posts": [posts[member.position] for member in group], "dryRun": False})
+            made.append(ledger.add(replace(operation, body=body, batch=stored.batch, canary=stored.canary), baseline=None))
+    return made
+
+
+def _baseline(operation: Operation, facts: Facts) -> dict[str, Any] | None:
+    """The state of the subject as read before acting."""
+    what, _, name = operation.subject.partition(":")
+    if what == "post" and name in facts.posts:
+        return baseline_of(facts.posts[name])
+    if what == "delivery" and name in facts.deliveries:
+        return dict(facts.deliveries[name])
+    return None

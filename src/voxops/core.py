@@ -1,0 +1,412 @@
+"""The workspace on our own event loop: what `Workspace` offers blocking and ``ws.aio`` awaitable, written once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops import audit
+from voxops.creates import split_list
+from voxops.engine import Engine
+from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
+from voxops.facts import account_names
+from voxops.frames import Columns, build
+from voxops.jobs import PlanJob, WatchJob
+from voxops.plan import Plan, plain_values
+from voxops.run import Run
+from voxops.window import When, moment, window, within
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["Core"]
+
+Words = str | Sequence[str] | None
+PAGE = 100  # records per page, the most the API gives (contract: section 3)
+
+
+class Core:
+    """Loads, runs and watches, all on one loop.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client.
+    engine : Engine or None
+        None where the workspace's identity could not be read: then planning works and running refuses (rule 23).
+    source : str
+        What ``df.attrs`` names as the origin.
+    """
+
+    def __init__(self, client: AsyncClient, engine: Engine | None, source: str) -> None:
+        self.client = client
+        self._engine = engine
+        self._source = source
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, or the reason why there is none."""
+        if self._engine is None:
+            raise LedgerError(
+                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
+                "nothing is sent. Check the API key's scopes, or name a ledger with vx.connect(ledger=...)"
+            )
+        return self._engine
+
+    async def posts(
+        self,
+        status: Words = None,
+        platform: Words = None,
+        account: Words = None,
+        since: When = None,
+        until: When = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Load posts, newest created first.
+
+        Parameters
+        ----------
+        status, platform, account : str or list of str, optional
+            Post status; platform or account id of at least one target. One value or a list.
+        since, until : Timestamp, str or timedelta, optional
+            ISO text with an offset, or an offset before now such as ``"7D"``, measured by the server's clock. They apply to the
+            latest of scheduled, published, updated and created.
+        limit : int, optional
+            Rows at the most.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
+            updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
+            metadata`` (object), ``workspace_id`` (string). ``attrs`` says when, from where and with which filters it was loaded,
+            and whether it is complete.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read or has no offset.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+        """
+        statuses, platforms, accounts = _words(status), _words(platform), _listed(account)
+        columns = Columns("posts")
+        for one in statuses or ["all"]:
+            query: dict[str, Any] = {"status": one, "limit": PAGE}
+            # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
+            if len(platforms) == 1:
+                query["platform"] = platforms[0]
+            if len(accounts) == 1:
+                query["accountId"] = accounts[0]
+            await self._take(columns, "/v1/posts", query, enough=limit if since is None and until is None else None)
+        frame = columns.frame()
+        span = window(since, until, self.client.now())
+        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated()
+        if statuses:
+            keep &= frame["status"].isin(statuses)
+        if platforms:
+            keep &= _any_target(frame["targets"], "platform", platforms)
+        if accounts:
+            keep &= _any_target(frame["targets"], "account_id", accounts)
+        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        filters = {"status": statuses, "platform": platforms, "account": accounts, "since": since, "until": until, "limit": limit}
+        return self._told(found if limit is None else found.head(limit), "posts", frame.attrs, filters, cut=limit is not None and len(found) > limit)
+
+    async def deliveries(
+        self,
+        webhook: Words = None,
+        since: When = None,
+        until: When = None,
+        success: bool | None = None,
+        event_type: Words = None,
+    ) -> pd.DataFrame:
+        """Load the webhook delivery history, newest first.
+
+        Parameters
+        ----------
+        webhook : str or list of str, optional
+            Webhook ids; all webhooks of the workspace if left out.
+        since, until : Timestamp, str or timedelta, optional
+            As for `posts`; they apply to ``created_at``.
+        success : bool, optional
+            Only delivered, or only failed ones.
+        event_type : str or list of str, optional
+            Such as ``post.failed``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per delivery: ``delivery_id webhook_id event_type url`` (string), ``success`` (boolean), ``status_code
+            latency_ms retry_count`` (Int64; latency in milliseconds), ``error response_body`` (string), ``created_at
+            delivered_at`` (datetime64[us, UTC]).
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read or has no offset.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+        """
+        webhooks = _listed(webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
+        events = _words(event_type)
+        start, end = window(since, until, self.client.now())
+        columns = Columns("deliveries")
+        query: dict[str, Any] = {"limit": PAGE}
+        query |= {} if start is None else {"from": _stamp(start)}
+        query |= {} if end is None else {"to": _stamp(end)}
+        query |= {} if success is None else {"success": "true" if success else "false"}
+        query |= {"eventType": events[0]} if len(events) == 1 else {}
+        for one in webhooks:
+            await self._take(columns, f"/v1/webhooks/{one}/deliveries", query, oldest=start, webhookId=one)
+        frame = columns.frame()
+        keep = within(frame["created_at"], start, end) & ~frame["delivery_id"].duplicated()
+        if success is not None:
+            keep &= frame["success"].fillna(False) == success
+        if events:
+            keep &= frame["event_type"].str.lower().isin(events)
+        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
+        return self._told(found, "deliveries", frame.attrs, filters)
+
+    async def accounts(self) -> pd.DataFrame:
+        """Load the connected accounts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per account: ``account_id platform username display_name account_type status`` and more (string),
+            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
+        """
+        columns = Columns("accounts")
+        await self._take(columns, "/v1/accounts", {"limit": PAGE, "status": "all"})
+        frame = columns.frame()
+        return self._told(frame, "accounts", frame.attrs, {})
+
+    async def webhooks(self) -> pd.DataFrame:
+        """Load the webhooks; a secret is never among the columns.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per webhook: ``webhook_id url`` (string), ``events`` (list), ``enabled`` (boolean), ``failure_count``
+            (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
+        """
+        columns = Columns("webhooks")
+        await self._take(columns, "/v1/webhooks", {"limit": PAGE})
+        frame = columns.frame()
+        return self._told(frame, "webhooks", frame.attrs, {})
+
+    async def validate(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Let the API check a campaign before anything is created (matrix row 13, read-only).
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            From ``vx.read_campaign``. Gets a column ``account_ids`` (lists), in which names such as ``twitter:@brand`` are
+            resolved; `vx.plan_bulk` uses it where it is there.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per row and platform of the input: ``row_id platform`` (string), ``valid`` (boolean), ``errors warnings``
+            (string, empty where there is none), in the order of the input.
+
+        Raises
+        ------
+        PlanError
+            If a column is missing.
+        """
+        missing = [name for name in ("content", "accounts") if name not in frame.columns]
+        if missing:
+            raise PlanError(f"the frame has no column {', '.join(missing)}; use vx.read_campaign(path)")
+        names = await account_names(self.client)
+        platforms = {account: name.partition(":")[0] for name, account in names.items()}
+        accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
+        frame["account_ids"] = pd.Series(accounts, index=frame.index, dtype=object)
+        labels = plain_values(frame, "row_id") if "row_id" in frame.columns else [str(label) for label in frame.index]
+        rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
+        answers = await asyncio.gather(*(self._validate_row(*row, platforms) for row in rows))
+        table = [line for answer in answers for line in answer]
+        return pd.DataFrame(
+            {
+                "row_id": pd.array([line[0] for line in table], dtype="string"),
+                "platform": pd.array([line[1] for line in table], dtype="string"),
+                "valid": pd.array([line[2] for line in table], dtype="boolean"),
+                "errors": pd.array([line[3] for line in table], dtype="string"),
+                "warnings": pd.array([line[4] for line in table], dtype="string"),
+            }
+        )
+
+    async def _validate_row(
+        self, label: Any, accounts: list[str], content: Any, media: Any, platforms: dict[str, str]
+    ) -> list[tuple[str, str, bool, str, str]]:
+        """One row's answers, a line per platform; a name that is no account is an error of its own."""
+        lines = [(str(label), name.partition(":")[0], False, f"no account {name} in this workspace", "") for name in accounts if name not in platforms]
+        wanted = sorted({platforms[name] for name in accounts if name in platforms})
+        if not wanted:
+            return lines or [(str(label), "", False, "no account", "")]
+        try:
+            answer = await self.client.posts.validate(
+                content=str(content or ""), platforms=[name.upper() for name in wanted], media_ids=split_list(media) or None
+            )
+        except ValidationError as error:
+            return [*lines, *((str(label), name, False, str(error), "") for name in wanted)]
+        said = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
+        for name in wanted:
+            result = said.get(name) or {}
+            errors, warnings = _messages(result.get("errors")), _messages(result.get("warnings"))
+            lines.append((str(label), name, bool(result.get("valid", answer.get("valid", False))), errors, warnings))
+        return lines
+
+    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
+        """Bind a plan to the ledger and start to carry it out.
+
+        Parameters
+        ----------
+        plan : Plan
+            From ``vx.plan_retry`` and its like.
+        reason : str, optional
+            Why, for the audit trail.
+        stop_after_failures : int, optional
+            Send nothing more after so many failed rows.
+
+        Returns
+        -------
+        Run
+            At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
+            twice sends nothing twice.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger can't be used; nothing has been sent then.
+        """
+        if not isinstance(plan, Plan):
+            raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
+        run = await self.engine.bind(plan, reason)
+        return Run(PlanJob(self.engine, run), stop_after_failures=stop_after_failures)
+
+    async def attach(self, run_id: str) -> Run:
+        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
+        return Run(PlanJob(self.engine, run_id), paused=True)
+
+    async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str] | str, kind: str = "post") -> Run:
+        """Follow things until each is terminal; reads only.
+
+        Parameters
+        ----------
+        frame_or_ids : DataFrame, str or iterable of str
+            A posts or targets frame, handles, or ids.
+        kind : str
+            ``post``, ``media`` or ``account``.
+
+        Returns
+        -------
+        Run
+            At once; the cell shows it live.
+        """
+        if kind not in {"post", "media", "account"}:
+            raise ConfigError(f"kind={kind!r}; ws.watch follows 'post', 'media' or 'account'")
+        return Run(WatchJob(self.client, _watched(frame_or_ids, kind), kind=kind))
+
+    async def reconcile(self) -> pd.DataFrame:
+        """Settle from the server's state what this ledger does not know; nothing is sent.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What is still open, as in ``ws.ledger()``.
+        """
+        await self.engine.reconcile()
+        table = audit.history(self.engine.ledger)
+        return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+
+    async def _take(
+        self,
+        columns: Columns,
+        path: str,
+        query: dict[str, Any],
+        *,
+        enough: int | None = None,
+        oldest: pd.Timestamp | None = None,
+        **fill: Any,
+    ) -> None:
+        """Read a list into columns, page by page, until enough rows or the oldest instant are reached."""
+        taken = 0
+        async for page in self.client.pages(path, query):
+            columns.extend(page.records, **fill)
+            taken += len(page.records)
+            if enough is not None and taken >= enough:
+                return
+            if oldest is not None and page.records:
+                last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
+                if last is not pd.NaT and last < oldest:
+                    return
+
+    def _told(
+        self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
+    ) -> pd.DataFrame:
+        """The frame with what it should say of itself."""
+        frame.attrs = {
+            "kind": kind,
+            "source": self._source,
+            "fetched_at": self.client.now().isoformat(),
+            "filters": {name: _said(value) for name, value in filters.items() if value not in (None, [])},
+            "complete": not cut,
+            "rate_limit": self.client.pace.limit,
+            "unread": read.get("unread", {}),
+        }
+        return frame
+
+
+def _words(value: Words) -> list[str]:
+    """One value or a list, in lower case."""
+    return [text.lower() for text in _listed(value)]
+
+
+def _listed(value: Words) -> list[str]:
+    """One value or a list, as a list; ids keep their case."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else [str(each) for each in value]
+
+
+def _stamp(when: datetime) -> str:
+    """A time as the API takes it."""
+    return when.isoformat().replace("+00:00", "Z")
+
+
+def _said(value: Any) -> Any:
+    """A filter as JSON."""
+    return value if isinstance(value, str | int | list | bool) else str(value)
+
+
+def _any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:
+    """Which posts have a target with one of these values."""
+    names = set(wanted)
+    return pd.Series([any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool)
+
+
+def _messages(entries: Any) -> str:
+    """Errors or warnings as one line of text."""
+    said = [f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ") for entry in entries or () if isinstance(entry, dict)]
+    return "; ".join(said)
+
+
+def _watched(things: Any, kind: str) -> dict[str, str]:
+    """Ids to watch, with the platform that each is counted under."""
+    if isinstance(things, pd.DataFrame):
+        column = f"{kind}_id"
+        if column not in things.columns:
+            raise PlanError(f"the frame has no column {column}; give ids, or a frame that has it")
+        if kind == "post" and "targets" in things.columns:
+            groups = ["+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in things["targets"]]
+        else:
+            groups = [str(value or "") for value in plain_values(things, "platform")]
+        return {str(item): group for item, group in zip(things[column], groups, strict=True) if item is not pd.NA}
+    values = [things] if isinstance(things, str) or hasattr(things, "kind") else list(things)
+    return {str(getattr(value, "id", value)): "" for value in values}

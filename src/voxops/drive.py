@@ -1,0 +1,155 @@
+"""One pass over a run: what its senders share, how it is told to stop, and what it tells an observer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voxops import audit
+from voxops.errors import LedgerError
+from voxops.ledger import Ledger
+from voxops.model import Cell, Event, Observer, Outcome, Snapshot, Transition
+from voxops.progress import fold, start
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["Drive", "Teller"]
+
+REFRESH = 0.25  # real seconds between two snapshots
+
+
+@dataclass(eq=False)
+class Drive:
+    """One pass over a run: what its senders share, and how it is told to stop."""
+
+    run: str
+    snapshot: Snapshot
+    observer: Observer | None = None
+    stop_after_failures: int | None = None
+    paused: bool = False
+    halted: str = ""
+    ready: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
+    queued: set[int] = field(default_factory=set)
+    not_before: dict[int, float] = field(default_factory=dict)
+    tries: Counter[int] = field(default_factory=Counter)
+    throttled: Counter[int] = field(default_factory=Counter)
+    waiting: dict[int, str] = field(default_factory=dict)
+    in_flight: int = 0
+    acts: int = 0
+    transitions: list[Transition] = field(default_factory=list)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def halt(self, why: str) -> None:
+        """Send nothing more; the first reason counts."""
+        self.halted = self.halted or why
+        self.changed.set()
+
+    @property
+    def sending(self) -> bool:
+        """Whether new requests may leave."""
+        return not self.paused and not self.halted
+
+    async def quiet(self) -> None:
+        """Wait until no request of this drive is under way."""
+        while self.in_flight:
+            self.idle.clear()
+            await self.idle.wait()
+
+
+def _cells(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
+    """Counts as cells."""
+    return tuple(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
+
+
+class Teller:
+    """Makes snapshots of a drive from the ledger, which knows what other senders did, too.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        For server time and pace.
+    ledger : Ledger
+        The ledger.
+    """
+
+    def __init__(self, client: AsyncClient, ledger: Ledger) -> None:
+        self.client = client
+        self.ledger = ledger
+
+    def begin(self, run: str, observer: Observer | None, stop_after_failures: int | None) -> Drive:
+        """Make a drive of a run, with the snapshot that the ledger gives now."""
+        row = self.ledger.query("SELECT * FROM runs WHERE id = ?", (run,))
+        if not row:
+            raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
+        counts = audit.cells(self.ledger, run)
+        title = f"{row[0]['action']} {counts.total()} rows"
+        held = int(row[0]["held"])
+        snapshot = start(run, row[0]["action"], at=self.client.now(), title=title, cells=_cells(counts), held=held)
+        return Drive(run, snapshot, observer, stop_after_failures)
+
+    def count_failures(self, drive: Drive) -> None:
+        """Stop the run when it was asked to stop after so many failures."""
+        limit = drive.stop_after_failures
+        if limit is None:
+            return
+        failed = sum(count for (_, outcome), count in audit.cells(self.ledger, drive.run).items() if outcome == "failed")
+        if failed >= limit:
+            drive.halt(f"stopped after {failed} failures, as asked; look at run.failed(), then run.resume()")
+
+    def refresh(self, drive: Drive) -> Snapshot:
+        """Fold what has happened since into the snapshot, and tell the observer."""
+        at = self.client.now()
+        cells = _cells(audit.cells(self.ledger, drive.run))
+        moves, drive.transitions = tuple(drive.transitions), []
+        acts = drive.acts - drive.snapshot.acts
+        planned = Event("planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=acts)
+        snapshot = fold(drive.snapshot, planned)
+        snapshot = fold(snapshot, Event("waiting", at, waits=self._waits(drive)))
+        phase = self._phase(drive)
+        if phase != snapshot.phase or drive.halted:
+            snapshot = fold(snapshot, Event("phase", at, phase=phase, text=drive.halted))
+        drive.snapshot = snapshot
+        if drive.observer is not None:
+            drive.observer.notice(snapshot)
+        return snapshot
+
+    def _phase(self, drive: Drive) -> str:
+        """Word for what the drive is doing."""
+        if drive.halted:
+            return "stopped"
+        if drive.paused:
+            return "paused"
+        return "sending" if drive.queued or drive.in_flight else "watching"
+
+    def _waits(self, drive: Drive) -> Counter[str]:
+        """Why pending rows wait."""
+        waits: Counter[str] = Counter()
+        for (op, why), count in audit.waits(self.ledger, drive.run).items():
+            waits[drive.waiting.get(op, "") or why] += count
+        return waits
+
+    async def follow(self, drive: Drive) -> None:
+        """Tell the observer a few times a second."""
+        while True:
+            self.refresh(drive)
+            await asyncio.sleep(REFRESH)
+
+    def finish(self, drive: Drive) -> Snapshot:
+        """Note how the drive ended: why what is not settled waits, in the ledger and in the last snapshot."""
+        with self.ledger.atomic():
+            for op, why in drive.waiting.items():
+                stored = self.ledger.operation(op)
+                self.ledger.move(op, stored.state, why)
+        snapshot = self.refresh(drive)
+        if not drive.halted and not drive.paused:
+            snapshot = fold(snapshot, Event("phase", self.client.now(), phase="done"))
+        drive.snapshot = snapshot
+        if drive.observer is not None:
+            drive.observer.notice(snapshot)
+        with self.ledger.atomic() as db:
+            db.execute("UPDATE runs SET state = ?, note = ? WHERE id = ?", (snapshot.phase, snapshot.note, drive.run))
+        return snapshot

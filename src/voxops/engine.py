@@ -1,0 +1,243 @@
+"""The engine: binds plans, and drives runs until everything is settled that can be.
+
+`Engine.bind` reads what a plan is about and writes the run; `Engine.go` sends what the ledger says is unsent, looks at what was
+sent, and ends when neither changes anything. Pausing ends its sending, not its looking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from voxops.audit import canary_outcomes
+from voxops.batch import Sender
+from voxops.binding import bind
+from voxops.drive import Drive, Teller
+from voxops.errors import VoxopsError, WaitTooLong
+from voxops.facts import gather
+from voxops.ledger import Ledger, Stored
+from voxops.model import Observer, Snapshot
+from voxops.plan import Plan
+from voxops.reconcile import LIKELY, Settler
+from voxops.settle import PostState
+from voxops.watch import Reader, interval
+from voxops.writer import Writer
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["Engine"]
+
+WIDTH = 8  # operations in preparation or under way at once; the client bounds the requests themselves
+RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
+WAITS_FOR_CANARIES = "waits for the canaries of its cause"
+WATCH_FOR = 1800.0  # seconds after which what has not ended is left pending (contract: PLAY)
+
+
+class Engine:
+    """Binds plans and drives runs, for one workspace.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    ledger : Ledger
+        The workspace's ledger.
+    credential : str
+        Salted fingerprint of the API key in use.
+    retention : float
+        Seconds for which the server is taken to remember a key.
+    rng : random.Random
+        Source of jitter.
+    """
+
+    def __init__(
+        self, client: AsyncClient, ledger: Ledger, *, credential: str, retention: float, rng: random.Random | None = None
+    ) -> None:
+        self.client = client
+        self.ledger = ledger
+        self._rng = rng or random.Random()
+        self._reader = Reader(client)
+        self._writer = Writer(ledger)
+        self._settler = Settler(ledger, self._reader, self._writer.commit, client.now)
+        self._teller = Teller(client, ledger)
+        self._sender = Sender(
+            client,
+            ledger,
+            writer=self._writer,
+            reader=self._reader,
+            credential=credential,
+            retention=retention,
+            rng=self._rng,
+        )
+
+    def close(self) -> None:
+        """End the thread that writes."""
+        self._writer.close()
+
+    async def bind(self, plan: Plan, reason: str | None) -> str:
+        """Read what the plan is about, write the run, and return its id. Nothing acts."""
+        run = f"run_{secrets.token_hex(5)}"
+        facts = await gather(self.client, self._reader, self.ledger, plan)
+        await self._writer.commit(lambda: bind(self.ledger, run, plan, facts, reason))
+        return run
+
+    async def withdraw(self, run: str) -> int:
+        """Take back every operation of a run that was never sent; return how many."""
+        planned = self.ledger.operations_of(run, ("planned",))
+        done = await self._writer.commit(lambda: [self.ledger.withdraw(operation.id, "cancelled") for operation in planned])
+        return sum(done)
+
+    async def read_posts(self, ids: Collection[str]) -> dict[str, PostState]:
+        """Read posts as they are now."""
+        return await self._reader.posts(ids, LIKELY)
+
+    async def reconcile(self) -> int:
+        """Look once at every operation of the ledger that is accepted or unknown; return how many rows were settled."""
+        await self._writer.commit(self.ledger.abandon)
+        look = await self._settler.look([operation for operation in self.ledger.open_operations() if operation.state != "sent"])
+        return len(look.transitions)
+
+    def drive(self, run: str, observer: Observer | None = None, stop_after_failures: int | None = None) -> Drive:
+        """Make a drive of a run; `go` sets it in motion."""
+        return self._teller.begin(run, observer, stop_after_failures)
+
+    async def go(self, drive: Drive) -> Snapshot:
+        """Send, look and settle until nothing moves any more; return the last snapshot."""
+        tasks = [asyncio.create_task(self._work(drive)) for _ in range(WIDTH)]
+        reporter = asyncio.create_task(self._teller.follow(drive))
+        try:
+            await self._oversee(drive)
+        except VoxopsError as error:
+            drive.halt(str(error))
+        finally:
+            for _ in tasks:
+                drive.ready.put_nowait(None)
+            await asyncio.gather(*tasks)
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+        return self._teller.finish(drive)
+
+    async def _oversee(self, drive: Drive) -> None:
+        """Offer what may be sent, look at what was sent, until neither changes anything."""
+        looks = 0
+        began = self.client.now().timestamp()
+        while True:
+            await self._writer.commit(self.ledger.abandon)
+            left = self._offer(drive)
+            if not left and not self._moving(drive, began):
+                return
+            await self._rest(drive, 0.0 if left and drive.queued else interval(looks, self._rng))
+            looks = 0 if await self._look(drive) else looks + 1
+
+    def _offer(self, drive: Drive) -> int:
+        """Queue what may be sent now; return how many operations of the run are still to be sent."""
+        if not drive.sending:
+            return drive.in_flight
+        planned = self.ledger.operations_of(drive.run, ("planned",))
+        gate = self._gate(drive) if any(not operation.canary for operation in planned) else None
+        now = self.client.now().timestamp()
+        left = 0
+        for operation in planned:
+            closed = "" if gate is None or operation.canary else gate(operation)
+            if closed:
+                drive.waiting[operation.id] = closed
+                continue
+            if drive.waiting.get(operation.id) == WAITS_FOR_CANARIES:
+                del drive.waiting[operation.id]
+            if operation.id in drive.waiting:
+                continue
+            left += 1
+            self._enqueue(drive, operation.id, now)
+        return left + drive.in_flight
+
+    def _enqueue(self, drive: Drive, op: int, now: float) -> None:
+        """Queue an operation once, when its backoff is over."""
+        if op not in drive.queued and drive.not_before.get(op, 0.0) <= now:
+            drive.queued.add(op)
+            drive.ready.put_nowait(op)
+
+    def _moving(self, drive: Drive, began: float) -> bool:
+        """Whether something that was sent may still end by itself."""
+        late = self.client.now().timestamp() - began > WATCH_FOR
+        for operation in self.ledger.operations_of(drive.run, ("sent", "accepted", "unknown")):
+            if operation.state == "sent":
+                return True
+            if operation.id not in drive.waiting and not late:
+                return True
+        return False
+
+    async def _rest(self, drive: Drive, seconds: float) -> None:
+        """Wait for the next look, or until something happens that makes it worth while."""
+        if seconds <= 0:
+            drive.changed.clear()
+            waits = [asyncio.create_task(drive.changed.wait()), asyncio.create_task(self.client.clock.sleep(interval(0, self._rng)))]
+        else:
+            waits = [asyncio.create_task(self.client.clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _look(self, drive: Drive) -> bool:
+        """Read what was sent; queue what may be sent again. True if anything has changed."""
+        operations = [
+            operation
+            for operation in self.ledger.operations_of(drive.run, ("accepted", "unknown"))
+            if operation.id not in drive.queued
+        ]
+        if not operations:
+            return False
+        look = await self._settler.look(operations)
+        drive.transitions += look.transitions
+        drive.waiting.update(look.waiting)
+        for op in look.resend:
+            if drive.tries[op] >= RESENDS:
+                drive.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
+            elif drive.sending:
+                self._enqueue(drive, op, self.client.now().timestamp())
+            else:
+                drive.waiting[op] = "to be sent again when the run is resumed"
+        if look.duplicates:
+            drive.halt("; ".join(look.duplicates))
+        self._teller.count_failures(drive)
+        return bool(look.transitions or look.formed)
+
+    def _gate(self, drive: Drive) -> Callable[[Stored], str]:
+        """What the canaries of each cause say: go (``""``), wait, or hold (rule 7)."""
+        outcomes = canary_outcomes(self.ledger, drive.run)
+
+        def gate(operation: Stored) -> str:
+            for cause in sorted({member.item.cause for member in self.ledger.members(operation.id)}):
+                counts = outcomes.get(cause, Counter())
+                if counts["pending"] + counts["unknown"]:
+                    return WAITS_FOR_CANARIES
+                if counts["succeeded"] * 2 < counts.total():
+                    return f"held: {counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
+            return ""
+
+        return gate
+
+    async def _work(self, drive: Drive) -> None:
+        """Take operations from the queue and send each once, until the drive ends."""
+        while (op := await drive.ready.get()) is not None:
+            drive.in_flight += 1
+            try:
+                if drive.sending:
+                    await self._sender.send(drive, op)
+            except WaitTooLong as error:
+                drive.halt(f"{error}; run.resume() goes on")
+            except VoxopsError as error:
+                drive.halt(str(error))
+            finally:
+                drive.queued.discard(op)
+                drive.in_flight -= 1
+                drive.idle.set()
+                drive.changed.set()
+

@@ -1,0 +1,83 @@
+"""Idempotency keys, and the names that stay the same over kernels, colleagues and lost disks.
+
+A key names a *logical request*: what is asked, of what, for which failure or which row, and the how-manieth deliberate attempt
+it is. Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and
+the server recognises it. The derivation never changes: golden values in the tests hold it (rule 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+__all__ = ["canonical", "fingerprint", "mark", "row_key", "stable_key"]
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one JSON text of a value: keys sorted, no spaces, UTF-8; the bytes that are hashed and sent.
+
+    Raises
+    ------
+    ValueError
+        If the value holds NaN or an infinity, which JSON can't say.
+    """
+    try:
+        return _dumps(value, ascii_only=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # A lone surrogate (half an emoji, cut by a spreadsheet) has no UTF-8 form; escaped, it is still the same text.
+        return _dumps(value, ascii_only=True).encode("ascii")
+
+
+def _dumps(value: Any, *, ascii_only: bool) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only, allow_nan=False)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return 32 hexadecimal digits that stand for these parts and no others, in this order."""
+    return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
+
+
+def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
+    """Return the idempotency key of a logical request.
+
+    Parameters
+    ----------
+    method, path : str
+        The call. A target is named in the path by platform and account, since its id may be absent from lists.
+    body : object
+        What is asked, as the analyst wrote it; None for no body.
+    *names : object
+        What makes two equal calls different requests: the episode of a failure, or items with their attempts.
+
+    Returns
+    -------
+    str
+        sha256 over canonical JSON, its first 16 bytes written as a UUID of version 4: the one form that the API is known to
+        accept (contract: section 6).
+    """
+    digest = hashlib.sha256(canonical([method.upper(), path, body, list(names)])).digest()
+    return str(UUID(bytes=digest[:16], version=4))
+
+
+def mark(campaign: str, key: str, attempt: int) -> str:
+    """Return what a created post carries as ``metadata.voxopsOp``: campaign, row and attempt, hashed (rule 13)."""
+    return fingerprint("mark", campaign, key, attempt)
+
+
+def row_key(value: Any) -> str | None:
+    """Return a key column's value as canonical text; ``1``, ``"1"`` and ``1.0`` are one row (rule 5). None for a missing one.
+
+    Only numbers are folded: the *text* ``"1.0"`` stays itself, as does ``"007"``.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
+        text = str(value).strip()
+        return text or None
+    number = Decimal(str(value))
+    return str(int(number)) if number == number.to_integral_value() else str(number.normalize())

@@ -1,0 +1,476 @@
+"""The ledger: which logical requests exist, under which keys, and what became of them. It outlives kernels.
+
+An operation moves along this line, and never back over *sent*::
+
+                    claim                2xx of an asynchronous call
+      planned ──────────────► sent ─────────────────────────────► accepted
+         │                   ▲  │  \\                                 │
+         │ a later plan      │  │   \\ answered for good              │ terminal, and the
+         ▼ replaces it       │  │    \\                              │ baseline has moved
+      withdrawn        claim │  │     ▼                              ▼
+                             │  │      ────────────────────────► settled
+                    unknown ◄───┘ ambiguous, or its sender died       ▲
+                        └─────────────────────────────────────────────┘ reading shows what happened
+
+*open* is planned, sent, accepted and unknown. Before bytes leave, key, bytes, baseline and ``sent`` are committed (rule 8); each
+try is claimed in an IMMEDIATE transaction that looks again at state, lease, subject, key deadline and API key. Every write
+goes through `Ledger.atomic`.
+
+Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
+attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items).
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voxops.errors import LedgerError
+from voxops.ledger_file import explain, open_database
+from voxops.model import Action, Outcome
+from voxops.plan import Item, Operation
+
+__all__ = ["OPEN", "Claim", "Ledger", "Member", "Refusal", "Stored"]
+
+OPEN = ("planned", "sent", "accepted", "unknown")
+_BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An operation as the ledger holds it; times are seconds since the epoch, `first_sent` and `last_sent` in server time."""
+
+    id: int
+    key: str
+    action: Action
+    method: str
+    path: str
+    body: bytes | None
+    subject: str
+    batch: int
+    canary: bool
+    state: str
+    baseline: Mapping[str, Any] | None
+    tries: int
+    first_sent: float | None
+    last_sent: float | None
+    answered: bool
+    http_status: int | None
+    credential: str | None
+    waiting_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One row that an operation covers, and what became of it; `seen` is the state that settled it."""
+
+    op: int
+    position: int
+    item: Item
+    outcome: Outcome
+    waiting_for: str
+    error_code: str | None = None
+    error_message: str | None = None
+    result_id: str | None = None
+    seen: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to send an operation once; what it says was committed before it was handed out."""
+
+    operation: Stored
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an operation may not be sent now; `final` if waiting does not help."""
+
+    why: str
+    final: bool = False
+
+
+class Ledger:
+    """One file of logical requests.
+
+    Parameters
+    ----------
+    path : Path
+        SQLite file; created with mode 0600 where there is none.
+    clock : callable
+        Seconds since the epoch, for leases.
+    lease : float
+        Seconds a sender keeps an operation to itself; longer than any request takes.
+
+    Raises
+    ------
+    LedgerError
+        If the file can't be used; nothing has been sent then.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = 90.0) -> None:
+        self.path = path
+        self.lease = lease
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._db = open_database(path)
+        with self.atomic():
+            self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.path}>"
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite3.Connection]:
+        """One IMMEDIATE transaction; nested uses join the outer one."""
+        with self._lock:
+            outermost = self._depth == 0
+            try:
+                if outermost:
+                    self._db.execute("BEGIN IMMEDIATE")
+                self._depth += 1
+                try:
+                    yield self._db
+                finally:
+                    self._depth -= 1
+                if outermost:
+                    self._db.execute("COMMIT")
+            except BaseException as error:
+                if outermost and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explain(error, self.path) from None
+                raise
+
+    def together(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
+
+        A piece that raises a VoxopsError is undone alone and its error returned in its place.
+        """
+        done: list[Any] = []
+        with self.atomic() as db:
+            for work in works:
+                db.execute("SAVEPOINT piece")
+                try:
+                    done.append(work())
+                except LedgerError as error:
+                    db.execute("ROLLBACK TO piece")
+                    done.append(error)
+                db.execute("RELEASE piece")
+        return done
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read rows."""
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
+
+    # What the ledger remembers of its surroundings.
+
+    def meta(self, name: str) -> str | None:
+        """A remembered value."""
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, name: str, value: str) -> str:
+        """Remember a value and return it."""
+        with self.atomic() as db:
+            db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+        return value
+
+    def now(self) -> float:
+        """The ledger's own time: the local clock, but never behind what has been seen, unless that was more than a day ahead."""
+        local = self._clock()
+        latest = float(self.meta("latest") or 0.0)
+        return latest if local < latest < local + 86_400 else local
+
+    def credential(self, api_key: str) -> str:
+        """Salted fingerprint of an API key, to notice another one (rule 23)."""
+        return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
+
+    # Looking things up.
+
+    def operation(self, op: int) -> Stored:
+        """One operation."""
+        return _stored(self.query("SELECT * FROM operations WHERE id = ?", (op,))[0])
+
+    def operations_of(self, run: str, states: Sequence[str] = OPEN) -> list[Stored]:
+        """A run's operations in these states, in the order of sending."""
+        marks = ",".join("?" * len(states))
+        rows = self.query(
+            f"""SELECT DISTINCT operations.* FROM run_rows JOIN items USING (identity, attempt)
+                JOIN operations ON operations.id = items.op
+                WHERE run_rows.run = ? AND operations.state IN ({marks})
+                ORDER BY operations.canary DESC, operations.id""",
+            (run, *states),
+        )
+        return [_stored(row) for row in rows]
+
+    def open_operations(self) -> list[Stored]:
+        """Every operation that something may still happen to."""
+        rows = self.query("SELECT * FROM operations WHERE state IN ('sent', 'accepted', 'unknown') ORDER BY id")
+        return [_stored(row) for row in rows]
+
+    def open_on(self, subject: str) -> list[Stored]:
+        """Open operations on one subject (rule 2)."""
+        states = ",".join(f"'{state}'" for state in OPEN)
+        return [_stored(row) for row in self.query(f"SELECT * FROM operations WHERE subject = ? AND state IN ({states})", (subject,))]
+
+    def members(self, op: int) -> list[Member]:
+        """The rows of an operation, by position."""
+        return [_member(row) for row in self.query("SELECT * FROM members WHERE op = ? ORDER BY position", (op,))]
+
+    def latest(self, identity: str) -> tuple[int, Stored, Member] | None:
+        """The latest attempt at an item that was not withdrawn: its number, operation and member."""
+        rows = self.query(
+            """SELECT items.attempt, items.op, items.position FROM items JOIN operations ON operations.id = items.op
+               WHERE identity = ? AND operations.state <> 'withdrawn' ORDER BY attempt DESC LIMIT 1""",
+            (identity,),
+        )
+        if not rows:
+            return None
+        attempt, op, position = rows[0]
+        member = self.query("SELECT * FROM members WHERE op = ? AND position = ?", (op, position))[0]
+        return int(attempt), self.operation(op), _member(member)
+
+    # Binding: called inside one transaction by the engine.
+
+    def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None) -> int:
+        """Write a new operation with its members and point their items at it."""
+        with self.atomic() as db:
+            cursor = db.execute(
+                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?)""",
+                (
+                    operation.key, str(operation.action), operation.method, operation.path, operation.body, operation.subject,
+                    operation.batch, operation.canary, _json(baseline), self.now(),
+                ),
+            )  # fmt: skip
+            op = int(cursor.lastrowid or 0)
+            for position, item in enumerate(operation.items):
+                db.execute(
+                    "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
+                    (op, position, _json(asdict(item)), item.body_hash, item.platform, item.label),
+                )
+                self.point(item.identity, item.attempt, op, position)
+        return op
+
+    def point(self, identity: str, attempt: int, op: int, position: int) -> None:
+        """Let an item's attempt stand for a member."""
+        with self.atomic() as db:
+            db.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", (identity, attempt, op, position))
+
+    def withdraw(self, op: int, why: str) -> bool:
+        """Take back an operation that was never sent; False if it was."""
+        with self.atomic() as db:
+            changed = db.execute("UPDATE operations SET state = 'withdrawn' WHERE id = ? AND state = 'planned'", (op,)).rowcount
+            if changed:
+                # The key may be formed again from the same rows; the withdrawn one makes room for it.
+                db.execute("UPDATE operations SET key = key || '#' || id WHERE id = ?", (op,))
+                db.execute("UPDATE members SET waiting_for = ? WHERE op = ?", (why, op))
+        return bool(changed)
+
+    def detach(self, op: int, positions: Sequence[int]) -> None:
+        """Take members out of an operation that did nothing for them; without members it is withdrawn."""
+        with self.atomic() as db:
+            for position in positions:
+                db.execute("DELETE FROM members WHERE op = ? AND position = ?", (op, position))
+            if not db.execute("SELECT count(*) FROM members WHERE op = ?", (op,)).fetchone()[0]:
+                db.execute(
+                    "UPDATE operations SET state = 'withdrawn', key = key || '#' || id, owner = NULL WHERE id = ?", (op,)
+                )
+
+    # Sending.
+
+    def claim(self, op: int, *, owner: str, credential: str, server_now: float, deadline: float) -> Claim | Refusal:
+        """Take the right to send an operation once, and commit that it is sent (rule 8).
+
+        Parameters
+        ----------
+        op : int
+            The operation.
+        owner : str
+            This sender.
+        credential : str
+            Fingerprint of the API key that will be used.
+        server_now : float
+            Server time.
+        deadline : float
+            Seconds after the first try up to which the server is trusted to remember the key (rule 12); an operation that
+            reading has shown to be absent has its first try set back by `absent`.
+        """
+        with self.atomic() as db:
+            stored = self.operation(op)
+            refusal = self._refuse(stored, owner, credential, server_now, deadline)
+            if refusal is not None:
+                return refusal
+            first = server_now if stored.first_sent is None else stored.first_sent
+            now = self.now()
+            db.execute(
+                """UPDATE operations SET state = 'sent', tries = tries + 1, first_sent = ?, last_sent = ?, answered = 0,
+                   owner = ?, lease_until = ?, credential = ?, waiting_for = '' WHERE id = ?""",
+                (first, server_now, owner, now + self.lease, credential, op),
+            )
+            self._tick(server_now)
+            return Claim(self.operation(op), owner)
+
+    def _refuse(self, stored: Stored, owner: str, credential: str, server_now: float, deadline: float) -> Refusal | None:
+        """Why this operation may not be sent now; None if it may."""
+        if stored.state not in {"planned", "unknown"}:
+            return Refusal(f"it is {stored.state}", final=stored.state in {"settled", "withdrawn"})
+        held = self.query("SELECT owner, lease_until FROM operations WHERE id = ?", (stored.id,))[0]
+        now = self.now()
+        if held["owner"] not in {None, owner} and now < (held["lease_until"] or 0.0) <= now + self.lease:
+            return Refusal("another sender has it")
+        rival = [other for other in self.open_on(stored.subject) if other.id != stored.id and other.state in _BUSY]
+        if rival:
+            return Refusal(f"another request on this {stored.subject.partition(':')[0]} is open")
+        if stored.first_sent is None:
+            return None
+        if stored.credential != credential:
+            return Refusal("it was first sent with another API key", final=True)
+        if server_now < float(self.meta("latest_server") or 0.0) - 5.0:
+            return Refusal("the clock is behind the ledger", final=True)
+        if server_now > stored.first_sent + deadline:
+            return Refusal("the server may have forgotten its key", final=True)
+        return None
+
+    def freeze(self, op: int, *, path: str, body: bytes | None, baseline: Mapping[str, Any] | None) -> None:
+        """Complete a planned operation by what reading showed just before its first try: ids, and the state it acts on."""
+        with self.atomic() as db:
+            db.execute(
+                "UPDATE operations SET path = ?, body = ?, baseline = ? WHERE id = ? AND state = 'planned' AND tries = 0",
+                (path, body, _json(baseline), op),
+            )
+
+    def absent(self, op: int) -> None:
+        """Reading has proved that no try took effect: the operation is as if never sent, under the key it has."""
+        with self.atomic() as db:
+            db.execute(
+                "UPDATE operations SET first_sent = NULL, credential = NULL, waiting_for = '' WHERE id = ? AND state = 'unknown'", (op,)
+            )
+
+    def unsend(self, claim: Claim) -> None:
+        """The server refused to look at a try (429, or no connection was made): nothing has happened."""
+        with self.atomic() as db:
+            first = claim.operation.tries == 1
+            db.execute(
+                f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
+                    {", first_sent = NULL, last_sent = NULL, credential = NULL" if first else ""}
+                    WHERE id = ? AND state = 'sent' AND owner = ?""",
+                ("planned" if first else "unknown", claim.operation.id, claim.owner),
+            )
+
+    def answer(self, claim: Claim, *, state: str, status: int | None, reply: bytes | None, waiting_for: str = "") -> bool:
+        """Record what a try brought; False if the operation has meanwhile been taken over by another sender."""
+        with self.atomic() as db:
+            changed = db.execute(
+                """UPDATE operations SET state = ?, http_status = ?, reply = ?, answered = ?, waiting_for = ?,
+                   owner = NULL, lease_until = NULL WHERE id = ? AND state = 'sent' AND owner = ?""",
+                (state, status, reply, status is not None, waiting_for, claim.operation.id, claim.owner),
+            ).rowcount
+            if changed and state == "unknown":
+                db.execute("UPDATE members SET outcome = 'unknown' WHERE op = ? AND outcome = 'pending'", (claim.operation.id,))
+        return bool(changed)
+
+    def abandon(self) -> int:
+        """Turn every sent operation whose lease has run out into an unknown one: its sender died or sleeps (rule 21)."""
+        with self.atomic() as db:
+            now = self.now()
+            rows = db.execute(
+                "SELECT id FROM operations WHERE state = 'sent' AND NOT (? < lease_until AND lease_until <= ? + ?)",
+                (now, now, self.lease),
+            ).fetchall()
+            for (op,) in rows:
+                db.execute("UPDATE operations SET state = 'unknown', owner = NULL, lease_until = NULL WHERE id = ?", (op,))
+                db.execute("UPDATE members SET outcome = 'unknown' WHERE op = ? AND outcome = 'pending'", (op,))
+        return len(rows)
+
+    # Settling.
+
+    def move(self, op: int, state: str, waiting_for: str = "") -> None:
+        """Note an open operation's new state, or why it waits."""
+        with self.atomic() as db:
+            db.execute("UPDATE operations SET state = ?, waiting_for = ? WHERE id = ? AND state <> 'settled'", (state, waiting_for, op))
+
+    def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
+        """Write outcomes; when all members have succeeded or failed, the operation is settled."""
+        with self.atomic() as db:
+            for member in members:
+                final = member.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}
+                db.execute(
+                    """UPDATE members SET outcome = ?, waiting_for = ?, error_code = ?, error_message = ?, result_id = ?, seen = ?,
+                       settled = ? WHERE op = ? AND position = ? AND outcome NOT IN ('succeeded', 'failed')""",
+                    (
+                        str(member.outcome), member.waiting_for, member.error_code, member.error_message, member.result_id,
+                        _json(member.seen), server_now if final else None, op, member.position,
+                    ),
+                )  # fmt: skip
+            left = db.execute(
+                "SELECT count(*) FROM members WHERE op = ? AND outcome NOT IN ('succeeded', 'failed')", (op,)
+            ).fetchone()[0]
+            if not left:
+                db.execute(
+                    "UPDATE operations SET state = 'settled', settled = ?, waiting_for = '', owner = NULL WHERE id = ?", (server_now, op)
+                )
+            self._tick(server_now)
+
+    def _tick(self, server_now: float) -> None:
+        """Remember the latest server and local time; neither goes back."""
+        if server_now > float(self.meta("latest_server") or 0.0):
+            self.set_meta("latest_server", repr(server_now))
+        if self._clock() > float(self.meta("latest") or 0.0):
+            self.set_meta("latest", repr(self._clock()))
+
+
+def whoami() -> str:
+    """The person at this computer, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user entry
+        return "unknown"
+
+
+def _json(value: Any) -> str | None:
+    """JSON text, None for None."""
+    return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    """An operation from its row."""
+    return Stored(
+        id=row["id"], key=row["key"], action=Action(row["action"]), method=row["method"], path=row["path"], body=row["body"],
+        subject=row["subject"], batch=row["batch"], canary=bool(row["canary"]), state=row["state"],
+        baseline=None if row["baseline"] is None else json.loads(row["baseline"]), tries=row["tries"],
+        first_sent=row["first_sent"], last_sent=row["last_sent"], answered=bool(row["answered"]),
+        http_status=row["http_status"], credential=row["credential"], waiting_for=row["waiting_for"],
+    )  # fmt: skip
+
+
+def _member(row: sqlite3.Row) -> Member:
+    """A member from its row."""
+    return Member(
+        op=row["op"], position=row["position"], item=Item(**json.loads(row["item"])), outcome=Outcome(row["outcome"]),
+        waiting_for=row["waiting_for"], error_code=row["error_code"], error_message=row["error_message"],
+        result_id=row["result_id"], seen=None if row["seen"] is None else json.loads(row["seen"]),
+    )  # fmt: skip
+

@@ -1,0 +1,205 @@
+"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 25)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import sqlite3
+import warnings
+from pathlib import Path
+
+import platformdirs
+
+from voxops.errors import LedgerError
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
+
+APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
+BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
+
+# Each entry is applied once, in order; PRAGMA user_version counts them. Entries never change, new ones are added at the end.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE operations (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        action TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB,
+        subject TEXT NOT NULL, batch INTEGER NOT NULL, canary INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'accepted', 'unknown', 'settled', 'withdrawn')),
+        baseline TEXT,
+        tries INTEGER NOT NULL DEFAULT 0,
+        first_sent REAL, last_sent REAL,
+        answered INTEGER NOT NULL DEFAULT 0,
+        http_status INTEGER, reply BLOB,
+        owner TEXT, lease_until REAL,
+        credential TEXT,
+        waiting_for TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL, settled REAL
+    );
+    CREATE INDEX operations_open ON operations (subject) WHERE state IN ('planned', 'sent', 'accepted', 'unknown');
+    CREATE TABLE members (
+        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
+        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
+        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown')),
+        waiting_for TEXT NOT NULL DEFAULT '',
+        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
+        PRIMARY KEY (op, position)
+    ) WITHOUT ROWID;
+    CREATE TABLE items (
+        identity TEXT NOT NULL, attempt INTEGER NOT NULL,
+        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
+        PRIMARY KEY (identity, attempt)
+    ) WITHOUT ROWID;
+    CREATE INDEX items_by_op ON items (op);
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
+        created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    CREATE TABLE run_rows (
+        run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL,
+        identity TEXT, attempt INTEGER, held TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run, row)
+    ) WITHOUT ROWID;
+    CREATE TABLE campaigns (name TEXT PRIMARY KEY, searched REAL NOT NULL) WITHOUT ROWID;
+    """,
+)
+
+_NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")
+
+
+def default_path(host: str, workspace_id: str) -> Path:
+    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 23)."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{host}-{workspace_id}")[:120]
+    return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open a ledger's file, create it where there is none, and bring it up to date.
+
+    Raises
+    ------
+    LedgerError
+        If the file is damaged, belongs to something else, is of a later version, can't be written, or lies on a network file
+        system whose locks don't hold.
+    """
+    path = path.expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} can't be written ({error.strerror}); give another file with ledger=") from None
+    remote = _file_system(path)
+    try:
+        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        _verify(db, path)
+        if remote:
+            _accept_network(path, remote)
+        db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+        _migrate(db, path)
+    except sqlite3.Error as error:
+        raise explain(error, path) from None
+    return db
+
+
+def explain(error: sqlite3.Error, path: Path) -> LedgerError:
+    """Say what a database error means for the person at the keyboard."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        what = f"is locked by another program for more than {BUSY_SECONDS:g} s; close it, or give another file with ledger="
+    elif "full" in text:
+        what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
+    elif "readonly" in text or "read-only" in text:
+        what = "is read-only; make it writable, or give another file with ledger="
+    elif "not a database" in text or "malformed" in text or "corrupt" in text:
+        what = "is damaged or not a ledger; move it away, or give another file with ledger="
+    else:
+        what = f"can't be used ({text})"
+    return LedgerError(f"the ledger {path} {what}")
+
+
+def _verify(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not a ledger of ours, is damaged, or was written by a later version."""
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    identity = db.execute("PRAGMA application_id").fetchone()[0]
+    if tables and identity != APPLICATION_ID:
+        raise LedgerError(f"{path} is a database of another program; give another file with ledger=")
+    if db.execute("PRAGMA user_version").fetchone()[0] > len(MIGRATIONS):
+        raise LedgerError(f"the ledger {path} was written by a later version of voxops; update voxops")
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file with ledger=")
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Apply what is missing, each step in a transaction of its own; two processes that start together apply it once."""
+    for number in range(len(MIGRATIONS)):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] == number:
+                for statement in MIGRATIONS[number].split(";"):
+                    if statement.strip():
+                        db.execute(statement)
+                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version={number + 1}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+
+def _file_system(path: Path) -> str:
+    """Type of the network file system that holds the file; ``""`` for a local one, or where the system can't tell."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    target = str(path.resolve())
+    for line in mounts:
+        _, where, found, *_ = line.split(" ")
+        where = where.replace("\\040", " ")
+        if (target == where or target.startswith(where.rstrip("/") + "/")) and len(where) >= len(best):
+            best, kind = where, found
+    return kind if _NETWORK.match(kind) else ""
+
+
+def _accept_network(path: Path, kind: str) -> None:
+    """Warn about a network file system, and refuse it if a second process can take a lock that this one holds."""
+    warnings.warn(
+        f"the ledger {path} lies on a network file system ({kind}); a local file (ledger=) is safer and faster",
+        stacklevel=4,
+    )
+    if not locks_hold(path):
+        raise LedgerError(f"locks don't hold on {kind}, where the ledger {path} lies; give a local file with ledger=")
+
+
+def locks_hold(path: Path) -> bool:
+    """Whether a second process is kept out of a file that this one has locked."""
+    probe = path.with_suffix(".lock-test")
+    db = sqlite3.connect(probe, isolation_level=None)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return not pool.apply(_can_lock, (str(probe),))
+    finally:
+        db.close()
+        probe.unlink(missing_ok=True)
+
+
+def _can_lock(path: str) -> bool:
+    """Whether this process gets the lock at once."""
+    db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        return False
+    else:
+        return True
+    finally:
+        db.close()

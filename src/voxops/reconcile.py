@@ -1,0 +1,215 @@
+"""Settling by reading: what the server shows about operations that were accepted, or of which nobody knows (rules 11 to 19).
+
+Nothing is sent here. `Settler.look` reads once, writes what is proved into the ledger, and says which operations may be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from voxops.binding import reform
+from voxops.ledger import Ledger, Member, Stored
+from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
+from voxops.settle import (
+    delivery_moved,
+    moved,
+    settle_cancel,
+    settle_delivery,
+    settle_targets,
+    settled,
+)
+from voxops.watch import Marks, Reader
+
+__all__ = ["Look", "Settler"]
+
+PROOF_AFTER = 300.0  # seconds after the last try before absence proves anything (rule 14)
+SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
+# Seconds after a try before reading says anything: short where an answer came, longer where the request may still be running.
+QUIET_ANSWERED, QUIET_UNANSWERED = 4.0, 10.0
+LIKELY = ("publishing", "pending", "published", "failed", "partial")
+
+Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+@dataclass
+class Look:
+    """What one look has brought.
+
+    `resend` are operations that may be sent again under their key; `formed` are new ones made of rows that took no effect;
+    `waiting` says why an operation does not end by looking again; `duplicates` are sentences that stop a run.
+    """
+
+    transitions: list[Transition] = field(default_factory=list)
+    resend: list[int] = field(default_factory=list)
+    formed: list[int] = field(default_factory=list)
+    waiting: dict[int, str] = field(default_factory=dict)
+    duplicates: list[str] = field(default_factory=list)
+
+
+class Settler:
+    """Reads and settles.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where outcomes are written.
+    reader : Reader
+        How the server is read.
+    commit : callable
+        Runs a piece of work in a transaction of the ledger.
+    now : callable
+        Server time.
+    """
+
+    def __init__(self, ledger: Ledger, reader: Reader, commit: Commit, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._commit = commit
+        self._now = now
+
+    async def look(self, operations: Sequence[Stored]) -> Look:
+        """Read once for all of these operations and settle what is proved."""
+        look = Look()
+        ready = [operation for operation in operations if self._quiet(operation)]
+        by_kind: dict[str, list[Stored]] = {}
+        for operation in ready:
+            by_kind.setdefault(operation.subject.partition(":")[0], []).append(operation)
+        if by_kind.get("post"):
+            await self._look_at_posts(by_kind["post"], look)
+        if by_kind.get("delivery"):
+            await self._look_at_deliveries(by_kind["delivery"], look)
+        if by_kind.get("batch"):
+            await self._look_at_batches(by_kind["batch"], look)
+        return look
+
+    def _quiet(self, operation: Stored) -> bool:
+        """Whether enough time has passed since the last try for reading to say something."""
+        if operation.state == "accepted" or operation.last_sent is None:
+            return True
+        quiet = QUIET_ANSWERED if operation.answered else QUIET_UNANSWERED
+        return self._now().timestamp() - operation.last_sent >= quiet
+
+    # Posts: retry, fix, cancel.
+
+    async def _look_at_posts(self, operations: Sequence[Stored], look: Look) -> None:
+        """Settle acts on posts from the posts' present state."""
+        ids = {operation.subject.partition(":")[2] for operation in operations}
+        states = await self._reader.posts(ids, LIKELY)
+        for operation in operations:
+            state = states.get(operation.subject.partition(":")[2])
+            if state is None:
+                look.waiting[operation.id] = "the post no longer exists; look at the dashboard"
+                continue
+            members = self._ledger.members(operation.id)
+            if operation.action is Action.CANCEL:
+                done = [result for member in members if (result := settle_cancel(member, state.status)) is not None]
+            elif moved(operation.baseline or {}, state):
+                done = settle_targets(members, state)
+            else:
+                done = []
+            if done:
+                await self._write(operation, members, done, look)
+                if state.status in WAITING_STATUSES:
+                    look.waiting[operation.id] = f"the post is {state.status}"
+            elif operation.state == "unknown":
+                await self._not_shown(operation, look)
+
+    async def _not_shown(self, operation: Stored, look: Look) -> None:
+        """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
+        if self._now().timestamp() - (operation.last_sent or 0.0) >= PROOF_AFTER:
+            await self._commit(lambda: self._ledger.absent(operation.id))
+        look.resend.append(operation.id)
+
+    # Webhook deliveries.
+
+    async def _look_at_deliveries(self, operations: Sequence[Stored], look: Look) -> None:
+        """Settle redeliveries from the delivery log (rule 19)."""
+        by_webhook: dict[str, list[Stored]] = {}
+        for operation in operations:
+            by_webhook.setdefault(operation.path.split("/")[3], []).append(operation)
+        for webhook, group in by_webhook.items():
+            states = await self._reader.deliveries(webhook, {operation.subject.partition(":")[2] for operation in group})
+            for operation in group:
+                now = states.get(operation.subject.partition(":")[2])
+                if now is None:
+                    look.waiting[operation.id] = "the delivery is no longer listed; look at the dashboard"
+                elif delivery_moved(operation.baseline or {}, now):
+                    members = self._ledger.members(operation.id)
+                    await self._write(operation, members, [settle_delivery(member, now) for member in members], look)
+                elif operation.state == "unknown":
+                    await self._not_shown(operation, look)
+
+    # Creates.
+
+    async def _look_at_batches(self, operations: Sequence[Stored], look: Look) -> None:
+        """Settle unknown creates by their marks (rules 13 and 14)."""
+        earliest = min(operation.first_sent or operation.last_sent or 0.0 for operation in operations)
+        marks = await self._reader.marks(datetime.fromtimestamp(earliest - SKEW, UTC))
+        for operation in operations:
+            await self._settle_batch(operation, marks, look)
+
+    async def _settle_batch(self, operation: Stored, marks: Marks, look: Look) -> None:
+        """Take what was found as created; decide what may be done about the rest."""
+        members = self._ledger.members(operation.id)
+        unsettled = [member for member in members if member.outcome not in {Outcome.SUCCEEDED, Outcome.FAILED}]
+        found = [(member, hits) for member in unsettled if (hits := marks.found.get(member.item.mark))]
+        look.duplicates += [f"{member.item.label} was created twice: {hits[0][1]}, {hits[1][1]}" for member, hits in found if len(hits) > 1]
+        if found:
+            done = [settled(member, Outcome.SUCCEEDED, result_id=hits[0][1]) for member, hits in found]
+            await self._write(operation, members, done, look)
+        rest = [member for member in unsettled if not marks.found.get(member.item.mark)]
+        if not rest:
+            return
+        waited = self._now().timestamp() - (operation.last_sent or 0.0) >= PROOF_AFTER
+        proved = marks.complete and marks.metadata and waited
+        untouched = len(rest) == len(members)
+        if untouched and proved:
+            await self._commit(lambda: self._ledger.absent(operation.id))
+            look.resend.append(operation.id)
+        elif untouched and (marks.metadata or not operation.answered):
+            look.resend.append(operation.id)
+        elif proved:
+            look.formed += await self._commit(lambda: self._reform(operation, rest))
+        elif not marks.metadata and waited:
+            look.waiting[operation.id] = "posts show no metadata, so nobody can tell whether it was created; look at the dashboard"
+
+    def _reform(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
+        """Give rows that are proved not to exist a batch of their own, and close the old one."""
+        made = reform(self._ledger, operation, [rest])
+        self._ledger.settle(operation.id, [], self._now().timestamp())
+        return made
+
+    # Writing.
+
+    async def _write(self, operation: Stored, before: Sequence[Member], after: Iterable[Member], look: Look) -> None:
+        """Write outcomes and note what changed."""
+        changed = list(after)
+        at = self._now()
+
+        def work() -> None:
+            self._ledger.move(operation.id, "accepted" if operation.action is not Action.BULK else operation.state)
+            self._ledger.settle(operation.id, changed, at.timestamp())
+
+        await self._commit(work)
+        look.transitions += transitions(before, changed, at)
+
+
+def transitions(before: Sequence[Member], after: Sequence[Member], at: datetime) -> list[Transition]:
+    """What a monitor shows of a change: members whose outcome is another now."""
+    was = {member.position: member for member in before}
+    return [
+        Transition(
+            at=at,
+            item=member.item.label,
+            platform=member.item.platform,
+            was=str(was[member.position].outcome),
+            now=str(member.outcome),
+            detail=member.error_message or member.error_code or "",
+        )
+        for member in after
+        if was[member.position].outcome != member.outcome
+    ]
+

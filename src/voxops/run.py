@@ -1,0 +1,222 @@
+"""A run as the analyst holds it: started at once, followed from any cell, taken up again after any crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol
+
+from voxops import _loop
+from voxops.drive import Drive
+from voxops.model import Observer, Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voxops.plan import Plan
+
+__all__ = ["Job", "Run"]
+
+
+class Job(Protocol):
+    """What a run does: the engine's work on a plan, or the watching of things that somebody else started."""
+
+    id: str
+
+    def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:
+        """Make a drive."""
+
+    async def go(self, drive: Drive) -> Snapshot:
+        """Do the work until nothing moves any more."""
+
+    async def withdraw(self) -> int:
+        """Give up what was never sent; return how many operations."""
+
+    def results(self) -> pd.DataFrame:
+        """One row per item, with its outcome."""
+
+    def failed(self) -> pd.DataFrame:
+        """The failed rows, fit to be planned again."""
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the things again and compare."""
+
+    def replan(self) -> Plan | None:
+        """A plan to retry what failed, None where there is no such thing."""
+
+
+class Run:
+    """A plan being carried out, or things being watched.
+
+    Nothing here blocks but `wait`, `verify` and, for a moment, `pause` and `cancel`. In a notebook the run shows itself live.
+
+    Attributes
+    ----------
+    id : str
+        Name under which ``ws.attach`` takes the run up again, in any kernel.
+    """
+
+    def __init__(self, job: Job, *, paused: bool = False, stop_after_failures: int | None = None) -> None:
+        self._job = job
+        self._limit = stop_after_failures
+        self._observers: list[Observer] = []
+        self.id = job.id
+        self._drive = job.begin(self, stop_after_failures)
+        self._drive.paused = paused
+        self._snapshot = self._drive.snapshot
+        self._future: Future[Snapshot] = _loop.submit(job.go(self._drive))
+
+    def notice(self, snapshot: Snapshot) -> None:
+        """Pass a new state on to whoever follows; called on our own loop."""
+        self._snapshot = snapshot
+        for observer in tuple(self._observers):
+            observer.notice(snapshot)
+
+    def follow(self, observer: Observer) -> None:
+        """Let an observer see every state from now on, the present one first."""
+        observer.notice(self._snapshot)
+        self._observers.append(observer)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state: counts by platform and outcome, what waits and why, the last transitions."""
+        return self._snapshot
+
+    @property
+    def running(self) -> bool:
+        """Whether anything is still being sent or watched."""
+        return not self._future.done()
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until everything is settled that can be, or the time is up.
+
+        An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, what is under way is recorded, and
+        `resume` goes on.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds; the run goes on after them.
+
+        Returns
+        -------
+        Run
+            The run itself; `results` says what became of each row.
+
+        Raises
+        ------
+        VoxopsError
+            If the run itself broke down, which is a fault of voxops or of the ledger's disk, never of a row.
+        """
+        try:
+            _loop.run(self._join(timeout))
+        except KeyboardInterrupt:
+            self.pause()
+            raise
+        return self
+
+    async def _join(self, timeout: float | None = None) -> None:
+        """Wait for the drive, without owning it."""
+        await asyncio.wait({asyncio.wrap_future(self._future)}, timeout=timeout)
+        if self._future.done():
+            self._future.result()
+
+    def __await__(self) -> Generator[Any, Any, Run]:
+        """Wait as `wait` does; cancelling pauses the run."""
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Run:
+        """Wait on any event loop."""
+        try:
+            await _loop.arun(self._join())
+        except BaseException:
+            _loop.submit(self._pause())
+            raise
+        return self
+
+    def pause(self) -> None:
+        """Send nothing more; return when no request is under way. What was sent is still watched."""
+        _loop.run(self._pause())
+
+    async def _pause(self) -> None:
+        """Stop the senders."""
+        self._drive.paused = True
+        self._drive.changed.set()
+        await self._drive.quiet()
+
+    def resume(self) -> Run:
+        """Go on sending: what was never sent, and what nobody knows about, under the keys they have."""
+        _loop.run(self._resume())
+        return self
+
+    async def _resume(self) -> None:
+        """Let the senders go on, or start a new drive where the last has ended."""
+        if self._future.done():
+            self._drive = self._job.begin(self, self._limit)
+            self._future = _loop.submit(self._job.go(self._drive))
+            return
+        self._drive.paused = False
+        self._drive.halted = ""
+        self._drive.waiting.clear()
+        self._drive.changed.set()
+
+    def cancel(self) -> Run:
+        """Give up what was never sent. What was sent can't be taken back; it is watched to its end."""
+        _loop.run(self._cancel())
+        return self
+
+    async def _cancel(self) -> None:
+        """Stop the senders, then withdraw what they had not sent."""
+        await self._pause()
+        await self._job.withdraw()
+
+    def results(self) -> pd.DataFrame:
+        """Return one row per eligible row: the plan's columns, and what became of it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The plan's columns and ``outcome`` (string: succeeded, failed, pending, unknown; they sum to the eligible rows),
+            ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
+            (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
+        """
+        return self._job.results()
+
+    def failed(self) -> pd.DataFrame:
+        """Return the rows that failed, as the server shows them now and with ``attempt`` one higher, fit to be planned again."""
+        return self._job.failed()
+
+    def verify(self) -> pd.DataFrame:
+        """Read everything again and say, per cause, what the run has changed.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
+        """
+        return _loop.run(self._job.verify())
+
+    def __repr__(self) -> str:
+        from voxops.monitor import render_text  # noqa: PLC0415  a display, wanted only where it is shown
+
+        return render_text(self._snapshot)
+
+    def _repr_html_(self) -> str:
+        from voxops.monitor import render_html  # noqa: PLC0415
+
+        return render_html(self._snapshot)
+
+    def _ipython_display_(self) -> None:
+        """Show the run live, with its buttons; they only hand work over."""
+        from voxops.monitor import Monitor  # noqa: PLC0415
+
+        monitor = Monitor(
+            self._snapshot,
+            on_pause=lambda: _loop.submit(self._pause()),
+            on_resume=lambda: _loop.submit(self._resume()),
+            on_cancel=lambda: _loop.submit(self._cancel()),
+            on_retry=self._job.replan,
+        )
+        monitor._ipython_display_()
+        self.follow(monitor)

@@ -1,0 +1,284 @@
+"""The face: `connect` and `Workspace`. Every method blocks, or is awaited as ``ws.aio.method``; both go through one loop."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from voxops import _loop, audit
+from voxops.client import AsyncClient
+from voxops.core import Core
+from voxops.engine import Engine
+from voxops.errors import ApiError, ConfigError
+from voxops.ledger import Ledger
+from voxops.ledger_file import default_path
+from voxops.run import Run
+
+if TYPE_CHECKING:
+    from voxops.sandbox import Sandbox
+
+__all__ = ["Awaitables", "Workspace", "connect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEFAULT_URL = "https://api.voxburst.io"
+SANDBOX_SPEED = 20.0  # virtual seconds per real second in the embedded sandbox, so that a minute's queue takes three seconds
+
+
+def _blocking(
+    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Workspace, P], T]:
+    """A method of the core as a blocking call."""
+
+    @functools.wraps(method)
+    def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
+        return _loop.run(method(self._core, *args, **kwargs))
+
+    return call
+
+
+def _awaitable(
+    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Awaitables, P], Awaitable[T]]:
+    """A method of the core as an awaitable for any event loop."""
+
+    @functools.wraps(method)
+    def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return _loop.arun(method(self._core, *args, **kwargs))
+
+    return call
+
+
+class Awaitables:
+    """The methods of a workspace as awaitables: ``await ws.aio.posts(...)``."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    posts = _awaitable(Core.posts)
+    deliveries = _awaitable(Core.deliveries)
+    accounts = _awaitable(Core.accounts)
+    webhooks = _awaitable(Core.webhooks)
+    validate = _awaitable(Core.validate)
+    run = _awaitable(Core.run)
+    watch = _awaitable(Core.watch)
+    attach = _awaitable(Core.attach)
+    reconcile = _awaitable(Core.reconcile)
+
+
+class Workspace:
+    """One workspace of the API: load, act, follow. Made by `connect`; a context manager.
+
+    Attributes
+    ----------
+    client : AsyncClient
+        The async client itself, for scripts and services.
+    aio : Awaitables
+        The same methods, awaitable.
+    name, id : str
+        As the API tells them; ``""`` where it does not.
+    sandbox : Sandbox or None
+        The embedded sandbox, if this workspace lives in one.
+    """
+
+    def __init__(self, core: Core, *, ledger: Ledger | None, identity: dict[str, Any], owned: list[Any]) -> None:
+        self._core = core
+        self._ledger = ledger
+        self._owned = owned
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self.client = core.client
+        self.aio = Awaitables(core)
+        self.id = str(identity.get("workspaceId") or "")
+        self.name = str(identity.get("workspaceName") or "")
+        self.plan = str(identity.get("plan") or "").lower()
+        self.sandbox: Sandbox | None = next((thing for thing in owned if hasattr(thing, "advance")), None)
+
+    posts = _blocking(Core.posts)
+    deliveries = _blocking(Core.deliveries)
+    accounts = _blocking(Core.accounts)
+    webhooks = _blocking(Core.webhooks)
+    validate = _blocking(Core.validate)
+    run = _blocking(Core.run)
+    watch = _blocking(Core.watch)
+    attach = _blocking(Core.attach)
+    reconcile = _blocking(Core.reconcile)
+
+    def runs(self) -> pd.DataFrame:
+        """Return the runs of this workspace's ledger, newest first; their ids are what `attach` takes.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
+            pending unknown`` (Int64, rows).
+        """
+        return audit.runs(self._core.engine.ledger)
+
+    def ledger(self) -> pd.DataFrame:
+        """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
+            result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
+            settled_at`` (UTC).
+        """
+        return audit.history(self._core.engine.ledger)
+
+    def close(self) -> None:
+        """Stop new sends, let what is under way end, and close."""
+        _close(self._core, self._ledger, self._owned)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "sandbox" if self.sandbox is not None else self.client.url
+        return f"<Workspace {self.name or self.id or 'of unknown identity'} at {where}>"
+
+
+def connect(
+    api_key: str | None = None,
+    *,
+    url: str | None = None,
+    sandbox: bool | Sandbox = False,
+    ledger: str | os.PathLike[str] | None = None,
+    key_retention: str = "24h",
+    max_wait: str = "5min",
+) -> Workspace:
+    """Connect to a workspace.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        Default: the environment variable ``VOXBURST_API_KEY``.
+    url : str, optional
+        The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is taken
+        only for this machine.
+    sandbox : bool or Sandbox
+        True starts the API on this machine, with a seeded campaign; needs neither key nor url.
+    ledger : path, optional
+        Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
+    key_retention : str
+        How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
+    max_wait : str
+        How long a call waits for the rate limit before it gives up, resumably.
+
+    Returns
+    -------
+    Workspace
+
+    Raises
+    ------
+    ConfigError
+        If there is no key, or the address can't be used.
+    AuthError
+        If the API refuses the key.
+    TransportError
+        If nobody answers.
+    LedgerError
+        If the ledger can't be used.
+    """
+    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
+    owned: list[Any] = []
+    client = _sandbox_client(sandbox, owned, patience) if sandbox else _client(api_key, url, patience)
+    return _loop.run(_open(client, ledger, retention, owned))
+
+
+async def _open(client: AsyncClient, ledger: str | os.PathLike[str] | None, retention: float, owned: list[Any]) -> Workspace:
+    """Read who we are, open the ledger that belongs to it, and put the workspace together."""
+    try:
+        identity = await _identity(client)
+        path = _ledger_path(client.url, ledger, identity, owned)
+        book = None if path is None else Ledger(path)
+        engine = None
+        if book is not None:
+            engine = Engine(client, book, credential=client.fingerprint(book.credential), retention=retention)
+    except BaseException:
+        await client.aclose()
+        for thing in owned:
+            _dispose(thing)
+        raise
+    return Workspace(Core(client, engine, client.url), ledger=book, identity=identity, owned=owned)
+
+
+async def _identity(client: AsyncClient) -> dict[str, Any]:
+    """Who the key belongs to; empty where the API won't tell, which only the refusal of the key itself may not be."""
+    try:
+        return dict(await client.identity())
+    except ApiError as error:
+        if error.status == 401:
+            raise
+        return {}
+
+
+def _ledger_path(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any], owned: list[Any]) -> Path | None:
+    """The ledger's file; None where neither the analyst nor the API names it."""
+    if ledger is not None:
+        return Path(ledger)
+    workspace = identity.get("workspaceId")
+    if not workspace:
+        return None
+    if owned:  # an embedded sandbox forgets everything with the process, and so does its ledger
+        folder = tempfile.TemporaryDirectory(prefix="voxops-")
+        owned.append(folder)
+        return Path(folder.name) / "ledger.sqlite"
+    return default_path(urlsplit(url).hostname or "", str(workspace))
+
+
+def _client(api_key: str | None, url: str | None, max_wait: float) -> AsyncClient:
+    """A client for the real API."""
+    key = api_key or os.environ.get("VOXBURST_API_KEY")
+    if not key:
+        raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
+    return AsyncClient(key, url=url or os.environ.get("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
+
+
+def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) -> AsyncClient:
+    """A client for the API on this machine; starts it unless one was handed in."""
+    from voxops.client import ScaledClock  # noqa: PLC0415
+    from voxops.sandbox import Sandbox  # noqa: PLC0415  Starlette and uvicorn, wanted only here
+
+    if sandbox is True:
+        server = Sandbox(speed=SANDBOX_SPEED)
+        server.start()
+        owned.append(server)
+    else:
+        assert not isinstance(sandbox, bool)
+        server = sandbox
+    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=ScaledClock(SANDBOX_SPEED))
+
+
+def _seconds(name: str, text: str) -> float:
+    """A length of time in seconds."""
+    try:
+        seconds = pd.Timedelta(text).total_seconds()
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise ConfigError(f"{name}={text!r} is no length of time; write it as '24h', '5min' or '30s'")
+    return seconds
+
+
+def _close(core: Core, ledger: Ledger | None, owned: Iterable[Any]) -> None:
+    """End a workspace's threads, sockets and files."""
+    raise NotImplementedError
+
+
+def _dispose(thing: Any) -> None:
+    """End something that the workspace started."""
+    (thing.stop if hasattr(thing, "stop") else thing.cleanup)()
