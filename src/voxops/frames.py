@@ -6,7 +6,7 @@ An empty frame has the same columns and dtypes as a full one, and as one made of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, chain
 from typing import Any
@@ -16,6 +16,7 @@ import orjson
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.model import IN_FLIGHT_STATUSES
 from voxops.packing import pack, unpack
 from voxops.schemas import SCHEMAS, TARGET, Target, Targets, pull, spellings, unknown
 from voxops.values import CODE, JSON, LABEL, error_parts, parse_times, to_bool
@@ -189,7 +190,9 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string). A post without
-        targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets.
+        targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets and
+        ``open_targets``: JSON text, post id -> [failed, in flight], so that a plan still knows of the rows that are filtered
+        away.
 
     Raises
     ------
@@ -210,8 +213,19 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     for name, source in _OF_POST.items():
         columns[name] = posts[source].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
-    frame.attrs = {**posts.attrs, "kind": "targets"}
+    frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(posts["post_id"], groups)}
     return frame
+
+
+def _open_targets(post_ids: Iterable[Any], groups: Sequence[Targets]) -> str:
+    """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
+    counts = {}
+    for post_id, group in zip(post_ids, groups, strict=True):
+        states = list(group.column("status"))
+        opened = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
+        if any(opened):
+            counts[str(post_id)] = opened
+    return orjson.dumps(counts).decode()
 
 
 _CHILDLESS = Targets.of([Target()])

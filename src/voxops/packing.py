@@ -105,9 +105,10 @@ def _labels_in(packed: Mapping[str, Any]) -> pd.Index:
     """Inverse of `_labels_out`."""
     name = _value_in(packed["name"])
     if "range" in packed:
-        return pd.RangeIndex(*packed["range"], name=name)
+        return pd.RangeIndex(*packed["range"]).rename(name)
     array = _array_in(packed["array"])
-    return pd.Index(array, name=name, dtype=array.dtype)
+    labels: pd.Index = pd.Index(array, name=name, dtype=array.dtype)
+    return labels
 
 
 def _array_out(column: pd.Series) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def _masked_floats(dtype: Any, values: Sequence[float | None]) -> Any:
     return pd.arrays.FloatingArray(data, missing)
 
 
-def _string_dtype(dtype: pd.StringDtype, storage: str) -> pd.StringDtype:
+def _string_dtype(dtype: Any, storage: Any) -> Any:
     """The same text dtype with the storage it had, where this installation has it too."""
     try:
         return pd.StringDtype(storage, na_value=dtype.na_value)
