@@ -49,7 +49,7 @@ def _retry(call: Call) -> Answer:
             retried.append(shown | {"retryCount": target.retry_count, "nextRetryAt": iso(due)})
         else:
             skipped.append(shown | {"retryCount": target.retry_count, "reason": reason})
-    world.posts.save(post)
+    world.keep(post)
     answer = {"id": post.id, "status": wire.word(world, post.status)}
     if world.switches.retry_returns_post:
         answer = wire.post(world, post)
@@ -78,7 +78,7 @@ def _fix(call: Call) -> Answer:
     target.retry_count = 0 if mended else target.retry_count + 1
     call.effect("target.fix", post=post.id, target=target.id, changed=sorted(mended))
     enqueue(world, post, target, world.now(), key=call.key, request=call.request)
-    world.posts.save(post)
+    world.keep(post)
     answer = {"success": True, "platformId": target.id, "status": wire.word(world, target.status)}
     return single(world, answer, 202)
 
@@ -109,7 +109,7 @@ def _mend(world: World, post: Post, target: Target, body: dict[str, Any]) -> set
         target.flaw = ""
     if refresh and target.flaw in ("format", "size"):
         target.flaw = ""  # encoding the image anew as JPEG mends these, not its shape
-    world.posts.save(post)
+    world.keep(post)
     return {name for name in ("content", "mediaUrl", "refreshMedia") if body.get(name)}
 
 

@@ -163,7 +163,7 @@ class _Control:
     async def advance(self, request: Request) -> dict[str, Any]:
         """Move the clock, and let everything happen that falls due."""
         self._world.clock.advance(float((await _json(request)).get("seconds", 0)))
-        await self._world.settle()
+        await self._world.quiesce()
         return {"now": iso(self._world.now())}
 
     async def set_speed(self, request: Request) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from voxops.sandbox.draw import fraction
 
 __all__ = ["ACTIONS", "Fault", "FaultBook"]
 
-ACTIONS = frozenset(
-    {
-        "status", "drop", "delay", "truncate", "garbage", "retry_after", "repeat_cursor", "advance",
-        "bulk_double_index", "bulk_missing_index", "bulk_unknown_index", "bulk_partial",
-    }
-)  # fmt: skip
+# Faults that spoil an answer and so strike after the effect, unless they are told otherwise.
+_SPOILING = frozenset(
+    {"truncate", "garbage", "repeat_cursor", "bulk_double_index", "bulk_missing_index", "bulk_unknown_index"}
+)
+ACTIONS = _SPOILING | {"status", "drop", "delay", "retry_after", "advance", "bulk_partial"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,9 @@ class Fault:
     times : int or None
         Hit at most so often; None is without limit.
     when : str
-        ``before`` the request takes effect, or ``after``. An injected answer before the effect leaves no idempotency key.
+        ``before`` the request takes effect, or ``after``; empty is after for what spoils an answer (``truncate``,
+        ``garbage``, ``bulk_…``, ``repeat_cursor``) and before for the rest. An injected answer before the effect leaves
+        no idempotency key.
     """
 
     action: str
@@ -54,7 +55,7 @@ class Fault:
     every: int | None = None
     chance: float | None = None
     times: int | None = 1
-    when: str = "before"
+    when: str = ""
     status: int = 500
     code: str = "INTERNAL_ERROR"
     message: str = "injected by a fault"
@@ -67,6 +68,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             raise ValueError(f"no such fault: {self.action!r}; one of {', '.join(sorted(ACTIONS))}")
+        if not self.when:
+            object.__setattr__(self, "when", "after" if self.action in _SPOILING else "before")
         if self.when not in ("before", "after"):
             raise ValueError(f"a fault strikes before or after the effect, not {self.when!r}")
 
@@ -104,7 +107,9 @@ class FaultBook:
 
     def strike(self, method: str, path: str, subject: str) -> list[Fault]:
         """Faults that hit this request; every matching fault counts it, whether or not it strikes."""
-        tried = self._tries[subject] = self._tries.get(subject, 0) + 1 if self._entries else 0
+        if not self._entries:
+            return []
+        tried = self._tries[subject] = self._tries.get(subject, 0) + 1
         hits = []
         for entry in self._entries:
             fault: Fault = entry[0]

@@ -147,13 +147,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `keyed`: an idempotency key is honoured; `reads`: it changes nothing, whatever its method."""
+    """One endpoint. `keyed`: an idempotency key is honoured; `reads`: it changes nothing, whatever its method; `public`: without an API key."""
 
     method: str
     path: str
     handler: Callable[[Call], Answer]
     keyed: bool = True
     reads: bool = False
+    public: bool = False
 
 
 def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) -> str:

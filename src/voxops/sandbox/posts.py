@@ -134,7 +134,15 @@ def _create(call: Call) -> Answer:
     refuse_quota(call)
     body = call.json(required=True)
     first_refusal(call.world, body)
+    _require_content_type(call.world, body)
     return single(call.world, wire.post(call.world, create_post(call, body)), 201)
+
+
+def _require_content_type(world: World, body: Mapping[str, Any]) -> None:
+    """Instagram needs to be told what kind of post it is (contract: GS)."""
+    platforms = [world.accounts[key].platform for key in body["accountIds"]]
+    if "instagram" in platforms and not body.get("contentType") and body.get("saveAsDraft") is not True:
+        refuse(400, "CONTENT_TYPE_REQUIRED", "instagram needs a contentType", field="contentType", platform="INSTAGRAM")
 
 
 def _update(call: Call) -> Answer:
@@ -146,7 +154,9 @@ def _update(call: Call) -> Answer:
     if post.status not in _EDITABLE:
         refuse(409, "CONFLICT", f"a post that is {post.status} can't be changed", status=post.status)
     accounts = body.get("accountIds", [target.account_id for target in post.targets])
-    first_refusal(world, {"content": post.content, "media": post.media, **body, "accountIds": accounts})
+    kept = {"content": post.content, "media": post.media, "platformOverrides": post.overrides}
+    draft = body.get("scheduledFor") is None if "scheduledFor" in body else post.status == "draft"
+    first_refusal(world, {"saveAsDraft": draft, **kept, **body, "accountIds": accounts})
     _apply(world, post, body)
     before = post.status
     if "scheduledFor" in body:

@@ -53,7 +53,6 @@ class Post:
     first_comment: str | None = None
     first_comment_delay: int = 0
     recurrence: dict[str, Any] | None = None
-    extras: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -30,6 +30,14 @@ def _me(call: Call) -> Answer:
     return Answer(200, {"workspaceId": call.world.workspace_id, "workspaceName": "Alder Coffee", "plan": "PRO"})
 
 
+def _login(call: Call) -> Answer:
+    """POST /auth/login: a key for whoever knows the word ``sandbox`` (contract: K3)."""
+    body = call.json(required=True)
+    if not body.get("email") or body.get("password") != "sandbox":  # noqa: S105
+        refuse(401, "UNAUTHORIZED", "wrong e-mail address or password")
+    return Answer(200, {"accessToken": "vb_test_second"})
+
+
 def routes(dispatch: Callable[[Call], Answer]) -> tuple[Route, ...]:
     """The endpoints of this page; `dispatch` serves one operation of a batch."""
 
@@ -40,6 +48,7 @@ def routes(dispatch: Callable[[Call], Answer]) -> tuple[Route, ...]:
     return (
         Route("GET", "/v1/health", _health),
         Route("GET", "/v1/auth/me", _me),
+        Route("POST", "/v1/auth/login", _login, keyed=False, reads=True, public=True),
         Route("POST", "/v1/batch", batch),
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import os
 from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from voxops.sandbox.clock import VirtualClock, iso
@@ -67,6 +67,7 @@ class World(Tables):
         self._heap: list[tuple[int, int]] = []
         self._last_event = 0
         self._last_ordinal = 0
+        self.background: set[asyncio.Task[None]] = set()
         self._settling = asyncio.Lock()
         self._saved_at = 0
 
@@ -109,6 +110,19 @@ class World(Tables):
                     await pending
         self.flush()
 
+    def detach(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something run beside the requests, because it may take long or call back."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def quiesce(self) -> None:
+        """Settle, and wait for what runs beside the requests."""
+        await self.settle()
+        while self.background:
+            await asyncio.wait(set(self.background))
+            await self.settle()
+
     # -- records with an order ------------------------------------------------------------------------------------
 
     def ordinal(self) -> int:
@@ -124,6 +138,11 @@ class World(Tables):
     def touch(self, post: Post, at: int) -> None:
         """Keep a changed post; its `updated_at` always moves."""
         post.updated_at = max(at, post.updated_at + 1)
+        self.listed.pop(post.id, None)
+        self.posts.save(post)
+
+    def keep(self, post: Post) -> None:
+        """Keep a post that changed in what only a single read shows; `updated_at` stays."""
         self.listed.pop(post.id, None)
         self.posts.save(post)
 
