@@ -21,7 +21,7 @@ _PAGE_ID = re.compile(r"page_[0-9]{1,20}")
 
 
 def _find(call: Call) -> Account:
-    """The account that the path names."""
+    """Return the account that the path names."""
     key = call.params["id"]
     return call.world.accounts.get(key) or not_found("account", key)
 
@@ -90,7 +90,7 @@ def _connect(call: Call) -> Answer:
 
 
 def oauth_code(world: World, state: str) -> str:
-    """The code that agreeing to a connection gives."""
+    """Return the code that agreeing to a connection gives."""
     return identifier("code_", world.seed, state)
 
 
@@ -113,7 +113,7 @@ def _callback(call: Call) -> Answer:
 
 
 def _reconnected(world: World, platform: str) -> Account | None:
-    """The platform's first account that can't publish, now active again."""
+    """Return the platform's first account that can't publish, now active again."""
     broken = [item for item in world.accounts.values() if item.platform == platform and item.status != "active"]
     for account in broken[:1]:
         account.status, account.connected_at, account.refreshable = "active", world.now(), True
@@ -122,7 +122,7 @@ def _reconnected(world: World, platform: str) -> Account | None:
 
 
 def _new(call: Call, platform: str) -> Account:
-    """An account that was not there before."""
+    """Return an account that was not there before."""
     key = new_id(call, "acc_", call.world.accounts)
     return Account(key, platform, f"alder_{key[4:10]}", "Alder Coffee New", "business", "active", call.world.now())
 

@@ -17,7 +17,7 @@ from voxops.sandbox.clock import http_date, iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.gates import KEYS, KeyStore, Limiter, authorise, error_answer, too_many
-from voxops.sandbox.http import Answer, Call, Refused, Route, refuse
+from voxops.sandbox.http import Answer, Call, RefusedError, Route, refuse
 from voxops.sandbox.spoil import Cut, inject, spoil
 from voxops.sandbox.world import World
 
@@ -90,7 +90,7 @@ class Api:
         return not (call.path.startswith("/v1/posts/bulk") and _is_dry_run(call.body))
 
     def _match(self, call: Call) -> Route | None:
-        """The route of a call, with the path's variable parts put into the call."""
+        """Return the route of a call, with the path's variable parts put into the call."""
         for pattern, route in self._routes:
             if route.method == call.method and (found := pattern.fullmatch(call.path)):
                 call.params = found.groupdict()
@@ -98,7 +98,7 @@ class Api:
         return None
 
     async def _serve(self, call: Call, entry: dict[str, Any], faults: list[Fault]) -> Answer:
-        """The answer, as it would go out over a healthy wire."""
+        """Return the answer, as it would go out over a healthy wire."""
         headers, wait = self.limiter.count(call.api_key, self.world.now())
         for fault in faults:
             if fault.action == "advance":
@@ -110,7 +110,7 @@ class Api:
         if answer is None:
             try:
                 answer = await self._run(call, entry, faults)
-            except Refused as error:
+            except RefusedError as error:
                 answer = error_answer(self.world, error)
         entry["status"], entry["effect"] = answer.status, call.changed
         if not self.world.switches.no_rate_headers:
@@ -146,7 +146,7 @@ class Api:
         return answer
 
     def _route(self, call: Call) -> Route:
-        """The route that serves a call, if the API key may use it."""
+        """Return the route that serves a call, if the API key may use it."""
         route = self._match(call)
         if route is None:
             refuse(404, "NOT_FOUND", f"no such endpoint: {call.method} {call.path[:200]}")
@@ -164,7 +164,7 @@ class Api:
             answer = _handled(route, call)
             if route.keyed:
                 self.keys.finish(call, answer, answer.status)
-        except Refused as error:
+        except RefusedError as error:
             answer = error_answer(call.world, error)
         return answer
 
@@ -176,7 +176,7 @@ class Api:
                 await self.world.settle()
 
     def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
-        """The answer on its wire, spoiled by the faults."""
+        """Return the answer on its wire, spoiled by the faults."""
         spoiled = spoil(answer, faults, entry["query"].get("cursor"))
         headers = {
             **spoiled.headers,
@@ -194,10 +194,10 @@ class Api:
 
 
 def _handled(route: Route, call: Call) -> Answer:
-    """The handler's answer or its refusal."""
+    """Return the handler's answer or its refusal."""
     try:
         return route.handler(call)
-    except Refused as error:
+    except RefusedError as error:
         return error_answer(call.world, error)
 
 

@@ -44,7 +44,7 @@ def _bulk_video(call: Call) -> Answer:
 
 
 def _as_post(item: Any) -> Any:
-    """A video item as a post item."""
+    """Return a video item as a post item."""
     if not isinstance(item, dict):
         return item
     media = item.get("media") or ([item["mediaId"]] if item.get("mediaId") else [])
@@ -67,7 +67,7 @@ def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
 
 
 def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
-    """The result of one item; what does not apply is absent (contract: SCH)."""
+    """Return the result of one item; what does not apply is absent (contract: SCH)."""
     if not isinstance(item, dict):
         errors = [{"field": "", "issue": "VALIDATION_ERROR", "detail": "an item must be an object"}]
     else:
@@ -80,7 +80,7 @@ def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
 
 
 def _status(call: Call, total: int, failed: int, *, dry: bool) -> int:
-    """The status of the whole, which the contract leaves open."""
+    """Return the status of the whole, which the contract leaves open."""
     fixed = call.world.switches.bulk_status
     if fixed != "by_result":
         return int(fixed)

@@ -130,7 +130,7 @@ class _Failures:
         self._cap()
 
     def _count(self, per_500: int) -> int:
-        """A number for this campaign's size."""
+        """Return a number for this campaign's size."""
         return max(1, round(per_500 * self._scale))
 
     def _shuffled(self, name: str) -> list[Spot]:
@@ -211,7 +211,7 @@ def _finish(world: World, post: Post) -> None:
 
 
 def _publish(world: World, post: Post, target: Target) -> None:
-    """A target that went out."""
+    """Let a target go out."""
     at = _sent_at(post) + 5_000 + int(fraction(world.seed, "took", target.id) * 40_000)
     account = world.accounts[target.account_id]
     number = str(10**17 + int(fraction(world.seed, "number", target.id) * 9 * 10**17))

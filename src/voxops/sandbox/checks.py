@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxops.sandbox.clock import parse_time
-from voxops.sandbox.http import Refused
+from voxops.sandbox.http import RefusedError
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.records import Account
 from voxops.sandbox.world import World
@@ -40,10 +40,10 @@ class Problem:
         shown: dict[str, Any] = {"field": self.field, "issue": self.code, "detail": self.message}
         return shown
 
-    def refusal(self) -> Refused:
+    def refusal(self) -> RefusedError:
         """As the error of a whole request."""
         status = 422 if self.code == "METADATA_LIMIT" else 400 if self.code in _ALWAYS_400 else 0
-        return Refused(status, self.code, self.message, {"field": self.field, **(self.details or {})})
+        return RefusedError(status, self.code, self.message, {"field": self.field, **(self.details or {})})
 
 
 _ALWAYS_400 = frozenset({"INVALID_DATE", "BAD_REQUEST"})
@@ -104,13 +104,11 @@ def _shape_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def scheduled_time(body: Mapping[str, Any]) -> int | None:
-    """The instant of `scheduledFor`; ValueError if it is no time or has no offset."""
+    """Return the instant of `scheduledFor`; ValueError if it is no time or has no offset."""
     text = body.get("scheduledFor")
     if text is None:
         return None
-    if not isinstance(text, str):
-        raise ValueError("not a text")
-    return parse_time(text)
+    return parse_time(str(text))
 
 
 def metadata_problems(metadata: Any) -> Iterator[Problem]:
@@ -132,7 +130,7 @@ def metadata_problems(metadata: Any) -> Iterator[Problem]:
 
 
 def _account_problems(world: World, body: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with each account, and with the post on its platform."""
+    """Say what is wrong with each account, and with the post on its platform."""
     ids = body.get("accountIds")
     if not isinstance(ids, list) or not ids or not all(isinstance(key, str) for key in ids):
         yield Problem("VALIDATION_ERROR", "accountIds", "accountIds must name at least one account")
@@ -149,7 +147,7 @@ def _account_problems(world: World, body: Mapping[str, Any]) -> Iterator[Problem
 
 
 def _platform_problems(account: Account, body: Mapping[str, Any]) -> Iterator[Problem]:
-    """What the account's platform does not take."""
+    """Say what the account's platform does not take."""
     text = effective_text(body, account.platform)
     most = LIMITS.get(account.platform, _MOST_CHARACTERS)
     if isinstance(text, str) and len(text) > most:
@@ -170,7 +168,7 @@ def _media_problems(world: World, body: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def effective_text(body: Mapping[str, Any], platform: str) -> Any:
-    """The content for one platform: its override in either casing, else the common one."""
+    """Return the content for one platform: its override in either casing, else the common one."""
     overrides = body.get("platformOverrides")
     for name, override in (overrides if isinstance(overrides, dict) else {}).items():
         if name.lower() == platform and isinstance(override, dict) and isinstance(override.get("content"), str):
@@ -179,7 +177,7 @@ def effective_text(body: Mapping[str, Any], platform: str) -> Any:
 
 
 def _too_long(field: str, platform: str | None, most: int, length: int) -> Problem:
-    """The text has too many characters."""
+    """Return the problem of a text with too many characters."""
     where = f" for {platform}" if platform else ""
     details: dict[str, Any] = {"maxLength": most, "actualLength": length}
     if platform:

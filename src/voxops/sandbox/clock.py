@@ -51,7 +51,7 @@ class VirtualClock:
 
 
 def as_datetime(at: int) -> datetime:
-    """The instant as an aware datetime."""
+    """Return the instant as an aware datetime."""
     return datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
 
 
@@ -61,7 +61,7 @@ def iso(at: int) -> str:
 
 
 def http_date(at: int) -> str:
-    """The instant as a `Date` header."""
+    """Return the instant as a `Date` header."""
     return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
 
 

@@ -27,14 +27,14 @@ class Controlled(Protocol):
     world: World
 
     def addresses(self) -> dict[str, str]:
-        """The loopback addresses of the API, the storage and the receiver."""
+        """Return the loopback addresses of the API, the storage and the receiver."""
 
     def restart(self, *, empty: bool) -> None:
         """Begin again."""
 
 
 def routes(sandbox: Controlled) -> list[Route]:
-    """The control calls of one sandbox."""
+    """Return the control calls of one sandbox."""
     control = _Control(sandbox)
     table: dict[tuple[str, str], Callable[[Request], Awaitable[Any]]] = {
         ("GET", "state"): control.state,
@@ -62,7 +62,7 @@ def routes(sandbox: Controlled) -> list[Route]:
 def _endpoint(
     sandbox: Controlled, action: Callable[[Request], Awaitable[Any]]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A control call over HTTP: what is due happens first, a bad request is 400."""
+    """Wrap a control call for HTTP: what is due happens first, a bad request is 400."""
 
     async def endpoint(request: Request) -> Response:
         await sandbox.world.settle()
@@ -77,7 +77,7 @@ def _endpoint(
 
 
 async def _json(request: Request) -> Any:
-    """The body, an empty object if there is none."""
+    """Return the body, an empty object if there is none."""
     body = await request.body()
     return orjson.loads(body) if body else {}
 
@@ -115,26 +115,26 @@ class _Control:
         }
 
     async def requests(self, request: Request) -> list[dict[str, Any]]:
-        """The record of requests."""
+        """Return the record of requests."""
         found = _since(request, self._world.requests)
         acting = request.query_params.get("acting")
         return found if acting is None else [entry for entry in found if entry["acting"] == (acting == "true")]
 
     async def effects(self, request: Request) -> list[dict[str, Any]]:
-        """The record of side effects."""
+        """Return the record of side effects."""
         kind = request.query_params.get("kind")
         return [entry for entry in _since(request, self._world.effects) if kind in (None, entry["kind"])]
 
     async def duplicates(self, _: Request) -> list[dict[str, Any]]:
-        """What happened twice."""
+        """Say what happened twice."""
         return duplicates(self._world.effects)
 
     async def received(self, request: Request) -> list[dict[str, Any]]:
-        """What the built-in receiver got."""
+        """Say what the built-in receiver got."""
         return _since(request, self._world.received)
 
     async def faults(self, _: Request) -> list[dict[str, Any]]:
-        """The faults in force."""
+        """Return the faults in force."""
         return self._world.faults.shown()
 
     async def add_faults(self, request: Request) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ class _Control:
         return []
 
     async def switches(self, _: Request) -> dict[str, Any]:
-        """The present readings."""
+        """Return the present readings."""
         return asdict(self._world.switches)
 
     async def set_switches(self, request: Request) -> dict[str, Any]:

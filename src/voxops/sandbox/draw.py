@@ -18,12 +18,12 @@ def _digest(parts: tuple[object, ...], size: int) -> bytes:
 
 
 def fraction(*parts: object) -> float:
-    """A number in [0, 1), the same for the same parts."""
+    """Return a number in [0, 1), the same for the same parts."""
     return int.from_bytes(_digest(parts, 6), "big") / (1 << 48)
 
 
 def uniform(low: float, high: float, *parts: object) -> float:
-    """A number in [low, high), the same for the same parts."""
+    """Return a number in [low, high), the same for the same parts."""
     return low + (high - low) * fraction(*parts)
 
 
@@ -33,5 +33,5 @@ def pick(choices: Sequence[T], *parts: object) -> T:
 
 
 def identifier(prefix: str, *parts: object) -> str:
-    """An opaque id of 24 letters and digits behind its prefix, the same for the same parts (contract: SCH)."""
+    """Return an opaque id of 24 letters and digits behind its prefix, the same for the same parts (contract: SCH)."""
     return prefix + b32encode(_digest(parts, 15)).decode().lower()

@@ -39,7 +39,7 @@ def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _subject(effect: dict[str, Any]) -> str | None:
-    """What an effect may happen to only once; None if it may happen often."""
+    """Say what an effect may happen to only once; None if it may happen often."""
     kind = effect["kind"]
     if kind == "post.create":
         if effect["mark"]:

@@ -102,7 +102,7 @@ class FaultBook:
         self._tries.clear()
 
     def shown(self) -> list[dict[str, Any]]:
-        """The faults with their counts."""
+        """Return the faults with their counts."""
         return [{**asdict(fault), "matched": matched, "struck": struck} for fault, matched, struck in self._entries]
 
     def strike(self, method: str, path: str, subject: str) -> list[Fault]:

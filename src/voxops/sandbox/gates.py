@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from voxops.sandbox.clock import http_date
-from voxops.sandbox.http import Answer, Call, Refused, refuse
+from voxops.sandbox.http import Answer, Call, RefusedError, refuse
 from voxops.sandbox.records import StoredAnswer
 from voxops.sandbox.world import World
 
@@ -24,7 +24,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{8,255}")
 
 
 def authorise(headers: Mapping[str, str]) -> str:
-    """The API key of the caller (contract: AUTH-n)."""
+    """Return the API key of the caller (contract: AUTH-n)."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or key.strip() not in KEYS:
         refuse(401, "UNAUTHORIZED", "the API key is missing or not valid")
@@ -66,7 +66,7 @@ class Limiter:
 
 
 def too_many(world: World, seconds: float, code: str = "RATE_LIMITED") -> Answer:
-    """The 429, with its pause in seconds or as a date."""
+    """Return the 429, with its pause in seconds or as a date."""
     after = http_date(world.now() + int(seconds * 1000)) if world.switches.retry_after_date else str(ceil(seconds))
     error = {"code": code, "message": f"too many requests, retry after {ceil(seconds)} s"}
     return Answer(429, {"error": error}, headers={"Retry-After": after})
@@ -80,7 +80,7 @@ class KeyStore:
         self._flying: dict[str, str] = {}
 
     def begin(self, call: Call) -> Answer | None:
-        """The stored answer of a repeated request; None if this is the first and may run."""
+        """Return the stored answer of a repeated request; None if this is the first and may run."""
         if call.key is None or self._world.switches.ignore_keys:
             return None
         if not _KEY.fullmatch(call.key):
@@ -122,7 +122,7 @@ class KeyStore:
         return f"{'' if self._world.switches.workspace_keys else call.api_key} {call.key}"
 
     def _fingerprint(self, call: Call) -> str:
-        """Method, path and body, as bytes or as JSON."""
+        """Return method, path and body, as bytes or as JSON."""
         body = call.body
         if self._world.switches.json_bodies and body:
             body = _canonical(body)
@@ -138,8 +138,8 @@ def _canonical(body: bytes) -> bytes:
     return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
 
 
-def error_answer(world: World, error: Refused) -> Answer:
-    """An error in the shape that the switches choose (contract: section 5)."""
+def error_answer(world: World, error: RefusedError) -> Answer:
+    """Return an error in the shape that the switches choose (contract: section 5)."""
     switches = world.switches
     code = switches.forbidden_code if error.code == "AUTHORIZATION_ERROR" else error.code
     body: dict[str, Any] = {"code": code, "message": error.message}

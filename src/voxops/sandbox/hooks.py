@@ -73,7 +73,7 @@ def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None 
 
 
 def _envelope(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> dict[str, Any]:
-    """The payload of an event, in either envelope."""
+    """Return the payload of an event, in either envelope."""
     if world.switches.event_envelope == "sdk":
         return {"event": event_type, "timestamp": iso(at), "data": data}
     return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
@@ -245,11 +245,11 @@ def _is_example(url: str) -> bool:
 
 
 def _old_payload(world: World, delivery: Delivery) -> str:
-    """What a delivery of the seeded history carries; its post is older than the posts that are kept."""
+    """Say what a delivery of the seeded history carries; its post is older than the posts that are kept."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
     return orjson.dumps(_envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)).decode()
 
 
 def handlers(sender: Sender) -> dict[str, Handler]:
-    """What the world does when a delivery is due."""
+    """Say what the world does when a delivery is due."""
     return {"delivery.attempt": sender.attempt}

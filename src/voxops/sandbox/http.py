@@ -20,7 +20,7 @@ from voxops.sandbox.world import World
 __all__ = [
     "Answer",
     "Call",
-    "Refused",
+    "RefusedError",
     "Route",
     "envelope",
     "invalid",
@@ -48,13 +48,13 @@ class Answer:
     settled: Callable[[], Any] | None = None
 
     def encoded(self) -> bytes:
-        """The body as bytes; no data is no body."""
+        """Return the body as bytes; no data is no body."""
         if self.body is None:
             self.body = b"" if self.data is None else orjson.dumps(self.data)
         return self.body
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request can't be served; becomes an error answer."""
 
     def __init__(self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
@@ -67,12 +67,12 @@ class Refused(Exception):
 
 def refuse(status: int, code: str, message: str, /, **details: Any) -> NoReturn:
     """Answer with an error."""
-    raise Refused(status, code, message, details)
+    raise RefusedError(status, code, message, details)
 
 
 def invalid(message: str, code: str = "VALIDATION_ERROR", /, **details: Any) -> NoReturn:
     """Answer that the request is wrong."""
-    raise Refused(0, code, message, details)  # 0: the status that the switches choose for validation
+    raise RefusedError(0, code, message, details)  # 0: the status that the switches choose for validation
 
 
 def not_found(kind: str, key: str) -> NoReturn:
@@ -100,7 +100,7 @@ class Call:
     changed: bool = False
 
     def json(self, *, required: bool = False) -> dict[str, Any]:
-        """The body as an object; an absent one is empty unless required."""
+        """Return the body as an object; an absent one is empty unless required."""
         if not self.body.strip():
             if required:
                 refuse(400, "BAD_REQUEST", "a JSON body is required")
@@ -121,7 +121,7 @@ class Call:
         self.world.effect(kind, key=self.key, request=self.request, **ids)
 
     def time(self, name: str) -> int | None:
-        """An instant from the query; a bare date is its midnight in UTC."""
+        """Return an instant from the query; a bare date is its midnight in UTC."""
         text = self.query.get(name)
         if not text:
             return None
@@ -131,7 +131,7 @@ class Call:
             refuse(400, "INVALID_DATE", f"{name} must be ISO 8601 with an offset or Z", field=name)
 
     def limit(self, default: int = 20, most: int = 100) -> int:
-        """The page size."""
+        """Return the page size."""
         text = self.query.get("limit")
         if not text:
             return default
@@ -140,7 +140,7 @@ class Call:
         return int(text)
 
     def word(self, name: str) -> str | None:
-        """A filter in lower case whatever its casing; None if absent or ``all``."""
+        """Return a filter in lower case whatever its casing; None if absent or ``all``."""
         text = self.query.get(name, "").lower()
         return None if text in ("", "all") else text
 
@@ -158,7 +158,7 @@ class Route:
 
 
 def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) -> str:
-    """An id for a new thing, drawn from the request and not from a counter, so that it doesn't depend on order."""
+    """Return an id for a new thing, drawn from the request and not from a counter, so that it doesn't depend on order."""
     base = call.key or sha256(call.body).hexdigest()
     for count in range(1 << 30):
         key = identifier(prefix, call.world.seed, call.method, call.path, base, *parts, count)
@@ -168,12 +168,12 @@ def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) ->
 
 
 def single(world: World, data: dict[str, Any], status: int = 200) -> Answer:
-    """A single object, bare or wrapped as the switches say."""
+    """Return a single object, bare or wrapped as the switches say."""
     return Answer(status, {"data": data} if world.switches.wrapped_objects else data)
 
 
 def envelope(world: World, name: str, records: Iterable[Any], limit: int, following: str | None) -> Answer:
-    """A list with its pagination, in the chosen spelling (contract: section 3)."""
+    """Return a list with its pagination, in the chosen spelling (contract: section 3)."""
     if name != "data":
         return Answer(200, {name: list(records)})
     shown: dict[str, Any] = {"data": list(records)}

@@ -9,7 +9,19 @@ from voxops.sandbox import wire
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import fraction, identifier, uniform
 from voxops.sandbox.hooks import emit
-from voxops.sandbox.http import Answer, Call, Refused, Route, envelope, invalid, new_id, not_found, page, refuse, single
+from voxops.sandbox.http import (
+    Answer,
+    Call,
+    RefusedError,
+    Route,
+    envelope,
+    invalid,
+    new_id,
+    not_found,
+    page,
+    refuse,
+    single,
+)
 from voxops.sandbox.posts import deleted, refuse_quota
 from voxops.sandbox.records import Event, Media
 from voxops.sandbox.world import Handler, World
@@ -31,7 +43,7 @@ _INTO_JPEG = ("image/png", "image/webp")
 
 
 def _find(call: Call) -> Media:
-    """The file that the path names."""
+    """Return the file that the path names."""
     key = call.params["id"]
     return call.world.media.get(key) or not_found("media", key)
 
@@ -67,7 +79,7 @@ def _check_file(body: dict[str, Any], *, most: int | None = None) -> tuple[str, 
 
 
 def _presign(world: World, media: Media) -> dict[str, Any]:
-    """A fresh upload address for a file, valid for 15 minutes."""
+    """Return a fresh upload address for a file, valid for 15 minutes."""
     at = world.now()
     media.expires_at = at + UPLOAD_SECONDS * 1000
     media.upload_token = identifier("", world.seed, media.id, at)
@@ -80,7 +92,7 @@ def _presign(world: World, media: Media) -> dict[str, Any]:
 
 
 def _new(call: Call, name: str, kind: str, size: int, *parts: object) -> Media:
-    """A file that waits for its bytes."""
+    """Return a file that waits for its bytes."""
     key = new_id(call, "media_", call.world.media, *parts)
     return call.world.media.save(Media(key, name, kind, size, "pending", call.world.now()))
 
@@ -125,7 +137,7 @@ def _register(call: Call) -> Answer:
 
 
 def _web_address(body: dict[str, Any]) -> str:
-    """The https address in a body."""
+    """Return the https address in a body."""
     url = body.get("url")
     if not isinstance(url, str) or urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
         invalid("url must be an https address", field="url")
@@ -164,12 +176,12 @@ def _presign_many(call: Call, names: tuple[str, ...], most: int, kind: str = "")
 
 
 def _presign_one(call: Call, index: int, item: Any, kind: str) -> dict[str, Any]:
-    """The result of one file."""
+    """Return the result of one file."""
     try:
         name, content_type, size = _check_file(item if isinstance(item, dict) else {})
         if not content_type.startswith(kind):
             invalid("a video is required", field="contentType")
-    except Refused as error:
+    except RefusedError as error:
         problem = {"field": error.details.get("field", ""), "issue": error.code, "detail": error.message}
         return {"index": index, "status": "failed", "errors": [problem]}
     media = _new(call, name, content_type, size, index)
@@ -229,7 +241,7 @@ def _import_drive(call: Call) -> Answer:
 
 
 def _import(call: Call, name: str, body: dict[str, Any]) -> Answer:
-    """A file that comes by itself; it stays pending, `metadata.importStatus` tells (contract: MED)."""
+    """Return a file that comes by itself; it stays pending, `metadata.importStatus` tells (contract: MED)."""
     refuse_quota(call)
     world = call.world
     media = _new(call, name, str(body.get("contentType") or "image/jpeg"), 0)
@@ -250,7 +262,7 @@ def start_processing(world: World, media: Media, at: int) -> None:
 
 
 def _on_processed(world: World, event: Event) -> None:
-    """A file has been looked at. Files named `broken…` are found to be that."""
+    """Finish looking at a file. Files named `broken…` are found to be that."""
     media = world.media.get(event.subject)
     if media is None or media.status != "processing":
         return
@@ -270,7 +282,7 @@ def _on_processed(world: World, event: Event) -> None:
 
 
 def _on_importing(world: World, event: Event) -> None:
-    """An import has begun."""
+    """Let an import begin."""
     media = world.media.get(event.subject)
     if media is not None and media.import_status == "queued":
         media.import_status = "importing"
@@ -278,7 +290,7 @@ def _on_importing(world: World, event: Event) -> None:
 
 
 def _on_imported(world: World, event: Event) -> None:
-    """An import has ended; files named `missing…` were not there."""
+    """Let an import end; files named `missing…` were not there."""
     media = world.media.get(event.subject)
     if media is None or media.import_status is None:
         return

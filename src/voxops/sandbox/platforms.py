@@ -55,12 +55,12 @@ class Attempt:
 
 
 def text_of(post: Post, target: Target) -> str:
-    """What would be published on the target's platform."""
+    """Say what would be published on the target's platform."""
     return post.content if target.content is None else target.content
 
 
 def outcome(seed: int, attempt: Attempt, switches: Switches, at: int) -> dict[str, Any] | None:
-    """The error that a publication ends in, None if it succeeds. Depends on nothing but its arguments."""
+    """Return the error that a publication ends in, None if it succeeds. Depends on nothing but its arguments."""
     cause = _lasting(attempt)
     if cause is None:
         rate = switches.failure_rate if attempt.job <= 1 else 1 - switches.recovery_rate
@@ -82,7 +82,7 @@ def _lasting(attempt: Attempt) -> str | None:
 
 
 def failure(seed: int, attempt: Attempt, cause: str, at: int) -> dict[str, Any]:
-    """The error object of a failed publication (contract: K1, WH-3)."""
+    """Return the error object of a failed publication (contract: K1, WH-3)."""
     target, account = attempt.target, attempt.account
     draw = (seed, target.id, attempt.job)
     length, limit = len(text_of(attempt.post, target)), LIMITS.get(target.platform, 10_000)

@@ -24,7 +24,7 @@ _EDITABLE = ("draft", "scheduled")
 
 
 def find_post(call: Call) -> Post:
-    """The post that the path names."""
+    """Return the post that the path names."""
     key = call.params["id"]
     return call.world.posts.get(key) or not_found("post", key)
 
@@ -65,10 +65,7 @@ def create_post(call: Call, body: Mapping[str, Any], *parts: object) -> Post:
     scheduled, draft = scheduled_time(body), body.get("saveAsDraft") is True
     if body.get("queue") and not draft:
         scheduled = (at // 3_600_000 + 1) * 3_600_000  # the next full hour is the next slot
-    if draft:
-        status = "draft"
-    else:
-        status = "scheduled" if scheduled is not None else "draft"
+    status = "draft" if draft or scheduled is None else "scheduled"
     media = list(body.get("media") or [])
     kind = str(body.get("contentType") or ("IMAGE" if media else "TEXT")).upper()
     post = Post(
@@ -202,12 +199,12 @@ def _delete(call: Call) -> Answer:
 
 
 def deleted(world: World, key: str) -> Answer:
-    """The answer to a delete, with or without a body."""
+    """Return the answer to a delete, with or without a body."""
     return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
 
 
 def _copy(call: Call, kind: str) -> Answer:
-    """A new draft with content, accounts, media and metadata of a post (contract: K1-2)."""
+    """Return a new draft with content, accounts, media and metadata of a post (contract: K1-2)."""
     world, source, at = call.world, find_post(call), call.world.now()
     refuse_quota(call)
     copy_id = new_id(call, "post_", world.posts)

@@ -23,7 +23,7 @@ def is_stuck(target: Target, at: int) -> bool:
 
 
 def summary_status(post: Post) -> str:
-    """A post's status as it follows from its targets (contract: WH-2, PLAY)."""
+    """Return a post's status as it follows from its targets (contract: WH-2, PLAY)."""
     states = {target.status for target in post.targets}
     if states & {"pending", "publishing"}:
         return "publishing"
@@ -79,7 +79,7 @@ def _enter(world: World, post: Post, target: Target, status: str, at: int) -> No
 
 
 def _find(world: World, event: Event) -> tuple[Post, Target] | None:
-    """The post and target of an event, None if the post is gone."""
+    """Return the post and target of an event, None if the post is gone."""
     post = world.posts.get(event.data["post"])
     if post is None:
         return None
@@ -87,19 +87,19 @@ def _find(world: World, event: Event) -> tuple[Post, Target] | None:
 
 
 def _on_pending(world: World, event: Event) -> None:
-    """A lingering status gives way."""
+    """Let a lingering status give way."""
     if (found := _find(world, event)) is not None:
         _enter(world, *found, "pending", event.at)
 
 
 def _on_publishing(world: World, event: Event) -> None:
-    """A job leaves the queue."""
+    """Let a job leave the queue."""
     if (found := _find(world, event)) is not None:
         _enter(world, *found, "publishing", event.at)
 
 
 def _on_result(world: World, event: Event) -> None:
-    """A job ends."""
+    """Let a job end."""
     found = _find(world, event)
     if found is None:
         return
@@ -134,12 +134,12 @@ def _conclude(world: World, post: Post, at: int) -> None:
     if post.status in ("published", "partial") and post.published_at is None:
         post.published_at = at
     world.touch(post, at)
-    if post.status != before and post.status != "publishing":
+    if post.status not in (before, "publishing"):
         emit_result(world, post, at, identifier("evt_", world.seed, post.id, post.updated_at))
 
 
 def _on_due(world: World, event: Event) -> None:
-    """A scheduled post's time has come."""
+    """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
     if post is not None and post.status == "scheduled" and post.scheduled_for == event.data["for"]:
         publish_post(world, post, event.at, key=event.data.get("key"))

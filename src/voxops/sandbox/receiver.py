@@ -76,7 +76,7 @@ class Receiver:
 
     @staticmethod
     def _receipt(body: bytes) -> str:
-        """What a content receiver says."""
+        """Say what a content receiver says."""
         try:
             event = orjson.loads(body).get("id")
         except (orjson.JSONDecodeError, AttributeError):
@@ -85,5 +85,5 @@ class Receiver:
 
 
 def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:
-    """The answer that a rule gives."""
+    """Return the answer that a rule gives."""
     return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))

@@ -70,7 +70,7 @@ class Remote:
         return str(self.state()["receiverUrl"])
 
     def now(self) -> datetime:
-        """The virtual time."""
+        """Return the virtual time."""
         return datetime.fromisoformat(self.state()["now"])
 
     def advance(self, seconds: float) -> datetime:
@@ -86,7 +86,7 @@ class Remote:
         self._control("POST", "faults", [asdict(fault) for fault in faults])
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults in force, with how often each `matched` and `struck`."""
+        """Return the faults in force, with how often each `matched` and `struck`."""
         return list(self._control("GET", "faults"))
 
     def clear_faults(self) -> None:
@@ -94,7 +94,7 @@ class Remote:
         self._control("DELETE", "faults")
 
     def requests(self, since: int = 0, *, acting: bool | None = None) -> list[dict[str, Any]]:
-        """Requests received, after number `since`; only those that act, or only the others, if asked."""
+        """Return requests received, after number `since`; only those that act, or only the others, if asked."""
         return list(self._control("GET", "requests", since=since, acting=acting))
 
     def effects(self, kind: str | None = None, since: int = 0) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ class Remote:
         return list(self._control("GET", "duplicates"))
 
     def received(self, since: int = 0) -> list[dict[str, Any]]:
-        """What the built-in webhook receiver got."""
+        """Say what the built-in webhook receiver got."""
         return list(self._control("GET", "received", since=since))
 
     def receiver(self, **behaviour: Any) -> None:
@@ -124,5 +124,5 @@ class Remote:
         return Switches().changed(shown)
 
     def reset(self, *, empty: bool = False) -> None:
-        """The seeded beginning again: records, clock, logs, faults."""
+        """Go back to the seeded beginning: records, clock, logs, faults."""
         self._control("POST", "reset", {"empty": empty})

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -119,7 +120,7 @@ class Sandbox(Remote):
         hosts = self.world.hosts
         return {"url": hosts["api"], "storageUrl": hosts["storage"], "receiverUrl": hosts["receiver"]}
 
-    def start(self) -> Sandbox:
+    def start(self) -> Self:
         """Listen; returns when the first request can be answered."""
         if self._thread is not None:
             raise RuntimeError("the sandbox is running")
@@ -162,7 +163,7 @@ class Sandbox(Remote):
             self.world.flush()
 
     def _apps(self) -> dict[int, ASGIApp]:
-        """The application of each port."""
+        """Return the application of each port."""
         tables = (posts.ROUTES, acts.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
         api.add(session.routes(api.dispatch))
@@ -186,7 +187,7 @@ class Sandbox(Remote):
         if self.world.disk is not None:
             self.world.disk.close()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -196,7 +197,7 @@ class Sandbox(Remote):
 
 
 def _listen(port: int) -> socket.socket:
-    """A loopback socket."""
+    """Return a loopback socket."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -246,7 +247,7 @@ class _Ports:
 
 
 def _protocol(connections: Connections) -> type[H11Protocol]:
-    """An HTTP protocol that keeps its open connections in a dictionary, so that a fault can close one."""
+    """Return an HTTP protocol that keeps its open connections in a dictionary, so that a fault can close one."""
 
     class Protocol(H11Protocol):
         """HTTP/1.1 with known connections."""
@@ -290,12 +291,18 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     with Sandbox(port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts) as sandbox:
-        print(f"sandbox: url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}", flush=True)
+        _say(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         done.wait()
 
 
+def _say(text: str) -> None:
+    """Tell whoever started the command."""
+    sys.stdout.write(f"sandbox: {text}\n")
+    sys.stdout.flush()
+
+
 def main(argv: list[str] | None = None) -> int:
-    """The command ``voxops sandbox``."""
+    """Run the command ``voxops sandbox``."""
     parser = argparse.ArgumentParser(prog="voxops sandbox", description="Serve the VoxBurst API on this machine.")
     parser.add_argument("--port", type=int, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
@@ -310,6 +317,6 @@ def main(argv: list[str] | None = None) -> int:
             rate_limit=wanted.rate_limit or None,
         )  # fmt: skip
     except OSError as error:
-        print(f"sandbox: {error.strerror or error}", flush=True)
+        _say(str(error.strerror or error))
         return 1
     return 0

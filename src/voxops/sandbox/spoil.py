@@ -42,7 +42,7 @@ class Cut(Response):
 
 
 def inject(world: World, faults: list[Fault]) -> Answer | None:
-    """The answer that a fault gives before the request takes effect; None if it may go on."""
+    """Return the answer that a fault gives before the request takes effect; None if it may go on."""
     for fault in faults:
         if fault.action == "retry_after":
             return too_many(world, fault.seconds)
@@ -58,13 +58,13 @@ def inject(world: World, faults: list[Fault]) -> Answer | None:
 
 
 def _status(fault: Fault) -> Answer:
-    """The error that a fault puts in place of the answer."""
+    """Return the error that a fault puts in place of the answer."""
     error: dict[str, Any] = {"code": fault.code, "message": fault.message}
     return Answer(fault.status, {"error": error}, headers=dict(fault.headers))
 
 
 def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
-    """The answer as it leaves: a copy, so that what is stored under a key stays whole."""
+    """Return the answer as it leaves: a copy, so that what is stored under a key stays whole."""
     spoiled = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
     for fault in faults:
         if fault.action == "status" and fault.when == "after":
@@ -82,7 +82,7 @@ def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
 
 
 def _edited(answer: Answer, edit: Any) -> Answer:
-    """An answer whose JSON was edited, if it is an object."""
+    """Return an answer whose JSON was edited, if it is an object."""
     data = orjson.loads(answer.encoded() or b"null")
     if isinstance(data, dict):
         edit(data)

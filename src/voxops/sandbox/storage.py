@@ -79,7 +79,7 @@ class Storage:
         return None
 
     def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
-        """The answer on its wire."""
+        """Return the answer on its wire."""
         spoiled = spoil(answer, faults, None)
         headers = {**spoiled.headers, "Date": http_date(self._world.now())}
         entry["status"] = spoiled.status
@@ -91,6 +91,6 @@ class Storage:
 
 
 def _error(status: int, code: str, message: str = "") -> Answer:
-    """An error as object stores write it."""
+    """Return an error as object stores write it."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message or code}</Message></Error>'
     return Answer(status, body=body.encode())

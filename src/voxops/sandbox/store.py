@@ -70,7 +70,7 @@ class Log(list[dict[str, Any]]):
 
 
 def _post(data: dict[str, Any]) -> Post:
-    """A post with its targets from its stored form."""
+    """Return a post with its targets from its stored form."""
     return Post(**{**data, "targets": [Target(**target) for target in data["targets"]]})
 
 

@@ -135,7 +135,7 @@ class Switches:
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
-        """The same switches with some changed; ValueError for a name that is none."""
+        """Return the same switches with some changed; ValueError for a name that is none."""
         unknown = set(changes) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")

@@ -44,7 +44,7 @@ _FILLER = (
 
 
 def post_text(rng: Random) -> str:
-    """A post that fits every platform."""
+    """Return a post that fits every platform."""
     values = {
         "product": rng.choice(_PRODUCTS),
         "percent": rng.choice((10, 15, 20, 25)),
@@ -63,7 +63,7 @@ def post_text(rng: Random) -> str:
 
 
 def long_text(rng: Random, text: str, more_than: int) -> str:
-    """The same post, written too long for a platform."""
+    """Return the same post, written too long for a platform."""
     while len(text) <= more_than:
         text += rng.choice(_FILLER)
     return text

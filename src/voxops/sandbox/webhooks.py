@@ -26,7 +26,7 @@ EVENTS = frozenset(
 
 
 def _find(call: Call) -> Webhook:
-    """The webhook that the path names."""
+    """Return the webhook that the path names."""
     key = call.params["id"]
     return call.world.webhooks.get(key) or not_found("webhook", key)
 

@@ -14,12 +14,12 @@ __all__ = ["account", "delivery", "listed_post", "media", "post", "webhook", "wo
 
 
 def word(world: World, value: str) -> str:
-    """An enum value in the casing of answers."""
+    """Return an enum value in the casing of answers."""
     return value.upper() if world.switches.uppercase_status else value
 
 
 def _when(at: int | None) -> str | None:
-    """An instant, or null."""
+    """Return an instant, or null."""
     return None if at is None else iso(at)
 
 
@@ -56,7 +56,7 @@ def _post_media(world: World, media_id: str) -> dict[str, Any]:
 
 
 def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
-    """A post; listed posts show less than single ones."""
+    """Return a post; listed posts show less than single ones."""
     shown = {
         "id": item.id,
         "content": item.content,
@@ -80,7 +80,7 @@ def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
 
 
 def listed_post(world: World, item: Post) -> bytes:
-    """A listed post as JSON, encoded once per version of the post."""
+    """Return a listed post as JSON, encoded once per version of the post."""
     encoded = world.listed.get(item.id)
     if encoded is None:
         encoded = world.listed[item.id] = orjson.dumps(post(world, item, listed=True))
@@ -88,7 +88,7 @@ def listed_post(world: World, item: Post) -> bytes:
 
 
 def account(world: World, item: Account) -> dict[str, Any]:
-    """An account (contract: K2)."""
+    """Return an account (contract: K2)."""
     shown: dict[str, Any] = {
         "id": item.id,
         "platform": word(world, item.platform),
@@ -111,7 +111,7 @@ def account(world: World, item: Account) -> dict[str, Any]:
 
 
 def media(world: World, item: Media) -> dict[str, Any]:
-    """A media file (contract: MED)."""
+    """Return a media file (contract: MED)."""
     status = item.status if world.switches.media_lowercase else item.status.upper()
     shown: dict[str, Any] = {
         "id": item.id,
@@ -135,7 +135,7 @@ def media(world: World, item: Media) -> dict[str, Any]:
 
 
 def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, Any]:
-    """A webhook; its secret is shown when it is made and when it is rotated."""
+    """Return a webhook; its secret is shown when it is made and when it is rotated."""
     shown: dict[str, Any] = {
         "id": item.id,
         "url": item.url,
@@ -151,7 +151,7 @@ def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, A
 
 
 def delivery(world: World, item: Delivery) -> dict[str, Any]:
-    """A delivery record (contract: K1-2)."""
+    """Return a delivery record (contract: K1-2)."""
     shown: dict[str, Any] = {
         "id": item.id,
         "webhookId": item.webhook_id,

@@ -72,7 +72,7 @@ class World(Tables):
         self._saved_at = 0
 
     def now(self) -> int:
-        """The present instant."""
+        """Return the present instant."""
         return self.clock.now()
 
     # -- what happened --------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class World(Tables):
     # -- records with an order ------------------------------------------------------------------------------------
 
     def ordinal(self) -> int:
-        """A number greater than all before it."""
+        """Return a number greater than all before it."""
         self._last_ordinal += 1
         return self._last_ordinal
 
