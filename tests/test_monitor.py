@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -231,7 +232,7 @@ def test_at_most_two_updates_a_second_and_the_last_state_always(gaps: list[float
         monitor.notice(numbered(index))
     desk.advance(1)
     times = [desk.published[0][0]] + [at for at, _ in desk.updates]
-    assert all(later - earlier >= Monitor.INTERVAL - 1e-9 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= Monitor.INTERVAL - 1e-9 for earlier, later in pairwise(times))
     assert f"state {len(gaps) - 1}" in desk.updates[-1][1]["text/plain"]
     assert len(desk.timers) == 0
 

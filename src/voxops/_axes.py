@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.colors import Colormap
 
-__all__ = ["axes", "endpoint", "finish", "grid", "label", "name_rows", "shades", "stacked", "time_axis"]
+__all__ = [
+    "axes",
+    "common_causes",
+    "endpoint",
+    "finish",
+    "grid",
+    "label",
+    "name_rows",
+    "shades",
+    "stacked",
+    "time_axis",
+]
 
 _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
@@ -148,10 +159,25 @@ def label(value: object, limit: int = 60) -> str:
     return f"\u200a{drawn}" if drawn.startswith("_") else drawn
 
 
+def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
+    """Return the cause of each row without its platform, so that one cause on six platforms is one."""
+    shared = [
+        None if pd.isna(cause) else _without(str(cause), platform)
+        for cause, platform in zip(triaged["cause"], triaged["platform"], strict=True)
+    ]
+    return pd.Series(shared, index=triaged.index, dtype=triaged["cause"].dtype)
+
+
 def endpoint(url: object) -> str:
     """Return an address without scheme and query, which may hold a secret."""
     address, query, _ = str(url).partition("?")
     return address.removeprefix("https://").removeprefix("http://") + ("?…" if query else "")
+
+
+def _without(cause: str, platform: Any) -> str:
+    """Cut the platform out of ``CODE platform: message``."""
+    head, _, tail = cause.partition(f" {'-' if pd.isna(platform) else platform}")
+    return head + tail if tail == "" or tail.startswith(":") else cause
 
 
 @lru_cache(maxsize=4096)

@@ -25,7 +25,8 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~$<>&@:])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
+_MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 
 def plain(value: Any, limit: int = 200) -> str:
@@ -51,13 +52,10 @@ def cell(value: object) -> object:
 
 
 def markdown(value: object, limit: int = 200) -> str:
-    """Return `plain` text with every character escaped that Markdown or HTML inside it would act on."""
-    return (
-        _MARKDOWN.sub(r"\\\1", plain(value, limit))
-        .replace("\\<", "&lt;")
-        .replace("\\>", "&gt;")
-        .replace("\\&", "&amp;")
-    )
+    """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket."""
+    text = _MARKDOWN.sub(r"\\\1", html.escape(plain(value, limit), quote=False))
+    # Ticket systems look for these in the shown text, where an escape no longer counts: a joiner no one sees parts them.
+    return _MENTION.sub("\\1\u2060", text)
 
 
 def clip(text: str, limit: int) -> str:

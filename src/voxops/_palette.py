@@ -36,7 +36,7 @@ OUTCOME: Mapping[str, Look] = {
 }
 
 VERDICT: Mapping[str, Look] = {
-    Verdict.RETRY: Look(_GREEN, "↻", "█"),
+    Verdict.RETRY: Look(_BLUE, "↻", "█"),
     Verdict.WAIT: Look(_SKY, "…", "·"),
     Verdict.FIX_CONTENT: Look(_ORANGE, "✎", "▓"),
     Verdict.FIX_MEDIA: Look(_YELLOW, "▣", "▒"),

@@ -144,7 +144,7 @@ class _Controls:
     }
 
     def __init__(self, actions: Mapping[str, Callable[[], object]]) -> None:
-        import ipywidgets as widgets  # type: ignore[import-untyped]  # here, as importing voxops must not load it
+        import ipywidgets as widgets  # here, as importing voxops must not load it
 
         self._below = widgets.HTML()
         self._buttons: dict[str, Any] = {}

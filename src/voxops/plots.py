@@ -49,6 +49,8 @@ _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *
 def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: int = 12) -> Axes:
     """Draw how many targets each cause hit, stacked by platform, commonest on top.
 
+    Causes that differ only in the platform are one bar.
+
     Parameters
     ----------
     triaged : pandas.DataFrame
@@ -59,6 +61,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
         Causes shown; the rest is summed up.
     """
     hit = triaged[triaged["cause"].notna()]
+    hit = hit.assign(cause=_axes.common_causes(hit))
     platforms = _texts(hit["platform"])
     platforms = platforms.where(platforms.isin(list(PLATFORM)), "others")
     counts = _largest(pd.crosstab(_texts(hit["cause"]), platforms), most, "causes")
@@ -179,9 +182,9 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UT
     settled = log[log["success"].notna() & log["created_at"].notna()]
     urls = _texts(settled["url"])
     shown = sorted(_largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
-    failed = 100 * (~settled["success"].astype(bool)).astype(float)
     hours = settled["created_at"].dt.tz_convert(tz).dt.hour
-    share = failed.groupby([urls, hours]).mean().unstack().reindex(index=shown, columns=range(24))
+    failed = 100 * (~settled["success"].astype(bool)).astype(float)
+    share = pd.crosstab(urls, hours, failed, aggfunc="mean").reindex(index=shown, columns=range(24))
     share.index = [_axes.endpoint(url) for url in shown]
     ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
     if shown:

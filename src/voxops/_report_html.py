@@ -1,0 +1,152 @@
+"""A Report as one piece of HTML: styles and figures inside, no script, no address, nothing to fetch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops import _html
+from voxops._palette import OUTCOME, STATUS, VERDICT, Look, look
+from voxops._report_text import cells, heads
+
+if TYPE_CHECKING:
+    from voxops.report import Fact, Figure, Report, Section
+
+__all__ = ["fragment", "page"]
+
+_INK = "#010203"  # stands for the page's text colour while a figure is drawn
+_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_COLOURED: Mapping[str, Mapping[str, Look]] = {
+    "what": VERDICT,
+    "verdict": VERDICT,
+    "outcome": OUTCOME,
+    "status": STATUS,
+}
+_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision"})
+_ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why"})
+_STYLE = """\
+.vx{max-width:960px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
+ color:inherit;font-variant-numeric:tabular-nums}
+.vx h1{font-size:26px;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
+.vx p{margin:6px 0}.vx .quiet{opacity:.72;font-size:13px}.vx .lead{font-size:18px;line-height:1.45;margin:14px 0}
+.vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
+.vx .fact{flex:1 1 130px;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
+.vx .fact b{display:block;font-size:28px;line-height:1.2}
+.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;width:100%;font-size:13.5px;margin:8px 0;background:none}
+.vx th,.vx td{text-align:left;vertical-align:top;padding:5px 12px 5px 0;border:0;
+ border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:anywhere;white-space:normal;unicode-bidi:isolate}
+.vx th{font-weight:600;overflow-wrap:normal;white-space:nowrap}.vx .t{min-width:11em}.vx .n{text-align:right;white-space:nowrap}.vx .w{white-space:nowrap}
+.vx tr{background:none!important}.vx .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
+.vx figure{margin:12px 0}.vx figcaption{font-weight:600;margin-bottom:4px}.vx svg{max-width:100%;height:auto}
+@media(max-width:640px){.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
+ .vx td,.vx td.n{display:flex;gap:10px;text-align:left;white-space:normal;border:0;padding:1px 0}.vx td:empty{display:none}
+ .vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
+@media print{.vx{max-width:none;font-size:11px}.vx h2{break-after:avoid;margin-top:18px}
+ .vx tr,.vx figure,.vx .facts{break-inside:avoid}.vx thead{display:table-header-group}.vx table{font-size:9px}
+ .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+"""
+_PAGE = """\
+:root{color-scheme:light dark}body{margin:0;padding:28px 20px 60px;background:#fff;color:#1b1b1b}
+@media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}}
+@media print{:root{color-scheme:light}body{padding:0;background:#fff;color:#000}@page{margin:15mm}}
+"""
+
+
+def page(report: Report) -> str:
+    """Return the whole document."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{_html.escape(report.title)}</title><style>{_PAGE}</style></head>\n"
+        f"<body>{fragment(report)}</body></html>\n"
+    )
+
+
+def fragment(report: Report) -> str:
+    """Return the report as a piece of a page, for notebooks."""
+    parts = [
+        f"<h1>{_html.escape(report.title)}</h1>",
+        f'<p class="quiet">{_html.escape(" · ".join(report.about), 400)}</p>',
+        f'<p class="lead">{_html.escape(report.headline, 600)}</p>',
+        *map(_facts, report.facts),
+        *(_section(section, f"vx{number}") for number, section in enumerate(report.sections)),
+    ]
+    return f'<div class="vx"><style>{_STYLE}</style>\n{"".join(parts)}</div>'
+
+
+def _facts(facts: Iterable[Fact]) -> str:
+    """Return a row of numbers."""
+    boxes = (
+        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b>{_html.escape(fact.label)}</div>'
+        for fact in facts
+    )
+    return f'<div class="facts">{"".join(boxes)}</div>'
+
+
+def _section(section: Section, name: str) -> str:
+    """Return one section; `name` keeps its figures' ids apart from those of others."""
+    figures = "".join(
+        f"<figure><figcaption>{_html.escape(figure.caption)}</figcaption>{_svg(figure, f'{name}{letter}')}</figure>"
+        for letter, figure in zip("abcdefgh", section.figures, strict=False)
+    )
+    text = f"<p>{_html.escape(section.text, 600)}</p>" if section.text else ""
+    return f"<h2>{_html.escape(section.title)}</h2>{text}{figures}{_table(section.table)}\n"
+
+
+def _table(table: pd.DataFrame) -> str:
+    """Return a table; numbers stand right, verdicts and outcomes carry their colour. On a narrow page rows become cards."""
+    if table.empty:
+        return ""
+    names = [_html.escape(name) for name in heads(table)]
+    kinds = [_kind(str(name), table[name]) for name in table.columns]
+    head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, names, strict=True))
+    lines = []
+    for row in cells(table):
+        shown = [_swatch(column, value) + _html.escape(value, 300) for column, value in zip(table, row, strict=True)]
+        columns = zip(kinds, names, shown, strict=True)
+        lines.append("".join(f'<td class="{kind}" data-h="{name}">{value}</td>' for kind, name, value in columns))
+    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _kind(name: str, values: pd.Series[Any]) -> str:
+    """Return the class of a column: a number, a word not to be broken, or text that wants room."""
+    if pd.api.types.is_numeric_dtype(values):
+        return "n"
+    return "t" if name in _ROOMY else "w" if name in _UNBROKEN else ""
+
+
+def _swatch(column: object, value: str) -> str:
+    """Return the colour of a verdict, an outcome or a status, as a small square before its word."""
+    looks = _COLOURED.get(str(column))
+    if looks is None or not value:
+        return ""
+    return f'<span class="sw" style="background-color:{look(looks, value).colour}"></span>'
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """Draw a figure as inline SVG: the same bytes each time, text as outlines, its ink the page's own."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    ink: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a report does not depend on the style of the notebook that makes it
+        mpl.rcParams.update({**ink, "svg.hashsalt": "voxops", "axes.facecolor": "none", "figure.facecolor": "none"})
+        canvas = Canvas(figsize=(8, figure.height), layout="constrained")
+        figure.draw(canvas.add_subplot())
+        drawn = StringIO()
+        canvas.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = drawn.getvalue()
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = svg.replace(_INK, "currentColor")
+    used = set(re.findall(r"#([\w-]+)[\")]", svg))
+    svg = re.sub(r' id="([\w-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
+    svg = re.sub(r"#([\w-]+)(?=[\")])", rf"#{name}-\1", svg)
+    label = f'<svg role="img" aria-label="{_html.escape(figure.caption)}"'
+    return re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip()

@@ -1,0 +1,64 @@
+"""A Report as Markdown for tickets and as plain text for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops import _html
+from voxops._tables import markdown_table
+
+if TYPE_CHECKING:
+    from voxops.report import Report
+
+__all__ = ["heads", "markdown", "plain", "shown"]
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown, without figures."""
+    lines = [f"# {_html.markdown(report.title)}", _html.markdown(" · ".join(report.about), 400)]
+    lines.append(f"**{_html.markdown(report.headline, 600)}**")
+    lines += ["\n".join(f"- {fact.count:,} {fact.label}" for fact in facts) for facts in report.facts]
+    for section in report.sections:
+        lines.append(f"## {_html.markdown(section.title)}")
+        lines.append(_html.markdown(section.text, 600))
+        if len(section.table):
+            lines.append(markdown_table(heads(section.table), cells(section.table)))
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def plain(report: Report) -> str:
+    """Return the summary as text: title, headline, and who must do what."""
+    lines = [report.title, report.headline]
+    for section in report.sections[:1]:
+        lines += [f"  {row[2]:>6}  {row[0]}: {row[1]}" for row in cells(section.table)]
+    return "\n".join(_html.plain(line, 600) if not line.startswith(" ") else line for line in lines)
+
+
+def heads(table: pd.DataFrame) -> list[str]:
+    """Return the names of columns as a reader wants them, with the time zone of times."""
+    return [
+        name.replace("_", " ") + (" (UTC)" if isinstance(table[name].dtype, pd.DatetimeTZDtype) else "")
+        for name in map(str, table.columns)
+    ]
+
+
+def cells(table: pd.DataFrame) -> Iterable[list[str]]:
+    """Yield rows of shown values; not yet escaped."""
+    for row in table.itertuples(index=False):
+        yield [shown(value) for value in row]
+
+
+def shown(value: Any) -> str:
+    """Return one value as a reader wants it: times to the minute in UTC, numbers with grouped digits."""
+    if isinstance(value, list | tuple | set):
+        return ", ".join(map(str, value))
+    if pd.isna(value):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if pd.api.types.is_number(value) else str(value)

@@ -1,0 +1,81 @@
+"""Frames as files for people: CSV that a spreadsheet opens without harm, Parquet, and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voxops import _html
+from voxops.errors import ConfigError
+
+__all__ = ["markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+
+
+def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy that a spreadsheet reads as meant.
+
+    Times become ``YYYY-MM-DD HH:MM:SS`` in UTC, with ``(UTC)`` in the column's name, as spreadsheets know no time zones;
+    lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
+    """
+    columns: dict[str, Any] = {}
+    for name in frame.columns:
+        column, head = frame[name], str(_html.cell(str(name)))
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            columns[f"{head} (UTC)"] = column.dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
+        elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+            columns[head] = column
+        else:
+            columns[head] = pd.Series([_cell(value) for value in column], index=frame.index, dtype=object)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a frame for a spreadsheet; with a byte order mark, without which Excel takes UTF-8 for something else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spreadsheet(frame).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\r\n")
+    return path
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a frame with its types; lists and objects as JSON.
+
+    Raises
+    ------
+    ConfigError
+        Without pyarrow.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nested = [name for name in frame.columns if frame[name].dtype == object]
+    flat = frame.assign(**{name: frame[name].map(_json).astype("string") for name in nested})
+    try:
+        flat.to_parquet(path, index=False)
+    except ImportError as error:
+        raise ConfigError("Parquet needs pyarrow: pip install 'voxops[archive]'") from error
+    return path
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table; cells are escaped."""
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[_html.markdown(value) or " " for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> Any:
+    """Return one value as guarded text; nothing for what is missing."""
+    if isinstance(value, list | tuple | dict | set):
+        value = _json(value)
+    return None if pd.isna(value) else _html.cell(str(value))
+
+
+def _json(value: Any) -> str | None:
+    """Return any value as JSON text, text as it is, None for what is missing."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple | dict | set) and pd.isna(value):
+        return None
+    return json.dumps(sorted(value, key=str) if isinstance(value, set) else value, ensure_ascii=False, default=str)
