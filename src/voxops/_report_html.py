@@ -14,7 +14,8 @@ from voxops._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops._report_text import cells, heads
 
 if TYPE_CHECKING:
-    from voxops.report import Fact, Figure, Report, Section
+    from voxops._findings import Fact, Figure, Section
+    from voxops.report import Report
 
 __all__ = ["fragment", "page"]
 
@@ -26,28 +27,28 @@ _COLOURED: Mapping[str, Mapping[str, Look]] = {
     "outcome": OUTCOME,
     "status": STATUS,
 }
-_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision"})
-_ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why"})
+_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision", "account_name"})
+_ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why", "error_code"})
 _STYLE = """\
-.vx{max-width:960px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
+.vx{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
 .vx h1{font-size:26px;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
 .vx p{margin:6px 0}.vx .quiet{opacity:.72;font-size:13px}.vx .lead{font-size:18px;line-height:1.45;margin:14px 0}
 .vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
 .vx .fact{flex:1 1 130px;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .vx .fact b{display:block;font-size:28px;line-height:1.2}
-.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;width:100%;font-size:13.5px;margin:8px 0;background:none}
-.vx th,.vx td{text-align:left;vertical-align:top;padding:5px 12px 5px 0;border:0;
+.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13.5px;margin:8px 0;background:none}
+.vx th,.vx td{text-align:left;vertical-align:top;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:anywhere;white-space:normal;unicode-bidi:isolate}
-.vx th{font-weight:600;overflow-wrap:normal;white-space:nowrap}.vx .t{min-width:11em}.vx .n{text-align:right;white-space:nowrap}.vx .w{white-space:nowrap}
+.vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom}.vx .t{min-width:11em}.vx .s{min-width:7em}.vx .n{text-align:right;white-space:nowrap}.vx .w{white-space:nowrap}
 .vx tr{background:none!important}.vx .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .vx figure{margin:12px 0}.vx figcaption{font-weight:600;margin-bottom:4px}.vx svg{max-width:100%;height:auto}
-@media(max-width:640px){.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
+@media(max-width:640px){.vx .fact{flex-basis:40%}.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
  .vx td,.vx td.n{display:flex;gap:10px;text-align:left;white-space:normal;border:0;padding:1px 0}.vx td:empty{display:none}
- .vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
+ .vx .t,.vx .s{min-width:0}.vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
 @media print{.vx{max-width:none;font-size:11px}.vx h2{break-after:avoid;margin-top:18px}
  .vx tr,.vx figure,.vx .facts{break-inside:avoid}.vx thead{display:table-header-group}.vx table{font-size:9px}
- .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+ .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx .s{min-width:5.5em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 _PAGE = """\
 :root{color-scheme:light dark}body{margin:0;padding:28px 20px 60px;background:#fff;color:#1b1b1b}
@@ -107,23 +108,30 @@ def _table(table: pd.DataFrame) -> str:
     head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, names, strict=True))
     lines = []
     for row in cells(table):
-        shown = [_swatch(column, value) + _html.escape(value, 300) for column, value in zip(table, row, strict=True)]
-        columns = zip(kinds, names, shown, strict=True)
-        lines.append("".join(f'<td class="{kind}" data-h="{name}">{value}</td>' for kind, name, value in columns))
+        columns = zip(table.columns, kinds, names, row, strict=True)
+        lines.append("".join(_cell(*column) for column in columns))
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def _cell(column: object, kind: str, name: str, value: str) -> str:
+    """Return one cell; what is not to be broken is cut short instead."""
+    text = _html.escape(value, 30 if kind == "w" else 300)
+    return f'<td class="{kind}" data-h="{name}">{_swatch(str(column), value)}{text}</td>'
+
+
 def _kind(name: str, values: pd.Series[Any]) -> str:
-    """Return the class of a column: a number, a word not to be broken, or text that wants room."""
+    """Return the class of a column: a number, a word or time not to be broken, long text, or short text."""
     if pd.api.types.is_numeric_dtype(values):
         return "n"
-    return "t" if name in _ROOMY else "w" if name in _UNBROKEN else ""
+    if name in _UNBROKEN or isinstance(values.dtype, pd.DatetimeTZDtype):
+        return "w"
+    return "t" if name in _ROOMY else "s"
 
 
-def _swatch(column: object, value: str) -> str:
+def _swatch(column: str, value: str) -> str:
     """Return the colour of a verdict, an outcome or a status, as a small square before its word."""
-    looks = _COLOURED.get(str(column))
+    looks = _COLOURED.get(column)
     if looks is None or not value:
         return ""
     return f'<span class="sw" style="background-color:{look(looks, value).colour}"></span>'
@@ -145,8 +153,8 @@ def _svg(figure: Figure, name: str) -> str:
     svg = drawn.getvalue()
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = svg.replace(_INK, "currentColor")
-    used = set(re.findall(r"#([\w-]+)[\")]", svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
-    svg = re.sub(r"#([\w-]+)(?=[\")])", rf"#{name}-\1", svg)
+    used = set(re.findall(r"#([\w.-]+)[\")]", svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
+    svg = re.sub(r"#([\w.-]+)(?=[\")])", rf"#{name}-\1", svg)
     label = f'<svg role="img" aria-label="{_html.escape(figure.caption)}"'
     return re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops import _html
+from voxops._findings import ACTIONS
 from voxops._tables import markdown_table
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ def markdown(report: Report) -> str:
 
 def plain(report: Report) -> str:
     """Return the summary as text: title, headline, and who must do what."""
-    lines = [report.title, report.headline]
-    for section in report.sections[:1]:
-        lines += [f"  {row[2]:>6}  {row[0]}: {row[1]}" for row in cells(section.table)]
-    return "\n".join(_html.plain(line, 600) if not line.startswith(" ") else line for line in lines)
+    lines = [_html.plain(report.title), _html.plain(report.headline, 600)]
+    for section in report.sections:
+        if section.title == ACTIONS:
+            lines += [f"{row[2]:>8}  {_html.plain(f'{row[0]}: {row[1]}')}" for row in cells(section.table)]
+    return "\n".join(lines)
 
 
 def heads(table: pd.DataFrame) -> list[str]:

@@ -1,0 +1,258 @@
+"""What a report finds: sentences, numbers, tables and figures, from frames alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops import _html, plots
+from voxops._axes import common_causes
+from voxops._palette import OUTCOME, VERDICT
+from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
+from voxops.triage import causes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "ACTIONS",
+    "OWNERS",
+    "Fact",
+    "Figure",
+    "Section",
+    "about",
+    "actions",
+    "evidence",
+    "facts",
+    "happened",
+    "headline",
+    "planned",
+    "why",
+]
+
+ACTIONS = "Who must do what"  # title of the section that the summary quotes
+# Who acts on a verdict, unless `report(owners=...)` says otherwise.
+OWNERS: Mapping[str, str] = {
+    Verdict.RETRY: "operations: run the retry plan",
+    Verdict.WAIT: "nobody: it resolves by itself",
+    Verdict.FIX_CONTENT: "the author of the post",
+    Verdict.FIX_MEDIA: "the author of the post",
+    Verdict.RECONNECT: "whoever owns the account",
+    Verdict.UPGRADE: "the owner of the workspace",
+    Verdict.SUPPORT: "operations, with support",
+    Verdict.NOTHING: "nobody",
+}
+_ACCOUNTS = frozenset({Verdict.RECONNECT, Verdict.UPGRADE})
+_EVIDENCE = (
+    "post_id",
+    "platform",
+    "account_name",
+    "status",
+    "outcome",
+    "error_code",
+    "error_message",
+    "verdict",
+    "updated_at",
+)
+_CAUSES = 25  # most causes in the table
+_KEYS = ["post_id", "platform", "account_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number of the summary, what it counts, and the colour of what it counts."""
+
+    count: int
+    label: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure that is drawn when it is needed: caption, height in inches, and a function of Axes."""
+
+    caption: str
+    height: float
+    draw: Callable[[Axes], object]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Section:
+    """A part of the report; what is empty is left out."""
+
+    title: str
+    text: str = ""
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    figures: tuple[Figure, ...] = ()
+
+
+def _split(failures: pd.DataFrame) -> dict[str, int]:
+    """Count failures by what they need: a retry, a person, or time; each failure counts once."""
+    retry = failures["retryable"].fillna(False).astype(bool)
+    idle = failures["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).fillna(False).astype(bool)
+    return {"retry": int(retry.sum()), "person": int((~retry & ~idle).sum()), "wait": int((~retry & idle).sum())}
+
+
+def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
+    """Say in a few words what happened and what is to be done."""
+    if failures.empty:
+        return "Nothing failed."
+    need = _split(failures)
+    parts = {"retry": "can be retried now", "person": "need someone to act first", "wait": "resolve by waiting"}
+    said = "; ".join(f"{need[name]:,} {words}" for name, words in parts.items() if need[name])
+    moving = int(failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).sum())
+    stuck = f" or did not finish ({moving:,})" if moving else ""
+    text = f"{_many(len(failures), 'target')} of {_many(failures['post_id'].nunique(), 'post')} failed{stuck}: {said}."
+    if results is None or results.empty:
+        return text
+    counts = results["outcome"].value_counts()
+    rest = ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES[1:] if counts.get(name))
+    done = f"The retry brought back {counts.get('succeeded', 0):,} of {len(results):,}"
+    return f"{text} {done}{f'; {rest}' if rest else ''}."
+
+
+def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[Fact, ...], ...]:
+    """Return the numbers at the top."""
+    need = _split(failures)
+    failed = (
+        Fact(len(failures), "targets with a problem", OUTCOME["failed"].colour),
+        Fact(need["retry"], "can be retried now", VERDICT[Verdict.RETRY].colour),
+        Fact(need["person"], "need someone to act", VERDICT[Verdict.FIX_CONTENT].colour),
+        Fact(need["wait"], "resolve by waiting", VERDICT[Verdict.WAIT].colour),
+    )
+    if results is None:
+        return (failed,)
+    counts = results["outcome"].value_counts()
+    return failed, tuple(Fact(int(counts.get(name, 0)), f"{name} on retry", OUTCOME[name].colour) for name in OUTCOMES)
+
+
+def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per verdict: who acts, on how much, how, and on which accounts where the account is to blame."""
+    order = list(VERDICT)
+    rows = []
+    for verdict, part in failures.groupby(failures["verdict"].astype(object).fillna("–"), sort=False):
+        remedies = part["remedy"].dropna().value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        rows.append(
+            {
+                "what": verdict,
+                "who": owners.get(str(verdict), "operations"),
+                "targets": len(part),
+                "posts": part["post_id"].nunique(),
+                "how": " ".join(remedies.index[:2]),
+                "accounts": _names(part) if verdict in _ACCOUNTS else _many(part["account_id"].nunique(), "account"),
+            }
+        )
+    rows.sort(key=lambda row: (-int(row["targets"]), order.index(row["what"]) if row["what"] in order else len(order)))
+    return pd.DataFrame(rows)
+
+
+def _names(part: pd.DataFrame, most: int = 6) -> str:
+    """Name the accounts that were hit, those hit most first."""
+    name = part["account_name"].fillna(part["account_id"]) if "account_name" in part else part["account_id"]
+    hit = (part["platform"].fillna("–") + " " + name.fillna("–")).value_counts()
+    ranked = hit.sort_index().sort_values(ascending=False, kind="stable")
+    named = [f"{_html.plain(account, 40)} ({count})" for account, count in ranked.head(most).items()]
+    return ", ".join(named) + (f" and {len(ranked) - most} more" if len(ranked) > most else "")
+
+
+def why(failures: pd.DataFrame, owners: Mapping[str, str]) -> Section:
+    """Return the causes as figure and table; one cause on several platforms is one row."""
+    table = causes(failures.assign(cause=common_causes(failures)))
+    table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
+    table["who"] = [owners.get(str(verdict), "operations") for verdict in table["verdict"]]
+    height = 1.1 + 0.5 * max(min(len(table), 13), 2)
+    figure = Figure("Failed targets by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax))
+    table["seen (UTC)"] = [_span(*times) for times in table[["first_seen", "last_seen"]].itertuples(index=False)]
+    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", "seen (UTC)"]
+    more = len(table) - _CAUSES
+    text = f"The {more} rarest causes are left out here; the CSV and Parquet files hold all." if more > 0 else ""
+    shown = table[wanted].head(_CAUSES).rename(columns={"count": "targets"})
+    return Section("Why it failed", text, shown, (figure,) if len(table) else ())
+
+
+def planned(plan: Any, *, sent: bool) -> Section:
+    """Say what a plan sends, what it holds back, and why."""
+    if plan is None:
+        return Section("The retry plan")
+    frame = plan.frame
+    decision = frame["eligible"].astype(bool).map({True: "sent" if sent else "to be sent", False: "held back"})
+    counts = (
+        frame.groupby([decision.rename("decision"), frame["reason"].fillna("")]).size().rename("rows").reset_index()
+    )
+    counts = counts.sort_values(["decision", "rows", "reason"], ascending=[False, False, True], kind="stable")
+    text = f"{int(frame['eligible'].sum()):,} of {_many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
+    if (cost := getattr(plan, "cost", None)) is not None:
+        text += f", in {cost.acts:,} acting requests"
+    text += "." if sent else ". Nothing has been sent."
+    return Section("The retry plan", text, counts[["decision", "rows", "reason"]])
+
+
+def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after: pd.DataFrame | None) -> Section:
+    """Say what became of the retry."""
+    title = "What the retry did"
+    if results is None:
+        return Section(title)
+    counts = results["outcome"].value_counts()
+    text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {_many(len(results), 'row')}."
+    note = getattr(getattr(run, "snapshot", None), "note", "")
+    left = results[results["outcome"] != "succeeded"]
+    why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
+    table = left.groupby([left["outcome"].astype(object), why.rename("why")]).size().rename("rows").reset_index()
+    table = table.sort_values(["rows", "outcome", "why"], ascending=[False, True, True], kind="stable")
+    height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
+    figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
+    if after is not None:
+        figures.insert(0, Figure("Targets before and after", 1.9, lambda ax: plots.before_after(before, after, ax)))
+    return Section(title, f"{text} {_html.plain(note, 300)}".strip(), table, tuple(figures) if len(results) else ())
+
+
+def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) -> Section:
+    """Return the failed targets themselves, those of the commonest cause first, with what became of them."""
+    hits = failures["cause"].map(failures["cause"].value_counts())
+    shown = failures.assign(_hits=hits).sort_values(["_hits", "cause"], ascending=[False, True], kind="stable")
+    if results is not None and set(_KEYS) <= {*shown} & {*results}:
+        outcomes = results[[*_KEYS, "outcome"]].drop_duplicates(_KEYS)
+        shown = shown.merge(outcomes, on=_KEYS, how="left")
+    table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
+    more = len(failures) - len(table)
+    text = f"{_many(len(table), 'row')}; {more:,} more are in the CSV and Parquet files." if more else ""
+    return Section("Evidence", text, table)
+
+
+def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
+    """Say where the data come from and when they were read."""
+    said = triaged.attrs
+    about = [f"data from {said['source']}"] if said.get("source") else []
+    if fetched := said.get("fetched_at"):
+        about.append(f"read {_html.instant(pd.Timestamp(fetched).to_pydatetime())}")
+    filters = {name: value for name, value in (said.get("filters") or {}).items() if value not in (None, [], "")}
+    about += [
+        f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
+    ]
+    if said.get("complete") is False:
+        about.append("INCOMPLETE: the listing was cut short")
+    if run is not None:
+        about.append(f"run {run.id}")
+    return [*about, f"report made {_html.instant(now)}"] if now else about
+
+
+def _span(first: Any, last: Any) -> str:
+    """Return such as ``2026-11-03 08:01 to 17:41``."""
+    if pd.isna(first) or pd.isna(last):
+        return ""
+    begin, end = first.strftime("%Y-%m-%d %H:%M"), last.strftime("%Y-%m-%d %H:%M")
+    return begin if begin == end else f"{begin} to {end.removeprefix(begin[:11])}"
+
+
+def _few(names: list[str], noun: str) -> str:
+    """Name one or two, count more."""
+    return ", ".join(names) if len(names) < 3 else _many(len(names), noun)
+
+
+def _many(count: int, noun: str) -> str:
+    """Return such as ``1 post`` and ``2 posts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
