@@ -1,0 +1,57 @@
+"""Displays of a plan: a table that a manager could read, the same in every kernel and in a diff."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxops import _html
+
+if TYPE_CHECKING:
+    from voxops.plan import Plan
+
+__all__ = ["plan_html"]
+
+ROWS = 12  # rows shown of what would be sent, and of what is held
+_SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
+
+
+def plan_html(plan: Plan) -> str:
+    """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
+    from voxops.plan import reasons  # noqa: PLC0415  the plan draws itself through this module
+
+    cost = plan.cost
+    facts = (
+        f"<b>Plan to {_html.escape(plan.action)}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.frame))} rows. "
+        f"{_html.number(cost.acts)} acting requests, about {_html.number(cost.requests)} in all, {cost.minutes:g} minutes at "
+        f"{_html.number(cost.rate)} a minute. <i>Nothing has been sent.</i>"
+    )
+    if plan.canaries:
+        facts += f" The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+    parts = [f"<p style='margin:4px 0'>{facts}</p>"]
+    if plan.eligible:
+        parts.append(_sample(plan))
+    held = [(_html.number(count), _html.escape(why)) for why, count in reasons(plan)]
+    if held:
+        parts.append("<p style='margin:8px 0 2px'><b>Held</b>, and why:</p>")
+        parts.append(_html.table(("rows", "reason"), held[:ROWS], numeric=frozenset({0})))
+    return f"<div style='font-size:13px;line-height:1.5;max-width:900px'>{''.join(parts)}</div>"
+
+
+def _sample(plan: Plan) -> str:
+    """The first rows that would be sent."""
+    names = [name for name in _SHOWN if name in plan.frame.columns][:4]
+    rows = plan.frame[plan.frame["eligible"]].head(ROWS)
+    lines = [
+        (
+            *(_html.escape(row[name], 48) for name in names),
+            _html.number(row["attempt"]),
+            _html.number(row["batch"]),
+            f"<code>{_html.escape(row['request'], 70)}</code>",
+            f"<code>{_html.escape(row['idempotency_key'])[:8]}…</code>",
+        )
+        for row in rows.to_dict("records")
+    ]
+    heads = (*names, "attempt", "batch", "request", "key")
+    more = plan.eligible - len(lines)
+    rest = f"<p style='margin:2px 0;opacity:.75'>and {_html.number(more)} more; plan.frame has them all</p>" if more else ""
+    return _html.table(heads, lines, numeric=frozenset({len(names), len(names) + 1})) + rest
