@@ -17,7 +17,7 @@ import orjson
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.schemas import Target, Targets
+from voxops.target import Target, Targets
 
 __all__ = ["pack", "unpack"]
 

@@ -10,20 +10,21 @@ code       ``string``              an error code, in upper case
 count      ``Int64``               a whole number
 flag       ``boolean``             true, false, or NA
 time       ``datetime64[us, UTC]`` ISO 8601
-json       ``object``              lists and objects as they are
+list       ``object``              lists, as tuples; nothing is an empty one
+json       ``object``              objects and lists as they are
 =========  ======================  ====================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple, overload
+from typing import Any
 
-from voxops.values import CODE, COUNT, FLAG, JSON, LABEL, TEXT, TIME, WORD, Kind, canonical
+from voxops.values import CODE, COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD, Kind, canonical
 
-__all__ = ["SCHEMAS", "TARGET", "Column", "Target", "Targets", "pull", "spellings", "unknown"]
+__all__ = ["SCHEMAS", "TARGET", "Column", "pull", "spellings", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("updated_at", TIME, "updatedAt"),
         ("targets", JSON, "platforms targets"),
         ("failed_targets", COUNT, ""),
-        ("tags", JSON, "tags"),
+        ("tags", LIST, "tags"),
         ("metadata", JSON, "metadata"),
         ("workspace_id", LABEL, "workspaceId"),
     ),
@@ -97,7 +98,7 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
     "webhooks": _table(
         ("webhook_id", TEXT, "id webhookId"),
         ("url", TEXT, "url"),
-        ("events", JSON, "events"),
+        ("events", LIST, "events"),
         ("enabled", FLAG, "enabled active"),
         ("failure_count", COUNT, "failureCount"),
         ("last_delivery_at", TIME, "lastDeliveryAt"),
@@ -130,84 +131,6 @@ TARGET = _table(
     ("_error", JSON, "error errors"),
 )
 _SECRET = frozenset({"secret", "signingsecret", "token", "accesstoken", "refreshtoken", "apikey"})
-
-
-class Target(NamedTuple):
-    """One platform of one post.
-
-    Every field is text or None, except `retry_count` (int or None); `status` and `platform` are lower case, `error_code` upper
-    case, `published_at` the time as the wire gave it.
-    """
-
-    target_id: str | None = None
-    platform: str | None = None
-    account_id: str | None = None
-    account_name: str | None = None
-    status: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    retry_count: int | None = None
-    platform_post_id: str | None = None
-    platform_post_url: str | None = None
-    published_at: str | None = None
-
-
-class Targets(Sequence[Target]):
-    """The targets of one post, as the column ``targets`` of a posts frame holds them.
-
-    A sequence of `Target` to whoever reads it; inside, a window on columns that thousands of posts share: 100,000 posts with
-    three platforms each would otherwise keep 400,000 objects alive, and Python's collector busy with them.
-    """
-
-    __slots__ = ("_columns", "_start", "_stop")
-
-    def __init__(self, columns: tuple[Sequence[Any], ...], start: int, stop: int) -> None:
-        self._columns = columns
-        self._start = start
-        self._stop = stop
-
-    @classmethod
-    def of(cls, targets: Iterable[Iterable[Any]]) -> Targets:
-        """Make one of targets, each given as its fields in order."""
-        rows = [Target._make(fields) for fields in targets]
-        columns = tuple(zip(*rows, strict=True)) or ((),) * len(Target._fields)
-        return cls(columns, 0, len(rows))
-
-    def part(self, start: int, stop: int) -> Targets:
-        """Those from `start` to before `stop`, sharing the columns."""
-        return Targets(self._columns, self._start + start, self._start + stop)
-
-    def column(self, field: str) -> Sequence[Any]:
-        """One field of all of them."""
-        return self._columns[Target._fields.index(field)][self._start : self._stop]
-
-    def columns(self) -> Iterator[Sequence[Any]]:
-        """Each field of all of them, in the order of `Target`."""
-        return (column[self._start : self._stop] for column in self._columns)
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    @overload
-    def __getitem__(self, at: int) -> Target: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Target]: ...
-    def __getitem__(self, at: int | slice) -> Target | list[Target]:
-        return list(self)[at]
-
-    def __iter__(self) -> Iterator[Target]:
-        return map(Target._make, zip(*self.columns(), strict=True))
-
-    def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # compares like the list it stands for
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Targets.of, ([tuple(target) for target in self],)
-
-    def __repr__(self) -> str:
-        return repr(list(self))
 
 
 def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from sys import intern
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 import pandas as pd
-from pandas.api.extensions import ExtensionArray, ExtensionDtype
+from pandas.api.extensions import ExtensionDtype
 
 __all__ = [
     "CODE",
@@ -25,6 +24,7 @@ __all__ = [
     "FLAG",
     "JSON",
     "LABEL",
+    "LIST",
     "STRING_DTYPE",
     "TEXT",
     "TIME",
@@ -46,6 +46,11 @@ _BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
+_NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
+_THREE_WAYS = {True: 1, False: 0, None: -1}
+
+Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
+Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
 def canonical(name: str) -> str:
@@ -66,6 +71,8 @@ def error_parts(error: Any) -> tuple[str | None, str | None]:
 
     A text that is nothing but a code (``MEDIA_INVALID``) is the code; any other text is a message, and no code is read out of it.
     """
+    if type(error) is dict and "code" in error and "message" in error:
+        return _text(error["code"]), _text(error["message"])
     if isinstance(error, list):
         error = next((entry for entry in error if entry), None)
     if isinstance(error, Mapping):
@@ -76,7 +83,7 @@ def error_parts(error: Any) -> tuple[str | None, str | None]:
             code = code if isinstance(code, str) and _BARE_CODE.fullmatch(code) else None
         if message is None and code is None and fields:
             message = fields
-        return (_text(code) or "").upper() or None, _text(message) or None
+        return _text(code), _text(message)
     text = _text(error)
     if text and _BARE_CODE.fullmatch(text):
         return text, None
@@ -97,9 +104,14 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
     pandas.DatetimeIndex
         NaT for None and for what is no time: words such as ``now``, numbers, garbage.
     """
-    values = list(values)
-    texts = [value if type(value) is str and "0" <= value[:1] <= "9" else None for value in values]
-    index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
+    usual = _without_z(values)
+    if usual is not None:
+        try:
+            return _utc(np.array(usual, "M8[us]").view(np.int64))
+        except ValueError:  # a day or an hour that does not exist: read one by one
+            pass
+    texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
+    index = pd.to_datetime(_objects(texts), format="ISO8601", utc=True, errors="coerce").as_unit("us")
     missed = [at for at in np.flatnonzero(index.isna()) if values[at] is not None]
     if not missed:
         return index
@@ -108,6 +120,21 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
         when = _one_time(values[at])
         if when is not None:
             stamps[at] = (when - _EPOCH) // timedelta(microseconds=1)
+    return _utc(stamps)
+
+
+def _without_z(values: Sequence[Any]) -> list[str] | None:
+    """Texts of the API's own form, ``2026-03-02T09:00:00Z``, without the Z, ready for NumPy; None if one has another form."""
+    if not _only(values, str):
+        return None
+    texts = ["NaT" if value is None else value[:-1] for value in values if value is None or value[10:11] + value[-1:] == "TZ"]
+    joined = "".join(texts)
+    offset = "+" in joined or "Z" in joined or joined.count("-") != 2 * (len(values) - values.count(None))
+    return None if offset or len(texts) != len(values) else texts
+
+
+def _utc(stamps: Numbers) -> pd.DatetimeIndex:
+    """Microseconds since 1970 as times."""
     return pd.DatetimeIndex(stamps.view("M8[us]")).tz_localize("UTC")
 
 
@@ -147,31 +174,39 @@ def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
     return values if _only(values, str) else [_text(value) for value in values]
 
 
-def clean_labels(values: Sequence[Any]) -> list[Any]:
-    """Texts that repeat (accounts, addresses, events): equal ones share one object, whatever page they came from."""
-    texts = clean_texts(values)
-    shared = {text: intern(text) for text in set(texts) if text is not None}
-    return [shared.get(text) for text in texts]
+class _Memo(dict[Any, Any]):
+    """Value -> what is made of it, for values that repeat: one look-up each, and equal results share one object.
 
+    Only texts are kept, since ``1``, ``1.0`` and ``True`` are one key; and at most 10,000, whatever the server sends.
+    """
 
-def clean_words(values: Sequence[Any]) -> list[Any]:
-    """Statuses, platforms and other names of a vocabulary, in lower case; an empty one is None."""
-    texts = clean_texts(values)
-    lower = {text: intern(text.strip().lower()) or None for text in set(texts) if text is not None}
-    return [lower.get(text) for text in texts]
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__({None: None})
+        self._make = make
 
+    def __missing__(self, value: Any) -> Any:
+        text = self._make(_text(value) or "") or None
+        if type(value) is str:
+            if len(self) > 10_000:
+                self.clear()
+                self[None] = None
+            self[value] = text
+        return text
 
-def clean_codes(values: Sequence[Any]) -> list[Any]:
-    """Error codes in upper case; an empty one is None."""
-    texts = clean_texts(values)
-    upper = {text: intern(text.strip().upper()) or None for text in set(texts) if text is not None}
-    return [upper.get(text) for text in texts]
+    def clean(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Make each value uniform."""
+        try:
+            return list(map(self.__getitem__, values))
+        except TypeError:  # a list or an object where a word should be
+            return [self[_text(value)] for value in values]
 
 
 def clean_counts(values: Sequence[Any]) -> Sequence[Any]:
     """Whole numbers; text and fractions are read, what is none or exceeds 64 bits becomes None."""
-    if _only(values, int) and all(value is None or value in _INT64 for value in values):
-        return values
+    if _only(values, int):
+        large = list(filter(None, values))
+        if not large or (min(large) in _INT64 and max(large) in _INT64):
+            return values
     return [_count(value) for value in values]
 
 
@@ -194,47 +229,18 @@ def clean_flags(values: Sequence[Any]) -> Sequence[Any]:
     return values if _only(values, bool) else [to_bool(value) for value in values]
 
 
-def _string_array(values: Sequence[Any]) -> ExtensionArray:
-    """Texts as ``string``."""
-    return pd.array(list(values), dtype=STRING_DTYPE)
+def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Lists as tuples, nothing as an empty one; equal ones share one object."""
+    shared: dict[Any, tuple[Any, ...]] = {}
+    return [_shared(shared, tuple(value) if isinstance(value, list) else () if value is None else (value,)) for value in values]
 
 
-def _count_array(values: Sequence[Any]) -> ExtensionArray:
-    """Whole numbers as ``Int64``; built from integers alone, so that 9007199254740993 next to a null stays itself."""
-    missing = np.fromiter((value is None for value in values), bool, len(values))
-    data = np.fromiter((0 if value is None else value for value in values), np.int64, len(values))
-    return pd.arrays.IntegerArray(data, missing)
-
-
-def _flag_array(values: Sequence[Any]) -> ExtensionArray:
-    """True, False and None as ``boolean``."""
-    missing = np.fromiter((value is None for value in values), bool, len(values))
-    data = np.fromiter((value is True for value in values), bool, len(values))
-    return pd.arrays.BooleanArray(data, missing)
-
-
-def _time_array(values: Sequence[Any]) -> ExtensionArray:
-    """Times as ``datetime64[us, UTC]``."""
-    return parse_times(values).array
-
-
-def _object_array(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Nested values as they are, one object per row, never spread over a second axis."""
-    return np.fromiter(values, object, len(values))
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a column is read: `clean` makes raw JSON values uniform, `array` makes clean values a typed array of `dtype`.
-
-    `lossy` says that a value may be unreadable, so that the loss has to be counted.
-    """
-
-    name: str
-    dtype: ExtensionDtype | np.dtype[Any]
-    clean: Callable[[Sequence[Any]], Sequence[Any]]
-    array: Callable[[Sequence[Any]], Any]
-    lossy: bool = False
+def _shared(known: dict[Any, tuple[Any, ...]], value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The first tuple that equals this one; itself if it can't be looked up."""
+    try:
+        return known.setdefault(value, value)
+    except TypeError:
+        return value
 
 
 def _same(values: Sequence[Any]) -> Sequence[Any]:
@@ -242,11 +248,76 @@ def _same(values: Sequence[Any]) -> Sequence[Any]:
     return values
 
 
-TEXT = Kind("text", STRING_DTYPE, clean_texts, _string_array)
-LABEL = Kind("label", STRING_DTYPE, clean_labels, _string_array)
-WORD = Kind("word", STRING_DTYPE, clean_words, _string_array)
-CODE = Kind("code", STRING_DTYPE, clean_codes, _string_array)
-COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _count_array, lossy=True)
-FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _flag_array, lossy=True)
-TIME = Kind("time", TIME_DTYPE, _same, _time_array, lossy=True)
-JSON = Kind("json", np.dtype(object), _same, _object_array)
+def _objects(values: Sequence[Any]) -> Objects:
+    """Values as they are, one object per row, never spread over a second axis."""
+    return np.fromiter(values, object, len(values))
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    """Whole numbers, and whether each is missing; integers alone, so that 9007199254740993 next to a null stays itself."""
+    staged = np.zeros(len(values), _NUMBER)
+    if None in values:
+        staged["missing"] = [value is None for value in values]
+        values = [value or 0 for value in values]
+    staged["value"] = values
+    return staged
+
+
+def _three_ways(values: Sequence[Any]) -> Any:
+    """True, False and None as 1, 0 and -1."""
+    return np.fromiter(map(_THREE_WAYS.__getitem__, values), np.int8, len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a column is read.
+
+    Attributes
+    ----------
+    name : str
+        One word.
+    dtype : dtype
+        Of the column.
+    clean : callable
+        Raw JSON values -> uniform ones.
+    stage : callable
+        Uniform values -> a NumPy array, which is small and can be concatenated.
+    finish : callable
+        That array -> the column.
+    lossy : bool
+        Whether a value may be unreadable, so that the loss has to be counted.
+    """
+
+    name: str
+    dtype: ExtensionDtype | np.dtype[Any]
+    clean: Callable[[Sequence[Any]], Sequence[Any]]
+    stage: Callable[[Sequence[Any]], Any]
+    finish: Callable[[Any], Any]
+    lossy: bool = False
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """Uniform values as a column."""
+        return self.finish(self.stage(values))
+
+
+def _kind(name: str, clean: Callable[..., Any], stage: Callable[..., Any], finish: Callable[..., Any], dtype: Any) -> Kind:
+    """Make a kind; those whose values may be unreadable are lossy."""
+    return Kind(name, dtype, clean, stage, finish, lossy=name in {"count", "flag", "time"})
+
+
+def _strings(staged: Any) -> Any:
+    """Texts as ``string``."""
+    return pd.array(staged, dtype=STRING_DTYPE)
+
+
+TEXT = _kind("text", clean_texts, _objects, _strings, STRING_DTYPE)
+LABEL = _kind("label", _Memo(str).clean, _objects, _strings, STRING_DTYPE)
+WORD = _kind("word", _Memo(lambda text: text.strip().lower()).clean, _objects, _strings, STRING_DTYPE)
+CODE = _kind("code", _Memo(lambda text: text.strip().upper()).clean, _objects, _strings, STRING_DTYPE)
+COUNT = _kind(
+    "count", clean_counts, _numbers, lambda n: pd.arrays.IntegerArray(n["value"].copy(), n["missing"].copy()), pd.Int64Dtype()
+)
+FLAG = _kind("flag", clean_flags, _three_ways, lambda n: pd.arrays.BooleanArray(n == 1, n < 0), pd.BooleanDtype())
+TIME = _kind("time", _same, lambda values: parse_times(values).asi8, lambda stamps: _utc(stamps).array, TIME_DTYPE)
+LIST = _kind("list", clean_lists, _objects, _same, np.dtype(object))
+JSON = _kind("json", _same, _objects, _same, np.dtype(object))
