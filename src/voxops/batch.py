@@ -285,7 +285,6 @@ class Sender:
 
         if await self.commit(work):
             drive.transitions += transitions(members, done, now)
-            drive.changed.set()
 
 
 def error_of(reply: Any) -> tuple[str, str]:

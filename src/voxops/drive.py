@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voxops import audit
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger
-from voxops.model import Cell, Event, Observer, Outcome, Snapshot, Transition
+from voxops.model import Cell, Clock, Event, Observer, Outcome, Snapshot, Transition
 from voxops.progress import fold, start
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Drive:
     observer: Observer | None = None
     stop_after_failures: int | None = None
     paused: bool = False
+    closed: bool = False
     halted: str = ""
     ready: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
     queued: set[int] = field(default_factory=set)
@@ -53,11 +54,32 @@ class Drive:
         """Whether new requests may leave."""
         return not self.paused and not self.halted
 
+    def settle_down(self) -> None:
+        """Note that nothing is under way and nothing queued."""
+        self.idle.set()
+        self.changed.set()
+
+    def close(self) -> None:
+        """Send nothing more, and end when nothing is under way."""
+        self.paused = self.closed = True
+        self.changed.set()
+
     async def quiet(self) -> None:
         """Wait until no request of this drive is under way."""
         while self.in_flight:
             self.idle.clear()
             await self.idle.wait()
+
+    async def rest(self, clock: Clock, seconds: float) -> None:
+        """Sleep, or wake when the drive is told something or runs out of work."""
+        tasks = [asyncio.create_task(self.changed.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self.changed.clear()
 
 
 def _cells(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:

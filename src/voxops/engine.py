@@ -126,13 +126,15 @@ class Engine:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
         looks = 0
         began = self.client.now().timestamp()
-        while True:
+        due = self.client.clock.monotonic() + interval(looks, self._rng)
+        while not (drive.closed and not drive.in_flight):
             await self._writer.commit(self.ledger.abandon)
-            left = self._offer(drive)
-            if not left and not self._moving(drive, began):
+            if not self._offer(drive) and not self._moving(drive, began):
                 return
-            await self._rest(drive, 0.0 if left and drive.queued else interval(looks, self._rng))
-            looks = 0 if await self._look(drive) else looks + 1
+            await drive.rest(self.client.clock, due - self.client.clock.monotonic())
+            if self.client.clock.monotonic() >= due:
+                looks = 0 if await self._look(drive) else looks + 1
+                due = self.client.clock.monotonic() + interval(looks, self._rng)
 
     def _offer(self, drive: Drive) -> int:
         """Queue what may be sent now; return how many operations of the run are still to be sent."""
@@ -170,20 +172,6 @@ class Engine:
             if operation.id not in drive.waiting and not late:
                 return True
         return False
-
-    async def _rest(self, drive: Drive, seconds: float) -> None:
-        """Wait for the next look, or until something happens that makes it worth while."""
-        if seconds <= 0:
-            drive.changed.clear()
-            waits = [asyncio.create_task(drive.changed.wait()), asyncio.create_task(self.client.clock.sleep(interval(0, self._rng)))]
-        else:
-            waits = [asyncio.create_task(self.client.clock.sleep(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _look(self, drive: Drive) -> bool:
         """Read what was sent; queue what may be sent again. True if anything has changed."""
@@ -238,6 +226,6 @@ class Engine:
             finally:
                 drive.queued.discard(op)
                 drive.in_flight -= 1
-                drive.idle.set()
-                drive.changed.set()
+                if not drive.in_flight and drive.ready.empty():
+                    drive.settle_down()
 

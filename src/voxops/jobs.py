@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 from collections import Counter
@@ -154,7 +153,6 @@ class WatchJob:
         """Look until everything is terminal or the deadline has passed."""
         began = self._client.now().timestamp()
         looks = 0
-        drive.in_flight = 0
         while (left := self._left()) and not drive.paused and not drive.halted:
             try:
                 moves = await self._look(left)
@@ -168,21 +166,12 @@ class WatchJob:
                 drive.halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
                 break
             looks = 0 if moves else looks + 1
-            await self._rest(drive, interval(looks, self._rng))
+            await drive.rest(self._client.clock, max(interval(looks, self._rng), REFRESH))
         phase = "stopped" if drive.halted else "paused" if drive.paused and self._left() else "done"
         drive.snapshot = fold(drive.snapshot, Event("phase", self._client.now(), phase=phase, text=drive.halted))
         if drive.observer is not None:
             drive.observer.notice(drive.snapshot)
         return drive.snapshot
-
-    async def _rest(self, drive: Drive, seconds: float) -> None:
-        """Sleep until the next look, or until the watch is paused."""
-        drive.changed.clear()
-        tasks = [asyncio.create_task(drive.changed.wait()), asyncio.create_task(self._client.clock.sleep(max(seconds, REFRESH)))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _left(self) -> set[str]:
         """Things that are not terminal."""

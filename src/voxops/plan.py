@@ -162,7 +162,7 @@ class Plan:
     @property
     def eligible(self) -> int:
         """How many rows would be sent."""
-        return sum(len(operation.items) for operation in self.operations)
+        return int(self.frame["eligible"].sum())
 
     @property
     def held(self) -> int:

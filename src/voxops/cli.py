@@ -1,0 +1,192 @@
+"""The command ``voxops``: the same job as in a notebook, for a terminal and for scheduled jobs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxops.errors import VoxopsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voxops.workspace import Workspace
+
+__all__ = ["main"]
+
+ATTENTION = 3  # exit status of a report that found something for a person to do
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except VoxopsError as error:
+        print(f"voxops: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(prog="voxops", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="the main job, against the embedded sandbox: no key, no network")
+    demo.add_argument("--state", type=Path, help="keep the sandbox's state in this file")
+    demo.add_argument("--ledger", type=Path, help="keep keys and outcomes in this file")
+    demo.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the report (default: build/demo)")
+    demo.set_defaults(run=_demo)
+
+    sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
+    sandbox.add_argument("--port", type=int, default=8765)
+    sandbox.add_argument("--seed", type=int, default=7)
+    sandbox.add_argument("--state", type=Path, help="keep the state in this file")
+    sandbox.add_argument("--speed", type=float, default=1.0, help="virtual seconds per second (default: 1)")
+    sandbox.set_defaults(run=_sandbox)
+
+    matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
+    matrix.set_defaults(run=_matrix)
+
+    triage = commands.add_parser("triage", help="what failed, why, and who must do what")
+    _workspace_options(triage)
+    triage.set_defaults(run=_triage)
+
+    deliveries = commands.add_parser("deliveries", help="the webhook delivery history")
+    _workspace_options(deliveries)
+    deliveries.add_argument("--by", default="endpoint", help="hour, day, endpoint or event (default: endpoint)")
+    deliveries.set_defaults(run=_deliveries)
+
+    ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
+    ledger.add_argument("path", type=Path, help="the ledger's file")
+    ledger.add_argument("--runs", action="store_true", help="the runs instead of their rows")
+    ledger.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
+    ledger.add_argument("--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay")
+    ledger.set_defaults(run=_ledger)
+    return parser
+
+
+def _workspace_options(parser: argparse.ArgumentParser) -> None:
+    """Where to read from and where to write to."""
+    parser.add_argument("--since", default="7D", help="7D, 12h or ISO text with an offset (default: 7D)")
+    parser.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
+    parser.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
+    parser.add_argument("--html", type=Path, help="write a self-contained HTML file")
+    parser.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
+    parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
+
+
+def _connect(options: argparse.Namespace) -> Workspace:
+    """The workspace that the options name."""
+    from voxops.workspace import connect
+
+    return connect(sandbox=True) if options.sandbox else connect(url=options.url)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """The main job."""
+    from voxops.demo import demo
+
+    return demo(state=options.state, ledger=options.ledger, out=options.out)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    """Serve the sandbox until it is told to stop."""
+    from voxops.sandbox import serve
+
+    return int(serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed) or 0)
+
+
+def _matrix(options: argparse.Namespace) -> int:
+    """Print the matrix."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from voxops.matrix import MATRIX, polled
+
+    table = Table("row", "call", "idempotent", "2xx is", "again", "items", "events", title="Endpoint capability matrix; * inferred")
+    for row in MATRIX:
+        mark = {name: "*" for name in row.inferred}
+        table.add_row(
+            str(row.row),
+            str(row),
+            ("yes" if row.idempotent else "no") + mark.get("idempotent", ""),
+            f"queued, poll the {polled(row)}" if row.is_async else "an outcome",
+            row.resend + mark.get("retry_safe", ""),
+            "read each" if row.partial else "",
+            ", ".join(row.emits) + mark.get("emits", ""),
+        )
+    console = Console()
+    console.print(table) if console.is_terminal else Console(width=160).print(table)
+    return 0
+
+
+def _triage(options: argparse.Namespace) -> int:
+    """Print the causes and write the report."""
+    from voxops.frames import targets
+    from voxops.report import report
+    from voxops.triage import causes, triage
+
+    with _connect(options) as ws:
+        triaged = triage(targets(ws.posts(status=["failed", "partial"], since=options.since)))
+    made = report(triaged)
+    _write(made, options)
+    print(repr(made))
+    return ATTENTION if len(causes(triaged)) else 0
+
+
+def _deliveries(options: argparse.Namespace) -> int:
+    """Print the delivery statistics."""
+    from voxops.deliveries import delivery_stats
+
+    with _connect(options) as ws:
+        log = ws.deliveries(since=options.since)
+    stats = delivery_stats(log, by=options.by)
+    print(stats.to_string())
+    if options.csv is not None:
+        from voxops._tables import write_csv
+
+        print(write_csv(stats.reset_index(), options.csv / "deliveries.csv"))
+    return ATTENTION if (~log["success"].fillna(False)).any() else 0
+
+
+def _write(made: Any, options: argparse.Namespace) -> None:
+    """Write a report wherever the options ask for it."""
+    for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
+        if path is not None:
+            write(path)
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    """Print, export or prune a ledger."""
+    import pandas as pd
+
+    from voxops import audit
+    from voxops.errors import ConfigError
+    from voxops.ledger import Ledger
+
+    if not options.path.exists():
+        raise ConfigError(f"there is no ledger {options.path}")
+    book = Ledger(options.path)
+    if options.prune:
+        before = pd.Timestamp.now("UTC") - pd.Timedelta(options.prune)
+        print(f"dropped bytes and replies of {audit.prune(book, before.to_pydatetime())} requests")
+    elif options.export:
+        print(audit.export(book, options.export))
+    else:
+        _print_frame(audit.runs(book) if options.runs else audit.history(book))
+    return 0
+
+
+def _print_frame(frame: pd.DataFrame) -> None:
+    """Print a frame whole, without markup or control characters of others."""
+    from voxops._html import plain
+
+    shown = frame.map(lambda value: plain(value, 60))
+    print(shown.to_string() if len(shown) else "nothing yet")

@@ -1,0 +1,107 @@
+"""The main job in a terminal: load, triage, plan, run, verify, report, against the embedded sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from voxops import _html
+from voxops.frames import targets
+from voxops.model import OUTCOMES, Outcome, Snapshot
+from voxops.report import report
+from voxops.retries import plan_retry
+from voxops.triage import causes, triage
+from voxops.workspace import SANDBOX_SPEED, connect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voxops.run import Run
+    from voxops.workspace import Workspace
+
+__all__ = ["demo"]
+
+REASON = "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
+
+
+class _Bars:
+    """A bar per outcome, fed by the run's snapshots."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._tasks = {outcome: progress.add_task(outcome, total=total) for outcome in OUTCOMES}
+
+    def notice(self, snapshot: Snapshot) -> None:
+        """Move the bars."""
+        for outcome, task in self._tasks.items():
+            self._progress.update(task, completed=snapshot.count(outcome))
+
+
+def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = Path("build/demo")) -> int:
+    """Do the main job and print what it found; the last line is for machines.
+
+    Parameters
+    ----------
+    state, ledger : Path, optional
+        Files that keep the sandbox's world and the ledger. With both, a second demo finds the job done and sends nothing.
+    out : Path
+        Folder of the report.
+
+    Returns
+    -------
+    int
+        0 if every row is accounted for and nothing happened twice, else 1.
+    """
+    from voxops.sandbox import Sandbox
+
+    console = Console(highlight=False)
+    with Sandbox(speed=SANDBOX_SPEED, state=state) as sandbox, connect(sandbox=sandbox, ledger=ledger) as ws:
+        console.print(f"[b]voxops[/b]: {ws.name or ws.id}, the API on this machine at {sandbox.url}")
+        posts = ws.posts()
+        console.print(f"  {len(posts)} posts and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days loaded")
+        triaged = triage(targets(posts))
+        _show_causes(console, triaged)
+        run = _run(console, ws, triaged)
+        results = run.results()
+        path = report(triaged, run=run).to_html(out / "triage.html")
+        counts = {str(outcome): int((results["outcome"] == outcome).sum()) for outcome in Outcome}
+        twice = len(sandbox.duplicates())
+        failed = int((triaged["status"] == "failed").sum())
+        console.print(f"  by cause, read again:\n{run.verify().to_string()}", markup=False)
+        sums = sum(counts.values())
+        said = " ".join(f"{name}={count}" for name, count in counts.items())
+        print(  # noqa: T201
+            f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={sums} {said} duplicates={twice} report={path}"
+        )
+        return 0 if sums == len(results) and not twice else 1
+
+
+def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
+    """Print what failed and what it calls for."""
+    table = causes(triaged)
+    console.print(f"  {int(table['count'].sum())} targets in trouble, {len(table)} causes:")
+    for row in table.head(8).to_dict("records"):
+        console.print(f"    {row['count']:>3}  {row['verdict']:<18} {_html.plain(row['cause'], 70)}", markup=False)
+
+
+def _run(console: Console, ws: Workspace, triaged: pd.DataFrame) -> Run:
+    """Run the plan, or take up the run of an earlier demo on the same ledger."""
+    earlier = ws.runs()
+    earlier = earlier[earlier["reason"] == REASON]
+    if len(earlier):
+        console.print("  this ledger has the demo's run already: taking it up, sending only what was never sent")
+        run = ws.attach(str(earlier.index[0]))
+        run.wait()
+        run.resume()
+    else:
+        plan = plan_retry(triaged)
+        console.print(f"  {plan!r}".replace("\n", "\n  "), markup=False)
+        run = ws.run(plan, reason=REASON)
+    columns: tuple[Any, ...] = (TextColumn("  {task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        run.follow(_Bars(progress, run.snapshot.total))
+        run.wait()
+    return run
