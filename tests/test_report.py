@@ -247,6 +247,8 @@ def test_ids_are_unique_and_every_reference_has_its_target() -> None:
 def test_figures_take_the_ink_of_the_page() -> None:
     markup = full()._repr_html_()
     assert "currentColor" in markup and "#010203" not in markup
+    colours = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", markup))
+    assert all(re.fullmatch(r"none|currentColor|#[0-9a-f]{6}", colour) for colour in colours)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))

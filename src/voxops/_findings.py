@@ -23,6 +23,7 @@ __all__ = [
     "OWNERS",
     "Fact",
     "Figure",
+    "Findings",
     "Section",
     "about",
     "actions",
@@ -88,6 +89,29 @@ class Section:
     text: str = ""
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a report says, whatever the form.
+
+    Attributes
+    ----------
+    title, headline : str
+        What it is, and what it says in a sentence or two.
+    about : tuple of str
+        Where the data come from and when they were read.
+    facts : tuple of tuple of Fact
+        The numbers at the top: what failed, and what the retry did.
+    sections : tuple of Section
+        The rest, in the order of reading.
+    """
+
+    title: str
+    headline: str
+    about: tuple[str, ...]
+    facts: tuple[tuple[Fact, ...], ...]
+    sections: tuple[Section, ...]
 
 
 def _split(failures: pd.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A Report as one piece of HTML: styles and figures inside, no script, no address, nothing to fetch."""
+"""A report as one piece of HTML: styles and figures inside, no script, no address, nothing to fetch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from voxops._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops._report_text import cells, heads
 
 if TYPE_CHECKING:
-    from voxops._findings import Fact, Figure, Section
-    from voxops.report import Report
+    from voxops._findings import Fact, Figure, Findings, Section
 
 __all__ = ["fragment", "page"]
 
 _INK = "#010203"  # stands for the page's text colour while a figure is drawn
+_REFERENCE = r'(href="#|url\(#)([\w.-]+)'
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 _COLOURED: Mapping[str, Mapping[str, Look]] = {
     "what": VERDICT,
@@ -32,10 +32,10 @@ _ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why", 
 _STYLE = """\
 .vx{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
-.vx h1{font-size:26px;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
+.vx h1{font-size:26px;font-weight:700;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
 .vx p{margin:6px 0}.vx .quiet{opacity:.72;font-size:13px}.vx .lead{font-size:18px;line-height:1.45;margin:14px 0}
 .vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
-.vx .fact{flex:1 1 130px;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
+.vx .fact{flex:1 1 20%;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .vx .fact b{display:block;font-size:28px;line-height:1.2}
 .vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13.5px;margin:8px 0;background:none}
 .vx th,.vx td{text-align:left;vertical-align:top;padding:5px 10px 5px 0;border:0;
@@ -57,7 +57,7 @@ _PAGE = """\
 """
 
 
-def page(report: Report) -> str:
+def page(report: Findings) -> str:
     """Return the whole document."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -68,7 +68,7 @@ def page(report: Report) -> str:
     )
 
 
-def fragment(report: Report) -> str:
+def fragment(report: Findings) -> str:
     """Return the report as a piece of a page, for notebooks."""
     parts = [
         f"<h1>{_html.escape(report.title)}</h1>",
@@ -83,7 +83,7 @@ def fragment(report: Report) -> str:
 def _facts(facts: Iterable[Fact]) -> str:
     """Return a row of numbers."""
     boxes = (
-        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b>{_html.escape(fact.label)}</div>'
+        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b> {_html.escape(fact.label)}</div>'
         for fact in facts
     )
     return f'<div class="facts">{"".join(boxes)}</div>'
@@ -153,8 +153,8 @@ def _svg(figure: Figure, name: str) -> str:
     svg = drawn.getvalue()
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = svg.replace(_INK, "currentColor")
-    used = set(re.findall(r"#([\w.-]+)[\")]", svg))
+    used = {found[1] for found in re.findall(_REFERENCE, svg)}
     svg = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
-    svg = re.sub(r"#([\w.-]+)(?=[\")])", rf"#{name}-\1", svg)
+    svg = re.sub(_REFERENCE, rf"\1{name}-\2", svg)
     label = f'<svg role="img" aria-label="{_html.escape(figure.caption)}"'
     return re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip()

@@ -1,23 +1,20 @@
-"""A Report as Markdown for tickets and as plain text for terminals."""
+"""A report as Markdown for tickets and as plain text for terminals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from voxops import _html
-from voxops._findings import ACTIONS
+from voxops._findings import ACTIONS, Findings
 from voxops._tables import markdown_table
-
-if TYPE_CHECKING:
-    from voxops.report import Report
 
 __all__ = ["heads", "markdown", "plain", "shown"]
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Findings) -> str:
     """Return the report as Markdown, without figures."""
     lines = [f"# {_html.markdown(report.title)}", _html.markdown(" · ".join(report.about), 400)]
     lines.append(f"**{_html.markdown(report.headline, 600)}**")
@@ -30,7 +27,7 @@ def markdown(report: Report) -> str:
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def plain(report: Report) -> str:
+def plain(report: Findings) -> str:
     """Return the summary as text: title, headline, and who must do what."""
     lines = [_html.plain(report.title), _html.plain(report.headline, 600)]
     for section in report.sections:

@@ -15,38 +15,25 @@ from typing import Any
 import pandas as pd
 
 from voxops import _findings, _html, _report_html, _report_text, _tables
-from voxops._findings import OWNERS, Fact, Figure, Section
+from voxops._findings import OWNERS, Fact, Figure, Findings, Section
 from voxops.plan import need_columns
 from voxops.triage import causes
 
-__all__ = ["OWNERS", "Fact", "Figure", "Report", "Section", "report"]
+__all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
 _NEEDED = ("post_id", "platform", "status", "cause", "verdict", "remedy", "retryable")
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """A finished report; made by `report`.
+class Report(Findings):
+    """A finished report; made by `report`. Its title, headline, facts and sections are those of `Findings`.
 
     Attributes
     ----------
-    title, headline : str
-        What it is, and what it says in a sentence or two.
-    about : tuple of str
-        Where the data come from and when they were read.
-    facts : tuple of tuple of Fact
-        The numbers at the top: what failed, and what the retry did.
-    sections : tuple of Section
-        The rest, in the order of reading.
     frames : mapping of str to pandas.DataFrame
         The data in full: ``causes``, ``failures`` and, where there are any, ``plan`` and ``results``.
     """
 
-    title: str
-    headline: str
-    about: tuple[str, ...]
-    facts: tuple[tuple[Fact, ...], ...]
-    sections: tuple[Section, ...]
     frames: Mapping[str, pd.DataFrame]
 
     def to_html(self, path: str | Path) -> Path:
