@@ -1,0 +1,538 @@
+"""The sandbox as any client sees it: lists, errors, keys, pace, clock, and the same bytes on every start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+import pytest
+
+from voxops.sandbox import Fault, Sandbox, Switches
+
+KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
+
+
+def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
+    return httpx.Client(base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(posts=80, deliveries=120, rate_limit=None, workspace="ws_test") as running:
+        yield running
+
+
+@pytest.fixture
+def api(sandbox):
+    with client(sandbox) as opened:
+        yield opened
+
+
+def walk(api: httpx.Client, path: str, **params) -> list[dict]:
+    """Every record of a list."""
+    records = []
+    while True:
+        page = api.get(path, params=params).json()
+        records += page["data"]
+        params["cursor"] = page["pagination"]["next_cursor"]
+        if params["cursor"] is None:
+            return records
+
+
+def account(api: httpx.Client, platform: str) -> str:
+    """An active account on a platform."""
+    return next(a["id"] for a in walk(api, "/accounts", platform=platform) if a["status"] == "active")
+
+
+def draft(api: httpx.Client, platform: str = "linkedin", **more) -> dict:
+    """A new draft."""
+    body = {"content": "A new post", "accountIds": [account(api, platform)], "saveAsDraft": True, **more}
+    answer = api.post("/posts", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_walked_once_newest_first_in_both_spellings(api):
+    first = api.get("/posts", params={"limit": 7}).json()
+    assert first["pagination"]["has_more"] is first["pagination"]["hasMore"] is True
+    assert first["pagination"]["next_cursor"] == first["pagination"]["nextCursor"]
+    posts = walk(api, "/posts", limit=7)
+    assert len(posts) == len({post["id"] for post in posts}) == 80
+    assert [post["createdAt"] for post in posts] == sorted((post["createdAt"] for post in posts), reverse=True)
+
+
+def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
+    before = [post["id"] for post in walk(api, "/posts")]
+    page = api.get("/posts", params={"limit": 10}).json()
+    draft(api)
+    rest = walk(api, "/posts", cursor=page["pagination"]["next_cursor"], limit=10)
+    assert [post["id"] for post in page["data"] + rest] == before
+
+
+@pytest.mark.parametrize("status", ["failed", "FAILED", "Partial"])
+def test_filters_take_any_casing(api, status):
+    posts = walk(api, "/posts", status=status)
+    assert posts
+    assert {post["status"] for post in posts} == {status.lower()}
+
+
+def test_posts_are_filtered_by_platform_account_and_time(api):
+    posts = walk(api, "/posts")
+    chosen = account(api, "bluesky")
+    on_bluesky = {p["id"] for p in posts if any(t["platform"] == "bluesky" for t in p["platforms"])}
+    assert {p["id"] for p in walk(api, "/posts", platform="BLUESKY")} == on_bluesky
+    of_account = {p["id"] for p in posts if any(t["accountId"] == chosen for t in p["platforms"])}
+    assert {p["id"] for p in walk(api, "/posts", accountId=chosen)} == of_account
+    since, until = "2026-02-24T00:00:00Z", "2026-02-26T00:00:00+00:00"
+    inside = {p["id"] for p in posts if "2026-02-24" <= p["createdAt"] < "2026-02-26"}
+    assert inside
+    assert {p["id"] for p in walk(api, "/posts", **{"from": since, "to": until})} == inside
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [({"limit": "0"}, "VALIDATION_ERROR"), ({"limit": "101"}, "VALIDATION_ERROR"), ({"cursor": "!!"}, "BAD_REQUEST"),
+     ({"from": "2026-03-01T00:00:00"}, "INVALID_DATE")],
+)  # fmt: skip
+def test_wrong_queries_are_refused(api, params, code):
+    answer = api.get("/posts", params=params)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_listed_posts_show_less_than_single_ones(api):
+    listed = walk(api, "/posts", status="failed")[0]
+    single = api.get(f"/posts/{listed['id']}").json()
+    assert {"postPlatformId", "retryCount"}.isdisjoint(listed["platforms"][0])
+    assert {"postPlatformId", "retryCount"} <= set(single["platforms"][0])
+    assert set(listed) == set(single)
+
+
+# -- the seeded campaign ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 7, 42])
+def test_every_seed_has_the_failures_of_a_real_campaign(seed):
+    world = Sandbox(seed=seed).world
+    targets = [target for post in world.posts.values() for target in post.targets]
+    failed = [target for target in targets if target.status == "failed"]
+    codes = Counter(target.error["code"] for target in failed)
+    assert len(world.posts) == 500
+    assert len(world.accounts) == 12
+    assert 60 <= len(failed) <= 90
+    expected = {"TOKEN_EXPIRED", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "CONTENT_TOO_LONG", "MEDIA_ASPECT_RATIO", "E_4711"}
+    assert expected <= set(codes)
+    assert len({target.account_id for target in failed if target.error["code"] == "TOKEN_EXPIRED"}) == 1
+    assert any("<script>" in target.error["message"] for target in failed)
+    stuck = [target for target in targets if target.status == "publishing"]
+    assert len(stuck) == 4
+    assert all(world.now() - target.since >= 3_600_000 for target in stuck)
+    assert {"published", "partial", "failed", "scheduled", "draft"} <= {post.status for post in world.posts.values()}
+    assert all(post.created_at < world.now() >= post.updated_at for post in world.posts.values())
+
+
+def test_a_failure_for_a_long_text_has_one(sandbox):
+    posts = [post for post in sandbox.world.posts.values() if post.targets]
+    long = [t for p in posts for t in p.targets if t.error and t.error["code"] == "CONTENT_TOO_LONG"]
+    assert long
+    for target in long:
+        assert len(target.content) == target.error["details"]["actualLength"] > target.error["details"]["maxLength"]
+
+
+def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
+    world = Sandbox().world
+    records = list(world.deliveries.values())
+    assert len(records) > 4000
+    assert 0.95 < sum(record.success for record in records) / len(records) < 1
+    assert [record for record in records if not record.success and record.retry_count == 5]
+    late = [r for r in records if r.success and r.retry_count >= 3]
+    assert late
+    assert {record.url for record in late} == {"https://ingest.northpeak.example/v2/social"}
+    doubled = Counter((record.webhook_id, record.event_id) for record in records)
+    assert max(doubled.values()) == 2
+
+
+# -- who may do what --------------------------------------------------------------------------------------------------
+
+
+def test_identity_and_health(api):
+    assert api.get("/auth/me").json() == {"workspaceId": "ws_test", "workspaceName": "Alder Coffee", "plan": "PRO"}
+    assert api.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic vb_test_sandbox"}])
+def test_a_wrong_key_is_401_and_is_not_written_down(sandbox, header):
+    answer = httpx.get(sandbox.url + "/v1/posts", headers=header, trust_env=False)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+    assert sandbox.requests()[-1]["api_key"] == ("" if "nope" in str(header) or not header else "vb_test_sandbox")
+    assert "nope" not in str(sandbox.requests())
+
+
+def test_a_reading_key_may_not_write(sandbox, api):
+    post = draft(api)
+    with client(sandbox, "vb_test_readonly") as reader:
+        assert reader.get(f"/posts/{post['id']}").status_code == 200
+        answer = reader.post(f"/posts/{post['id']}/cancel")
+        check = reader.post("/posts/validate", json={"content": "x", "platforms": ["TWITTER"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AUTHORIZATION_ERROR")
+    assert check.status_code == 200
+    assert sandbox.effects("post.cancel") == []
+
+
+def test_a_used_up_plan_creates_nothing(sandbox, api):
+    chosen = account(api, "twitter")
+    with client(sandbox, "vb_test_quota") as poor:
+        answer = poor.post("/posts", json={"content": "x", "accountIds": [chosen]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "LIMIT_EXCEEDED")
+    assert sandbox.effects("post.create") == []
+
+
+def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
+    sandbox.advance(90)
+    for answer in (api.get("/posts"), api.get("/posts/none"), api.post("/posts", content=b"{")):
+        assert answer.headers["X-Request-Id"].startswith("req_")
+        assert parsedate_to_datetime(answer.headers["Date"]) == datetime(2026, 3, 2, 9, 1, 30, tzinfo=UTC)
+        assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [("/posts/post_unknown", 404, "NOT_FOUND"), ("/posts/%20%3B", 400, "BAD_REQUEST"), ("/nothing", 404, "NOT_FOUND")],
+)
+def test_what_is_not_there(api, path, status, code):
+    answer = api.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+# -- creating ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "status"),
+    [
+        ({"content": ""}, "VALIDATION_ERROR", 400),
+        ({"content": "x" * 10_001}, "CONTENT_TOO_LONG", 400),
+        ({"content": "x" * 281}, "CONTENT_TOO_LONG", 400),
+        ({"accountIds": []}, "VALIDATION_ERROR", 400),
+        ({"accountIds": ["acc_none"]}, "ACCOUNT_NOT_FOUND", 400),
+        ({"scheduledFor": "2026-04-01T10:00:00"}, "INVALID_DATE", 400),
+        ({"contentType": "POEM"}, "CONTENT_TYPE_NOT_SUPPORTED", 400),
+        ({"metadata": {"note": "x" * 1001}}, "METADATA_LIMIT", 422),
+        ({"firstCommentDelay": 61}, "VALIDATION_ERROR", 400),
+        ({"media": ["media_none"]}, "VALIDATION_ERROR", 400),
+        ({"threadPosts": [{"sequence": 2, "content": "x"}]}, "VALIDATION_ERROR", 400),
+    ],
+)
+def test_a_wrong_post_is_not_created(sandbox, api, change, code, status):
+    body = {"content": "fine", "accountIds": [account(api, "twitter")], **change}
+    answer = api.post("/posts", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert sandbox.effects() == []
+
+
+def test_instagram_needs_media_and_a_content_type(api):
+    media = walk(api, "/media", status="ready")[0]["id"]
+    body = {"content": "x", "accountIds": [account(api, "instagram")]}
+    assert api.post("/posts", json=body).json()["error"]["code"] == "MEDIA_REQUIRED"
+    assert api.post("/posts", json=body | {"media": [media]}).json()["error"]["code"] == "CONTENT_TYPE_REQUIRED"
+    assert api.post("/posts", json=body | {"media": [media], "contentType": "IMAGE"}).status_code == 201
+
+
+def test_without_a_time_a_post_is_a_draft_or_goes_out_as_the_reading_says(sandbox, api):
+    body = {"content": "now or never", "accountIds": [account(api, "facebook")]}
+    assert api.post("/posts", json=body).json()["status"] == "draft"
+    sandbox.set_switches(publish_on_create=True)
+    made = api.post("/posts", json=body).json()
+    assert made["status"] in ("draft", "publishing")
+    assert api.get(f"/posts/{made['id']}").json()["status"] == "publishing"
+
+
+def test_a_scheduled_post_goes_out_at_its_time(sandbox, api):
+    body = {"content": "later", "accountIds": [account(api, "facebook")], "scheduledFor": "2026-03-02T12:00:00+02:00"}
+    made = api.post("/posts", json=body).json()
+    assert (made["status"], made["scheduledFor"]) == ("scheduled", "2026-03-02T10:00:00.000Z")
+    sandbox.advance(3599)
+    assert api.get(f"/posts/{made['id']}").json()["status"] == "scheduled"
+    sandbox.advance(100)
+    assert api.get(f"/posts/{made['id']}").json()["status"] == "published"
+
+
+def test_a_bulk_reports_each_item_by_its_index(sandbox, api):
+    good = {"content": "fine", "accountIds": [account(api, "twitter")], "scheduledFor": "2026-03-09T10:00:00Z"}
+    bad = {"content": "x" * 300, "accountIds": [account(api, "twitter"), "acc_none"]}
+    answer = api.post("/posts/bulk", json={"posts": [good, bad, good | {"content": "also fine"}]})
+    data = answer.json()
+    assert answer.status_code == 207
+    assert (data["dry_run"], data["total"], data["created"], data["failed"]) == (False, 3, 2, 1)
+    assert [item["index"] for item in data["results"]] == [0, 1, 2]
+    assert [item["status"] for item in data["results"]] == ["created", "failed", "created"]
+    assert {error["issue"] for error in data["results"][1]["errors"]} == {"CONTENT_TOO_LONG", "ACCOUNT_NOT_FOUND"}
+    assert "postId" not in data["results"][1]
+    assert "errors" not in data["results"][0]
+    assert [effect["post"] for effect in sandbox.effects("post.create")] == [
+        item["postId"] for item in data["results"] if item["status"] == "created"
+    ]
+    assert api.post("/posts/bulk", json={"posts": [good]}).status_code == 201
+    assert api.post("/posts/bulk", json={"posts": [bad]}).status_code == 422
+    assert api.post("/posts/bulk", json={"posts": [good] * 51}).status_code == 400
+
+
+def test_a_dry_run_creates_nothing_and_does_not_act(sandbox, api):
+    good = {"content": "fine", "accountIds": [account(api, "twitter")], "scheduledFor": "2026-03-09T10:00:00Z"}
+    answer = api.post("/posts/bulk", json={"posts": [good], "dryRun": True})
+    assert (answer.status_code, answer.json()["results"]) == (200, [{"index": 0, "status": "valid"}])
+    assert sandbox.effects() == []
+    assert sandbox.requests(acting=True) == []
+
+
+def test_a_patch_needs_the_present_version(sandbox, api):
+    post = draft(api)
+    stale = api.patch(f"/posts/{post['id']}", json={"content": "new"}, headers={"If-Match": "2020-01-01T00:00:00.000Z"})
+    assert (stale.status_code, stale.json()["error"]["code"]) == (409, "CONFLICT")
+    fresh = api.patch(f"/posts/{post['id']}", json={"content": "new"}, headers={"If-Match": f'"{post["updatedAt"]}"'})
+    assert fresh.json()["content"] == "new"
+    assert fresh.json()["updatedAt"] > post["updatedAt"]
+    assert [p["postPlatformId"] for p in fresh.json()["platforms"]] == [p["postPlatformId"] for p in post["platforms"]]
+
+
+def test_a_batch_runs_its_operations_in_order(sandbox, api):
+    post = draft(api)
+    operations = [
+        {"id": "a", "method": "PATCH", "path": f"/v1/posts/{post['id']}", "body": {"content": "changed"}},
+        {"id": "b", "method": "DELETE", "path": "/v1/posts/post_none"},
+        {"id": "c", "method": "DELETE", "path": f"/v1/posts/{post['id']}"},
+    ]
+    stopped = api.post("/batch", json={"operations": operations, "continueOnError": False}).json()
+    assert [result["status"] for result in stopped["results"]] == [200, 404, 424]
+    assert stopped["summary"] == {"total": 3, "succeeded": 1, "failed": 1, "skipped": 1}
+    through = api.post("/batch", json={"operations": operations}).json()
+    assert [result["status"] for result in through["results"]] == [200, 404, 200]
+    kinds = [effect["kind"] for effect in sandbox.effects() if effect["kind"] in ("post.update", "post.delete")]
+    assert kinds == ["post.update", "post.update", "post.delete"]
+
+
+# -- idempotency keys -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_replays_the_answer_without_running_again(sandbox, api):
+    body = {"content": "once", "accountIds": [account(api, "facebook")]}
+    first, second = (api.post("/posts", json=body, headers=KEY) for _ in range(2))
+    assert (first.status_code, first.content) == (second.status_code, second.content)
+    assert len(sandbox.effects("post.create")) == 1
+    assert [entry["replay"] for entry in sandbox.requests(acting=True)] == [False, True]
+    assert [entry["effect"] for entry in sandbox.requests(acting=True)] == [True, False]
+
+
+def test_a_key_belongs_to_one_request(api):
+    body = {"content": "once", "accountIds": [account(api, "facebook")]}
+    post = api.post("/posts", json=body, headers=KEY).json()
+    other = api.post("/posts", json=body | {"content": "twice"}, headers=KEY)
+    elsewhere = api.post(f"/posts/{post['id']}/cancel", headers=KEY)
+    for answer in (other, elsewhere):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 256, "white space", "semi;colon"])
+def test_a_malformed_key_is_refused_before_anything_happens(sandbox, api, key):
+    post = draft(api)
+    answer = api.post(f"/posts/{post['id']}/cancel", headers={"Idempotency-Key": key})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "IDEMPOTENCY_INVALID_KEY")
+    assert sandbox.effects("post.cancel") == []
+
+
+def test_a_key_is_forgotten_after_its_retention(sandbox, api):
+    body = {"content": "once a day", "accountIds": [account(api, "facebook")]}
+    api.post("/posts", json=body, headers=KEY)
+    sandbox.advance(86_399)
+    api.post("/posts", json=body, headers=KEY)
+    assert len(sandbox.effects("post.create")) == 1
+    sandbox.advance(1)
+    api.post("/posts", json=body, headers=KEY)
+    assert len(sandbox.effects("post.create")) == 2
+
+
+def test_a_refusal_is_stored_too(sandbox, api):
+    post = draft(api)
+    api.post(f"/posts/{post['id']}/cancel")
+    first = api.post(f"/posts/{post['id']}/publish", headers=KEY)
+    second = api.post(f"/posts/{post['id']}/publish", headers=KEY)
+    assert first.status_code == second.status_code == 409
+    assert sandbox.requests()[-1]["replay"] is True
+
+
+def test_each_api_key_has_its_own_keys_unless_the_workspace_shares_them(sandbox, api):
+    body = {"content": "mine", "accountIds": [account(api, "facebook")]}
+    with client(sandbox, "vb_test_second") as colleague:
+        api.post("/posts", json=body, headers=KEY)
+        colleague.post("/posts", json=body, headers=KEY)
+        assert len(sandbox.effects("post.create")) == 2
+        sandbox.reset()
+        sandbox.set_switches(workspace_keys=True)
+        api.post("/posts", json=body, headers=KEY)
+        colleague.post("/posts", json=body, headers=KEY)
+    assert len(sandbox.effects("post.create")) == 1
+
+
+def test_equal_json_is_the_same_body_only_where_the_reading_says_so(sandbox, api):
+    one = b'{"content":"x","accountIds":["%s"]}' % account(api, "facebook").encode()
+    two = one.replace(b'":"x"', b'": "x"')
+    api.post("/posts", content=one, headers=KEY)
+    assert api.post("/posts", content=two, headers=KEY).status_code == 409
+    sandbox.reset()
+    sandbox.set_switches(json_bodies=True)
+    api.post("/posts", content=one, headers=KEY)
+    assert api.post("/posts", content=two, headers=KEY).status_code == 201
+    assert len(sandbox.effects("post.create")) == 1
+
+
+def test_an_ignored_key_protects_nothing(sandbox, api):
+    sandbox.set_switches(ignore_keys=True)
+    body = {"content": "twice", "accountIds": [account(api, "facebook")], "metadata": {"voxopsOp": "m1"}}
+    first, second = (api.post("/posts", json=body, headers=KEY).json()["id"] for _ in range(2))
+    assert first != second
+    assert [(entry["kind"], entry["subject"]) for entry in sandbox.duplicates()] == [("post.create", "mark m1")]
+
+
+# -- pace and time ----------------------------------------------------------------------------------------------------
+
+
+def test_the_rate_limit_is_told_and_kept():
+    with Sandbox(posts=5, deliveries=0, rate_limit=3) as sandbox, client(sandbox) as api:
+        headers = [api.get("/health").headers for _ in range(3)]
+        assert [h["X-RateLimit-Remaining"] for h in headers] == ["2", "1", "0"]
+        reset = datetime.fromtimestamp(int(headers[0]["X-RateLimit-Reset"]), UTC)
+        assert (reset - sandbox.now()).total_seconds() == 60
+        sandbox.advance(45.5)
+        over = api.get("/health")
+        assert (over.status_code, over.json()["error"]["code"], over.headers["Retry-After"]) == (429, "RATE_LIMITED", "15")
+        with client(sandbox, "vb_test_second") as other:
+            assert other.get("/health").status_code == 200
+        sandbox.advance(14.5)
+        assert api.get("/health").status_code == 200
+        sandbox.set_switches(retry_after_date=True)
+        while (over := api.get("/health")).status_code == 200:
+            pass
+        assert over.headers["Retry-After"] == "Mon, 02 Mar 2026 09:02:00 GMT"
+
+
+def test_a_refused_request_does_not_act():
+    with Sandbox(posts=5, deliveries=0, rate_limit=1) as strict, client(strict) as api:
+        chosen = account(api, "facebook")
+        answer = api.post("/posts", json={"content": "x", "accountIds": [chosen]}, headers=KEY)
+        assert answer.status_code == 429
+        assert strict.effects() == []
+        strict.advance(60)
+        assert api.post("/posts", json={"content": "x", "accountIds": [chosen]}, headers=KEY).status_code == 201
+
+
+def test_time_stands_still_until_it_is_moved_and_never_runs_back(sandbox):
+    assert sandbox.now() == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert sandbox.advance(0.25) == datetime(2026, 3, 2, 9, 0, 0, 250_000, tzinfo=UTC)
+    with pytest.raises(ValueError, match="back"):
+        sandbox.advance(-1)
+
+
+def test_a_running_clock_moves_the_queue_by_itself():
+    with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, client(sandbox) as api:
+        post = draft(api)
+        api.post(f"/posts/{post['id']}/publish")
+        for _ in range(500):
+            if sandbox.world.posts[post["id"]].status != "publishing":
+                break
+            httpx.get(sandbox.url + "/_sandbox/switches", trust_env=False)
+        assert sandbox.world.posts[post["id"]].status in ("published", "failed")
+        assert sandbox.now() > datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def script(sandbox: Sandbox) -> list[tuple[int, bytes, dict]]:
+    """A little of everything, as raw answers."""
+    answers = []
+    with client(sandbox) as api:
+        failed = api.get("/posts", params={"status": "partial"}).json()["data"][0]["id"]
+        chosen = account(api, "twitter")
+        webhook = api.get("/webhooks").json()["data"][1]["id"]
+        calls = [
+            ("GET", "/posts?limit=100", None), ("POST", f"/posts/{failed}/retry", None), ("GET", f"/posts/{failed}", None),
+            ("POST", "/posts", {"content": "same", "accountIds": [chosen], "scheduledFor": "2026-03-02T09:01:00Z"}),
+            ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None), ("GET", "/none", None),
+        ]  # fmt: skip
+        for method, path, body in calls:
+            answer = api.request(method, path, json=body)
+            answers.append((answer.status_code, answer.content, dict(answer.headers)))
+            sandbox.advance(61)
+    return answers
+
+
+def test_two_starts_answer_with_the_same_bytes():
+    runs = []
+    for _ in range(2):
+        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox:
+            runs.append((script(sandbox), sandbox.effects(), sandbox.requests(), sandbox.received()))
+    assert runs[0] == runs[1]
+
+
+def test_each_start_has_its_own_workspace_but_the_same_campaign():
+    one, two = Sandbox(posts=20, deliveries=20), Sandbox(posts=20, deliveries=20)
+    assert one.world.workspace_id != two.world.workspace_id
+    assert one.world.posts == two.world.posts
+    assert Sandbox(seed=8, posts=20, deliveries=20).world.posts.keys().isdisjoint(one.world.posts)
+
+
+def test_a_reset_is_the_beginning_again(sandbox, api):
+    before = api.get("/posts", params={"limit": 100}).content
+    sandbox.add_fault(Fault("status"))
+    sandbox.clear_faults()
+    draft(api)
+    sandbox.advance(5000)
+    sandbox.reset()
+    assert (sandbox.effects(), sandbox.requests(), sandbox.now()) == ([], [], datetime(2026, 3, 2, 9, tzinfo=UTC))
+    assert api.get("/posts", params={"limit": 100}).content == before
+    sandbox.reset(empty=True)
+    assert walk(api, "/posts") == []
+
+
+# -- readings of the contract -----------------------------------------------------------------------------------------
+
+
+def test_switches_change_the_shapes(sandbox, api):
+    failed = walk(api, "/posts", status="failed")[0]["id"]
+    sandbox.set_switches(
+        string_errors=True, uppercase_status=True, listed_retry_counts=True, listed_target_ids=True, no_metadata=True
+    )
+    listed = next(post for post in walk(api, "/posts", status="failed") if post["id"] == failed)
+    assert listed["status"] == "FAILED"
+    assert isinstance(listed["platforms"][0]["error"], str)
+    assert {"postPlatformId", "retryCount"} <= set(listed["platforms"][0])
+    assert "metadata" not in listed
+    sandbox.set_switches(no_retry_counts=True, no_target_ids=True)
+    single = api.get(f"/posts/{failed}").json()
+    assert {"postPlatformId", "retryCount"}.isdisjoint(single["platforms"][0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "check"),
+    [
+        ({"pagination": "snake"}, "/posts", lambda d: set(d["pagination"]) == {"has_more", "next_cursor", "limit"}),
+        ({"pagination": "camel"}, "/posts", lambda d: set(d["pagination"]) == {"hasMore", "nextCursor", "limit"}),
+        ({"pagination": "none"}, "/posts", lambda d: set(d) == {"data"}),
+        ({"accounts_envelope": "accounts"}, "/accounts", lambda d: set(d) == {"accounts"}),
+        ({"webhooks_envelope": "webhooks"}, "/webhooks", lambda d: set(d) == {"webhooks"}),
+        ({"webhook_active": True}, "/webhooks", lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0]),
+        ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
+        ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),
+        ({"no_identity": True}, "/auth/me", lambda d: d["error"]["code"] == "NOT_FOUND"),
+    ],
+)
+def test_each_shape_can_be_chosen(sandbox, api, changes, path, check):
+    sandbox.set_switches(**changes)
+    assert check(api.get(path).json())
+
+
+def test_an_unknown_switch_is_named(sandbox):
+    with pytest.raises(ValueError, match="no_such"):
+        sandbox.set_switches(no_such=True)
+    assert sandbox.switches == Switches()
