@@ -27,8 +27,8 @@ _COLOURED: Mapping[str, Mapping[str, Look]] = {
     "outcome": OUTCOME,
     "status": STATUS,
 }
-_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision", "account_name"})
-_ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why", "error_code"})
+_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code"})
+_ROOMY = frozenset({"cause", "remedy", "how", "error_message", "reason", "why"})
 _STYLE = """\
 .vx{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
@@ -37,7 +37,7 @@ _STYLE = """\
 .vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
 .vx .fact{flex:1 1 20%;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .vx .fact b{display:block;font-size:28px;line-height:1.2}
-.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13.5px;margin:8px 0;background:none}
+.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .vx th,.vx td{text-align:left;vertical-align:top;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:anywhere;white-space:normal;unicode-bidi:isolate}
 .vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom}.vx .t{min-width:11em}.vx .s{min-width:7em}.vx .n{text-align:right;white-space:nowrap}.vx .w{white-space:nowrap}
