@@ -280,7 +280,8 @@ def _of_posts(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     return {
         "targets": list(starmap(flat.part, spans)),
         "failed_targets": [
-            None if cell is None else failed[stop] - failed[start] for cell, (start, stop) in zip(cells, spans, strict=True)
+            None if cell is None else failed[stop] - failed[start]
+            for cell, (start, stop) in zip(cells, spans, strict=True)
         ],
     }
 

@@ -116,7 +116,12 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         categories = _array_out(pd.Series(dtype.categories))
-        return {"dtype": "category", "values": column.cat.codes.tolist(), "categories": categories, "ordered": dtype.ordered}
+        return {
+            "dtype": "category",
+            "values": column.cat.codes.tolist(),
+            "categories": categories,
+            "ordered": dtype.ordered,
+        }
     packed = {"dtype": str(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage

@@ -63,7 +63,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.pattern is not None and self.retryable:
-            raise PlanError("A rule that matches message text is a guess and can't make anything retryable; match a code.")
+            raise PlanError(
+                "A rule that matches message text is a guess and can't make anything retryable; match a code."
+            )
 
     @property
     def guess(self) -> bool:
@@ -76,7 +78,9 @@ class Rule:
             return False
         if self.platform is not None and platform != self.platform:
             return False
-        return self.pattern is None or (message is not None and re.search(self.pattern, message, re.IGNORECASE) is not None)
+        return self.pattern is None or (
+            message is not None and re.search(self.pattern, message, re.IGNORECASE) is not None
+        )
 
 
 def _api(http: int, codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, source: str = "ERR") -> Rule:

@@ -146,7 +146,11 @@ def pull(
 ) -> dict[str, Sequence[Any]]:
     """Raw values of each column: per record the first of its fields, in whatever spelling, that is not null."""
     wanted = {
-        column.name: [(name, field.partition(".")[2]) for field in column.fields for name in spelled.get(field.partition(".")[0], ())]
+        column.name: [
+            (name, field.partition(".")[2])
+            for field in column.fields
+            for name in spelled.get(field.partition(".")[0], ())
+        ]
         for column in schema
     }
     grid = _grid(records, sorted({name for names in wanted.values() for name, _ in names}, key=str))
@@ -169,7 +173,11 @@ def _first_of(grid: Mapping[str, Sequence[Any]], names: list[tuple[str, str]], n
     merged = nothing
     for name, inner in names:
         found = [_inside(value, inner) for value in grid[name]] if inner else grid[name]
-        merged = found if merged is nothing else [new if old is None else old for old, new in zip(merged, found, strict=True)]
+        merged = (
+            found
+            if merged is nothing
+            else [new if old is None else old for old, new in zip(merged, found, strict=True)]
+        )
     return merged
 
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Tally", "nearest_rank"]
+__all__ = ["Tally", "quantiles"]
 
 
 @dataclass(frozen=True)
@@ -62,31 +60,43 @@ class Tally:
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
 
-def nearest_rank(values: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], quantiles: Sequence[float]) -> list[int | None]:
-    """Quantiles of a histogram by nearest rank: the smallest value that at least ``q`` of all observations do not exceed.
+def quantiles(
+    histogram: pd.DataFrame, keys: Sequence[str], value: str, count: str, percents: Mapping[str, int]
+) -> pd.DataFrame:
+    """Quantiles per group of an exact histogram, by nearest rank.
 
-    That is the value at rank ``max(1, ceil(q * n))``, always one that was observed, and equal to ``quantile_disc`` of SQL.
+    The quantile of ``p`` percent is the smallest value that at least ``p`` percent of the observations do not exceed: the one
+    at rank ``max(1, ceil(p * n / 100))``, in whole numbers. It is always a value that was observed, and equal to
+    ``quantile_disc`` of DuckDB.
 
     Parameters
     ----------
-    values : numpy.ndarray
-        Distinct values, ascending.
-    counts : numpy.ndarray
-        How often each occurred.
-    quantiles : sequence of float
-        In [0, 1].
+    histogram : pandas.DataFrame
+        Columns `keys`, `value` (Int64) and `count` (Int64); rows without a value are left out.
+    keys : sequence of str
+        Columns that name a group.
+    value, count : str
+        Names of the columns.
+    percents : mapping
+        Name of the result -> percent, 1 to 100.
 
     Returns
     -------
-    list of int or None
-        None where nothing was observed.
+    pandas.DataFrame
+        `keys` and one Int64 column per entry of `percents`; only groups with an observation. Without keys one row, NA if
+        nothing was observed.
     """
-    if not len(values):
-        return [None] * len(quantiles)
-    ends = np.cumsum(counts)
-    ranks = [max(1, int(np.ceil(q * int(ends[-1]) - _SLACK))) for q in quantiles]
-    return [int(values[np.searchsorted(ends, rank)]) for rank in ranks]
-
-
-# 0.95 * 20 is 19 and not a hair more: what floating point adds must not lift the rank.
-_SLACK = 1e-9
+    on = list(keys) or ["_all"]
+    seen = histogram[histogram[value].notna() & (histogram[count] > 0)].assign(_all=0)
+    seen = seen.groupby([*on, value], sort=True, dropna=False, observed=True)[count].sum().reset_index()
+    groups = seen.groupby(on, sort=False, dropna=False, observed=True)
+    rank, total = groups[count].cumsum(), groups[count].transform("sum")
+    found = groups.head(1)[on].reset_index(drop=True)
+    if not keys and found.empty:
+        found = pd.DataFrame({"_all": [0]})
+    for name, percent in percents.items():
+        reached = (
+            seen[rank >= (total * percent + 99) // 100].groupby(on, sort=False, dropna=False, observed=True).head(1)
+        )
+        found[name] = pd.Series(reached[value].to_numpy(object), dtype="Int64")
+    return found[[*keys, *percents]].astype(dict.fromkeys(percents, "Int64"))

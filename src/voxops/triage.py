@@ -26,8 +26,8 @@ __all__ = [
     "Rule",
     "cause_partial",
     "causes",
-    "finish_causes",
     "fingerprint",
+    "finish_causes",
     "judge",
     "triage",
 ]
@@ -98,7 +98,9 @@ def fingerprint(message: str | None) -> str:
     if message is None:
         return ""
     words = [_without_variables(word) for word in _SPACE.split(_QUOTED.sub("<text>", message[:_READ])) if word]
-    text = " ".join(word for word, after in zip(words, [*words[1:], ""], strict=True) if word != after or word[0] != "<")
+    text = " ".join(
+        word for word, after in zip(words, [*words[1:], ""], strict=True) if word != after or word[0] != "<"
+    )
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
 
 
@@ -144,7 +146,11 @@ def judge(
     if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
         return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: a person or a later time moves it.")
     if state not in {"failed", "partial"}:
-        remedy = f"voxops does not know the status {state!r}: look at the post." if state else "It has no status: look at the post."
+        remedy = (
+            f"voxops does not know the status {state!r}: look at the post."
+            if state
+            else "It has no status: look at the post."
+        )
         return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
     rule = find_rule(code, platform, message, rules)
     cause = _label(code or "NO_CODE", platform, fingerprint(message))
@@ -181,10 +187,16 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     """
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
-        advice = "expand the posts first: vx.triage(vx.targets(posts))" if "targets" in frame.columns else "use vx.targets(posts)"
+        advice = (
+            "expand the posts first: vx.triage(vx.targets(posts))"
+            if "targets" in frame.columns
+            else "use vx.targets(posts)"
+        )
         raise PlanError(f"triage() needs a targets frame; missing: {', '.join(missing)}. To get one, {advice}.")
     own = analyst_rules(rules)
-    known = lru_cache(maxsize=None)(lambda platform, status, code, message, post: judge(code, platform, message, status, post, rules=own))
+    known = lru_cache(maxsize=None)(
+        lambda platform, status, code, message, post: judge(code, platform, message, status, post, rules=own)
+    )
     rows = zip(*(_plain(frame[name]) for name in NEEDED), strict=True)
     said = [known(*row) for row in rows]
     triaged = frame.assign(
@@ -233,8 +245,12 @@ def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
     needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
     missing = [name for name in needed if name not in triaged.columns]
     if missing:
-        raise PlanError(f"causes() needs a triaged frame; missing: {', '.join(missing)}. Use vx.triage(vx.targets(posts)).")
-    rows = triaged.loc[triaged["cause"].notna(), needed].rename(columns={"updated_at": "first_seen", "error_message": "example"})
+        raise PlanError(
+            f"causes() needs a triaged frame; missing: {', '.join(missing)}. Use vx.triage(vx.targets(posts))."
+        )
+    rows = triaged.loc[triaged["cause"].notna(), needed].rename(
+        columns={"updated_at": "first_seen", "error_message": "example"}
+    )
     rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
     return CAUSE_TALLY.group(rows)
 
@@ -266,7 +282,9 @@ def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
         example=("example", "min"),
     ).reset_index()
     text, number = STRING_DTYPE, "Int64"
-    table = table.astype({"platforms": text, "posts": number, "accounts": number, "count": number, "retryable": number, "example": text})
+    table = table.astype(
+        {"platforms": text, "posts": number, "accounts": number, "count": number, "retryable": number, "example": text}
+    )
     return table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
 
 

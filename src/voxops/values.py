@@ -111,11 +111,11 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
         except ValueError:  # a day or an hour that does not exist: read one by one
             pass
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
-    index = pd.to_datetime(_objects(texts), format="ISO8601", utc=True, errors="coerce").as_unit("us")
-    missed = [at for at in np.flatnonzero(index.isna()) if values[at] is not None]
+    index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
+    missed = [at for at in np.flatnonzero(index.isna()).tolist() if values[at] is not None]
     if not missed:
         return index
-    stamps = index.asi8.copy()
+    stamps: Numbers = index.asi8.copy()
     for at in missed:
         when = _one_time(values[at])
         if when is not None:
@@ -127,7 +127,9 @@ def _without_z(values: Sequence[Any]) -> list[str] | None:
     """Texts of the API's own form, ``2026-03-02T09:00:00Z``, without the Z, ready for NumPy; None if one has another form."""
     if not _only(values, str):
         return None
-    texts = ["NaT" if value is None else value[:-1] for value in values if value is None or value[10:11] + value[-1:] == "TZ"]
+    texts = [
+        "NaT" if value is None else value[:-1] for value in values if value is None or value[10:11] + value[-1:] == "TZ"
+    ]
     joined = "".join(texts)
     offset = "+" in joined or "Z" in joined or joined.count("-") != 2 * (len(values) - values.count(None))
     return None if offset or len(texts) != len(values) else texts
@@ -232,7 +234,10 @@ def clean_flags(values: Sequence[Any]) -> Sequence[Any]:
 def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Lists as tuples, nothing as an empty one; equal ones share one object."""
     shared: dict[Any, tuple[Any, ...]] = {}
-    return [_shared(shared, tuple(value) if isinstance(value, list) else () if value is None else (value,)) for value in values]
+    return [
+        _shared(shared, tuple(value) if isinstance(value, list) else () if value is None else (value,))
+        for value in values
+    ]
 
 
 def _shared(known: dict[Any, tuple[Any, ...]], value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -300,7 +305,9 @@ class Kind:
         return self.finish(self.stage(values))
 
 
-def _kind(name: str, clean: Callable[..., Any], stage: Callable[..., Any], finish: Callable[..., Any], dtype: Any) -> Kind:
+def _kind(
+    name: str, clean: Callable[..., Any], stage: Callable[..., Any], finish: Callable[..., Any], dtype: Any
+) -> Kind:
     """Make a kind; those whose values may be unreadable are lossy."""
     return Kind(name, dtype, clean, stage, finish, lossy=name in {"count", "flag", "time"})
 
@@ -315,7 +322,11 @@ LABEL = _kind("label", _Memo(str).clean, _objects, _strings, STRING_DTYPE)
 WORD = _kind("word", _Memo(lambda text: text.strip().lower()).clean, _objects, _strings, STRING_DTYPE)
 CODE = _kind("code", _Memo(lambda text: text.strip().upper()).clean, _objects, _strings, STRING_DTYPE)
 COUNT = _kind(
-    "count", clean_counts, _numbers, lambda n: pd.arrays.IntegerArray(n["value"].copy(), n["missing"].copy()), pd.Int64Dtype()
+    "count",
+    clean_counts,
+    _numbers,
+    lambda n: pd.arrays.IntegerArray(n["value"].copy(), n["missing"].copy()),
+    pd.Int64Dtype(),
 )
 FLAG = _kind("flag", clean_flags, _three_ways, lambda n: pd.arrays.BooleanArray(n == 1, n < 0), pd.BooleanDtype())
 TIME = _kind("time", _same, lambda values: parse_times(values).asi8, lambda stamps: _utc(stamps).array, TIME_DTYPE)

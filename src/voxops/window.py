@@ -67,7 +67,9 @@ def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
             "'7D', '12h' or '30min'."
         ) from error
     if time.tzinfo is None:
-        raise ConfigError(f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC.")
+        raise ConfigError(
+            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC."
+        )
     return time.tz_convert("UTC").as_unit("us")
 
 
