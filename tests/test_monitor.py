@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._palette import OUTCOME
+from voxops.views._palette import OUTCOME
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
-from voxops.monitor import Monitor, render_html, render_text
+from voxops.views.monitor import Monitor, render_html, render_text
 from voxops.progress import fold, start
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -328,7 +328,7 @@ def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> No
 
 
 def test_importing_loads_no_notebook_library() -> None:
-    code = "import sys, voxops.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
+    code = "import sys, voxops.views.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"
 

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 
-from voxops import plots
-from voxops._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
+from voxops.views import plots
+from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 
 BASELINE = Path(__file__).parent / "baseline"
 HOSTILE = (
@@ -338,6 +338,6 @@ def test_the_picture_is_the_one_that_was_approved(name: str, tmp_path: Path) -> 
 
 
 def test_importing_loads_no_drawing_library() -> None:
-    code = "import sys, voxops.plots; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+    code = "import sys, voxops.views.plots; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from voxops.errors import PlanError
-from voxops.report import Report, report
+from voxops.views.report import Report, report
 from voxops.triage import causes, triage
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
@@ -303,7 +303,7 @@ def test_repr_is_the_summary() -> None:
 
 
 def test_importing_loads_no_drawing_library() -> None:
-    code = "import sys, voxops.report; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+    code = "import sys, voxops.views.report; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"
 

@@ -130,7 +130,7 @@ def _matrix(options: argparse.Namespace) -> int:
 def _triage(options: argparse.Namespace) -> int:
     """Print the causes and write the report."""
     from voxops.frames import targets
-    from voxops.report import report
+    from voxops.views.report import report
     from voxops.triage import causes, triage
 
     with _connect(options) as ws:
@@ -150,7 +150,7 @@ def _deliveries(options: argparse.Namespace) -> int:
     stats = delivery_stats(log, by=options.by)
     print(stats.to_string())
     if options.csv is not None:
-        from voxops._tables import write_csv
+        from voxops.views._tables import write_csv
 
         print(write_csv(stats.reset_index(), options.csv / "deliveries.csv"))
     return ATTENTION if (~log["success"].fillna(False)).any() else 0

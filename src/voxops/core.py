@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Core:
         self.client = client
         self._engine = engine
         self._source = source
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
     @property
     def engine(self) -> Engine:
@@ -288,11 +290,11 @@ class Core:
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
         run = await self.engine.bind(plan, reason)
-        return Run(PlanJob(self.engine, run), stop_after_failures=stop_after_failures)
+        return self._kept(Run(PlanJob(self.engine, run), stop_after_failures=stop_after_failures))
 
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
-        return Run(PlanJob(self.engine, run_id), paused=True)
+        return self._kept(Run(PlanJob(self.engine, run_id), paused=True))
 
     async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str] | str, kind: str = "post") -> Run:
         """Follow things until each is terminal; reads only.
@@ -311,7 +313,24 @@ class Core:
         """
         if kind not in {"post", "media", "account"}:
             raise ConfigError(f"kind={kind!r}; ws.watch follows 'post', 'media' or 'account'")
-        return Run(WatchJob(self.client, _watched(frame_or_ids, kind), kind=kind))
+        return self._kept(Run(WatchJob(self.client, _watched(frame_or_ids, kind), kind=kind)))
+
+    def _kept(self, run: Run) -> Run:
+        """Remember a run, so that closing ends it."""
+        self._runs.add(run)
+        return run
+
+    async def close(self) -> list[str]:
+        """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
+        lines = []
+        for run in list(self._runs):
+            left = await run.end()
+            if left:
+                lines.append(left)
+        if self._engine is not None:
+            self._engine.close()
+        await self.client.aclose()
+        return lines
 
     async def reconcile(self) -> pd.DataFrame:
         """Settle from the server's state what this ledger does not know; nothing is sent.

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from voxops import _html
 from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
-from voxops.report import report
+from voxops.views.report import report
 from voxops.retries import plan_retry
 from voxops.triage import causes, triage
 from voxops.workspace import SANDBOX_SPEED, connect

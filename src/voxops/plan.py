@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from voxops import keys
+from voxops._plan_html import plan_html
 from voxops.errors import PlanError
 from voxops.model import Action
 
@@ -219,9 +220,7 @@ class Plan:
         return summary(self)
 
     def _repr_html_(self) -> str:
-        from voxops import _display  # noqa: PLC0415  a display, wanted only where it is shown
-
-        return _display.plan_html(self)
+        return plan_html(self, reasons(self))
 
 
 def summary(plan: Plan) -> str:

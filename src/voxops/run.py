@@ -171,6 +171,16 @@ class Run:
         await self._pause()
         await self._job.withdraw()
 
+    async def end(self) -> str:
+        """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if everything is settled."""
+        going = not self._future.done()
+        self._drive.close()
+        await asyncio.wait({asyncio.wrap_future(self._future)})
+        left = self._snapshot.total - self._snapshot.settled
+        if not going or not left:
+            return ""
+        return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; ws.attach({self.id!r}) goes on"
+
     def results(self) -> pd.DataFrame:
         """Return one row per eligible row: the plan's columns, and what became of it.
 
@@ -198,18 +208,18 @@ class Run:
         return _loop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.monitor import render_text  # noqa: PLC0415  a display, wanted only where it is shown
+        from voxops.views.monitor import render_text  # noqa: PLC0415  a display, wanted only where it is shown
 
         return render_text(self._snapshot)
 
     def _repr_html_(self) -> str:
-        from voxops.monitor import render_html  # noqa: PLC0415
+        from voxops.views.monitor import render_html  # noqa: PLC0415
 
         return render_html(self._snapshot)
 
     def _ipython_display_(self) -> None:
         """Show the run live, with its buttons; they only hand work over."""
-        from voxops.monitor import Monitor  # noqa: PLC0415
+        from voxops.views.monitor import Monitor  # noqa: PLC0415
 
         monitor = Monitor(
             self._snapshot,

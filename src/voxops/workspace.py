@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -21,7 +22,6 @@ from voxops.engine import Engine
 from voxops.errors import ApiError, ConfigError
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
-from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox
@@ -95,12 +95,12 @@ class Workspace:
         self._core = core
         self._ledger = ledger
         self._owned = owned
-        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self.client = core.client
         self.aio = Awaitables(core)
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
         self.plan = str(identity.get("plan") or "").lower()
+        _open_workspaces.add(self)
         self.sandbox: Sandbox | None = next((thing for thing in owned if hasattr(thing, "advance")), None)
 
     posts = _blocking(Core.posts)
@@ -137,8 +137,16 @@ class Workspace:
         return audit.history(self._core.engine.ledger)
 
     def close(self) -> None:
-        """Stop new sends, let what is under way end, and close."""
-        _close(self._core, self._ledger, self._owned)
+        """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""
+        if self not in _open_workspaces:
+            return
+        _open_workspaces.discard(self)
+        for line in _loop.run(self._core.close()):
+            print(line)  # noqa: T201  the last word to the person at the keyboard
+        if self._ledger is not None:
+            self._ledger.close()
+        for thing in self._owned:
+            _dispose(thing)
 
     def __enter__(self) -> Self:
         return self
@@ -274,9 +282,14 @@ def _seconds(name: str, text: str) -> float:
     return seconds
 
 
-def _close(core: Core, ledger: Ledger | None, owned: Iterable[Any]) -> None:
-    """End a workspace's threads, sockets and files."""
-    raise NotImplementedError
+_open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """At the interpreter's exit: stop new sends, let what is under way end, say how to go on (rule 22)."""
+    for workspace in list(_open_workspaces):
+        workspace.close()
 
 
 def _dispose(thing: Any) -> None:

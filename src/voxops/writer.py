@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from voxops.ledger import Ledger
@@ -12,8 +14,20 @@ from voxops.ledger import Ledger
 __all__ = ["Writer"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Work for the ledger, and who waits for it."""
+
+    work: Callable[[], Any]
+    done: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
 class Writer:
-    """Writes to the ledger for many tasks of one loop, with one flush to disk for all that wait.
+    """Writes to the ledger for many tasks, with one flush to disk for all that wait.
+
+    The thread is a daemon of ours and not one of an executor's: those are shut down before the interpreter's exit gives a run
+    the chance to note how its last requests ended.
 
     Parameters
     ----------
@@ -23,35 +37,50 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="voxops-ledger")
-        self._works: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._pieces: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
+        self._thread.start()
+
+    async def commit(self, work: Callable[[], Any]) -> Any:
+        """Do a piece of work in the ledger; return its result when it is on disk, even if the caller is cancelled meanwhile."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        self._pieces.put(_Piece(work, done, loop))
+        return await asyncio.shield(done)
 
     def close(self) -> None:
         """End the thread; what was handed in is written first."""
-        self._thread.shutdown(wait=True)
+        self._pieces.put(None)
+        self._thread.join()
 
-    async def commit(self, work: Callable[[], Any]) -> Any:
-        """Do a piece of work in the ledger; pieces that come at once share one transaction, and return when it is on disk."""
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._works.append((work, done))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
-        return await asyncio.shield(done)
+    def _main(self) -> None:
+        """Write groups of pieces until told to end."""
+        while (piece := self._pieces.get()) is not None:
+            group = [piece]
+            while not self._pieces.empty():
+                following = self._pieces.get()
+                if following is None:
+                    self._pieces.put(None)
+                    break
+                group.append(following)
+            self._write(group)
 
-    async def _flush(self) -> None:
-        """Write groups of pieces until none is left."""
-        loop = asyncio.get_running_loop()
-        while self._works:
-            works, self._works = self._works, []
-            try:
-                results = await loop.run_in_executor(self._thread, self._ledger.together, [work for work, _ in works])
-            except Exception as error:  # noqa: BLE001  whatever it is belongs to the callers, who wait for it
-                results = [error] * len(works)
-            for (_, done), result in zip(works, results, strict=True):
-                if done.cancelled():
-                    continue
-                if isinstance(result, Exception):
-                    done.set_exception(result)
-                else:
-                    done.set_result(result)
+    def _write(self, group: Sequence[_Piece]) -> None:
+        """Do a group in one transaction and tell who waits."""
+        results: Sequence[Any]
+        try:
+            results = self._ledger.together([piece.work for piece in group])
+        except Exception as error:  # noqa: BLE001  whatever it is belongs to those who wait for it
+            results = [error] * len(group)
+        for piece, result in zip(group, results, strict=True):
+            piece.loop.call_soon_threadsafe(_tell, piece.done, result)
+
+
+def _tell(done: asyncio.Future[Any], result: Any) -> None:
+    """Hand a result over; on the loop of whoever waits."""
+    if done.cancelled():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from voxops import _html
-from voxops._palette import OTHER, OUTCOME
 from voxops.model import OUTCOMES, PaceInfo, Snapshot, Transition
 from voxops.progress import rate, time_left
+from voxops.views._palette import OTHER, OUTCOME
 
 __all__ = ["ENDED", "render_html", "render_text"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops import _html
-from voxops._palette import OUTCOME, STATUS, VERDICT, Look, look
-from voxops._report_text import cells, heads
+from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
+from voxops.views._report_text import cells, heads
 
 if TYPE_CHECKING:
-    from voxops._findings import Fact, Figure, Findings, Section
+    from voxops.views._findings import Fact, Figure, Findings, Section
 
 __all__ = ["fragment", "page"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from voxops import _html
-from voxops._findings import ACTIONS, Findings
-from voxops._tables import markdown_table
+from voxops.views._findings import ACTIONS, Findings
+from voxops.views._tables import markdown_table
 
 __all__ = ["heads", "markdown", "plain", "shown"]
 

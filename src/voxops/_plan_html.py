@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 from voxops import _html
-
-if TYPE_CHECKING:
-    from voxops.plan import Plan
 
 __all__ = ["plan_html"]
 
@@ -15,10 +13,8 @@ ROWS = 12  # rows shown of what would be sent, and of what is held
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
 
 
-def plan_html(plan: Plan) -> str:
+def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
-    from voxops.plan import reasons  # noqa: PLC0415  the plan draws itself through this module
-
     cost = plan.cost
     facts = (
         f"<b>Plan to {_html.escape(plan.action)}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.frame))} rows. "
@@ -30,14 +26,14 @@ def plan_html(plan: Plan) -> str:
     parts = [f"<p style='margin:4px 0'>{facts}</p>"]
     if plan.eligible:
         parts.append(_sample(plan))
-    held = [(_html.number(count), _html.escape(why)) for why, count in reasons(plan)]
+    held = [(_html.number(count), _html.escape(why)) for why, count in reasons]
     if held:
         parts.append("<p style='margin:8px 0 2px'><b>Held</b>, and why:</p>")
         parts.append(_html.table(("rows", "reason"), held[:ROWS], numeric=frozenset({0})))
     return f"<div style='font-size:13px;line-height:1.5;max-width:900px'>{''.join(parts)}</div>"
 
 
-def _sample(plan: Plan) -> str:
+def _sample(plan: Any) -> str:
     """The first rows that would be sent."""
     names = [name for name in _SHOWN if name in plan.frame.columns][:4]
     rows = plan.frame[plan.frame["eligible"]].head(ROWS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops import _html
-from voxops._palette import OTHER, Look, look
+from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

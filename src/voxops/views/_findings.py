@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import _html, plots
-from voxops._axes import common_causes
-from voxops._palette import OUTCOME, VERDICT
+from voxops import _html
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.triage import causes
+from voxops.views import plots
+from voxops.views._axes import common_causes
+from voxops.views._palette import OUTCOME, VERDICT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

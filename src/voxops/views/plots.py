@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import _axes
-from voxops._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
+from voxops.views import _axes
+from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

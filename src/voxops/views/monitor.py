@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from voxops import _html
-from voxops._drawing import ENDED, render_html, render_text
 from voxops.model import Snapshot
+from voxops.views._drawing import ENDED, render_html, render_text
 
 __all__ = ["Monitor", "render_html", "render_text"]
 

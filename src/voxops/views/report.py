@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _findings, _html, _report_html, _report_text, _tables
-from voxops._findings import OWNERS, Fact, Figure, Findings, Section
+from voxops import _html
 from voxops.plan import need_columns
 from voxops.triage import causes
+from voxops.views import _findings, _report_html, _report_text, _tables
+from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
