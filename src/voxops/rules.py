@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
     # --- what platforms report -------------------------------------------------------------------------------------------
     _seen("TOKEN_EXPIRED TOKEN_REVOKED TOKEN_INVALID INVALID_TOKEN", _RECONNECT,
           "The platform no longer accepts the account's login: reconnect the account, then retry."),
-    _seen("ACCOUNT_DISCONNECTED ACCOUNT_EXPIRED ACCOUNT_REVOKED ACCOUNT_INACTIVE", _RECONNECT,
+    _seen("ACCOUNT_DISCONNECTED ACCOUNT_EXPIRED ACCOUNT_REVOKED ACCOUNT_INACTIVE ACCOUNT_NOT_ACTIVE", _RECONNECT,
           "The account is not connected: reconnect it, then retry."),
     _seen("ACCOUNT_SUSPENDED", _SUPPORT, "The platform suspended the account: its owner has to settle that there."),
     _seen("MEDIA_ASPECT_RATIO", _MEDIA, "The image has the wrong shape: crop it to between 4:5 and 1.91:1.", platform="instagram"),
@@ -137,6 +137,7 @@ RULES: tuple[Rule, ...] = (
     _seen("MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TYPE_NOT_SUPPORTED", _MEDIA, "The platform does not take this kind of file: convert it."),
     _seen("MEDIA_INVALID MEDIA_NOT_READY MEDIA_NOT_FOUND MEDIA_PROCESSING_FAILED", _MEDIA,
           "The file could not be used: upload it again and wait until it is ready."),
+    _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
     _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "Nobody knows whether it was published: look at the platform first, and retry only what is missing there."),
