@@ -1,7 +1,8 @@
-"""The one event loop: a daemon thread of its own. Blocking calls and awaitables both go through it.
+"""One event loop for all of voxops: private, on a daemon thread, so that the kernel's own loop is never touched.
 
-The kernel's loop is never touched, so no cell that is queued behind a call is lost, clients live across cells and threads, and
-an interrupt cancels what it interrupts. `run` blocks, `arun` is awaited on any loop, `submit` hands work over and returns.
+Blocking calls go through `run`, awaitables through `arun`, work that goes on by itself through `submit`. All three end on the
+same loop, and so share one client over all cells, threads and callers. A sync helper on the kernel's loop would lose the cells
+queued behind it; this one keeps their order, and an interrupt stops the request itself, not only the waiting for it.
 """
 
 from __future__ import annotations
@@ -10,136 +11,208 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
-
-from voxops.errors import ConfigError
 
 __all__ = ["arun", "run", "submit"]
 
 T = TypeVar("T")
 
-GRACE = 2.0  # seconds that an interrupted call is given to end, so that its outcome is known
-TICK = 0.2  # seconds; an idle kernel loop notices an interrupt only when something wakes it
+TICK = 0.2  # seconds between two looks: an idle loop, or a lock that no signal wakes, would never notice an interrupt
+GRACE = 2.0  # seconds that an interrupted caller waits for the outcome of the cancelled work
 
 
-class _Loop:
-    """A running loop in a daemon thread."""
+class _Private:
+    """The loop of this process, started when it is first needed."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._main, name="voxops", daemon=True)
-        self.thread.start()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
-    def _main(self) -> None:
-        """Run the loop until the process ends."""
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="voxops-loop", daemon=True)
+                self._thread.start()
+            return self._loop
 
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop for as long as the process lives."""
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
 
-_lock = threading.Lock()
-_current: _Loop | None = None
-
-
-def _get() -> _Loop:
-    """The loop of this process; a new one after a fork, since threads don't survive it."""
-    global _current  # noqa: PLW0603  one loop per process is the point
-    with _lock:
-        if _current is None or _current.pid != os.getpid():
-            _current = _Loop()
-        return _current
-
-
-def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Hand work to the loop and return at once."""
-    return asyncio.run_coroutine_threadsafe(work, _get().loop)
+    def is_current(self) -> bool:
+        """Whether the caller is on the private loop's thread."""
+        return threading.current_thread() is self._thread
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do work on the loop and wait for its result.
-
-    Raises
-    ------
-    ConfigError
-        If called on the loop itself, where waiting would be for ever.
-    KeyboardInterrupt
-        If interrupted; the work has been cancelled then.
-    """
-    if threading.current_thread() is _get().thread:
-        work.close()
-        raise ConfigError("a blocking call of voxops was made from inside voxops' own loop; await its ws.aio form instead")
-    job = _Job(work)
-    with _interruptible():
-        try:
-            return job.done.result()
-        except BaseException:
-            job.cancel()
-            raise
+_private = _Private()
 
 
-async def arun(work: Coroutine[Any, Any, T]) -> T:
-    """Do work on the loop and await its result on any other loop; an interrupt is noticed within a fifth of a second."""
-    job = _Job(work)
-    waiter = asyncio.wrap_future(job.done)
-    try:
-        while not waiter.done():
-            await asyncio.wait({waiter}, timeout=TICK)
-        return waiter.result()
-    except BaseException:
-        job.cancel()
-        raise
+def _after_fork() -> None:
+    """Forget the parent's loop: its thread does not exist in the child, and its lock may be held for ever."""
+    global _private  # noqa: PLW0603  the one loop of the process
+    _private = _Private()
 
 
-class _Job(Generic[T]):
-    """Work on the loop that can be cancelled, and waited for after that: "stop" must not mean "still sending"."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        self.done: Future[T] = Future()
+
+class _Work(Generic[T]):
+    """A coroutine on the private loop, with an outcome that can still be waited for after it was cancelled."""
+
+    def __init__(self) -> None:
+        self.future: Future[T] = Future()
         self._ended = threading.Event()
-        self._loop = _get().loop
         self._task: asyncio.Task[T] | None = None
-        self._loop.call_soon_threadsafe(self._begin, work)
+        self._loop = _private.loop()
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> None:
-        """Start the work; on the loop."""
-        self._task = self._loop.create_task(work)
+    def start(self, coro: Coroutine[Any, Any, T]) -> None:
+        """Hand the coroutine to the loop."""
+        self._loop.call_soon_threadsafe(self._begin, coro)
+
+    def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
+        """Make the task, on its loop."""
+        self._task = self._loop.create_task(coro)
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
-        """Pass on how the work ended; on the loop."""
-        self._ended.set()
-        if self.done.cancelled():
-            return
+        """Pass the outcome on."""
+        # Nobody but this class holds the future, so it can't have been cancelled from outside.
         if task.cancelled():
-            self.done.cancel()
-            self.done.set_running_or_notify_cancel()
+            self.future.cancel()
+            self.future.set_running_or_notify_cancel()
         elif (error := task.exception()) is not None:
-            self.done.set_exception(error)
+            self.future.set_exception(error)
         else:
-            self.done.set_result(task.result())
+            self.future.set_result(task.result())
+        self._ended.set()
 
     def cancel(self) -> None:
-        """Cancel the work if it goes on, and give it a moment to note how it ended."""
+        """Ask the task to end; on its loop, and never before it has begun."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """Cancel the task."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def wait(self) -> T:
+        """Block until there is an outcome, and return or raise it."""
+        while not self._ended.wait(TICK):
+            pass
+        return self.future.result()
+
+    def stop(self) -> None:
+        """Cancel, and wait a short grace for the outcome, so that "interrupted" does not mean "still sending"."""
         if not self._ended.is_set():
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+            self.cancel()
             self._ended.wait(GRACE)
 
 
 @contextmanager
-def _interruptible() -> Generator[None]:
-    """Let SIGINT raise here while a call waits.
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt here and now.
 
-    In an async cell ipykernel turns SIGINT into "cancel the cell's task", which a blocked loop never sees.
+    In an async cell the kernel turns it into "cancel the cell's task", which a loop that is blocked by us never sees.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
+    # None: installed by other than Python, which can't be put back. Ignored: somebody wants no interrupts.
+    if before is None or before is signal.SIG_IGN:
+        yield
+        return
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, before)
+
+
+def run(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the private loop and wait for it, whatever loop runs in the calling thread.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    object
+        What it returns.
+
+    Raises
+    ------
+    RuntimeError
+        If called from the private loop itself, which would wait for itself for ever.
+    KeyboardInterrupt
+        If interrupted; the coroutine has been cancelled then, and got a short while to end.
+    """
+    if _private.is_current():
+        coro.close()
+        raise RuntimeError(
+            "this is the thread of voxops's own event loop, where a blocking call would wait for itself; await ws.aio instead"
+        )
+    work: _Work[T] = _Work()
+    try:
+        with _interruptible():
+            work.start(coro)
+            return work.wait()
+    except BaseException:
+        work.stop()
+        raise
+
+
+async def arun(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the private loop and await it from any other; cancelling the caller cancels it.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    object
+        What it returns.
+    """
+    if _private.is_current():
+        return await coro
+    work: _Work[T] = _Work()
+    work.start(coro)
+    done = asyncio.wrap_future(work.future)
+    try:
+        while not done.done():
+            await asyncio.wait({done}, timeout=TICK)
+    except BaseException:
+        work.cancel()
+        await asyncio.wait({done}, timeout=GRACE)
+        if done.done() and not done.cancelled():
+            done.exception()  # seen, and of no interest to a caller who has been cancelled
+        raise
+    return done.result()
+
+
+def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start a coroutine on the private loop and return at once; cancelling the future cancels it.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    concurrent.futures.Future
+        Its outcome.
+    """
+    return asyncio.run_coroutine_threadsafe(coro, _private.loop())

@@ -1,0 +1,54 @@
+"""What the typed methods need of a client, and how their paths are put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from voxops.client._checks import check_id
+from voxops.client._pages import Page
+from voxops.client._reply import Reply
+
+__all__ = ["Caller", "path", "present"]
+
+
+class Caller(Protocol):
+    """Sends requests; `AsyncClient` is one."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotency_key: str | None = None,
+        version: str | None = None,
+        accept: Collection[int] = (),
+    ) -> Reply:
+        """Send a request, again where its row allows."""
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Reply:
+        """Send a request once."""
+
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page]:
+        """Read a list."""
+
+
+def path(group: str, *parts: str) -> str:
+    """A path under ``/v1``; every part is one segment, whatever it holds."""
+    return "/".join(["/v1", group, *(quote(check_id("id", part), safe="") for part in parts)])
+
+
+def present(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,233 @@
+"""One pace for all calls of a client: how many at once, how fast, and when to pause altogether."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from voxops.backoff import retry_after
+from voxops.client._reply import Reply
+from voxops.errors import WaitTooLong
+from voxops.model import Clock, PaceInfo
+
+__all__ = ["Pace", "Window", "gap"]
+
+SLOW_BELOW = 0.1  # share of the limit under which requests are spaced out over what is left of the window
+WIDEST_GAP = 5.0  # seconds between two requests in that zone, at the most
+SHORTEST_PAUSE = 0.5  # seconds, for a server that says "retry after 0"
+LONGEST_PAUSE = 30.0  # seconds, for a refusal that does not say how long
+LONGEST_WINDOW = 86_400.0  # seconds; a reset further away is not a time
+_FOREVER = 365 * 86_400.0  # seconds; longer pauses are cut to this, so that they can be told as a date
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rate window that the server told last.
+
+    Attributes
+    ----------
+    limit : int
+        Requests per window.
+    left : int
+        Lowest number of requests that any answer of this window said are left.
+    reset : float
+        When it ends, in seconds since 1970 by the server's clock.
+    """
+
+    limit: int
+    left: int
+    reset: float
+
+
+def gap(window: Window, in_flight: int, resets_in: float) -> float:
+    """Seconds to keep between two requests; infinite where the window has none left.
+
+    Requests in flight count as not yet told, so that many at once can't run past the limit together. While more than a tenth
+    of the limit is left there is no gap. Below, what is left is spread evenly over the rest of the window: as many requests
+    get through as in a rush, without the stop at the end of it.
+    """
+    free = window.left - in_flight
+    if free <= 0:
+        return math.inf
+    if free > window.limit * SLOW_BELOW:
+        return 0.0
+    return min(WIDEST_GAP, resets_in / (free + 1))
+
+
+class Pace:
+    """Lets requests go one after the other, in the order in which they asked.
+
+    Parameters
+    ----------
+    clock : Clock
+        Elapsed seconds and sleep.
+    now : callable
+        The server's time.
+    concurrency : int
+        Requests under way at once.
+    max_wait : float
+        Seconds; a longer pause raises instead.
+    """
+
+    def __init__(self, clock: Clock, now: Callable[[], datetime], *, concurrency: int, max_wait: float) -> None:
+        self._clock = clock
+        self._now = now
+        self._concurrency = concurrency
+        self._max_wait = max_wait
+        self._window: Window | None = None
+        self._last = -math.inf
+        self._paused_at = -math.inf
+        self._resumes = -math.inf
+        self._refusals = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew on another event loop; what the server told stays known."""
+        # The semaphore stands before the connection pool: queueing inside the pool costs seconds at the tail.
+        self._slots = asyncio.Semaphore(self._concurrency)
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._in_flight = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for one's turn, then hold a place among the requests in flight.
+
+        Raises
+        ------
+        WaitTooLong
+            If the turn would come only after more than `max_wait`.
+        """
+        async with self._slots:
+            async with self._turn:
+                await self._wait()
+                self._in_flight += 1
+                self._last = self._clock.monotonic()
+            try:
+                yield
+            finally:
+                self._in_flight -= 1
+                self._news.set()
+
+    async def _wait(self) -> None:
+        """Return when the next request may go."""
+        while (seconds := self._hold()) > 0:
+            # With requests in flight the window may turn out wider than it looks, as soon as they come back.
+            open_end = self._in_flight > 0 and self._pause() == 0
+            if seconds > self._max_wait and not open_end:
+                raise self._too_long(seconds)
+            if open_end:
+                await self._sleep_or_news(seconds)
+            else:
+                await self._clock.sleep(seconds)
+
+    def _hold(self) -> float:
+        """Seconds until the next request may go, as things stand."""
+        pause = self._pause()
+        if pause > 0 or self._window is None:
+            return pause
+        resets_in = self._resets_in(self._window)
+        if resets_in <= 0:  # a new window has begun, of which nothing is known but its size
+            fresh = replace(self._window, left=self._window.limit)
+            return LONGEST_PAUSE if gap(fresh, self._in_flight, 0.0) == math.inf and self._in_flight else 0.0
+        wait = gap(self._window, self._in_flight, resets_in)
+        return resets_in if wait == math.inf else self._last + wait - self._clock.monotonic()
+
+    def _pause(self) -> float:
+        """Seconds that are left of a pause that the server asked for."""
+        return max(0.0, self._resumes - self._clock.monotonic())
+
+    def _resets_in(self, window: Window) -> float:
+        """Seconds until a window ends, by the server's clock."""
+        return window.reset - self._now().timestamp()
+
+    async def _sleep_or_news(self, seconds: float) -> None:
+        """Sleep, or less if a request comes back meanwhile."""
+        self._news.clear()
+        tasks = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._news.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _too_long(self, seconds: float) -> WaitTooLong:
+        """The refusal to wait, with the time to come back."""
+        back = self._now() + timedelta(seconds=seconds)
+        text = (
+            f"the API's rate limit asks for a pause of {seconds:.0f} s, more than max_wait={self._max_wait:.0f} s. "
+            f"Nothing was sent; come back after {back:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        return WaitTooLong(text, seconds=seconds)
+
+    def learn(self, reply: Reply, *, sent: float, received: float) -> None:
+        """Take an answer into account.
+
+        Parameters
+        ----------
+        reply : Reply
+            The answer.
+        sent, received : float
+            When its request was sent and it was received, by the clock's `monotonic`.
+        """
+        self._see_window(reply)
+        after = retry_after(reply.headers.get("retry-after"), self._now())
+        if reply.status == 429:
+            self._refused(after, sent, received)
+        elif reply.status == 503 and after is not None:
+            self._resumes = max(self._resumes, received + min(after, _FOREVER))
+        elif sent >= self._resumes:
+            self._refusals = 0
+
+    def _see_window(self, reply: Reply) -> None:
+        """Read the rate headers (contract: section 4); what is no number, or no time near, is ignored."""
+        left, reset = _number(reply, "x-ratelimit-remaining"), _number(reply, "x-ratelimit-reset")
+        if left is None or reset is None or not 0 < reset - self._now().timestamp() <= LONGEST_WINDOW:
+            return
+        limit = _number(reply, "x-ratelimit-limit")
+        known = self._window
+        if known is not None and reset < known.reset:
+            return  # an answer that was long under way, of a window that is over
+        if known is not None and reset == known.reset:
+            left = min(left, known.left)
+        size = limit if limit is not None else max(left, known.limit if known is not None else 0)
+        self._window = Window(int(size), int(left), reset)
+
+    def _refused(self, after: float | None, sent: float, received: float) -> None:
+        """Pause everyone after a 429: as long as it says, else until the window ends, else longer each time."""
+        if after is None:
+            if sent < self._paused_at:
+                return  # refused together with the one that began the pause
+            after = min(LONGEST_PAUSE, 2.0**self._refusals)
+            if self._window is not None and self._window.left == 0:
+                after = max(0.0, self._resets_in(self._window)) or after
+            self._refusals += 1
+        self._paused_at = received
+        self._resumes = max(self._resumes, received + min(max(after, SHORTEST_PAUSE), _FOREVER))
+
+    @property
+    def info(self) -> PaceInfo:
+        """What is known of the rate limit."""
+        pause = self._pause() or None
+        window = self._window
+        if window is None:
+            return PaceInfo(paused_for=pause)
+        resets_in = self._resets_in(window)
+        if resets_in <= 0:
+            return PaceInfo(limit=window.limit, paused_for=pause)
+        return PaceInfo(window.limit, window.left, resets_in, pause)
+
+
+def _number(reply: Reply, name: str) -> float | None:
+    """A header as a number that is not negative."""
+    text = reply.headers.get(name, "")
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

@@ -1,0 +1,133 @@
+"""Lists, page by page: four envelopes, two spellings, and an end that always comes (contract: section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxops.client._reply import Reply
+from voxops.errors import DecodeError
+
+__all__ = ["Page", "pages", "read_page"]
+
+Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list.
+
+    Attributes
+    ----------
+    records : list of dict
+        As the API sent them.
+    cursor : str or None
+        Where the next page begins, None on the last one.
+    raw : Reply
+        The whole answer.
+    param : str
+        Name of the query parameter that takes the cursor: ``cursor``, or ``page`` where a list counts its pages.
+    """
+
+    records: list[dict[str, Any]]
+    cursor: str | None
+    raw: Reply = field(repr=False)
+    param: str = "cursor"
+
+
+async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
+    """Read a list to its end.
+
+    Parameters
+    ----------
+    fetch : callable
+        Reads one page; takes the query, returns the reply.
+    params : mapping
+        Query of the first page.
+
+    Yields
+    ------
+    Page
+        At least one.
+
+    Raises
+    ------
+    DecodeError
+        If a page is no list, or the list comes back to a place where it has been: it would never end.
+    """
+    query = dict(params)
+    seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
+    count = 0
+    while True:
+        page = read_page(await fetch(query))
+        yield page
+        count += 1
+        if page.cursor is None:
+            return
+        if page.cursor in seen:
+            raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
+        seen.add(page.cursor)
+        query[page.param] = page.cursor
+
+
+def read_page(reply: Reply) -> Page:
+    """Read one page, whichever envelope it comes in.
+
+    A missing pagination object means the last page. A promise of more without a place to go on is an error: a list that ends
+    early in silence would look complete.
+
+    Raises
+    ------
+    DecodeError
+        If it is no list of objects.
+    """
+    data = reply.data
+    records = _records(data, reply.endpoint.rpartition("/")[2])
+    if records is None or not all(isinstance(record, dict) for record in records):
+        raise _broken(reply, "answered with something that is no list of objects")
+    if not isinstance(data, dict):
+        return Page(records, None, reply)
+    told = data["pagination"] if isinstance(data.get("pagination"), dict) else data
+    cursor = _first(told, "nextCursor", "next_cursor")
+    more = _first(told, "hasMore", "has_more")
+    if more is False:
+        return Page(records, None, reply)
+    if cursor not in (None, ""):
+        return Page(records, str(cursor), reply)
+    if more:
+        raise _broken(reply, "says that there is more, but not where")
+    return Page(records, _next_number(data, len(records)), reply, "page")
+
+
+def _records(data: Any, name: str) -> list[Any] | None:
+    """The list in an answer: bare, under ``data``, under the name of its path, or the only one under any other name."""
+    if isinstance(data, list):
+        return data
+    if not isinstance(data, dict):
+        return None
+    for named in (data.get("data"), data.get(name)):
+        if isinstance(named, list):
+            return named
+    lists = [value for value in data.values() if isinstance(value, list)]
+    if len(lists) == 1:
+        return lists[0]
+    return _records(data.get("data"), name) if not lists else None
+
+
+def _first(told: Mapping[str, Any], *names: str) -> Any:
+    """The first of these that is there and not null."""
+    return next((told[name] for name in names if told.get(name) is not None), None)
+
+
+def _next_number(data: Mapping[str, Any], count: int) -> str | None:
+    """Number of the next page of a list that counts its pages; a short page is the last one."""
+    number, limit = data.get("page"), data.get("limit")
+    if type(number) is not int or type(limit) is not int or count == 0 or count < limit:
+        return None
+    return str(number + 1)
+
+
+def _broken(reply: Reply, what: str) -> DecodeError:
+    """The error of a list that can't be read."""
+    return DecodeError(f"{reply.endpoint} {what}", endpoint=reply.endpoint, status=reply.status, body=reply.body)

@@ -1,0 +1,234 @@
+"""What came back: a reply, its JSON read leniently, and the error that it stands for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from voxops.backoff import retry_after
+from voxops.client._clock import parse_date
+from voxops.errors import (
+    ApiError,
+    AuthError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    ValidationError,
+)
+
+__all__ = ["Reply", "decode", "error_of", "single"]
+
+# Every digit to "0" and everything else to a space: a run of twenty then shows a number that 64 bits may not hold.
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG = b"0" * 20
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+_LONGEST = 500  # characters of a server's message that are quoted
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of the API.
+
+    Attributes
+    ----------
+    endpoint : str
+        Method and path of the request.
+    status : int
+        HTTP status.
+    headers : mapping
+        Names in lower case.
+    body : bytes
+        As received.
+    """
+
+    endpoint: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def data(self) -> Any:
+        """The body as JSON, None if it is empty.
+
+        Raises
+        ------
+        DecodeError
+            If the body is not JSON.
+        """
+        if not self.body.strip():
+            return None
+        try:
+            return decode(self.body)
+        except ValueError:
+            text = _what_came(self)
+        raise DecodeError(text, endpoint=self.endpoint, status=self.status, body=self.body)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def date(self) -> datetime | None:
+        """The server's time in its answer, in whole seconds."""
+        return parse_date(self.headers.get("date"))
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for the request."""
+        return next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
+
+
+def decode(body: bytes) -> Any:
+    """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
+
+    Whole numbers stay exact, however long.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    """
+    if _LONG not in body.translate(_DIGITS):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # the slower reader may take it
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def single(reply: Reply) -> dict[str, Any]:
+    """Return the one object of a reply, bare or as ``{data: {…}}`` (contract: section 2); ``{}`` for an empty body.
+
+    Raises
+    ------
+    DecodeError
+        If the reply holds anything else.
+    """
+    data = reply.data
+    if data is None:
+        return {}
+    if isinstance(data, dict):
+        inner = data.get("data")
+        return inner if isinstance(inner, dict) and "id" not in data else data
+    raise DecodeError(
+        f"{reply.endpoint} answered with a {type(data).__name__} where one object was expected",
+        endpoint=reply.endpoint,
+        status=reply.status,
+        body=reply.body,
+    )
+
+
+def error_of(reply: Reply, *, url: str = "", now: datetime | None = None) -> ApiError | None:
+    """Return the error that a reply stands for, None if it is a success.
+
+    Parameters
+    ----------
+    reply : Reply
+        The answer.
+    url : str
+        The API's address, for the hint after an answer that no API gives.
+    now : datetime, optional
+        The server's time, to measure a ``Retry-After`` date by.
+    """
+    if reply.ok:
+        return None
+    code, message, details = _told(reply)
+    said: dict[str, Any] = {"code": code, "details": details, "request_id": reply.request_id, "body": reply.body}
+    words = f"{reply.endpoint} answered {' '.join(filter(None, (str(reply.status), code)))}"
+    words += f": {message}" if message else ""
+    words += _hint(reply, url)
+    if reply.status == 429:
+        now = now or reply.date
+        pause = None if now is None else retry_after(reply.headers.get("retry-after"), now)
+        return RateLimitError(words, status=429, retry_after=pause, **said)
+    return _kind(reply.status)(words, status=reply.status, **said)
+
+
+def _kind(status: int) -> type[ApiError]:
+    """The class of an error, by status alone (contract: ERR)."""
+    if status >= 500:
+        return ServerError
+    kinds: dict[int, type[ApiError]] = {
+        400: ValidationError,
+        401: AuthError,
+        402: AuthError,
+        403: AuthError,
+        404: NotFoundError,
+        409: ConflictError,
+        422: ValidationError,
+    }
+    return kinds.get(status, ApiError)
+
+
+def _told(reply: Reply) -> tuple[str, str, dict[str, Any]]:
+    """Code, message and details, from an object, a string, the top level, or nothing at all (contract: section 5)."""
+    try:
+        data = reply.data
+    except DecodeError:
+        return "", "a web page" if _is_page(reply) else "", {}
+    error = data.get("error", data) if isinstance(data, dict) else data
+    if isinstance(error, str):
+        # Some services put the code into `error` and the words beside it.
+        beside = data.get("message") if isinstance(data, dict) else None
+        return ("", _short(error), {}) if not beside else (_code(error), _short(beside), {})
+    if not isinstance(error, dict):
+        return "", "", {}
+    details = error.get("details")
+    if details is None:  # such as PERSONA_IN_USE with its linkedPostCount
+        details = {name: value for name, value in error.items() if name not in {"code", "message", "error"}}
+    if not isinstance(details, dict):
+        details = {"details": details}
+    return _code(error.get("code")), _short(error.get("message")), details
+
+
+def _code(value: Any) -> str:
+    """An error code in upper case."""
+    return str(value).strip().upper()[:100] if isinstance(value, str | int) and value != "" else ""
+
+
+def _short(value: Any) -> str:
+    """A server's words on one line, cut where they grow long."""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _hint(reply: Reply, url: str) -> str:
+    """What to do about it, for the errors that a set-up makes."""
+    if reply.status == 401:
+        return ". Check the API key: VOXBURST_API_KEY or api_key="
+    if reply.status == 402:
+        return ". The plan's quota is used up"
+    if reply.status == 403:
+        return ". The API key lacks the scope for this call; scopes are set in the dashboard"
+    if 300 <= reply.status < 400:
+        return ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
+    if _is_page(reply):
+        return f". Is {url or 'this'} the API's address? Check url= or VOXBURST_API_URL"
+    return ""
+
+
+def _is_page(reply: Reply) -> bool:
+    """Whether the answer is a web page."""
+    return (
+        "html" in reply.headers.get("content-type", "")
+        or re.match(rb"\s*<(!doctype|html)", reply.body, re.IGNORECASE) is not None
+    )
+
+
+def _what_came(reply: Reply) -> str:
+    """Say what stands where JSON was expected."""
+    what = "a web page" if _is_page(reply) else f"{len(reply.body)} bytes that are not JSON"
+    return f"{reply.endpoint} answered {reply.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL"

@@ -1,0 +1,125 @@
+"""Connected accounts (rows 17-23 of the matrix)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from voxops.client import _checks as checks
+from voxops.client._caller import Caller, path, present
+from voxops.client._handles import Handle
+from voxops.client._pages import Page
+from voxops.client._reply import single
+from voxops.client.assumptions import CONNECT_RETURN, LARGEST_PAGE
+
+__all__ = ["Accounts"]
+
+
+class Accounts:
+    """Social accounts that the workspace may post to."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        platform: str | None = None,
+        include_archived: bool = False,
+        page_size: int = LARGEST_PAGE,
+    ) -> AsyncIterator[Page]:
+        """Read accounts page by page.
+
+        Parameters
+        ----------
+        status : str, optional
+            ``active inactive error disconnected all``; by default the API leaves disconnected ones out.
+        platform : str, optional
+            One platform.
+        include_archived : bool
+            Also archived ones; ignored by the API where `status` is given.
+        page_size : int
+            Accounts per page.
+
+        Returns
+        -------
+        async iterator of Page
+        """
+        query = present(
+            status=status, platform=platform, limit=page_size, includeArchived=True if include_archived else None
+        )
+        return self._caller.pages("/v1/accounts", query)
+
+    async def get(self, account_id: str) -> dict[str, Any]:
+        """Read one account."""
+        return single(await self._caller.request("GET", path("accounts", account_id)))
+
+    async def pages(self, account_id: str) -> Any:
+        """Read the pages that an account may post to, as the API sends them."""
+        return (await self._caller.request("GET", path("accounts", account_id, "pages"))).data
+
+    async def connect(
+        self, platform: str, return_url: str | None = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Begin to connect an account (row 17).
+
+        Parameters
+        ----------
+        platform : str
+            Such as ``linkedin``.
+        return_url : str, optional
+            Where the browser goes back to.
+        idempotency_key : str, optional
+            The same for the same request.
+
+        Returns
+        -------
+        dict
+            ``state``, and the address at which a person agrees: ``authUrl``, ``authorizationUrl`` or ``url``.
+        """
+        body = None if return_url is None else {CONNECT_RETURN: return_url}
+        where = path("accounts", "connect", platform.lower())
+        return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
+
+    async def callback(self, platform: str, code: str, state: str) -> dict[str, Any]:
+        """Finish to connect an account (row 18): sent once and never again, because a code can't be replayed.
+
+        After a TransportError or ServerError, look at `list` before you connect anew.
+        """
+        where = path("accounts", "callback", platform.lower())
+        return single(await self._caller.request("POST", where, json={"code": code, "state": state}))
+
+    async def delete(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Disconnect an account (row 19); ``{}`` where the API says nothing."""
+        where = path("accounts", account_id)
+        return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
+
+    async def refresh(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Renew an account's token (row 20); ``success`` says whether it worked."""
+        return await self._act(account_id, "refresh", None, idempotency_key)
+
+    async def test(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Try an account (row 21); a 2xx says nothing of its health, ``success`` does."""
+        return await self._act(account_id, "test", None, idempotency_key)
+
+    async def select_page(
+        self, account_id: str, page_id: str, page_name: str | None = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Choose the page that an account posts to (row 22); an empty `page_id` clears the choice."""
+        if not isinstance(page_id, str):
+            checks.refuse("pageId", 'takes a text; "" clears the choice')
+        return await self._act(account_id, "select-page", present(pageId=page_id, pageName=page_name), idempotency_key)
+
+    async def backfill(
+        self, account_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Handle:
+        """Let the API fetch an account's analytics (row 23, asynchronous); the body passes through."""
+        return Handle(account_id, "account", await self._act(account_id, "backfill", body, idempotency_key))
+
+    async def _act(
+        self, account_id: str, verb: str, body: Mapping[str, Any] | None, idempotency_key: str | None
+    ) -> dict[str, Any]:
+        """One act on one account."""
+        where = path("accounts", account_id, verb)
+        return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))

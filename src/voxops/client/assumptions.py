@@ -1,0 +1,89 @@
+"""What voxops assumes where the published contract is silent or contradicts itself; each in this one place.
+
+A correction is one edit here. The sandbox is written by the same list, with a switch for every other reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxops.model import TERMINAL_STATUSES
+
+__all__ = [
+    "BULK_READ_STATUSES",
+    "CONNECT_RETURN",
+    "DELIVERIES_PATH",
+    "DELIVERIES_QUERY",
+    "DELIVERY_QUEUED",
+    "DRAFT_IS_SAID",
+    "KEY_EARLY",
+    "KEY_RETENTION",
+    "LARGEST_PAGE",
+    "PRESIGN_NAMES",
+    "TERMINAL_STATUSES",
+    "UNDECIDED",
+    "VERSION_HEADER",
+    "polled_status",
+]
+
+# How long the server remembers an idempotency key, and how many seconds earlier it counts as forgotten.
+KEY_RETENTION = "24h"
+KEY_EARLY = 3600.0
+
+# The two statuses that leave no key, with 409 only as IDEMPOTENCY_IN_PROGRESS: nothing was decided. Any other 4xx leaves one, and
+# so does every request that took effect, whatever status went out; a 5xx without effect leaves none. So these may be sent again
+# under their key.
+UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
+
+# Where the delivery history is, and the query that it takes; newest first.
+DELIVERIES_PATH = "/v1/webhooks/{webhook}/deliveries"
+DELIVERIES_QUERY = {"since": "from", "until": "to", "event_type": "eventType", "success": "success", "limit": "limit"}
+LARGEST_PAGE = 100  # records; known for posts and contacts, assumed for the other lists
+
+# A delivery retry answers 202 with this status; it is done when the delivery itself has changed (rule 19).
+DELIVERY_QUEUED = "queued"
+
+# The version token of an update is the post's `updatedAt`, sent in this header; a stale one is answered by 409 CONFLICT.
+VERSION_HEADER = "If-Match"
+
+# A bulk request answers 201 when all were created, 207 when some were, 422 when none was; its items are read in every case.
+BULK_READ_STATUSES = frozenset({200, 201, 207, 422})
+
+# A post without a time is kept as a draft, but sources differ, so it is said: `saveAsDraft` goes with it.
+DRAFT_IS_SAID = True
+
+# Where the browser goes back to after connecting an account: the clients' name for it.
+CONNECT_RETURN = "callbackUrl"
+
+# Names under which a presigned upload may come: those of the first presign, and what a renewal might call them.
+PRESIGN_NAMES: Mapping[str, tuple[str, ...]] = {
+    "url": ("uploadUrl", "url", "presignedUrl"),
+    "headers": ("uploadHeaders", "headers"),
+    "expires": ("expiresAt",),
+    "id": ("mediaId", "id"),
+}
+
+
+def polled_status(kind: str, record: Mapping[str, Any]) -> str:
+    """Return how far an asynchronous job is, in lower case; ``""`` where the record does not tell.
+
+    Parameters
+    ----------
+    kind : str
+        ``post`` (its ``status``), ``account`` (a backfill: ``backfill.status``) or ``media``: ``metadata.importStatus`` of an
+        import that has not ended, else ``status``.
+    record : mapping
+        The post, account or media as the API sent it.
+    """
+    status = record.get("status")
+    if kind == "account":
+        backfill = record.get("backfill")
+        status = backfill.get("status") if isinstance(backfill, Mapping) else None
+    elif kind == "media":
+        metadata = record.get("metadata")
+        imported = metadata.get("importStatus") if isinstance(metadata, Mapping) else None
+        # The record of an import stays pending until its file has come.
+        if imported is not None and str(status).lower() == "pending":
+            status = imported
+    return "" if status is None else str(status).lower()

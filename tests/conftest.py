@@ -1,0 +1,65 @@
+"""A sandbox and a client for every test that talks HTTP; time passes only where a test lets it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pytest
+
+from voxops import _loop
+from voxops.client import AsyncClient
+from voxops.sandbox import Sandbox, Switches
+
+
+class SandboxClock:
+    """The sandbox's own clock as the client sees it: sleeping moves it forward, and takes no time."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._now += max(0.0, seconds)
+        if seconds > 0:
+            await asyncio.to_thread(self._sandbox.advance, seconds)
+        else:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Sandbox]:
+    """One server for all tests of a process."""
+    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_server: Sandbox) -> Sandbox:
+    """The API on this machine as it was in the beginning: 500 posts, time standing still, no faults, no rate limit."""
+    _server.set_speed(0)
+    _server.set_switches(**asdict(Switches()))
+    _server.receiver()
+    _server.reset()
+    return _server
+
+
+@pytest.fixture
+def clock(sandbox: Sandbox) -> SandboxClock:
+    """The clock of `client`: what it sleeps passes in the sandbox, at once; `slept` lists it."""
+    return SandboxClock(sandbox)
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
+    """A client of the sandbox, for use on the private loop: ``_loop.run(client.identity())``."""
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7))
+    yield client
+    _loop.run(client.aclose())
