@@ -124,7 +124,14 @@ def test_every_seed_has_the_failures_of_a_real_campaign(seed):
     assert len(world.posts) == 500
     assert len(world.accounts) == 12
     assert 60 <= len(failed) <= 90
-    expected = {"TOKEN_EXPIRED", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "CONTENT_TOO_LONG", "MEDIA_ASPECT_RATIO", "E_4711"}
+    expected = {
+        "TOKEN_EXPIRED",
+        "RATE_LIMITED",
+        "SERVICE_UNAVAILABLE",
+        "CONTENT_TOO_LONG",
+        "MEDIA_ASPECT_RATIO",
+        "E_4711",
+    }
     assert expected <= set(codes)
     assert len({target.account_id for target in failed if target.error["code"] == "TOKEN_EXPIRED"}) == 1
     assert any("<script>" in target.error["message"] for target in failed)
@@ -408,7 +415,11 @@ def test_the_rate_limit_is_told_and_kept():
         assert (reset - sandbox.now()).total_seconds() == 60
         sandbox.advance(45.5)
         over = api.get("/health")
-        assert (over.status_code, over.json()["error"]["code"], over.headers["Retry-After"]) == (429, "RATE_LIMITED", "15")
+        assert (over.status_code, over.json()["error"]["code"], over.headers["Retry-After"]) == (
+            429,
+            "RATE_LIMITED",
+            "15",
+        )
         with client(sandbox, "vb_test_second") as other:
             assert other.get("/health").status_code == 200
         sandbox.advance(14.5)
@@ -521,7 +532,11 @@ def test_switches_change_the_shapes(sandbox, api):
         ({"pagination": "none"}, "/posts", lambda d: set(d) == {"data"}),
         ({"accounts_envelope": "accounts"}, "/accounts", lambda d: set(d) == {"accounts"}),
         ({"webhooks_envelope": "webhooks"}, "/webhooks", lambda d: set(d) == {"webhooks"}),
-        ({"webhook_active": True}, "/webhooks", lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0]),
+        (
+            {"webhook_active": True},
+            "/webhooks",
+            lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0],
+        ),
         ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
         ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),
         ({"no_identity": True}, "/auth/me", lambda d: d["error"]["code"] == "NOT_FOUND"),

@@ -63,10 +63,9 @@ class Api:
         if faults:
             entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
         try:
-            answer = await self._serve(call, entry, faults)
+            return self._respond(await self._serve(call, entry, faults), entry, faults)
         finally:
             world.flush()
-        return self._respond(answer, entry, faults)
 
     def _note(self, call: Call, query: str) -> dict[str, Any]:
         """Put the request on record; an API key that is none of ours is not written down."""
@@ -112,7 +111,7 @@ class Api:
                 answer = await self._run(call, entry, faults)
             except RefusedError as error:
                 answer = error_answer(self.world, error)
-        entry["status"], entry["effect"] = answer.status, call.changed
+        self.world.requests.amend(entry, status=answer.status, effect=call.changed)
         if not self.world.switches.no_rate_headers:
             answer.headers.update(headers)
         return answer
@@ -134,6 +133,7 @@ class Api:
             await self._delay(faults, "before")
             call.item_limit = next((fault.items for fault in faults if fault.action == "bulk_partial"), None)
             answer = _handled(route, call)
+            self.world.requests.amend(entry, effect=call.changed)
             if answer.settled is not None:
                 await self.world.quiesce()
                 answer.data = answer.settled()
@@ -185,10 +185,10 @@ class Api:
         }
         media = spoiled.headers.pop("Content-Type", "application/json")
         body = spoiled.encoded()
-        entry["status"] = spoiled.status
         cut = next((f for f in faults if f.action in ("drop", "truncate")), None)
+        sent = 0 if cut is not None and cut.action == "drop" else spoiled.status
+        self.world.requests.amend(entry, status=sent)
         if cut is not None:
-            entry["status"] = 0 if cut.action == "drop" else spoiled.status
             return Cut(body, spoiled.status, headers, send=cut.action == "truncate")
         return Response(body or None, spoiled.status, headers, media_type=media if body else None)
 

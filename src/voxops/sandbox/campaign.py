@@ -63,6 +63,8 @@ def _post(world: World, number: int, count: int, media: list[str]) -> Post:
     planned = (created + int(rng.uniform(1, 40) * _HOUR)) // _QUARTER * _QUARTER if rng.random() < 0.6 else None
     kind = rng.random()
     status = "draft" if kind < 0.04 else "cancelled" if kind < 0.06 else "published"
+    if kind > 0.95:
+        planned = (START + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
     if status == "published" and planned is not None and planned > START - 5 * _MINUTE:
         status, planned = "scheduled", max(planned, START + 10 * _MINUTE)
     accounts = _audience(world, rng)

@@ -145,7 +145,7 @@ class Sender:
             return None
         if _is_example(webhook.url):
             return self._attempt(world, event)
-        world.detach(self._attempt(world, event))
+        world.detach(event, self._attempt(world, event))
         return None
 
     async def _attempt(self, world: World, event: Event) -> None:
@@ -172,7 +172,6 @@ class Sender:
             queue_attempt(world, delivery, event.at + BACKOFF[delivery.retry_count] * 1000)
         world.webhooks.save(webhook)
         world.deliveries.save(delivery)
-        world.flush()
 
     async def _send(self, world: World, webhook: Webhook, delivery: Delivery, at: int) -> None:
         """One POST; its result goes into the record."""

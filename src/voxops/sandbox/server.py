@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,6 +85,7 @@ class Sandbox(Remote):
         self._sender = hooks.Sender()
         self._sockets: list[socket.socket] = []
         self._server: _Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
@@ -151,16 +153,18 @@ class Sandbox(Remote):
             _Ports(self._apps(), connections), http=_protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        server = self._server = _Server(config, ready)
-        ticker = asyncio.create_task(_tick(self.world))
-        try:
-            await server.serve(sockets=self._sockets)
-        finally:
-            ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
-            await self._sender.close()
-            self.world.flush()
+        self._server = _Server(config, ready, self._rest)
+        self._ticker = asyncio.create_task(_tick(self.world))
+        await self._server.serve(sockets=self._sockets)
+        self.world.flush()
+
+    async def _rest(self) -> None:
+        """Stop what happens by itself; what was under way is done again after a restart."""
+        tasks = [*self.world.background, *([] if self._ticker is None else [self._ticker])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sender.close()
 
     def _apps(self) -> dict[int, ASGIApp]:
         """Return the application of each port."""
@@ -213,9 +217,10 @@ def _listen(port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and stops when it is told instead of looking ten times a second."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, ready: threading.Event, rest: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._rest = rest
         self._leave = asyncio.Event()
         self._home = asyncio.get_running_loop()
 
@@ -227,6 +232,11 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Wait until it is told to stop."""
         await self._leave.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop what happens by itself before the connections close."""
+        await self._rest()
+        await super().shutdown(sockets=sockets)
 
     def leave(self) -> None:
         """Stop; from any thread."""

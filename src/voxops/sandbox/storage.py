@@ -35,9 +35,10 @@ class Storage:
         )  # fmt: skip
         faults = world.faults.strike(request.method, path, path)
         entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
-        answer = inject(world, faults) or await self._take(request, entry)
-        world.flush()
-        return self._respond(answer, entry, faults)
+        try:
+            return self._respond(inject(world, faults) or await self._take(request, entry), entry, faults)
+        finally:
+            world.flush()
 
     async def _take(self, request: Request, entry: dict[str, Any]) -> Answer:
         """Check the request, read its bytes without keeping them, and let the file be processed."""
@@ -53,7 +54,7 @@ class Storage:
             size += len(chunk)
         if size != media.size:
             return _error(400, "IncompleteBody")
-        entry["body"], entry["effect"] = digest.hexdigest()[:16], True
+        world.requests.amend(entry, body=digest.hexdigest()[:16], effect=True)
         first = media.status == "pending"
         media.sha256 = digest.hexdigest()
         world.media.save(media)
@@ -82,10 +83,9 @@ class Storage:
         """Return the answer on its wire."""
         spoiled = spoil(answer, faults, None)
         headers = {**spoiled.headers, "Date": http_date(self._world.now())}
-        entry["status"] = spoiled.status
         cut = next((fault for fault in faults if fault.action in ("drop", "truncate")), None)
+        self._world.requests.amend(entry, status=spoiled.status if cut is None else 0)
         if cut is not None:
-            entry["status"] = 0
             return Cut(spoiled.encoded(), spoiled.status, headers, send=False)
         return Response(spoiled.encoded() or None, spoiled.status, headers, media_type="application/xml")
 

@@ -62,6 +62,11 @@ class Log(list[dict[str, Any]]):
         super().__init__()
         self.written = 0
 
+    def amend(self, entry: dict[str, Any], **changes: Any) -> None:
+        """Change an entry; it is written again."""
+        entry.update(changes)
+        self.written = min(self.written, entry["seq"] - 1)
+
     def note(self, **entry: Any) -> dict[str, Any]:
         """Append an entry and number it."""
         entry = {"seq": len(self) + 1, **entry}

@@ -102,17 +102,25 @@ class World(Tables):
         async with self._settling:
             while self._heap and self._heap[0][0] <= self.now():
                 _, number = heapq.heappop(self._heap)
-                event = self.events.drop(str(number))
+                event = self.events.get(str(number))
                 if event is None:
                     continue
                 pending = self.handlers[event.kind](self, event)
                 if pending is not None:
                     await pending
+                self.events.drop(str(number))  # only now: whoever is killed before does it after the restart
         self.flush()
 
-    def detach(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something run beside the requests, because it may take long or call back."""
-        task = asyncio.get_running_loop().create_task(work)
+    def detach(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
+        """Let what an event starts run beside the requests, because it may take long or call back."""
+
+        async def run() -> None:
+            self.events.save(event)  # until it is done, as in `settle`
+            await work
+            self.events.drop(str(event.id))
+            self.flush()
+
+        task = asyncio.get_running_loop().create_task(run())
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
