@@ -1,1 +1,117 @@
-"""voxops."""
+"""voxops: run social campaigns on the VoxBurst API from a notebook.
+
+::
+
+    import voxops as vx
+
+    ws = vx.connect(sandbox=True)                   # or vx.connect() with VOXBURST_API_KEY set
+    posts = ws.posts(status=["failed", "partial"])  # one row per post
+    triaged = vx.triage(vx.targets(posts))          # one row per post and platform: cause, verdict, remedy
+    run = ws.run(vx.plan_retry(triaged))            # never twice, whatever happens
+
+Re-running any cell, Run All, the whole notebook, after any crash, never posts twice and never loses an item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voxops.campaign import check_campaign, read_campaign
+from voxops.client import AsyncClient
+from voxops.compare import compare
+from voxops.creates import plan_bulk
+from voxops.deliveries import attempts_to_success, delivery_stats
+from voxops.errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    ConflictError,
+    DecodeError,
+    LedgerError,
+    NotFoundError,
+    PlanError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    ValidationError,
+    VoxopsError,
+    WaitTooLong,
+)
+from voxops.frames import targets
+from voxops.incidents import duplicates, never_delivered, outages
+from voxops.matrix import frame as matrix
+from voxops.nested import allow_nested_loops
+from voxops.plan import Plan
+from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.run import Run
+from voxops.triage import Rule, causes, triage
+from voxops.workspace import Workspace, connect
+
+if TYPE_CHECKING:
+    from voxops.views import plots
+    from voxops.views.report import report
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AuthError",
+    "ConfigError",
+    "ConflictError",
+    "DecodeError",
+    "LedgerError",
+    "NotFoundError",
+    "Plan",
+    "PlanError",
+    "RateLimitError",
+    "Rule",
+    "Run",
+    "ServerError",
+    "TransportError",
+    "ValidationError",
+    "VoxopsError",
+    "WaitTooLong",
+    "Workspace",
+    "allow_nested_loops",
+    "attempts_to_success",
+    "causes",
+    "check_campaign",
+    "compare",
+    "connect",
+    "delivery_stats",
+    "duplicates",
+    "matrix",
+    "never_delivered",
+    "outages",
+    "plan_bulk",
+    "plan_cancel",
+    "plan_fix",
+    "plan_redeliver",
+    "plan_retry",
+    "plots",
+    "read_campaign",
+    "report",
+    "targets",
+    "triage",
+]
+
+# What draws is loaded when it is first asked for: matplotlib alone takes longer than everything else together.
+_LATER = {"plots": "voxops.views.plots", "report": "voxops.views.report"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what draws; any other name is a mistake, as always."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'voxops' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(_LATER[name])
+    value = module if name == "plots" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

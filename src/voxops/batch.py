@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops import matrix
 from voxops.backoff import Backoff, delay
 from voxops.binding import reform
 from voxops.drive import Drive
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger, Member, Refusal, Stored
+from voxops.matrix import find, must_read_items, polled
 from voxops.model import Action, Outcome
 from voxops.reconcile import transitions
 from voxops.settle import (
@@ -222,7 +222,7 @@ class Sender:
     async def _taken(self, drive: Drive, claim: Claim, reply: Any) -> None:
         """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
         operation = claim.operation
-        endpoint = matrix.find(operation.method, operation.path)
+        endpoint = find(operation.method, operation.path)
         try:
             data = reply.data
         except DecodeError:
@@ -231,13 +231,13 @@ class Sender:
         if endpoint is None or not shaped(operation.action, data):
             await self._unknown(claim, reply, "the answer is not what this call returns")
             return
-        if matrix.must_read_items(endpoint) and operation.action is Action.BULK:
+        if must_read_items(endpoint) and operation.action is Action.BULK:
             done = settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
         elif operation.action is Action.CANCEL:
             done = [result for member in members if (result := settle_cancel(member, str(data.get("status", "")).lower()))]
         else:
             done = settle_skipped(members, data)
-        state = "accepted" if matrix.polled(endpoint) else "unknown"
+        state = "accepted" if polled(endpoint) else "unknown"
         await self._record(drive, claim, reply, state, members, done)
 
     async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:

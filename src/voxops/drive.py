@@ -32,6 +32,7 @@ class Drive:
     paused: bool = False
     closed: bool = False
     halted: str = ""
+    broken: Exception | None = None
     ready: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
     queued: set[int] = field(default_factory=set)
     not_before: dict[int, float] = field(default_factory=dict)
@@ -48,6 +49,11 @@ class Drive:
         """Send nothing more; the first reason counts."""
         self.halted = self.halted or why
         self.changed.set()
+
+    def break_down(self, error: Exception) -> None:
+        """Send nothing more because voxops itself failed; the error is kept for whoever waits."""
+        self.broken = self.broken or error
+        self.halt(f"voxops broke down ({type(error).__name__}); what was sent is recorded")
 
     @property
     def sending(self) -> bool:

@@ -120,7 +120,10 @@ class Engine:
             await asyncio.gather(*tasks)
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
-        return self._teller.finish(drive)
+        snapshot = self._teller.finish(drive)
+        if drive.broken is not None:
+            raise drive.broken
+        return snapshot
 
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
@@ -223,6 +226,8 @@ class Engine:
                 drive.halt(f"{error}; run.resume() goes on")
             except VoxopsError as error:
                 drive.halt(str(error))
+            except Exception as error:  # noqa: BLE001  a fault of ours ends the run, and `wait` raises it
+                drive.break_down(error)
             finally:
                 drive.queued.discard(op)
                 drive.in_flight -= 1
