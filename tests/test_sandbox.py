@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+import voxops.sandbox
 from voxops.sandbox import Fault, Sandbox, Switches
 
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
@@ -288,6 +291,25 @@ def test_a_bulk_reports_each_item_by_its_index(sandbox, api):
     assert api.post("/posts/bulk", json={"posts": [good] * 51}).status_code == 400
 
 
+def test_one_bad_item_refuses_the_whole_bulk_where_that_is_the_reading(sandbox, api):
+    sandbox.set_switches(bulk_refuses_whole=True)
+    good = {"content": "fine", "accountIds": [account(api, "twitter")], "scheduledFor": "2026-03-09T10:00:00Z"}
+    answer = api.post("/posts/bulk", json={"posts": [good, good | {"accountIds": ["acc_none"]}]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ACCOUNT_NOT_FOUND")
+    assert answer.json()["error"]["details"] == {"field": "posts[1].accountIds[0]", "index": 1}
+    assert sandbox.effects() == []
+
+
+def test_an_edit_of_tags_moves_only_the_version(sandbox, api):
+    before = walk(api, "/posts", status="failed")[0]
+    sandbox.touch(before["id"])
+    after = walk(api, "/posts", status="failed")[0]
+    assert after["updatedAt"] > before["updatedAt"]
+    assert after["platforms"] == before["platforms"]
+    with pytest.raises(ValueError, match="post_none"):
+        sandbox.touch("post_none")
+
+
 def test_a_dry_run_creates_nothing_and_does_not_act(sandbox, api):
     good = {"content": "fine", "accountIds": [account(api, "twitter")], "scheduledFor": "2026-03-09T10:00:00Z"}
     answer = api.post("/posts/bulk", json={"posts": [good], "dryRun": True})
@@ -545,6 +567,22 @@ def test_switches_change_the_shapes(sandbox, api):
 def test_each_shape_can_be_chosen(sandbox, api, changes, path, check):
     sandbox.set_switches(**changes)
     assert check(api.get(path).json())
+
+
+def test_it_shares_no_code_with_the_rest_of_the_package():
+    folder = Path(voxops.sandbox.__file__).parent
+    modules = [
+        name
+        for file in folder.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in (
+            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", ())]
+        )
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    own = [name for name in modules if name.split(".")[0] == "voxops"]
+    assert own
+    assert all(name.startswith("voxops.sandbox") for name in own)
 
 
 def test_an_unknown_switch_is_named(sandbox):

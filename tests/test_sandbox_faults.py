@@ -93,6 +93,13 @@ def test_garbage_comes_with_the_true_status(sandbox, api, body, kind, content):
     assert created(sandbox) == 1
 
 
+def test_an_injected_refusal_may_name_what_it_refuses(sandbox, api, body):
+    details = {"field": "posts[3]"}
+    sandbox.add_fault(Fault("status", path="/v1/posts/bulk", status=400, code="VALIDATION_ERROR", details=details))
+    answer = api.post("/posts/bulk", json={"posts": [body]}, headers=KEY)
+    assert answer.json()["error"] == {"code": "VALIDATION_ERROR", "message": "injected by a fault", "details": details}
+
+
 def test_a_pause_is_asked_for_and_nothing_happens(sandbox, api, body):
     sandbox.add_fault(Fault("retry_after", method="POST", seconds=7))
     answer = api.post("/posts", json=body, headers=KEY)

@@ -30,6 +30,7 @@ deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``sto
 ``duplicates()``                       list of dict: side effects that happened twice for one logical thing
 ``received(since=0)``                  what the built-in webhook receiver got: host path headers body at
 ``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
+``touch(post_id)``                     somebody edits the post's tags in the dashboard: `updatedAt` moves, nothing else
 ``set_switches(**changes)``            change readings while it runs; ``switches`` shows the present ones
 ``state()``                            seed, clock, workspace, counts
 ``reset(empty=False)``                 the seeded beginning again: records, clock, logs, faults
@@ -40,7 +41,7 @@ API keys: ``vb_test_sandbox`` and ``vb_test_second`` may do everything, ``vb_tes
 
 **Control calls** (no API key, never logged, no rate limit): GET ``/_sandbox/state``, ``/requests``, ``/effects``,
 ``/duplicates``, ``/received``, ``/faults``, ``/switches``; POST ``/_sandbox/advance`` ``{seconds}``, ``/speed`` ``{speed}``,
-``/faults`` (one or a list), ``/receiver``, ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
+``/faults`` (one or a list), ``/receiver``, ``/touch`` ``{post}``, ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
 GET ``/_sandbox/oauth/authorize?state=…`` plays the person who agrees, and gives ``{code, state}``.
 
 **Kinds of effects**: ``post.create post.update post.delete post.publish post.retry post.cancel post.clone post.duplicate

@@ -54,6 +54,8 @@ def _as_post(item: Any) -> Any:
 def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
     """Create or only check each item, and report by index."""
     refuse_quota(call)
+    if call.world.switches.bulk_refuses_whole:
+        _refuse_whole(call, items)
     results = []
     for index, item in enumerate(items):
         if call.item_limit is not None and index >= call.item_limit:
@@ -64,6 +66,13 @@ def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
     name = "dryRun" if call.world.switches.bulk_camel else "dry_run"
     data = {name: dry, "total": len(results), "created": created, "failed": failed, "results": results}
     return Answer(_status(call, len(results), failed, dry=dry), data)
+
+
+def _refuse_whole(call: Call, items: list[Any]) -> None:
+    """Refuse everything for the first bad item, naming it."""
+    for index, item in enumerate(items):
+        for problem in problems(call.world, item) if isinstance(item, dict) else ():
+            invalid(problem.message, problem.code, field=f"posts[{index}].{problem.field}", index=index)
 
 
 def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def routes(sandbox: Controlled) -> list[Route]:
         ("POST", "advance"): control.advance,
         ("POST", "speed"): control.set_speed,
         ("POST", "receiver"): control.receiver,
+        ("POST", "touch"): control.touch,
         ("POST", "reset"): control.reset,
         ("GET", "oauth/authorize"): control.authorize,
     }
@@ -180,6 +181,16 @@ class _Control:
             raise ValueError(f"no such receiver setting: {', '.join(sorted(unknown))}")
         self._world.receiver_rules[:] = [rule, *self._world.receiver_rules] if rule else []
         return self._world.receiver_rules
+
+    async def touch(self, request: Request) -> dict[str, Any]:
+        """Let somebody edit a post's tags in the dashboard: it changes, and nothing else does."""
+        key = str((await _json(request)).get("post", ""))
+        post = self._world.posts.get(key)
+        if post is None:
+            raise ValueError(f"no such post: {key}")
+        post.tags = [*post.tags, "edited"]
+        self._world.touch(post, self._world.now())
+        return {"updatedAt": iso(post.updated_at)}
 
     async def reset(self, request: Request) -> dict[str, Any]:
         """Begin again."""

@@ -26,7 +26,7 @@ class Fault:
     Attributes
     ----------
     action : str
-        ``status`` answers `status` with `code` and `headers`; ``drop`` closes the connection without an answer;
+        ``status`` answers `status` with `code`, `details` and `headers`; ``drop`` closes the connection without an answer;
         ``delay`` waits `seconds` (real ones); ``truncate`` sends half of the answer and closes; ``garbage`` sends `body`
         (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true status; ``retry_after`` answers 429
         and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`; ``repeat_cursor`` gives a list's own
@@ -59,6 +59,7 @@ class Fault:
     status: int = 500
     code: str = "INTERNAL_ERROR"
     message: str = "injected by a fault"
+    details: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 1.0
     body: str = "html"

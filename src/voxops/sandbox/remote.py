@@ -113,6 +113,10 @@ class Remote:
         """How the built-in receiver answers: `host status latency_ms body times`; nothing drops all rules."""
         self._control("POST", "receiver", behaviour)
 
+    def touch(self, post_id: str) -> None:
+        """Let somebody edit a post's tags in the dashboard, so that its `updatedAt` moves and nothing else."""
+        self._control("POST", "touch", {"post": post_id})
+
     @property
     def switches(self) -> Switches:
         """The present readings of the contract."""

@@ -60,6 +60,8 @@ def inject(world: World, faults: list[Fault]) -> Answer | None:
 def _status(fault: Fault) -> Answer:
     """Return the error that a fault puts in place of the answer."""
     error: dict[str, Any] = {"code": fault.code, "message": fault.message}
+    if fault.details:
+        error["details"] = dict(fault.details)
     return Answer(fault.status, {"error": error}, headers=dict(fault.headers))
 
 

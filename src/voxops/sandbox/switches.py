@@ -60,6 +60,8 @@ class Switches:
         ``AUTHORIZATION_ERROR`` or the old ``FORBIDDEN``.
     bulk_status : str
         ``by_result`` (201, 207, 422), ``200``, ``201`` or ``207`` whatever the items say.
+    bulk_refuses_whole : bool
+        One bad item refuses the whole bulk with a 4xx that names it, instead of a result per item.
     bulk_camel : bool
         The bulk answer says ``dryRun`` instead of ``dry_run``.
     delete_204 : bool
@@ -118,6 +120,7 @@ class Switches:
     validation_status: int = 400
     forbidden_code: str = "AUTHORIZATION_ERROR"
     bulk_status: str = "by_result"
+    bulk_refuses_whole: bool = False
     bulk_camel: bool = False
     delete_204: bool = False
     media_lowercase: bool = False
