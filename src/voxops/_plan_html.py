@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voxops import _html
+from voxops.model import VERBS
 
 __all__ = ["plan_html"]
 
@@ -17,7 +18,7 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
     facts = (
-        f"<b>Plan to {_html.escape(plan.action)}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.frame))} rows. "
+        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.frame))} rows. "
         f"{_html.number(cost.acts)} acting requests, about {_html.number(cost.requests)} in all, {cost.minutes:g} minutes at "
         f"{_html.number(cost.rate)} a minute. <i>Nothing has been sent.</i>"
     )

@@ -100,10 +100,11 @@ def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is told to stop."""
     from voxops.sandbox import serve
 
-    return int(serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed) or 0)
+    serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed)
+    return 0
 
 
-def _matrix(options: argparse.Namespace) -> int:
+def _matrix(_: argparse.Namespace) -> int:
     """Print the matrix."""
     from rich.console import Console
     from rich.table import Table
@@ -112,7 +113,7 @@ def _matrix(options: argparse.Namespace) -> int:
 
     table = Table("row", "call", "idempotent", "2xx is", "again", "items", "events", title="Endpoint capability matrix; * inferred")
     for row in MATRIX:
-        mark = {name: "*" for name in row.inferred}
+        mark = dict.fromkeys(row.inferred, "*")
         table.add_row(
             str(row.row),
             str(row),
@@ -130,8 +131,8 @@ def _matrix(options: argparse.Namespace) -> int:
 def _triage(options: argparse.Namespace) -> int:
     """Print the causes and write the report."""
     from voxops.frames import targets
-    from voxops.views.report import report
     from voxops.triage import causes, triage
+    from voxops.views.report import report
 
     with _connect(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial"], since=options.since)))

@@ -57,7 +57,7 @@ def verified(results: pd.DataFrame, posts: dict[str, PostState], action: Action)
     """
     rows = []
     for row in results.to_dict("records"):
-        cause, verdict = _verdict(row, posts, action)
+        cause, verdict = _verdict({str(name): value for name, value in row.items()}, posts, action)
         rows.append({"cause": cause, verdict: 1, "tried": 1})
     table = pd.DataFrame(rows, columns=["cause", *_COUNTS])
     counts = table.groupby("cause")[list(_COUNTS)].sum().astype("Int64")
@@ -76,8 +76,8 @@ def _verdict(row: dict[str, Any], posts: dict[str, PostState], action: Action) -
         wanted = state is not None and (action is Action.BULK or state.status == "cancelled")
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
         return cause, "recovered" if wanted else failed
-    cause = row.get("cause")
-    cause = str(cause) if isinstance(cause, str) else "not triaged"
+    said = row.get("cause")
+    cause = said if isinstance(said, str) else "not triaged"
     target = None if state is None else state.target(row["platform"], row["account_id"])
     if target is None or target["status"] not in {"published", "failed"}:
         return cause, "pending"

@@ -64,7 +64,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
                 attempt=attempt,
                 subject=f"row:{identity}",
                 label=name,
-                platform=", ".join(sorted({account.partition(":")[0] for account in row["accounts"] if ":" in account})),
+                platform="+".join(sorted({name.partition(":")[0].lower() for name in row["names"] if ":" in name})),
                 account="",
                 cause="",
                 method="POST",
@@ -119,7 +119,7 @@ def _some(values: Sequence[object]) -> str:
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """What a create is made of, per row, as plain values."""
     accounts = "account_ids" if "account_ids" in frame.columns else "accounts"
-    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
+    lists = {"accounts": accounts, "names": "accounts", "media": "media", "tags": "tags"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
     for name in ("content", "first_comment", "scheduled_for"):
         columns[name] = plain_values(frame, name)

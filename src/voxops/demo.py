@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from voxops import _html
 from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
-from voxops.views.report import report
 from voxops.retries import plan_retry
 from voxops.triage import causes, triage
-from voxops.workspace import SANDBOX_SPEED, connect
+from voxops.views.report import report
+from voxops.workspace import connect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+SPEED = 20.0  # virtual seconds per real second
 REASON = "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
 
 
@@ -57,11 +58,11 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     """
     from voxops.sandbox import Sandbox
 
-    console = Console(highlight=False)
-    with Sandbox(speed=SANDBOX_SPEED, state=state) as sandbox, connect(sandbox=sandbox, ledger=ledger) as ws:
+    console = Console(highlight=False, soft_wrap=True)
+    with Sandbox(speed=SPEED, state=state) as sandbox, connect(sandbox=sandbox, ledger=ledger) as ws:
         console.print(f"[b]voxops[/b]: {ws.name or ws.id}, the API on this machine at {sandbox.url}")
-        posts = ws.posts()
-        console.print(f"  {len(posts)} posts and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days loaded")
+        posts = ws.posts(status=["failed", "partial"])
+        console.print(f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days")
         triaged = triage(targets(posts))
         _show_causes(console, triaged)
         run = _run(console, ws, triaged)
@@ -70,13 +71,13 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         counts = {str(outcome): int((results["outcome"] == outcome).sum()) for outcome in Outcome}
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
-        console.print(f"  by cause, read again:\n{run.verify().to_string()}", markup=False)
-        sums = sum(counts.values())
+        _show_verified(console, run)
+        retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         print(  # noqa: T201
-            f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={sums} {said} duplicates={twice} report={path}"
+            f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={retried} {said} duplicates={twice} report={path}"
         )
-        return 0 if sums == len(results) and not twice else 1
+        return 0 if retried == len(results) == sum(counts.values()) and not twice else 1
 
 
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
@@ -85,6 +86,13 @@ def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
     console.print(f"  {int(table['count'].sum())} targets in trouble, {len(table)} causes:")
     for row in table.head(8).to_dict("records"):
         console.print(f"    {row['count']:>3}  {row['verdict']:<18} {_html.plain(row['cause'], 70)}", markup=False)
+
+
+def _show_verified(console: Console, run: Run) -> None:
+    """Print what the run has changed, by the posts as they are now."""
+    console.print("  read again, by cause: recovered of tried")
+    for cause, row in run.verify().iterrows():
+        console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {_html.plain(cause, 70)}", markup=False)
 
 
 def _run(console: Console, ws: Workspace, triaged: pd.DataFrame) -> Run:

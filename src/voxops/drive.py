@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voxops import audit
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger
-from voxops.model import Cell, Clock, Event, Observer, Outcome, Snapshot, Transition
+from voxops.model import VERBS, Cell, Clock, Event, Observer, Outcome, Snapshot, Transition
 from voxops.progress import fold, start
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Drive:
     waiting: dict[int, str] = field(default_factory=dict)
     in_flight: int = 0
     acts: int = 0
+    requests: int = 0
     transitions: list[Transition] = field(default_factory=list)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -114,10 +115,11 @@ class Teller:
         if not row:
             raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
         counts = audit.cells(self.ledger, run)
-        title = f"{row[0]['action']} {counts.total()} rows"
+        verb = VERBS[row[0]["action"]]
+        title = f"{verb} {counts.total()} rows"
         held = int(row[0]["held"])
         snapshot = start(run, row[0]["action"], at=self.client.now(), title=title, cells=_cells(counts), held=held)
-        return Drive(run, snapshot, observer, stop_after_failures)
+        return Drive(run, snapshot, observer, stop_after_failures, requests=self.client.requests)
 
     def count_failures(self, drive: Drive) -> None:
         """Stop the run when it was asked to stop after so many failures."""
@@ -134,7 +136,9 @@ class Teller:
         cells = _cells(audit.cells(self.ledger, drive.run))
         moves, drive.transitions = tuple(drive.transitions), []
         acts = drive.acts - drive.snapshot.acts
-        planned = Event("planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=acts)
+        requests = self.client.requests - drive.requests
+        drive.requests = self.client.requests
+        planned = Event("planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=requests)
         snapshot = fold(drive.snapshot, planned)
         snapshot = fold(snapshot, Event("waiting", at, waits=self._waits(drive)))
         phase = self._phase(drive)

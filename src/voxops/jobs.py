@@ -88,10 +88,7 @@ class PlanJob:
     async def verify(self) -> pd.DataFrame:
         """Read the posts again and compare, per cause."""
         table = self.results()
-        if "post_id" not in table.columns:
-            ids = set(table["result_id"].dropna())
-        else:
-            ids = set(table["post_id"].dropna())
+        ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
         posts = await self._engine.read_posts(ids)
         return verified(table, posts, self.action)
 
@@ -112,7 +109,8 @@ def _like(values: Sequence[Any], column: pd.Series) -> Any:
     """Values as an array of the column's dtype; times as ISO text are read."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return frames.parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
-    return pd.array([pd.NA if value is None else value for value in values], dtype=column.dtype)
+    known: list[Any] = [pd.NA if value is None else value for value in values]
+    return pd.Series(known, dtype=column.dtype).array
 
 
 class WatchJob:

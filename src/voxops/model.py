@@ -12,6 +12,7 @@ __all__ = [
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
     "TERMINAL_STATUSES",
+    "VERBS",
     "WAITING_STATUSES",
     "Action",
     "Cell",
@@ -61,6 +62,16 @@ class Action(StrEnum):
     REDELIVER = "redeliver"
     WATCH = "watch"
 
+
+# What a person calls each action.
+VERBS: Mapping[str, str] = {
+    Action.RETRY: "retry",
+    Action.FIX: "fix",
+    Action.CANCEL: "cancel",
+    Action.BULK: "create",
+    Action.REDELIVER: "redeliver",
+    Action.WATCH: "watch",
+}
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from voxops import keys
 from voxops._plan_html import plan_html
 from voxops.errors import PlanError
-from voxops.model import Action
+from voxops.model import VERBS, Action
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,7 +227,7 @@ def summary(plan: Plan) -> str:
     """Say in a few lines of text what a plan would do."""
     cost = plan.cost
     lines = [
-        f"Plan to {plan.action}: {plan.eligible} of {len(plan.frame)} rows, {cost.acts} acting requests, "
+        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {len(plan.frame)} rows, {cost.acts} acting requests, "
         f"about {cost.requests} requests and {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
     ]
     if plan.canaries:
@@ -251,6 +251,7 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
 
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     """A column as plain values: None for what is missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
+    import numpy as np
     import pandas as pd
 
     if name not in frame.columns:
@@ -260,8 +261,8 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC")
         return [None if gone else value.isoformat() for value, gone in zip(column, missing, strict=True)]
-    values = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
-    return [value.item() if hasattr(value, "item") else value for value in values]
+    values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:

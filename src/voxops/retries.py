@@ -124,7 +124,7 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     items, reasons = [], []
     for number, row in enumerate(rows):
         body = _fix_body(row)
-        reason = _why_not_fix(row, body) or _why_not_act(row, now)
+        reason = _why_not_fix(body) or _why_not_act(row, now)
         if reason is None and opened[row["post_id"]].moving:
             reason = _MOVING
         reasons.append(reason or "new " + " and ".join(sorted(body)))
@@ -152,7 +152,8 @@ def plan_cancel(posts: pd.DataFrame) -> Plan:
         If columns are missing or a post stands in the frame twice.
     """
     need_columns(posts, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
-    items, reasons, numbers, seen_ids = [], [], [], set()
+    items, reasons, numbers = [], [], []
+    seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(posts)):
         numbers.append(row["attempt"])
         reason = None
@@ -209,7 +210,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     """
     need_columns(deliveries, (*_DELIVERY, "created_at", "event_type"), "use ws.deliveries(since='7D')")
     now = _fetched(deliveries)
-    items, reasons, numbers, seen_ids = [], [], [], set()
+    items, reasons, numbers = [], [], []
+    seen_ids: set[str] = set()
     for number, row in enumerate(delivery_rows(deliveries)):
         numbers.append(row["attempt"])
         reason = _why_not_redeliver(row, seen_ids, now, force=force)
@@ -314,7 +316,7 @@ def _why_retry(row: Mapping[str, Any]) -> str:
     return f"the analyst says so (verdict: {row['verdict'] or 'none'})"
 
 
-def _why_not_fix(row: Mapping[str, Any], body: Mapping[str, Any]) -> str | None:
+def _why_not_fix(body: Mapping[str, Any]) -> str | None:
     """Why a row's fix can't be asked for; None if it can."""
     if not body:
         return "neither new_content nor new_media_url"

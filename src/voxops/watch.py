@@ -124,7 +124,8 @@ class Reader:
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
-        left, found = set(ids), {}
+        left = set(ids)
+        found: dict[str, dict[str, Any]] = {}
         async for page in self._client.pages(f"/v1/webhooks/{webhook_id}/deliveries", {"limit": PAGE}):
             states = read_deliveries(page.records)
             hits = left.intersection(states)

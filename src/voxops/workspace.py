@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -44,7 +44,7 @@ def _blocking(
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
         return _loop.run(method(self._core, *args, **kwargs))
 
-    return call
+    return cast("Callable[Concatenate[Workspace, P], T]", call)
 
 
 def _awaitable(
@@ -56,7 +56,7 @@ def _awaitable(
     def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return _loop.arun(method(self._core, *args, **kwargs))
 
-    return call
+    return cast("Callable[Concatenate[Awaitables, P], Awaitable[T]]", call)
 
 
 class Awaitables:
@@ -258,8 +258,8 @@ def _client(api_key: str | None, url: str | None, max_wait: float) -> AsyncClien
 
 def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) -> AsyncClient:
     """A client for the API on this machine; starts it unless one was handed in."""
-    from voxops.client import ScaledClock  # noqa: PLC0415
-    from voxops.sandbox import Sandbox  # noqa: PLC0415  Starlette and uvicorn, wanted only here
+    from voxops.client import ScaledClock
+    from voxops.sandbox import Sandbox
 
     if sandbox is True:
         server = Sandbox(speed=SANDBOX_SPEED)

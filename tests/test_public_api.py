@@ -1,0 +1,83 @@
+"""The face: what is promised is there, and importing it is light."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import voxops as vx
+
+PROMISED = [
+    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_cancel", "plan_bulk", "plan_redeliver", "read_campaign",
+    "delivery_stats", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "ConfigError", "ApiError",
+    "AuthError", "RateLimitError", "NotFoundError", "ConflictError", "ValidationError", "ServerError", "TransportError",
+    "DecodeError", "PlanError", "LedgerError",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_promised_names_are_public(name: str) -> None:
+    assert name in vx.__all__
+    assert getattr(vx, name) is not None
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert vx.__all__ == sorted(vx.__all__)
+    assert set(vx.__all__) <= set(dir(vx))
+    for name in vx.__all__:
+        assert getattr(vx, name) is not None
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="plan_retrry"):
+        vx.plan_retrry  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [n for n in vx.__all__ if inspect.isfunction(getattr(vx, n)) or inspect.isclass(getattr(vx, n))])
+def test_public_names_are_documented(name: str) -> None:
+    doc = inspect.getdoc(getattr(vx, name))
+    assert doc and len(doc.splitlines()[0]) > 10
+
+
+@pytest.mark.parametrize("method", ["posts", "deliveries", "accounts", "webhooks", "validate", "run", "watch", "attach", "reconcile"])
+def test_workspace_and_awaitables_have_one_signature(method: str) -> None:
+    blocking, awaitable = getattr(vx.Workspace, method), getattr(_awaitables(), method)
+    assert inspect.signature(blocking) == inspect.signature(awaitable)
+    assert inspect.getdoc(blocking) == inspect.getdoc(awaitable)
+
+
+def _awaitables() -> type:
+    from voxops.workspace import Awaitables
+
+    return Awaitables
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, voxops\n"
+        "heavy = {'matplotlib', 'ipywidgets', 'IPython', 'starlette', 'uvicorn', 'voxops.sandbox', 'pyarrow.parquet', 'duckdb', 'nest_asyncio'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(vx.__file__).parent / "py.typed").exists()
+
+
+def test_matrix_is_a_frame_of_39_rows() -> None:
+    frame = vx.matrix()
+    assert isinstance(frame, pd.DataFrame)
+    assert len(frame) == 39
+
+
+def test_errors_form_one_tree() -> None:
+    errors = [getattr(vx, name) for name in PROMISED if name.endswith("Error")]
+    assert all(issubclass(error, vx.VoxopsError) for error in errors)
+    api = {vx.AuthError, vx.RateLimitError, vx.NotFoundError, vx.ConflictError, vx.ValidationError, vx.ServerError}
+    assert all(issubclass(error, vx.ApiError) for error in api)
