@@ -291,7 +291,7 @@ def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any
     return {
         "error": [
             error if error is None or isinstance(error, str) else ": ".join(filter(None, error_parts(error))) or None
-            for error in clean["error"]
+            for error in clean["_error"]
         ]
     }
 

@@ -87,7 +87,9 @@ def unpack(data: bytes) -> pd.DataFrame:
     if version != _VERSION:
         raise PlanError(f"This frame was packed by another version of voxops: format {version}, not {_VERSION}.")
     arrays = dict(enumerate(map(_array_in, content["arrays"])))
-    frame = pd.DataFrame(arrays, index=_labels_in(content["index"]))
+    index = _labels_in(content["index"])
+    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
+    frame.index = index
     frame.columns = _labels_in(content["columns"])
     frame.attrs = _value_in(content["attrs"])
     return frame
@@ -150,7 +152,8 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
     if name == "category":
         return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
     if name == "object":
-        return np.fromiter(map(_value_in, values), object, len(values))
+        # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
+        return pd.Series(np.fromiter(map(_value_in, values), object, len(values)), dtype=object)
     dtype: Any = pd.api.types.pandas_dtype(name)
     if dtype.kind in "mM":
         return _times_in(dtype, values)

@@ -76,10 +76,11 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("status_code", COUNT, "statusCode"),
         ("latency_ms", COUNT, "latencyMs"),
         ("retry_count", COUNT, "retryCount"),
-        ("error", JSON, "error"),
+        ("error", TEXT, ""),
         ("response_body", TEXT, "responseBody"),
         ("created_at", TIME, "createdAt"),
         ("delivered_at", TIME, "deliveredAt"),
+        ("_error", JSON, "error"),
     ),
     "accounts": _table(
         ("account_id", TEXT, "id accountId"),

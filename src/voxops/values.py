@@ -7,6 +7,7 @@ what the server sent.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
@@ -163,7 +163,10 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:  # a thousand lists in one another, where a text should be
+        return "[…]"
 
 
 def _only(values: Sequence[Any], *types: type) -> bool:
@@ -317,6 +320,11 @@ def _strings(staged: Any) -> Any:
     return pd.array(staged, dtype=STRING_DTYPE)
 
 
+def _as_they_are(staged: Objects) -> pd.Series[Any]:
+    """Objects as ``object``; pandas left alone would take a column of texts for ``str``."""
+    return pd.Series(staged, dtype=object)
+
+
 TEXT = _kind("text", clean_texts, _objects, _strings, STRING_DTYPE)
 LABEL = _kind("label", _Memo(str).clean, _objects, _strings, STRING_DTYPE)
 WORD = _kind("word", _Memo(lambda text: text.strip().lower()).clean, _objects, _strings, STRING_DTYPE)
@@ -330,5 +338,5 @@ COUNT = _kind(
 )
 FLAG = _kind("flag", clean_flags, _three_ways, lambda n: pd.arrays.BooleanArray(n == 1, n < 0), pd.BooleanDtype())
 TIME = _kind("time", _same, lambda values: parse_times(values).asi8, lambda stamps: _utc(stamps).array, TIME_DTYPE)
-LIST = _kind("list", clean_lists, _objects, _same, np.dtype(object))
-JSON = _kind("json", _same, _objects, _same, np.dtype(object))
+LIST = _kind("list", clean_lists, _objects, _as_they_are, np.dtype(object))
+JSON = _kind("json", _same, _objects, _as_they_are, np.dtype(object))
