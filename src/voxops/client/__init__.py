@@ -1,16 +1,32 @@
 """The API as an async client: `AsyncClient` and the words it speaks in.
 
-One module per step: `_transport` sends, `_reply` reads, `_pace` waits, `_pages` turns pages, `_client` ties them; `posts`,
-`accounts`, `media`, `webhooks` and `uploads` are thin typed methods; `assumptions` names what the contract leaves open.
+One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks` and `uploads` are thin typed methods; `_client`
+asks the matrix; `_pages` turns pages; `_sending` sends and sends again, at the pace of `_pace`; `_transport` is the network and
+`_reply` what comes back. `assumptions` names what the contract leaves open, `_checks` what it limits.
 """
 
 from __future__ import annotations
 
-from voxops.client._client import AsyncClient, Permit
+from voxops.client._client import AsyncClient
 from voxops.client._clock import ScaledClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
+from voxops.client._sending import Permit
+from voxops.client._upload import Presigned, Progress, Uploaded
 
-__all__ = ["UNSET", "AsyncClient", "Handle", "Page", "Permit", "PostFields", "Reply", "ScaledClock", "SystemClock"]
+__all__ = [
+    "UNSET",
+    "AsyncClient",
+    "Handle",
+    "Page",
+    "Permit",
+    "PostFields",
+    "Presigned",
+    "Progress",
+    "Reply",
+    "ScaledClock",
+    "SystemClock",
+    "Uploaded",
+]

@@ -1,80 +1,38 @@
-"""The client: sends requests at one pace, again where the matrix allows, and turns error answers into errors."""
+"""The client: the typed methods of the API over one pace and one pool of connections."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
-from voxops import keys, matrix
-from voxops.backoff import Backoff, delay, is_ambiguous
 from voxops.client import _checks as checks
-from voxops.client._clock import ServerClock, SystemClock
-from voxops.client._pace import Pace
+from voxops.client._calls import READS, encoded, freeze
+from voxops.client._clock import SystemClock
 from voxops.client._pages import Page, pages
-from voxops.client._reply import Reply, error_of, single
+from voxops.client._reply import Reply, single
 from voxops.client._secret import Secret
+from voxops.client._sending import Permit, Sending
 from voxops.client._transport import Transport, base_url
 from voxops.client.accounts import Accounts
-from voxops.client.assumptions import UNDECIDED, VERSION_HEADER
+from voxops.client.media import Media
 from voxops.client.posts import Posts
+from voxops.client.uploads import Uploads
 from voxops.client.webhooks import Webhooks
-from voxops.errors import ApiError, ConfigError, TransportError, WaitTooLong
+from voxops.errors import ConfigError
+from voxops.matrix import find, may_resend
 from voxops.model import Clock, PaceInfo
 
-__all__ = ["AsyncClient", "Permit"]
+__all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
 DEFAULT_URL = "https://api.voxburst.io"
-_READS = frozenset({"GET", "HEAD"})
 _BATCH_SECONDS = 75.0  # the API may work on a batch for 60 (contract: BATCH-n)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request, the same bytes under the same key over all its tries."""
-
-    method: str
-    path: str
-    params: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes | None = field(repr=False)
-    resend: bool
-    timeout: float | None = None
-
-
-class Permit:
-    """The right to one single try of a planned act, given out by the shared pace (rule 10)."""
-
-    def __init__(self, send: Callable[[_Call], Any]) -> None:
-        self._send: Callable[[_Call], Any] | None = send
-
-    def void(self) -> None:
-        """End the right, used or not."""
-        self._send = None
-
-    async def send(self, method: str, path: str, body: bytes | None, key: str) -> Reply:
-        """Send once, under this key, and return the answer whatever its status.
-
-        Raises
-        ------
-        TransportError
-            If no answer came; `sent` says whether the request may have arrived.
-        """
-        if self._send is None:
-            raise RuntimeError("a permit is good for one try, inside its own block")
-        send, self._send = self._send, None
-        headers = {"Idempotency-Key": checks.check_key(key)}
-        reply: Reply = await send(_Call(method.upper(), path, {}, headers, body, resend=False))
-        return reply
 
 
 class AsyncClient:
@@ -104,7 +62,7 @@ class AsyncClient:
 
     Attributes
     ----------
-    posts, accounts, webhooks
+    posts, accounts, media, webhooks, uploads
         Typed methods for every row of the matrix.
     url : str
         The API's address, without ``/v1``.
@@ -136,22 +94,17 @@ class AsyncClient:
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
-        self._backoff = Backoff()
-        self._server = ServerClock(self.clock.monotonic)
-        self._pace = Pace(self.clock, self._server.now, concurrency=concurrency, max_wait=max_wait)
-        self._transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = os.getpid()
-        self._closed = False
-        self._requests = 0
+        transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
+        self._sending = Sending(transport, self.clock, self._rng, concurrency=concurrency, max_wait=max_wait)
         self.posts = Posts(self)
         self.accounts = Accounts(self)
+        self.media = Media(self)
         self.webhooks = Webhooks(self)
+        self.uploads = Uploads(self, self._sending)
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
-        self._closed = True
-        await self._transport.close()
+        await self._sending.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,16 +123,16 @@ class AsyncClient:
     @property
     def pace(self) -> PaceInfo:
         """The rate limit as the API told it last."""
-        return self._pace.info
+        return self._sending.pace
 
     @property
     def requests(self) -> int:
-        """Requests sent so far, repeated ones included."""
-        return self._requests
+        """Requests sent to the API so far, repeated ones included."""
+        return self._sending.requests
 
     def now(self) -> datetime:
         """Return the server's time, in UTC; this machine's before the first answer."""
-        return self._server.now()
+        return self._sending.now()
 
     def fingerprint(self, digest: Callable[[str], T]) -> T:
         """Hand the API key to a one-way function, such as a ledger's salted hash, and return what it makes of it."""
@@ -229,18 +182,15 @@ class AsyncClient:
             With status 0, if the request is refused before it is sent: a limit is broken, or it is a write that no row governs.
         """
         method = method.upper()
-        reads = method in _READS
-        row = None if reads else matrix.find(method, path)
+        reads = method in READS
+        row = None if reads else find(method, path)
         if not reads and row is None:
-            checks.refuse(
-                "path", f"{method} {path} is a write that the matrix does not know; send it once with client.raw()"
-            )
+            checks.refuse("path", f"no row of the matrix governs {method} {path}; send it once with client.raw()")
         if not reads and idempotency_key is None:
-            idempotency_key = self._new_key()
-        call = self._call(
-            method, path, params, json, idempotency_key, version, resend=reads or matrix.may_resend(row, with_key=True)
-        )
-        return await self._carry(call, accept)
+            idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
+        resend = reads or may_resend(row, with_key=True)
+        call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
+        return await self._sending.carry(call, accept)
 
     async def raw(
         self,
@@ -255,9 +205,7 @@ class AsyncClient:
 
         For calls that the matrix does not know. No key is made up: without `idempotency_key` none is sent.
         """
-        return await self._carry(
-            self._call(method.upper(), path, params, json, idempotency_key, None, resend=False), ()
-        )
+        return await self._sending.carry(freeze(method, path, params=params, json=json, key=idempotency_key))
 
     async def batch(
         self,
@@ -282,13 +230,12 @@ class AsyncClient:
         dict
             ``results``, each with ``id``, ``status``, ``body`` and ``error``, to be read one by one; ``summary``.
         """
-        checks.check_operations(operations, lambda body: len(b"" if body is None else _encoded(body)))
+        checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
-        call = self._call("POST", "/v1/batch", None, body, idempotency_key, None, resend=False, timeout=_BATCH_SECONDS)
-        return single(await self._carry(call, ()))
+        call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_SECONDS)
+        return single(await self._sending.carry(call))
 
-    @asynccontextmanager
-    async def permit(self) -> AsyncIterator[Permit]:
+    def permit(self) -> AbstractAsyncContextManager[Permit]:
         """Wait for the shared pace, then hold the right to one try; for the engine, which alone resends planned acts (rule 10).
 
         A permit that is not used gives its place back.
@@ -298,13 +245,7 @@ class AsyncClient:
         WaitTooLong
             If the rate limit asks for more than `max_wait`.
         """
-        self._settle_in()
-        async with self._pace.slot():
-            permit = Permit(self._send)
-            try:
-                yield permit
-            finally:
-                permit.void()
+        return self._sending.permit()
 
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page]:
         """Read a list to its end, page by page.
@@ -329,118 +270,3 @@ class AsyncClient:
     async def health(self) -> dict[str, Any]:
         """Return what the API says of its own health."""
         return single(await self.request("GET", "/v1/health"))
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        json: Any,
-        key: str | None,
-        version: str | None,
-        *,
-        resend: bool,
-        timeout: float | None = None,
-    ) -> _Call:
-        """Freeze a request."""
-        headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
-        if version is not None:
-            headers[VERSION_HEADER] = checks.check_key(version, "version")
-        query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
-        return _Call(method, path, query, headers, None if json is None else _encoded(json), resend, timeout)
-
-    def _new_key(self) -> str:
-        """A fresh idempotency key, a UUID of version 4 (contract: section 6)."""
-        return str(UUID(int=self._rng.getrandbits(128), version=4))
-
-    async def _carry(self, call: _Call, accept: Collection[int]) -> Reply:
-        """Send a request until it is answered, its tries are used up, or nothing allows another."""
-        failure: ApiError | TransportError | None = None
-        for attempt in range(1, self._backoff.tries + 1):
-            if failure is not None and not _throttled(failure):  # after a 429 the shared pause is all the wait there is
-                await self.clock.sleep(delay(self._backoff, attempt - 1, self._rng))
-            try:
-                reply = await self._once(call)
-            except TransportError as error:
-                failure = error
-            except WaitTooLong:
-                if failure is None or _throttled(failure) or call.method in _READS:
-                    raise
-                break  # "nothing was sent" would not be true of a write whose last try is in doubt
-            else:
-                failure = error_of(reply, url=self.url, now=self.now())
-                if failure is None or reply.status in accept:
-                    return reply
-            if not call.resend or not _passing(failure):
-                break
-        assert failure is not None
-        raise failure
-
-    async def _once(self, call: _Call) -> Reply:
-        """One try, in its turn."""
-        self._settle_in()
-        async with self._pace.slot():
-            return await self._send(call)
-
-    async def _send(self, call: _Call) -> Reply:
-        """One try, now; clock and pace learn from the answer."""
-        self._requests += 1
-        sent = self.clock.monotonic()
-        reply = await self._transport.send(
-            call.method, call.path, params=call.params, headers=call.headers, body=call.body, timeout=call.timeout
-        )
-        received = self.clock.monotonic()
-        if reply.date is not None:
-            self._server.learn(reply.date, sent, received)
-        self._pace.learn(reply, sent=sent, received=received)
-        return reply
-
-    def _settle_in(self) -> None:
-        """Bind the client to the running loop; a client that was forked, or whose loop has ended, begins anew."""
-        if self._closed:
-            raise ConfigError("this client is closed; make a new one")
-        loop = asyncio.get_running_loop()
-        if loop is self._loop and self._process == os.getpid():
-            return
-        if self._loop is not None:
-            if self._process == os.getpid() and not self._loop.is_closed():
-                raise ConfigError(
-                    "this client belongs to another event loop; use one client per loop, or ws.aio of a workspace"
-                )
-            self._transport.renew()
-            self._pace.renew()
-        self._loop, self._process = loop, os.getpid()
-
-
-def _throttled(failure: ApiError | TransportError) -> bool:
-    """Whether a request was refused for its rate alone."""
-    return isinstance(failure, ApiError) and failure.status == 429
-
-
-def _passing(failure: ApiError | TransportError) -> bool:
-    """Whether a failure may pass by itself: no answer, 429, 5xx, 408, or the same key still at work."""
-    if isinstance(failure, TransportError):
-        return True
-    code = UNDECIDED.get(failure.status)
-    return is_ambiguous(failure.status) or code == "" or (code is not None and code == failure.code)
-
-
-def _encoded(body: Any) -> bytes:
-    """A body as the bytes that are sent."""
-    try:
-        return keys.canonical(body)
-    except (TypeError, ValueError) as error:
-        checks.refuse("json", f"can't be written as JSON ({error})")
-
-
-def _text(name: str, value: Any) -> str:
-    """A query value as text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return checks.instant(name, value)
-    if isinstance(value, str | int | float):
-        return str(value)
-    if not isinstance(value, Sequence):
-        checks.refuse(name, f"a query takes text, numbers and times, not {type(value).__name__}")
-    return ",".join(_text(name, each) for each in value)

@@ -25,7 +25,7 @@ from voxops.errors import (
     ValidationError,
 )
 
-__all__ = ["Reply", "decode", "error_of", "single"]
+__all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
 # Every digit to "0" and everything else to a space: a run of twenty then shows a number that 64 bits may not hold.
 _DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
@@ -129,6 +129,29 @@ def single(reply: Reply) -> dict[str, Any]:
         status=reply.status,
         body=reply.body,
     )
+
+
+def with_items(reply: Reply) -> dict[str, Any]:
+    """Return the answer to many items, whatever the status of the whole.
+
+    Raises
+    ------
+    ApiError
+        If it is a refusal of the whole, without ``results`` to read.
+    DecodeError
+        If it claims success and has none.
+    """
+    try:
+        data = reply.data
+    except DecodeError:
+        data = None
+    if isinstance(data, dict) and isinstance(data.get("results"), list):
+        return data
+    error = error_of(reply)
+    if error is not None:
+        raise error
+    text = f"{reply.endpoint} answered {reply.status} without results; nobody knows which items took effect"
+    raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
 
 
 def error_of(reply: Reply, *, url: str = "", now: datetime | None = None) -> ApiError | None:

@@ -11,12 +11,16 @@ from typing import Any
 from voxops.model import TERMINAL_STATUSES
 
 __all__ = [
+    "BULK_PRESIGN_LIST",
     "BULK_READ_STATUSES",
+    "BULK_VALIDATE_LIST",
+    "BULK_VIDEO_LIST",
     "CONNECT_RETURN",
     "DELIVERIES_PATH",
     "DELIVERIES_QUERY",
     "DELIVERY_QUEUED",
     "DRAFT_IS_SAID",
+    "DRIVE_FILE",
     "KEY_EARLY",
     "KEY_RETENTION",
     "LARGEST_PAGE",
@@ -55,6 +59,12 @@ DRAFT_IS_SAID = True
 
 # Where the browser goes back to after connecting an account: the clients' name for it.
 CONNECT_RETURN = "callbackUrl"
+
+# Names of the lists in the bodies of the bulk media calls, and of the file of an import, none of which were seen.
+BULK_PRESIGN_LIST = "files"
+BULK_VIDEO_LIST = "videos"
+BULK_VALIDATE_LIST = "mediaIds"
+DRIVE_FILE = "fileId"
 
 # Names under which a presigned upload may come: those of the first presign, and what a renewal might call them.
 PRESIGN_NAMES: Mapping[str, tuple[str, ...]] = {

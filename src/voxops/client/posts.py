@@ -12,9 +12,8 @@ from voxops.client._acts import PostActs
 from voxops.client._caller import path, present
 from voxops.client._fields import PostFields
 from voxops.client._pages import Page
-from voxops.client._reply import Reply, error_of, single
+from voxops.client._reply import single, with_items
 from voxops.client.assumptions import BULK_READ_STATUSES, LARGEST_PAGE
-from voxops.errors import DecodeError
 
 __all__ = ["Posts"]
 
@@ -176,7 +175,7 @@ class Posts(PostActs):
         reply = await self._caller.request(
             "POST", where, json=body, idempotency_key=idempotency_key, accept=BULK_READ_STATUSES
         )
-        return _with_items(reply)
+        return with_items(reply)
 
     async def validate(
         self,
@@ -218,18 +217,3 @@ class Posts(PostActs):
             platformMetadata=platform_metadata,
         )
         return single(await self._caller.request("POST", "/v1/posts/validate", json=body))
-
-
-def _with_items(reply: Reply) -> dict[str, Any]:
-    """The answer to many items; an error only if it has none to read."""
-    try:
-        data = reply.data
-    except DecodeError:
-        data = None
-    if isinstance(data, dict) and isinstance(data.get("results"), builtins.list):
-        return data
-    error = error_of(reply)
-    if error is not None:
-        raise error
-    text = f"{reply.endpoint} answered {reply.status} without results; nobody knows which items took effect"
-    raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)

@@ -1,0 +1,94 @@
+"""One request, frozen: the same bytes under the same key over all its tries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from voxops.client import _checks as checks
+from voxops.client.assumptions import VERSION_HEADER
+from voxops.keys import canonical
+
+__all__ = ["READS", "Call", "encoded", "freeze"]
+
+READS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Attributes
+    ----------
+    method, path : str
+        In upper case; below the API's address.
+    query, headers : mapping
+        As they are sent, without what the transport adds.
+    body : bytes or None
+        As it is sent.
+    resend : bool
+        Whether it may be sent again when nobody knows if it took effect.
+    timeout : float or None
+        Seconds for each next byte, None for the client's own.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+    resend: bool
+    timeout: float | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method in READS
+
+
+def freeze(
+    method: str,
+    path: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    json: Any = None,
+    key: str | None = None,
+    version: str | None = None,
+    resend: bool = False,
+    timeout: float | None = None,
+) -> Call:
+    """Make a call.
+
+    Raises
+    ------
+    ValidationError
+        With status 0, if the query or the body can't be written, or a token can't stand in a header.
+    """
+    headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
+    if version is not None:
+        headers[VERSION_HEADER] = checks.check_key(version, "version")
+    query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
+    return Call(method.upper(), path, query, headers, None if json is None else encoded(json), resend, timeout)
+
+
+def encoded(body: Any) -> bytes:
+    """A body as the bytes that are sent."""
+    try:
+        return canonical(body)
+    except (TypeError, ValueError) as error:
+        checks.refuse("json", f"can't be written as JSON ({error})")
+
+
+def _text(name: str, value: Any) -> str:
+    """A query value as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return checks.instant(name, value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    if not isinstance(value, Sequence):
+        checks.refuse(name, f"a query takes text, numbers and times, not {type(value).__name__}")
+    return ",".join(_text(name, each) for each in value)

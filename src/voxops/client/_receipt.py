@@ -1,0 +1,87 @@
+"""A file that remembers which local file became which medium, so that a batch can be taken up again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxops.errors import ConfigError
+
+__all__ = ["Receipt", "Source"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A local file as it is now; another size or time of change makes it another file.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    content_type : str
+        Such as ``image/jpeg``.
+    size : int
+        Bytes.
+    changed : int
+        Time of the last change, in nanoseconds.
+    """
+
+    path: Path
+    content_type: str
+    size: int
+    changed: int
+
+
+class Receipt:
+    """Media ids by file, kept on disk; holds no key and no upload address.
+
+    Parameters
+    ----------
+    file : Path or None
+        Where it is kept; None keeps nothing.
+    url : str
+        The API that the media belong to.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no receipt, or one of another API.
+    """
+
+    def __init__(self, file: Path | None, url: str) -> None:
+        self._file = file
+        self._url = url
+        self._entries: dict[str, dict[str, Any]] = {}
+        if file is None or not file.exists():
+            return
+        try:
+            content = json.loads(file.read_bytes())
+            kept, self._entries = content["url"], dict(content["files"])
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"{file} is no receipt of uploads; name another file, or delete it") from None
+        if kept != url:
+            raise ConfigError(f"{file} is a receipt of uploads to {kept}, not to {url}; name another file")
+
+    def media_id(self, source: Source) -> str | None:
+        """The medium that this very file became, or was about to become."""
+        entry = self._entries.get(str(source.path), {})
+        same = entry.get("size") == source.size and entry.get("changed") == source.changed
+        return str(entry["mediaId"]) if same and entry.get("mediaId") else None
+
+    def keep(self, source: Source, media_id: str) -> None:
+        """Remember a medium before its bytes are sent; all on disk when this returns."""
+        self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
+        if self._file is None:
+            return
+        content = json.dumps({"version": _VERSION, "url": self._url, "files": self._entries}, indent=1)
+        beside = self._file.with_name(f".{self._file.name}.new")
+        with beside.open("w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self._file)

@@ -1,0 +1,270 @@
+"""One file on its way to the storage: where it goes, its bytes piece by piece, and what to do when the address has expired."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from voxops.backoff import is_ambiguous
+from voxops.client import _checks as checks
+from voxops.client._receipt import Receipt, Source
+from voxops.client._reply import Reply, single
+from voxops.client.assumptions import PRESIGN_NAMES
+from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
+from voxops.matrix import MATRIX, may_resend
+
+__all__ = ["Desk", "Presigned", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
+
+CHUNK = 256 * 1024  # bytes read at once
+MARGIN = 15.0  # seconds before its end at which an address counts as expired
+RENEWALS = 2  # times that an address is renewed because the storage refused it
+# Row 33: a PUT of the same bytes to the same place.
+_RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
+_TYPES = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".webm": "video/webm",
+    ".pdf": "application/pdf", ".srt": "text/srt", ".vtt": "text/vtt", ".txt": "text/plain",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """Where the bytes of one medium go.
+
+    Attributes
+    ----------
+    media_id : str
+        The medium.
+    url : str
+        Whoever has it may upload, so it is not in the repr.
+    headers : mapping
+        To be sent with the bytes.
+    expires_at : datetime or None
+        When it ends, None if the API does not say.
+    """
+
+    media_id: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one file is: `sent` of `size` bytes; `sent` begins again when the upload is tried again."""
+
+    path: Path
+    sent: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of one file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    media_id : str or None
+        The medium, None if the upload failed.
+    reused : bool
+        Whether its bytes were there already, so that none was sent.
+    error : VoxopsError or None
+        Why it failed.
+    """
+
+    path: Path
+    media_id: str | None
+    reused: bool = False
+    error: VoxopsError | None = None
+
+
+class Storage(Protocol):
+    """The storage host, and the client's time."""
+
+    url: str
+
+    @property
+    def tries(self) -> int:
+        """How often the bytes are sent at the most."""
+
+    def now(self) -> datetime:
+        """The server's time."""
+
+    async def rest(self, attempt: int) -> None:
+        """Wait before the next try, after so many."""
+
+    async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
+        """Put bytes to a presigned address, once."""
+
+
+class Desk(Protocol):
+    """Gives out addresses, and knows what has arrived."""
+
+    async def presign(self, filename: str, content_type: str, size: int) -> Presigned:
+        """An address for a new medium."""
+
+    async def renew(self, media_id: str) -> Presigned:
+        """Another address for a medium whose bytes have not come."""
+
+    async def status(self, media_id: str) -> str:
+        """A medium's status in lower case."""
+
+
+def source_of(file: Path, content_type: str | None) -> Source:
+    """Return what a local file is; ValidationError if it can't be read, or the API takes no such file."""
+    try:
+        stat = file.stat()
+        absolute = file.resolve()
+    except OSError as error:
+        checks.refuse("file", f"{file} can't be read ({error.strerror})")
+    if not absolute.is_file():
+        checks.refuse("file", f"{file} is no file")
+    kind = content_type or _TYPES.get(file.suffix.lower(), "")
+    if not kind:
+        checks.refuse("contentType", f"the name {file.name!r} does not tell; pass content_type=")
+    checks.check_file(file.name, kind, stat.st_size)
+    return Source(absolute, kind, stat.st_size, stat.st_mtime_ns)
+
+
+async def upload(
+    desk: Desk, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
+) -> Uploaded:
+    """Bring one file to the storage, or find that it is there.
+
+    Raises
+    ------
+    ApiError, TransportError
+        If it could not be brought.
+    """
+    known = receipt.media_id(source)
+    place = "gone" if known is None else await _look(desk, known)
+    if place == "there":
+        return Uploaded(source.path, known, reused=True)
+    renewals = 0
+    failure: ApiError | TransportError | None = None
+    for attempt in range(storage.tries):
+        if failure is not None:
+            await storage.rest(attempt)
+        refused = isinstance(failure, ApiError) and failure.status == 403  # how object stores say "expired"
+        if isinstance(place, Presigned) and (refused or _expired(place, storage.now())):
+            known, renewals = place.media_id, renewals + refused
+            place = await _look(desk, known)
+        if place == "there":
+            return Uploaded(source.path, known)
+        if not isinstance(place, Presigned):
+            place = await desk.presign(source.path.name, source.content_type, source.size)
+            await asyncio.to_thread(receipt.keep, source, place.media_id)
+        failure = await _put(storage, source, place, notice)
+        if failure is None:
+            return Uploaded(source.path, place.media_id)
+        if not _passing(failure, renewals):
+            break
+    assert failure is not None
+    raise failure
+
+
+async def _put(
+    storage: Storage, source: Source, place: Presigned, notice: Callable[[Progress], None]
+) -> ApiError | TransportError | None:
+    """Put the bytes once; what went wrong, if anything did."""
+    pieces = _pieces(source, notice)
+    try:
+        reply = await storage.put(place.url, place.headers, pieces, source.size)
+    except TransportError as error:
+        return error
+    finally:
+        await pieces.aclose()
+    return None if reply.ok else _refusal(reply, source)
+
+
+async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGenerator[bytes, None]:
+    """A file piece by piece; a file that changes meanwhile is not sent to its end."""
+    file = await asyncio.to_thread(source.path.open, "rb")
+    try:
+        sent = 0
+        while sent < source.size:
+            piece = await asyncio.to_thread(file.read, min(CHUNK, source.size - sent))
+            if not piece or os.fstat(file.fileno()).st_size != source.size:
+                checks.refuse("file", f"{source.path} changed while it was uploaded; upload it again")
+            sent += len(piece)
+            yield piece
+            notice(Progress(source.path, sent, source.size))
+    finally:
+        file.close()
+
+
+async def _look(desk: Desk, media_id: str) -> Presigned | Literal["there", "gone"]:
+    """Whether a medium's bytes have come; if not, a new address for them, if one can be had."""
+    for _ in range(2):
+        try:
+            status = await desk.status(media_id)
+            if status == "failed":
+                return "gone"
+            if status != "pending":
+                return "there"
+            return await desk.renew(media_id)
+        except ConflictError:
+            continue  # the bytes came between looking and asking
+        except (NotFoundError, DecodeError):
+            return "gone"
+    return "gone"
+
+
+def _expired(place: Presigned, now: datetime) -> bool:
+    """Whether an address has ended, or is about to."""
+    return place.expires_at is not None and (place.expires_at - now).total_seconds() < MARGIN
+
+
+def _passing(failure: ApiError | TransportError, renewals: int) -> bool:
+    """Whether another try may help: with the same address where row 33 allows, or with a new one."""
+    if isinstance(failure, ApiError) and failure.status == 403:
+        return renewals < RENEWALS
+    return _RESEND and (isinstance(failure, TransportError) or failure.status == 429 or is_ambiguous(failure.status))
+
+
+def _refusal(reply: Reply, source: Source) -> ApiError:
+    """The error that the storage answered with; object stores write XML."""
+    found = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", reply.body)
+    code = found.group(1).decode() if found else ""
+    words = f"the storage did not take {source.path.name}: {reply.status} {code}".rstrip()
+    kind = ServerError if reply.status >= 500 else ApiError
+    return kind(words, status=reply.status, code=code, request_id=reply.request_id, body=reply.body)
+
+
+def presigned(reply: Reply, media_id: str | None) -> Presigned:
+    """Read an address from an answer, under any of its names.
+
+    Raises
+    ------
+    DecodeError
+        If there is none in it.
+    """
+    data = single(reply)
+
+    def told(what: str) -> Any:
+        return next((data[name] for name in PRESIGN_NAMES[what] if data.get(name)), None)
+
+    url, headers, media = told("url"), told("headers") or {}, media_id or told("id")
+    if not isinstance(url, str) or not isinstance(headers, Mapping) or not media:
+        text = f"{reply.endpoint} answered without an upload address"
+        raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
+    return Presigned(
+        str(media), url, {str(name): str(value) for name, value in headers.items()}, _time(told("expires"))
+    )
+
+
+def _time(text: Any) -> datetime | None:
+    """An instant, None if there is none to read."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None

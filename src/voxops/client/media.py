@@ -1,0 +1,97 @@
+"""Media of the workspace (rows 25-27 and 30-32 of the matrix); how files get there is in `uploads`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from voxops.client import _checks as checks
+from voxops.client._caller import Caller, path, present
+from voxops.client._handles import Handle
+from voxops.client._pages import Page
+from voxops.client._reply import single, with_items
+from voxops.client.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE, LARGEST_PAGE
+
+__all__ = ["Media"]
+
+MOST_VALIDATED = 100
+
+
+class Media:
+    """Images, videos, documents and captions; a post takes them by id once their status is ``ready``."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def list(self, *, status: str | None = None, page_size: int = LARGEST_PAGE) -> AsyncIterator[Page]:
+        """Read media page by page, of one status (``pending processing ready failed``) or all."""
+        return self._caller.pages("/v1/media", present(status=status, limit=page_size))
+
+    async def get(self, media_id: str) -> dict[str, Any]:
+        """Read one medium; its status may come in either case."""
+        return single(await self._caller.request("GET", path("media", media_id)))
+
+    async def delete(self, media_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Delete a medium (row 25); ``{}`` where the API says nothing."""
+        where = path("media", media_id)
+        return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
+
+    async def register(
+        self, url: str, content_type: str, *, filename: str | None = None, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Make a file that is on the web a medium (row 27); its name is ``id`` here, not ``mediaId``."""
+        checks.check_https("url", url)
+        body = present(url=url, contentType=content_type, filename=filename)
+        return single(await self._post("/v1/media/register", body, idempotency_key))
+
+    async def validate(self, media_id: str, *, idempotency_key: str | None = None) -> Handle:
+        """Let the API look at a medium again (row 26, asynchronous)."""
+        reply = await self._post(path("media", media_id, "validate"), None, idempotency_key)
+        return Handle(media_id, "media", single(reply))
+
+    async def bulk_validate(
+        self, media_ids: Sequence[str], *, idempotency_key: str | None = None
+    ) -> tuple[Handle, ...]:
+        """Let the API look at many media again (row 30, asynchronous).
+
+        Returns
+        -------
+        tuple of Handle
+            One per id, in their order; ``accepted`` is the item's own answer, ``{}`` where the API gave none. An item of status
+            ``failed`` was not queued.
+        """
+        checks.check_count(BULK_VALIDATE_LIST, media_ids, MOST_VALIDATED)
+        reply = await self._post("/v1/media/bulk-validate", {BULK_VALIDATE_LIST: [*media_ids]}, idempotency_key)
+        answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
+        return tuple(Handle(media_id, "media", answers.get(media_id, {})) for media_id in media_ids)
+
+    async def import_from_url(
+        self,
+        url: str,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Handle:
+        """Let the API fetch a file from the web (row 31, asynchronous); ``metadata.importStatus`` tells how far it is."""
+        checks.check_https("url", url)
+        body = present(url=url, filename=filename, contentType=content_type)
+        return _imported(single(await self._post("/v1/media/import-from-url", body, idempotency_key)))
+
+    async def import_from_drive(
+        self, file_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Handle:
+        """Let the API fetch a file from a connected drive (row 32, asynchronous); more fields pass through."""
+        fields = {**(body or {}), DRIVE_FILE: checks.check_id(DRIVE_FILE, file_id)}
+        return _imported(single(await self._post("/v1/media/import-from-drive", fields, idempotency_key)))
+
+    async def _post(self, where: str, body: Mapping[str, Any] | None, key: str | None) -> Any:
+        """One write."""
+        return await self._caller.request(
+            "POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES if "bulk" in where else ()
+        )
+
+
+def _imported(answer: dict[str, Any]) -> Handle:
+    """The handle of an import, whose id is in the answer."""
+    return Handle(str(answer.get("id") or answer.get("mediaId") or ""), "media", answer)
