@@ -15,9 +15,29 @@ from voxops import frames
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger
 
-__all__ = ["RESULT_COLUMNS", "canary_outcomes", "cells", "export", "history", "prune", "results", "runs", "seen_states", "waits"]
+__all__ = [
+    "RESULT_COLUMNS",
+    "canary_outcomes",
+    "cells",
+    "export",
+    "history",
+    "prune",
+    "results",
+    "runs",
+    "seen_states",
+    "waits",
+]
 
-RESULT_COLUMNS = ("outcome", "waiting_for", "tries", "http_status", "error_code", "error_message", "result_id", "settled_at")
+RESULT_COLUMNS = (
+    "outcome",
+    "waiting_for",
+    "tries",
+    "http_status",
+    "error_code",
+    "error_message",
+    "result_id",
+    "settled_at",
+)
 
 # Rows of a run with the member each stands for; held rows have none.
 _ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
@@ -51,15 +71,21 @@ def _why(state: str | None, held: str, why: str | None, of_all: str | None) -> s
     said = held or why or of_all
     if said:
         return said
-    return {"planned": "not sent yet", "sent": "being sent", "accepted": "queued", "unknown": "no usable answer"}.get(state or "", "held")
+    return {"planned": "not sent yet", "sent": "being sent", "accepted": "queued", "unknown": "no usable answer"}.get(
+        state or "", "held"
+    )
 
 
 def canary_outcomes(ledger: Ledger, run: str) -> dict[str, Counter[str]]:
-    """Outcomes of a run's canaries, by cause."""
-    rows = ledger.query(f"SELECT DISTINCT members.op, members.position, members.item, members.outcome {_ROWS} AND operations.canary", (run,))
+    """Outcomes of a run's canaries by cause, ``held`` for those that were not sent; no cause is left out."""
+    rows = ledger.query(
+        f"""SELECT run_rows.canary AS cause, CASE WHEN run_rows.held <> '' THEN 'held' ELSE members.outcome END AS outcome, count(*) AS n
+            {_ROWS} AND run_rows.canary IS NOT NULL GROUP BY 1, 2""",
+        (run,),
+    )
     outcomes: dict[str, Counter[str]] = {}
     for row in rows:
-        outcomes.setdefault(json.loads(row["item"])["cause"], Counter())[row["outcome"]] += 1
+        outcomes.setdefault(row["cause"], Counter())[row["outcome"]] += row["n"]
     return outcomes
 
 
@@ -89,7 +115,10 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     table = plan.iloc[[row["row"] for row in rows]].copy()
     settled = {"succeeded", "failed"}
     request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
-    waiting = [None if row["outcome"] in settled else _why(row["state"], row["held"], row["why"], row["of_all"]) for row in rows]
+    waiting = [
+        None if row["outcome"] in settled else _why(row["state"], row["held"], row["why"], row["of_all"])
+        for row in rows
+    ]
     table = table.assign(
         attempt=_column([row["attempt"] for row in rows], "Int64", table["attempt"]),
         batch=_column([row["batch"] for row in rows], "Int64", table["batch"]),
@@ -129,13 +158,21 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
         unknown`` (Int64, rows).
     """
-    rows = ledger.query("SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, id")
+    rows = ledger.query(
+        "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, id"
+    )
     counts = [Counter[str]() for _ in rows]
     for row, count in zip(rows, counts, strict=True):
         for (_, outcome), number in cells(ledger, row["id"]).items():
             count[outcome] += number
-    words = {name: pd.array([row[name] for row in rows], dtype="string") for name in ("action", "campaign", "state", "who", "reason", "note")}
-    numbers = {name: pd.array([count[name] for count in counts], dtype="Int64") for name in ("succeeded", "failed", "pending", "unknown")}
+    words = {
+        name: pd.array([row[name] for row in rows], dtype="string")
+        for name in ("action", "campaign", "state", "who", "reason", "note")
+    }
+    numbers = {
+        name: pd.array([count[name] for count in counts], dtype="Int64")
+        for name in ("succeeded", "failed", "pending", "unknown")
+    }
     index = pd.Index([row["id"] for row in rows], name="run", dtype="string")
     return pd.DataFrame({**words, "created_at": _times([row["created"] for row in rows]), **numbers}, index=index)
 
@@ -165,9 +202,12 @@ def history(ledger: Ledger) -> pd.DataFrame:
         "idempotency_key": "key", "state": "state", "outcome": "outcome", "error_code": "error_code",
         "error_message": "error_message", "result_id": "result_id", "who": "who", "reason": "reason",
     }  # fmt: skip
-    columns: dict[str, Any] = {name: pd.array([row[source] for row in rows], dtype="string") for name, source in text.items()}
+    columns: dict[str, Any] = {
+        name: pd.array([row[source] for row in rows], dtype="string") for name, source in text.items()
+    }
     waiting = [
-        None if row["outcome"] in {"succeeded", "failed"} else _why(row["state"], "", row["why"], row["waiting_for"]) for row in rows
+        None if row["outcome"] in {"succeeded", "failed"} else _why(row["state"], "", row["why"], row["waiting_for"])
+        for row in rows
     ]
     columns["waiting_for"] = pd.array(waiting, dtype="string")
     for name in ("attempt", "batch", "tries", "http_status"):
@@ -207,5 +247,7 @@ def _guarded(text: str) -> str:
 def seen_states(ledger: Ledger, run: str) -> dict[Any, dict[str, Any]]:
     """The state that settled each row of a run, by the row's label in the plan's frame; only what the engine has read."""
     plan = frames.unpack(ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))[0]["frame"])
-    rows = ledger.query(f"SELECT run_rows.row AS row, members.seen AS seen {_ROWS} AND members.seen IS NOT NULL", (run,))
+    rows = ledger.query(
+        f"SELECT run_rows.row AS row, members.seen AS seen {_ROWS} AND members.seen IS NOT NULL", (run,)
+    )
     return {plan.index[row["row"]]: json.loads(row["seen"]) for row in rows}

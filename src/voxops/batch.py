@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from voxops.backoff import Backoff, delay
 from voxops.binding import reform
 from voxops.drive import Drive
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Ledger, Member, Refusal, Stored
+from voxops.ledger import Claim, Clearance, Ledger, Member, Refusal, Stored
 from voxops.matrix import find, must_read_items, polled
 from voxops.model import Action, Outcome
 from voxops.reconcile import transitions
@@ -32,6 +31,7 @@ from voxops.settle import (
     settle_skipped,
     settled,
     shaped,
+    still_at_work,
 )
 from voxops.watch import Reader, interval
 from voxops.writer import Writer
@@ -87,23 +87,19 @@ class Sender:
         self._rng = rng
         self._backoff = Backoff()
 
-    async def send(self, drive: Drive, op: int) -> None:
+    async def send(self, drive: Drive, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it."""
-        stored = self.ledger.operation(op)
-        if stored.state == "planned" and not await self._prepare(drive, stored):
+        stored = self.ledger.operation(cleared.op)
+        clearance = await self._prepare(drive, stored) if stored.state == "planned" and not cleared.tries else cleared
+        if clearance is None:
             return
         async with self.client.permit() as permit:
-            if not drive.sending:
+            claim = await self._claim(drive, clearance)
+            if claim is None:
                 return
-            claim = await self.commit(lambda: self._claim(op))
-            if isinstance(claim, Refusal):
-                self._refused(drive, op, claim)
-                return
-            if not drive.sending:
-                await self.commit(lambda: self.ledger.unsend(claim))
-                return
-            drive.tries[op] += 1
+            drive.tries[stored.id] += 1
             drive.acts += 1
+            drive.moved = self.client.now().timestamp()
             operation = claim.operation
             try:
                 reply = await permit.send(operation.method, operation.path, body=operation.body, key=operation.key)
@@ -111,77 +107,110 @@ class Sender:
                 await self._no_answer(drive, claim, error)
                 return
             except BaseException:
-                await self.commit(lambda: self.ledger.answer(claim, state="unknown", status=None, reply=None))
+                await self.commit(lambda: self._ended(claim, status=None, reply=None, answered=False))
                 raise
         await self._answered(drive, claim, reply)
 
-    def _claim(self, op: int) -> Claim | Refusal:
-        """Claim an operation at the present server time."""
-        return self.ledger.claim(
-            op,
-            owner=self._owner,
-            credential=self._credential,
+    async def _claim(self, drive: Drive, clearance: Clearance) -> Claim | None:
+        """Claim an operation at the present server time; None if it must not be sent now."""
+        if not drive.sending:
+            return None
+        claim = await self.commit(
+            lambda: self.ledger.claim(
+                clearance,
+                owner=self._owner,
+                credential=self._credential,
+                server_now=self.client.now().timestamp(),
+                deadline=self._deadline,
+            )
+        )
+        if isinstance(claim, Refusal):
+            self._refused(drive, clearance.op, claim)
+            return None
+        assert isinstance(claim, Claim)
+        if not drive.halted and not drive.paused:
+            return (
+                claim if self.ledger.holds(claim) else None
+            )  # who slept since must not send; the claim is void by itself
+        await self.commit(lambda: self.ledger.unsend(claim))
+        return None
+
+    def _ended(
+        self,
+        claim: Claim,
+        *,
+        status: int | None,
+        reply: bytes | None,
+        answered: bool,
+        why: str = "",
+        state: str = "unknown",
+    ) -> bool:
+        """Record that a try has ended, at the present server time."""
+        return self.ledger.answer(
+            claim,
+            state=state,
+            status=status,
+            reply=reply,
             server_now=self.client.now().timestamp(),
-            deadline=self._deadline,
+            answered=answered,
+            waiting_for=why,
         )
 
     def _refused(self, drive: Drive, op: int, refusal: Refusal) -> None:
         """A claim that was not granted: wait a little, or for good."""
         if refusal.final:
             drive.waiting[op] = refusal.why
-        drive.not_before[op] = self.client.now().timestamp() + interval(0, self._rng)
+        drive.refused[op] = refusal.why
+        self._later(drive, op, interval(0, self._rng))
 
-    async def _prepare(self, drive: Drive, stored: Stored) -> bool:
-        """Look at what a planned operation is about to change; False if it must not be sent as it is."""
+    async def _prepare(self, drive: Drive, stored: Stored) -> Clearance | None:
+        """Look at what a planned operation is about to change; None if it must not be sent as it is."""
         if stored.action is Action.BULK:
-            return await self._drop_past(drive, stored)
+            return await self._drop_past(stored)
         if not stored.path.endswith("/fix"):
-            return True
+            return self.ledger.clearance(stored)
         (member,) = self.ledger.members(stored.id)
-        rivals = [other for other in self.ledger.open_on(stored.subject) if other.id != stored.id and other.state != "planned"]
-        if rivals:  # its turn comes when the other target of this post is settled
-            drive.not_before[stored.id] = self.client.now().timestamp() + interval(0, self._rng)
-            return False
+        if any(other.id != stored.id and other.state != "planned" for other in self.ledger.open_on(stored.subject)):
+            self._refused(drive, stored.id, Refusal("another request on this post is open"))
+            return None
+        read = self.ledger.now()
         state = await self.reader.post(member.item.seen["post_id"])
         target = None if state is None else state.target(member.item.platform, member.item.account)
         if state is None or target is None:
             drive.waiting[stored.id] = "the post or its target no longer exists; load the posts again"
-            return False
+            return None
         differing = [name for name in changes(member.item.seen, state) if name not in {"updated_at", "post_status"}]
         if differing:
             drive.waiting[stored.id] = f"changed since loaded ({', '.join(differing)}); load it again"
-            return False
+            return None
         if target["target_id"] is None:
             drive.waiting[stored.id] = "the API shows no id for this target; retry the whole post"
-            return False
+            return None
         path = f"/v1/posts/{state.post_id}/platforms/{target['target_id']}/fix"
-        await self.commit(lambda: self.ledger.freeze(stored.id, path=path, body=stored.body, baseline=baseline_of(state)))
-        return True
+        await self.commit(lambda: self.ledger.renew(stored.id, baseline=baseline_of(state), path=path))
+        return self.ledger.clearance(stored, read=read)
 
-    async def _drop_past(self, drive: Drive, stored: Stored) -> bool:
-        """Take rows whose time has passed out of a batch that was never sent (rule 6); False if the batch was formed anew."""
+    async def _drop_past(self, stored: Stored) -> Clearance | None:
+        """Take rows whose time has passed out of a batch that has not happened (rule 6); None if the batch was formed anew."""
         now = self.client.now()
         members = self.ledger.members(stored.id)
         late = [member for member in members if datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now]
         if not late:
-            return True
+            return self.ledger.clearance(stored)
 
-        def work() -> list[int]:
-            rest = [member for member in members if member not in late]
-            held = [replace(member, waiting_for="its time has passed") for member in late]
-            made = reform(self.ledger, stored, [rest])
-            self.ledger.settle(stored.id, held, now.timestamp())
-            self.ledger.withdraw(stored.id, "its time has passed")
-            return made
+        def work() -> None:
+            if self.ledger.unchanged(stored):  # else another sender has it, as it was
+                reform(self.ledger, stored, [[member for member in members if member not in late]])
+                self.ledger.withdraw(stored.id, "its time has passed")
 
         await self.commit(work)
-        return False
+        return None
 
     async def _no_answer(self, drive: Drive, claim: Claim, error: TransportError) -> None:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
         op = claim.operation.id
         if error.sent:
-            await self.commit(lambda: self.ledger.answer(claim, state="unknown", status=None, reply=None, waiting_for="no answer came"))
+            await self.commit(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
         await self.commit(lambda: self.ledger.unsend(claim))
         if drive.tries[op] >= self._backoff.tries:
@@ -195,7 +224,7 @@ class Sender:
     async def _answered(self, drive: Drive, claim: Claim, reply: Any) -> None:
         """Record what an answer proves."""
         code, message = error_of(reply)
-        match judge(reply.status, code, first_try=claim.operation.tries == 1):
+        match judge(reply.status, code, first_try=claim.first):
             case Answer.TAKEN:
                 await self._taken(drive, claim, reply)
             case Answer.REFUSED:
@@ -208,16 +237,21 @@ class Sender:
                 self._later(drive, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
                 await self.commit(lambda: self.ledger.unsend(claim))
-                drive.halt(f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()")
+                drive.halt(
+                    f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()"
+                )
             case Answer.UNKNOWN:
-                why = "the server is still working on it" if code == "IDEMPOTENCY_IN_PROGRESS" else f"the API answered {reply.status} {code}"
-                await self._unknown(claim, reply, why.strip())
+                why = (
+                    "the server is still working on it"
+                    if code == "IDEMPOTENCY_IN_PROGRESS"
+                    else f"the API answered {reply.status} {code}"
+                )
+                await self._unknown(claim, reply, code, why.strip())
 
-    async def _unknown(self, claim: Claim, reply: Any, why: str) -> None:
+    async def _unknown(self, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
-        await self.commit(
-            lambda: self.ledger.answer(claim, state="unknown", status=reply.status, reply=reply.body, waiting_for=why)
-        )
+        answered = not still_at_work(code)
+        await self.commit(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
 
     async def _taken(self, drive: Drive, claim: Claim, reply: Any) -> None:
         """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
@@ -229,14 +263,16 @@ class Sender:
             data = None
         members = self.ledger.members(operation.id)
         if endpoint is None or not shaped(operation.action, data):
-            await self._unknown(claim, reply, "the answer is not what this call returns")
+            await self._unknown(claim, reply, "", "the answer is not what this call returns")
             return
         if must_read_items(endpoint) and operation.action is Action.BULK:
             done = settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
         elif operation.action is Action.CANCEL:
-            done = [result for member in members if (result := settle_cancel(member, str(data.get("status", "")).lower()))]
-        else:
-            done = settle_skipped(members, data)
+            done = [
+                result for member in members if (result := settle_cancel(member, str(data.get("status", "")).lower()))
+            ]
+        else:  # after an ambiguous try, "skipped" may be about what that one queued
+            done = settle_skipped(members, data) if claim.first else []
         state = "accepted" if polled(endpoint) else "unknown"
         await self._record(drive, claim, reply, state, members, done)
 
@@ -252,10 +288,15 @@ class Sender:
             if len(members) > 1:
                 await self._divide(drive, claim, reply, members, code, message)
                 return
-        failed = [settled(member, Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message) for member in members]
+        failed = [
+            settled(member, Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message)
+            for member in members
+        ]
         await self._record(drive, claim, reply, "unknown", members, failed)
 
-    async def _divide(self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str) -> None:
+    async def _divide(
+        self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str
+    ) -> None:
         """A batch refused as a whole: fail the row that the answer names, or halve it."""
         named = _named_row(reply, members)
         half = len(members) // 2
@@ -264,7 +305,7 @@ class Sender:
         now = self.client.now()
 
         def work() -> None:
-            if self.ledger.answer(claim, state="unknown", status=reply.status, reply=reply.body):
+            if self._ended(claim, status=reply.status, reply=reply.body, answered=True):
                 reform(self.ledger, claim.operation, groups)
                 self.ledger.settle(claim.operation.id, failed, now.timestamp()) if failed else None
 
@@ -278,7 +319,7 @@ class Sender:
         now = self.client.now()
 
         def work() -> bool:
-            kept = self.ledger.answer(claim, state=state, status=reply.status, reply=reply.body)
+            kept = self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state)
             if kept:
                 self.ledger.settle(claim.operation.id, done, now.timestamp())
             return kept

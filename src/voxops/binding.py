@@ -16,10 +16,13 @@ from voxops.ledger import Ledger, Member, Stored, whoami
 from voxops.model import IN_FLIGHT_STATUSES, Action, Outcome
 from voxops.plan import Item, Operation, Plan, form
 from voxops.settle import PostState, baseline_of, changes, settled
+from voxops.watch import Marks
 
-__all__ = ["Facts", "bind", "reform"]
+__all__ = ["Facts", "bind", "reform", "why_not_now"]
 
-SUPERSEDE_AFTER = 600.0  # seconds after which an accepted act that never moved may be tried anew, if the analyst says so (rule 3)
+SUPERSEDE_AFTER = (
+    600.0  # seconds after which an accepted act that never moved may be tried anew, if the analyst says so (rule 3)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,14 @@ class Facts:
     """What reading showed before binding.
 
     `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
-    `marks` maps the mark of a create to the post that carries it.
+    `marks` are creates that the server shows, None where it was not asked.
     """
 
     now: datetime
     posts: Mapping[str, PostState] = field(default_factory=dict)
     deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
-    marks: Mapping[str, str] = field(default_factory=dict)
+    marks: Marks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +72,43 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
             """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
-                run, str(plan.action), plan.campaign, plan.key, reason, whoami(), facts.now.timestamp(),
-                frames.pack(plan.frame), plan.canaries, plan.held,
-            ),  # fmt: skip
+                run,
+                str(plan.action),
+                plan.campaign,
+                plan.key,
+                reason,
+                whoami(),
+                facts.now.timestamp(),
+                frames.pack(plan.frame),
+                plan.canaries,
+                plan.held,
+            ),
         )
-        if plan.action is Action.BULK:
-            db.execute("INSERT OR IGNORE INTO campaigns VALUES (?, ?)", (plan.campaign, facts.now.timestamp()))
+        if facts.marks is not None:
+            ledger.learn_marks(facts.marks.found, facts.now.timestamp())
         ledger.abandon()
+        canaries = {
+            item.row: item.cause for operation in plan.operations if operation.canary for item in operation.items
+        }
         decisions = _decide_all(ledger, plan, facts)
         _write_new(ledger, plan, facts, decisions)
         for item in plan.items:
             decision = decisions[item.row]
             if isinstance(decision, _Hold):
-                row: tuple[Any, ...] = (run, item.row, None, None, decision.why)
+                row: tuple[Any, ...] = (run, item.row, None, None, decision.why, canaries.get(item.row))
             else:
                 attempt = decision.item.attempt if isinstance(decision, _New) else item.attempt
                 if isinstance(decision, _Join):
                     attempt = _alias(ledger, item, decision)
-                row = (run, item.row, item.identity, attempt, "")
-            db.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?)", row)
+                row = (run, item.row, item.identity, attempt, "", canaries.get(item.row))
+            db.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def _alias(ledger: Ledger, item: Item, join: _Join) -> int:
     """Attempt under which the item is known to stand for a member; the ledger learns it where it does not know it yet."""
     known = ledger.query(
-        "SELECT attempt FROM items WHERE identity = ? AND op = ? AND position = ?", (item.identity, join.op, join.position)
+        "SELECT attempt FROM items WHERE identity = ? AND op = ? AND position = ?",
+        (item.identity, join.op, join.position),
     )
     if known:
         return int(known[0][0])
@@ -110,12 +125,28 @@ def _decide_all(ledger: Ledger, plan: Plan, facts: Facts) -> dict[int, _Decision
         own = {item.row: _decide(ledger, plan, item, facts) for item in operation.items}
         if plan.action is not Action.BULK and len({type(decision) for decision in own.values()}) > 1:
             own = {row: _with_the_post(decision) for row, decision in own.items()}
-        if plan.action is Action.RETRY and operation.body is None and any(isinstance(d, _New) for d in own.values()):
-            state = facts.posts.get(operation.subject.partition(":")[2])
-            if state is not None and state.open_targets != len(operation.items):
-                own = dict.fromkeys(own, _Hold("another target of this post is not published either; load the posts again"))
+        if any(isinstance(decision, _New) for decision in own.values()):
+            why = _why_not_whole(plan.action, operation.body, operation.items, facts)
+            own = dict.fromkeys(own, _Hold(why)) if why else own
         decisions.update(own)
     return decisions
+
+
+def _why_not_whole(action: Action, body: bytes | None, items: Sequence[Item], facts: Facts) -> str:
+    """Why a retry of a whole post would send more targets than were chosen (rule 3); ``""`` if it would not."""
+    state = facts.posts.get(items[0].subject.partition(":")[2])
+    if action is Action.RETRY and body is None and state is not None and state.open_targets != len(items):
+        return "another target of this post is not published either; load the posts again"
+    return ""
+
+
+def why_not_now(action: Action, body: bytes | None, items: Sequence[Item], facts: Facts) -> str:
+    """Why an act must not be sent as the server is now; ``""`` if it may."""
+    for item in items:
+        decision = _decide_changed(item, facts)
+        if isinstance(decision, _Hold):
+            return decision.why
+    return _why_not_whole(action, body, items, facts)
 
 
 def _with_the_post(decision: _Decision) -> _Decision:
@@ -134,7 +165,7 @@ def _decide(ledger: Ledger, plan: Plan, item: Item, facts: Facts) -> _Decision:
             return decision
         item = decision.item
     if plan.action is Action.BULK:
-        return _decide_create(item, facts)
+        return _decide_create(ledger, item, facts)
     for stored in ledger.open_on(item.subject):
         open_decision = _decide_open(ledger, item, stored, plan.action, facts)
         if open_decision is not None:
@@ -180,13 +211,15 @@ def _as_attempt(item: Item, campaign: str, attempt: int) -> Item:
     return replace(item, attempt=attempt, body=body)
 
 
-def _decide_create(item: Item, facts: Facts) -> _Decision:
-    """Decide for a create that the ledger does not know: its names must resolve, and its time lie ahead (rule 6)."""
+def _decide_create(ledger: Ledger, item: Item, facts: Facts) -> _Decision:
+    """Decide for a create: unless the server shows it already, its names must resolve, and its time lie ahead (rule 6)."""
     body = item.body or {}
+    if ledger.created(item.marks):
+        return _New(item)
     unknown = [name for name in body.get("accountIds", ()) if ":" in name and name not in facts.accounts]
     if unknown:
         return _Hold(f"no account {', '.join(unknown)} in this workspace")
-    if datetime.fromisoformat(body["scheduledFor"]) <= facts.now and item.mark not in facts.marks:
+    if datetime.fromisoformat(body["scheduledFor"]) <= facts.now:
         return _Hold("its time has passed")
     return _New(item)
 
@@ -236,26 +269,15 @@ def _write_new(ledger: Ledger, plan: Plan, facts: Facts, decisions: Mapping[int,
     new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, _New)}
     canary_rows = {item.row for operation in plan.operations if operation.canary for item in operation.items}
     ordered = [new[item.row] for item in plan.items if item.row in new]
+    there = {item.row: post for item in ordered if plan.action is Action.BULK and (post := ledger.created(item.marks))}
+    for operation in form(plan.action, [item for item in ordered if item.row in there]):
+        op = ledger.add(operation, baseline=None)
+        done = [settled(m, Outcome.SUCCEEDED, result_id=there[m.item.row]) for m in ledger.members(op)]
+        ledger.settle(op, done, facts.now.timestamp())
     for canary in (True, False):
-        group = [item for item in ordered if (item.row in canary_rows) is canary]
-        for operation in _formed(plan, group, facts):
-            ready = _resolve(replace(operation, canary=canary), facts)
-            op = ledger.add(ready, baseline=_baseline(operation, facts))
-            found = [
-                settled(member, Outcome.SUCCEEDED, result_id=facts.marks[member.item.mark])
-                for member in ledger.members(op)
-                if member.item.mark in facts.marks
-            ]
-            if found:
-                ledger.settle(op, found, facts.now.timestamp())
-
-
-def _formed(plan: Plan, items: Sequence[Item], facts: Facts) -> list[Operation]:
-    """Operations of these rows; creates that exist already are kept apart, so that no batch to be sent holds one."""
-    if plan.action is not Action.BULK:
-        return form(plan.action, items)
-    there = [item for item in items if item.mark in facts.marks]
-    return form(plan.action, there) + form(plan.action, [item for item in items if item.mark not in facts.marks])
+        group = [item for item in ordered if item.row not in there and (item.row in canary_rows) is canary]
+        for operation in form(plan.action, group):
+            ledger.add(_resolve(replace(operation, canary=canary), facts), baseline=_baseline(operation, facts))
 
 
 def _resolve(operation: Operation, facts: Facts) -> Operation:
@@ -284,7 +306,9 @@ def reform(ledger: Ledger, stored: Stored, groups: Sequence[Sequence[Member]]) -
             ledger.detach(stored.id, [member.position for member in group])
             (operation,) = form(stored.action, [member.item for member in group])
             body = keys.canonical({"posts": [posts[member.position] for member in group], "dryRun": False})
-            made.append(ledger.add(replace(operation, body=body, batch=stored.batch, canary=stored.canary), baseline=None))
+            made.append(
+                ledger.add(replace(operation, body=body, batch=stored.batch, canary=stored.canary), baseline=None)
+            )
     return made
 
 

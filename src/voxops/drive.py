@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from voxops import audit
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger
+from voxops.ledger import Clearance, Ledger
 from voxops.model import VERBS, Cell, Clock, Event, Observer, Outcome, Snapshot, Transition
 from voxops.progress import fold, start
 
@@ -23,7 +23,11 @@ REFRESH = 0.25  # real seconds between two snapshots
 
 @dataclass(eq=False)
 class Drive:
-    """One pass over a run: what its senders share, and how it is told to stop."""
+    """One pass over a run: what its senders share, and how it is told to stop.
+
+    `waiting` says why operations don't go on in this pass, `refused` why one was not sent when it was its turn; `moved` is the
+    server time at which anything was sent or settled last.
+    """
 
     run: str
     snapshot: Snapshot
@@ -33,12 +37,14 @@ class Drive:
     closed: bool = False
     halted: str = ""
     broken: Exception | None = None
-    ready: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
+    ready: asyncio.Queue[Clearance | None] = field(default_factory=asyncio.Queue)
     queued: set[int] = field(default_factory=set)
     not_before: dict[int, float] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     throttled: Counter[int] = field(default_factory=Counter)
     waiting: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+    moved: float = 0.0
     in_flight: int = 0
     acts: int = 0
     requests: int = 0
@@ -126,7 +132,9 @@ class Teller:
         limit = drive.stop_after_failures
         if limit is None:
             return
-        failed = sum(count for (_, outcome), count in audit.cells(self.ledger, drive.run).items() if outcome == "failed")
+        failed = sum(
+            count for (_, outcome), count in audit.cells(self.ledger, drive.run).items() if outcome == "failed"
+        )
         if failed >= limit:
             drive.halt(f"stopped after {failed} failures, as asked; look at run.failed(), then run.resume()")
 
@@ -138,7 +146,9 @@ class Teller:
         acts = drive.acts - drive.snapshot.acts
         requests = self.client.requests - drive.requests
         drive.requests = self.client.requests
-        planned = Event("planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=requests)
+        planned = Event(
+            "planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=requests
+        )
         snapshot = fold(drive.snapshot, planned)
         snapshot = fold(snapshot, Event("waiting", at, waits=self._waits(drive)))
         phase = self._phase(drive)
@@ -174,8 +184,7 @@ class Teller:
         """Note how the drive ended: why what is not settled waits, in the ledger and in the last snapshot."""
         with self.ledger.atomic():
             for op, why in drive.waiting.items():
-                stored = self.ledger.operation(op)
-                self.ledger.move(op, stored.state, why)
+                self.ledger.wait_for(op, why)
         snapshot = self.refresh(drive)
         if not drive.halted and not drive.paused:
             snapshot = fold(snapshot, Event("phase", self.client.now(), phase="done"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import Counter
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,8 @@ from voxops.batch import Sender
 from voxops.binding import bind
 from voxops.drive import Drive, Teller
 from voxops.errors import VoxopsError, WaitTooLong
-from voxops.facts import gather
-from voxops.ledger import Ledger, Stored
+from voxops.facts import gather, renew
+from voxops.ledger import Clearance, Ledger, Stored
 from voxops.model import Observer, Snapshot
 from voxops.plan import Plan
 from voxops.reconcile import LIKELY, Settler
@@ -34,8 +33,10 @@ __all__ = ["Engine"]
 
 WIDTH = 8  # operations in preparation or under way at once; the client bounds the requests themselves
 RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
+OFFERED = 256  # operations queued at once, so that none waits long in the queue
+FRESH_FOR = 60.0  # seconds after which what a planned operation is about is read again before it is sent
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
-WATCH_FOR = 1800.0  # seconds after which what has not ended is left pending (contract: PLAY)
+WATCH_FOR = 1800.0  # seconds without any change after which what has not ended is left pending (contract: PLAY)
 
 
 class Engine:
@@ -56,7 +57,13 @@ class Engine:
     """
 
     def __init__(
-        self, client: AsyncClient, ledger: Ledger, *, credential: str, retention: float, rng: random.Random | None = None
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        *,
+        credential: str,
+        retention: float,
+        rng: random.Random | None = None,
     ) -> None:
         self.client = client
         self.ledger = ledger
@@ -82,14 +89,30 @@ class Engine:
     async def bind(self, plan: Plan, reason: str | None) -> str:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
+        await self._learn(plan)
         facts = await gather(self.client, self._reader, self.ledger, plan)
         await self._writer.commit(lambda: bind(self.ledger, run, plan, facts, reason))
         return run
 
+    async def _learn(self, plan: Plan) -> None:
+        """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""
+        await self._writer.commit(self.ledger.abandon)
+        subjects, identities = {item.subject for item in plan.items}, {item.identity for item in plan.items}
+        about = [
+            operation
+            for operation in self.ledger.open_operations()
+            if operation.state != "sent"
+            and (operation.subject in subjects or identities.intersection(self.ledger.identities(operation.id)))
+        ]
+        if about:
+            await self._settler.look(about)
+
     async def withdraw(self, run: str) -> int:
         """Take back every operation of a run that was never sent; return how many."""
         planned = self.ledger.operations_of(run, ("planned",))
-        done = await self._writer.commit(lambda: [self.ledger.withdraw(operation.id, "cancelled") for operation in planned])
+        done = await self._writer.commit(
+            lambda: [self.ledger.withdraw(operation.id, "cancelled") for operation in planned]
+        )
         return sum(done)
 
     async def read_posts(self, ids: Collection[str]) -> dict[str, PostState]:
@@ -99,7 +122,9 @@ class Engine:
     async def reconcile(self) -> int:
         """Look once at every operation of the ledger that is accepted or unknown; return how many rows were settled."""
         await self._writer.commit(self.ledger.abandon)
-        look = await self._settler.look([operation for operation in self.ledger.open_operations() if operation.state != "sent"])
+        look = await self._settler.look(
+            [operation for operation in self.ledger.open_operations() if operation.state != "sent"]
+        )
         return len(look.transitions)
 
     def drive(self, run: str, observer: Observer | None = None, stop_after_failures: int | None = None) -> Drive:
@@ -128,47 +153,81 @@ class Engine:
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
         looks = 0
-        began = self.client.now().timestamp()
+        drive.moved = self.client.now().timestamp()
         due = self.client.clock.monotonic() + interval(looks, self._rng)
         while not (drive.closed and not drive.in_flight):
             await self._writer.commit(self.ledger.abandon)
-            if not self._offer(drive) and not self._moving(drive, began):
+            await self._renew(drive)
+            if not self._offer(drive) and not self._moving(drive):
                 return
             await drive.rest(self.client.clock, due - self.client.clock.monotonic())
             if self.client.clock.monotonic() >= due:
                 looks = 0 if await self._look(drive) else looks + 1
                 due = self.client.clock.monotonic() + interval(looks, self._rng)
 
+    def _late(self, drive: Drive) -> bool:
+        """Whether nothing has changed for so long that waiting on is of no use."""
+        return self.client.now().timestamp() - drive.moved > WATCH_FOR
+
+    def _planned(self, drive: Drive) -> list[Stored]:
+        """Operations of a run that are still to be sent and wait for nothing else."""
+        planned = self.ledger.operations_of(drive.run, ("planned",))
+        return [
+            operation
+            for operation in planned
+            if drive.waiting.get(operation.id, WAITS_FOR_CANARIES) == WAITS_FOR_CANARIES
+        ]
+
+    async def _renew(self, drive: Drive) -> None:
+        """Read again what planned operations are about, where that was long ago; hold what has changed."""
+        if not drive.sending:
+            return
+        now = self.ledger.now()
+        # A fix is read by itself just before it is sent.
+        stale = [
+            operation
+            for operation in self._planned(drive)
+            if operation.id not in drive.queued
+            and now - operation.read > FRESH_FOR
+            and not operation.path.endswith("/fix")
+        ]
+        if stale:
+            drive.waiting.update(await renew(self.client, self._reader, self.ledger, self._writer.commit, stale))
+
     def _offer(self, drive: Drive) -> int:
         """Queue what may be sent now; return how many operations of the run are still to be sent."""
         if not drive.sending:
             return drive.in_flight
-        planned = self.ledger.operations_of(drive.run, ("planned",))
-        gate = self._gate(drive) if any(not operation.canary for operation in planned) else None
-        now = self.client.now().timestamp()
+        late = self._late(drive)
+        gate = self._gate(drive)
         left = 0
-        for operation in planned:
-            closed = "" if gate is None or operation.canary else gate(operation)
+        for operation in self._planned(drive):
+            closed = "" if operation.canary else gate(operation)
+            if late and not closed:
+                closed = drive.refused.get(operation.id, "")
             if closed:
                 drive.waiting[operation.id] = closed
                 continue
-            if drive.waiting.get(operation.id) == WAITS_FOR_CANARIES:
-                del drive.waiting[operation.id]
-            if operation.id in drive.waiting:
-                continue
-            left += 1
-            self._enqueue(drive, operation.id, now)
+            drive.waiting.pop(operation.id, None)
+            left += self._enqueue(drive, self.ledger.clearance(operation))
         return left + drive.in_flight
 
-    def _enqueue(self, drive: Drive, op: int, now: float) -> None:
-        """Queue an operation once, when its backoff is over."""
-        if op not in drive.queued and drive.not_before.get(op, 0.0) <= now:
+    def _enqueue(self, drive: Drive, clearance: Clearance) -> bool:
+        """Queue an operation once, when its backoff is over; False if it has been tried too often in this drive."""
+        op = clearance.op
+        if op in drive.queued:
+            return True
+        if drive.tries[op] >= RESENDS:
+            drive.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
+            return False
+        if drive.not_before.get(op, 0.0) <= self.client.now().timestamp() and len(drive.queued) < OFFERED:
             drive.queued.add(op)
-            drive.ready.put_nowait(op)
+            drive.ready.put_nowait(clearance)
+        return True
 
-    def _moving(self, drive: Drive, began: float) -> bool:
+    def _moving(self, drive: Drive) -> bool:
         """Whether something that was sent may still end by itself."""
-        late = self.client.now().timestamp() - began > WATCH_FOR
+        late = self._late(drive)
         for operation in self.ledger.operations_of(drive.run, ("sent", "accepted", "unknown")):
             if operation.state == "sent":
                 return True
@@ -188,49 +247,51 @@ class Engine:
         look = await self._settler.look(operations)
         drive.transitions += look.transitions
         drive.waiting.update(look.waiting)
-        for op in look.resend:
-            if drive.tries[op] >= RESENDS:
-                drive.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
-            elif drive.sending:
-                self._enqueue(drive, op, self.client.now().timestamp())
+        for clearance in look.resend:
+            if drive.sending:
+                self._enqueue(drive, clearance)
             else:
-                drive.waiting[op] = "to be sent again when the run is resumed"
+                drive.waiting[clearance.op] = "to be sent again when the run is resumed"
         if look.duplicates:
             drive.halt("; ".join(look.duplicates))
         self._teller.count_failures(drive)
-        return bool(look.transitions or look.formed)
+        changed = bool(look.transitions or look.formed)
+        if changed:
+            drive.moved = self.client.now().timestamp()
+        return changed
 
     def _gate(self, drive: Drive) -> Callable[[Stored], str]:
         """What the canaries of each cause say: go (``""``), wait, or hold (rule 7)."""
         outcomes = canary_outcomes(self.ledger, drive.run)
 
         def gate(operation: Stored) -> str:
-            for cause in sorted({member.item.cause for member in self.ledger.members(operation.id)}):
-                counts = outcomes.get(cause, Counter())
+            for cause in sorted({member.item.cause for member in self.ledger.members(operation.id)} & outcomes.keys()):
+                counts = outcomes[cause]
+                sent = counts.total() - counts["held"]
                 if counts["pending"] + counts["unknown"]:
                     return WAITS_FOR_CANARIES
-                if counts["succeeded"] * 2 < counts.total():
+                if not sent or counts["succeeded"] * 2 < sent:
                     return f"held: {counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
             return ""
 
-        return gate
+        return gate if outcomes else lambda _: ""
 
     async def _work(self, drive: Drive) -> None:
         """Take operations from the queue and send each once, until the drive ends."""
-        while (op := await drive.ready.get()) is not None:
+        while (clearance := await drive.ready.get()) is not None:
             drive.in_flight += 1
             try:
                 if drive.sending:
-                    await self._sender.send(drive, op)
+                    await self._sender.send(drive, clearance)
             except WaitTooLong as error:
                 drive.halt(f"{error}; run.resume() goes on")
             except VoxopsError as error:
                 drive.halt(str(error))
-            except Exception as error:  # noqa: BLE001  a fault of ours ends the run, and `wait` raises it
-                drive.break_down(error)
+            except BaseException:
+                drive.halt("the run broke down; what was sent is on record, run.resume() goes on")
+                raise
             finally:
-                drive.queued.discard(op)
+                drive.queued.discard(clearance.op)
                 drive.in_flight -= 1
                 if not drive.in_flight and drive.ready.empty():
                     drive.settle_down()
-

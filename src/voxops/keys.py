@@ -74,7 +74,11 @@ def row_key(value: Any) -> str | None:
 
     Only numbers are folded: the *text* ``"1.0"`` stays itself, as does ``"007"``.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}:
+    if (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or type(value).__name__ in {"NAType", "NaTType"}
+    ):
         return None
     if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
         text = str(value).strip()

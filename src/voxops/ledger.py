@@ -1,23 +1,26 @@
-"""The ledger: which logical requests exist, under which keys, and what became of them. It outlives kernels.
+r"""The ledger: which logical requests exist, under which keys, and what became of them. It outlives kernels.
 
 An operation moves along this line, and never back over *sent*::
 
                     claim                2xx of an asynchronous call
       planned ──────────────► sent ─────────────────────────────► accepted
-         │                   ▲  │  \\                                 │
-         │ a later plan      │  │   \\ answered for good              │ terminal, and the
-         ▼ replaces it       │  │    \\                              │ baseline has moved
-      withdrawn        claim │  │     ▼                              ▼
-                             │  │      ────────────────────────► settled
-                    unknown ◄───┘ ambiguous, or its sender died       ▲
-                        └─────────────────────────────────────────────┘ reading shows what happened
+       ▲ │                   ▲  │  \                                 │
+       │ │ a later plan      │  │   \ answered for good              │ terminal, and the
+       │ ▼ replaces it       │  │    \                              │ baseline has moved
+       │withdrawn      claim │  │     ▼                              ▼
+       │                     │  │      ────────────────────────► settled
+       │            unknown ◄───┘ ambiguous, or its sender died       ▲
+       └────────────┘   └─────────────────────────────────────────────┘ reading shows what happened
+        reading proves that nothing happened
 
-*open* is planned, sent, accepted and unknown. Before bytes leave, key, bytes, baseline and ``sent`` are committed (rule 8); each
-try is claimed in an IMMEDIATE transaction that looks again at state, lease, subject, key deadline and API key. Every write
-goes through `Ledger.atomic`.
+*open* is planned, sent, accepted and unknown. *planned* means that nothing of it has happened: it was never sent, or every try is
+proved to have had no effect. Before bytes leave, key, bytes, baseline and ``sent`` are committed (rule 8); each try is claimed
+in an IMMEDIATE transaction that looks again at state, lease, subject, key deadline and API key, and at whether what cleared it
+for sending still holds: nobody tried it since, and the reading is not old. Every write goes through `Ledger.atomic`.
 
 Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
-attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items).
+attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``marks`` (creates that
+the server has shown).
 """
 
 from __future__ import annotations
@@ -40,15 +43,24 @@ from voxops.ledger_file import explain, open_database
 from voxops.model import Action, Outcome
 from voxops.plan import Item, Operation
 
-__all__ = ["OPEN", "Claim", "Ledger", "Member", "Refusal", "Stored"]
+__all__ = ["OPEN", "Claim", "Clearance", "Ledger", "Member", "Refusal", "Stored"]
 
 OPEN = ("planned", "sent", "accepted", "unknown")
 _BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server
+# Seconds for which a reading clears an operation for sending. What it showed may have changed after a long wait for the rate
+# limit, or a night in which the laptop slept.
+CLEARED_FOR = 120.0
+CLOCKS_DIFFER = 5.0  # seconds by which server time, told in whole seconds, may seem to go back
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An operation as the ledger holds it; times are seconds since the epoch, `first_sent` and `last_sent` in server time."""
+    """An operation as the ledger holds it; times are seconds since the epoch.
+
+    `first_sent` (of the tries that may have had an effect), `last_sent` and `ended` (when the last try was given up or answered;
+    None where nobody saw it end) are in server time, `read` (when its subject was read last before the first try) in the ledger's
+    own. `answered` says that the API itself answered the last try, so that it no longer works on it.
+    """
 
     id: int
     key: str
@@ -64,7 +76,9 @@ class Stored:
     tries: int
     first_sent: float | None
     last_sent: float | None
+    ended: float | None
     answered: bool
+    read: float
     http_status: int | None
     credential: str | None
     waiting_for: str
@@ -86,11 +100,25 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Clearance:
+    """What an operation was found fit to be sent upon: how often it had been tried, and when that was read (ledger time)."""
+
+    op: int
+    tries: int
+    read: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send an operation once; what it says was committed before it was handed out."""
+    """The right to send an operation once; what it says was committed before it was handed out.
+
+    `first` says that nothing of it can have happened before. The right ends at `until`, in the ledger's own time.
+    """
 
     operation: Stored
     owner: str
+    first: bool
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +222,9 @@ class Ledger:
     def set_meta(self, name: str, value: str) -> str:
         """Remember a value and return it."""
         with self.atomic() as db:
-            db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+            db.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+            )
         return value
 
     def now(self) -> float:
@@ -230,10 +260,22 @@ class Ledger:
         rows = self.query("SELECT * FROM operations WHERE state IN ('sent', 'accepted', 'unknown') ORDER BY id")
         return [_stored(row) for row in rows]
 
+    def unchanged(self, stored: Stored) -> bool:
+        """Whether nobody has sent, settled or replaced an operation since it was looked up."""
+        now = self.operation(stored.id)
+        return (now.state, now.tries) == (stored.state, stored.tries)
+
     def open_on(self, subject: str) -> list[Stored]:
         """Open operations on one subject (rule 2)."""
         states = ",".join(f"'{state}'" for state in OPEN)
-        return [_stored(row) for row in self.query(f"SELECT * FROM operations WHERE subject = ? AND state IN ({states})", (subject,))]
+        return [
+            _stored(row)
+            for row in self.query(f"SELECT * FROM operations WHERE subject = ? AND state IN ({states})", (subject,))
+        ]
+
+    def identities(self, op: int) -> set[str]:
+        """Identities of the rows of an operation, under every name that they are known by."""
+        return {str(row[0]) for row in self.query("SELECT identity FROM items WHERE op = ?", (op,))}
 
     def members(self, op: int) -> list[Member]:
         """The rows of an operation, by position."""
@@ -252,17 +294,33 @@ class Ledger:
         member = self.query("SELECT * FROM members WHERE op = ? AND position = ?", (op, position))[0]
         return int(attempt), self.operation(op), _member(member)
 
+    def created(self, marks: Sequence[str]) -> str | None:
+        """A post that carries one of these marks, the earliest that the server has shown (rule 13)."""
+        holes = ",".join("?" * len(marks))
+        rows = self.query(
+            f"SELECT post_id FROM marks WHERE mark IN ({holes}) ORDER BY created, post_id LIMIT 1", tuple(marks)
+        )
+        return str(rows[0][0]) if rows else None
+
     # Binding: called inside one transaction by the engine.
+
+    def learn_marks(self, marks: Mapping[str, Sequence[tuple[str, str]]], server_now: float) -> None:
+        """Remember creates that the server shows, and up to when it was asked; ``(created_at, post_id)`` by mark."""
+        with self.atomic() as db:
+            rows = [(mark, created, post_id) for mark, hits in marks.items() for created, post_id in hits]
+            db.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", rows)
+            self.set_meta("searched", repr(max(server_now, float(self.meta("searched") or 0.0))))
 
     def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None) -> int:
         """Write a new operation with its members and point their items at it."""
         with self.atomic() as db:
+            now = self.now()
             cursor = db.execute(
-                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?)""",
+                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)""",
                 (
                     operation.key, str(operation.action), operation.method, operation.path, operation.body, operation.subject,
-                    operation.batch, operation.canary, _json(baseline), self.now(),
+                    operation.batch, operation.canary, _json(baseline), now, now,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
@@ -282,7 +340,9 @@ class Ledger:
     def withdraw(self, op: int, why: str) -> bool:
         """Take back an operation that was never sent; False if it was."""
         with self.atomic() as db:
-            changed = db.execute("UPDATE operations SET state = 'withdrawn' WHERE id = ? AND state = 'planned'", (op,)).rowcount
+            changed = db.execute(
+                "UPDATE operations SET state = 'withdrawn' WHERE id = ? AND state = 'planned'", (op,)
+            ).rowcount
             if changed:
                 # The key may be formed again from the same rows; the withdrawn one makes room for it.
                 db.execute("UPDATE operations SET key = key || '#' || id WHERE id = ?", (op,))
@@ -296,18 +356,25 @@ class Ledger:
                 db.execute("DELETE FROM members WHERE op = ? AND position = ?", (op, position))
             if not db.execute("SELECT count(*) FROM members WHERE op = ?", (op,)).fetchone()[0]:
                 db.execute(
-                    "UPDATE operations SET state = 'withdrawn', key = key || '#' || id, owner = NULL WHERE id = ?", (op,)
+                    "UPDATE operations SET state = 'withdrawn', key = key || '#' || id, owner = NULL WHERE id = ?",
+                    (op,),
                 )
 
     # Sending.
 
-    def claim(self, op: int, *, owner: str, credential: str, server_now: float, deadline: float) -> Claim | Refusal:
+    def clearance(self, stored: Stored, *, read: float | None = None) -> Clearance:
+        """What is known now of an operation that may be sent; `read` is when its subject was read, by default before its first try."""
+        return Clearance(stored.id, stored.tries, stored.read if read is None else read)
+
+    def claim(
+        self, clearance: Clearance, *, owner: str, credential: str, server_now: float, deadline: float
+    ) -> Claim | Refusal:
         """Take the right to send an operation once, and commit that it is sent (rule 8).
 
         Parameters
         ----------
-        op : int
-            The operation.
+        clearance : Clearance
+            The operation, and what it was found fit to be sent upon.
         owner : str
             This sender.
         credential : str
@@ -316,80 +383,122 @@ class Ledger:
             Server time.
         deadline : float
             Seconds after the first try up to which the server is trusted to remember the key (rule 12); an operation that
-            reading has shown to be absent has its first try set back by `absent`.
+            reading has shown to be absent is planned again and has no first try.
         """
         with self.atomic() as db:
-            stored = self.operation(op)
-            refusal = self._refuse(stored, owner, credential, server_now, deadline)
+            stored = self.operation(clearance.op)
+            refusal = self._refuse(stored, clearance, credential, server_now, deadline)
             if refusal is not None:
                 return refusal
-            first = server_now if stored.first_sent is None else stored.first_sent
-            now = self.now()
+            first = stored.state == "planned"
+            until = self.now() + self.lease
             db.execute(
-                """UPDATE operations SET state = 'sent', tries = tries + 1, first_sent = ?, last_sent = ?, answered = 0,
-                   owner = ?, lease_until = ?, credential = ?, waiting_for = '' WHERE id = ?""",
-                (first, server_now, owner, now + self.lease, credential, op),
+                """UPDATE operations SET state = 'sent', tries = tries + 1, first_sent = ?, last_sent = ?, ended = NULL,
+                   answered = 0, owner = ?, lease_until = ?, credential = ?, waiting_for = '' WHERE id = ?""",
+                (server_now if first else stored.first_sent, server_now, owner, until, credential, stored.id),
             )
             self._tick(server_now)
-            return Claim(self.operation(op), owner)
+            return Claim(self.operation(stored.id), owner, first, until)
 
-    def _refuse(self, stored: Stored, owner: str, credential: str, server_now: float, deadline: float) -> Refusal | None:
+    def _refuse(
+        self, stored: Stored, clearance: Clearance, credential: str, server_now: float, deadline: float
+    ) -> Refusal | None:
         """Why this operation may not be sent now; None if it may."""
         if stored.state not in {"planned", "unknown"}:
             return Refusal(f"it is {stored.state}", final=stored.state in {"settled", "withdrawn"})
-        held = self.query("SELECT owner, lease_until FROM operations WHERE id = ?", (stored.id,))[0]
-        now = self.now()
-        if held["owner"] not in {None, owner} and now < (held["lease_until"] or 0.0) <= now + self.lease:
-            return Refusal("another sender has it")
-        rival = [other for other in self.open_on(stored.subject) if other.id != stored.id and other.state in _BUSY]
-        if rival:
+        if stored.tries != clearance.tries:
+            return Refusal("another sender has tried it meanwhile")
+        if not clearance.read <= self.now() <= clearance.read + CLEARED_FOR:
+            return Refusal("what was read of it is too old by now")
+        if any(other.id != stored.id and other.state in _BUSY for other in self.open_on(stored.subject)):
             return Refusal(f"another request on this {stored.subject.partition(':')[0]} is open")
         if stored.first_sent is None:
             return None
         if stored.credential != credential:
-            return Refusal("it was first sent with another API key", final=True)
-        if server_now < float(self.meta("latest_server") or 0.0) - 5.0:
-            return Refusal("the clock is behind the ledger", final=True)
+            return Refusal("it was first sent with another API key")
+        if server_now < float(self.meta("latest_server") or 0.0) - CLOCKS_DIFFER:
+            return Refusal("the clock is behind the ledger")
         if server_now > stored.first_sent + deadline:
-            return Refusal("the server may have forgotten its key", final=True)
+            return Refusal("the server may have forgotten its key")
         return None
 
-    def freeze(self, op: int, *, path: str, body: bytes | None, baseline: Mapping[str, Any] | None) -> None:
-        """Complete a planned operation by what reading showed just before its first try: ids, and the state it acts on."""
+    def holds(self, claim: Claim) -> bool:
+        """Whether a claim is still good: whoever slept after it was given must not send (rule 21)."""
+        return self.now() < claim.until
+
+    def renew(self, op: int, *, baseline: Mapping[str, Any] | None, path: str | None = None) -> None:
+        """Note that the subject of a planned operation was read again, and the state and ids that it has now."""
         with self.atomic() as db:
             db.execute(
-                "UPDATE operations SET path = ?, body = ?, baseline = ? WHERE id = ? AND state = 'planned' AND tries = 0",
-                (path, body, _json(baseline), op),
+                "UPDATE operations SET path = coalesce(?, path), baseline = ?, read = ? WHERE id = ? AND state = 'planned'",
+                (path, _json(baseline), self.now(), op),
             )
 
-    def absent(self, op: int) -> None:
-        """Reading has proved that no try took effect: the operation is as if never sent, under the key it has."""
-        with self.atomic() as db:
-            db.execute(
-                "UPDATE operations SET first_sent = NULL, credential = NULL, waiting_for = '' WHERE id = ? AND state = 'unknown'", (op,)
-            )
-
-    def unsend(self, claim: Claim) -> None:
-        """The server refused to look at a try (429, or no connection was made): nothing has happened."""
-        with self.atomic() as db:
-            first = claim.operation.tries == 1
-            db.execute(
-                f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
-                    {", first_sent = NULL, last_sent = NULL, credential = NULL" if first else ""}
-                    WHERE id = ? AND state = 'sent' AND owner = ?""",
-                ("planned" if first else "unknown", claim.operation.id, claim.owner),
-            )
-
-    def answer(self, claim: Claim, *, state: str, status: int | None, reply: bytes | None, waiting_for: str = "") -> bool:
-        """Record what a try brought; False if the operation has meanwhile been taken over by another sender."""
+    def absent(self, op: int, tries: int) -> bool:
+        """Reading has proved that none of so many tries took effect: the operation is planned again, under the key it has."""
         with self.atomic() as db:
             changed = db.execute(
-                """UPDATE operations SET state = ?, http_status = ?, reply = ?, answered = ?, waiting_for = ?,
-                   owner = NULL, lease_until = NULL WHERE id = ? AND state = 'sent' AND owner = ?""",
-                (state, status, reply, status is not None, waiting_for, claim.operation.id, claim.owner),
+                """UPDATE operations SET state = 'planned', first_sent = NULL, credential = NULL, waiting_for = '', read = ?
+                   WHERE id = ? AND state = 'unknown' AND tries = ?""",
+                (self.now(), op, tries),
             ).rowcount
-            if changed and state == "unknown":
-                db.execute("UPDATE members SET outcome = 'unknown' WHERE op = ? AND outcome = 'pending'", (claim.operation.id,))
+            if changed:
+                db.execute(
+                    "UPDATE members SET outcome = 'pending', waiting_for = '' WHERE op = ? AND outcome = 'unknown'",
+                    (op,),
+                )
+        return bool(changed)
+
+    def unsend(self, claim: Claim) -> None:
+        """The server refused to look at a try (429, 401, or no connection was made): it is as before."""
+        with self.atomic() as db:
+            db.execute(
+                f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
+                    {", first_sent = NULL, credential = NULL" if claim.first else ""}
+                    WHERE id = ? AND state = 'sent' AND owner = ?""",
+                ("planned" if claim.first else "unknown", claim.operation.id, claim.owner),
+            )
+
+    def answer(
+        self,
+        claim: Claim,
+        *,
+        state: str,
+        status: int | None,
+        reply: bytes | None,
+        server_now: float,
+        answered: bool = True,
+        waiting_for: str = "",
+    ) -> bool:
+        """Record what a try brought; False if the operation has meanwhile been taken over by another sender.
+
+        Parameters
+        ----------
+        claim : Claim
+            The right under which it was sent.
+        state : str
+            ``accepted`` or ``unknown``.
+        status, reply : int, bytes or None
+            The answer; None where none came.
+        server_now : float
+            When the try ended.
+        answered : bool
+            Whether the API itself answered, so that it no longer works on the request.
+        waiting_for : str
+            Why it is not settled.
+        """
+        outcome = "unknown" if state == "unknown" else "pending"
+        with self.atomic() as db:
+            changed = db.execute(
+                """UPDATE operations SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, waiting_for = ?,
+                   owner = NULL, lease_until = NULL WHERE id = ? AND state = 'sent' AND owner = ?""",
+                (state, status, reply, answered, server_now, waiting_for, claim.operation.id, claim.owner),
+            ).rowcount
+            if changed:
+                db.execute(
+                    "UPDATE members SET outcome = ? WHERE op = ? AND outcome IN ('pending', 'unknown')",
+                    (outcome, claim.operation.id),
+                )
         return bool(changed)
 
     def abandon(self) -> int:
@@ -401,16 +510,28 @@ class Ledger:
                 (now, now, self.lease),
             ).fetchall()
             for (op,) in rows:
-                db.execute("UPDATE operations SET state = 'unknown', owner = NULL, lease_until = NULL WHERE id = ?", (op,))
+                db.execute(
+                    "UPDATE operations SET state = 'unknown', owner = NULL, lease_until = NULL WHERE id = ?", (op,)
+                )
                 db.execute("UPDATE members SET outcome = 'unknown' WHERE op = ? AND outcome = 'pending'", (op,))
         return len(rows)
 
     # Settling.
 
-    def move(self, op: int, state: str, waiting_for: str = "") -> None:
-        """Note an open operation's new state, or why it waits."""
+    def happened(self, op: int) -> None:
+        """Reading has shown that an act took effect; what remains is to see how it ends."""
         with self.atomic() as db:
-            db.execute("UPDATE operations SET state = ?, waiting_for = ? WHERE id = ? AND state <> 'settled'", (state, waiting_for, op))
+            db.execute(
+                "UPDATE operations SET state = 'accepted', waiting_for = '' WHERE id = ? AND state = 'unknown'", (op,)
+            )
+
+    def wait_for(self, op: int, why: str) -> None:
+        """Note why an open operation is not settled."""
+        with self.atomic() as db:
+            db.execute(
+                "UPDATE operations SET waiting_for = ? WHERE id = ? AND state NOT IN ('settled', 'withdrawn')",
+                (why, op),
+            )
 
     def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
         """Write outcomes; when all members have succeeded or failed, the operation is settled."""
@@ -430,7 +551,8 @@ class Ledger:
             ).fetchone()[0]
             if not left:
                 db.execute(
-                    "UPDATE operations SET state = 'settled', settled = ?, waiting_for = '', owner = NULL WHERE id = ?", (server_now, op)
+                    "UPDATE operations SET state = 'settled', settled = ?, waiting_for = '', owner = NULL WHERE id = ?",
+                    (server_now, op),
                 )
             self._tick(server_now)
 
@@ -461,8 +583,8 @@ def _stored(row: sqlite3.Row) -> Stored:
         id=row["id"], key=row["key"], action=Action(row["action"]), method=row["method"], path=row["path"], body=row["body"],
         subject=row["subject"], batch=row["batch"], canary=bool(row["canary"]), state=row["state"],
         baseline=None if row["baseline"] is None else json.loads(row["baseline"]), tries=row["tries"],
-        first_sent=row["first_sent"], last_sent=row["last_sent"], answered=bool(row["answered"]),
-        http_status=row["http_status"], credential=row["credential"], waiting_for=row["waiting_for"],
+        first_sent=row["first_sent"], last_sent=row["last_sent"], ended=row["ended"], answered=bool(row["answered"]),
+        read=row["read"], http_status=row["http_status"], credential=row["credential"], waiting_for=row["waiting_for"],
     )  # fmt: skip
 
 
@@ -473,4 +595,3 @@ def _member(row: sqlite3.Row) -> Member:
         waiting_for=row["waiting_for"], error_code=row["error_code"], error_message=row["error_message"],
         result_id=row["result_id"], seen=None if row["seen"] is None else json.loads(row["seen"]),
     )  # fmt: skip
-

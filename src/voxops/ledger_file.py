@@ -30,13 +30,13 @@ MIGRATIONS: tuple[str, ...] = (
         state TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'accepted', 'unknown', 'settled', 'withdrawn')),
         baseline TEXT,
         tries INTEGER NOT NULL DEFAULT 0,
-        first_sent REAL, last_sent REAL,
+        first_sent REAL, last_sent REAL, ended REAL,
         answered INTEGER NOT NULL DEFAULT 0,
         http_status INTEGER, reply BLOB,
         owner TEXT, lease_until REAL,
         credential TEXT,
         waiting_for TEXT NOT NULL DEFAULT '',
-        created REAL NOT NULL, settled REAL
+        created REAL NOT NULL, read REAL NOT NULL, settled REAL
     );
     CREATE INDEX operations_open ON operations (subject) WHERE state IN ('planned', 'sent', 'accepted', 'unknown');
     CREATE TABLE members (
@@ -60,10 +60,10 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL,
-        identity TEXT, attempt INTEGER, held TEXT NOT NULL DEFAULT '',
+        identity TEXT, attempt INTEGER, held TEXT NOT NULL DEFAULT '', canary TEXT,
         PRIMARY KEY (run, row)
     ) WITHOUT ROWID;
-    CREATE TABLE campaigns (name TEXT PRIMARY KEY, searched REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE marks (mark TEXT NOT NULL, created TEXT NOT NULL, post_id TEXT NOT NULL, PRIMARY KEY (mark, post_id)) WITHOUT ROWID;
     """,
 )
 
@@ -90,7 +90,9 @@ def open_database(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise LedgerError(f"the ledger {path} can't be written ({error.strerror}); give another file with ledger=") from None
+        raise LedgerError(
+            f"the ledger {path} can't be written ({error.strerror}); give another file with ledger="
+        ) from None
     remote = _file_system(path)
     try:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -101,7 +103,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
-        _migrate(db, path)
+        _migrate(db)
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return db
@@ -136,7 +138,7 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file with ledger=")
 
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
+def _migrate(db: sqlite3.Connection) -> None:
     """Apply what is missing, each step in a transaction of its own; two processes that start together apply it once."""
     for number in range(len(MIGRATIONS)):
         db.execute("BEGIN IMMEDIATE")

@@ -39,6 +39,7 @@ __all__ = [
 
 BULK_LIMIT = 50  # items per POST /posts/bulk (contract: 8.2)
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
+LATER_ATTEMPTS = 6  # attempts beyond its own under which another ledger may have created a row
 DEFAULT_RATE = 500  # requests a minute, where no answer has told the workspace's own limit yet
 PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
 
@@ -92,6 +93,12 @@ class Item:
     def mark(self) -> str:
         """What a create carries, so that it can be found again (rule 13); ``""`` for other acts."""
         return str((self.body or {}).get("metadata", {}).get("voxopsOp", ""))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Marks under which any attempt at this create may be found."""
+        campaign = str(self.seen.get("campaign", ""))
+        return tuple(keys.mark(campaign, self.label, attempt) for attempt in range(1, self.attempt + LATER_ATTEMPTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +246,10 @@ def summary(plan: Plan) -> str:
 def reasons(plan: Plan) -> list[tuple[str, int]]:
     """Why rows are held, with how many, most first."""
     held = plan.frame.loc[~plan.frame["eligible"], "reason"]
-    return [(str(why), int(count)) for why, count in held.value_counts().sort_index().sort_values(ascending=False, kind="stable").items()]
+    return [
+        (str(why), int(count))
+        for why, count in held.value_counts().sort_index().sort_values(ascending=False, kind="stable").items()
+    ]
 
 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
@@ -299,7 +309,10 @@ def attempts(frame: pd.DataFrame) -> list[int]:
 def form(action: Action, items: Sequence[Item]) -> list[Operation]:
     """Form operations from items: batches of at most 50 for creates, else one per call; items with the same call share it."""
     if action is Action.BULK:
-        return [_bulk(items[start : start + BULK_LIMIT], start // BULK_LIMIT + 1) for start in range(0, len(items), BULK_LIMIT)]
+        return [
+            _bulk(items[start : start + BULK_LIMIT], start // BULK_LIMIT + 1)
+            for start in range(0, len(items), BULK_LIMIT)
+        ]
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(f"{item.subject} {item.path}", []).append(item)

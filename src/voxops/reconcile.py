@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.binding import reform
-from voxops.ledger import Ledger, Member, Stored
+from voxops.ledger import Clearance, Ledger, Member, Stored
 from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
 from voxops.settle import (
     delivery_moved,
@@ -20,6 +20,7 @@ from voxops.settle import (
     settle_delivery,
     settle_targets,
     settled,
+    unmoved,
 )
 from voxops.watch import Marks, Reader
 
@@ -27,8 +28,9 @@ __all__ = ["Look", "Settler"]
 
 PROOF_AFTER = 300.0  # seconds after the last try before absence proves anything (rule 14)
 SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
-# Seconds after a try before reading says anything: short where an answer came, longer where the request may still be running.
-QUIET_ANSWERED, QUIET_UNANSWERED = 4.0, 10.0
+# Seconds after a try before reading says anything: what is queued shows within seconds of the API's answer, but a request that
+# nobody has answered may still be carried out for as long as servers and their gateways let requests live.
+QUIET_ANSWERED, QUIET_UNANSWERED = 6.0, 60.0
 LIKELY = ("publishing", "pending", "published", "failed", "partial")
 
 Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -38,15 +40,17 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Look:
     """What one look has brought.
 
-    `resend` are operations that may be sent again under their key; `formed` are new ones made of rows that took no effect;
-    `waiting` says why an operation does not end by looking again; `duplicates` are sentences that stop a run.
+    `resend` clears operations to be sent again under their key; `formed` are new ones made of rows that took no effect;
+    `waiting` says why an operation does not end by looking again; `duplicates` are sentences that stop a run. Reading began at
+    `began`, in the ledger's time.
     """
 
     transitions: list[Transition] = field(default_factory=list)
-    resend: list[int] = field(default_factory=list)
+    resend: list[Clearance] = field(default_factory=list)
     formed: list[int] = field(default_factory=list)
     waiting: dict[int, str] = field(default_factory=dict)
     duplicates: list[str] = field(default_factory=list)
+    began: float = 0.0
 
 
 class Settler:
@@ -72,7 +76,7 @@ class Settler:
 
     async def look(self, operations: Sequence[Stored]) -> Look:
         """Read once for all of these operations and settle what is proved."""
-        look = Look()
+        look = Look(began=self._ledger.now())
         ready = [operation for operation in operations if self._quiet(operation)]
         by_kind: dict[str, list[Stored]] = {}
         for operation in ready:
@@ -87,10 +91,13 @@ class Settler:
 
     def _quiet(self, operation: Stored) -> bool:
         """Whether enough time has passed since the last try for reading to say something."""
-        if operation.state == "accepted" or operation.last_sent is None:
+        if operation.state == "accepted":
             return True
-        quiet = QUIET_ANSWERED if operation.answered else QUIET_UNANSWERED
-        return self._now().timestamp() - operation.last_sent >= quiet
+        return self._since(operation) >= (QUIET_ANSWERED if operation.answered else QUIET_UNANSWERED)
+
+    def _since(self, operation: Stored) -> float:
+        """Seconds since the last try ended, or was sent where nobody saw it end."""
+        return self._now().timestamp() - (operation.ended or operation.last_sent or 0.0)
 
     # Posts: retry, fix, cancel.
 
@@ -119,9 +126,10 @@ class Settler:
 
     async def _not_shown(self, operation: Stored, look: Look) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
-        if self._now().timestamp() - (operation.last_sent or 0.0) >= PROOF_AFTER:
-            await self._commit(lambda: self._ledger.absent(operation.id))
-        look.resend.append(operation.id)
+        if self._since(operation) < PROOF_AFTER:
+            look.resend.append(self._ledger.clearance(operation, read=look.began))
+        elif await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
+            look.formed.append(operation.id)
 
     # Webhook deliveries.
 
@@ -131,7 +139,9 @@ class Settler:
         for operation in operations:
             by_webhook.setdefault(operation.path.split("/")[3], []).append(operation)
         for webhook, group in by_webhook.items():
-            states = await self._reader.deliveries(webhook, {operation.subject.partition(":")[2] for operation in group})
+            states = await self._reader.deliveries(
+                webhook, {operation.subject.partition(":")[2] for operation in group}
+            )
             for operation in group:
                 now = states.get(operation.subject.partition(":")[2])
                 if now is None:
@@ -139,8 +149,14 @@ class Settler:
                 elif delivery_moved(operation.baseline or {}, now):
                     members = self._ledger.members(operation.id)
                     await self._write(operation, members, [settle_delivery(member, now) for member in members], look)
-                elif operation.state == "unknown":
-                    await self._not_shown(operation, look)
+                elif operation.state == "unknown" and self._since(operation) >= PROOF_AFTER:
+                    # A delivery does not show that it is queued, so nothing shorter tells a slow queue from a lost request.
+                    if unmoved(operation.baseline or {}, now):
+                        await self._not_shown(operation, look)
+                    else:
+                        look.waiting[operation.id] = (
+                            "it was tried again with the same result, by whom is not known; look at the dashboard"
+                        )
 
     # Creates.
 
@@ -156,28 +172,32 @@ class Settler:
         members = self._ledger.members(operation.id)
         unsettled = [member for member in members if member.outcome not in {Outcome.SUCCEEDED, Outcome.FAILED}]
         found = [(member, hits) for member in unsettled if (hits := marks.found.get(member.item.mark))]
-        look.duplicates += [f"{member.item.label} was created twice: {hits[0][1]}, {hits[1][1]}" for member, hits in found if len(hits) > 1]
+        look.duplicates += [said for member, hits in found if (said := _twice(member, hits, operation))]
         if found:
             done = [settled(member, Outcome.SUCCEEDED, result_id=hits[0][1]) for member, hits in found]
             await self._write(operation, members, done, look)
         rest = [member for member in unsettled if not marks.found.get(member.item.mark)]
         if not rest:
             return
-        waited = self._now().timestamp() - (operation.last_sent or 0.0) >= PROOF_AFTER
+        waited = self._since(operation) >= PROOF_AFTER
         proved = marks.complete and marks.metadata and waited
         untouched = len(rest) == len(members)
         if untouched and proved:
-            await self._commit(lambda: self._ledger.absent(operation.id))
-            look.resend.append(operation.id)
+            if await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
+                look.formed.append(operation.id)
         elif untouched and (marks.metadata or not operation.answered):
-            look.resend.append(operation.id)
+            look.resend.append(self._ledger.clearance(operation, read=look.began))
         elif proved:
             look.formed += await self._commit(lambda: self._reform(operation, rest))
         elif not marks.metadata and waited:
-            look.waiting[operation.id] = "posts show no metadata, so nobody can tell whether it was created; look at the dashboard"
+            look.waiting[operation.id] = (
+                "posts show no metadata, so nobody can tell whether it was created; look at the dashboard"
+            )
 
     def _reform(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
-        """Give rows that are proved not to exist a batch of their own, and close the old one."""
+        """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""
+        if not self._ledger.unchanged(operation):
+            return []
         made = reform(self._ledger, operation, [rest])
         self._ledger.settle(operation.id, [], self._now().timestamp())
         return made
@@ -189,12 +209,24 @@ class Settler:
         changed = list(after)
         at = self._now()
 
-        def work() -> None:
-            self._ledger.move(operation.id, "accepted" if operation.action is not Action.BULK else operation.state)
+        def work() -> bool:
+            # That a create exists is true whatever was sent since; how an act ended is told of the try that was looked at.
+            if operation.action is not Action.BULK:
+                if not self._ledger.unchanged(operation):
+                    return False
+                self._ledger.happened(operation.id)
             self._ledger.settle(operation.id, changed, at.timestamp())
+            return True
 
-        await self._commit(work)
-        look.transitions += transitions(before, changed, at)
+        if await self._commit(work):
+            look.transitions += transitions(before, changed, at)
+
+
+def _twice(member: Member, hits: Sequence[tuple[str, str]], operation: Stored) -> str:
+    """A sentence if a row was created twice by our own sending; a copy that somebody made later is none (rule 14)."""
+    until = datetime.fromtimestamp((operation.last_sent or 0.0) + SKEW, UTC)
+    ours = [post_id for created, post_id in hits if not created or datetime.fromisoformat(created) <= until]
+    return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""
 
 
 def transitions(before: Sequence[Member], after: Sequence[Member], at: datetime) -> list[Transition]:
@@ -212,4 +244,3 @@ def transitions(before: Sequence[Member], after: Sequence[Member], at: datetime)
         for member in after
         if was[member.position].outcome != member.outcome
     ]
-

@@ -33,7 +33,6 @@ STUCK_AFTER = timedelta(minutes=10)
 SERVER_RETRIES_FOR = timedelta(hours=1)
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Open:
     """Targets of one post that are not published: failed, in flight, and of these the ones chosen by hand."""
@@ -50,7 +49,17 @@ class _Open:
 
 _TARGET = ("post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at")
 _MOVING = "another target of this post is still publishing"
-_DELIVERY = ("delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at")
+_TWICE = "this target stands in the frame twice"
+_DELIVERY = (
+    "delivery_id",
+    "webhook_id",
+    "success",
+    "status_code",
+    "latency_ms",
+    "retry_count",
+    "error",
+    "delivered_at",
+)
 
 
 def plan_retry(triaged: pd.DataFrame) -> Plan:
@@ -80,7 +89,10 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     rows = list(target_rows(triaged))
     now = _fetched(triaged)
     opened = _open_targets(triaged, rows)
-    why = [_why_not_retry(row, opened[row["post_id"] or ""], now) for row in rows]
+    why = [
+        _TWICE if again else _why_not_retry(row, opened[row["post_id"] or ""], now)
+        for row, again in zip(rows, _again(rows), strict=True)
+    ]
     picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
     items, reasons = [], []
     for number, (row, reason) in enumerate(zip(rows, why, strict=True)):
@@ -327,7 +339,9 @@ def _why_not_fix(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _why_not_redeliver(row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool) -> str | None:
+def _why_not_redeliver(
+    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool
+) -> str | None:
     """Why a delivery is not sent again; None if it is."""
     if row["delivery_id"] is None or row["webhook_id"] is None:
         return "no delivery id or no webhook id"
@@ -347,7 +361,9 @@ def _open_targets(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, 
     now = _fetched(frame)
     known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
     failed, in_flight, chosen = Counter[str](), Counter[str](), Counter[str]()
-    for row in rows:
+    for row, again in zip(rows, _again(rows), strict=True):
+        if again:
+            continue
         post = row["post_id"] or ""
         failed[post] += row["status"] == "failed"
         if row["status"] in IN_FLIGHT_STATUSES:
@@ -358,6 +374,13 @@ def _open_targets(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, 
         before = known.get(post, [0, 0])
         opened[post] = _Open(max(failed[post], before[0]), max(in_flight[post], before[1]), chosen[post])
     return opened
+
+
+def _again(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which rows are about a target that an earlier row is about."""
+    places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
+    first = {place: number for number, place in reversed(list(enumerate(places)))}
+    return [first[place] != number for number, place in enumerate(places)]
 
 
 def _fetched(frame: pd.DataFrame) -> pd.Timestamp | None:

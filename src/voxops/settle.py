@@ -30,6 +30,10 @@ __all__ = [
     "settle_cancel",
     "settle_delivery",
     "settle_targets",
+    "settled",
+    "shaped",
+    "still_at_work",
+    "unmoved",
 ]
 
 
@@ -44,6 +48,7 @@ class Answer(StrEnum):
 
 
 _STOP_STATUSES = frozenset({401, 402, 403})
+_ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 
 
 def judge(status: int, code: str, *, first_try: bool) -> Answer:
@@ -51,19 +56,26 @@ def judge(status: int, code: str, *, first_try: bool) -> Answer:
 
     A 4xx proves that nothing happened only on the first try: after an ambiguous one it may be about a key or a state that
     the earlier try left behind (rule 16). An ``IDEMPOTENCY_CONFLICT`` is never a reason for a new key, and
-    ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended. A quota, a scope or a refused key concern every request (rule 17).
+    ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended; a 409 without a code may be either. A quota, a scope or a refused
+    key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17).
     """
     if status == 429:
         return Answer.THROTTLED
     if 200 <= status < 300:
         return Answer.TAKEN
-    if is_ambiguous(status) or status < 400 or code in {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"}:
-        return Answer.UNKNOWN
-    if not first_try:
+    if is_ambiguous(status) or status < 400 or code in _ABOUT_THE_KEY or (status == 409 and not code):
         return Answer.UNKNOWN
     if status in _STOP_STATUSES or code == "IDEMPOTENCY_INVALID_KEY":
         return Answer.STOP
-    return Answer.REFUSED
+    return Answer.REFUSED if first_try else Answer.UNKNOWN
+
+
+def still_at_work(code: str) -> bool:
+    """Whether the server may still be carrying out a request that it answered ambiguously.
+
+    Only the API's own word, an error with a code, says that the request has ended. A gateway gives up while the server goes on.
+    """
+    return code in {"", "IDEMPOTENCY_IN_PROGRESS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,10 @@ def moved(baseline: Mapping[str, Any], state: PostState) -> bool:
 
 def fingerprint_targets(state: PostState) -> list[list[Any]]:
     """What a baseline keeps of a post's targets."""
-    rows = [[row[name] for name in ("platform", "account_id", "status", "error_code", "error_message")] for row in state.targets]
+    rows = [
+        [row[name] for name in ("platform", "account_id", "status", "error_code", "error_message")]
+        for row in state.targets
+    ]
     return sorted(rows, key=str)
 
 
@@ -162,7 +177,11 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         if target is not None and status == "published":
             done.append(settled(member, Outcome.SUCCEEDED, result_id=target["platform_post_id"] or state.post_id))
         elif state.status not in TERMINAL_STATUSES:
-            waits = f"the post is {state.status}" if state.status in WAITING_STATUSES else f"{status or state.status or 'queued'}"
+            waits = (
+                f"the post is {state.status}"
+                if state.status in WAITING_STATUSES
+                else f"{status or state.status or 'queued'}"
+            )
             done.append(replace(member, outcome=Outcome.PENDING, waiting_for=waits))
         elif target is not None and status not in IN_FLIGHT_STATUSES:
             code, message = target["error_code"], target["error_message"]
@@ -183,7 +202,12 @@ def settle_skipped(members: Sequence[Member], reply: Any) -> list[Member]:
             place = (str(entry.get("platform", "")).lower(), str(entry.get("accountId", "")))
             reasons[place] = str(entry.get("reason") or "skipped by the server")
     return [
-        settled(member, Outcome.FAILED, error_code="SKIPPED", error_message=reasons[member.item.platform, member.item.account])
+        settled(
+            member,
+            Outcome.FAILED,
+            error_code="SKIPPED",
+            error_message=reasons[member.item.platform, member.item.account],
+        )
         for member in members
         if (member.item.platform, member.item.account) in reasons
     ]
@@ -240,7 +264,9 @@ def settle_bulk(members: Sequence[Member], items: Sequence[BulkItem | None]) -> 
     for member in members:
         item = items[member.position]
         if item is None:
-            done.append(replace(member, outcome=Outcome.UNKNOWN, waiting_for="the answer did not say what became of it"))
+            done.append(
+                replace(member, outcome=Outcome.UNKNOWN, waiting_for="the answer did not say what became of it")
+            )
         elif item.created:
             done.append(settled(member, Outcome.SUCCEEDED, result_id=item.post_id))
         else:
@@ -268,6 +294,11 @@ def delivery_moved(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     before, after = baseline.get("retry_count"), now.get("retry_count")
     counted = before is None or after is None or after > before
     return differs and counted
+
+
+def unmoved(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a delivery shows no sign of a further try, not even in its count: only this proves that there was none."""
+    return all(baseline.get(name) == value for name, value in now.items())
 
 
 def settle_delivery(member: Member, now: Mapping[str, Any]) -> Member:
