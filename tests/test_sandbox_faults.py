@@ -142,6 +142,17 @@ def test_a_request_whose_client_gave_up_still_takes_effect(sandbox, api, body):
     assert created(sandbox) == 1
 
 
+def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, api, body):
+    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts", seconds=0.3))
+    with pytest.raises(httpx.ReadTimeout):
+        api.post("/posts", json=body, headers=KEY, timeout=0.1)
+    sandbox.reset()
+    assert api.post("/posts", json=body | {"content": "new"}, headers=KEY).status_code == 201
+    sandbox.add_fault(Fault("delay", method="GET", path="/v1/health", seconds=0.4))
+    api.get("/health")
+    assert [effect["content"] for effect in sandbox.effects("post.create")] == ["new"]
+
+
 def test_a_cursor_repeats(sandbox, api):
     sandbox.add_fault(Fault("repeat_cursor", method="GET", path="/v1/posts", times=None))
     first = api.get("/posts", params={"limit": 5}).json()["pagination"]

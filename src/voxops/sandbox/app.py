@@ -170,10 +170,13 @@ class Api:
 
     async def _delay(self, faults: list[Fault], when: str) -> None:
         """Hold the request up for real seconds; whatever is due meanwhile happens first."""
+        generation = self.world.generation
         for fault in faults:
             if fault.action == "delay" and fault.when == when:
                 await asyncio.sleep(fault.seconds)
                 await self.world.settle()
+        if self.world.generation != generation:
+            refuse(503, "SERVICE_UNAVAILABLE", "the sandbox began again meanwhile")
 
     def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
         """Return the answer on its wire, spoiled by the faults."""

@@ -29,7 +29,7 @@ class Controlled(Protocol):
     def addresses(self) -> dict[str, str]:
         """Return the loopback addresses of the API, the storage and the receiver."""
 
-    def restart(self, *, empty: bool) -> None:
+    async def restart(self, *, empty: bool) -> None:
         """Begin again."""
 
 
@@ -194,7 +194,7 @@ class _Control:
 
     async def reset(self, request: Request) -> dict[str, Any]:
         """Begin again."""
-        self._sandbox.restart(empty=bool((await _json(request)).get("empty", False)))
+        await self._sandbox.restart(empty=bool((await _json(request)).get("empty", False)))
         return await self.state(request)
 
     async def authorize(self, request: Request) -> Any:

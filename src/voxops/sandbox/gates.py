@@ -77,7 +77,6 @@ class KeyStore:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._flying: dict[str, str] = {}
 
     def begin(self, call: Call) -> Answer | None:
         """Return the stored answer of a repeated request; None if this is the first and may run."""
@@ -86,8 +85,8 @@ class KeyStore:
         if not _KEY.fullmatch(call.key):
             refuse(400, "IDEMPOTENCY_INVALID_KEY", "a key has 8 to 255 letters, digits, - or _", key=call.key[:40])
         name, print_ = self._name(call), self._fingerprint(call)
-        if name in self._flying:
-            if self._flying[name] != print_:
+        if name in self._world.in_flight:
+            if self._world.in_flight[name] != print_:
                 refuse(409, "IDEMPOTENCY_CONFLICT", "the key is in use for another request", key=call.key)
             refuse(409, "IDEMPOTENCY_IN_PROGRESS", "a request under this key is still running", key=call.key)
         stored = self._world.answers.get(name)
@@ -95,7 +94,7 @@ class KeyStore:
             if stored.fingerprint != print_:
                 refuse(409, "IDEMPOTENCY_CONFLICT", "the key was used for another request", key=call.key)
             return Answer(stored.status, body=stored.body.encode())
-        self._flying[name] = print_
+        self._world.in_flight[name] = print_
         return None
 
     def finish(self, call: Call, answer: Answer, sent_status: int) -> None:
@@ -106,7 +105,7 @@ class KeyStore:
         if call.key is None or self._world.switches.ignore_keys:
             return
         name = self._name(call)
-        if self._flying.pop(name, None) is None:
+        if self._world.in_flight.pop(name, None) is None:
             return
         switches = self._world.switches
         forgotten = switches.forget_key_on_5xx and max(answer.status, sent_status) >= 500

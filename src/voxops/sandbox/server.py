@@ -107,15 +107,10 @@ class Sandbox(Remote):
         self.world.reindex()
         self.world.flush()
 
-    def restart(self, *, empty: bool) -> None:
+    async def restart(self, *, empty: bool) -> None:
         """Forget everything and begin again; runs on the server's loop, by the control call ``reset``."""
-        world = self.world
-        world.clear()
-        world.faults.clear()
-        world.receiver_rules.clear()
-        world.clock.restart()
         self._limiter.clear()
-        self._plant(*((0, 0) if empty else self._size))
+        await self.world.restart(lambda: self._plant(*((0, 0) if empty else self._size)))
 
     def addresses(self) -> dict[str, str]:
         """Where API, storage and receiver listen."""

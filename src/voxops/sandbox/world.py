@@ -67,6 +67,8 @@ class World(Tables):
         self._heap: list[tuple[int, int]] = []
         self._last_event = 0
         self._last_ordinal = 0
+        self.in_flight: dict[str, str] = {}
+        self.generation = 0
         self.background: set[asyncio.Task[None]] = set()
         self._settling = asyncio.Lock()
         self._saved_at = 0
@@ -110,6 +112,19 @@ class World(Tables):
                     await pending
                 self.events.drop(str(number))  # only now: whoever is killed before does it after the restart
         self.flush()
+
+    async def restart(self, plant: Callable[[], None]) -> None:
+        """Forget everything and let `plant` make the beginning; requests still running come to nothing."""
+        async with self._settling:
+            for task in self.background:
+                task.cancel()
+            self.generation += 1
+            self.clear()
+            self.in_flight.clear()
+            self.faults.clear()
+            self.receiver_rules.clear()
+            self.clock.restart()
+            plant()
 
     def detach(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
         """Let what an event starts run beside the requests, because it may take long or call back."""
