@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.stats import Tally, quantiles
+from voxops.stats import Tally, flat, quantiles
 
 __all__ = [
     "STATES",
@@ -150,7 +150,7 @@ def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
     PlanError
         If there is none, or they are not of the same groups.
     """
-    parts = [part for given in partials for part in ([given] if isinstance(given, pd.DataFrame) else given)]
+    parts = flat(partials)
     if len({tuple(part.columns) for part in parts}) != 1:
         raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
     return _tally(_groups(parts[0])).merge(parts)

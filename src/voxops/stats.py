@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["Tally", "quantiles"]
+__all__ = ["Tally", "flat", "quantiles"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Tally:
         parts = list(partials)
         filled = [part for part in parts if len(part)]
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
+
+
+def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:
+    """Partials that were given one by one, as iterables, or both."""
+    return [part for given in partials for part in ([given] if isinstance(given, pd.DataFrame) else given)]
 
 
 def quantiles(

@@ -16,7 +16,7 @@ import pandas as pd
 from voxops.errors import PlanError
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 from voxops.rules import RULES, Rule, analyst_rules, find_rule
-from voxops.stats import Tally
+from voxops.stats import Tally, flat
 from voxops.values import STRING_DTYPE
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "fingerprint",
     "finish_causes",
     "judge",
+    "merge_causes",
     "triage",
 ]
 
@@ -98,9 +99,7 @@ def fingerprint(message: str | None) -> str:
     if message is None:
         return ""
     words = [_without_variables(word) for word in _SPACE.split(_QUOTED.sub("<text>", message[:_READ])) if word]
-    text = " ".join(
-        word for word, after in zip(words, [*words[1:], ""], strict=True) if word != after or word[0] != "<"
-    )
+    text = " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
 
 
@@ -223,7 +222,7 @@ _CAUSE = ["cause", "verdict", "remedy"]
 
 
 def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
-    """Count the causes of one part of a history; merge parts with ``CAUSE_TALLY.merge``.
+    """Count the causes of one part of a history; merge parts with `merge_causes`.
 
     Parameters
     ----------
@@ -253,6 +252,11 @@ def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
     )
     rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
     return CAUSE_TALLY.group(rows)
+
+
+def merge_causes(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, given one by one or as an iterable; order and grouping do not matter."""
+    return CAUSE_TALLY.merge(flat(partials))
 
 
 def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
