@@ -127,6 +127,24 @@ def test_a_port_in_use_is_said_in_one_line():
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
+    state = tmp_path / "state.db"
+    with Sandbox(state=state, posts=1, deliveries=0), pytest.raises(OSError, match="another sandbox is using it"):
+        Sandbox(state=state)
+    with Sandbox(state=state) as sandbox:
+        assert len(sandbox.world.posts) == 1
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path):
+    other = tmp_path / "notes.txt"
+    other.write_text("not a database, but long enough to look at" * 20)
+    with pytest.raises(OSError, match="not a sandbox's state"):
+        Sandbox(state=other)
+    with pytest.raises(OSError, match="can't be opened"):
+        Sandbox(state=tmp_path / "none" / "state.db")
+    assert other.read_text().startswith("not a database")
+
+
 def test_a_sandbox_starts_once():
     with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
         sandbox.start()

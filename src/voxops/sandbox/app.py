@@ -181,12 +181,12 @@ class Api:
     def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
         """Return the answer on its wire, spoiled by the faults."""
         spoiled = spoil(answer, faults, entry["query"].get("cursor"))
+        media = spoiled.headers.pop("Content-Type", "application/json")
         headers = {
             **spoiled.headers,
             "Date": http_date(self.world.now()),
             "X-Request-Id": identifier("req_", self.world.seed, entry["seq"]),
         }
-        media = spoiled.headers.pop("Content-Type", "application/json")
         body = spoiled.encoded()
         cut = next((f for f in faults if f.action in ("drop", "truncate")), None)
         sent = 0 if cut is not None and cut.action == "drop" else spoiled.status

@@ -111,19 +111,38 @@ class Tables:
             log.written = -1  # the file holds entries that must go
 
 
+# The lock is exclusive: two sandboxes on one file would each overwrite what the other did.
+_SCHEMA = """
+    PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;
+    BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS records (kind TEXT, id TEXT, data BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS logs (kind TEXT, seq INTEGER, data BLOB, PRIMARY KEY (kind, seq)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID;
+    COMMIT;
+"""
+
+
 class Disk:
-    """The state file: one table of records, one of log entries, one of single facts such as the clock."""
+    """The state file: one table of records, one of log entries, one of single facts such as the clock.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; made if there is none. OSError if another sandbox has it open, or if it is something else.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.executescript(
-            """
-            PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;
-            CREATE TABLE IF NOT EXISTS records (kind TEXT, id TEXT, data BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-            CREATE TABLE IF NOT EXISTS logs (kind TEXT, seq INTEGER, data BLOB, PRIMARY KEY (kind, seq)) WITHOUT ROWID;
-            CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID;
-            """
-        )
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"the state file {path} can't be opened: {error}") from None
+        try:
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            used = "locked" in str(error)
+            reason = "another sandbox is using it" if used else f"it is not a sandbox's state ({error})"
+            raise OSError(f"the state file {path} can't be used: {reason}") from None
 
     def facts(self) -> dict[str, Any]:
         """Single facts by name; empty for a new file."""
