@@ -37,6 +37,7 @@ from voxops.errors import (
     VoxopsError,
     WaitTooLong,
 )
+from voxops.events import events, join_events, parse_event, verify_signature
 from voxops.frames import targets
 from voxops.incidents import duplicates, never_delivered, outages
 from voxops.matrix import frame as matrix
@@ -81,9 +82,12 @@ __all__ = [
     "connect",
     "delivery_stats",
     "duplicates",
+    "events",
+    "join_events",
     "matrix",
     "never_delivered",
     "outages",
+    "parse_event",
     "plan_bulk",
     "plan_cancel",
     "plan_fix",
@@ -94,6 +98,7 @@ __all__ = [
     "report",
     "targets",
     "triage",
+    "verify_signature",
 ]
 
 # What draws is loaded when it is first asked for: matplotlib alone takes longer than everything else together.
