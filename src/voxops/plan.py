@@ -207,7 +207,9 @@ class Plan:
         left: dict[str, int] = {}
         chosen: set[str] = set()
         for operation in sorted(self.operations, key=lambda operation: operation.key):
-            if any(left.setdefault(cause, n) > 0 for cause in operation.causes):
+            for cause in operation.causes:
+                left.setdefault(cause, n)
+            if any(left[cause] > 0 for cause in operation.causes):
                 chosen.add(operation.key)
                 for item in operation.items:
                     left[item.cause] -= 1
