@@ -51,6 +51,11 @@ media.upload media.delete media.validate media.register media.presign media.impo
 webhook.delete webhook.rotate webhook.test delivery.resend delivery.attempt``. ``mark`` is ``metadata.voxopsOp`` of a
 created post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
 
+**Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``, lasting until mended
+``TOKEN_EXPIRED ACCOUNT_DISCONNECTED CONTENT_TOO_LONG MEDIA_ASPECT_RATIO MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TOO_LARGE
+PUBLISH_ERROR``, and two that nobody has heard of, ``E_4711 GRAPH_368_NODE``. How many publications fail and recover is
+`Switches.failure_rate` and `Switches.recovery_rate`.
+
 **Time** is virtual and starts at 2026-03-02T09:00:00Z; the ``Date`` header shows it. With ``speed=0`` two starts answer the
 same calls with the same bytes, but for the workspace id (pin it with ``workspace=``) and the loopback port in upload
 addresses. Randomness is drawn by hashing seed, subject and attempt, so results don't depend on order or timing.
@@ -61,9 +66,10 @@ addresses. Randomness is drawn by hashing seed, subject and attempt, so results 
 
 from __future__ import annotations
 
+from voxops.sandbox.command import main, serve
 from voxops.sandbox.faults import Fault
-from voxops.sandbox.remote import Remote
-from voxops.sandbox.server import API_KEY, Sandbox, main, serve
+from voxops.sandbox.remote import API_KEY, Remote
+from voxops.sandbox.server import Sandbox
 from voxops.sandbox.switches import Switches
 
 __all__ = ["API_KEY", "Fault", "Remote", "Sandbox", "Switches", "main", "serve"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from voxops.sandbox.server import main
+from voxops.sandbox.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

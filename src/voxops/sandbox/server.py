@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import signal
 import socket
-import sys
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route as HttpRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp
 
 from voxops.sandbox import accounts, acts, bulk, control, hooks, media, posts, queue, seed, session, webhooks
 from voxops.sandbox.app import Api
 from voxops.sandbox.clock import START, VirtualClock
 from voxops.sandbox.gates import Limiter
+from voxops.sandbox.ports import Connections, Ports, PortServer, listen, protocol
 from voxops.sandbox.receiver import Receiver
-from voxops.sandbox.remote import API_KEY, Remote
-from voxops.sandbox.spoil import CONNECTION
+from voxops.sandbox.remote import Remote
 from voxops.sandbox.storage import Storage
 from voxops.sandbox.store import Disk
 from voxops.sandbox.switches import Switches
 from voxops.sandbox.world import World
 
-__all__ = ["API_KEY", "Sandbox", "main", "serve"]
+__all__ = ["Sandbox"]
 
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _START_SECONDS = 20.0
-Connections = dict[tuple[Any, Any], asyncio.Transport]
 
 
 class Sandbox(Remote):
@@ -84,7 +78,7 @@ class Sandbox(Remote):
         self._limiter = Limiter(rate_limit)
         self._sender = hooks.Sender()
         self._sockets: list[socket.socket] = []
-        self._server: _Server | None = None
+        self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         disk = None if state is None else Disk(state)
@@ -112,6 +106,11 @@ class Sandbox(Remote):
         self._limiter.clear()
         await self.world.restart(lambda: self._plant(*((0, 0) if empty else self._size)))
 
+    @property
+    def speed(self) -> float:
+        """Virtual seconds per real second."""
+        return self.world.clock.speed
+
     def addresses(self) -> dict[str, str]:
         """Where API, storage and receiver listen."""
         hosts = self.world.hosts
@@ -121,7 +120,7 @@ class Sandbox(Remote):
         """Listen; returns when the first request can be answered."""
         if self._thread is not None:
             raise RuntimeError("the sandbox is running")
-        self._sockets = [_listen(self._port), _listen(0), _listen(0)]
+        self._sockets = [listen(self._port), listen(0), listen(0)]
         for name, sock in zip(("api", "storage", "receiver"), self._sockets, strict=True):
             self.world.hosts[name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
         self._url = self.world.hosts["api"]
@@ -145,10 +144,10 @@ class Sandbox(Remote):
         """Serve, and let what is due happen meanwhile."""
         connections: Connections = {}
         config = uvicorn.Config(
-            _Ports(self._apps(), connections), http=_protocol(connections), ws="none", lifespan="off", log_config=None,
+            Ports(self._apps(), connections), http=protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        self._server = _Server(config, ready, self._rest)
+        self._server = PortServer(config, ready, self._rest)
         self._ticker = asyncio.create_task(_tick(self.world))
         await self._server.serve(sockets=self._sockets)
         self.world.flush()
@@ -195,81 +194,6 @@ class Sandbox(Remote):
         self.stop()
 
 
-def _listen(port: int) -> socket.socket:
-    """Return a loopback socket."""
-    # With the protocol named, asyncio switches Nagle off; without it small answers wait 40 ms for an acknowledgement.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind(("127.0.0.1", port))
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"port {port} on 127.0.0.1 can't be used: {error.strerror}") from None
-    sock.listen(512)
-    return sock
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it is ready, and stops when it is told instead of looking ten times a second."""
-
-    def __init__(self, config: uvicorn.Config, ready: threading.Event, rest: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._rest = rest
-        self._leave = asyncio.Event()
-        self._home = asyncio.get_running_loop()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets=sockets)
-        self._ready.set()
-
-    async def main_loop(self) -> None:
-        """Wait until it is told to stop."""
-        await self._leave.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop what happens by itself before the connections close."""
-        await self._rest()
-        await super().shutdown(sockets=sockets)
-
-    def leave(self) -> None:
-        """Stop; from any thread."""
-        self._home.call_soon_threadsafe(self._leave.set)
-
-
-class _Ports:
-    """One application per port; each request knows its connection."""
-
-    def __init__(self, apps: dict[int, ASGIApp], connections: Connections) -> None:
-        self._apps = apps
-        self._connections = connections
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the application of its port."""
-        here, there = tuple(scope["server"]), tuple(scope["client"])
-        scope[CONNECTION] = self._connections[here, there]
-        await self._apps[here[1]](scope, receive, send)
-
-
-def _protocol(connections: Connections) -> type[H11Protocol]:
-    """Return an HTTP protocol that keeps its open connections in a dictionary, so that a fault can close one."""
-
-    class Protocol(H11Protocol):
-        """HTTP/1.1 with known connections."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._place = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-            connections[self._place] = transport
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            connections.pop(self._place, None)
-            super().connection_lost(exc)
-
-    return Protocol
-
-
 async def _tick(world: World) -> None:
     """Let events happen when they are due, also while nobody asks."""
     while True:
@@ -281,48 +205,3 @@ async def _tick(world: World) -> None:
             patience = max(0.01, (following - world.now()) / 1000 / speed)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(world.due.wait(), patience)
-
-
-def serve(
-    *,
-    port: int = 0,
-    seed: int = 7,
-    state: str | Path | None = None,
-    speed: float = 1.0,
-    rate_limit: int | None = 500,
-    posts: int = 500,
-) -> None:
-    """Serve until SIGTERM or SIGINT, after printing the address and the key."""
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    with Sandbox(port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts) as sandbox:
-        _say(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
-        done.wait()
-
-
-def _say(text: str) -> None:
-    """Tell whoever started the command."""
-    sys.stdout.write(f"sandbox: {text}\n")
-    sys.stdout.flush()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command ``voxops sandbox``."""
-    parser = argparse.ArgumentParser(prog="voxops sandbox", description="Serve the VoxBurst API on this machine.")
-    parser.add_argument("--port", type=int, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
-    parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
-    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
-    parser.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
-    parser.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
-    wanted = parser.parse_args(argv)
-    try:
-        serve(
-            port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
-            rate_limit=wanted.rate_limit or None,
-        )  # fmt: skip
-    except OSError as error:
-        _say(str(error.strerror or error))
-        return 1
-    return 0

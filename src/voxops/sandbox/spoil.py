@@ -31,6 +31,8 @@ class Cut(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send half of the answer, or nothing, and close."""
         transport = scope[CONNECTION]
+        if transport is None:
+            return  # the client has gone by itself
         if self._half is None:
             transport.abort()
         else:
