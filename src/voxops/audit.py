@@ -244,10 +244,7 @@ def _guarded(text: str) -> str:
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def seen_states(ledger: Ledger, run: str) -> dict[Any, dict[str, Any]]:
-    """The state that settled each row of a run, by the row's label in the plan's frame; only what the engine has read."""
-    plan = frames.unpack(ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))[0]["frame"])
-    rows = ledger.query(
-        f"SELECT run_rows.row AS row, members.seen AS seen {_ROWS} AND members.seen IS NOT NULL", (run,)
-    )
-    return {plan.index[row["row"]]: json.loads(row["seen"]) for row in rows}
+def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
+    rows = ledger.query(f"SELECT members.seen AS seen {_ROWS} ORDER BY run_rows.row", (run,))
+    return [json.loads(row["seen"]) if row["seen"] else {} for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 from collections import Counter
@@ -72,12 +73,16 @@ class PlanJob:
     def failed(self) -> pd.DataFrame:
         """The failed rows as the server shows them now, as their next attempt; failed targets are triaged afresh."""
         table = self.results()
-        table = table[table["outcome"] == Outcome.FAILED]
-        seen = audit.seen_states(self._ledger, self.id)
-        extra = [name for name in (*PLAN_COLUMNS, *audit.RESULT_COLUMNS) if name not in {"attempt", "error_code", "error_message"}]
-        rows = table.drop(columns=extra).assign(attempt=table["attempt"] + 1)
+        states = _newest(table, audit.seen_states(self._ledger, self.id))
+        failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
+        table = table[failed]
+        states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
+        extra = {*PLAN_COLUMNS, *audit.RESULT_COLUMNS} - {"attempt", "error_code", "error_message"}
+        rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
         rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
-        states = [seen.get(row, {}) for row in table.index]
+        if "post_id" in rows.columns:
+            opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
+            rows.attrs["open_targets"] = json.dumps(opened)
         for name in {name for state in states for name in state} & set(rows.columns):
             now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
             rows[name] = _like(now, rows[name])
@@ -103,6 +108,17 @@ class PlanJob:
             row = self._ledger.query("SELECT campaign, key_column FROM runs WHERE id = ?", (self.id,))[0]
             return plan_bulk(failed, key=row["key_column"], campaign=row["campaign"])
         return None
+
+
+def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state, with what belongs to its post from whichever of the post's rows was settled last."""
+    if "post_id" not in table.columns:
+        return states
+    last: dict[Any, dict[str, Any]] = {}
+    for post, state in zip(table["post_id"], states, strict=True):
+        if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
+            last[post] = {name: value for name, value in state.items() if name != "status"}
+    return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
 
 
 def _like(values: Sequence[Any], column: pd.Series) -> Any:

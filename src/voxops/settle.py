@@ -95,6 +95,11 @@ class PostState:
         return next((row for row in self.targets if row["platform"] == platform and row["account_id"] == account), None)
 
     @property
+    def failed_targets(self) -> int:
+        """How many targets failed."""
+        return sum(row["status"] == "failed" for row in self.targets)
+
+    @property
     def open_targets(self) -> int:
         """How many targets a retry of the whole post would send again."""
         return sum(row["status"] == "failed" or row["status"] in IN_FLIGHT_STATUSES for row in self.targets)
@@ -168,14 +173,18 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
     platform several times by itself (contract: PLAY). A state that only a person or a later time moves is said (rule 20).
     """
     done = []
-    seen = {"status": "failed", "post_status": state.status, "updated_at": state.updated_at}
+    seen = {
+        "post_status": state.status,
+        "updated_at": state.updated_at,
+        "open": [state.failed_targets, state.open_targets - state.failed_targets],
+    }
     for member in members:
         if member.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
             continue
         target = state.target(member.item.platform, member.item.account)
         status = None if target is None else target["status"]
         if target is not None and status == "published":
-            done.append(settled(member, Outcome.SUCCEEDED, result_id=target["platform_post_id"] or state.post_id))
+            done.append(settled(member, Outcome.SUCCEEDED, result_id=target["platform_post_id"] or state.post_id, seen=seen))
         elif state.status not in TERMINAL_STATUSES:
             waits = (
                 f"the post is {state.status}"
@@ -186,7 +195,7 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         elif target is not None and status not in IN_FLIGHT_STATUSES:
             code, message = target["error_code"], target["error_message"]
             code = code or str(status).upper()
-            done.append(settled(member, Outcome.FAILED, error_code=code, error_message=message, seen=seen))
+            done.append(settled(member, Outcome.FAILED, error_code=code, error_message=message, seen=seen | {"status": "failed"}))
         else:
             waits = "the target is no longer listed" if target is None else str(status)
             done.append(replace(member, outcome=Outcome.PENDING, waiting_for=waits))

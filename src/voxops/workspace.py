@@ -178,7 +178,8 @@ def connect(
         The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is taken
         only for this machine.
     sandbox : bool or Sandbox
-        True starts the API on this machine, with a seeded campaign; needs neither key nor url.
+        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is
+        taken as it is; in one whose clock stands still, waiting moves it.
     ledger : path, optional
         Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
     key_retention : str
@@ -258,7 +259,7 @@ def _client(api_key: str | None, url: str | None, max_wait: float) -> AsyncClien
 
 def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) -> AsyncClient:
     """A client for the API on this machine; starts it unless one was handed in."""
-    from voxops.client import ScaledClock
+    from voxops.client import ScaledClock, SteppedClock
     from voxops.sandbox import Sandbox
 
     if sandbox is True:
@@ -268,7 +269,8 @@ def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) 
     else:
         assert not isinstance(sandbox, bool)
         server = sandbox
-    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=ScaledClock(SANDBOX_SPEED))
+    clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance)
+    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 
 def _seconds(name: str, text: str) -> float:

@@ -8,7 +8,7 @@ asks the matrix; `_pages` turns pages; `_sending` sends and sends again, at the 
 from __future__ import annotations
 
 from voxops.client._client import AsyncClient
-from voxops.client._clock import ScaledClock, SystemClock
+from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Reply",
     "ScaledClock",
+    "SteppedClock",
     "SystemClock",
     "Uploaded",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["ScaledClock", "ServerClock", "SystemClock", "parse_date"]
+__all__ = ["ScaledClock", "ServerClock", "SteppedClock", "SystemClock", "parse_date"]
 
 
 class SystemClock:
@@ -44,6 +44,32 @@ class ScaledClock:
     async def sleep(self, seconds: float) -> None:
         """Let that many virtual seconds pass."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
+
+
+class SteppedClock:
+    """The clock of a server that stands still: sleeping moves the server's clock, and takes no time here.
+
+    Parameters
+    ----------
+    advance : callable
+        Moves the server's clock by so many seconds; may block.
+    """
+
+    def __init__(self, advance: Callable[[float], object]) -> None:
+        self._advance = advance
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds slept so far."""
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let that many seconds pass at the server."""
+        if seconds > 0:
+            self._now += seconds
+            await asyncio.to_thread(self._advance, seconds)
+        else:
+            await asyncio.sleep(0)
 
 
 class ServerClock:

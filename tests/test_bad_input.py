@@ -1,0 +1,127 @@
+"""Bad input gets one clear sentence of ours: what, where, what to do; never the key, never a library's traceback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pandas as pd
+import pytest
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+KEY = "vb_live_0123456789abcdefWXYZ"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Sandbox]:
+    with Sandbox(rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def html_server() -> Iterator[str]:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html><body>Please log in</body></html>")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    with pytest.raises(vx.ConfigError, match="VOXBURST_API_KEY"):
+        vx.connect()
+
+
+def test_wrong_key(world: Sandbox) -> None:
+    with pytest.raises(vx.AuthError) as caught:
+        vx.connect(KEY, url=world.url)
+    assert caught.value.status == 401
+    assert KEY[8:16] not in str(caught.value)
+    assert "key" in str(caught.value)
+
+
+def test_server_down() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(vx.TransportError, match=str(port)):
+        vx.connect(KEY, url=f"http://127.0.0.1:{port}")
+
+
+def test_plain_http_to_another_machine() -> None:
+    with pytest.raises(vx.ConfigError, match="https"):
+        vx.connect(KEY, url="http://api.voxburst.io")
+
+
+def test_an_address_without_scheme() -> None:
+    with pytest.raises(vx.ConfigError, match="https://"):
+        vx.connect(KEY, url="api.voxburst.io")
+
+
+def test_html_instead_of_json(html_server: str) -> None:
+    with pytest.raises(vx.VoxopsError) as caught:
+        vx.connect(KEY, url=html_server)
+    assert "web page" in str(caught.value)
+    assert "VOXBURST_API_URL" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_lengths_of_time_that_are_none(world: Sandbox) -> None:
+    with pytest.raises(vx.ConfigError, match="max_wait='soon'"):
+        vx.connect(world.api_key, url=world.url, max_wait="soon")
+
+
+def test_naive_times_are_refused(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.ConfigError, match="offset"):
+        ws.posts(since="2026-03-01T10:00")
+
+
+@pytest.mark.parametrize("make", [vx.targets, vx.triage, vx.plan_retry, vx.plan_fix, vx.plan_cancel, vx.plan_redeliver])
+def test_a_frame_without_the_columns(make: object) -> None:
+    with pytest.raises(vx.PlanError) as caught:
+        make(pd.DataFrame({"something": [1]}))  # type: ignore[operator]
+    assert "vx." in str(caught.value) or "ws." in str(caught.value)
+
+
+def test_keys_null_or_doubled() -> None:
+    frame = pd.DataFrame({"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"})
+    with pytest.raises(vx.PlanError, match="no value in row 2"):
+        vx.plan_bulk(frame, key="row_id")
+    with pytest.raises(vx.PlanError, match="more than once"):
+        vx.plan_bulk(frame.head(2), key="row_id")
+
+
+def test_running_what_is_no_plan(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.PlanError, match="plan_retry"):
+        ws.run(pd.DataFrame())
+
+
+def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.LedgerError, match=r"ws.runs\(\)"):
+        ws.attach("run_nothing")
+
+
+def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
+    from voxops.frames import build
+
+    posts = build("posts", [{"id": "post_1", "status": "TELEPORTING", "platforms": [{"platform": "MYSPACE", "status": "Beaming"}]}])
+    assert posts["status"].tolist() == ["teleporting"]
+    plan = vx.plan_retry(vx.triage(vx.targets(posts)))
+    assert plan.eligible == 0
+    assert "beaming" in plan.frame["reason"].iloc[0] or "platform and an account" in plan.frame["reason"].iloc[0]

@@ -1,0 +1,254 @@
+"""The main job through the face, over real HTTP; side effects are counted at the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+
+
+@pytest.fixture
+def world() -> Iterator[Sandbox]:
+    with Sandbox(rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ws(world: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as workspace:
+        yield workspace
+
+
+def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+
+
+def counts(run: vx.Run) -> dict[str, int]:
+    return {str(name): int(count) for name, count in run.results()["outcome"].value_counts().items()}
+
+
+def test_the_first_useful_frame_takes_four_lines() -> None:
+    with vx.connect(sandbox=True) as ws:
+        posts = ws.posts(status=["failed", "partial"], since="7D")
+        triaged = vx.triage(vx.targets(posts))
+        assert len(triaged) > len(posts) > 10
+        assert {"cause", "verdict", "remedy", "retryable"} <= set(triaged.columns)
+
+
+def test_posts_say_where_they_come_from(ws: vx.Workspace) -> None:
+    posts = ws.posts(status="failed", since="30D")
+    assert set(posts["status"]) == {"failed"}
+    assert posts["created_at"].is_monotonic_decreasing
+    assert posts.attrs["complete"] is True
+    assert posts.attrs["filters"] == {"status": ["failed"], "since": "30D"}
+    assert pd.Timestamp(posts.attrs["fetched_at"]).tzinfo is not None
+
+
+def test_several_statuses_are_one_list_each_merged(ws: vx.Workspace) -> None:
+    both = ws.posts(status=["failed", "partial"])
+    assert len(both) == len(ws.posts(status="failed")) + len(ws.posts(status="partial"))
+    assert both["post_id"].is_unique
+
+
+def test_filters_by_platform_account_and_limit(ws: vx.Workspace) -> None:
+    account = ws.accounts()["account_id"].iloc[0]
+    mine = ws.posts(account=account)
+    assert len(mine) and all(any(t.account_id == account for t in cell) for cell in mine["targets"])
+    two = ws.posts(platform=["bluesky", "threads"])
+    assert all(any(t.platform in {"bluesky", "threads"} for t in cell) for cell in two["targets"])
+    few = ws.posts(limit=7)
+    assert len(few) == 7
+    assert few.attrs["complete"] is False
+
+
+def test_an_empty_answer_has_the_same_columns_and_types(ws: vx.Workspace) -> None:
+    full, empty = ws.posts(limit=5), ws.posts(status="archived")
+    assert len(empty) == 0
+    assert list(empty.dtypes) == list(full.dtypes)
+    assert list(empty.columns) == list(full.columns)
+    assert list(vx.targets(empty).dtypes) == list(vx.targets(full).dtypes)
+
+
+def test_deliveries_of_all_webhooks(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="7D")
+    assert log["webhook_id"].nunique() == 3
+    assert log["created_at"].is_monotonic_decreasing
+    bad = ws.deliveries(since="30D", success=False)
+    assert len(bad) and not bad["success"].any()
+    only = ws.deliveries(event_type="post.failed")
+    assert set(only["event_type"]) == {"post.failed"}
+
+
+def test_a_retry_is_planned_run_watched_and_counted(world: Sandbox, ws: vx.Workspace) -> None:
+    plan = vx.plan_retry(failed_posts(ws))
+    assert not world.requests(acting=True)  # planning sends nothing
+    run = ws.run(plan, reason="test").wait()
+    results = run.results()
+    assert len(results) == plan.eligible
+    assert sum(counts(run).values()) == plan.eligible
+    assert counts(run)["succeeded"] > plan.eligible / 2
+    assert set(results["outcome"]) <= {"succeeded", "failed"}
+    assert len(world.requests(acting=True)) == len(plan.operations)
+    published = {(e["post"], e["platform"]) for e in world.effects("target.publish")} if world.effects("target.publish") else set()
+    succeeded = results[results["outcome"] == "succeeded"]
+    assert {(row.post_id, row.platform) for row in succeeded.itertuples()} <= published
+    assert world.duplicates() == []
+
+
+def test_a_plan_run_twice_acts_once(world: Sandbox, ws: vx.Workspace) -> None:
+    plan = vx.plan_retry(failed_posts(ws))
+    first = ws.run(plan).wait()
+    acts = len(world.requests(acting=True))
+    second = ws.run(plan).wait()
+    assert len(world.requests(acting=True)) == acts
+    pd.testing.assert_series_equal(first.results()["outcome"], second.results()["outcome"])
+
+
+def test_a_plan_run_again_in_a_new_workspace_acts_once(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        plan = vx.plan_retry(failed_posts(ws))
+        ws.run(plan).wait()
+        acts = len(world.requests(acting=True))
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        again = ws.run(plan).wait()
+        assert len(world.requests(acting=True)) == acts
+        assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
+        assert len(ws.runs()) == 2
+
+
+def test_what_fails_again_can_be_retried_again_under_a_new_key(world: Sandbox, ws: vx.Workspace) -> None:
+    first = ws.run(vx.plan_retry(failed_posts(ws))).wait()
+    again = first.failed()
+    plan = vx.plan_retry(again)
+    assert plan.eligible
+    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {2}
+    acts = len(world.requests(acting=True))
+    second = ws.run(plan).wait()
+    assert len(world.requests(acting=True)) == acts + len(plan.operations)
+    assert not set(second.results()["idempotency_key"]) & set(first.results()["idempotency_key"])
+    assert world.duplicates() == []
+
+
+def test_pause_stops_sending_and_resume_goes_on(world: Sandbox, ws: vx.Workspace) -> None:
+    plan = vx.plan_retry(failed_posts(ws))
+    run = ws.run(plan)
+    run.pause()
+    acts = len(world.requests(acting=True))
+    assert acts < len(plan.operations)
+    run.wait()
+    assert len(world.requests(acting=True)) == acts
+    assert set(run.results().loc[run.results()["tries"] == 0, "outcome"]) == {"pending"}
+    run.resume().wait()
+    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    assert len(world.requests(acting=True)) == len(plan.operations)
+
+
+def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -> None:
+    plan = vx.plan_retry(failed_posts(ws))
+    run = ws.run(plan).cancel().wait()
+    sent = len(world.requests(acting=True))
+    assert sent < len(plan.operations)
+    run.resume().wait()
+    assert len(world.requests(acting=True)) == sent
+    assert (run.results()["outcome"] == "pending").any()
+    follow_up = ws.run(vx.plan_retry(failed_posts(ws))).wait()  # nothing is lost: what was given up can be planned anew
+    assert set(follow_up.results()["outcome"]) <= {"succeeded", "failed"}
+    assert world.duplicates() == []
+
+
+def test_attach_reads_and_only_resume_sends(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(failed_posts(ws)))
+        run.pause()
+        run_id, sent = run.id, len(world.requests(acting=True))
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        assert run_id in ws.runs().index
+        run = ws.attach(run_id)
+        run.wait()
+        assert len(world.requests(acting=True)) == sent
+        run.resume().wait()
+        assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    assert world.duplicates() == []
+
+
+def test_a_campaign_is_created_once(world: Sandbox, ws: vx.Workspace) -> None:
+    account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
+    campaign = pd.DataFrame(
+        {
+            "row_id": [str(n) for n in range(70)],
+            "content": [f"Post number {n}" for n in range(70)],
+            "accounts": account,
+            "scheduled_for": "2026-03-20T10:00:00+01:00",
+        }
+    )
+    campaign.loc[3, "content"] = None
+    campaign.loc[4, "scheduled_for"] = "2026-03-20 10:00"
+    campaign.loc[5, "accounts"] = "acc_unknown"
+    run = ws.run(vx.plan_bulk(campaign, key="row_id")).wait()
+    assert counts(run) == {"succeeded": 67, "failed": 1}
+    assert len(world.requests(acting=True)) == 2
+    again = ws.run(vx.plan_bulk(campaign, key="row_id")).wait()
+    assert counts(again) == {"succeeded": 67, "failed": 1}
+    assert len(world.requests(acting=True)) == 2
+    mended = run.failed().assign(accounts=account)
+    third = ws.run(vx.plan_bulk(mended, key="row_id")).wait()
+    assert counts(third) == {"succeeded": 1}
+    assert len(world.effects("post.create")) == 68
+    assert world.duplicates() == []
+
+
+def test_verify_counts_per_cause(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(failed_posts(ws))).wait()
+    table = run.verify()
+    assert (table[["recovered", "failed_same", "failed_other", "pending"]].sum(axis=1) == table["tried"]).all()
+    assert table["tried"].sum() == len(run.results())
+    assert table["recovered"].sum() == (run.results()["outcome"] == "succeeded").sum()
+
+
+def test_redelivery_settles_by_the_log(world: Sandbox, ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="30D", success=False)
+    plan = vx.plan_redeliver(log)
+    run = ws.run(plan).wait()
+    assert sum(counts(run).values()) == plan.eligible > 0
+    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    assert len(world.effects("delivery.resend")) == plan.eligible
+
+
+def test_watch_follows_posts_until_terminal(ws: vx.Workspace) -> None:
+    posts = ws.posts(status=["published", "failed"], limit=8)
+    run = ws.watch(posts).wait()
+    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    assert len(run.results()) == 8
+
+
+def test_every_method_is_awaitable(ws: vx.Workspace) -> None:
+    async def job() -> tuple[int, int]:
+        posts = await ws.aio.posts(status=["failed", "partial"])
+        run = await ws.aio.run(vx.plan_retry(vx.triage(vx.targets(posts))))
+        await run
+        return len(posts), len(run.results())
+
+    posts, rows = asyncio.run(job())
+    assert posts > 10
+    assert rows > 10
+
+
+def test_the_ledger_is_an_audit_trail(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(failed_posts(ws)), reason="ticket 4711").wait()
+    trail = ws.ledger()
+    assert set(trail["reason"]) == {"ticket 4711"}
+    assert trail["who"].notna().all()
+    assert set(trail["idempotency_key"]) == set(run.results()["idempotency_key"])
+    assert (trail["first_sent_at"] <= trail["settled_at"]).all()
+
+
+def test_leaving_the_workspace_says_how_to_go_on(world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(failed_posts(ws)))
+    assert f"ws.attach('{run.id}')" in capsys.readouterr().out
