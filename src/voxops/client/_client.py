@@ -75,6 +75,8 @@ class AsyncClient:
         If there is no key, or the address can't be used.
     """
 
+    url: str = ""  # so that even a client that could not be made has a repr, for tracebacks
+
     def __init__(
         self,
         api_key: str,

@@ -200,15 +200,17 @@ class Pace:
 
     def _refused(self, after: float | None, sent: float, received: float) -> None:
         """Pause everyone after a 429: as long as it says, else until the window ends, else longer each time."""
+        together = sent <= self._paused_at  # refused with the one that began the pause: the same pause, not another
         if after is None:
-            if sent < self._paused_at:
-                return  # refused together with the one that began the pause
+            if together:
+                return
             after = min(LONGEST_PAUSE, 2.0**self._refusals)
             if self._window is not None and self._window.left == 0:
                 after = max(0.0, self._resets_in(self._window)) or after
             self._refusals += 1
-        self._paused_at = received
-        self._resumes = max(self._resumes, received + min(max(after, SHORTEST_PAUSE), _FOREVER))
+        if not together:
+            self._paused_at = received
+        self._resumes = max(self._resumes, self._paused_at + min(max(after, SHORTEST_PAUSE), _FOREVER))
 
     @property
     def info(self) -> PaceInfo:

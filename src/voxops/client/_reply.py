@@ -27,10 +27,11 @@ from voxops.errors import (
 
 __all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
-# Every digit to "0" and everything else to a space: a run of twenty then shows a number that 64 bits may not hold.
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
-_LONG = b"0" * 20
+# Every digit to "0" and everything but a minus to a space: a run of zeros then shows a number that 64 bits may not hold.
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else byte if byte == 0x2D else 0x20 for byte in range(256))
+_LONG = (b"0" * 20, b"-" + b"0" * 19)
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+_WORDS = frozenset({"code", "message", "error", "details"})
 _LONGEST = 500  # characters of a server's message that are quoted
 
 
@@ -98,7 +99,8 @@ def decode(body: bytes) -> Any:
     ValueError
         If it is not JSON.
     """
-    if _LONG not in body.translate(_DIGITS):
+    digits = body.translate(_DIGITS)
+    if not any(long in digits for long in _LONG):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -211,7 +213,7 @@ def _told(reply: Reply) -> tuple[str, str, dict[str, Any]]:
         return "", "", {}
     details = error.get("details")
     if details is None:  # such as PERSONA_IN_USE with its linkedPostCount
-        details = {name: value for name, value in error.items() if name not in {"code", "message", "error"}}
+        details = {name: value for name, value in error.items() if name not in _WORDS}
     if not isinstance(details, dict):
         details = {"details": details}
     return _code(error.get("code")), _short(error.get("message")), details
@@ -230,16 +232,16 @@ def _short(value: Any) -> str:
 
 def _hint(reply: Reply, url: str) -> str:
     """What to do about it, for the errors that a set-up makes."""
-    if reply.status == 401:
-        return ". Check the API key: VOXBURST_API_KEY or api_key="
     if reply.status == 402:
         return ". The plan's quota is used up"
-    if reply.status == 403:
-        return ". The API key lacks the scope for this call; scopes are set in the dashboard"
     if 300 <= reply.status < 400:
         return ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
-    if _is_page(reply):
+    if _is_page(reply) and reply.status < 500:
         return f". Is {url or 'this'} the API's address? Check url= or VOXBURST_API_URL"
+    if reply.status == 401:
+        return ". Check the API key: VOXBURST_API_KEY or api_key="
+    if reply.status == 403:
+        return ". The API key lacks the scope for this call; scopes are set in the dashboard"
     return ""
 
 

@@ -138,15 +138,18 @@ class Transport:
         """
         target = safe_path(path)
         common = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
-        request = self._api.build_request(
-            method,
-            self.url + target,
-            params=dict(params) if params else None,
-            headers={**common, "Authorization": self._secret.use("Bearer {}".format)},
-            content=body,
-            timeout=self._timeout if timeout is None else timeout,
+        return await self._send_once(
+            self._api,
+            self._api.build_request(
+                method,
+                self.url + target,
+                params=dict(params) if params else None,
+                headers={**common, "Authorization": self._secret.use("Bearer {}".format)},
+                content=body,
+                timeout=self._timeout if timeout is None else timeout,
+            ),
+            f"{method} {target}",
         )
-        return await self._send_once(self._api, request, f"{method} {target}")
 
     async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
         """Put bytes to a presigned address, once, without the API key and without cookies.
@@ -182,7 +185,9 @@ class Transport:
         else:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Reply(endpoint, answer.status_code, headers, self._secret.blot(answer.content))
-        # Raised outside of the handlers: the library's own frames and exceptions hold the request with its Authorization.
+        finally:
+            del request
+        # Raised outside of the handlers, and without the request: both it and the library's own frames hold the key.
         raise failure
 
 

@@ -1,0 +1,263 @@
+"""Answers read leniently: JSON of every kind, errors of every shape, lists in every envelope."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.client import Page, Reply
+from voxops.client._pages import pages, read_page
+from voxops.client._reply import decode, error_of, single, with_items
+from voxops.errors import (
+    ApiError,
+    AuthError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    ValidationError,
+)
+
+
+def reply(body: Any, status: int = 200, endpoint: str = "GET /v1/posts", **headers: str) -> Reply:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(endpoint, status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------------------
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_json_comes_back_as_it_was(value: Any) -> None:
+    assert decode(json.dumps(value).encode()) == value
+    assert decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**40 + 1, -(10**25) - 7])
+def test_whole_numbers_stay_exact_however_long(number: int) -> None:
+    for text in (f'{{"id":{number}}}', f'{{"id": {number} }}', f"[{number}]", str(number)):
+        read = decode(text.encode())
+        found = read["id"] if isinstance(read, dict) else read[0] if isinstance(read, list) else read
+        assert found == number and type(found) is int
+
+
+def test_what_strict_readers_refuse_is_read() -> None:
+    assert math.isnan(decode(b'{"rate": NaN}')["rate"])
+    assert decode(b"[Infinity, -Infinity]") == [math.inf, -math.inf]
+    assert decode(rb'{"content": "\ud83d cut"}') == {"content": "\ud83d cut"}
+    assert decode(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
+def test_what_is_no_json_names_the_endpoint_and_keeps_its_bytes(body: bytes) -> None:
+    with pytest.raises(DecodeError, match="GET /v1/posts answered 200") as caught:
+        _ = reply(body).data
+    assert caught.value.body == body and caught.value.endpoint == "GET /v1/posts" and caught.value.status == 200
+    assert caught.value.__context__ is None
+
+
+def test_an_empty_body_is_none() -> None:
+    assert reply(b"").data is None and reply(b" \n").data is None and single(reply(b"")) == {}
+
+
+def test_a_single_object_is_taken_bare_or_wrapped() -> None:
+    assert single(reply({"id": "a", "data": {"x": 1}})) == {"id": "a", "data": {"x": 1}}
+    assert single(reply({"data": {"id": "a"}})) == {"id": "a"}
+    with pytest.raises(DecodeError, match="one object"):
+        single(reply([1]))
+
+
+def test_date_and_request_id() -> None:
+    told = reply({}, date="Mon, 02 Mar 2026 09:00:00 GMT", x_request_id="req_1")
+    assert told.date == datetime(2026, 3, 2, 9, tzinfo=UTC) and told.request_id == "req_1"
+    assert reply({}).date is None and reply({}).request_id is None and reply({}, date="yesterday").date is None
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    400: ValidationError, 401: AuthError, 402: AuthError, 403: AuthError, 404: NotFoundError, 409: ConflictError,
+    422: ValidationError, 429: RateLimitError, 500: ServerError, 502: ServerError, 503: ServerError, 408: ApiError, 301: ApiError,
+    418: ApiError,
+}  # fmt: skip
+
+
+def error(body: Any, status: int = 400, **headers: str) -> ApiError:
+    found = error_of(reply(body, status, "POST /v1/posts", **headers), url="https://api.example")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("status", "kind"), KINDS.items())
+def test_the_status_alone_chooses_the_class(status: int, kind: type[ApiError]) -> None:
+    found = error({"error": {"code": "SOMETHING", "message": "no"}}, status, x_request_id="req_9")
+    assert type(found) is kind
+    assert (found.status, found.code, found.request_id) == (status, "SOMETHING", "req_9")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 207])
+def test_a_success_is_no_error(status: int) -> None:
+    assert error_of(reply(b"", status)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message", "details"),
+    [
+        ({"error": {"code": "VALIDATION_ERROR", "message": "too long", "details": {"field": "content"}}}, "VALIDATION_ERROR", "too long", {"field": "content"}),
+        ({"error": {"code": "not_found"}}, "NOT_FOUND", "", {}),
+        ({"error": {"code": "X", "message": "m", "details": ["a", "b"]}}, "X", "m", {"details": ["a", "b"]}),
+        ({"error": {"code": "PERSONA_IN_USE", "message": "in use", "linkedPostCount": 3}}, "PERSONA_IN_USE", "in use", {"linkedPostCount": 3}),
+        ({"error": "the body is larger than 100 KB"}, "", "the body is larger than 100 KB", {}),
+        ({"error": "Bad Request", "message": "no such field", "statusCode": 400}, "BAD REQUEST", "no such field", {}),
+        ({"code": "CONFLICT", "message": "not now"}, "CONFLICT", "not now", {}),
+        ({"message": "email not confirmed"}, "", "email not confirmed", {}),
+        ({"error": None}, "", "", {}),
+        ([], "", "", {}),
+        ("no", "", "no", {}),
+        (b"", "", "", {}),
+        (b"\x00\x01", "", "", {}),
+        ({"error": {"code": None, "message": {"deep": 1}, "details": None}}, "", "", {}),
+    ],
+)  # fmt: skip
+def test_every_shape_of_error_is_read(body: Any, code: str, message: str, details: Mapping[str, Any]) -> None:
+    found = error(body)
+    assert found.code == code and found.details == details
+    assert str(found).startswith("POST /v1/posts answered 400") and (not message or message in str(found))
+    assert found.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def test_a_long_message_is_cut_and_put_on_one_line() -> None:
+    text = str(error({"error": {"code": "X", "message": "a\nb " + "z" * 5_000}}))
+    assert "\n" not in text and len(text) < 600 and "a b z" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "VOXBURST_API_KEY"), (402, "quota"), (403, "scope"), (307, "final address"), (404, "VOXBURST_API_URL"), (502, "a web page")],
+)
+def test_an_error_of_the_set_up_says_what_to_do(status: int, hint: str) -> None:
+    body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
+    assert hint in str(error(body, status))
+
+
+def test_retry_after_is_told() -> None:
+    now = "Mon, 02 Mar 2026 09:00:00 GMT"
+    for after, seconds in (("7", 7.0), ("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)):
+        found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after, date=now)
+        assert isinstance(found, RateLimitError) and found.retry_after == seconds
+
+
+def test_many_items_are_read_whatever_the_status() -> None:
+    for status in (200, 201, 207, 422):
+        assert with_items(reply({"results": []}, status)) == {"results": []}
+    with pytest.raises(ValidationError):
+        with_items(reply({"error": {"code": "VALIDATION_ERROR"}}, 422))
+    with pytest.raises(DecodeError, match="nobody knows"):
+        with_items(reply({"ok": True}, 207))
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------------------
+
+ROWS = [{"id": "a"}, {"id": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "cursor"),
+    [
+        ({"data": ROWS, "pagination": {"has_more": True, "next_cursor": "c1", "limit": 2}}, "c1"),
+        ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}, "c1"),
+        ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}}, "c1"),
+        ({"data": ROWS, "pagination": {"nextCursor": 17}}, "17"),
+        ({"data": ROWS, "hasMore": True, "nextCursor": "c1"}, "c1"),
+        ({"data": ROWS, "pagination": {"has_more": False, "next_cursor": "c1"}}, None),
+        ({"data": ROWS, "pagination": {"next_cursor": None}}, None),
+        ({"data": ROWS, "pagination": {"next_cursor": ""}}, None),
+        ({"data": ROWS, "pagination": None}, None),
+        ({"data": ROWS}, None),
+        ({"webhooks": ROWS}, None),
+        ({"posts": ROWS, "warnings": []}, None),
+        ({"data": {"posts": ROWS}}, None),
+        (ROWS, None),
+        ({"contacts": ROWS, "page": 1, "limit": 50}, None),
+    ],
+)
+def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
+    page = read_page(reply(body))
+    assert page.records == ROWS and page.cursor == cursor and page.param == "cursor" or cursor is None
+
+
+@pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
+def test_what_is_no_list_is_an_error_that_names_the_endpoint(body: Any) -> None:
+    with pytest.raises(DecodeError, match="GET /v1/posts answered with something that is no list"):
+        read_page(reply(body))
+
+
+def test_more_without_a_place_to_go_on_is_not_taken_for_the_end() -> None:
+    with pytest.raises(DecodeError, match="not where"):
+        read_page(reply({"data": ROWS, "pagination": {"hasMore": True}}))
+
+
+def walk(answers: list[Any], params: Mapping[str, Any] | None = None) -> tuple[list[Page], list[Mapping[str, Any]], DecodeError | None]:
+    """Read pages from canned answers: the pages, the queries, and how it ended."""
+    asked: list[Mapping[str, Any]] = []
+    read: list[Page] = []
+
+    async def fetch(query: Mapping[str, Any]) -> Reply:
+        asked.append(dict(query))
+        return reply(answers[min(len(asked), len(answers)) - 1])
+
+    async def main() -> None:
+        async for page in pages(fetch, params or {}):
+            read.append(page)
+
+    try:
+        asyncio.run(main())
+    except DecodeError as error:
+        return read, asked, error
+    return read, asked, None
+
+
+def at(cursor: str | None) -> dict[str, Any]:
+    return {"data": ROWS, "pagination": {"nextCursor": cursor}}
+
+
+def test_pages_follow_the_cursor_and_keep_the_query() -> None:
+    read, asked, error = walk([at("c1"), at("c2"), at(None)], {"status": "failed", "limit": 2})
+    assert error is None and len(read) == 3
+    assert asked == [{"status": "failed", "limit": 2, **({"cursor": c} if c else {})} for c in (None, "c1", "c2")]
+
+
+@pytest.mark.parametrize("answers", [["c1", "c1"], ["c1", "c2", "c1"], ["c1", "c2", "c3", "c3"]])
+def test_a_cursor_that_repeats_ends_with_an_error_and_not_in_a_loop(answers: list[str]) -> None:
+    read, asked, error = walk([at(cursor) for cursor in answers])
+    assert error is not None and "repeats a cursor" in str(error)
+    assert len(read) == len(asked) == len(answers)
+
+
+def test_a_cursor_that_repeats_the_one_it_began_with() -> None:
+    assert walk([at("c0")], {"cursor": "c0"})[2] is not None
+
+
+def test_a_list_that_counts_its_pages_is_read_to_its_end() -> None:
+    full = {"contacts": ROWS, "limit": 2}
+    read, asked, error = walk([full | {"page": 1}, full | {"page": 2}, {"contacts": [], "page": 3, "limit": 2}])
+    assert error is None and len(read) == 3 and [query.get("page") for query in asked] == [None, "2", "3"]
+
+
+def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
+    assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
