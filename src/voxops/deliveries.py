@@ -16,7 +16,7 @@ own clock; ``delivered_at`` is never compared with another machine's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -287,12 +287,12 @@ def begin(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
     if span == "hour":
         # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
         wall = local.dt.tz_localize(None)
-        begun: pd.Series[Any] = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz).dt.as_unit("us")
-        return begun
-    midnight: pd.Series[Any] = local.dt.tz_localize(None).dt.normalize()
-    return midnight.dt.tz_localize(tz, ambiguous=np.ones(len(times), bool), nonexistent="shift_forward").dt.as_unit(
-        "us"
-    )
+        begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
+    else:
+        midnight = local.dt.tz_localize(None).dt.normalize()
+        first = np.ones(len(times), bool)  # of two midnights
+        begun = midnight.dt.tz_localize(tz, ambiguous=first, nonexistent="shift_forward")
+    return cast("pd.Series[Any]", begun.dt.as_unit("us"))
 
 
 def _groups(partial: pd.DataFrame) -> list[str]:
@@ -307,5 +307,4 @@ def _tally(columns: Sequence[str]) -> Tally:
 
 def _share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
     """One count by another, Float64; NA where there is nothing to divide by."""
-    share: pd.Series[Any] = part.astype("Float64") / whole.astype("Float64").where(whole > 0)
-    return share
+    return cast("pd.Series[Any]", part.astype("Float64") / whole.astype("Float64").where(whole > 0))

@@ -91,8 +91,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str = "6h") -> pd.Data
         cuts = np.flatnonzero(np.diff(times) > pd.Timedelta(gap).to_numpy()) + 1
         for first, last in _stretches(bad, cuts, at_least):
             found.append(_outage(str(url), mine, bad, first, last))
-    table = pd.DataFrame(found, columns=list(_OUTAGE)).astype(_OUTAGE)
-    return table.sort_values(["start", "url"], ignore_index=True)
+    return _table(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
 
 
 def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
@@ -185,8 +184,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     found += _copies(named, ["webhook_id", "_event"], "same event")
     if possible:
         found += _same_instant(rows)
-    table = pd.DataFrame(found, columns=list(_DUPLICATE)).astype(_DUPLICATE)
-    return table.sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    return _table(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
 
 
 def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -259,6 +257,11 @@ def never_delivered(log: pd.DataFrame, *, now: datetime | None = None, older_tha
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
     told: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
     return told.sort_values("created_at", kind="stable")
+
+
+def _table(rows: list[dict[str, Any]], dtypes: dict[str, Any]) -> pd.DataFrame:
+    """Rows as a frame of these columns and dtypes, also where there is none."""
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
