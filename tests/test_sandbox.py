@@ -13,6 +13,7 @@ import pytest
 
 import voxops.sandbox
 from voxops.sandbox import Fault, Sandbox, Switches
+from voxops.sandbox.clock import iso
 
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
@@ -153,15 +154,21 @@ def test_a_failure_for_a_long_text_has_one(sandbox):
         assert len(target.content) == target.error["details"]["actualLength"] > target.error["details"]["maxLength"]
 
 
-def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
+def test_the_history_has_a_bad_hour_a_lost_day_and_deliveries_that_never_arrived():
     world = Sandbox().world
     records = list(world.deliveries.values())
     assert len(records) > 4000
     assert 0.95 < sum(record.success for record in records) / len(records) < 1
     assert [record for record in records if not record.success and record.retry_count == 5]
-    late = [r for r in records if r.success and r.retry_count >= 3]
-    assert late
-    assert {record.url for record in late} == {"https://ingest.northpeak.example/v2/social"}
+    crm = [record for record in records if "northpeak" in record.url]
+
+    def troubled(start: str, end: str) -> float:
+        inside = [record for record in crm if start <= iso(record.created_at) < end]
+        assert len(inside) >= 5
+        return sum(record.retry_count > 0 for record in inside) / len(inside)
+
+    assert troubled("2026-02-24T14", "2026-02-24T15") > 0.8
+    assert troubled("2026-02-24T11", "2026-02-24T13") < 0.2
     doubled = Counter((record.webhook_id, record.event_id) for record in records)
     assert max(doubled.values()) == 2
 
