@@ -10,7 +10,7 @@ from __future__ import annotations
 from voxops.client._client import AsyncClient
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Handle
+from voxops.client._handles import Ending, Handle
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
 from voxops.client._sending import Permit
@@ -19,6 +19,7 @@ from voxops.client._upload import Presigned, Progress, Uploaded
 __all__ = [
     "UNSET",
     "AsyncClient",
+    "Ending",
     "Handle",
     "Page",
     "Permit",

@@ -33,7 +33,7 @@ class PostActs:
     async def _queue(self, post_id: str, verb: str, idempotency_key: str | None) -> Handle:
         """An act whose 2xx only means "queued"."""
         reply = await self._caller.request("POST", path("posts", post_id, verb), idempotency_key=idempotency_key)
-        return Handle(post_id, "post", single(reply))
+        return Handle(post_id, "post", single(reply), accepted_at=reply.date, caller=self._caller)
 
     async def fix(
         self,
@@ -69,7 +69,7 @@ class PostActs:
         body = present(content=content, mediaUrl=media_url, refreshMedia=refresh_media or None)
         where = path("posts", post_id, "platforms", target_id, "fix")
         reply = await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key)
-        return Handle(post_id, "post", single(reply))
+        return Handle(post_id, "post", single(reply), accepted_at=reply.date, caller=self._caller)
 
     async def cancel(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Cancel a draft or scheduled post (row 6) and return it. The never-twice promise covers plans; see the class."""

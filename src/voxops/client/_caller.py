@@ -9,12 +9,15 @@ from urllib.parse import quote
 from voxops.client._checks import check_id
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
+from voxops.model import Clock
 
 __all__ = ["Caller", "path", "present"]
 
 
 class Caller(Protocol):
     """Sends requests; `AsyncClient` is one."""
+
+    clock: Clock
 
     async def request(
         self,

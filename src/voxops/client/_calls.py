@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from voxops.client import _checks as checks
 from voxops.client.assumptions import VERSION_HEADER
+from voxops.errors import ConflictError
 from voxops.keys import canonical
 
-__all__ = ["READS", "Call", "encoded", "freeze"]
+__all__ = ["READS", "Call", "KeyBook", "encoded", "freeze"]
 
 READS = frozenset({"GET", "HEAD"})
+_REMEMBERED = 10_000  # keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,32 @@ def freeze(
         headers[VERSION_HEADER] = checks.check_key(version, "version")
     query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
     return Call(method.upper(), path, query, headers, None if json is None else encoded(json), resend, timeout)
+
+
+class KeyBook:
+    """Which request each key was used for, so that a key is never sent with another one; the latest ten thousand keys."""
+
+    def __init__(self) -> None:
+        self._uses: OrderedDict[str, bytes] = OrderedDict()
+
+    def check(self, call: Call) -> None:
+        """Note the key of a call.
+
+        Raises
+        ------
+        ConflictError
+            With status 0, if it was used for another request.
+        """
+        key = call.headers.get("Idempotency-Key")
+        if key is None:
+            return
+        use = sha256(b"\0".join((call.method.encode(), call.path.encode(), call.body or b""))).digest()
+        if self._uses.setdefault(key, use) != use:
+            text = f"idempotency_key was used for another request than this {call.method} {call.path}; nothing was sent"
+            raise ConflictError(text, status=0, code="IDEMPOTENCY_CONFLICT")
+        self._uses.move_to_end(key)
+        if len(self._uses) > _REMEMBERED:
+            self._uses.popitem(last=False)
 
 
 def encoded(body: Any) -> bytes:

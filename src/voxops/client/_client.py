@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
 from voxops.client import _checks as checks
-from voxops.client._calls import READS, encoded, freeze
+from voxops.client._calls import READS, KeyBook, encoded, freeze
 from voxops.client._clock import SystemClock
 from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, single
@@ -98,6 +98,7 @@ class AsyncClient:
         self._rng = random.SystemRandom() if rng is None else rng
         transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
         self._sending = Sending(transport, self.clock, self._rng, concurrency=concurrency, max_wait=max_wait)
+        self._keys = KeyBook()
         self.posts = Posts(self)
         self.accounts = Accounts(self)
         self.media = Media(self)
@@ -175,7 +176,7 @@ class AsyncClient:
         Raises
         ------
         ApiError
-            If the API answered with an error.
+            If the API answered with an error; a ConflictError with status 0 if this client used the key for another request.
         TransportError
             If no answer came.
         WaitTooLong
@@ -192,6 +193,7 @@ class AsyncClient:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
         call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
+        self._keys.check(call)
         return await self._sending.carry(call, accept)
 
     async def raw(

@@ -115,7 +115,9 @@ class Accounts:
         self, account_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Handle:
         """Let the API fetch an account's analytics (row 23, asynchronous); the body passes through."""
-        return Handle(account_id, "account", await self._act(account_id, "backfill", body, idempotency_key))
+        where = path("accounts", account_id, "backfill")
+        reply = await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key)
+        return Handle(account_id, "account", single(reply), accepted_at=reply.date, caller=self._caller)
 
     async def _act(
         self, account_id: str, verb: str, body: Mapping[str, Any] | None, idempotency_key: str | None

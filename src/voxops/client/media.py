@@ -9,7 +9,7 @@ from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
-from voxops.client._reply import single, with_items
+from voxops.client._reply import Reply, single, with_items
 from voxops.client.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE, LARGEST_PAGE
 
 __all__ = ["Media"]
@@ -47,7 +47,7 @@ class Media:
     async def validate(self, media_id: str, *, idempotency_key: str | None = None) -> Handle:
         """Let the API look at a medium again (row 26, asynchronous)."""
         reply = await self._post(path("media", media_id, "validate"), None, idempotency_key)
-        return Handle(media_id, "media", single(reply))
+        return Handle(media_id, "media", single(reply), accepted_at=reply.date, caller=self._caller)
 
     async def bulk_validate(
         self, media_ids: Sequence[str], *, idempotency_key: str | None = None
@@ -63,7 +63,10 @@ class Media:
         checks.check_count(BULK_VALIDATE_LIST, media_ids, MOST_VALIDATED)
         reply = await self._post("/v1/media/bulk-validate", {BULK_VALIDATE_LIST: [*media_ids]}, idempotency_key)
         answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
-        return tuple(Handle(media_id, "media", answers.get(media_id, {})) for media_id in media_ids)
+        return tuple(
+            Handle(media_id, "media", answers.get(media_id, {}), accepted_at=reply.date, caller=self._caller)
+            for media_id in media_ids
+        )
 
     async def import_from_url(
         self,
@@ -76,22 +79,23 @@ class Media:
         """Let the API fetch a file from the web (row 31, asynchronous); ``metadata.importStatus`` tells how far it is."""
         checks.check_https("url", url)
         body = present(url=url, filename=filename, contentType=content_type)
-        return _imported(single(await self._post("/v1/media/import-from-url", body, idempotency_key)))
+        return self._imported(await self._post("/v1/media/import-from-url", body, idempotency_key))
 
     async def import_from_drive(
         self, file_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Handle:
         """Let the API fetch a file from a connected drive (row 32, asynchronous); more fields pass through."""
         fields = {**(body or {}), DRIVE_FILE: checks.check_id(DRIVE_FILE, file_id)}
-        return _imported(single(await self._post("/v1/media/import-from-drive", fields, idempotency_key)))
+        return self._imported(await self._post("/v1/media/import-from-drive", fields, idempotency_key))
 
-    async def _post(self, where: str, body: Mapping[str, Any] | None, key: str | None) -> Any:
+    async def _post(self, where: str, body: Mapping[str, Any] | None, key: str | None) -> Reply:
         """One write."""
         return await self._caller.request(
             "POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES if "bulk" in where else ()
         )
 
-
-def _imported(answer: dict[str, Any]) -> Handle:
-    """The handle of an import, whose id is in the answer."""
-    return Handle(str(answer.get("id") or answer.get("mediaId") or ""), "media", answer)
+    def _imported(self, reply: Reply) -> Handle:
+        """The handle of an import, whose id is in the answer."""
+        answer = single(reply)
+        media_id = str(answer.get("id") or answer.get("mediaId") or "")
+        return Handle(media_id, "media", answer, accepted_at=reply.date, caller=self._caller)

@@ -8,7 +8,7 @@ from typing import Any
 
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
-from voxops.client._handles import Handle
+from voxops.client._handles import Handle, read_delivery
 from voxops.client._pages import Page
 from voxops.client._reply import single
 from voxops.client.assumptions import DELIVERIES_PATH, DELIVERIES_QUERY, LARGEST_PAGE
@@ -130,10 +130,17 @@ class Webhooks:
         return self._caller.pages(DELIVERIES_PATH.format(webhook=segment), query)
 
     async def retry_delivery(self, webhook_id: str, delivery_id: str, *, idempotency_key: str | None = None) -> Handle:
-        """Queue a delivery again (row 39, asynchronous). The never-twice promise covers plans (``ws.run``)."""
+        """Queue a delivery again (row 39, asynchronous). The never-twice promise covers plans (``ws.run``).
+
+        The delivery is looked up first, newest deliveries before old ones: without its state before the act nobody could tell that
+        it was tried again.
+        """
+        before = await read_delivery(self._caller, webhook_id, delivery_id)
         where = path("webhooks", webhook_id, "deliveries", delivery_id, "retry")
         reply = await self._caller.request("POST", where, idempotency_key=idempotency_key)
-        return Handle(delivery_id, "delivery", single(reply), webhook_id)
+        return Handle(
+            delivery_id, "delivery", single(reply), webhook_id, accepted_at=reply.date, before=before, caller=self._caller
+        )
 
 
 def _address(url: str) -> str:
