@@ -37,13 +37,13 @@ class SandboxClock:
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Sandbox]:
     """One server for all tests of a process."""
-    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
+    with Sandbox(seed=7, speed=0, rate_limit=None, deliveries=600) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(_server: Sandbox) -> Sandbox:
-    """The API on this machine as it was in the beginning: 500 posts, time standing still, no faults, no rate limit."""
+    """The API on this machine as it was in the beginning: 500 posts, 600 deliveries, time standing still, no faults, no rate limit."""
     _server.set_speed(0)
     _server.set_switches(**asdict(Switches()))
     _server.receiver()

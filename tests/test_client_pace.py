@@ -136,7 +136,7 @@ def test_an_answer_that_comes_back_frees_what_it_held() -> None:
 
         slow = asyncio.create_task(held())
         await went.wait()
-        clock.sleep = lambda _: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
+        clock.sleep = lambda _: asyncio.Event().wait()
         next_one = asyncio.create_task(go(pace, clock))
         for _ in range(20):
             await asyncio.sleep(0)
@@ -231,7 +231,7 @@ def test_a_senseless_retry_after_neither_hangs_nor_breaks(after: str) -> None:
 def test_senseless_rate_headers_are_ignored(headers: dict[str, str]) -> None:
     clock = Clock()
     pace = paced(clock)
-    pace.learn(answer(clock, **headers), sent=0.0, received=0.0)  # type: ignore[arg-type]
+    pace.learn(answer(clock, **headers), sent=0.0, received=0.0)
     assert asyncio.run(go(pace, clock)) == 0.0
     assert pace.info.limit is None
 
