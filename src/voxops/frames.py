@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate, chain, pairwise, starmap
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 # Records that wait as records before they become columns: what fits a processor's cache is turned fastest.
-BLOCK = {"posts": 300}
+BLOCK = {"posts": 250}
 BLOCK_OF_OTHERS = 1000
 
 # What a row of the targets frame takes from its post: column -> the post's column.
@@ -74,6 +74,7 @@ class Columns:
         self._extra = extra
         self._waiting: list[Mapping[str, Any]] = []
         self._staged: dict[str, list[Any]] = {}
+        self._targets: list[Targets] = []
         self._unread: dict[str, int] = {}
         self._rows = 0
 
@@ -125,6 +126,9 @@ class Columns:
         self._staged = {name: [np.concatenate(blocks)] for name, blocks in self._staged.items()}
         kinds = {column.name: column.kind for column in self._schema}
         columns = {name: kinds.get(name, JSON).finish(block) for name, (block,) in self._staged.items()}
+        if self._kind == "posts":
+            self._targets = [Targets.joined(self._targets)]
+            columns["targets"] = JSON.array(self._targets[0].split(columns["targets"]))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
         said = {"kind": self._kind, **attrs, "unread": self._unread}
         frame.attrs = orjson.loads(orjson.dumps(said, default=_plain, option=orjson.OPT_NON_STR_KEYS))
@@ -138,8 +142,10 @@ class Columns:
             records = [_bare(record) for record in records]
             spelled = spellings(records)
         raw = pull(records, spelled, self._schema)
-        clean = {column.name: column.kind.clean(raw[column.name]) for column in self._schema}
+        clean: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in self._schema}
         clean |= _DERIVED.get(self._kind, dict)(clean)
+        if self._kind == "posts":
+            self._targets.append(clean["_flat"])
         for column in self._schema:
             if column.shown:
                 block = column.kind.stage(clean[column.name])
@@ -269,19 +275,20 @@ def _entries(cell: Any) -> list[Any]:
     return list(cell) if isinstance(cell, Iterable) else []
 
 
-def _of_posts(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Columns ``targets`` and ``failed_targets``; where the server left the platforms out, the count is not known."""
+def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
+    """How many ``targets`` each post has, these in one piece, and ``failed_targets``: not known where platforms are left out."""
     cells = clean["targets"]
     lists = [_entries(cell) for cell in cells]
     flat = _read_targets(list(chain.from_iterable(lists)))
-    ends = [0, *accumulate(map(len, lists))]
+    lengths = list(map(len, lists))
+    ends = [0, *accumulate(lengths)]
     failed = [0, *accumulate(status == "failed" for status in flat.column("status"))]
-    spans = list(pairwise(ends))
     return {
-        "targets": list(starmap(flat.part, spans)),
+        "targets": lengths,
+        "_flat": flat,
         "failed_targets": [
             None if cell is None else failed[stop] - failed[start]
-            for cell, (start, stop) in zip(cells, spans, strict=True)
+            for cell, (start, stop) in zip(cells, pairwise(ends), strict=True)
         ],
     }
 

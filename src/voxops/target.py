@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate, repeat
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -35,7 +38,7 @@ class Target(NamedTuple):
 class Targets(Sequence[Target]):
     """The targets of one post, as the column ``targets`` of a posts frame holds them.
 
-    A sequence of `Target` to whoever reads it; inside, a window on columns that hundreds of posts share: 100,000 posts with
+    A sequence of `Target` to whoever reads it; inside, a window on columns that all posts of a frame share: 100,000 posts with
     three platforms each would otherwise keep 400,000 objects alive, and Python's collector busy with them.
     """
 
@@ -53,9 +56,21 @@ class Targets(Sequence[Target]):
         columns = zip(*rows, strict=True) if rows else ((),) * len(Target._fields)
         return cls(tuple(np.fromiter(column, object, len(rows)) for column in columns), 0, len(rows))
 
-    def part(self, start: int, stop: int) -> Targets:
-        """Those from `start` to before `stop`, sharing the columns."""
-        return Targets(self._columns, self._start + start, self._start + stop)
+    @classmethod
+    def joined(cls, pieces: Sequence[Targets]) -> Targets:
+        """All targets of several pieces, in columns of their own."""
+        columns = zip(*(each._cut() for each in pieces), strict=True)
+        return cls(tuple(map(np.concatenate, columns)), 0, sum(map(len, pieces)))
+
+    def split(self, lengths: Iterable[int]) -> list[Targets]:
+        """Cut into consecutive parts of these lengths, which share the columns."""
+        ends = list(accumulate(lengths, initial=self._start))
+        with _collector_held():
+            return list(map(Targets, repeat(self._columns), ends, ends[1:]))
+
+    def _cut(self) -> list[Objects]:
+        """Its own part of each column."""
+        return [column[self._start : self._stop] for column in self._columns]
 
     def column(self, field: str) -> list[Any]:
         """One field of all of them."""
@@ -73,7 +88,7 @@ class Targets(Sequence[Target]):
         return list(self)[at]
 
     def __iter__(self) -> Iterator[Target]:
-        return map(Target._make, zip(*(column[self._start : self._stop] for column in self._columns), strict=True))
+        return map(Target._make, zip(*self._cut(), strict=True))
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
@@ -85,6 +100,18 @@ class Targets(Sequence[Target]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+@contextmanager
+def _collector_held() -> Iterator[None]:
+    """Hold Python's collector while very many objects are made that all stay: it would search them again and again in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:
