@@ -18,7 +18,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "edges": ["client", "ledger_file", "ledger", "writer", "archive", "_loop"],
     "engine": [
-        "settle", "watch", "binding", "facts", "reconcile", "audit", "drive", "batch", "engine", "compare", "jobs",
+        "settle", "watch", "binding", "facts", "reconcile", "audit", "drive", "batch", "engine", "compare", "jobs", "watching",
     ],
     "views": ["views"],
     "face": ["nested", "run", "core", "workspace", "conformance", "demo", "cli", "__main__", "__init__"],

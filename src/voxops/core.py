@@ -13,16 +13,17 @@ import pandas as pd
 from voxops import audit
 from voxops.creates import split_list
 from voxops.engine import Engine
-from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
+from voxops.errors import LedgerError, PlanError, ValidationError
 from voxops.facts import account_names
 from voxops.frames import Columns, build
-from voxops.jobs import PlanJob, WatchJob
+from voxops.jobs import PlanJob
 from voxops.plan import Plan, plain_values
 from voxops.run import Run
+from voxops.watching import WatchJob, things_of
 from voxops.window import When, moment, window, within
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.client import AsyncClient, Handle
 
 __all__ = ["Core"]
 
@@ -296,24 +297,23 @@ class Core:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
         return self._kept(Run(PlanJob(self.engine, run_id), paused=True))
 
-    async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str] | str, kind: str = "post") -> Run:
+    async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post") -> Run:
         """Follow things until each is terminal; reads only.
 
         Parameters
         ----------
-        frame_or_ids : DataFrame, str or iterable of str
-            A posts or targets frame, handles, or ids.
+        frame_or_ids : DataFrame, Handle, str or iterable
+            A posts, targets or deliveries frame, what an asynchronous call of ``ws.client`` returned, or ids.
         kind : str
-            ``post``, ``media`` or ``account``.
+            What the ids are, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
+            knows its own kind.
 
         Returns
         -------
         Run
             At once; the cell shows it live.
         """
-        if kind not in {"post", "media", "account"}:
-            raise ConfigError(f"kind={kind!r}; ws.watch follows 'post', 'media' or 'account'")
-        return self._kept(Run(WatchJob(self.client, _watched(frame_or_ids, kind), kind=kind)))
+        return self._kept(Run(WatchJob(self.client, things_of(frame_or_ids, kind))))
 
     def _kept(self, run: Run) -> Run:
         """Remember a run, so that closing ends it."""
@@ -414,18 +414,3 @@ def _messages(entries: Any) -> str:
     """Errors or warnings as one line of text."""
     said = [f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ") for entry in entries or () if isinstance(entry, dict)]
     return "; ".join(said)
-
-
-def _watched(things: Any, kind: str) -> dict[str, str]:
-    """Ids to watch, with the platform that each is counted under."""
-    if isinstance(things, pd.DataFrame):
-        column = f"{kind}_id"
-        if column not in things.columns:
-            raise PlanError(f"the frame has no column {column}; give ids, or a frame that has it")
-        if kind == "post" and "targets" in things.columns:
-            groups = ["+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in things["targets"]]
-        else:
-            groups = [str(value or "") for value in plain_values(things, "platform")]
-        return {str(item): group for item, group in zip(things[column], groups, strict=True) if item is not pd.NA}
-    values = [things] if isinstance(things, str) or hasattr(things, "kind") else list(things)
-    return {str(getattr(value, "id", value)): "" for value in values}

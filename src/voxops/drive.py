@@ -49,6 +49,7 @@ class Drive:
     acts: int = 0
     requests: int = 0
     transitions: list[Transition] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,6 +57,16 @@ class Drive:
         """Send nothing more; the first reason counts."""
         self.halted = self.halted or why
         self.changed.set()
+
+    def tell(self, subject: str) -> None:
+        """Take note that something is said to have happened to a thing; it is looked at next."""
+        self.told.add(subject)
+        self.changed.set()
+
+    def heard(self) -> set[str]:
+        """What was told since this was asked last."""
+        told, self.told = self.told, set()
+        return told
 
     def break_down(self, error: Exception) -> None:
         """Send nothing more because voxops itself failed; the error is kept for whoever waits."""

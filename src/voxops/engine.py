@@ -161,9 +161,18 @@ class Engine:
             if not self._offer(drive) and not self._moving(drive):
                 return
             await drive.rest(self.client.clock, due - self.client.clock.monotonic())
-            if self.client.clock.monotonic() >= due:
-                looks = 0 if await self._look(drive) else looks + 1
-                due = self.client.clock.monotonic() + interval(looks, self._rng)
+            told = drive.heard()
+            if self.client.clock.monotonic() < due:
+                if told:
+                    await self._look(drive, told)
+                continue
+            looks = 0 if await self._look(drive) else looks + 1
+            due = self.client.clock.monotonic() + interval(looks, self._rng)
+
+    def concerns(self, run: str, subject: str) -> bool:
+        """Whether a run has an operation on this thing that was sent and is not settled."""
+        sent = self.ledger.operations_of(run, ("sent", "accepted", "unknown"))
+        return any(operation.subject.partition(":")[2] == subject for operation in sent)
 
     def _late(self, drive: Drive) -> bool:
         """Whether nothing has changed for so long that waiting on is of no use."""
@@ -235,12 +244,16 @@ class Engine:
                 return True
         return False
 
-    async def _look(self, drive: Drive) -> bool:
-        """Read what was sent; queue what may be sent again. True if anything has changed."""
+    async def _look(self, drive: Drive, told: Collection[str] | None = None) -> bool:
+        """Read what was sent, or only the posts that a webhook told of; queue what may be sent again. True if anything has changed.
+
+        A webhook's payload is never taken for the outcome: it only says which post to read now. So a forged, late or repeated
+        one settles nothing, and neither does one that comes before the post has moved (rule 18).
+        """
         operations = [
             operation
             for operation in self.ledger.operations_of(drive.run, ("accepted", "unknown"))
-            if operation.id not in drive.queued
+            if operation.id not in drive.queued and (told is None or operation.subject.partition(":")[2] in told)
         ]
         if not operations:
             return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops import _loop
 from voxops.drive import Drive
+from voxops.events import Payload, WebhookEvent, parse_event
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Job(Protocol):
 
     async def go(self, drive: Drive) -> Snapshot:
         """Do the work until nothing moves any more."""
+
+    def concerns(self, subject: str) -> bool:
+        """Whether something that has not ended bears this id."""
 
     async def withdraw(self) -> int:
         """Give up what was never sent; return how many operations."""
@@ -161,6 +165,42 @@ class Run:
         self._drive.waiting.clear()
         self._drive.changed.set()
 
+    def notify(self, event: WebhookEvent | Payload) -> bool:
+        """Tell the run of a webhook that came, so that it looks at that post now instead of at its next turn.
+
+        The payload itself settles nothing: the run reads the post that it names, and takes what it reads as it always does. So a
+        forged, late or repeated event does no harm, and one that comes before the post has moved settles nothing yet. Verify it
+        all the same (``vx.verify_signature``) before you let it cost a request.
+
+        Parameters
+        ----------
+        event : WebhookEvent, bytes, str or mapping
+            From ``vx.parse_event``, or a payload for it.
+
+        Returns
+        -------
+        bool
+            Whether it was about something of this run that has not ended; only then anything is read.
+
+        Raises
+        ------
+        DecodeError
+            If it is no webhook payload.
+        """
+        told = event if isinstance(event, WebhookEvent) else parse_event(event)
+        return _loop.run(self._notify(told.subject))
+
+    async def _notify(self, subject: str | None) -> bool:
+        """Wake the drive, or look once more where it has ended; sends nothing that it would not have sent."""
+        if subject is None or not self._job.concerns(subject):
+            return False
+        if self._future.done():
+            self._drive = self._job.begin(self, self._limit)
+            self._drive.paused = True
+            self._future = _loop.submit(self._job.go(self._drive))
+        self._drive.tell(subject)
+        return True
+
     def cancel(self) -> Run:
         """Give up what was never sent. What was sent can't be taken back; it is watched to its end."""
         _loop.run(self._cancel())
@@ -208,18 +248,18 @@ class Run:
         return _loop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.views.monitor import render_text  # noqa: PLC0415  a display, wanted only where it is shown
+        from voxops.views.monitor import render_text
 
         return render_text(self._snapshot)
 
     def _repr_html_(self) -> str:
-        from voxops.views.monitor import render_html  # noqa: PLC0415
+        from voxops.views.monitor import render_html
 
         return render_html(self._snapshot)
 
     def _ipython_display_(self) -> None:
         """Show the run live, with its buttons; they only hand work over."""
-        from voxops.views.monitor import Monitor  # noqa: PLC0415
+        from voxops.views.monitor import Monitor
 
         monitor = Monitor(
             self._snapshot,

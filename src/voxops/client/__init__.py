@@ -10,7 +10,7 @@ from __future__ import annotations
 from voxops.client._client import AsyncClient
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Ending, Handle
+from voxops.client._handles import Ending, Handle, Kind, ending_of, outcome_of
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
 from voxops.client._sending import Permit
@@ -21,6 +21,7 @@ __all__ = [
     "AsyncClient",
     "Ending",
     "Handle",
+    "Kind",
     "Page",
     "Permit",
     "PostFields",
@@ -31,4 +32,6 @@ __all__ = [
     "SteppedClock",
     "SystemClock",
     "Uploaded",
+    "ending_of",
+    "outcome_of",
 ]
