@@ -191,3 +191,7 @@ def _print_frame(frame: pd.DataFrame) -> None:
 
     shown = frame.map(lambda value: plain(value, 60))
     print(shown.to_string() if len(shown) else "nothing yet")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from voxops import _html
+from voxops import _html, _loop
+from voxops.client import AsyncClient, SteppedClock
 from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.retries import plan_retry
 from voxops.triage import causes, triage
 from voxops.views.report import report
-from voxops.workspace import connect
+from voxops.workspace import SANDBOX_SPEED, open_workspace
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.run import Run
+    from voxops.sandbox import Sandbox
     from voxops.workspace import Workspace
 
 __all__ = ["demo"]
 
-SPEED = 20.0  # virtual seconds per real second
 REASON = "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
 
 
@@ -59,7 +61,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     from voxops.sandbox import Sandbox
 
     console = Console(highlight=False, soft_wrap=True)
-    with Sandbox(speed=SPEED, state=state) as sandbox, connect(sandbox=sandbox, ledger=ledger) as ws:
+    with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:
         console.print(f"[b]voxops[/b]: {ws.name or ws.id}, the API on this machine at {sandbox.url}")
         posts = ws.posts(status=["failed", "partial"])
         console.print(f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days")
@@ -78,6 +80,15 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
             f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={retried} {said} duplicates={twice} report={path}"
         )
         return 0 if retried == len(results) == sum(counts.values()) and not twice else 1
+
+
+def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
+    """A workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger is kept only if it has a name."""
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
+    if ledger is not None:
+        return _loop.run(open_workspace(client, ledger=ledger))
+    folder = tempfile.TemporaryDirectory(prefix="voxops-")
+    return _loop.run(open_workspace(client, ledger=Path(folder.name) / "ledger.sqlite", owned=[folder]))
 
 
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ import functools
 import os
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -22,17 +22,18 @@ from voxops.engine import Engine
 from voxops.errors import ApiError, ConfigError
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
+from voxops.model import Clock
 
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox
 
-__all__ = ["Awaitables", "Workspace", "connect"]
+__all__ = ["Awaitables", "Workspace", "connect", "open_workspace"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_URL = "https://api.voxburst.io"
-SANDBOX_SPEED = 20.0  # virtual seconds per real second in the embedded sandbox, so that a minute's queue takes three seconds
+SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
 
 
 def _blocking(
@@ -179,7 +180,7 @@ def connect(
         only for this machine.
     sandbox : bool or Sandbox
         True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is
-        taken as it is; in one whose clock stands still, waiting moves it.
+        taken as it is; where its clock stands still, time passes when somebody waits.
     ledger : path, optional
         Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
     key_retention : str
@@ -205,11 +206,14 @@ def connect(
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     owned: list[Any] = []
     client = _sandbox_client(sandbox, owned, patience) if sandbox else _client(api_key, url, patience)
-    return _loop.run(_open(client, ledger, retention, owned))
+    return _loop.run(open_workspace(client, ledger=ledger, retention=retention, owned=owned))
 
 
-async def _open(client: AsyncClient, ledger: str | os.PathLike[str] | None, retention: float, owned: list[Any]) -> Workspace:
-    """Read who we are, open the ledger that belongs to it, and put the workspace together."""
+async def open_workspace(
+    client: AsyncClient, *, ledger: str | os.PathLike[str] | None, retention: float = 86_400.0, owned: Sequence[Any] = ()
+) -> Workspace:
+    """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
+    owned = list(owned)
     try:
         identity = await _identity(client)
         path = _ledger_path(client.url, ledger, identity, owned)
@@ -263,13 +267,14 @@ def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) 
     from voxops.sandbox import Sandbox
 
     if sandbox is True:
-        server = Sandbox(speed=SANDBOX_SPEED)
+        server = Sandbox()
         server.start()
         owned.append(server)
+        clock: Clock = SteppedClock(server.advance, speed=SANDBOX_SPEED)
     else:
         assert not isinstance(sandbox, bool)
         server = sandbox
-    clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance)
+        clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance)
     return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 

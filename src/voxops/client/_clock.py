@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -47,16 +48,19 @@ class ScaledClock:
 
 
 class SteppedClock:
-    """The clock of a server that stands still: sleeping moves the server's clock, and takes no time here.
+    """The clock of a server that stands still: time passes there when somebody waits here.
 
     Parameters
     ----------
     advance : callable
         Moves the server's clock by so many seconds; may block.
+    speed : float
+        Server seconds per real second of waiting; infinite by default, so that waiting takes no time.
     """
 
-    def __init__(self, advance: Callable[[float], object]) -> None:
+    def __init__(self, advance: Callable[[float], object], *, speed: float = math.inf) -> None:
         self._advance = advance
+        self._speed = speed
         self._now = 0.0
 
     def monotonic(self) -> float:
@@ -65,11 +69,10 @@ class SteppedClock:
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass at the server."""
+        await asyncio.sleep(max(0.0, seconds) / self._speed)
         if seconds > 0:
             self._now += seconds
             await asyncio.to_thread(self._advance, seconds)
-        else:
-            await asyncio.sleep(0)
 
 
 class ServerClock:

@@ -1,0 +1,68 @@
+"""The command: tables for people, exit codes for schedules, errors in one line."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import voxops as vx
+from voxops.cli import main
+
+
+def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("/v1/") == 38
+    assert "presigned" in out
+    assert "never*" not in out
+
+
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    assert main(["triage"]) == 1
+    assert main(["ledger", str(tmp_path / "none.sqlite")]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert "VOXBURST_API_KEY" in lines[0]
+    assert "none.sqlite" in lines[1]
+
+
+def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from voxops.sandbox import Sandbox
+
+    path = tmp_path / "ledger.sqlite"
+    with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status="failed")))
+        rows = len(ws.run(vx.plan_retry(triaged), reason="=1+1").wait().results())
+    capsys.readouterr()
+    assert main(["ledger", str(path), "--runs"]) == 0
+    assert "retry" in capsys.readouterr().out
+    assert main(["ledger", str(path), "--export", str(tmp_path / "trail.csv")]) == 0
+    with (tmp_path / "trail.csv").open(encoding="utf-8-sig") as file:
+        trail = list(csv.DictReader(file))
+    assert len(trail) == rows
+    assert trail[0]["reason"] == "'=1+1"
+    assert main(["ledger", str(path), "--prune", "0D"]) == 0
+    assert main(["ledger", str(path)]) == 0
+    assert capsys.readouterr().out.count("/retry") + 1 >= rows
+
+
+def test_sandbox_is_served_until_told_to_stop(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "voxops.cli", "sandbox", "--port", "0", "--state", str(tmp_path / "state")]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    try:
+        assert server.stdout is not None
+        words = dict(word.split("=", 1) for word in server.stdout.readline().split() if "=" in word)
+        answer = httpx.get(f"{words['url']}/v1/health", headers={"Authorization": f"Bearer {words['key']}"})
+        assert answer.status_code == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) in {0, -signal.SIGTERM}
+    finally:
+        server.kill()
+        server.communicate()
