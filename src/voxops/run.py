@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxops import _loop
 from voxops.drive import Drive
 from voxops.events import Payload, WebhookEvent, parse_event
-from voxops.model import Observer, Snapshot
+from voxops.model import Action, Observer, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +217,7 @@ class Run:
         self._drive.close()
         await asyncio.wait({asyncio.wrap_future(self._future)})
         left = self._snapshot.total - self._snapshot.settled
-        if not going or not left:
+        if not going or not left or self._snapshot.action == Action.WATCH:  # what is only watched has no ledger to go on from
             return ""
         return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; ws.attach({self.id!r}) goes on"
 
