@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -248,6 +250,32 @@ def test_the_last_state_is_at_most_half_a_second_late() -> None:
     desk.advance(0.4)
     assert [at for at, _ in desk.updates] == [pytest.approx(100.5)]
     assert "state 2" in desk.updates[0][1]["text/plain"]
+
+
+def test_the_end_is_shown_at_once_and_only_once() -> None:
+    # A cell that waits for the run ends with it; tools that run cell by cell drop whatever comes later.
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.show()
+    desk.advance(0.1)
+    monitor.notice(numbered(1))
+    monitor.notice(replace(numbered(2), phase="done"))
+    assert [(at, "state 2" in bundle["text/plain"]) for at, bundle in desk.updates] == [(100.1, True)]
+    desk.advance(10)
+    assert len(desk.updates) == 1
+
+
+def test_updates_come_while_the_loop_of_the_displaying_thread_is_blocked() -> None:
+    # A kernel runs cells on its loop, and a cell that waits for the run blocks it.
+    shown = threading.Event()
+
+    async def cell() -> bool:
+        monitor = Monitor(snapshot(), publish=lambda bundle, display_id, update: shown.set() if update else None)
+        monitor.show()
+        monitor.notice(numbered(1))
+        return shown.wait(10)
+
+    assert asyncio.run(cell())
 
 
 def test_an_update_is_one_message() -> None:

@@ -5,7 +5,6 @@ This module knows nothing of the engine: it is told of Snapshots, and its button
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
@@ -39,8 +38,7 @@ class Monitor:
     clock : callable
         Monotonic seconds.
     later : callable, optional
-        ``later(seconds, function)`` calls the function once after that time; by default on the running event loop, or
-        on a timer thread where there is none.
+        ``later(seconds, function)`` calls the function once after that time; by default on a thread of its own.
     publish : callable, optional
         ``publish(bundle, display_id, update)`` shows a MIME bundle, or replaces one; by default through IPython.
     """
@@ -75,16 +73,22 @@ class Monitor:
         return self._last
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Take note of the newest state; show it now, or as soon as half a second has passed since the last update."""
+        """Take note of the newest state; show it at once if it is the end, else as soon as half a second has passed since the last update."""
+        ends = snapshot.phase in ENDED and self._last.phase not in ENDED
         self._last = snapshot
-        if self._shown_at is None or self._scheduled:
+        if self._shown_at is None or (self._scheduled and not ends):
             return
         wait = self._shown_at + self.INTERVAL - self._clock()
-        if wait <= 0:
+        if wait <= 0 or ends:
             self._update()
         else:
             self._scheduled = True
-            self._later(wait, self._update)
+            self._later(wait, self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Show what came since the last update, unless it has been shown meanwhile."""
+        if self._scheduled:
+            self._update()
 
     def show(self) -> None:
         """Display the monitor here; it may be shown in several places."""
@@ -194,10 +198,7 @@ def _sensible(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _later(seconds: float, function: Callable[[], None]) -> None:
-    """Call a function after some time, on the running loop if there is one."""
-    try:
-        asyncio.get_running_loop().call_later(seconds, function)
-    except RuntimeError:  # no loop runs in this thread
-        timer = threading.Timer(seconds, function)
-        timer.daemon = True
-        timer.start()
+    """Call a function after some time, on a thread of its own: the loop that runs here may be a kernel's, and a cell that waits blocks it."""
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
