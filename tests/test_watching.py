@@ -9,6 +9,7 @@ import time
 import httpx
 import pandas as pd
 import pytest
+
 import voxops as vx
 from voxops import _loop
 from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, outcome_of
@@ -133,7 +134,7 @@ def test_a_handle_that_nobody_made_can_not_be_awaited():
     async def main():
         return await Handle("post_1", "post")
 
-    with pytest.raises(vx.ConfigError, match="ws.watch"):
+    with pytest.raises(vx.ConfigError, match="follow it with"):
         asyncio.run(main())
 
 
