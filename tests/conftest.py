@@ -27,9 +27,9 @@ class SandboxClock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self._now += max(0.0, seconds)
         if seconds > 0:
             await asyncio.to_thread(self._sandbox.advance, seconds)
+            self._now += seconds
         else:
             await asyncio.sleep(0)
 

@@ -366,8 +366,8 @@ def test_the_rate_limit_is_never_hit_by_one_client() -> None:
                 return self.now
 
             async def sleep(self, seconds: float) -> None:
-                self.now += max(0.0, seconds)
                 await asyncio.to_thread(sandbox.advance, max(0.0, seconds))
+                self.now += max(0.0, seconds)
 
         async def main() -> tuple[list[int], int | None]:
             async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=Clock(), rng=random.Random(1)) as client:
