@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from voxops.frames import build, targets
 from voxops.model import Verdict
 from voxops.rules import RULES, UNKNOWN, analyst_rules, find_rule
 from voxops.sandbox import platforms
-from voxops.triage import Rule, cause_partial, causes, finish_causes, fingerprint, judge, merge_causes, triage
+from voxops.triage import Rule, cause_partial, causes, fingerprint, finish_causes, judge, merge_causes, triage
 
 # The API's error table as published: code -> (HTTP status, retryable).
 PUBLISHED = {
@@ -357,7 +358,7 @@ def test_causes_are_counted_by_hand():
 def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
     whole = history(seed, 60)
     edges = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
-    parts = [cause_partial(whole.iloc[begin:end]) for begin, end in zip(edges, edges[1:], strict=False)]
+    parts = [cause_partial(whole.iloc[begin:end]) for begin, end in pairwise(edges)]
     expected = causes(whole)
     pd.testing.assert_frame_equal(finish_causes(merge_causes(parts)), expected)
     pd.testing.assert_frame_equal(finish_causes(merge_causes(*reversed(parts))), expected)
