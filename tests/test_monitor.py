@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops.views._palette import OUTCOME
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
-from voxops.views.monitor import Monitor, render_html, render_text
 from voxops.progress import fold, start
+from voxops.views._palette import OUTCOME
+from voxops.views.monitor import Monitor, render_html, render_text
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOSTILE = (
