@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pandas as pd
 import pytest
+
 import voxops as vx
 from voxops.sandbox import Sandbox
 

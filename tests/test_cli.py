@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 import voxops as vx
 from voxops.cli import main
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from voxops.cli import main
 from voxops.sandbox import Sandbox
 

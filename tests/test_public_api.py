@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 import voxops as vx
 
 PROMISED = [
@@ -34,7 +35,7 @@ def test_all_is_sorted_and_complete() -> None:
 
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(AttributeError, match="plan_retrry"):
-        vx.plan_retrry  # noqa: B018
+        vx.plan_retrry
 
 
 @pytest.mark.parametrize("name", [n for n in vx.__all__ if inspect.isfunction(getattr(vx, n)) or inspect.isclass(getattr(vx, n))])

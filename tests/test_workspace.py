@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 import voxops as vx
 from voxops.sandbox import Sandbox
-
 
 
 @pytest.fixture

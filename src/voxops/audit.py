@@ -13,7 +13,9 @@ import pandas as pd
 
 from voxops import frames
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger
+from voxops.ledger import OPEN, Ledger
+from voxops.model import Action
+from voxops.plan import Operation, Plan
 
 __all__ = [
     "RESULT_COLUMNS",
@@ -21,6 +23,7 @@ __all__ = [
     "cells",
     "export",
     "history",
+    "plan_of",
     "prune",
     "results",
     "runs",
@@ -38,6 +41,8 @@ RESULT_COLUMNS = (
     "result_id",
     "settled_at",
 )
+
+STATES = (*OPEN, "settled", "withdrawn")
 
 # Rows of a run with the member each stands for; held rows have none.
 _ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
@@ -242,6 +247,33 @@ def export(ledger: Ledger, path: Path) -> Path:
 def _guarded(text: str) -> str:
     """Text that a spreadsheet will not run."""
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def plan_of(ledger: Ledger, run: str) -> Plan:
+    """The plan of a run, as it was bound."""
+    head = ledger.query("SELECT * FROM runs WHERE id = ?", (run,))[0]
+    operations = [
+        Operation(
+            key=stored.key,
+            action=stored.action,
+            method=stored.method,
+            path=stored.path,
+            body=stored.body,
+            subject=stored.subject,
+            items=tuple(member.item for member in ledger.members(stored.id)),
+            batch=stored.batch,
+            canary=stored.canary,
+        )
+        for stored in ledger.operations_of(run, STATES)
+    ]
+    return Plan(
+        action=Action(head["action"]),
+        frame=frames.unpack(head["frame"]),
+        operations=tuple(operations),
+        campaign=head["campaign"],
+        key=head["key_column"],
+        canaries=head["canaries"],
+    )
 
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -91,6 +91,11 @@ class PlanJob:
         posts = await self._engine.read_posts(ids)
         return verified(table, posts, self.action)
 
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is carried out, as it was bound."""
+        return audit.plan_of(self._ledger, self.id)
+
     def replan(self) -> Plan | None:
         """A plan to retry what failed; it is shown, not run."""
         failed = self.failed()

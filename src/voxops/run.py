@@ -46,6 +46,10 @@ class Job(Protocol):
     async def verify(self) -> pd.DataFrame:
         """Read the things again and compare."""
 
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, as it was bound; None where nothing was planned."""
+
     def replan(self) -> Plan | None:
         """A plan to retry what failed, None where there is no such thing."""
 
@@ -86,6 +90,11 @@ class Run:
     def snapshot(self) -> Snapshot:
         """The newest state: counts by platform and outcome, what waits and why, the last transitions."""
         return self._snapshot
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is carried out; None for a watch."""
+        return self._job.plan
 
     @property
     def running(self) -> bool:

@@ -282,6 +282,10 @@ class WatchJob:
         await self._look(set(self._handles))
         return self.results()
 
+    @property
+    def plan(self) -> None:
+        """Nothing was planned."""
+
     def replan(self) -> Plan | None:
         """Nothing was planned."""
         return None
