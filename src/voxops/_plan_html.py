@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from voxops.model import VERBS
 __all__ = ["plan_html"]
 
 ROWS = 12  # rows shown of what would be sent, and of what is held
+_LONG = re.compile(r"(?<=/)[^/]{17,}")  # an id within a path; the row has it in full
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
 
 
@@ -23,7 +25,9 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
         f"{_html.number(cost.rate)} a minute. <i>Nothing has been sent.</i>"
     )
     if plan.canaries:
-        facts += f" The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+        facts += (
+            f" The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+        )
     parts = [f"<p style='margin:4px 0'>{facts}</p>"]
     if plan.eligible:
         parts.append(_sample(plan))
@@ -40,15 +44,25 @@ def _sample(plan: Any) -> str:
     rows = plan.frame[plan.frame["eligible"]].head(ROWS)
     lines = [
         (
-            *(_html.escape(row[name], 48) for name in names),
+            *(_cell(name, row[name]) for name in names),
             _html.number(row["attempt"]),
             _html.number(row["batch"]),
-            f"<code>{_html.escape(row['request'], 70)}</code>",
+            f"<code style='white-space:nowrap'>{_html.escape(_LONG.sub('…', row['request']), 70)}</code>",
             f"<code>{_html.escape(row['idempotency_key'])[:8]}…</code>",
         )
         for row in rows.to_dict("records")
     ]
     heads = (*names, "attempt", "batch", "request", "key")
     more = plan.eligible - len(lines)
-    rest = f"<p style='margin:2px 0;opacity:.75'>and {_html.number(more)} more; plan.frame has them all</p>" if more else ""
+    rest = (
+        f"<p style='margin:2px 0;opacity:.75'>and {_html.number(more)} more; plan.frame has them all</p>"
+        if more
+        else ""
+    )
     return _html.table(heads, lines, numeric=frozenset({len(names), len(names) + 1})) + rest
+
+
+def _cell(name: str, value: Any) -> str:
+    """One value of a row; long text keeps room to be read in."""
+    text = _html.escape(value, 60)
+    return f"<div style='min-width:15em'>{text}</div>" if name in {"content", "cause"} else text

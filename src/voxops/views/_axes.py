@@ -51,9 +51,11 @@ def stacked(
 ) -> None:
     """Draw one horizontal stacked bar per row of a table, the first on top, and the total at its end.
 
-    Names stand left of the bars, or as `heads` above them, where long ones have room; `inside` writes each count into
-    its part.
+    Names stand left of the bars, or as `heads` above them, where long ones have room; these must be labels already.
+    `inside` writes each count into its part.
     """
+    from matplotlib.ticker import MaxNLocator
+
     rows = range(len(counts) - 1, -1, -1)
     totals = counts.sum(axis=1).to_numpy()
     highest = max([*totals, 1])
@@ -74,9 +76,11 @@ def stacked(
         name_rows(ax, dict(zip(rows, counts.index, strict=True)))
     else:
         for row, head in zip(rows, heads, strict=True):
-            ax.annotate(label(head, 100), (0, row + 0.26), (2, 1), textcoords="offset points", parse_math=False)
+            text = ax.annotate(head, (0, row + 0.3), (2, 1), textcoords="offset points", parse_math=False)
+            text.set_in_layout(False)  # a long name may reach over the bars' end; it must not make them shorter
         ax.set_yticks([])
-        ax.set_ylim(-0.4, max(len(counts), 1) - 0.25)
+        ax.set_ylim(-0.4, max(len(counts), 1) - 0.2)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlim(0, highest * 1.08)
 
 

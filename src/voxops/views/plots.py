@@ -66,10 +66,8 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     platforms = platforms.where(platforms.isin(list(PLATFORM)), "others")
     counts = _largest(pd.crosstab(_texts(hit["cause"]), platforms), most, "causes")
     counts = counts[_ordered(counts.columns, PLATFORM)]
-    heads = list(map(str, counts.index))
-    if "verdict" in hit:
-        verdicts = dict(zip(_texts(hit["cause"]), _texts(hit["verdict"]), strict=True))
-        heads = [f"{head} → {verdicts[head]}" if head in verdicts else head for head in heads]
+    verdicts = dict(zip(_texts(hit["cause"]), _texts(hit["verdict"]), strict=True)) if "verdict" in hit else {}
+    heads = [_head(name, verdicts.get(name)) for name in map(str, counts.index)]
     ax = _axes.axes(ax, 1.1 + 0.5 * max(len(counts), 2))
     _axes.stacked(ax, counts, PLATFORM, heads)
     ax.set_xlabel("failed targets (count)")
@@ -291,6 +289,12 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     ax.set_xlabel(f"{'weekday' if long else 'hour'} ({tz}); the numbers are posts")
     ax.set_ylabel("week of" if long else "day")
     return _axes.finish(ax, "", empty=counts.empty)
+
+
+def _head(cause: str, verdict: str | None) -> str:
+    """Return a cause and what it calls for on one line; if it is too long, the cause is cut, never the verdict."""
+    call = "" if verdict is None else f" → {_axes.label(verdict, 30)}"
+    return _axes.label(cause, 100 - len(call)) + call
 
 
 def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
