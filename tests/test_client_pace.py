@@ -7,6 +7,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -42,7 +43,9 @@ class Clock:
         return START + timedelta(seconds=self.time)
 
 
-def answer(clock: Clock, *, left: int | None = None, limit: int = 100, reset: float = 60.0, status: int = 200, **more: str) -> Reply:
+def answer(
+    clock: Clock, *, left: int | None = None, limit: int = 100, reset: float = 60.0, status: int = 200, **more: str
+) -> Reply:
     """An answer of a server whose window ends `reset` seconds after the start."""
     headers = {"date": format_datetime(clock.now().replace(microsecond=0), usegmt=True)}
     if left is not None:
@@ -51,7 +54,9 @@ def answer(clock: Clock, *, left: int | None = None, limit: int = 100, reset: fl
             "x-ratelimit-remaining": str(left),
             "x-ratelimit-reset": str(int(START.timestamp() + reset)),
         }
-    return Reply("GET /v1/posts", status, headers | {name.replace("_", "-"): value for name, value in more.items()}, b"{}")
+    return Reply(
+        "GET /v1/posts", status, headers | {name.replace("_", "-"): value for name, value in more.items()}, b"{}"
+    )
 
 
 def paced(clock: Clock, *, concurrency: int = 10, max_wait: float = 300.0) -> Pace:
@@ -68,7 +73,9 @@ async def go(pace: Pace, clock: Clock, reply: Reply | None = None) -> float:
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 100), st.floats(0.001, 86_400))
-def test_gap_grows_as_requests_run_out_and_is_never_negative(limit: int, left: int, in_flight: int, resets_in: float) -> None:
+def test_gap_grows_as_requests_run_out_and_is_never_negative(
+    limit: int, left: int, in_flight: int, resets_in: float
+) -> None:
     wide, narrow = Window(limit, left + 1, 0.0), Window(limit, left, 0.0)
     assert 0.0 <= gap(wide, in_flight, resets_in) <= gap(narrow, in_flight, resets_in)
     assert (gap(narrow, in_flight, resets_in) == math.inf) == (left <= in_flight)
@@ -90,7 +97,7 @@ def test_it_slows_down_before_the_limit_and_never_runs_past_it() -> None:
 
     times = asyncio.run(main())
     assert times[0] == times[1] == 0.0  # more than a tenth left
-    spaced = [later - earlier for earlier, later in zip(times[2:-2], times[3:-1], strict=True)]
+    spaced = [later - earlier for earlier, later in pairwise(times[2:-1])]
     assert all(0 < step <= 60 / 10 for step in spaced)
     assert times[-2] < 60.0 <= times[-1]  # the last of this window, the first of the next
 
@@ -227,7 +234,14 @@ def test_a_senseless_retry_after_neither_hangs_nor_breaks(after: str) -> None:
         assert after == "1e400" and "come back after" in str(error)
 
 
-@pytest.mark.parametrize("headers", [{"x_ratelimit_remaining": "many"}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "60"}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_ratelimit_remaining": "many"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "60"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"},
+    ],
+)
 def test_senseless_rate_headers_are_ignored(headers: dict[str, str]) -> None:
     clock = Clock()
     pace = paced(clock)
@@ -279,8 +293,13 @@ def test_a_slot_is_given_back_whatever_happens_inside() -> None:
 # --- the server's clock ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30), st.floats(-1e6, 1e6))
-def test_the_server_s_time_is_never_told_ahead_and_at_most_a_second_and_a_trip_behind(trips: list[tuple[float, float, float]], skew: float) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30),
+    st.floats(-1e6, 1e6),
+)
+def test_the_server_s_time_is_never_told_ahead_and_at_most_a_second_and_a_trip_behind(
+    trips: list[tuple[float, float, float]], skew: float
+) -> None:
     now = 1_000.0
     clock = ServerClock(lambda: now)
     base = 1.7e9 + skew

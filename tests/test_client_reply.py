@@ -148,7 +148,14 @@ def test_a_long_message_is_cut_and_put_on_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "VOXBURST_API_KEY"), (402, "quota"), (403, "scope"), (307, "final address"), (404, "VOXBURST_API_URL"), (502, "a web page")],
+    [
+        (401, "VOXBURST_API_KEY"),
+        (402, "quota"),
+        (403, "scope"),
+        (307, "final address"),
+        (404, "VOXBURST_API_URL"),
+        (502, "a web page"),
+    ],
 )
 def test_an_error_of_the_set_up_says_what_to_do(status: int, hint: str) -> None:
     body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
@@ -181,7 +188,10 @@ ROWS = [{"id": "a"}, {"id": "b"}]
     [
         ({"data": ROWS, "pagination": {"has_more": True, "next_cursor": "c1", "limit": 2}}, "c1"),
         ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}, "c1"),
-        ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}}, "c1"),
+        (
+            {"data": ROWS, "pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}},
+            "c1",
+        ),
         ({"data": ROWS, "pagination": {"nextCursor": 17}}, "17"),
         ({"data": ROWS, "hasMore": True, "nextCursor": "c1"}, "c1"),
         ({"data": ROWS, "pagination": {"has_more": False, "next_cursor": "c1"}}, None),
@@ -198,7 +208,7 @@ ROWS = [{"id": "a"}, {"id": "b"}]
 )
 def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
     page = read_page(reply(body))
-    assert page.records == ROWS and page.cursor == cursor and page.param == "cursor" or cursor is None
+    assert (page.records == ROWS and page.cursor == cursor and page.param == "cursor") or cursor is None
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
@@ -212,7 +222,9 @@ def test_more_without_a_place_to_go_on_is_not_taken_for_the_end() -> None:
         read_page(reply({"data": ROWS, "pagination": {"hasMore": True}}))
 
 
-def walk(answers: list[Any], params: Mapping[str, Any] | None = None) -> tuple[list[Page], list[Mapping[str, Any]], DecodeError | None]:
+def walk(
+    answers: list[Any], params: Mapping[str, Any] | None = None
+) -> tuple[list[Page], list[Mapping[str, Any]], DecodeError | None]:
     """Read pages from canned answers: the pages, the queries, and how it ended."""
     asked: list[Mapping[str, Any]] = []
     read: list[Page] = []

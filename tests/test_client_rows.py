@@ -28,14 +28,22 @@ class World:
 
     def __init__(self, sandbox: Sandbox) -> None:
         world = sandbox.world
-        self.account = next(one.id for one in world.accounts.values() if (one.platform, one.status) == ("twitter", "active"))
+        self.account = next(
+            one.id for one in world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
+        )
         self.facebook = next(one.id for one in world.accounts.values() if one.platform == "facebook")
         self.failed = next(one for one in world.posts.values() if one.status == "failed")
         self.target = next(target.id for target in self.failed.targets if target.status == "failed")
-        self.published = next(one.id for one in world.posts.values() if one.status == "published" and all(world.accounts[t.account_id].status == "active" for t in one.targets))
+        self.published = next(
+            one.id
+            for one in world.posts.values()
+            if one.status == "published" and all(world.accounts[t.account_id].status == "active" for t in one.targets)
+        )
         self.media = next(one.id for one in world.media.values() if one.status == "ready")
         self.webhook = next(iter(world.webhooks))
-        self.delivery = next(key for _, _, key in world.delivery_order if world.deliveries[key].webhook_id == self.webhook)
+        self.delivery = next(
+            key for _, _, key in world.delivery_order if world.deliveries[key].webhook_id == self.webhook
+        )
 
     def fields(self, **more: Any) -> PostFields:
         return PostFields(content="hello", account_ids=[self.account], **more)
@@ -92,7 +100,9 @@ ROWS: dict[int, Row] = {
     9: lambda c, w, _: c.posts.unpublish(w.published),
     10: lambda c, w, _: c.posts.fix(w.failed.id, w.target, content="mended"),
     11: lambda c, w, _: c.posts.bulk([w.fields(scheduled_for=LATER), w.fields(scheduled_for=LATER, tags=["b"])]),
-    12: lambda c, w, _: c.posts.bulk_video([{"content": "v", "accountIds": [w.account], "mediaId": w.media, "scheduledFor": "2026-04-01T09:00:00Z"}]),
+    12: lambda c, w, _: c.posts.bulk_video(
+        [{"content": "v", "accountIds": [w.account], "mediaId": w.media, "scheduledFor": "2026-04-01T09:00:00Z"}]
+    ),
     13: lambda c, w, _: c.posts.validate(content="x", platforms=["twitter"], media_ids=[w.media]),
     14: lambda c, w, _: recurring(c, w),
     15: lambda c, w, _: chain(recurring(c, w), lambda post: c.posts.update_recurrence(post, {"frequency": "DAILY"})),
@@ -128,7 +138,9 @@ def test_every_row_has_a_method() -> None:
 
 
 @pytest.mark.parametrize("number", ROWS)
-def test_the_method_of_a_row_calls_its_endpoint(client: AsyncClient, sandbox: Sandbox, world: World, tmp_path: Path, number: int) -> None:
+def test_the_method_of_a_row_calls_its_endpoint(
+    client: AsyncClient, sandbox: Sandbox, world: World, tmp_path: Path, number: int
+) -> None:
     answer = _loop.run(ROWS[number](client, world, tmp_path))
     row = MATRIX[number - 1]
     request = next(one for one in reversed(sandbox.requests()) if one["method"] == row.method)
@@ -146,7 +158,11 @@ def test_the_method_of_a_row_calls_its_endpoint(client: AsyncClient, sandbox: Sa
 
 def test_a_delivery_s_handle_names_its_webhook(client: AsyncClient, world: World) -> None:
     handle = _loop.run(client.webhooks.retry_delivery(world.webhook, world.delivery))
-    assert (handle.id, handle.webhook_id, handle.accepted["status"]) == (world.delivery, world.webhook, assumptions.DELIVERY_QUEUED)
+    assert (handle.id, handle.webhook_id, handle.accepted["status"]) == (
+        world.delivery,
+        world.webhook,
+        assumptions.DELIVERY_QUEUED,
+    )
 
 
 def test_many_handles_say_which_item_was_not_queued(client: AsyncClient, world: World) -> None:
@@ -166,7 +182,11 @@ def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
         assert await count(client.posts.list()) == 500
         failed = [record async for page in client.posts.list(status="failed", page_size=7) for record in page.records]
         assert failed and {record["status"] for record in failed} == {"failed"}
-        day = [record async for page in client.posts.list(since=datetime(2026, 3, 1, tzinfo=UTC), until="2026-03-02T00:00:00Z") for record in page.records]
+        day = [
+            record
+            async for page in client.posts.list(since=datetime(2026, 3, 1, tzinfo=UTC), until="2026-03-02T00:00:00Z")
+            for record in page.records
+        ]
         assert day and all("2026-03-01" <= record["createdAt"] <= "2026-03-02T00:00:00.001Z" for record in day)
         assert 0 < await count(client.posts.list(platform="twitter", account=world.account)) < 500
         assert (await client.posts.get(world.published))["id"] == world.published
@@ -179,16 +199,34 @@ def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
         assert await count(client.webhooks.list()) == 3
         assert "secret" not in await client.webhooks.get(world.webhook)
         hooks = list(sandbox.world.webhooks)
-        good, bad, both = [sum([await count(client.webhooks.deliveries(hook, success=success)) for hook in hooks]) for success in (True, False, None)]
+        good, bad, both = [
+            sum([await count(client.webhooks.deliveries(hook, success=success)) for hook in hooks])
+            for success in (True, False, None)
+        ]
         assert 0 < bad < good and good + bad == both == len(sandbox.world.delivery_order)
-        lately = client.webhooks.deliveries(world.webhook, since=datetime(2026, 3, 1, tzinfo=UTC), event_type="post.failed")
-        assert {record["eventType"] async for page in lately for record in page.records} <= {"post.failed", "POST.FAILED"}
+        lately = client.webhooks.deliveries(
+            world.webhook, since=datetime(2026, 3, 1, tzinfo=UTC), event_type="post.failed"
+        )
+        assert {record["eventType"] async for page in lately for record in page.records} <= {
+            "post.failed",
+            "POST.FAILED",
+        }
 
     _loop.run(main())
 
 
-@pytest.mark.parametrize("switches", [{"pagination": "snake"}, {"pagination": "camel"}, {"wrapped_objects": True}, {"accounts_envelope": "accounts", "webhooks_envelope": "webhooks"}])
-def test_the_reads_under_other_readings(client: AsyncClient, sandbox: Sandbox, world: World, switches: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"pagination": "snake"},
+        {"pagination": "camel"},
+        {"wrapped_objects": True},
+        {"accounts_envelope": "accounts", "webhooks_envelope": "webhooks"},
+    ],
+)
+def test_the_reads_under_other_readings(
+    client: AsyncClient, sandbox: Sandbox, world: World, switches: dict[str, Any]
+) -> None:
     sandbox.set_switches(**switches)
 
     async def main() -> None:
@@ -204,7 +242,9 @@ def test_the_reads_under_other_readings(client: AsyncClient, sandbox: Sandbox, w
 # --- particulars ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
+def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(
+    client: AsyncClient, sandbox: Sandbox, world: World
+) -> None:
     sandbox.set_switches(publish_on_create=True)
     assert _loop.run(client.posts.create(world.fields()))["status"] == "draft"
     sandbox.advance(600)
@@ -225,7 +265,9 @@ def test_a_stale_version_is_a_conflict(client: AsyncClient, sandbox: Sandbox, wo
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_a_delete_is_read_with_and_without_a_body(client: AsyncClient, sandbox: Sandbox, world: World, empty: bool) -> None:
+def test_a_delete_is_read_with_and_without_a_body(
+    client: AsyncClient, sandbox: Sandbox, world: World, empty: bool
+) -> None:
     sandbox.set_switches(delete_204=empty)
 
     async def main() -> dict[str, Any]:
@@ -239,16 +281,26 @@ def test_a_delete_is_read_with_and_without_a_body(client: AsyncClient, sandbox: 
 
 
 @pytest.mark.parametrize(("items", "status"), [(["good", "good"], 201), (["good", "bad"], 207), (["bad", "bad"], 422)])
-def test_the_items_of_a_bulk_are_read_in_every_case(client: AsyncClient, sandbox: Sandbox, world: World, items: list[str], status: int) -> None:
+def test_the_items_of_a_bulk_are_read_in_every_case(
+    client: AsyncClient, sandbox: Sandbox, world: World, items: list[str], status: int
+) -> None:
     accounts = {"good": world.account, "bad": "acc_nowhere"}
-    posts = [PostFields(content=f"{number}", account_ids=[accounts[item]], scheduled_for=LATER) for number, item in enumerate(items)]
+    posts = [
+        PostFields(content=f"{number}", account_ids=[accounts[item]], scheduled_for=LATER)
+        for number, item in enumerate(items)
+    ]
     answer = _loop.run(client.posts.bulk(posts))
-    assert [result["status"] for result in answer["results"]] == [{"good": "created", "bad": "failed"}[item] for item in items]
+    assert [result["status"] for result in answer["results"]] == [
+        {"good": "created", "bad": "failed"}[item] for item in items
+    ]
     assert sandbox.requests(acting=True)[-1]["status"] == status
 
 
 def test_a_bulk_that_is_refused_as_a_whole_is_an_error(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
-    sandbox.add_fault(Fault("status", path="/v1/posts/bulk", status=422, code="VALIDATION_ERROR"), Fault("garbage", path="/v1/posts/bulk", body="json", status=201))
+    sandbox.add_fault(
+        Fault("status", path="/v1/posts/bulk", status=422, code="VALIDATION_ERROR"),
+        Fault("garbage", path="/v1/posts/bulk", body="json", status=201),
+    )
     posts = [world.fields(scheduled_for=LATER)]
     with pytest.raises((ValidationError, DecodeError)):
         _loop.run(client.posts.bulk(posts))
@@ -297,7 +349,9 @@ NAIVE = datetime(2026, 4, 1, 9)
         ({"metadata": ["k"]}, "metadata", ""),
     ],
 )  # fmt: skip
-def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(client: AsyncClient, fields: dict[str, Any], field: str, code: str) -> None:
+def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(
+    client: AsyncClient, fields: dict[str, Any], field: str, code: str
+) -> None:
     made = PostFields(**{"content": "x", "account_ids": ["acc_1"], **fields})
     for send in (client.posts.create(made), client.posts.update("post_1", made), client.posts.bulk([made])):
         with pytest.raises(ValidationError, match="nothing was sent") as caught:
@@ -315,11 +369,17 @@ def test_fields_at_their_limit_are_sent_as_the_wire_names_them() -> None:
         metadata={"k" * 100: "x" * 1_000, "l": ["x" * 200] * 100},
     )  # fmt: skip
     body = fields.new()
-    assert body["scheduledFor"] == "2026-04-01T07:00:00.000Z" and body["contentType"] == "IMAGE" and body["accountIds"] == ["acc_1"]
+    assert (
+        body["scheduledFor"] == "2026-04-01T07:00:00.000Z"
+        and body["contentType"] == "IMAGE"
+        and body["accountIds"] == ["acc_1"]
+    )
     assert body["platformOverrides"] == {"TWITTER": {"content": "short"}} and "saveAsDraft" not in body
     assert PostFields(persona_id=None).changes() == {"personaId": None} and PostFields().changes() == {}
     assert repr(UNSET) == "UNSET"
-    assert PostFields(scheduled_for=pd.Timestamp("2026-04-01T09:00:00.123456789+02:00")).changes() == {"scheduledFor": "2026-04-01T07:00:00.123Z"}
+    assert PostFields(scheduled_for=pd.Timestamp("2026-04-01T09:00:00.123456789+02:00")).changes() == {
+        "scheduledFor": "2026-04-01T07:00:00.123Z"
+    }
 
 
 LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
@@ -333,7 +393,10 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("platforms: 0 given", lambda c: c.posts.validate(content="x", platforms=[])),
     ("platforms: takes a list", lambda c: c.posts.validate(content="x", platforms="twitter")),
     ("mediaUrl: must be an https", lambda c: c.posts.fix("p", "t", media_url="http://x.example/a.jpg")),
-    ("refreshMedia: can't be used", lambda c: c.posts.fix("p", "t", media_url="https://x.example/a.jpg", refresh_media=True)),
+    (
+        "refreshMedia: can't be used",
+        lambda c: c.posts.fix("p", "t", media_url="https://x.example/a.jpg", refresh_media=True),
+    ),
     ("content: 10,001 characters", lambda c: c.posts.fix("p", "t", content="x" * 10_001)),
     ("id: '' is no id", lambda c: c.posts.get("")),
     ("id: None is no id", lambda c: c.posts.cancel(None)),
@@ -350,7 +413,10 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("mediaIds: 101 given", lambda c: c.media.bulk_validate(["m"] * 101)),
     ("files: 101 given", lambda c: c.uploads.bulk_presign([IMAGE] * 101)),
     ("contentType: 'image/bmp' given", lambda c: c.uploads.presign("a.bmp", "image/bmp", 10)),
-    ("sizeBytes: a.jpg: 20,971,521 bytes, 1 to 20,971,520", lambda c: c.uploads.presign("a.jpg", "image/jpeg", 20 * 1024**2 + 1)),
+    (
+        "sizeBytes: a.jpg: 20,971,521 bytes, 1 to 20,971,520",
+        lambda c: c.uploads.presign("a.jpg", "image/jpeg", 20 * 1024**2 + 1),
+    ),
     ("sizeBytes", lambda c: c.uploads.presign("a.srt", "text/srt", 0)),
     ("filename", lambda c: c.uploads.presign("../a.jpg", "image/jpeg", 10)),
     ("videos: 21,", lambda c: c.uploads.bulk_video_urls([{"sizeBytes": 1024**3 + 1}] * 20)),
@@ -358,7 +424,9 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
 
 
 @pytest.mark.parametrize(("what", "call"), LIMITS, ids=[f"{number}" for number in range(len(LIMITS))])
-def test_limits_are_checked_before_anything_is_sent(client: AsyncClient, what: str, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]]) -> None:
+def test_limits_are_checked_before_anything_is_sent(
+    client: AsyncClient, what: str, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]]
+) -> None:
     async def main() -> None:
         await call(client)
 

@@ -12,7 +12,15 @@ import pytest
 
 from voxops import _loop
 from voxops.client import AsyncClient, PostFields
-from voxops.errors import ConfigError, ConflictError, RateLimitError, ServerError, TransportError, ValidationError, WaitTooLong
+from voxops.errors import (
+    ConfigError,
+    ConflictError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    ValidationError,
+    WaitTooLong,
+)
 from voxops.matrix import MATRIX, Resend, may_resend
 from voxops.sandbox import Fault, Sandbox
 
@@ -41,7 +49,7 @@ def test_reads_are_sent_again(client: AsyncClient, sandbox: Sandbox, fault: Faul
 
 def test_reads_are_given_up_after_five_tries(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
     sandbox.add_fault(Fault("drop", times=None))
-    with pytest.raises(TransportError, match="the connection to 127.0.0.1:[0-9]+ broke$"):
+    with pytest.raises(TransportError, match=r"the connection to 127\.0\.0\.1:[0-9]+ broke$"):
         _loop.run(client.identity())
     assert client.requests == 5 and len(clock.slept) == 4
     assert all(0 <= slept <= bound for slept, bound in zip(clock.slept, (0.5, 1, 2, 4), strict=True))
@@ -92,12 +100,16 @@ ACCOUNT = ""
 def _account(sandbox: Sandbox) -> None:
     """The first account that can publish text."""
     global ACCOUNT
-    ACCOUNT = next(one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active"))
+    ACCOUNT = next(
+        one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
+    )
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("action", ["drop", "status"])
-def test_a_write_is_sent_again_under_one_key_and_takes_effect_once(client: AsyncClient, sandbox: Sandbox, action: str, when: str) -> None:
+def test_a_write_is_sent_again_under_one_key_and_takes_effect_once(
+    client: AsyncClient, sandbox: Sandbox, action: str, when: str
+) -> None:
     sandbox.add_fault(Fault(action, method="POST", path="/v1/posts", when=when, times=2))
     post = _loop.run(client.posts.create(fields()))
     tries = [request for request in sandbox.requests(acting=True) if request["path"] == "/v1/posts"]
@@ -120,7 +132,9 @@ def test_two_writes_have_two_keys_and_a_given_key_is_kept(client: AsyncClient, s
 
 
 def test_a_request_still_at_work_under_its_key_is_waited_for(client: AsyncClient, sandbox: Sandbox) -> None:
-    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts", status=409, code="IDEMPOTENCY_IN_PROGRESS", times=2))
+    sandbox.add_fault(
+        Fault("status", method="POST", path="/v1/posts", status=409, code="IDEMPOTENCY_IN_PROGRESS", times=2)
+    )
     _loop.run(client.posts.create(fields()))
     assert len(sandbox.effects("post.create")) == 1 and client.requests == 3
 
@@ -158,8 +172,12 @@ def test_the_rows_that_are_never_sent_twice_are_these() -> None:
     ],
     ids=lambda fault: f"{fault['action']}-{fault.get('status', '')}",
 )
-@pytest.mark.parametrize(("row", "path", "write"), NEVER, ids=lambda value: str(value) if isinstance(value, int) else "")
-def test_callback_and_rotate_secret_are_never_sent_twice(client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], row: int, path: str, write: Write) -> None:
+@pytest.mark.parametrize(
+    ("row", "path", "write"), NEVER, ids=lambda value: str(value) if isinstance(value, int) else ""
+)
+def test_callback_and_rotate_secret_are_never_sent_twice(
+    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], row: int, path: str, write: Write
+) -> None:
     sandbox.add_fault(Fault(method="POST", path=path, times=None, **fault))
     with pytest.raises((TransportError, ServerError, RateLimitError, ConflictError)):
         _loop.run(write(client))
@@ -167,7 +185,9 @@ def test_callback_and_rotate_secret_are_never_sent_twice(client: AsyncClient, sa
 
 
 def test_a_write_without_a_row_goes_only_once_and_only_by_raw(client: AsyncClient, sandbox: Sandbox) -> None:
-    with pytest.raises(ValidationError, match=r"no row of the matrix governs POST /v1/posts/p/approve; send it once with client.raw"):
+    with pytest.raises(
+        ValidationError, match=r"no row of the matrix governs POST /v1/posts/p/approve; send it once with client.raw"
+    ):
         _loop.run(client.request("POST", "/v1/posts/p/approve"))
     assert client.requests == 0 and not may_resend(None, with_key=True)
     sandbox.add_fault(Fault("drop", path="/v1/posts/p/approve", times=None))
@@ -185,7 +205,9 @@ def test_raw_is_never_sent_again_and_makes_up_no_key(client: AsyncClient, sandbo
 
 
 def test_a_write_in_doubt_is_not_called_unsent_when_the_next_try_would_have_to_wait_too_long(sandbox: Sandbox) -> None:
-    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts", status=503, headers={"Retry-After": "3600"}, when="after"))
+    sandbox.add_fault(
+        Fault("status", method="POST", path="/v1/posts", status=503, headers={"Retry-After": "3600"}, when="after")
+    )
 
     async def main() -> None:
         async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60, rng=random.Random(1)) as client:
@@ -203,7 +225,13 @@ def test_a_write_in_doubt_is_not_called_unsent_when_the_next_try_would_have_to_w
 
 
 def operation(number: int, **more: Any) -> dict[str, Any]:
-    return {"id": f"op-{number}", "method": "POST", "path": "/v1/posts", "body": {"content": "x", "accountIds": [ACCOUNT]}, **more}
+    return {
+        "id": f"op-{number}",
+        "method": "POST",
+        "path": "/v1/posts",
+        "body": {"content": "x", "accountIds": [ACCOUNT]},
+        **more,
+    }
 
 
 def test_a_batch_is_read_item_by_item(client: AsyncClient, sandbox: Sandbox) -> None:
@@ -235,7 +263,9 @@ def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
         ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
     ],
 )
-def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client: AsyncClient, operations: list[dict[str, Any]], what: str) -> None:
+def test_the_limits_of_a_batch_are_checked_before_it_is_sent(
+    client: AsyncClient, operations: list[dict[str, Any]], what: str
+) -> None:
     with pytest.raises(ValidationError, match=what):
         _loop.run(client.batch(operations))
     assert client.requests == 0
@@ -246,8 +276,17 @@ def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client: AsyncClient
 KEY = "00000000-0000-4000-8000-000000000001"
 
 
-@pytest.mark.parametrize(("fault", "status"), [({"action": "status", "status": 503}, 503), ({"action": "retry_after"}, 429), ({"action": "status", "status": 404}, 404)])
-def test_a_permit_is_one_try_and_returns_whatever_came(client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], status: int) -> None:
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ({"action": "status", "status": 503}, 503),
+        ({"action": "retry_after"}, 429),
+        ({"action": "status", "status": 404}, 404),
+    ],
+)
+def test_a_permit_is_one_try_and_returns_whatever_came(
+    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], status: int
+) -> None:
     sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
 
     async def main() -> int:
@@ -265,7 +304,9 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient,
     async def main(one: AsyncClient) -> TransportError:
         with pytest.raises(TransportError) as caught:
             async with one.permit() as permit:
-                await permit.send("POST", "/v1/posts", body=b'{"content":"x","accountIds":["%s"]}' % ACCOUNT.encode(), key=KEY)
+                await permit.send(
+                    "POST", "/v1/posts", body=b'{"content":"x","accountIds":["%s"]}' % ACCOUNT.encode(), key=KEY
+                )
         return caught.value
 
     error = _loop.run(main(client))

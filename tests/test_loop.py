@@ -29,7 +29,13 @@ async def fail() -> None:
 def script(body: str, *, timeout: float = 30) -> subprocess.CompletedProcess[str]:
     """Run a script of its own; every warning is an error there."""
     head = "import asyncio, os, signal, sys, threading, time\nfrom voxops import _loop\n"
-    return subprocess.run([sys.executable, "-W", "error", "-c", head + textwrap.dedent(body)], capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", head + textwrap.dedent(body)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread() -> None:
@@ -59,7 +65,11 @@ def test_run_works_inside_a_running_loop_and_leaves_it_alone() -> None:
     assert asyncio.run(cell())
 
 
-@pytest.mark.parametrize("way", [_loop.run, lambda coro: asyncio.run(_loop.arun(coro)), lambda coro: _loop.submit(coro).result(5)], ids=["run", "arun", "submit"])
+@pytest.mark.parametrize(
+    "way",
+    [_loop.run, lambda coro: asyncio.run(_loop.arun(coro)), lambda coro: _loop.submit(coro).result(5)],
+    ids=["run", "arun", "submit"],
+)
 def test_errors_come_through(way) -> None:
     with pytest.raises(ZeroDivisionError, match="the work's own error"):
         way(fail())

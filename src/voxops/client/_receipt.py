@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class Receipt:
         self._file = file
         self._url = url
         self._entries: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
         if file is None or not file.exists():
             return
         try:
@@ -74,14 +76,22 @@ class Receipt:
         return str(entry["mediaId"]) if same and entry.get("mediaId") else None
 
     def keep(self, source: Source, media_id: str) -> None:
-        """Remember a medium before its bytes are sent; all on disk when this returns."""
-        self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
-        if self._file is None:
-            return
-        content = json.dumps({"version": _VERSION, "url": self._url, "files": self._entries}, indent=1)
-        beside = self._file.with_name(f".{self._file.name}.new")
-        with beside.open("w", encoding="utf-8") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(self._file)
+        """Remember a medium before its bytes are sent; on disk when this returns. May be called from several threads."""
+        with self._lock:
+            self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
+            if self._file is not None:
+                content = json.dumps({"version": _VERSION, "url": self._url, "files": self._entries}, indent=1)
+                try:
+                    _replace(self._file, content)
+                except OSError as error:
+                    raise ConfigError(f"the receipt {self._file} can't be written ({error.strerror})") from None
+
+
+def _replace(file: Path, content: str) -> None:
+    """Put a new content in place of a file's, whole or not at all."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)

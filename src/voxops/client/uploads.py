@@ -112,7 +112,7 @@ class Uploads:
                     return Uploaded(file, None, error=error)
 
         paths = [Path(file) for file in files]
-        tasks = {file: asyncio.ensure_future(one(file)) for file in paths}
+        tasks = {file: asyncio.ensure_future(one(file)) for file in dict.fromkeys(paths)}
         try:
             await asyncio.gather(*tasks.values())
         finally:

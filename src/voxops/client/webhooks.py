@@ -139,7 +139,13 @@ class Webhooks:
         where = path("webhooks", webhook_id, "deliveries", delivery_id, "retry")
         reply = await self._caller.request("POST", where, idempotency_key=idempotency_key)
         return Handle(
-            delivery_id, "delivery", single(reply), webhook_id, accepted_at=reply.date, before=before, caller=self._caller
+            delivery_id,
+            "delivery",
+            single(reply),
+            webhook_id,
+            accepted_at=reply.date,
+            before=before,
+            caller=self._caller,
         )
 
 
