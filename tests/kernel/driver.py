@@ -1,0 +1,173 @@
+"""Queue cells in a real kernel, and collect what each of them answered and showed.
+
+nbclient and nbval send the next cell only after the last has answered, and so never see a cell that the kernel lost. Here
+they are sent as *Run All* sends them.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from jupyter_client.manager import KernelManager
+
+__all__ = ["Cell", "Kernel", "ipykernel_6"]
+
+PATIENCE = 40.0  # seconds after which a cell counts as lost
+
+
+@dataclass
+class Cell:
+    """One queued cell: its answer (None if it was lost) and everything that it sent, in order."""
+
+    code: str
+    id: str
+    status: str | None = None
+    answered_at: float = 0.0
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What it printed."""
+        return "".join(m["content"]["text"] for m in self.messages if m["msg_type"] == "stream")
+
+    @property
+    def error(self) -> str:
+        """Name of the exception that ended it."""
+        return next((m["content"]["ename"] for m in self.messages if m["msg_type"] == "error"), "")
+
+    @property
+    def traceback(self) -> str:
+        """The traceback as it was sent."""
+        return "\n".join(line for m in self.messages if m["msg_type"] == "error" for line in m["content"]["traceback"])
+
+    @property
+    def bundles(self) -> list[dict[str, Any]]:
+        """The MIME bundles that it showed."""
+        kinds = {"display_data", "execute_result", "update_display_data"}
+        return [m["content"]["data"] for m in self.messages if m["msg_type"] in kinds]
+
+
+class Kernel:
+    """A kernel in a process of its own; a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        Its working folder, and home of its settings.
+    path : Path, optional
+        Folder of packages that go before the installed ones.
+    """
+
+    def __init__(self, folder: Path, *, path: Path | None = None, **env: str) -> None:
+        self._folder = folder
+        self._env = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "XDG_DATA_HOME": str(folder / "data"), **env}
+        if path is not None:
+            self._env["PYTHONPATH"] = str(path)
+        self._manager = KernelManager()
+        self.everything: list[dict[str, Any]] = []  # every message that was published, in order
+
+    def __enter__(self) -> Self:
+        self._manager.start_kernel(cwd=str(self._folder), env=self._env)
+        self._connect()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+    def _connect(self) -> None:
+        self.client = self._manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    def restart(self) -> None:
+        """Kill it without a word, and start it again."""
+        self.client.stop_channels()
+        self._manager.restart_kernel(now=True)
+        self._connect()
+
+    def interrupt(self) -> None:
+        """What the stop button does."""
+        self._manager.interrupt_kernel()
+
+    def queue(self, codes: Iterable[str]) -> list[Cell]:
+        """Send cells without waiting for any."""
+        return [Cell(code, self.client.execute(code)) for code in codes]
+
+    def collect(self, cells: list[Cell], patience: float = PATIENCE) -> list[Cell]:
+        """Wait until every cell has answered and been declared idle, or the patience is over."""
+        by_id = {cell.id: cell for cell in cells}
+        open_shell, open_io = set(by_id), set(by_id)
+        end = time.monotonic() + patience
+        while (open_shell or open_io) and time.monotonic() < end:
+            for message in self._drain(self.client.iopub_channel, 0.02):
+                self.everything.append(message)
+                parent = message["parent_header"].get("msg_id")
+                if parent in by_id:
+                    by_id[parent].messages.append(message)
+                    if message["content"].get("execution_state") == "idle":
+                        open_io.discard(parent)
+            for message in self._drain(self.client.shell_channel, 0.02):
+                parent = message["parent_header"].get("msg_id")
+                if parent in by_id:
+                    by_id[parent].status = message["content"]["status"]
+                    by_id[parent].answered_at = time.monotonic()
+                    open_shell.discard(parent)
+        return cells
+
+    @staticmethod
+    def _drain(channel: Any, wait: float) -> Iterable[dict[str, Any]]:
+        try:
+            while True:
+                yield channel.get_msg(timeout=wait)
+        except queue.Empty:
+            return
+
+    def run(self, *codes: str, patience: float = PATIENCE) -> list[Cell]:
+        """Queue cells and collect them."""
+        return self.collect(self.queue(codes), patience)
+
+    def do(self, code: str, patience: float = PATIENCE) -> str:
+        """Run one cell that must succeed; return what it printed."""
+        cell = self.run(code, patience=patience)[0]
+        assert cell.status == "ok", f"{cell.status or 'lost'}: {cell.code}\n{cell.traceback or cell.text}"
+        return cell.text.strip()
+
+    def published(self, seconds: float) -> list[dict[str, Any]]:
+        """Listen for a while, without running anything."""
+        heard = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            heard += self._drain(self.client.iopub_channel, 0.05)
+        self.everything += heard
+        return heard
+
+    def click(self, description: str) -> None:
+        """Press the button with this label, as a browser does."""
+        model = next(
+            m["content"]["comm_id"]
+            for m in reversed(self.everything)
+            if m["msg_type"] == "comm_open"
+            and m["content"]["data"].get("state", {}).get("_model_name") == "ButtonModel"
+            and m["content"]["data"]["state"]["description"] == description
+        )
+        content = {"comm_id": model, "data": {"method": "custom", "content": {"event": "click"}}}
+        self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+
+
+def ipykernel_6(build: Path) -> Path:
+    """A folder with ipykernel 6 in it, fetched once: one wheel that goes before the installed version."""
+    folder = build / "ipykernel6"
+    if not (folder / "ipykernel").exists():
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps"]
+        subprocess.run([*pip, "--target", str(folder), "ipykernel==6.31.0"], check=True, timeout=100)
+    return folder
