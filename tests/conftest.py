@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,28 +9,20 @@ from dataclasses import asdict
 import pytest
 
 from voxops import _loop
-from voxops.client import AsyncClient
+from voxops.client import AsyncClient, SteppedClock
 from voxops.sandbox import Sandbox, Switches
 
 
-class SandboxClock:
-    """The sandbox's own clock as the client sees it: sleeping moves it forward, and takes no time."""
+class SandboxClock(SteppedClock):
+    """The sandbox's own clock as the client sees it: sleeping moves it forward, takes no time, and is on record."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._now = 0.0
+        super().__init__(sandbox.advance)
         self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self._now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        if seconds > 0:
-            await asyncio.to_thread(self._sandbox.advance, seconds)
-            self._now += seconds
-        else:
-            await asyncio.sleep(0)
+        await super().sleep(seconds)
 
 
 @pytest.fixture(scope="session")

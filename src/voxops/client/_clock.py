@@ -71,8 +71,9 @@ class SteppedClock:
         """Let that many seconds pass at the server."""
         await asyncio.sleep(max(0.0, seconds) / self._speed)
         if seconds > 0:
-            self._now += seconds
+            # The server's clock moves first: one that lags behind ours would make `ServerClock` run ahead of it.
             await asyncio.to_thread(self._advance, seconds)
+            self._now += seconds
 
 
 class ServerClock:
