@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from voxops import _loop
-from voxops.client import AsyncClient, SystemClock
+from voxops.client import AsyncClient, Secret, SystemClock
 from voxops.client._transport import base_url, is_loopback, safe_path
 from voxops.errors import (
     ApiError,
@@ -214,6 +214,12 @@ def test_a_key_that_no_header_can_carry_is_refused_unseen(key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         AsyncClient(key)
     assert "vb_live" not in shown(caught.value)
+
+
+def test_a_key_that_is_wrapped_already_is_in_no_caller_s_frame_either() -> None:
+    secret = Secret(f"  {KEY}\n")
+    assert repr(secret) == str(secret) == f"{secret}" == "***"
+    assert AsyncClient(secret).fingerprint(lambda key: key == KEY) is True
 
 
 def shown(error: BaseException) -> str:

@@ -13,7 +13,9 @@ from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Ending, Handle, Kind, ending_of, outcome_of
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
+from voxops.client._secret import Secret
 from voxops.client._sending import Permit
+from voxops.client._transport import is_loopback
 from voxops.client._upload import Presigned, Progress, Uploaded
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "Progress",
     "Reply",
     "ScaledClock",
+    "Secret",
     "SteppedClock",
     "SystemClock",
     "Uploaded",
     "ending_of",
+    "is_loopback",
     "outcome_of",
 ]

@@ -45,7 +45,7 @@ class AsyncClient:
 
     Parameters
     ----------
-    api_key : str
+    api_key : str or Secret
         The API key. It leaves for the API's own host alone and is in no repr, ``vars``, pickle or traceback.
     url : str
         The API's address, with or without ``/v1``; plain http only to this machine.
@@ -79,7 +79,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        api_key: str,
+        api_key: str | Secret,
         *,
         url: str = DEFAULT_URL,
         max_wait: float = 300.0,
@@ -88,7 +88,7 @@ class AsyncClient:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._secret = Secret(api_key)
+        self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # so that no traceback from here on finds it among the local variables
         self._secret.check()
         if concurrency < 1:
