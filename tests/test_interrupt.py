@@ -1,0 +1,54 @@
+"""Ctrl-C in a script: nothing is sent after it, what was sent is on file, and the run can be taken up again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import voxops as vx
+from voxops.sandbox import Fault, Sandbox
+
+SCRIPT = """
+import sys
+import voxops as vx
+with vx.connect("vb_test_sandbox", url=sys.argv[1], ledger=sys.argv[2]) as ws:
+    run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))))
+    print(run.id, flush=True)
+    try:
+        run.wait()
+    except KeyboardInterrupt:
+        print("interrupted", (run.results()["tries"] > 0).sum(), flush=True)
+        raise SystemExit(130)
+"""
+
+
+def test_ctrl_c_stops_sending_and_the_run_goes_on_later(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    with Sandbox(rate_limit=None, speed=1) as sandbox:
+        sandbox.add_fault(Fault(action="delay", method="POST", path="/v1/posts/**", every=1, times=1000, seconds=0.4))
+        command = [sys.executable, "-c", SCRIPT, sandbox.url, str(ledger)]
+        script = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert script.stdout is not None
+            run_id = script.stdout.readline().strip()
+            deadline = time.monotonic() + 20
+            while not sandbox.requests(acting=True):
+                assert time.monotonic() < deadline
+            script.send_signal(signal.SIGINT)
+            at_once = len(sandbox.requests(acting=True))
+            out, err = script.communicate(timeout=30)
+        finally:
+            script.kill()
+        assert script.returncode == 130, err
+        assert f"ws.attach('{run_id}')" in out
+        sent = len(sandbox.requests(acting=True))
+        assert 0 < at_once <= sent <= at_once + 8, "only what was under way may still arrive"
+        sandbox.clear_faults()
+        sandbox.set_speed(0)
+        with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+            run = ws.attach(run_id).resume().wait()
+            assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+        assert sandbox.duplicates() == []
