@@ -90,7 +90,7 @@ class Sender:
     async def send(self, drive: Drive, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it."""
         stored = self.ledger.operation(cleared.op)
-        clearance = await self._prepare(drive, stored) if stored.state == "planned" and not cleared.tries else cleared
+        clearance = await self._prepare(drive, stored) if stored.state == "planned" else cleared
         if clearance is None:
             return
         async with self.client.permit() as permit:
@@ -99,7 +99,7 @@ class Sender:
                 return
             drive.tries[stored.id] += 1
             drive.acts += 1
-            drive.moved = self.client.now().timestamp()
+            drive.looks = 0
             operation = claim.operation
             try:
                 reply = await permit.send(operation.method, operation.path, body=operation.body, key=operation.key)

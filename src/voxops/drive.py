@@ -25,8 +25,8 @@ REFRESH = 0.25  # real seconds between two snapshots
 class Drive:
     """One pass over a run: what its senders share, and how it is told to stop.
 
-    `waiting` says why operations don't go on in this pass, `refused` why one was not sent when it was its turn; `moved` is the
-    server time at which anything was sent or settled last.
+    `waiting` says why operations don't go on in this pass, `refused` why one was not sent when it was its turn; `looks` counts the
+    looks since anything was sent or settled.
     """
 
     run: str
@@ -44,7 +44,7 @@ class Drive:
     throttled: Counter[int] = field(default_factory=Counter)
     waiting: dict[int, str] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
-    moved: float = 0.0
+    looks: int = 0
     in_flight: int = 0
     acts: int = 0
     requests: int = 0

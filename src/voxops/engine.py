@@ -36,7 +36,9 @@ RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
 OFFERED = 256  # operations queued at once, so that none waits long in the queue
 FRESH_FOR = 60.0  # seconds after which what a planned operation is about is read again before it is sent
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
-WATCH_FOR = 1800.0  # seconds without any change after which what has not ended is left pending (contract: PLAY)
+WATCH_FOR = (
+    64  # looks without any change, about half an hour, after which what has not ended is left pending (contract: PLAY)
+)
 
 
 class Engine:
@@ -152,9 +154,8 @@ class Engine:
 
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
-        looks = 0
-        drive.moved = self.client.now().timestamp()
-        due = self.client.clock.monotonic() + interval(looks, self._rng)
+        drive.looks = 0
+        due = self.client.clock.monotonic() + interval(drive.looks, self._rng)
         while not (drive.closed and not drive.in_flight):
             await self._writer.commit(self.ledger.abandon)
             await self._renew(drive)
@@ -166,8 +167,8 @@ class Engine:
                 if told:
                     await self._look(drive, told)
                 continue
-            looks = 0 if await self._look(drive) else looks + 1
-            due = self.client.clock.monotonic() + interval(looks, self._rng)
+            drive.looks = 0 if await self._look(drive) else drive.looks + 1
+            due = self.client.clock.monotonic() + interval(drive.looks, self._rng)
 
     def concerns(self, run: str, subject: str) -> bool:
         """Whether a run has an operation on this thing that was sent and is not settled."""
@@ -176,7 +177,7 @@ class Engine:
 
     def _late(self, drive: Drive) -> bool:
         """Whether nothing has changed for so long that waiting on is of no use."""
-        return self.client.now().timestamp() - drive.moved > WATCH_FOR
+        return drive.looks > WATCH_FOR
 
     def _planned(self, drive: Drive) -> list[Stored]:
         """Operations of a run that are still to be sent and wait for nothing else."""
@@ -268,10 +269,7 @@ class Engine:
         if look.duplicates:
             drive.halt("; ".join(look.duplicates))
         self._teller.count_failures(drive)
-        changed = bool(look.transitions or look.formed)
-        if changed:
-            drive.moved = self.client.now().timestamp()
-        return changed
+        return bool(look.transitions or look.formed)
 
     def _gate(self, drive: Drive) -> Callable[[Stored], str]:
         """What the canaries of each cause say: go (``""``), wait, or hold (rule 7)."""

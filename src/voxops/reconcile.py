@@ -113,7 +113,7 @@ class Settler:
             members = self._ledger.members(operation.id)
             if operation.action is Action.CANCEL:
                 done = [result for member in members if (result := settle_cancel(member, state.status)) is not None]
-            elif moved(operation.baseline or {}, state):
+            elif moved(operation.baseline or {}, state, self._since(operation)):
                 done = settle_targets(members, state)
             else:
                 done = []

@@ -47,6 +47,7 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # nobody knows
 
 
+EDITED = 60.0  # seconds after a try for which a post that only has another time stamp may have been edited by somebody
 _STOP_STATUSES = frozenset({401, 402, 403})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 
@@ -137,19 +138,22 @@ def changes(seen: Mapping[str, Any], state: PostState) -> list[str]:
     return [name for name, value in now.items() if name in seen and seen[name] != value]
 
 
-def moved(baseline: Mapping[str, Any], state: PostState) -> bool:
+def moved(baseline: Mapping[str, Any], state: PostState, since: float) -> bool:
     """Whether a post has moved since the baseline: its time stamp passed it, or it is on its way (rule 18).
 
-    Where the wire shows no time stamp, a target that differs from the baseline counts.
+    Where the wire shows no time stamp, a target that differs from the baseline counts. Where the time stamp is all that differs,
+    it may be an edit of somebody else, which says nothing until `since`, the seconds since the try ended, are many.
     """
     if state.status in IN_FLIGHT_STATUSES or any(row["status"] in IN_FLIGHT_STATUSES for row in state.targets):
         was_moving = baseline.get("post_status") in IN_FLIGHT_STATUSES
         if not was_moving:
             return True
+    differs = fingerprint_targets(state) != baseline.get("targets")
     before, after = baseline.get("updated_at"), state.updated_at
     if before and after:
-        return datetime.fromisoformat(after) > datetime.fromisoformat(before)
-    return fingerprint_targets(state) != baseline.get("targets")
+        passed = datetime.fromisoformat(after) > datetime.fromisoformat(before)
+        return passed and (differs or since >= EDITED)
+    return differs
 
 
 def fingerprint_targets(state: PostState) -> list[list[Any]]:
@@ -184,7 +188,9 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         target = state.target(member.item.platform, member.item.account)
         status = None if target is None else target["status"]
         if target is not None and status == "published":
-            done.append(settled(member, Outcome.SUCCEEDED, result_id=target["platform_post_id"] or state.post_id, seen=seen))
+            done.append(
+                settled(member, Outcome.SUCCEEDED, result_id=target["platform_post_id"] or state.post_id, seen=seen)
+            )
         elif state.status not in TERMINAL_STATUSES:
             waits = (
                 f"the post is {state.status}"
@@ -195,7 +201,11 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         elif target is not None and status not in IN_FLIGHT_STATUSES:
             code, message = target["error_code"], target["error_message"]
             code = code or str(status).upper()
-            done.append(settled(member, Outcome.FAILED, error_code=code, error_message=message, seen=seen | {"status": "failed"}))
+            done.append(
+                settled(
+                    member, Outcome.FAILED, error_code=code, error_message=message, seen=seen | {"status": "failed"}
+                )
+            )
         else:
             waits = "the target is no longer listed" if target is None else str(status)
             done.append(replace(member, outcome=Outcome.PENDING, waiting_for=waits))
