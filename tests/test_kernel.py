@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.kernel import Cell, Kernel, ipykernel_6
+
 from voxops.sandbox import Fault, Sandbox
 
 pytestmark = pytest.mark.kernel
