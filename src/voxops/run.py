@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +70,7 @@ class Run:
         self._job = job
         self._limit = stop_after_failures
         self._observers: list[Observer] = []
+        self._shown_in: int | None = None
         self.id = job.id
         self._drive = job.begin(self, stop_after_failures)
         self._drive.paused = paused
@@ -266,8 +268,18 @@ class Run:
 
         return render_html(self._snapshot)
 
+    def show(self) -> Run:
+        """Show the run live in the running cell; outside a notebook nothing is shown. Once for each cell."""
+        if _cell() is not None:
+            self._ipython_display_()
+        return self
+
     def _ipython_display_(self) -> None:
         """Show the run live, with its buttons; they only hand work over."""
+        cell = _cell()
+        if cell is not None and cell == self._shown_in:
+            return
+        self._shown_in = cell
         from voxops.views.monitor import Monitor
 
         monitor = Monitor(
@@ -279,3 +291,10 @@ class Run:
         )
         monitor._ipython_display_()
         self.follow(monitor)
+
+
+def _cell() -> int | None:
+    """Number of the notebook cell that is running, None outside a kernel; IPython is not loaded for the question."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return int(shell.execution_count) if hasattr(shell, "kernel") else None

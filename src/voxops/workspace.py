@@ -23,6 +23,7 @@ from voxops.errors import ApiError, ConfigError
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
 from voxops.model import Clock
+from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox
@@ -46,6 +47,18 @@ def _blocking(
         return _loop.run(method(self._core, *args, **kwargs))
 
     return cast("Callable[Concatenate[Workspace, P], T]", call)
+
+
+def _showing(
+    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, Run]],
+) -> Callable[Concatenate[Workspace, P], Run]:
+    """A method of the core as a blocking call that shows its run in the cell."""
+
+    @functools.wraps(method)
+    def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> Run:
+        return _loop.run(method(self._core, *args, **kwargs)).show()
+
+    return cast("Callable[Concatenate[Workspace, P], Run]", call)
 
 
 def _awaitable(
@@ -109,9 +122,9 @@ class Workspace:
     accounts = _blocking(Core.accounts)
     webhooks = _blocking(Core.webhooks)
     validate = _blocking(Core.validate)
-    run = _blocking(Core.run)
-    watch = _blocking(Core.watch)
-    attach = _blocking(Core.attach)
+    run = _showing(Core.run)
+    watch = _showing(Core.watch)
+    attach = _showing(Core.attach)
     reconcile = _blocking(Core.reconcile)
 
     def runs(self) -> pd.DataFrame:
