@@ -296,5 +296,5 @@ class Run:
 def _cell() -> int | None:
     """Number of the notebook cell that is running, None outside a kernel; IPython is not loaded for the question."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell: Any = ipython.get_ipython() if ipython is not None else None
     return int(shell.execution_count) if hasattr(shell, "kernel") else None
