@@ -1,0 +1,253 @@
+"""Kernels on one machine: engines with their own ledgers and clients against one sandbox over its socket, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tests.chaos import world
+from tests.chaos.count import Count, Thing, count
+from voxops import _loop, audit, frames
+from voxops.client import AsyncClient
+from voxops.engine import Engine
+from voxops.ledger import Ledger
+from voxops.model import Snapshot
+from voxops.plan import Plan
+from voxops.sandbox import Sandbox
+from voxops.triage import triage
+
+RETENTION = 86_400.0
+
+
+class VirtualClock:
+    """The sandbox's clock, shared by every kernel: sleeping moves it on, and takes no time.
+
+    Where requests are held up for real seconds, time must not run away meanwhile: with `speed` set, a sleep takes its length in
+    real time at that speed.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.speed: float | None = None
+
+    def monotonic(self) -> float:
+        return self._sandbox.world.clock.now() / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        seconds = max(0.05, seconds)
+        if self.speed is None:
+            await asyncio.to_thread(self._sandbox.advance, seconds)
+            return
+        end = self.monotonic() + seconds
+        while (left := end - self.monotonic()) > 0:
+            step = max(0.001, min(left, self.speed * 0.01))  # the clock counts in milliseconds
+            await asyncio.sleep(step / self.speed)
+            await asyncio.to_thread(self._sandbox.advance, step)
+
+
+class Rig:
+    """A sandbox, and the kernels that work on it.
+
+    Parameters
+    ----------
+    sandbox : Sandbox
+        Freshly reset.
+    folder : Path
+        Where ledgers live.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.clock = VirtualClock(sandbox)
+        self.kernels: list[Kernel] = []
+        self.accounts = world.accounts(sandbox)
+
+    def kernel(self, ledger: str = "ledger", **options: Any) -> Kernel:
+        """Start a kernel on a ledger; two kernels may share one."""
+        kernel = Kernel(self, self.folder / f"{ledger}.sqlite", **options)
+        self.kernels.append(kernel)
+        return kernel
+
+    def close(self) -> None:
+        """End all kernels."""
+        for kernel in self.kernels:
+            kernel.close()
+
+    # -- what is planned from ---------------------------------------------------------------------------------------
+
+    def campaign(self, count: int, **options: Any) -> pd.DataFrame:
+        """Rows to create."""
+        return world.campaign(self.accounts, count, **options)
+
+    def owners(self) -> dict[str, str]:
+        """Target id -> account id."""
+        return {target.id: target.account_id for post in self.sandbox.world.posts.values() for target in post.targets}
+
+    # -- what happened ----------------------------------------------------------------------------------------------
+
+    def count(self, wanted: set[Thing], **options: Any) -> Count:
+        """Compare what was wanted with the server's record."""
+        return count(wanted, self.sandbox.effects(), self.owners(), **options)
+
+    def effects(self, kind: str) -> int:
+        """How many effects of a kind there were."""
+        return len(self.sandbox.effects(kind))
+
+    def created(self) -> Counter[str]:
+        """How often each text was posted."""
+        return Counter(effect["content"] for effect in self.sandbox.effects("post.create"))
+
+    def acts(self) -> list[dict[str, Any]]:
+        """Acting requests that the server received."""
+        return self.sandbox.requests(acting=True)
+
+
+class Kernel:
+    """One Python kernel: a client, an engine, a ledger that it may share with another.
+
+    Parameters
+    ----------
+    rig : Rig
+        Where it belongs.
+    path : Path
+        Its ledger.
+    api_key : str, optional
+        Another API key than the sandbox's first.
+    retention : float
+        What it takes the server's memory for keys to be, in seconds.
+    lease : float
+        Seconds a sender keeps an operation to itself.
+    timeout : float
+        Real seconds until a request is given up.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        path: Path,
+        *,
+        api_key: str | None = None,
+        retention: float = RETENTION,
+        lease: float = 90.0,
+        timeout: float = 5.0,
+    ) -> None:
+        self.rig = rig
+        self.client = AsyncClient(
+            api_key or rig.sandbox.api_key,
+            url=rig.sandbox.url,
+            clock=rig.clock,
+            timeout=timeout,
+            rng=random.Random(7),
+        )
+        self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
+        self.engine = Engine(
+            self.client,
+            self.ledger,
+            credential=self.client.fingerprint(self.ledger.credential),
+            retention=retention,
+            rng=random.Random(7),
+        )
+        self._alive = True
+        _loop.run(self.client.identity())  # as connecting does; the client learns the server's time
+
+    def close(self) -> None:
+        """End the kernel in order."""
+        if self._alive:
+            self._alive = False
+            self.engine.close()
+            _loop.run(self.client.aclose())
+            self.ledger.close()
+
+    # -- loading ----------------------------------------------------------------------------------------------------
+
+    def posts(self, *statuses: str) -> pd.DataFrame:
+        """Posts of these statuses as the analyst loads them."""
+        return _loop.run(self._load("posts", [("/v1/posts", {"status": status}) for status in statuses or ("all",)]))
+
+    def triaged(self, *statuses: str) -> pd.DataFrame:
+        """Their targets, triaged."""
+        return triage(frames.targets(self.posts(*statuses or ("failed", "partial"))))
+
+    def deliveries(self) -> pd.DataFrame:
+        """All deliveries of all webhooks."""
+        hooks = list(self.rig.sandbox.world.webhooks)
+        return _loop.run(self._load("deliveries", [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks]))
+
+    async def _load(self, kind: str, lists: list[tuple[str, dict[str, str]]]) -> pd.DataFrame:
+        columns = frames.Columns(kind)
+        for path, query in lists:
+            async for page in self.client.pages(path, {**query, "limit": 100}):
+                columns.extend(page.records)
+        frame = columns.frame()
+        frame.attrs["fetched_at"] = self.client.now().isoformat()
+        return frame
+
+    # -- acting -----------------------------------------------------------------------------------------------------
+
+    def bind(self, plan: Plan) -> str:
+        """Bind a plan; returns the run."""
+        return _loop.run(self.engine.bind(plan, None))
+
+    def go(self, run: str, **options: Any) -> Snapshot:
+        """Drive a run until nothing moves any more."""
+        return _loop.run(self._go(run, **options))
+
+    async def _go(self, run: str, **options: Any) -> Snapshot:
+        return await self.engine.go(self.engine.drive(run, **options))
+
+    def run(self, plan: Plan, **options: Any) -> pd.DataFrame:
+        """Bind a plan and drive it; returns what became of each row."""
+        run = self.bind(plan)
+        self.go(run, **options)
+        return self.results(run)
+
+    def start(self, run: str) -> Future[Snapshot]:
+        """Drive a run beside the test."""
+        return _loop.submit(self._go(run))
+
+    def results(self, run: str) -> pd.DataFrame:
+        """What became of each row."""
+        return audit.results(self.ledger, run)
+
+    def kill(self, work: Future[Any] | None = None) -> None:
+        """End as SIGKILL does: nothing more is written or sent, whatever was about to be."""
+
+        async def dead(_: Any) -> Any:
+            raise asyncio.CancelledError
+
+        async def end() -> None:
+            for part in (self.engine._writer, self.engine._sender, self.engine._settler):
+                for name in ("commit", "_commit"):
+                    if hasattr(part, name):
+                        setattr(part, name, dead)
+            self.engine._teller.finish = lambda drive: drive.snapshot  # type: ignore[method-assign]
+            mine = [task for task in asyncio.all_tasks() if self._is_mine(task) and task is not asyncio.current_task()]
+            while mine := [task for task in mine if not task.done()]:
+                for task in mine:
+                    task.cancel()
+                await asyncio.sleep(0)
+            await self.client.aclose()
+
+        self._alive = False
+        _loop.run(end())
+        self.engine._writer.close()
+        self.ledger.close()
+        if work is not None:
+            work.cancel()
+
+    def _is_mine(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task belongs to this kernel's engine."""
+        frame = task.get_coro().cr_frame if hasattr(task.get_coro(), "cr_frame") else None
+        return frame is not None and frame.f_locals.get("self") in (self, self.engine, self.engine._teller)
+
+
+def outcomes(table: pd.DataFrame) -> dict[str, int]:
+    """How many rows had which outcome."""
+    return {str(name): int(number) for name, number in table["outcome"].value_counts().items()}
