@@ -30,6 +30,7 @@ deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``sto
 ``duplicates()``                       list of dict: side effects that happened twice for one logical thing
 ``received(since=0)``                  what the built-in webhook receiver got: host path headers body at
 ``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
+``authorize(state)``                   the person who agrees to connect an account; gives ``code`` and ``state``
 ``touch(post_id)``                     somebody edits the post's tags in the dashboard: `updatedAt` moves, nothing else
 ``set_switches(**changes)``            change readings while it runs; ``switches`` shows the present ones
 ``state()``                            seed, clock, workspace, counts

@@ -92,7 +92,7 @@ def create_post(call: Call, body: Mapping[str, Any], *parts: object) -> Post:
         accounts=[target.account_id for target in post.targets], scheduled_for=None if scheduled is None else iso(scheduled),
     )  # fmt: skip
     emit_post(world, "post.created", post, at)
-    if status == "scheduled":
+    if status == "scheduled" and not parts:  # rows 11 and 12 name post.created alone
         emit_post(world, "post.scheduled", post, at)
     _start(call, post, explicit=draft)
     return post

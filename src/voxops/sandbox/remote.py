@@ -50,6 +50,13 @@ class Remote:
         """Close the connection to the control calls; the sandbox runs on."""
         self._http.close()
 
+    def answers(self) -> bool:
+        """Whether a sandbox answers here."""
+        try:
+            return "workspaceId" in self.state()
+        except (httpx.HTTPError, ValueError, TypeError):
+            return False
+
     def state(self) -> dict[str, Any]:
         """Seed, clock, workspace, counts."""
         return dict(self._control("GET", "state"))
@@ -112,6 +119,10 @@ class Remote:
     def receiver(self, **behaviour: Any) -> None:
         """How the built-in receiver answers: `host status latency_ms body times`; nothing drops all rules."""
         self._control("POST", "receiver", behaviour)
+
+    def authorize(self, state: str) -> dict[str, str]:
+        """Play the person who agrees to connect an account; `code` and `state`, as their browser would bring them back."""
+        return dict(self._control("GET", "oauth/authorize", state=state))
 
     def touch(self, post_id: str) -> None:
         """Let somebody edit a post's tags in the dashboard, so that its `updatedAt` moves and nothing else."""

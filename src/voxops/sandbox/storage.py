@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import Any
 
@@ -36,7 +37,11 @@ class Storage:
         faults = world.faults.strike(request.method, path, path)
         entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
         try:
-            return self._respond(inject(world, faults) or await self._take(request, entry), entry, faults)
+            answer = inject(world, faults) or await self._take(request, entry)
+            for fault in faults:
+                if fault.action == "delay":
+                    await asyncio.sleep(fault.seconds)
+            return self._respond(answer, entry, faults)
         finally:
             world.flush()
 

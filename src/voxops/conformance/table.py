@@ -1,0 +1,103 @@
+"""The table: every row of the matrix, and every law on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from voxops import _loop
+from voxops.client import AsyncClient, is_loopback
+from voxops.conformance.bench import Bench
+from voxops.conformance.cases import CASES
+from voxops.conformance.findings import Finding, summary
+from voxops.conformance.laws import LAWS
+from voxops.conformance.reads import read_rows
+from voxops.errors import ConfigError, VoxopsError
+from voxops.matrix import MATRIX, Endpoint
+from voxops.sandbox import Remote, Sandbox
+
+__all__ = ["check", "try_row", "try_rows"]
+
+Tell = Callable[[str], Any]
+
+
+async def try_row(bench: Bench, row: Endpoint) -> Finding:
+    """Try one row under every law."""
+    differs: list[str] = []
+    for name, law in LAWS.items():
+        try:
+            differs += [f"{name}: {what}" for what in await law(bench, row, CASES[row.row])]
+        except VoxopsError as error:
+            differs.append(f"{name}: {error}")
+    return Finding(row, tuple(differs))
+
+
+async def try_rows(sandbox: Remote, tell: Tell) -> list[Finding]:
+    """Try all rows in a sandbox, and tell of each as it is done.
+
+    Parameters
+    ----------
+    sandbox : Remote
+        A running sandbox; what is tried stays done in it.
+    tell : callable
+        Takes one line of text per row.
+    """
+    findings = []
+    async with Bench(sandbox) as bench:
+        for row in MATRIX:
+            findings.append(await try_row(bench, row))
+            tell(str(findings[-1]))
+    return findings
+
+
+def check(url: str | None = None, *, write: bool = False, tell: Tell = print) -> bool:
+    """Check the matrix, tell of each row in a line and of all in a last one, and return whether all is well.
+
+    Parameters
+    ----------
+    url : str, optional
+        A server. It is only read, with the API key in ``VOXBURST_API_KEY``. By default a sandbox is started, and everything tried.
+    write : bool
+        Try everything at `url`, too; only a sandbox on this machine is taken, since the check counts what happened by its record.
+    tell : callable
+        Takes the lines.
+
+    Raises
+    ------
+    ConfigError
+        If `write` is asked for anything but a sandbox on this machine, or there is no API key to read with.
+    """
+    if url is None:
+        with Sandbox(rate_limit=None) as sandbox:
+            findings = _loop.run(try_rows(sandbox, tell))
+    elif write:
+        findings = _loop.run(try_rows(_sandbox_at(url), tell))
+    else:
+        findings = _loop.run(_read(url, tell))
+    tell(summary(findings))
+    return all(finding.ok for finding in findings)
+
+
+def _sandbox_at(url: str) -> Remote:
+    """The sandbox at an address on this machine."""
+    host = urlsplit(url).hostname or ""
+    if not is_loopback(host):
+        raise ConfigError(f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765")
+    remote = Remote(url.rstrip("/").removesuffix("/v1"))
+    if not remote.answers():
+        raise ConfigError(f"no voxops sandbox answers at {url}; start one with: voxops sandbox --port 8765")
+    return remote
+
+
+async def _read(url: str, tell: Tell) -> list[Finding]:
+    """Read at a server."""
+    key = os.environ.get("VOXBURST_API_KEY")
+    if not key:
+        raise ConfigError("no API key: set VOXBURST_API_KEY")
+    async with AsyncClient(key, url=url) as client:
+        findings = await read_rows(client)
+    for finding in findings:
+        tell(str(finding))
+    return findings
