@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxops.errors import VoxopsError
+from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(run=_sandbox)
 
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
+    matrix.add_argument("--check", action="store_true", help="try every row against a sandbox started for it")
+    matrix.add_argument("--url", help="check the server at this address instead, by reads alone")
+    matrix.add_argument("--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken")
     matrix.set_defaults(run=_matrix)
 
     triage = commands.add_parser("triage", help="what failed, why, and who must do what")
@@ -104,8 +107,14 @@ def _sandbox(options: argparse.Namespace) -> int:
     return 0
 
 
-def _matrix(_: argparse.Namespace) -> int:
-    """Print the matrix."""
+def _matrix(options: argparse.Namespace) -> int:
+    """Print the matrix, or check that client and server do what it says."""
+    if options.check:
+        from voxops.conformance import check
+
+        return 0 if check(options.url, write=options.write, tell=_say) else ATTENTION
+    if options.url or options.write:
+        raise ConfigError("--url and --write belong to: voxops matrix --check")
     from rich.console import Console
     from rich.table import Table
 
@@ -126,6 +135,11 @@ def _matrix(_: argparse.Namespace) -> int:
     console = Console()
     console.print(table) if console.is_terminal else Console(width=160).print(table)
     return 0
+
+
+def _say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
 
 
 def _triage(options: argparse.Namespace) -> int:
@@ -169,7 +183,6 @@ def _ledger(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from voxops import audit
-    from voxops.errors import ConfigError
     from voxops.ledger import Ledger
 
     if not options.path.exists():

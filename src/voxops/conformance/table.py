@@ -69,6 +69,8 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
     ConfigError
         If `write` is asked for anything but a sandbox on this machine, or there is no API key to read with.
     """
+    if url is None and write:
+        raise ConfigError("--write needs --url; without it everything is tried in a sandbox of its own anyhow")
     if url is None:
         with Sandbox(rate_limit=None) as sandbox:
             findings = _loop.run(try_rows(sandbox, tell))
