@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.backoff import Backoff, delay
 from voxops.binding import reform
+from voxops.client.assumptions import KEY_EARLY
 from voxops.drive import Drive
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Clearance, Ledger, Member, Refusal, Stored
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
-EARLY = 3600.0  # seconds before the end of the retention at which a key counts as forgotten (rule 12)
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
 
@@ -82,7 +82,7 @@ class Sender:
         self.commit = writer.commit
         self.reader = reader
         self._credential = credential
-        self._deadline = retention - EARLY
+        self._deadline = retention - KEY_EARLY
         self._owner = secrets.token_hex(8)
         self._rng = rng
         self._backoff = Backoff()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import atexit
 import functools
+import math
 import os
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from voxops import _loop, audit
-from voxops.client import AsyncClient
+from voxops.client import AsyncClient, Secret
+from voxops.client.assumptions import KEY_RETENTION
 from voxops.core import Core
 from voxops.engine import Engine
 from voxops.errors import ApiError, ConfigError
@@ -179,7 +181,7 @@ def connect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    key_retention: str = "24h",
+    key_retention: str = KEY_RETENTION,
     max_wait: str = "5min",
 ) -> Workspace:
     """Connect to a workspace.
@@ -216,9 +218,19 @@ def connect(
     LedgerError
         If the ledger can't be used.
     """
+    secret = Secret(api_key)
+    del api_key  # so that no traceback from here on finds it among the local variables
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     owned: list[Any] = []
-    client = _sandbox_client(sandbox, owned, patience) if sandbox else _client(api_key, url, patience)
+    if sandbox:
+        server = _sandbox(sandbox, owned)
+        client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server in owned else math.inf)
+        if ledger is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
+            folder = tempfile.TemporaryDirectory(prefix="voxops-")
+            owned.append(folder)
+            ledger = Path(folder.name) / "ledger.sqlite"
+    else:
+        client = _client(secret, url, patience)
     return _loop.run(open_workspace(client, ledger=ledger, retention=retention, owned=owned))
 
 
@@ -229,7 +241,7 @@ async def open_workspace(
     owned = list(owned)
     try:
         identity = await _identity(client)
-        path = _ledger_path(client.url, ledger, identity, owned)
+        path = _ledger_path(client.url, ledger, identity)
         book = None if path is None else Ledger(path)
         engine = None
         if book is not None:
@@ -252,42 +264,45 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
         return {}
 
 
-def _ledger_path(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any], owned: list[Any]) -> Path | None:
+def _ledger_path(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any]) -> Path | None:
     """The ledger's file; None where neither the analyst nor the API names it."""
     if ledger is not None:
         return Path(ledger)
     workspace = identity.get("workspaceId")
     if not workspace:
         return None
-    if owned:  # an embedded sandbox forgets everything with the process, and so does its ledger
-        folder = tempfile.TemporaryDirectory(prefix="voxops-")
-        owned.append(folder)
-        return Path(folder.name) / "ledger.sqlite"
     return default_path(urlsplit(url).hostname or "", str(workspace))
 
 
-def _client(api_key: str | None, url: str | None, max_wait: float) -> AsyncClient:
+def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
     """A client for the real API."""
-    key = api_key or os.environ.get("VOXBURST_API_KEY")
-    if not key:
+    if not secret.use(bool):
+        secret = Secret(_environment("VOXBURST_API_KEY"))
+    if not secret.use(bool):
         raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
-    return AsyncClient(key, url=url or os.environ.get("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
+    return AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
 
 
-def _sandbox_client(sandbox: bool | Sandbox, owned: list[Any], max_wait: float) -> AsyncClient:
-    """A client for the API on this machine; starts it unless one was handed in."""
-    from voxops.client import ScaledClock, SteppedClock
+def _environment(name: str) -> str | None:
+    """A variable of the environment; in a frame of its own, since a verbose traceback prints what its lines look at."""
+    return os.environ.get(name)
+
+
+def _sandbox(sandbox: Sandbox | Literal[True], owned: list[Any]) -> Sandbox:
+    """The sandbox that was handed in, or one of our own, started."""
     from voxops.sandbox import Sandbox
 
-    if sandbox is True:
-        server = Sandbox()
-        server.start()
-        owned.append(server)
-        clock: Clock = SteppedClock(server.advance, speed=SANDBOX_SPEED)
-    else:
-        assert not isinstance(sandbox, bool)
-        server = sandbox
-        clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance)
+    if sandbox is not True:
+        return sandbox
+    owned.append(Sandbox().start())
+    return cast("Sandbox", owned[-1])
+
+
+def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
+    """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
+    from voxops.client import ScaledClock, SteppedClock
+
+    clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
     return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 

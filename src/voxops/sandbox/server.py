@@ -107,6 +107,11 @@ class Sandbox(Remote):
         await self.world.restart(lambda: self._plant(*((0, 0) if empty else self._size)))
 
     @property
+    def kept(self) -> bool:
+        """Whether its state is in a file and outlives it."""
+        return self.world.disk is not None
+
+    @property
     def speed(self) -> float:
         """Virtual seconds per real second."""
         return self.world.clock.speed
