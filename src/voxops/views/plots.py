@@ -100,7 +100,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     counts = counts[_ordered(counts.columns, _STATE)]
     ax = _axes.axes(ax, 1.9)
     _axes.stacked(ax, counts, _STATE, inside=True)
-    ax.set_xlabel("targets (count)")
+    ax.set_xlabel("targets (count)" if "status" in before else "rows (count)")
     return _axes.finish(ax, "x", empty=not any(map(len, states)))
 
 
