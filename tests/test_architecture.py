@@ -17,7 +17,7 @@ FLOORS: dict[str, list[str]] = {
         "matrix", "keys", "backoff", "values", "target", "schemas", "packing", "window", "frames", "rules", "stats", "triage",
         "deliveries", "incidents", "campaign", "_plan_html", "plan", "retries", "creates", "progress", "events", "scan",
     ],
-    "edges": ["client", "ledger_file", "ledger", "writer", "archive", "_loop"],
+    "edges": ["client", "ledger_file", "ledger", "writer", "_loop", "archive"],
     "engine": [
         "settle", "watch", "binding", "facts", "reconcile", "audit", "drive", "batch", "engine", "compare", "jobs", "watching",
     ],

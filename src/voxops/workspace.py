@@ -28,6 +28,7 @@ from voxops.model import Clock
 from voxops.run import Run
 
 if TYPE_CHECKING:
+    from voxops.archive import Archive
     from voxops.sandbox import Sandbox
 
 __all__ = ["Awaitables", "Workspace", "connect", "open_workspace"]
@@ -151,6 +152,29 @@ class Workspace:
             settled_at`` (UTC).
         """
         return audit.history(self._core.engine.ledger)
+
+    def archive(self, path: str | os.PathLike[str]) -> Archive:
+        """Open an archive of this workspace: its history as Parquet files in a folder.
+
+        Parameters
+        ----------
+        path : path
+            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open.
+
+        Returns
+        -------
+        Archive
+
+        Raises
+        ------
+        ConfigError
+            If pyarrow or DuckDB is not installed.
+        """
+        try:
+            from voxops.archive import Archive
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"an archive needs {error.name}: pip install 'voxops[archive]'") from error
+        return Archive(path, self.client, workspace=self.id)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

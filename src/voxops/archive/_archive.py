@@ -1,0 +1,324 @@
+"""What an archive offers: sync, frames with columns and filters pushed down, SQL, and statistics file by file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from voxops import _loop
+from voxops.archive._sql import ask
+from voxops.archive._store import UNKNOWN_DAY, Store
+from voxops.archive._sync import Sync, Synced
+from voxops.archive._table import REPEATING, SCHEMA, to_frame
+from voxops.archive._where import Words, created, isin, moment
+from voxops.deliveries import finish, merge, partial
+from voxops.errors import ConfigError
+from voxops.rules import Rule
+from voxops.triage import cause_partial, finish_causes, merge_causes, triage
+from voxops.window import When, window
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["Archive"]
+
+# What statistics read of a delivery beside its groups; of an error only whether there is one.
+_COUNTED = ("success", "status_code", "latency_ms", "retry_count", "created_at")
+_FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
+
+
+class Archive:
+    """History on disk, in Parquet files partitioned by day.
+
+    Parameters
+    ----------
+    path : path
+        Its folder; need not exist yet.
+    client : AsyncClient, optional
+        What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
+    workspace : str
+        Id of the workspace; an archive holds one workspace only.
+    """
+
+    def __init__(self, path: str | PathLike[str], client: AsyncClient | None = None, *, workspace: str = "") -> None:
+        self.path = Path(path)
+        self._store = Store(self.path)
+        self._client = client
+        self._workspace = workspace
+
+    def __repr__(self) -> str:
+        days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
+        return f"<Archive {self.path}: {len(days)} days>"
+
+    def sync(self, since: When = None, *, full: bool = False) -> Synced:
+        """Fetch what is new and what may still change.
+
+        Parameters
+        ----------
+        since : Timestamp, str or timedelta, optional
+            Leave out deliveries before it: an instant, or an offset such as ``"90D"``. What has been read stays.
+        full : bool
+            Read everything again, also what was thought to have ended.
+
+        Returns
+        -------
+        Synced
+            How much was fetched, by how many requests, and how many files were written.
+
+        Raises
+        ------
+        ConfigError
+            If the archive is another workspace's, is being written by another process, or can't be written.
+        ApiError, TransportError, DecodeError
+            If the API can't be read; what was written stays, and the next sync goes on from there.
+        """
+        return _loop.run(self.sync_async(since, full=full))
+
+    async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
+        """As `sync`; for the loop that the client lives on."""
+        if self._client is None:
+            raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
+        with self._store.writing():
+            state = self._store.state()
+            if state.setdefault("workspace", self._workspace) != self._workspace:
+                raise ConfigError(
+                    f"the archive {self.path} holds workspace {state['workspace']}, not {self._workspace}; give another folder"
+                )
+            if full:
+                state |= {"posts": {}, "deliveries": {}}
+            start, _ = window(since, None, self._client.now())
+            return await Sync(self._store, self._client, state).run(None if start is None else start.to_pydatetime())
+
+    def posts(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load posts, newest created first.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
+            ``"7D"`` counts back from the last sync.
+        status : str or list of str, optional
+            Only these.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.posts``. Posts that no longer exist have the status ``deleted``.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read, or a column does not exist.
+        """
+        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", status))
+
+    def targets(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load targets, for ``vx.triage``.
+
+        Parameters
+        ----------
+        since, until, status, columns
+            As for `posts`; times apply to the latest of the target's ``published_at``, the post's ``updated_at``,
+            ``scheduled_for`` and ``created_at``, `status` to the target.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``vx.targets(posts)``.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read, or a column does not exist.
+        """
+        shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
+        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", status))
+
+    def deliveries(
+        self,
+        since: When = None,
+        until: When = None,
+        *,
+        webhook: Words = None,
+        success: bool | None = None,
+        event_type: Words = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Load webhook deliveries, newest first; days outside the span are never opened.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            They apply to ``created_at``. An offset such as ``"7D"`` counts back from the last sync.
+        webhook, success, event_type
+            As for ``ws.deliveries``.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.deliveries``.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read, or a column does not exist.
+        """
+        wanted = created(*self._window(since, until)) & isin("webhook_id", webhook) & isin("event_type", event_type)
+        if success is not None:
+            wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
+        return self._load("deliveries", columns, wanted)
+
+    def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Ask DuckDB, which reads the files where they are.
+
+        Parameters
+        ----------
+        query : str
+            SQL over the tables ``posts``, ``targets`` and ``deliveries``, with the columns of the frames and ``day`` (text).
+        parameters : sequence or mapping, optional
+            Values of ``?`` or ``$name`` in the query; never put values into its text.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``.
+        """
+        return ask(self.path, {kind: bool(self._store.files(kind)) for kind in SCHEMA}, query, parameters)
+
+    def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
+        """Return the files of one table, a day each, the earliest first: what a cluster's partitions are made of.
+
+        Parameters
+        ----------
+        kind : str
+            ``posts``, ``targets`` or ``deliveries``.
+        since, until : Timestamp, str or timedelta, optional
+            Only days that the span touches.
+        """
+        start, end = self._window(since, until)
+        first, last = ("" if start is None else f"{start:%Y-%m-%d}"), ("~" if end is None else f"{end:%Y-%m-%d}")
+        files = self._store.files(kind)
+        return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
+
+    def parts(self, kind: str, columns: Sequence[str] | None = None, since: When = None) -> Iterator[pd.DataFrame]:
+        """Read one table file by file, so that memory holds one day at a time.
+
+        Parameters
+        ----------
+        kind : str
+            ``posts``, ``targets`` or ``deliveries``.
+        columns : sequence of str, optional
+            Only these.
+        since : Timestamp, str or timedelta, optional
+            Days before it are left out; the first day is given whole.
+
+        Yields
+        ------
+        pandas.DataFrame
+            At least one, with the dtypes of the table.
+        """
+        for path in self.files(kind, since):
+            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=_format(kind)), columns)
+        if not self.files(kind, since):
+            yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
+
+    def delivery_stats(
+        self, by: str | Sequence[str] = (), *, tz: str = "UTC", since: When = None, until: When = None
+    ) -> pd.DataFrame:
+        """Compute ``vx.delivery_stats`` over the whole history, a day in memory at a time.
+
+        Parameters
+        ----------
+        by, tz
+            As for ``vx.delivery_stats``.
+        since, until : Timestamp, str or timedelta, optional
+            Which deliveries, by ``created_at``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.delivery_stats`` returns it, equal to the last digit.
+        """
+        names = [by] if isinstance(by, str) else list(by)
+        groups = [_FIELDS.get(name, name) for name in names if name not in {"hour", "day"}]
+        read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*_COUNTED, *groups])}
+        if "error" not in groups:  # its text is not needed, and is most of the bytes
+            read["error"] = pc.if_else(pc.is_valid(pc.field("error")), True, pa.scalar(None, pa.bool_()))
+        wanted = created(*self._window(since, until), prune=False)
+        done: list[pd.DataFrame] = []
+        for path in self.files("deliveries", since, until):
+            data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=_format("deliveries"))
+            done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), by, tz=tz))
+            if len(done) >= 8:  # merge now and then, so that memory holds few of them
+                done = [merge(done)]
+        return finish(merge(done or [partial(next(self.parts("deliveries")), by, tz=tz)]))
+
+    def causes(self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None) -> pd.DataFrame:
+        """Group the failures of the whole history by cause, a day in memory at a time.
+
+        Parameters
+        ----------
+        rules
+            As for ``vx.triage``.
+        since : Timestamp, str or timedelta, optional
+            Leave out days before it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``causes(triage(targets))`` returns it.
+        """
+        return finish_causes(
+            merge_causes(cause_partial(triage(part, rules)) for part in self.parts("targets", since=since))
+        )
+
+    def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+        """A span of time; offsets count back from the last sync, which is the server's time."""
+        synced = self._store.state().get("synced_at")
+        return window(since, until, datetime.now(UTC) if synced is None else datetime.fromisoformat(synced))
+
+    def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
+        """Rows of one table, newest first."""
+        unknown = [name for name in columns or () if name not in SCHEMA[kind].names]
+        if unknown:
+            raise ConfigError(
+                f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
+            )
+        files = [str(path) for path in reversed(self._store.files(kind).values())]
+        schema = SCHEMA[kind].append(pa.field("day", pa.string()))
+        if files:
+            parts = ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive")
+            data = ds.dataset(
+                files, schema=schema, format=_format(kind), partitioning=parts, partition_base_dir=str(self.path / kind)
+            )
+        else:
+            data = ds.dataset(schema.empty_table())
+        frame = self._read(kind, data, columns, wanted)
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": self._store.state().get("synced_at")}
+        return frame
+
+    def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
+        """Read some columns and rows."""
+        names = list(SCHEMA[kind].names if columns is None else columns)
+        return to_frame(data.to_table(columns=names, filter=wanted))
+
+
+def _format(kind: str) -> Any:
+    """How files are read: texts that repeat as codes and a dictionary."""
+    return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=REPEATING[kind]))
