@@ -66,6 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     deliveries.add_argument("--by", default="endpoint", help="hour, day, endpoint or event (default: endpoint)")
     deliveries.set_defaults(run=_deliveries)
 
+    archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
+    sync = archive.add_subparsers(required=True, metavar="what").add_parser("sync", help="fetch what is new or still open")
+    sync.add_argument("path", type=Path, help="folder of the archive")
+    sync.add_argument("--since", help="leave out deliveries before it: 90D or ISO text with an offset")
+    sync.add_argument("--full", action="store_true", help="read everything again")
+    sync.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
+    sync.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
+    sync.set_defaults(run=_archive_sync)
+
     ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
     ledger.add_argument("path", type=Path, help="the ledger's file")
     ledger.add_argument("--runs", action="store_true", help="the runs instead of their rows")
@@ -169,6 +178,13 @@ def _deliveries(options: argparse.Namespace) -> int:
 
         print(write_csv(stats.reset_index(), options.csv / "deliveries.csv"))
     return ATTENTION if (~log["success"].fillna(False)).any() else 0
+
+
+def _archive_sync(options: argparse.Namespace) -> int:
+    """Bring an archive up to date."""
+    with _connect(options) as ws:
+        print(ws.archive(options.path).sync(options.since, full=options.full))
+    return 0
 
 
 def _write(made: Any, options: argparse.Namespace) -> None:
