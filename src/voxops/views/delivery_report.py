@@ -1,0 +1,259 @@
+"""The report on webhook deliveries: what arrived and how fast, what was down, what is lost, and who must do what.
+
+It is drawn like the report of a triage, as HTML, Markdown and for a notebook; the same log gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from voxops import _html
+from voxops.deliveries import attempts_to_success, delivery_state, delivery_stats
+from voxops.incidents import duplicates, never_delivered, outages
+from voxops.views import _axes, _findings, plots
+from voxops.views._findings import ACTIONS, Fact, Figure, Section
+from voxops.views._palette import OUTCOME, VERDICT
+from voxops.views.report import Report
+
+__all__ = ["DELIVERY_OWNERS", "delivery_report"]
+
+# Who acts on what kind of loss, unless `delivery_report(owners=...)` says otherwise.
+DELIVERY_OWNERS: Mapping[str, str] = {
+    "down now": "whoever runs the receiver",
+    "receiver failed": "operations: redeliver",
+    "no answer": "operations: redeliver",
+    "rejected": "the developers of the receiver",
+}
+_REMEDIES = {
+    "down now": "First attempts fail and have not recovered: look at the receiver before anything else.",
+    "receiver failed": "Make sure that the receiver is well, then redeliver.",
+    "no answer": "Make sure that the receiver can be reached, then redeliver.",
+    "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
+}
+_LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error", "retry_count", "delivery_id")
+
+
+def delivery_report(
+    log: pd.DataFrame,
+    *,
+    title: str = "Webhook deliveries",
+    tz: str = "UTC",
+    now: datetime | None = None,
+    owners: Mapping[str, str] = DELIVERY_OWNERS,
+    rows: int = 50,
+) -> Report:
+    """Make the report of a delivery history.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    title : str
+        Headline of the file.
+    tz : str
+        Time zone of the figures; tables are in UTC.
+    now : datetime, optional
+        The server's time, which decides what is lost for good; by default when the log was fetched.
+    owners : mapping of str to str, optional
+        Kind of loss (``down now``, ``receiver failed``, ``no answer``, ``rejected``) -> who acts on it.
+    rows : int
+        Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
+
+    Returns
+    -------
+    Report
+        With ``frames``: ``endpoints hours attempts outages duplicates lost``. Addresses are shown without their query, which may
+        hold a secret.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    """
+    endpoints = delivery_stats(log, by="endpoint")
+    breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
+    frames = {
+        "endpoints": endpoints,
+        "hours": delivery_stats(log, by="hour", tz=tz),
+        "attempts": attempts_to_success(log, by="endpoint"),
+        "outages": breaks,
+        "duplicates": copies,
+        "lost": lost,
+    }
+    parts = [
+        Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **owners})),
+        _volume(log, endpoints, tz),
+        _outages(log, breaks, tz),
+        _attempts(log),
+        _copies(copies),
+        _evidence(lost, rows),
+    ]
+    return Report(
+        title=_html.plain(title, 120),
+        headline=_headline(endpoints, breaks, lost),
+        about=tuple(_findings.about(log, None, None)),
+        facts=_facts(log, breaks, copies, lost),
+        sections=tuple(part for part in parts if part.text or len(part.table)),
+        frames={name: _masked(frame) for name, frame in frames.items()},
+    )
+
+
+def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame) -> str:
+    """Say in a few words how it went and what is to be done."""
+    settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
+    if not settled:
+        return "Nothing was delivered, and nothing failed."
+    text = f"{arrived:,} of {settled:,} deliveries succeeded ({_percent(arrived, settled)})."
+    if len(lost):
+        again = int((lost["why"] != "rejected").sum())
+        text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
+    if len(breaks):
+        longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
+        length = _html.duration((longest["end"] - longest["start"]).total_seconds())
+        text += f" {_count(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
+        text += f" and lost {longest['lost']:,}." if longest["lost"] else ", and retries made up for it."
+    down = breaks[breaks["recovered_at"].isna()]
+    if len(down):
+        text += f" Not recovered: {', '.join(map(_axes.endpoint, down['url']))}."
+    return text
+
+
+def _facts(
+    log: pd.DataFrame, breaks: pd.DataFrame, copies: pd.DataFrame, lost: pd.DataFrame
+) -> tuple[tuple[Fact, ...], ...]:
+    """Return the numbers at the top."""
+    state = delivery_state(log)
+    arrived = state == "succeeded"
+    retried = arrived & (log["retry_count"].fillna(0) > 0)
+    rejected = int((lost["why"] == "rejected").sum())
+    good, bad, open_ = OUTCOME["succeeded"].colour, OUTCOME["failed"].colour, OUTCOME["pending"].colour
+    return (
+        (
+            Fact(int((arrived & ~retried).sum()), "arrived at once", good),
+            Fact(int(retried.sum()), "arrived after retries", good),
+            Fact(int((state == "failed").sum()), "failed", bad),
+            Fact(int((state == "in flight").sum()), "in flight", open_),
+        ),
+        (
+            Fact(len(lost) - rejected, "worth sending again", VERDICT["retry"].colour),
+            Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
+            Fact(len(breaks), "outages", bad),
+            Fact(len(copies), "events sent twice for certain", VERDICT["wait"].colour),
+        ),
+    )
+
+
+def _actions(breaks: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per kind of trouble: who acts, on how much, how, and where."""
+    down = breaks[breaks["recovered_at"].isna()]
+    kinds = {"down now": (int(down["failed_first"].sum()), down["url"])} if len(down) else {}
+    for why, part in lost.groupby(lost["why"].astype(object), sort=False):
+        kinds[str(why)] = (len(part), part["url"])
+    found = [
+        {"what": kind, "who": owners[kind], "deliveries": count, "how": _REMEDIES[kind], "endpoints": _places(urls)}
+        for kind, (count, urls) in kinds.items()
+    ]
+    order = list(DELIVERY_OWNERS)
+    found.sort(key=lambda row: order.index(str(row["what"])))
+    return pd.DataFrame(found)
+
+
+def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
+    """Show how much arrived, when, and how fast."""
+    table = pd.DataFrame(
+        {
+            "endpoint": endpoints["url"].map(_axes.endpoint),
+            **{name: endpoints[name] for name in ("deliveries", "succeeded", "failed")},
+            "succeeded (%)": (100 * endpoints["success_rate"]).round(2),
+            "attempts (mean)": endpoints["attempts_mean"].round(3),
+            **{f"{name.removesuffix('_ms')} (ms)": endpoints[name] for name in ("p50_ms", "p95_ms", "p99_ms")},
+        }
+    )
+    figures = (
+        Figure("Deliveries over time", 3.2, lambda ax: plots.delivery_volume(log, ax, tz=tz)),
+        Figure("Latency", 3.2, lambda ax: plots.latency_bands(log, ax, tz=tz)),
+        Figure(
+            "Failures by endpoint and hour of the day",
+            1.5 + 0.34 * min(max(len(table), 2), 15),
+            lambda ax: plots.endpoint_heatmap(log, ax, tz=tz),
+        ),
+    )
+    return Section("Volume, success and latency", "", table, figures if len(table) else ())
+
+
+def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
+    """Show when which endpoint was down."""
+    if breaks.empty:
+        return Section("Outages", "No endpoint was down for long enough to be called an outage.")
+    table = breaks.assign(endpoint=breaks["url"].map(_axes.endpoint))
+    table["failed first (%)"] = (100 * table["failure_rate"]).round(1)
+    names = ["endpoint", "start", "end", "recovered_at", "deliveries", "failed first (%)", "lost", "symptom"]
+    height = 1.3 + 0.42 * max(log["url"].nunique(), 2)
+    figure = Figure("Outages", height, lambda ax: plots.outage_bands(breaks, log, ax, tz=tz))
+    return Section(
+        "Outages",
+        "Stretches in which first attempts failed; what was not lost came by retries.",
+        table[names],
+        (figure,),
+    )
+
+
+def _attempts(log: pd.DataFrame) -> Section:
+    """Show how many attempts deliveries took."""
+    curve = attempts_to_success(log)
+    if curve.empty:
+        return Section("Attempts until success")
+    table = curve[["attempt", "at_risk", "succeeded", "censored"]].assign(
+        **{"not delivered yet (%)": (100 * curve["survival"]).round(2)}
+    )
+    return Section("Attempts until success", "What had not arrived after so many attempts (Kaplan and Meier).", table)
+
+
+def _copies(copies: pd.DataFrame) -> Section:
+    """Show what certainly came twice."""
+    if copies.empty:
+        return Section("Sent twice")
+    table = copies.groupby(["url", "event_type", "evidence"], as_index=False).agg(
+        groups=("copies", "size"), copies=("copies", "sum"), delivered=("delivered", "sum")
+    )
+    table.insert(0, "endpoint", table.pop("url").map(_axes.endpoint))
+    return Section("Sent twice", "The API delivers at least once; a receiver has to expect copies.", table)
+
+
+def _evidence(lost: pd.DataFrame, rows: int) -> Section:
+    """Show the deliveries that never arrived, the newest first."""
+    shown = lost.assign(endpoint=lost["url"].map(_axes.endpoint)).sort_values(
+        "created_at", ascending=False, kind="stable"
+    )
+    more = len(shown) - rows
+    text = f"{rows} rows; {more:,} more are in the CSV and Parquet files." if more > 0 else ""
+    return Section("Never delivered", text, shown[list(_LOST)].head(rows))
+
+
+def _masked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose addresses have no query."""
+    if "url" not in frame:
+        return frame
+    masked: dict[str, Any] = {"url": frame["url"].str.replace(r"\?.*", "?…", regex=True)}
+    return frame.assign(**masked)
+
+
+def _places(urls: pd.Series[Any]) -> str:
+    """Name the endpoints that were hit, those hit most first."""
+    hit = urls.map(_axes.endpoint).value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    named = ", ".join(f"{_html.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
+    return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")
+
+
+def _percent(part: int, whole: int) -> str:
+    """Return a share, rounded down so that 100 % means all."""
+    return f"{1000 * part // whole / 10:g} %"
+
+
+def _count(count: int, noun: str) -> str:
+    """Return such as ``1 outage`` and ``2 outages``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
