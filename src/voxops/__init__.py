@@ -50,6 +50,8 @@ from voxops.workspace import Workspace, connect
 
 if TYPE_CHECKING:
     from voxops.views import plots
+    from voxops.views.delivery_report import delivery_report
+    from voxops.views.panels import delivery_panel, triage_panel
     from voxops.views.report import report
 
 __version__ = "0.1.0"
@@ -80,6 +82,8 @@ __all__ = [
     "check_campaign",
     "compare",
     "connect",
+    "delivery_panel",
+    "delivery_report",
     "delivery_stats",
     "duplicates",
     "events",
@@ -98,11 +102,18 @@ __all__ = [
     "report",
     "targets",
     "triage",
+    "triage_panel",
     "verify_signature",
 ]
 
 # What draws is loaded when it is first asked for: matplotlib alone takes longer than everything else together.
-_LATER = {"plots": "voxops.views.plots", "report": "voxops.views.report"}
+_LATER = {
+    "delivery_panel": "voxops.views.panels",
+    "delivery_report": "voxops.views.delivery_report",
+    "plots": "voxops.views.plots",
+    "report": "voxops.views.report",
+    "triage_panel": "voxops.views.panels",
+}
 
 
 def __getattr__(name: str) -> Any:

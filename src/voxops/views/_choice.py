@@ -1,0 +1,134 @@
+"""What a panel has chosen, as values: which rows the filters leave, and the code that says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from voxops.errors import ConfigError
+from voxops.window import window
+
+__all__ = ["Choice", "days_of", "load_code", "option_counts", "quoted", "rows_code"]
+
+_WIDTH = 100  # characters of a printed line before a list is broken up
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Filters over a frame.
+
+    Attributes
+    ----------
+    values : mapping of str to tuple of str
+        Column -> the values wanted; an empty tuple wants all.
+    when : str
+        Column of times that `days` applies to.
+    days : tuple of (date, date) or None
+        First and last day wanted, in UTC; None wants all, also rows without a time.
+    """
+
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    when: str = "updated_at"
+    days: tuple[date, date] | None = None
+
+    def mask(self, frame: pd.DataFrame) -> pd.Series:
+        """Which rows of the frame are wanted (bool, on its index)."""
+        keep = pd.Series(True, index=frame.index)
+        for column, wanted in self.values.items():
+            if wanted:
+                keep &= frame[column].isin(list(wanted))
+        if self.days is not None:
+            start, end = _span(self.days)
+            keep &= frame[self.when].ge(start).fillna(False) & frame[self.when].lt(end).fillna(False)
+        return keep.astype(bool)
+
+    def code(self, name: str) -> list[str]:
+        """Return the lines that keep the same rows of the frame called `name`."""
+        lines = []
+        for column, wanted in self.values.items():
+            if wanted:
+                lines.append(f"{name} = {name}[{name}[{quoted(column)}].isin({_listed(wanted)})]")
+        if self.days is not None:
+            start, end = _span(self.days)
+            lines.append(f'{name} = {name}[{name}["{self.when}"] >= "{start.isoformat()}"]')
+            lines.append(f'{name} = {name}[{name}["{self.when}"] < "{end.isoformat()}"]')
+        return lines
+
+
+def option_counts(values: pd.Series, names: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return (label with its count, value) of a column, commonest first; `names` says what a value is called."""
+    counts = values.dropna().astype(str).value_counts()
+    ranked = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
+    return [(f"{(names or {}).get(str(value), str(value))}  ({count:,})", str(value)) for value, count in ranked]
+
+
+def days_of(times: pd.Series) -> list[date]:
+    """Return every day from the first to the last of some times, in UTC."""
+    known = times.dropna()
+    if known.empty:
+        return []
+    first, last = known.min().date(), known.max().date()
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def load_code(attrs: Mapping[str, Any], method: str) -> str | None:
+    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how it was loaded."""
+    filters = attrs.get("filters")
+    if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping):
+        return None
+    said = dict(filters)
+    try:
+        since, until = window(said.pop("since", None), said.pop("until", None), pd.Timestamp(attrs["fetched_at"]))
+    except (KeyError, ValueError, ConfigError):
+        return None
+    parts = [f"{name}={quoted(_plain(value))}" for name, value in said.items() if value not in (None, [], ())]
+    parts += [f'{name}="{at.isoformat()}"' for name, at in (("since", since), ("until", until)) if at is not None]
+    return f"ws.{method}({', '.join(parts)})"
+
+
+def rows_code(name: str, columns: tuple[str, ...], kept: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
+    """Return the lines that keep the rows chosen by hand: those left out are named, or those kept if they are fewer."""
+    if left_out.empty:
+        return []
+    out = len(left_out) < len(kept)
+    rows = list((left_out if out else kept)[list(columns)].fillna("").astype(str).itertuples(index=False, name=None))
+    values = [row[0] for row in rows] if len(columns) == 1 else rows
+    key = (
+        f"{name}[{quoted(columns[0])}]"
+        if len(columns) == 1
+        else f'{name}[{quoted(list(columns))}].fillna("").apply(tuple, axis=1)'
+    )
+    return [f"rows = {_listed(values)}", f"{name} = {name}[{'~' if out else ''}{key}.isin(rows)]"]
+
+
+def quoted(value: Any) -> str:
+    """Return a value as code: ASCII alone, text in double quotes where it holds none."""
+    if isinstance(value, list | tuple):
+        inside = ", ".join(map(quoted, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+    said = ascii(value)
+    return f'"{said[1:-1]}"' if said.startswith("'") and '"' not in said else said
+
+
+def _plain(value: Any) -> Any:
+    """Return a list of one as its value, and any other list as a list."""
+    values = list(value) if isinstance(value, tuple | list) else [value]
+    return values[0] if len(values) == 1 else values
+
+
+def _span(days: tuple[date, date]) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the instants at which some days begin and end."""
+    return pd.Timestamp(days[0], tz="UTC"), pd.Timestamp(days[1] + timedelta(days=1), tz="UTC")
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """Return a list as code, one value a line where it is long."""
+    shown = [quoted(value) for value in values]
+    line = f"[{', '.join(shown)}]"
+    if len(line) <= _WIDTH:
+        return line
+    return "[\n" + "".join(f"    {value},\n" for value in shown) + "]"

@@ -1,0 +1,332 @@
+"""What the panels show, as static HTML: pure functions of frames, escaped, readable in light and dark themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from voxops import _html
+from voxops.deliveries import delivery_stats
+from voxops.triage import causes
+from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look, look
+
+__all__ = [
+    "board",
+    "cause_table",
+    "code_block",
+    "delivery_details",
+    "delivery_facts",
+    "delivery_series",
+    "heading",
+    "notice",
+    "row_cells",
+    "status_table",
+    "triage_facts",
+    "verified_table",
+]
+
+_CAUSES = 10  # causes and statuses shown before the rest is summed up
+_QUIET = "opacity:.72"
+_LOOKS: Mapping[str, Mapping[str, Look]] = {"verdict": VERDICT, "status": STATUS, "success": OUTCOME}
+_PLACE = "max-width:900px;color:inherit;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
+_CHART = (860, 150)  # width and height of a chart, in its own units
+
+
+def board(parts: Iterable[str]) -> str:
+    """Return the whole of what a panel shows besides its controls."""
+    return f'<div class="voxops-panel" style="{_PLACE}">{"".join(parts)}</div>'
+
+
+def heading(text: str, aside: str = "") -> str:
+    """Return the title of a part; `aside` is said quietly beside it."""
+    beside = f'<span style="{_QUIET}">{_html.escape(aside, 300)}</span>' if aside else ""
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline;margin:14px 0 6px;padding-bottom:2px;'
+        f'border-bottom:1px solid {_html.LINE}"><b style="font-size:14px">{_html.escape(text)}</b>{beside}</div>'
+    )
+
+
+def notice(text: str, *, bad: bool = False) -> str:
+    """Return a sentence to the reader."""
+    colour, glyph = (OUTCOME["failed"].colour, "✗ ") if bad else (OUTCOME["pending"].colour, "")
+    style = f"margin:8px 0;padding:4px 10px;border-left:4px solid {colour};overflow-wrap:anywhere"
+    return f'<div style="{style}">{glyph}{_html.escape(text, 500)}</div>'
+
+
+def triage_facts(rows: pd.DataFrame) -> str:
+    """Return how many failed targets call for what, as a row of numbers."""
+    counts = rows["verdict"].astype("string").fillna("–").value_counts()
+    order = [name for name in map(str, VERDICT) if name in counts.index] + sorted(
+        set(counts.index) - set(map(str, VERDICT))
+    )
+    return _facts([(int(counts[name]), name, look(VERDICT, name)) for name in order])
+
+
+def delivery_facts(log: pd.DataFrame) -> str:
+    """Return success, failures and latency of a delivery history, as a row of numbers."""
+    if log.empty:
+        return notice("No deliveries in this window.")
+    row = delivery_stats(log).iloc[0]
+    rate = "–" if pd.isna(row["success_rate"]) else f"{100 * row['success_rate']:.1f} %"
+    return _facts(
+        [
+            (rate, f"delivered, of {row['deliveries']:,}", OUTCOME["succeeded"]),
+            (int(row["failed"]), "failed", OUTCOME["failed"]),
+            (int(row["in_flight"]), "in flight", OUTCOME["pending"]),
+            (
+                f"{_html.number(row['p50_ms'])} ms",
+                f"half were faster; 95 % within {_html.number(row['p95_ms'])} ms",
+                STATUS["scheduled"],
+            ),
+        ]
+    )
+
+
+def _facts(facts: Sequence[tuple[int | str, str, Look]]) -> str:
+    """Return a row of numbers, each with what it counts."""
+    boxes = "".join(
+        f'<div style="flex:0 1 auto;min-width:86px;padding:4px 12px;border:1px solid {_html.LINE};border-left:5px solid {kind.colour};'
+        f'border-radius:5px"><b style="display:block;font-size:20px;line-height:1.25">{value if isinstance(value, str) else f"{value:,}"}</b>'
+        f'<span style="{_QUIET}">{_html.escape(f"{kind.glyph} {text}")}</span></div>'
+        for value, text, kind in facts
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:6px 0">{boxes}</div>'
+
+
+def cause_table(rows: pd.DataFrame) -> str:
+    """Return why targets failed: a bar by platform, the count, and what to do."""
+    if rows.empty:
+        return notice("No failed target matches these filters.")
+    table = causes(rows)
+    highest = int(table["count"].max())
+    by = rows.groupby(["cause", rows["platform"].astype("string").fillna("–")]).size()
+    lines = []
+    for entry in table.head(_CAUSES).to_dict("records"):
+        parts = by[entry["cause"]].sort_values(ascending=False)
+        bar = _html.bar([(str(name), look(PLATFORM, name).colour, float(count)) for name, count in parts.items()])
+        width = max(4, round(100 * entry["count"] / highest))
+        lines.append(
+            [
+                f'<div style="max-width:300px;overflow-wrap:anywhere">{_html.escape(entry["cause"], 90)}</div>',
+                f'<div style="width:150px;padding-top:4px"><div style="width:{width}%">{bar}</div></div>',
+                f"<b>{entry['count']:,}</b>",
+                _marked(VERDICT, entry["verdict"]),
+                f'<div style="max-width:300px;{_QUIET}">{_html.escape(entry["remedy"], 160)}</div>',
+            ]
+        )
+    rest = len(table) - _CAUSES
+    more = f'<div style="{_QUIET}">and {rest} rarer causes</div>' if rest > 0 else ""
+    return (
+        _wide(_html.table(("cause", "by platform", "targets", "verdict", "what to do"), lines, numeric=frozenset({2})))
+        + _platforms(rows)
+        + more
+    )
+
+
+def _platforms(rows: pd.DataFrame) -> str:
+    """Return the platforms with their colour and count, as the legend of the bars."""
+    counts = rows["platform"].astype("string").fillna("–").value_counts()
+    ranked = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))[:12]
+    parts = " ".join(
+        f'<span style="white-space:nowrap">{_swatch(look(PLATFORM, name).colour)} {_html.escape(name, 30)} {count:,}</span>'
+        for name, count in ranked
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px;margin:6px 0;{_QUIET}">{parts}</div>'
+
+
+def status_table(log: pd.DataFrame) -> str:
+    """Return the failed deliveries by HTTP status or error, with the endpoints hit."""
+    failed = log[log["success"].eq(False).fillna(False).astype(bool)]
+    if failed.empty:
+        return ""
+    said = failed["status_code"].astype("string").radd("HTTP ")
+    kind = said.where(failed["status_code"].notna(), failed["error"].astype("string")).fillna("no answer")
+    groups = failed.groupby(kind)
+    counts = groups.size().sort_values(ascending=False, kind="stable")
+    highest = int(counts.max())
+    lines = []
+    for name, count in list(counts.items())[:_CAUSES]:
+        rows = groups.get_group(name)
+        bar = _html.bar([(str(name), OUTCOME["failed"].colour, float(count))])
+        lines.append(
+            [
+                _html.escape(name, 60),
+                f'<div style="width:150px;padding-top:4px"><div style="width:{max(3, round(100 * count / highest))}%">{bar}</div></div>',
+                f"<b>{count:,}</b>",
+                _html.number(rows["url"].nunique()),
+                f'<span style="{_QUIET}">{_html.instant(rows["created_at"].max().to_pydatetime())}</span>',
+            ]
+        )
+    return _wide(_html.table(("answer", "", "failed", "endpoints", "last seen"), lines, numeric=frozenset({2, 3})))
+
+
+def delivery_series(log: pd.DataFrame, span: str) -> str:
+    """Return deliveries over time as an SVG: columns of delivered and failed ones, and the latency as lines above them."""
+    if log.empty:
+        return ""
+    table = delivery_stats(log, by=span).set_index(span)
+    index = pd.date_range(table.index.min(), table.index.max(), freq="D" if span == "day" else "h")
+    table = table.reindex(index)
+    return (
+        _columns(table, span)
+        + _lines(table)
+        + f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px;{_QUIET}">'
+        + "".join(
+            f"<span>{_swatch(OUTCOME[name].colour)} {OUTCOME[name].glyph} {name}</span>"
+            for name in ("succeeded", "failed")
+        )
+        + f"<span>{_swatch(STATUS['scheduled'].colour)} latency: half were faster (solid), 95 % were faster (dashed)</span></div>"
+    )
+
+
+def _columns(table: pd.DataFrame, span: str) -> str:
+    """Return one column per bucket, stacked."""
+    width, height = _CHART
+    step = width / len(table)
+    good, bad = (table[name].fillna(0).astype(int).tolist() for name in ("succeeded", "failed"))
+    highest = max(1, *(sum(pair) for pair in zip(good, bad, strict=True)))
+    shapes = []
+    for number, (label, up, down) in enumerate(zip(table.index, good, bad, strict=True)):
+        left, wide = number * step + step * 0.1, step * 0.8
+        tall, top = (amount / highest * (height - 24) for amount in (up, down))
+        tip = f"{label:%d %b %H:%M} UTC: {up:,} succeeded, {down:,} failed"
+        shapes.append(
+            f"<g><title>{tip}</title>"
+            f'<rect x="{left:.1f}" y="{height - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}" fill="{OUTCOME["succeeded"].colour}"/>'
+            f'<rect x="{left:.1f}" y="{height - tall - top:.1f}" width="{wide:.1f}" height="{top:.1f}" fill="{OUTCOME["failed"].colour}"/></g>'
+        )
+    title = f'<text x="0" y="12" font-size="12" fill="currentColor">deliveries per {span}, at most {highest:,}</text>'
+    return _svg(title + "".join(shapes), height) + _axis(pd.DatetimeIndex(table.index))
+
+
+def _lines(table: pd.DataFrame) -> str:
+    """Return median and 95th percentile of the latency over the same buckets, on a scale from zero."""
+    width, height = _CHART[0], 90
+    highest = table["p95_ms"].max()
+    if pd.isna(highest):
+        return ""
+    colour, step = STATUS["scheduled"].colour, width / len(table)
+    paths = []
+    for name, dash in (("p50_ms", ""), ("p95_ms", ' stroke-dasharray="5 4"')):
+        known = table[name].reset_index(drop=True).dropna()
+        points = " ".join(
+            f"{(at + 0.5) * step:.1f},{height - float(value) / float(highest) * (height - 22):.1f}"
+            for at, value in zip(known.index.tolist(), known, strict=True)
+        )
+        paths.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+    title = f'<text x="0" y="12" font-size="12" fill="currentColor">latency in ms, at most {highest:,}</text>'
+    return _svg(title + "".join(paths), height)
+
+
+def _svg(shapes: str, height: int) -> str:
+    """Return shapes as a chart as wide as the page, with a base line."""
+    width = _CHART[0]
+    line = f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="{_html.LINE}" stroke-width="2"/>'
+    return f'<svg viewBox="0 0 {width} {height}" style="display:block;width:100%;height:auto;margin-top:6px">{shapes}{line}</svg>'
+
+
+def _axis(index: pd.DatetimeIndex) -> str:
+    """Return first, middle and last time beneath a chart."""
+    ends = [index[0], index[len(index) // 2], index[-1]] if len(index) > 2 else list(index)
+    labels = "".join(f"<span>{at:%d %b %H:%M}</span>" for at in ends)
+    return f'<div style="display:flex;justify-content:space-between;font-size:11px;{_QUIET}">{labels}</div>'
+
+
+def delivery_details(row: Mapping[str, Any]) -> str:
+    """Return everything that is known of one delivery."""
+    names = (
+        "delivery_id",
+        "webhook_id",
+        "event_type",
+        "url",
+        "success",
+        "status_code",
+        "latency_ms",
+        "retry_count",
+        "error",
+        "created_at",
+        "delivered_at",
+    )
+    lines = [
+        [
+            f'<span style="{_QUIET}">{name}</span>',
+            f'<div style="overflow-wrap:anywhere">{_html.escape(row.get(name), 400) or "–"}</div>',
+        ]
+        for name in names
+    ]
+    body = _html.escape(row.get("response_body"), 4000)
+    shown = (
+        f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;max-height:180px;overflow:auto;margin:4px 0">{body}</pre>'
+        if body
+        else ""
+    )
+    return heading("Delivery", str(row.get("delivery_id"))) + _html.table(("", ""), lines) + shown
+
+
+def verified_table(table: pd.DataFrame) -> str:
+    """Return what a run has changed, per cause, as bars and counts."""
+    looks = {
+        "recovered": OUTCOME["succeeded"],
+        "failed_same": OUTCOME["failed"],
+        "failed_other": STATUS["partial"],
+        "pending": OUTCOME["pending"],
+    }
+    words = {
+        "recovered": "recovered",
+        "failed_same": "failed as before",
+        "failed_other": "failed otherwise",
+        "pending": "pending",
+    }
+    lines = []
+    for cause, row in table.iterrows():
+        bar = _html.bar([(words[name], kind.colour, float(row[name])) for name, kind in looks.items()])
+        counts = [_html.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
+        lines.append(
+            [
+                f'<div style="max-width:300px;overflow-wrap:anywhere">{_html.escape(cause, 90)}</div>',
+                f'<div style="width:150px;padding-top:4px">{bar}</div>',
+                _html.number(row["tried"]),
+                *counts,
+            ]
+        )
+    heads = ("cause", "", "tried", *(f"{kind.glyph} {words[name]}" for name, kind in looks.items()))
+    return _wide(_html.table(heads, lines, numeric=frozenset(range(2, 7))))
+
+
+def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[str]) -> str:
+    """Return one row of a list as a grid of cells, each on one line; a long text shows in full on hovering."""
+    grid = f"display:grid;grid-template-columns:{' '.join(widths)};gap:0 10px;align-items:baseline;line-height:24px;font-size:13px"
+    cell = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate"
+    cells = "".join(
+        f'<div style="{cell}" title="{_html.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else _html.escape(value, 120)}</div>'
+        for name, value in zip(columns, values, strict=True)
+    )
+    return f'<div style="{grid}">{cells}</div>'
+
+
+def code_block(code: str) -> str:
+    """Return code to be copied."""
+    import html
+
+    style = f"margin:4px 0;padding:8px 12px;border:1px solid {_html.LINE};border-radius:5px;white-space:pre;overflow-x:auto;font-size:12px;line-height:1.45;color:inherit;background:none"
+    return f'<pre style="{style}">{html.escape(code)}</pre>'
+
+
+def _marked(looks: Mapping[str, Look], value: Any) -> str:
+    """Return a word with its glyph and the swatch of its colour."""
+    kind = look(looks, value)
+    return f'<span style="white-space:nowrap">{_swatch(kind.colour)} {kind.glyph} {_html.escape(value, 40)}</span>'
+
+
+def _swatch(colour: str) -> str:
+    """Return a small square of a colour."""
+    return (
+        f'<span style="display:inline-block;width:10px;height:10px;border-radius:2px;background-color:{colour}"></span>'
+    )
+
+
+def _wide(markup: str) -> str:
+    """Let a table scroll by itself on a narrow page."""
+    return f'<div style="overflow-x:auto">{markup}</div>'
