@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -75,7 +76,8 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
         with Sandbox(rate_limit=None) as sandbox:
             findings = _loop.run(try_rows(sandbox, tell))
     elif write:
-        findings = _loop.run(try_rows(_sandbox_at(url), tell))
+        with contextlib.closing(_sandbox_at(url)) as remote:
+            findings = _loop.run(try_rows(remote, tell))
     else:
         findings = _loop.run(_read(url, tell))
     tell(summary(findings))
@@ -84,11 +86,15 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
 
 def _sandbox_at(url: str) -> Remote:
     """The sandbox at an address on this machine."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
     if not is_loopback(host):
         raise ConfigError(f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765")
     remote = Remote(url.rstrip("/").removesuffix("/v1"))
     if not remote.answers():
+        remote.close()
         raise ConfigError(f"no voxops sandbox answers at {url}; start one with: voxops sandbox --port 8765")
     return remote
 
