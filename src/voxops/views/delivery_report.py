@@ -34,7 +34,7 @@ _REMEDIES = {
     "no answer": "Make sure that the receiver can be reached, then redeliver.",
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
-_LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error", "retry_count", "delivery_id")
+_LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 
 
 def delivery_report(
@@ -95,7 +95,7 @@ def delivery_report(
     return Report(
         title=_html.plain(title, 120),
         headline=_headline(endpoints, breaks, lost),
-        about=tuple(_findings.about(log, None, None)),
+        about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: _masked(frame) for name, frame in frames.items()},
@@ -154,11 +154,11 @@ def _actions(breaks: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]
     for why, part in lost.groupby(lost["why"].astype(object), sort=False):
         kinds[str(why)] = (len(part), part["url"])
     found = [
-        {"what": kind, "who": owners[kind], "deliveries": count, "how": _REMEDIES[kind], "endpoints": _places(urls)}
+        {"kind": kind, "who": owners[kind], "deliveries": count, "how": _REMEDIES[kind], "endpoints": _places(urls)}
         for kind, (count, urls) in kinds.items()
     ]
     order = list(DELIVERY_OWNERS)
-    found.sort(key=lambda row: order.index(str(row["what"])))
+    found.sort(key=lambda row: order.index(str(row["kind"])))
     return pd.DataFrame(found)
 
 
@@ -175,7 +175,7 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
     )
     figures = (
         Figure("Deliveries over time", 3.2, lambda ax: plots.delivery_volume(log, ax, tz=tz)),
-        Figure("Latency", 3.2, lambda ax: plots.latency_bands(log, ax, tz=tz)),
+        Figure("Latency of the last attempt", 3.2, lambda ax: plots.latency_bands(log, ax, tz=tz)),
         Figure(
             "Failures by endpoint and hour of the day",
             1.5 + 0.34 * min(max(len(table), 2), 15),
@@ -250,8 +250,8 @@ def _places(urls: pd.Series[Any]) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-    """Return a share, rounded down so that 100 % means all."""
-    return f"{1000 * part // whole / 10:g} %"
+    """Return a share; 100 % means all."""
+    return f"{100 if part == whole else min(round(100 * part / whole, 1), 99.9):g} %"
 
 
 def _count(count: int, noun: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "before_after",
     "causes_by_platform",
+    "delivery_delay",
     "delivery_volume",
     "endpoint_heatmap",
     "latency_bands",
@@ -41,6 +42,10 @@ _BUCKETS = {
     "7D": "week",
 }
 _MOST_BUCKETS = 100
+# Seconds that a delay's axis names.
+_DELAYS = {0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 day"}
+_DELAYS |= {7 * 86400: "1 week", 30 * 86400: "30 days"}
+_DELAYS_BEYOND = 6  # how far above the rest "never" stands
 _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
 # Good, then bad, then open, whether the words are statuses or outcomes.
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
@@ -165,6 +170,45 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC")
     return _axes.finish(ax, "y", empty=timed.empty)
 
 
+def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+    """Draw how late each delivery arrived, one dot each, on a logarithmic scale; those that never did are crosses on top.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight are left out.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax = _axes.axes(ax, 3.2)
+    log = log[log["created_at"].notna() & log["success"].notna()]
+    arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
+    late = (arrived["delivered_at"] - arrived["created_at"]).dt.total_seconds().clip(lower=0.001)
+    retried = arrived["retry_count"].fillna(0) > 0
+    for rows, name, look in (
+        (~retried, "at the first attempt", STATUS["published"]),
+        (retried, "after retries", STATUS["partial"]),
+    ):
+        if rows.any():
+            times = arrived.loc[rows, "created_at"]
+            ax.plot(times, late[rows], "o", markersize=4, markeredgewidth=0, alpha=0.5, color=look.colour, label=name)
+    ax.set_yscale("log")
+    ticks = [tick for tick in _DELAYS if tick <= 3 * max(late.max() if len(late) else 0, 1)]
+    lost = log.loc[~log["success"].astype(bool), "created_at"]
+    if len(lost):
+        ticks.append(_DELAYS_BEYOND * ticks[-1])
+        ax.plot(lost, [ticks[-1]] * len(lost), "x", color=STATUS["failed"].colour, label="failed", clip_on=False)
+    ax.set_yticks(ticks)
+    names = {**_DELAYS, **({ticks[-1]: "never"} if len(lost) else {})}
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel("late by")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=log.empty)
+
+
 def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC", most: int = 15) -> Axes:
     """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
 
@@ -206,12 +250,14 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     by : str, optional
-        Column that tells several curves apart.
+        Column that tells several curves apart; of a ``url`` the address is shown without its query.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     ax = _axes.axes(ax, 3.2)
     curve = curve.sort_values("attempt")
+    if by == "url":
+        curve, by = curve.assign(endpoint=curve["url"].map(_axes.endpoint)), "endpoint"
     groups = {"": curve} if by is None else dict(iter(curve.groupby(_texts(curve[by]))))
     colours = series_colours(groups)
     for name, part in groups.items():
