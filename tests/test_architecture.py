@@ -19,7 +19,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "edges": ["client", "ledger_file", "ledger", "writer", "_loop", "archive"],
     "engine": [
-        "settle", "watch", "binding", "facts", "reconcile", "audit", "drive", "batch", "engine", "compare", "jobs", "watching",
+        "settle", "watch", "binding", "facts", "reconcile", "audit", "drive", "batch", "engine", "compare", "jobs", "watching", "checkup",
     ],
     "views": ["views"],
     "face": ["nested", "run", "core", "workspace", "conformance", "demo", "cli", "__main__", "__init__"],
@@ -97,10 +97,12 @@ def test_no_cycles_inside_a_package(package: str) -> None:
 
 
 def test_one_library_one_place() -> None:
-    """The HTTP library is known to one file, SQLite to the ledger's, widgets and plots to the views."""
+    """The HTTP library is known to one file, SQLite to the ledger's and the archive's lock, widgets and plots to the views."""
     allowed = {
         "httpx": {"client", "sandbox"},
-        "sqlite3": {"ledger", "ledger_file", "sandbox"},
+        "sqlite3": {"ledger", "ledger_file", "archive", "sandbox"},
+        "pyarrow": {"archive"},
+        "duckdb": {"archive"},
         "ipywidgets": {"views"},
         "matplotlib": {"views"},
         "starlette": {"sandbox"},

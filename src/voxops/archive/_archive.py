@@ -316,7 +316,12 @@ class Archive:
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
         """Read some columns and rows."""
         names = list(SCHEMA[kind].names if columns is None else columns)
-        return to_frame(data.to_table(columns=names, filter=wanted))
+        try:
+            return to_frame(data.to_table(columns=names, filter=wanted))
+        except pa.ArrowInvalid as error:
+            raise ConfigError(
+                f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
+            ) from error
 
 
 def _format(kind: str) -> Any:

@@ -26,12 +26,12 @@ def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
     missing = []
     upper = end
     for low, high in reversed(covered(read)):
-        if high < upper and high >= start:
+        if high < start:
+            break
+        if high < upper:
             missing.append((high, upper))
         upper = min(upper, low)
-        if upper <= start:
-            return missing
-    return [*missing, (start, upper)]
+    return [*missing, (start, upper)] if start < upper else missing
 
 
 def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
