@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops import audit
+from voxops.checkup import check_up
 from voxops.creates import split_list
 from voxops.engine import Engine
 from voxops.errors import LedgerError, PlanError, ValidationError
 from voxops.facts import account_names
 from voxops.frames import Columns, build
 from voxops.jobs import PlanJob
-from voxops.plan import Plan, plain_values
+from voxops.plan import Plan, need_columns, plain_values
 from voxops.run import Run
 from voxops.watching import WatchJob, things_of
 from voxops.window import When, moment, window, within
@@ -188,6 +189,46 @@ class Core:
         await self._take(columns, "/v1/accounts", {"limit": PAGE, "status": "all"})
         frame = columns.frame()
         return self._told(frame, "accounts", frame.attrs, {})
+
+    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
+        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
+
+        Parameters
+        ----------
+        accounts : DataFrame, str or list of str, optional
+            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
+            all that are connected.
+        refresh : bool
+            False only tries them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
+            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
+            ``reconnect account`` or ``ask support``).
+
+        Raises
+        ------
+        PlanError
+            If the frame has no account ids, or an id is none of this workspace's.
+        AuthError
+            If the key may not do this.
+        """
+        known = await self.accounts()
+        if accounts is None:
+            chosen = known[known["status"] != "disconnected"]
+        else:
+            if isinstance(accounts, pd.DataFrame):
+                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
+            else:
+                wanted = _listed(accounts)
+            strangers = sorted(set(wanted) - set(known["account_id"]))
+            if strangers:
+                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
+            chosen = known[known["account_id"].isin(wanted)]
+        return self._told(await check_up(self.client, chosen, refresh=refresh), "account_check", {}, {})
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
