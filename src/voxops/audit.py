@@ -24,6 +24,7 @@ __all__ = [
     "export",
     "history",
     "plan_of",
+    "planned_rows",
     "prune",
     "results",
     "runs",
@@ -274,6 +275,13 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
         key=head["key_column"],
         canaries=head["canaries"],
     )
+
+
+def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
+    """The eligible rows of a run as they were planned, in the order of `results`, which puts its own errors into their place."""
+    rows = ledger.query("SELECT row FROM run_rows WHERE run = ? ORDER BY row", (run,))
+    frame = ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))[0]["frame"]
+    return frames.unpack(frame).iloc[[row["row"] for row in rows]]
 
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -14,12 +14,13 @@ from voxops.creates import plan_bulk
 from voxops.drive import Drive
 from voxops.engine import Engine
 from voxops.model import Action, Observer, Outcome, Snapshot
-from voxops.plan import PLAN_COLUMNS, Plan
+from voxops.plan import PLAN_COLUMNS, Plan, plain_values
 from voxops.retries import plan_redeliver, plan_retry
 from voxops.triage import triage
 
 __all__ = ["PlanJob"]
 
+_OF_TARGET = ("error_code", "error_message")
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 
 
@@ -68,6 +69,10 @@ class PlanJob:
         """The failed rows as the server shows them now, as their next attempt; failed targets are triaged afresh."""
         table = self.results()
         states = _newest(table, audit.seen_states(self._ledger, self.id))
+        if self.action in {Action.RETRY, Action.FIX}:  # a refused act changed nothing: its target still shows its old error
+            planned = audit.planned_rows(self._ledger, self.id)
+            old = zip(*(plain_values(planned, name) for name in _OF_TARGET), strict=True)
+            states = [dict(zip(_OF_TARGET, errors, strict=True)) | state for errors, state in zip(old, states, strict=True)]
         failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
         table = table[failed]
         states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
@@ -116,7 +121,7 @@ def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str,
     last: dict[Any, dict[str, Any]] = {}
     for post, state in zip(table["post_id"], states, strict=True):
         if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
-            last[post] = {name: value for name, value in state.items() if name != "status"}
+            last[post] = {name: value for name, value in state.items() if name not in {"status", *_OF_TARGET}}
     return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
 
 

@@ -201,11 +201,8 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         elif target is not None and status not in IN_FLIGHT_STATUSES:
             code, message = target["error_code"], target["error_message"]
             code = code or str(status).upper()
-            done.append(
-                settled(
-                    member, Outcome.FAILED, error_code=code, error_message=message, seen=seen | {"status": "failed"}
-                )
-            )
+            now = seen | {"status": "failed", "error_code": target["error_code"], "error_message": message}
+            done.append(settled(member, Outcome.FAILED, error_code=code, error_message=message, seen=now))
         else:
             waits = "the target is no longer listed" if target is None else str(status)
             done.append(replace(member, outcome=Outcome.PENDING, waiting_for=waits))
