@@ -35,13 +35,13 @@ def environment(out: Path, **more: str) -> dict[str, str]:
     return {**kept, **{name: str(path) for name, path in places.items()}, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **more}
 
 
-def execute(path: Path, out: Path) -> NotebookNode:
+def execute(path: Path, out: Path, **more: str) -> NotebookNode:
     """Run a notebook top to bottom in a fresh kernel; files it writes go to ``out / "files"``."""
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(path.parent)}}
     quiet = ["--log-level=ERROR"]  # the kernel says at each start that it is not encrypted
     client = NotebookClient(notebook, timeout=60, kernel_name="python3", extra_arguments=quiet, resources=place)
-    client.execute(env=environment(out))
+    client.execute(env=environment(out, **more))
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of the messages
     return notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import nbformat
 from nbconvert import HTMLExporter
-
 from tests.notebooks import NOTEBOOKS, ROOT, differences, execute
 
 _RENDERED = ROOT / "build" / "notebooks"
@@ -37,8 +37,12 @@ def _one(path: Path, *, update: bool) -> int:
     rendered.write_text(page, encoding="utf-8")
     if update:
         nbformat.write(fresh, path)
+        strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", str(path)]
+        subprocess.run(strip, check=True)
     found = differences(nbformat.read(path, as_version=4), fresh)
-    print(f"{path.name}: {'; '.join(found) or 'as stored'} ({time.monotonic() - began:.0f} s, {rendered.relative_to(ROOT)})")
+    print(
+        f"{path.name}: {'; '.join(found) or 'as stored'} ({time.monotonic() - began:.0f} s, {rendered.relative_to(ROOT)})"
+    )
     return 1 if found else 0
 
 

@@ -1,0 +1,186 @@
+"""The notebooks: they run top to bottom, say what is stored in them, and a changed number is noticed."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, differences, environment, execute
+
+from voxops.demo import demo
+from voxops.sandbox import Sandbox
+
+EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+NUMBER = re.compile(r"(?<![\w#])\d+(?![\w;])")  # neither part of an id or a colour, nor an HTML entity
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebooks that nbval runs write their files."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+def stored(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "60"]
+    command += [
+        "--nbval-sanitize-with",
+        str(SANITIZE),
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        "-o",
+        "filterwarnings=default",
+    ]
+    command += ["--rootdir", str(path.parent), "-q", *more, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=110, check=False)
+
+
+def test_there_are_three() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["01_bulk_campaign", "02_failure_triage", "03_webhook_deliveries"]
+
+
+@EACH
+def test_nbval_finds_every_cell_as_stored(path: Path, out: Path) -> None:
+    result = nbval(path, out)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert f"{len(code(stored(path)))} passed" in result.stdout
+
+
+@EACH
+def test_nbval_notices_a_changed_number(path: Path, tmp_path: Path) -> None:
+    notebook = stored(path)
+    cell = next(
+        cell for cell in code(notebook) if IGNORED not in cell.metadata.get("tags", ()) and NUMBER.search(plain(cell))
+    )
+    bump(cell)
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, changed := tmp_path / "notebooks" / path.name)
+    result = nbval(changed, tmp_path, "-x")
+    assert result.returncode == 1
+    assert "1 failed" in result.stdout
+
+
+def plain(cell: NotebookNode) -> str:
+    return "".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+
+
+def bump(cell: NotebookNode) -> None:
+    """Make the first number of a cell's output another one, in each of its forms."""
+    for output in cell.outputs:
+        for place, key in ((output, "text"), *((output.get("data", {}), kind) for kind in ("text/plain", "text/html"))):
+            if key in place:
+                place[key] = NUMBER.sub(lambda found: str(int(found[0]) + 1), place[key], count=1)
+
+
+@EACH
+def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
+    """What nbval compares are the sanitised texts; so no number but that of a time or a port may be sanitised away."""
+    notebook = stored(path)
+    checked = 0
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or IGNORED in cell.metadata.get("tags", ()):
+            continue
+        for index, text in enumerate(texts(cell)):
+            for found in list(NUMBER.finditer(text))[:60]:
+                other = copy.deepcopy(cell)
+                set_text(other, index, text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :])
+                said = notebook.copy()
+                said.cells = [*notebook.cells[:number], other, *notebook.cells[number + 1 :]]
+                if not differences(notebook, said):
+                    assert re.search(
+                        r"127\.0\.0\.1|read 2026-03-02 ", text[max(0, found.start() - 24) : found.end() + 12]
+                    ), text[:200]
+                checked += 1
+    assert checked > 150
+
+
+def texts(cell: NotebookNode) -> list[str]:
+    return [place[key] for place, key in places(cell)]
+
+
+def set_text(cell: NotebookNode, index: int, text: str) -> None:
+    place, key = list(places(cell))[index]
+    place[key] = text
+
+
+def places(cell: NotebookNode) -> Iterator[tuple[NotebookNode, str]]:
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            yield output, "text"
+        elif "text/plain" in output.get("data", {}):
+            yield output.data, "text/plain"
+
+
+@EACH
+def test_only_live_displays_are_left_out_and_a_static_table_follows(path: Path) -> None:
+    cells = code(stored(path))
+    for index, cell in enumerate(cells):
+        if IGNORED in cell.metadata.get("tags", ()):
+            assert "ws.run(" in cell.source
+            assert list(compared(cells[index + 1])), cells[index + 1].source
+    assert sum(IGNORED in cell.metadata.get("tags", ()) for cell in cells) <= 3
+
+
+@EACH
+def test_outputs_are_stored_in_one_run_without_errors_secrets_or_paths(path: Path) -> None:
+    notebook = stored(path)
+    cells = code(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [
+        output
+        for cell in cells
+        for output in cell.outputs
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
+    said = path.read_text(encoding="utf-8")
+    for unwanted in ("vb_test_sandbox", "vb_live", "/work/", "/tmp/", "/home/", "Traceback"):
+        assert unwanted not in said
+
+
+@EACH
+def test_nothing_volatile_is_stored(path: Path) -> None:
+    strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", "--verify", str(path)]
+    result = subprocess.run(strip, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@EACH
+def test_a_workspace_without_anything_in_it_is_no_trouble(path: Path, tmp_path: Path) -> None:
+    """The way to a real workspace, by environment alone, and to one in which nothing failed."""
+    with Sandbox(empty=True, speed=20.0, rate_limit=None) as sandbox:
+        real = {"VOXOPS_SANDBOX": "0", "VOXBURST_API_URL": sandbox.url, "VOXBURST_API_KEY": sandbox.api_key}
+        fresh = execute(path, tmp_path, XDG_DATA_HOME=str(tmp_path / "data"), **real)
+        assert not [output for cell in code(fresh) for output in cell.outputs if output.output_type == "error"]
+        assert not sandbox.duplicates()
+        assert any(sandbox.requests(acting=True)) == ("campaign" in path.stem)
+
+
+def test_the_demo_and_the_triage_notebook_make_the_same_report(tmp_path: Path) -> None:
+    """Same function, same seed: all but the port, the run's name and the second at which it was read."""
+    execute(ROOT / "notebooks" / "02_failure_triage.ipynb", tmp_path)
+    assert demo(out=tmp_path) == 0
+    ours, theirs = ((tmp_path / place / "triage.html").read_text(encoding="utf-8") for place in ("files", "."))
+    assert without_origin(ours) == without_origin(theirs)
+
+
+def without_origin(page: str) -> str:
+    page, count = re.subn(r'(?<=<p class="quiet">)data from [^<]*', "", page, count=1)
+    assert count == 1
+    return page
