@@ -54,9 +54,19 @@ class Act:
         self.from_failed = False
         self._problem = ""
         self.reason = widgets.Text(
-            placeholder="why, for the audit trail", description="Reason", layout={"width": "340px"}
+            placeholder="why, for the audit trail",
+            description="Reason",
+            style={"description_width": "initial"},
+            layout={"width": "340px"},
         )
-        self.canary = widgets.BoundedIntText(value=0, min=0, max=50, description="Canary", layout={"width": "150px"})
+        self.canary = widgets.BoundedIntText(
+            value=0,
+            min=0,
+            max=50,
+            description="Canary",
+            style={"description_width": "initial"},
+            layout={"width": "120px"},
+        )
         self.canary.tooltip = "Try so many of each cause first; 0 sends all at once"
         self.plan_button = button("Plan", "list-alt", "Show what would be sent and what not; sends nothing", "info")
         self.run_button = button("Run the plan", "paper-plane", "Send what the plan says", "warning")
@@ -84,13 +94,18 @@ class Act:
         self.resume_button.on_click(lambda _: self._desk.later(self._resume))
         self.cancel_button.on_click(lambda _: self._desk.later(self._cancel))
         self.again_button.on_click(lambda _: self._desk.later(self._plan_again))
-        self.reason.observe(lambda _: self._allow(), names="value")
+        self.reason.observe(lambda _: self._said(), names="value")
         self.canary.observe(lambda _: self.forget(), names="value")
 
     def forget(self) -> None:
         """Something else is chosen: what was planned no longer holds."""
         if self.plan is not None and self.run is None:
             self.plan = None
+        self._allow()
+        self._changed()
+
+    def _said(self) -> None:
+        """A reason was typed: the plan may be run now."""
         self._allow()
         self._changed()
 
@@ -183,7 +198,7 @@ class Act:
             parts.append(draw.notice(self._problem, bad=True))
         if self.plan is not None and self.snapshot is None:
             need = "" if self.reason.value.strip() or not self.plan.eligible else "give a reason to run it"
-            parts += [draw.heading("Plan", need), self.plan._repr_html_()]
+            parts += [draw.heading("Plan", need), draw.wide(self.plan._repr_html_())]
         if self.snapshot is not None:
             parts += [draw.heading("Run", f"reason: {self.reason.value.strip()}"), render_html(self.snapshot)]
         if self.verified is not None:

@@ -25,6 +25,7 @@ __all__ = [
     "status_table",
     "triage_facts",
     "verified_table",
+    "wide",
 ]
 
 _CAUSES = 10  # causes and statuses shown before the rest is summed up
@@ -72,7 +73,7 @@ def delivery_facts(log: pd.DataFrame) -> str:
     rate = "–" if pd.isna(row["success_rate"]) else f"{100 * row['success_rate']:.1f} %"
     return _facts(
         [
-            (rate, f"delivered, of {row['deliveries']:,}", OUTCOME["succeeded"]),
+            (rate, f"delivered, of {int(row['deliveries']):,}", OUTCOME["succeeded"]),
             (int(row["failed"]), "failed", OUTCOME["failed"]),
             (int(row["in_flight"]), "in flight", OUTCOME["pending"]),
             (
@@ -119,7 +120,7 @@ def cause_table(rows: pd.DataFrame) -> str:
     rest = len(table) - _CAUSES
     more = f'<div style="{_QUIET}">and {rest} rarer causes</div>' if rest > 0 else ""
     return (
-        _wide(_html.table(("cause", "by platform", "targets", "verdict", "what to do"), lines, numeric=frozenset({2})))
+        wide(_html.table(("cause", "by platform", "targets", "verdict", "what to do"), lines, numeric=frozenset({2})))
         + _platforms(rows)
         + more
     )
@@ -159,7 +160,7 @@ def status_table(log: pd.DataFrame) -> str:
                 f'<span style="{_QUIET}">{_html.instant(rows["created_at"].max().to_pydatetime())}</span>',
             ]
         )
-    return _wide(_html.table(("answer", "", "failed", "endpoints", "last seen"), lines, numeric=frozenset({2, 3})))
+    return wide(_html.table(("answer", "", "failed", "endpoints", "last seen"), lines, numeric=frozenset({2, 3})))
 
 
 def delivery_series(log: pd.DataFrame, span: str) -> str:
@@ -292,12 +293,13 @@ def verified_table(table: pd.DataFrame) -> str:
             ]
         )
     heads = ("cause", "", "tried", *(f"{kind.glyph} {words[name]}" for name, kind in looks.items()))
-    return _wide(_html.table(heads, lines, numeric=frozenset(range(2, 7))))
+    return wide(_html.table(heads, lines, numeric=frozenset(range(2, 7))))
 
 
 def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[str]) -> str:
     """Return one row of a list as a grid of cells, each on one line; a long text shows in full on hovering."""
-    grid = f"display:grid;grid-template-columns:{' '.join(widths)};gap:0 10px;align-items:baseline;line-height:24px;font-size:13px"
+    quiet = "" if any(columns) else f";font-weight:600;border-bottom:1px solid {_html.LINE}"
+    grid = f"display:grid;grid-template-columns:{' '.join(widths)};gap:0 10px;align-items:baseline;line-height:24px;font-size:13px{quiet}"
     cell = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate"
     cells = "".join(
         f'<div style="{cell}" title="{_html.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else _html.escape(value, 120)}</div>'
@@ -327,6 +329,6 @@ def _swatch(colour: str) -> str:
     )
 
 
-def _wide(markup: str) -> str:
+def wide(markup: str) -> str:
     """Let a table scroll by itself on a narrow page."""
     return f'<div style="overflow-x:auto">{markup}</div>'

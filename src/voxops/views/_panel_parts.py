@@ -141,7 +141,7 @@ class Rows:
         every.on_click(lambda _: self._tick_all(wanted=True))
         none.on_click(lambda _: self._tick_all(wanted=False))
         foot = widgets.HBox([every, none, self._back, self._next, self._said], layout={"align_items": "center"})
-        top = widgets.HTML(head, layout={"margin": "0 0 0 30px"})
+        top = widgets.HTML(head, layout={"margin": f"0 {38 if opened else 0}px 0 24px"})
         self.root = widgets.VBox([top, *self._boxes, foot], layout={"width": "100%", "max_width": "900px"})
 
     def _line(self, number: int) -> Any:
@@ -152,7 +152,7 @@ class Rows:
         self._ticks[number].observe(lambda change: self._ticked(number, bool(change["new"])), names="value")
         if self._opened is not None:
             more = button("", "search", "Show this one in full")
-            more.layout.width = "30px"
+            more.layout.width, more.layout.padding, more.layout.flex = "32px", "0", "0 0 auto"
             more.on_click(lambda _: self._open(number))
             parts.append(more)
         layout = {"display": "none", "align_items": "center", "width": "100%", "overflow": "hidden"}

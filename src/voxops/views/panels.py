@@ -138,12 +138,9 @@ class TriagePanel(_Panel):
             dtype=object,
         )
         self._shown = self._failed
-        names = {
-            str(key): _html.plain(name, 40)
-            for key, name in zip(
-                self._failed["account_id"], self._failed.get("account_name", self._failed["account_id"]), strict=True
-            )
-        }
+        named = self._failed.get("account_name", self._failed["account_id"])
+        whose = zip(self._failed["account_id"], self._failed["platform"], named, strict=True)
+        names = {str(key): _html.plain(f"{platform}: {name}", 40) for key, platform, name in whose}
         self._lists = {
             column: widgets.SelectMultiple(
                 options=[
@@ -157,7 +154,7 @@ class TriagePanel(_Panel):
         }
         days = days_of(self._failed["updated_at"])
         self._days = widgets.SelectionRangeSlider(
-            options=[(f"{day:%d %b}", day) for day in days] or [("–", date.min)], index=(0, max(0, len(days) - 1)), description="Failed on", disabled=len(days) < 2,
+            options=[(f"{day:%d %b}", day) for day in days] or [("–", date.min)], index=(0, max(0, len(days) - 1)), description="Failed on", style={"description_width": "initial"}, disabled=len(days) < 2,
             layout={"width": "480px"}, continuous_update=False,
         )  # fmt: skip
         self._all_days = (days[0], days[-1]) if days else None
@@ -247,7 +244,12 @@ class TriagePanel(_Panel):
 
         boxes = [
             widgets.VBox(
-                [text(f"<b>{title}</b>"), self._lists[column]], layout={"flex": "1 1 190px", "min_width": "150px"}
+                [text(f"<b>{title}</b>"), self._lists[column]],
+                layout={
+                    "flex": "2 1 150px" if column == "cause" else "1 1 150px",
+                    "min_width": "140px",
+                    "padding": "0 10px 0 0",
+                },
             )
             for column, title in self._FACETS.items()
         ]

@@ -1,0 +1,242 @@
+"""Start a JupyterLab of its own, open notebooks in Chromium, run them, click, and take pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+import nbformat
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+__all__ = ["CHROMIUM", "Lab", "Notebook", "Part"]
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 30_000  # milliseconds that anything may take to appear
+_TOKEN = "a-token-of-this-test"
+_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+_READY = """() => {
+    const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+    const kernel = context?.session?.kernel;
+    return Boolean(context?.isReady && kernel?.connectionStatus === 'connected' && kernel?.status === 'idle');
+}"""
+# Everything that could be fetched from elsewhere is refused: what we show must not need it.
+_HOME = ("127.0.0.1", "localhost", "data:", "blob:", "about:")
+
+
+class Lab:
+    """A JupyterLab server and a browser; a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        Where notebooks, settings and all else live.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "notebooks"
+        self.root.mkdir(parents=True)
+        self._folder = folder
+        self._log = folder / "lab.log"
+        self.fetched_elsewhere: list[str] = []
+
+    def __enter__(self) -> Self:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._start()
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._browser.close()
+        self._playwright.stop()
+        self._server.terminate()
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait(10)
+
+    def _start(self) -> None:
+        """Start the server, in a world of its own."""
+        places = {
+            name: str(self._folder / name.lower())
+            for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
+                         "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "XDG_DATA_HOME")
+        }  # fmt: skip
+        self.set_theme("JupyterLab Light")
+        command = [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self._port}",
+            "--ServerApp.port_retries=0", f"--IdentityProvider.token={_TOKEN}", f"--ServerApp.root_dir={self.root}",
+            "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+        ]  # fmt: skip
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(command, env={**os.environ, **places}, stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not self._answers():
+            if self._server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()[-3000:]}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        """Whether the server is there."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api?token={_TOKEN}", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def set_theme(self, name: str) -> None:
+        """Choose the theme of pages opened from now on."""
+        settings = self._folder / "jupyterlab_settings_dir"
+        for plugin, values in {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": name}}.items():
+            path = settings / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+
+    def write(self, name: str, *cells: str) -> Path:
+        """Write a notebook of code cells."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(book, self.root / name)
+        return self.root / name
+
+    def open(self, name: str, *, kernel: bool = True, width: int = 1100, height: int = 1500) -> Notebook:
+        """Open a notebook in a fresh window; without a kernel it is only shown."""
+        context = self._browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", self._watch)
+        if not kernel:  # as if it could not be started: the saved outputs are all there is
+            page.route(
+                "**/api/sessions**", lambda route: route.abort() if route.request.method == "POST" else route.fallback()
+            )
+        page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={_TOKEN}&reset")
+        book = Notebook(page, self.root / name)
+        book.settle(kernel=kernel)
+        if not kernel:
+            page.locator(".jp-Dialog-button", has_text="Ok").click()
+        return book
+
+    def show(self, path: Path, width: int = 1100) -> Page:
+        """Open a file of HTML by itself."""
+        page = self._browser.new_context(viewport={"width": width, "height": 1400}).new_page()
+        page.on("request", self._watch)
+        page.goto(path.as_uri())
+        return page
+
+    def _watch(self, request: Any) -> None:
+        """Note what a page asks of anybody else."""
+        if not any(home in request.url for home in (*_HOME, "file:")):
+            self.fetched_elsewhere.append(request.url)
+
+
+class Notebook:
+    """One opened notebook."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page, self.path = page, path
+
+    def settle(self, *, kernel: bool = True) -> None:
+        """Wait until the notebook is there and its kernel idle."""
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        if kernel:
+            self.page.wait_for_function(_READY)
+        # Room for the notebook: the file browser at its side is none of it.
+        self.page.evaluate("() => { window.jupyterapp?.shell?.collapseLeft(); }")
+
+    def run_all(self) -> None:
+        """Press Run All, without waiting for it."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    def wait_idle(self) -> None:
+        """Wait until nothing is running or queued."""
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => !e.textContent.includes('*'))"""
+        )
+        self.page.wait_for_function(_READY)
+
+    def save(self) -> nbformat.NotebookNode:
+        """Save the notebook; return what is in the file."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return nbformat.read(self.path, as_version=4)
+
+    def reload(self) -> None:
+        """Load the page again, as F5 does; the kernel lives on."""
+        self.page.reload()
+        self.settle()
+
+    def at(self, number: int) -> Part:
+        """What the nth cell shows."""
+        return Part(self.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-Cell-outputWrapper"))
+
+    def picture(self, path: Path) -> Path:
+        """Take a picture of the page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+        return path
+
+    def close(self) -> None:
+        """Close the window; the kernel is shut down."""
+        self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
+        self.page.context.close()
+
+
+class Part:
+    """The outputs of one cell: read, click, type, and take pictures there."""
+
+    def __init__(self, area: Locator) -> None:
+        self.area = area
+
+    def text(self) -> str:
+        """Everything that can be read."""
+        return self.area.inner_text()
+
+    def wait(self, text: str) -> None:
+        """Wait until it says something."""
+        expect(self.area).to_contain_text(text, timeout=PATIENCE, use_inner_text=True)
+
+    def button(self, label: str) -> Locator:
+        """The button with this label."""
+        return self.area.locator("button.jupyter-button", has_text=re.compile(rf"^\s*{re.escape(label)}\s*$"))
+
+    def click(self, label: str) -> None:
+        """Press a button as soon as it is enabled."""
+        self.button(label).click()
+
+    def fill(self, label: str, text: str) -> None:
+        """Type into the field with this label."""
+        box = self.area.locator(".widget-text", has_text=label).locator("input")
+        box.fill(text)
+        box.press("Tab")
+
+    def select(self, title: str, *values: str) -> None:
+        """Choose the entries of the list under this title that begin so."""
+        group = self.area.locator(".widget-vbox").filter(has=self.area.page.locator(f"b:text-is('{title}')"))
+        choices = group.last.locator("select")
+        choices.select_option(
+            label=[name for name in choices.locator("option").all_inner_texts() if name.startswith(values)]
+        )
+
+    def picture(self, path: Path) -> Path:
+        """Take a picture of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.area.scroll_into_view_if_needed()
+        self.area.screenshot(path=path)
+        return path
