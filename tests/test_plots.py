@@ -71,6 +71,8 @@ def log() -> pd.DataFrame:
             "url": text(*["https://a.example/in", "https://b.example/in?token=secret"] * 5),
             "success": pd.array([True] * 8 + [False, None], dtype="boolean"),
             "latency_ms": pd.array([100] * 8 + [900, None], dtype="Int64"),
+            "delivered_at": at + pd.to_timedelta([0.2] * 6 + [700, 4_000, None, None], unit="s"),
+            "retry_count": pd.array([0] * 6 + [3, 4, 5, 0], dtype="Int64"),
         }
     )
 
@@ -99,6 +101,7 @@ EVERY = {
         pd.DataFrame({"platform": text("linkedin", "twitter"), "outcome": text("succeeded", "failed")}), ax
     ),
     "before_after": lambda ax=None: plots.before_after(triaged(), triaged(), ax),
+    "delivery_delay": lambda ax=None: plots.delivery_delay(log(), ax),
     "delivery_volume": lambda ax=None: plots.delivery_volume(log(), ax),
     "latency_bands": lambda ax=None: plots.latency_bands(log(), ax),
     "endpoint_heatmap": lambda ax=None: plots.endpoint_heatmap(log(), ax),
@@ -110,6 +113,7 @@ EMPTY = {
     "causes_by_platform": lambda: plots.causes_by_platform(triaged().iloc[:0]),
     "outcomes_by_platform": lambda: plots.outcomes_by_platform(pd.DataFrame({"platform": text(), "outcome": text()})),
     "before_after": lambda: plots.before_after(triaged().iloc[:0], triaged().iloc[:0]),
+    "delivery_delay": lambda: plots.delivery_delay(log().iloc[:0]),
     "delivery_volume": lambda: plots.delivery_volume(log().iloc[:0]),
     "latency_bands": lambda: plots.latency_bands(log().iloc[:0]),
     "endpoint_heatmap": lambda: plots.endpoint_heatmap(log().iloc[:0]),
@@ -325,13 +329,41 @@ def test_series_keep_their_colour_whatever_the_order() -> None:
     assert series_colours(["b", "a", "b"]) == series_colours(["a", "b"])
 
 
-@pytest.mark.parametrize("name", ["causes_by_platform", "before_after"])
+def test_every_delivery_that_is_settled_is_a_dot_and_those_that_never_came_are_on_top() -> None:
+    ax = plots.delivery_delay(log())
+    dots = {line.get_label(): list(map(float, line.get_ydata())) for line in ax.lines}
+    assert dots == {
+        "at the first attempt": pytest.approx([0.2] * 6),
+        "after retries": pytest.approx([700, 4_000]),
+        "failed": [21_600.0],
+    }
+    ax.figure.canvas.draw()
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert names[-2:] == ["1 h", "never"]
+    assert max(map(max, dots.values())) == ax.get_yticks()[-1]
+
+
+def test_curves_of_addresses_do_not_tell_their_query() -> None:
+    ax = plots.survival_curve(curve().assign(url="https://b.example/in?token=secret"), by="url")
+    assert [each.get_text() for each in ax.get_legend().get_texts()] == ["b.example/in?…"]
+
+
+def test_a_long_cause_is_cut_and_its_verdict_is_not() -> None:
+    frame = pd.DataFrame({"cause": text("x" * 300), "platform": text("twitter"), "verdict": text("reconnect account")})
+    ax = plots.causes_by_platform(frame)
+    assert any(each.get_text().endswith("… → reconnect account") for each in ax.texts)
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
 def test_the_picture_is_the_one_that_was_approved(name: str, tmp_path: Path) -> None:
     """Text left out and the Axes at a fixed place, so that fonts and layouts of other versions make no difference."""
     figure = Figure(figsize=(4, 2), dpi=100)
     ax = EVERY[name](figure.add_axes((0.02, 0.02, 0.96, 0.96)))
-    for each in (*ax.texts, ax.xaxis, ax.yaxis, ax.get_legend()):
-        each.set_visible(False)
+    beside = [other for other in figure.axes if other is not ax]
+    for each in (*ax.texts, ax.xaxis, ax.yaxis, ax.get_legend(), *beside):
+        if each is not None:
+            each.set_visible(False)
+    ax.set_title("", loc="left")
     figure.savefig(tmp_path / "drawn.png", metadata={"Software": None})
     difference = compare_images(str(BASELINE / f"{name}.png"), str(tmp_path / "drawn.png"), tol=5)
     assert difference is None, difference
