@@ -6,18 +6,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from voxops.views.report import Report
     from voxops.workspace import Workspace
 
 __all__ = ["main"]
 
 ATTENTION = 3  # exit status of a report that found something for a person to do
+_STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
+_GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,20 +57,29 @@ def _parser() -> argparse.ArgumentParser:
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
     matrix.add_argument("--check", action="store_true", help="try every row against a sandbox started for it")
     matrix.add_argument("--url", help="check the server at this address instead, by reads alone")
-    matrix.add_argument("--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken")
+    matrix.add_argument(
+        "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
+    )
     matrix.set_defaults(run=_matrix)
 
-    triage = commands.add_parser("triage", help="what failed, why, and who must do what")
+    triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_STATUSES)
     _workspace_options(triage)
     triage.set_defaults(run=_triage)
 
-    deliveries = commands.add_parser("deliveries", help="the webhook delivery history")
+    deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_STATUSES)
     _workspace_options(deliveries)
-    deliveries.add_argument("--by", default="endpoint", help="hour, day, endpoint or event (default: endpoint)")
+    deliveries.add_argument(
+        "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
+    )
+    deliveries.add_argument(
+        "--tz", default="UTC", type=_zone, help="time zone of days and figures, such as Europe/Berlin (default: UTC)"
+    )
     deliveries.set_defaults(run=_deliveries)
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
-    sync = archive.add_subparsers(required=True, metavar="what").add_parser("sync", help="fetch what is new or still open")
+    sync = archive.add_subparsers(required=True, metavar="what").add_parser(
+        "sync", help="fetch what is new or still open"
+    )
     sync.add_argument("path", type=Path, help="folder of the archive")
     sync.add_argument("--since", help="leave out deliveries before it: 90D or ISO text with an offset")
     sync.add_argument("--full", action="store_true", help="read everything again")
@@ -79,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("path", type=Path, help="the ledger's file")
     ledger.add_argument("--runs", action="store_true", help="the runs instead of their rows")
     ledger.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
-    ledger.add_argument("--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay")
+    ledger.add_argument(
+        "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
+    )
     ledger.set_defaults(run=_ledger)
     return parser
 
@@ -129,7 +143,16 @@ def _matrix(options: argparse.Namespace) -> int:
 
     from voxops.matrix import MATRIX, polled
 
-    table = Table("row", "call", "idempotent", "2xx is", "again", "items", "events", title="Endpoint capability matrix; * inferred")
+    table = Table(
+        "row",
+        "call",
+        "idempotent",
+        "2xx is",
+        "again",
+        "items",
+        "events",
+        title="Endpoint capability matrix; * inferred",
+    )
     for row in MATRIX:
         mark = dict.fromkeys(row.inferred, "*")
         table.add_row(
@@ -152,32 +175,33 @@ def _say(line: str) -> None:
 
 
 def _triage(options: argparse.Namespace) -> int:
-    """Print the causes and write the report."""
+    """Print who must do what, and write the report."""
     from voxops.frames import targets
-    from voxops.triage import causes, triage
+    from voxops.model import Verdict
+    from voxops.triage import triage
     from voxops.views.report import report
 
     with _connect(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial"], since=options.since)))
-    made = report(triaged)
-    _write(made, options)
-    print(repr(made))
-    return ATTENTION if len(causes(triaged)) else 0
+    _tell(report(triaged), options)
+    failed = triaged[triaged["cause"].notna()]
+    return 0 if failed["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).all() else ATTENTION
 
 
 def _deliveries(options: argparse.Namespace) -> int:
-    """Print the delivery statistics."""
+    """Print who must do what and the statistics, and write the report."""
     from voxops.deliveries import delivery_stats
+    from voxops.views._axes import endpoint
+    from voxops.views.delivery_report import delivery_report
 
     with _connect(options) as ws:
         log = ws.deliveries(since=options.since)
-    stats = delivery_stats(log, by=options.by)
-    print(stats.to_string())
-    if options.csv is not None:
-        from voxops.views._tables import write_csv
-
-        print(write_csv(stats.reset_index(), options.csv / "deliveries.csv"))
-    return ATTENTION if (~log["success"].fillna(False)).any() else 0
+    made = delivery_report(log, tz=options.tz)
+    _tell(made, options)
+    stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
+    _print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
+    down = made.frames["outages"]["recovered_at"].isna().any()
+    return ATTENTION if down or len(made.frames["lost"]) else 0
 
 
 def _archive_sync(options: argparse.Namespace) -> int:
@@ -187,11 +211,27 @@ def _archive_sync(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write(made: Any, options: argparse.Namespace) -> None:
-    """Write a report wherever the options ask for it."""
+def _tell(made: Report, options: argparse.Namespace) -> None:
+    """Print a report's summary, and write it wherever the options ask for it."""
+    print(made)
     for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
-        if path is not None:
+        if path is None:
+            continue
+        try:
             write(path)
+        except OSError as error:
+            raise ConfigError(f"{path} can't be written: {error.strerror or error}") from error
+        print(f"written: {path}")
+
+
+def _zone(name: str) -> str:
+    """A time zone's name, if there is such a zone."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError) as error:
+        raise argparse.ArgumentTypeError(f"{name!r} is no time zone; write it like Europe/Berlin") from error
 
 
 def _ledger(options: argparse.Namespace) -> int:
