@@ -155,7 +155,7 @@ class Engine:
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
         drive.looks = 0
-        due = self.client.clock.monotonic() + interval(drive.looks, self._rng)
+        due = self.client.clock.monotonic() + interval(drive.looks, self._rng, self._reader.pages)
         while not (drive.closed and not drive.in_flight):
             await self._writer.commit(self.ledger.abandon)
             await self._renew(drive)
@@ -168,7 +168,7 @@ class Engine:
                     await self._look(drive, told)
                 continue
             drive.looks = 0 if await self._look(drive) else drive.looks + 1
-            due = self.client.clock.monotonic() + interval(drive.looks, self._rng)
+            due = self.client.clock.monotonic() + interval(drive.looks, self._rng, self._reader.pages)
 
     def concerns(self, run: str, subject: str) -> bool:
         """Whether a run has an operation on this thing that was sent and is not settled."""

@@ -103,12 +103,17 @@ class Settler:
 
     async def _look_at_posts(self, operations: Sequence[Stored], look: Look) -> None:
         """Settle acts on posts from the posts' present state."""
-        ids = {operation.subject.partition(":")[2] for operation in operations}
-        states = await self._reader.posts(ids, LIKELY)
+        names = {operation.id: operation.subject.partition(":")[2] for operation in operations}
+        doubtful = {names[operation.id] for operation in operations if operation.state == "unknown"}
+        states = await self._reader.posts(doubtful, LIKELY) if doubtful else {}
+        sight = await self._reader.follow({*names.values()} - doubtful)
+        missing = sight.missing | (doubtful - states.keys())
+        states |= sight.found
         for operation in operations:
-            state = states.get(operation.subject.partition(":")[2])
+            state = states.get(names[operation.id])
             if state is None:
-                look.waiting[operation.id] = "the post no longer exists; look at the dashboard"
+                if names[operation.id] in missing:
+                    look.waiting[operation.id] = "the post no longer exists; look at the dashboard"
                 continue
             members = self._ledger.members(operation.id)
             if operation.action is Action.CANCEL:

@@ -16,7 +16,6 @@ from voxops.errors import ConfigError, NotFoundError, PlanError, VoxopsError
 from voxops.model import WAITING_STATUSES, Action, Event, Observer, Outcome, Snapshot, Transition
 from voxops.plan import Plan, plain_values
 from voxops.progress import cells_of, fold, start
-from voxops.reconcile import LIKELY
 from voxops.settle import delivery_moved, read_deliveries
 from voxops.watch import Reader, interval
 
@@ -140,7 +139,7 @@ class WatchJob:
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
-                due = clock.monotonic() + max(interval(looks, self._rng), REFRESH)
+                due = clock.monotonic() + max(interval(looks, self._rng, self._reader.pages), REFRESH)
             await drive.rest(clock, due - clock.monotonic())
         phase = "stopped" if drive.halted else "paused" if drive.paused and self._left() else "done"
         drive.snapshot = fold(drive.snapshot, Event("phase", self._client.now(), phase=phase, text=drive.halted))
@@ -202,10 +201,12 @@ class WatchJob:
 
     async def _read_posts(self, handles: Sequence[Handle]) -> dict[str, Ending]:
         """Posts, by the lists where they are likely to be."""
-        states = await self._reader.posts([handle.id for handle in handles], LIKELY)
+        sight = await self._reader.follow([handle.id for handle in handles])
         found = {}
         for handle in handles:
-            state = states.get(handle.id)
+            state = sight.found.get(handle.id)
+            if state is None and handle.id not in sight.missing:
+                continue
             record = None if state is None else {"id": handle.id, "status": state.status, "updatedAt": state.updated_at}
             found[handle.id] = ending_of(handle, record)
             if state is not None:
