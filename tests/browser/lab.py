@@ -165,6 +165,24 @@ class Notebook:
         """Press Run All, without waiting for it."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
+    def run_cell(self, number: int) -> None:
+        """Run one cell, without waiting for it."""
+        self.page.evaluate(
+            """number => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                panel.content.activeCellIndex = number;
+                window.jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            number,
+        )
+
+    def overflow(self) -> list[str]:
+        """Outputs that are wider than their place."""
+        return self.page.evaluate(
+            """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+                .filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.innerText.slice(0, 60))"""
+        )
+
     def wait_idle(self) -> None:
         """Wait until nothing is running or queued."""
         self.page.wait_for_function(
