@@ -41,25 +41,28 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
 def _sample(plan: Any) -> str:
     """The first rows that would be sent."""
     names = [name for name in _SHOWN if name in plan.frame.columns][:4]
-    rows = plan.frame[plan.frame["eligible"]].head(ROWS)
+    sent = plan.frame[plan.frame["eligible"]]
+    rows = sent.head(ROWS)
+    counts = [
+        name for name in ("attempt", "batch") if (sent[name] > 1).any()
+    ]  # where all are the first, there is no need to say so
     lines = [
         (
             *(_cell(name, row[name]) for name in names),
-            _html.number(row["attempt"]),
-            _html.number(row["batch"]),
+            *(_html.number(row[name]) for name in counts),
             f"<code style='white-space:nowrap'>{_html.escape(_LONG.sub('…', row['request']), 70)}</code>",
             f"<code>{_html.escape(row['idempotency_key'])[:8]}…</code>",
         )
         for row in rows.to_dict("records")
     ]
-    heads = (*names, "attempt", "batch", "request", "key")
+    heads = (*names, *counts, "request", "key")
     more = plan.eligible - len(lines)
     rest = (
         f"<p style='margin:2px 0;opacity:.75'>and {_html.number(more)} more; plan.frame has them all</p>"
         if more
         else ""
     )
-    return _html.table(heads, lines, numeric=frozenset({len(names), len(names) + 1})) + rest
+    return _html.table(heads, lines, numeric=frozenset(range(len(names), len(names) + len(counts)))) + rest
 
 
 def _cell(name: str, value: Any) -> str:
