@@ -240,9 +240,9 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     if results is not None and set(_KEYS) <= {*shown} & {*results}:
         outcomes = results[[*_KEYS, "outcome"]].drop_duplicates(_KEYS)
         shown = shown.merge(outcomes, on=_KEYS, how="left")
-    said = [shown[name].fillna("").astype(str) for name in ("error_code", "error_message") if name in shown]
+    said = [shown[name].fillna("") for name in ("error_code", "error_message") if name in shown]
     if said:
-        shown["error"] = said[0].str.cat(said[1:], sep=": ").str.strip(": ")
+        shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
     table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
     more = len(failures) - len(table)
     text = f"{_many(len(table), 'row')}; {more:,} more are in the CSV and Parquet files." if more else ""

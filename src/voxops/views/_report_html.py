@@ -27,7 +27,9 @@ _COLOURED: Mapping[str, Mapping[str, Look]] = {
     "outcome": OUTCOME,
     "status": STATUS,
 }
-_UNBROKEN = frozenset({"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code", "event_type", "kind"})
+_UNBROKEN = frozenset(
+    {"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code", "event_type", "kind"}
+)
 _ROOMY = frozenset({"cause", "remedy", "how", "error", "reason", "why"})
 _STYLE = """\
 .vx{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
