@@ -35,7 +35,7 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     if held:
         parts.append("<p style='margin:8px 0 2px'><b>Held</b>, and why:</p>")
         parts.append(_html.table(("rows", "reason"), held[:ROWS], numeric=frozenset({0})))
-    return f"<div style='font-size:13px;line-height:1.5;max-width:900px'>{''.join(parts)}</div>"
+    return f"<div style='font-size:13px;line-height:1.5;max-width:900px;overflow-x:auto'>{''.join(parts)}</div>"
 
 
 def _sample(plan: Any) -> str:
