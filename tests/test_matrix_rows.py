@@ -201,3 +201,20 @@ def test_what_is_read_wrong_is_told():
     assert not found[24].ok
     assert "web page" in str(found[24])
     assert found[1].ok
+
+
+# The same table where the contract is read otherwise: a client must keep every law under either reading.
+
+
+@pytest.mark.parametrize("switches", [
+    {"uppercase_status": True, "wrapped_objects": True, "delete_204": True, "pagination": "snake"},
+    {"error_shape": "toplevel", "validation_status": 422, "forbidden_code": "FORBIDDEN", "webhook_active": True, "pagination": "none"},
+    {"event_shape": "middle", "event_envelope": "sdk", "media_lowercase": True, "json_bodies": True},
+    {"event_shape": "oldest", "string_errors": True, "no_metadata": True, "retry_returns_post": True},
+    {"linger_failed_seconds": 3, "bulk_status": "200", "bulk_camel": True, "strict_retry": True, "workspace_keys": True},
+], ids=lambda switches: "-".join(switches)[:60])  # fmt: skip
+def test_rows_keep_their_laws_under_either_reading(switches):
+    with Sandbox(posts=20, deliveries=20, rate_limit=None, switches=Switches(**switches)) as sandbox:
+        for bench in opened(sandbox):
+            found = [_loop.run(try_row(bench, ROW[row])) for row in (1, 3, 4, 5, 10, 11, 18, 19, 23, 28, 30, 33, 38, 39)]
+    assert [str(finding) for finding in found if not finding.ok] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 
 import voxops as vx
 from voxops import _loop
-from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, outcome_of
+from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, on_its_way, outcome_of
 from voxops.model import Outcome
 from voxops.sandbox import Fault, Sandbox, Switches
 
@@ -32,6 +33,10 @@ def ws(world):
 def call(coroutine):
     """The result of a coroutine, on the client's own loop."""
     return _loop.run(coroutine)
+
+
+async def _awaited(coroutine):
+    return await (await coroutine)
 
 
 def reads(world: Sandbox, since: int) -> list[str]:
@@ -105,6 +110,35 @@ def test_a_state_from_before_the_act_is_not_its_outcome(ws, world):
     assert stale["status"] == "failed"
     assert ending_of(handle, stale).outcome is Outcome.PENDING
     assert ws.watch(handle).wait(20).results()["outcome"].to_list() == ["succeeded"]
+
+
+def test_a_failure_of_a_moment_ago_is_not_taken_for_the_new_one(ws, world):
+    world.set_switches(failure_rate=1.0)
+    post = first(world, "posts", status="scheduled")
+    assert call(_awaited(ws.client.posts.publish(post))).outcome is Outcome.FAILED
+    world.set_switches(linger_failed_seconds=60)
+    handle = call(ws.client.posts.retry(post))
+    stale = call(ws.client.posts.get(post))
+    assert stale["status"] == "failed"
+    assert ending_of(handle, stale).outcome is Outcome.PENDING
+
+
+def test_a_post_seen_on_its_way_has_a_new_end_whatever_its_time_stamp():
+    handle = Handle("p", "post", before={"updatedAt": "2026-03-02T09:00:00Z"})
+    old = {"status": "failed", "updatedAt": "2026-03-02T09:00:00Z"}
+    assert ending_of(handle, old).outcome is Outcome.PENDING
+    moving = on_its_way(handle, ending_of(handle, {"status": "publishing", "updatedAt": "2026-03-02T09:00:00Z"}))
+    assert ending_of(moving, old).outcome is Outcome.FAILED
+    assert on_its_way(handle, ending_of(handle, old)) is handle
+
+
+@pytest.mark.parametrize(("stamp", "ended"), [
+    ("2026-03-02T09:00:10Z", True), ("2026-03-02T09:00:08.5Z", True), ("2026-03-02T08:59:00Z", False), (None, True), ("no time", True),
+])  # fmt: skip
+def test_without_a_state_before_the_time_of_the_act_decides(stamp, ended):
+    handle = Handle("p", "post", accepted_at=datetime(2026, 3, 2, 9, 0, 10, tzinfo=UTC))
+    ending = ending_of(handle, {"status": "published", "updatedAt": stamp})
+    assert (ending.outcome is Outcome.SUCCEEDED) is ended
 
 
 def test_a_repeated_delivery_is_told_from_the_old_one(ws, world):

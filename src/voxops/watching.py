@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
-from voxops.client import Ending, Handle, Kind, ending_of, outcome_of
+from voxops.client import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
 from voxops.drive import REFRESH, Drive
 from voxops.errors import ConfigError, NotFoundError, PlanError, VoxopsError
 from voxops.model import WAITING_STATUSES, Action, Event, Observer, Outcome, Snapshot, Transition
@@ -175,6 +175,7 @@ class WatchJob:
         for item, ending in found.items():
             was = self._endings.get(item)
             self._endings[item] = ending
+            self._handles[item] = on_its_way(self._handles[item], ending)
             if was is not None and (was.status, was.outcome) == (ending.status, ending.outcome):
                 continue
             if ending.outcome is not Outcome.PENDING:

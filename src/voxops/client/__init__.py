@@ -10,7 +10,7 @@ from __future__ import annotations
 from voxops.client._client import AsyncClient
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Ending, Handle, Kind, ending_of, outcome_of
+from voxops.client._handles import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
@@ -37,5 +37,6 @@ __all__ = [
     "Uploaded",
     "ending_of",
     "is_loopback",
+    "on_its_way",
     "outcome_of",
 ]

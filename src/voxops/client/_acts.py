@@ -21,19 +21,32 @@ class PostActs:
 
     async def publish(self, post_id: str, *, idempotency_key: str | None = None) -> Handle:
         """Queue a post for publication (row 4). The never-twice promise covers plans; see the class."""
-        return await self._queue(post_id, "publish", idempotency_key)
+        return await self._queue(post_id, path("posts", post_id, "publish"), None, idempotency_key, None)
 
     async def retry(self, post_id: str, *, idempotency_key: str | None = None) -> Handle:
         """Queue every failed, pending and stuck target of a post again (row 5).
 
-        ``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``. The never-twice promise covers plans; see the class.
+        ``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``. The post is read first, since only its change tells a new
+        failure from the old one. The never-twice promise covers plans; see the class.
         """
-        return await self._queue(post_id, "retry", idempotency_key)
+        before = await self._read(post_id)
+        return await self._queue(post_id, path("posts", post_id, "retry"), None, idempotency_key, before)
 
-    async def _queue(self, post_id: str, verb: str, idempotency_key: str | None) -> Handle:
+    async def _read(self, post_id: str) -> dict[str, Any]:
+        """The post as it is before an act."""
+        return single(await self._caller.request("GET", path("posts", post_id)))
+
+    async def _queue(
+        self,
+        post_id: str,
+        where: str,
+        body: Mapping[str, Any] | None,
+        idempotency_key: str | None,
+        before: Mapping[str, Any] | None,
+    ) -> Handle:
         """An act whose 2xx only means "queued"."""
-        reply = await self._caller.request("POST", path("posts", post_id, verb), idempotency_key=idempotency_key)
-        return Handle(post_id, "post", single(reply), accepted_at=reply.date, caller=self._caller)
+        reply = await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key)
+        return Handle(post_id, "post", single(reply), accepted_at=reply.date, before=before, caller=self._caller)
 
     async def fix(
         self,
@@ -45,7 +58,7 @@ class PostActs:
         refresh_media: bool = False,
         idempotency_key: str | None = None,
     ) -> Handle:
-        """Mend one target of a post and queue it again (row 10); without changes it is only queued again.
+        """Mend one target of a post and queue it again (row 10); without changes it is only queued again. The post is read first.
 
         Parameters
         ----------
@@ -68,8 +81,7 @@ class PostActs:
                 checks.refuse("refreshMedia", "can't be used with mediaUrl")
         body = present(content=content, mediaUrl=media_url, refreshMedia=refresh_media or None)
         where = path("posts", post_id, "platforms", target_id, "fix")
-        reply = await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key)
-        return Handle(post_id, "post", single(reply), accepted_at=reply.date, caller=self._caller)
+        return await self._queue(post_id, where, body, idempotency_key, await self._read(post_id))
 
     async def cancel(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Cancel a draft or scheduled post (row 6) and return it. The never-twice promise covers plans; see the class."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from voxops.errors import ConfigError, NotFoundError
 from voxops.model import TERMINAL_STATUSES, Outcome
 from voxops.values import parse_times
 
-__all__ = ["Ending", "Handle", "Kind", "ending_of", "follow", "outcome_of", "read_delivery"]
+__all__ = ["Ending", "Handle", "Kind", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]
 
 Kind = Literal["post", "media", "account", "delivery"]
 
@@ -67,7 +67,8 @@ class Handle:
     accepted_at : datetime or None
         When it was accepted, by the server's clock.
     before : mapping or None
-        A delivery as it was before the act, since only its change tells that it was tried again; None for the other kinds.
+        A delivery or a failed post as it was before the act, since only its change tells that it was tried again; None where that
+        tells nothing.
     """
 
     id: str
@@ -101,9 +102,16 @@ def ending_of(handle: Handle, record: Mapping[str, Any] | None) -> Ending:
         return Ending(status, outcome_of(status), record)
     status = polled_status(handle.kind, record)
     outcome = outcome_of(status)
-    if handle.kind == "post" and _older(record.get("updatedAt"), handle.accepted_at):
+    if handle.kind == "post" and not _moved(handle, record):
         outcome = Outcome.PENDING
     return Ending(status, outcome, record)
+
+
+def on_its_way(handle: Handle, ending: Ending) -> Handle:
+    """The handle of a post that was seen on its way: from now on any end is a new one, whatever its time stamp (rule 18)."""
+    if handle.kind != "post" or outcome_of(ending.status) is not Outcome.PENDING:
+        return handle
+    return replace(handle, before=None, accepted_at=None)
 
 
 async def follow(handle: Handle, caller: Caller, patience: float = PATIENCE) -> Ending:
@@ -113,6 +121,7 @@ async def follow(handle: Handle, caller: Caller, patience: float = PATIENCE) -> 
         ending = ending_of(handle, await _read(handle, caller))
         if ending.outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
             return ending
+        handle = on_its_way(handle, ending)
         await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**looks))
         looks += 1
 
@@ -152,7 +161,10 @@ def _delivery_status(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -
     return "queued" if before is None else "undelivered"
 
 
-def _older(stamp: Any, accepted_at: datetime | None) -> bool:
-    """Whether a time stamp lies before the act."""
-    (moment,) = parse_times([stamp])
-    return accepted_at is not None and moment == moment and moment < accepted_at - _GRAIN  # noqa: PLR0124  NaT is no time
+def _moved(handle: Handle, record: Mapping[str, Any]) -> bool:
+    """Whether a post has changed since it was read before the act, or, if it was not, since the act; if no time tells, it has."""
+    before = None if handle.before is None else handle.before.get("updatedAt")
+    was, now = parse_times([before, record.get("updatedAt")])
+    if was == was and now == now:  # noqa: PLR0124  NaT is no time
+        return bool(now > was)
+    return handle.accepted_at is None or now != now or bool(now >= handle.accepted_at - _GRAIN)  # noqa: PLR0124

@@ -89,8 +89,10 @@ def _ambiguous(row: Endpoint, case: Case, mark: Mark, failure: str) -> list[str]
     keys = {entry["key"] for entry in sent}
     found = []
     if may_resend(row, with_key=True):
-        if len(sent) < 2 or failure:
-            found.append(f"not sent again{failure and f', {failure}'}")
+        if len(sent) < 2:
+            found.append("not sent again")
+        elif failure:
+            found.append(f"sent {len(sent)} times, and still {failure}")
         if not may_resend(row, with_key=False) and (len(keys) != 1 or None in keys):
             found.append("sent again without its key")
     elif len(sent) != 1 or not failure:
