@@ -45,6 +45,7 @@ from voxops.nested import allow_nested_loops
 from voxops.plan import Plan
 from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 from voxops.run import Run
+from voxops.scan import scan_notebook
 from voxops.triage import Rule, causes, triage
 from voxops.workspace import Workspace, connect
 
@@ -100,6 +101,7 @@ __all__ = [
     "plots",
     "read_campaign",
     "report",
+    "scan_notebook",
     "targets",
     "triage",
     "triage_panel",
