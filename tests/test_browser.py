@@ -126,18 +126,18 @@ def test_the_triage_panel_from_filter_to_succeeded(lab: Lab, api: Sandbox, tmp_p
     panel.wait("Plan to retry")
     assert not panel.button("Run the plan").is_enabled(), "a run needs a reason"
     panel.fill("Reason", "the platforms are back")
-    panel.fill("Canary", "1")
+    panel.fill("Canary", "2")
     panel.click("Plan")
-    panel.wait("The first 1 of each cause go first")
+    panel.wait("The first 2 of each cause go first")
     panel.picture(SCREENS / f"triage-plan-{theme.lower()}.png")
     assert acting(api) == 0
     panel.click("Run the plan")
-    panel.wait("sending" if theme == "Light" else "settled")
+    panel.wait("of them acts")
     panel.picture(SCREENS / f"triage-mid-{theme.lower()}.png")
     panel.wait("Before and after")
     panel.wait("succeeded")
     panel.click("Show the code")
-    panel.wait("vx.plan_retry(chosen).canary(1)")
+    panel.wait("vx.plan_retry(chosen).canary(2)")
     time.sleep(0.6)
     panel.picture(SCREENS / f"triage-done-{theme.lower()}.png")
     assert acting(api) > 0

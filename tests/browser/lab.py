@@ -132,6 +132,7 @@ class Lab:
         book.settle(kernel=kernel)
         if not kernel:
             page.locator(".jp-Dialog-button", has_text="Ok").click()
+            page.locator(".jp-Dialog-button", has_text="No Kernel").click()
         return book
 
     def show(self, path: Path, width: int = 1100) -> Page:
