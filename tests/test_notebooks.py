@@ -172,6 +172,19 @@ def test_a_workspace_without_anything_in_it_is_no_trouble(path: Path, tmp_path: 
         assert any(sandbox.requests(acting=True)) == ("campaign" in path.stem)
 
 
+def test_a_campaign_that_is_run_top_to_bottom_a_second_time_creates_nothing(tmp_path: Path) -> None:
+    """A real workspace: another kernel, the same ledger on disk."""
+    path = NOTEBOOKS[0]
+    with Sandbox(speed=20.0, rate_limit=None) as sandbox:
+        real = {"VOXOPS_SANDBOX": "0", "VOXBURST_API_URL": sandbox.url, "VOXBURST_API_KEY": sandbox.api_key}
+        counts = []
+        for _ in range(2):
+            execute(path, tmp_path, XDG_DATA_HOME=str(tmp_path / "data"), **real)
+            counts.append(len(sandbox.effects("post.create")))
+        assert counts == [116, 116]
+        assert not sandbox.duplicates()
+
+
 def test_the_demo_and_the_triage_notebook_make_the_same_report(tmp_path: Path) -> None:
     """Same function, same seed: all but the port, the run's name and the second at which it was read."""
     execute(ROOT / "notebooks" / "02_failure_triage.ipynb", tmp_path)
