@@ -18,11 +18,11 @@ from uuid import UUID
 
 import pandas as pd
 import pytest
-
-import voxops as vx
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import Kernel, Rig, outcomes
+
+import voxops as vx
 from voxops import _loop, audit, keys, ledger_file
 from voxops.creates import plan_bulk
 from voxops.errors import LedgerError, PlanError

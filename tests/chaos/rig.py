@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
 from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
+
 from voxops import _loop, audit, frames
 from voxops.client import AsyncClient
 from voxops.engine import Engine

@@ -1,0 +1,703 @@
+"""A world small enough to be searched: a model of the server, kernels on one ledger, and time, each moved one step at a time.
+
+Nothing here happens by itself. Requests stay in flight until somebody decides their fate, time passes only in `World.advance`,
+and between two steps every engine has run until it waits for one or the other. So a sequence of steps is a whole history, and
+the same steps give the same history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voxops import keys
+from voxops.creates import plan_bulk
+from voxops.engine import Engine
+from voxops.errors import DecodeError, TransportError
+from voxops.ledger import Claim, Ledger
+from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
+from voxops.plan import Plan
+from voxops.retries import plan_retry
+from voxops.settle import PostState
+from voxops.watch import Marks, Sight
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
+TIMEOUT = 30.0  # seconds until a caller gives a request up
+LIVES = 50.0  # seconds that a server carries on with a request nobody waits for; engines count on at most 60
+PUBLISHING = 20.0  # seconds from the queue to the result
+ROWS, POSTS = 7, 3
+FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "429", "garbled", "partial", "unread", "400", "slow")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the contract is read; see `voxops.sandbox.Switches`."""
+
+    forget_on_5xx: bool = False
+    ignore_keys: bool = False
+    retention: float = 86_400.0
+    linger: float = 0.0
+    metadata: bool = True
+
+
+@dataclass(eq=False)
+class Post:
+    """A post with one or two targets; `jobs` counts what is queued for each."""
+
+    id: str
+    content: str
+    mark: str | None
+    created: float
+    updated: float
+    status: list[str]
+    jobs: list[int]
+    outcomes: list[str]  # what the next publications end in, the last one for ever
+
+    @property
+    def shown(self) -> str:
+        """Status of the whole."""
+        if IN_FLIGHT_STATUSES.intersection(self.status):
+            return "publishing"
+        if set(self.status) == {"published"}:
+            return "published"
+        return "partial" if "published" in self.status else self.status[0]
+
+
+@dataclass(eq=False)
+class Flight:
+    """One request on its way: leaving, running, executed, over."""
+
+    number: int
+    method: str
+    path: str
+    body: bytes | None
+    key: str
+    api_key: str
+    sent: float
+    reply: asyncio.Future[Any]
+    stage: str = "leaving"
+    answer: tuple[int, Any] = (500, None)
+    changed: bool = False
+    waited: bool = True
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a caller gets."""
+
+    status: int
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise DecodeError("no JSON") from None
+
+
+class Server:
+    """The API: posts, keys, and what was done twice."""
+
+    def __init__(self, world: World, reading: Reading) -> None:
+        self.world = world
+        self.reading = reading
+        self.posts: dict[str, Post] = {}
+        self.stored: dict[tuple[str, str], tuple[float, Any, tuple[int, Any]]] = {}
+        self.running: set[tuple[str, str]] = set()
+        self.executed: Counter[str] = Counter()
+        self.created: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        for number in range(POSTS):
+            count = 1 + number % 2
+            ends = [["published"], ["failed", "published"], ["published"]][number]
+            self.posts[f"post_{number}"] = Post(
+                f"post_{number}", f"failed {number}", None, START - 3600, START - 3000, ["failed"] * count, [0] * count, ends
+            )
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    def arrive(self, flight: Flight) -> None:
+        """Take a request in: answer it from memory, or let it run."""
+        if flight.stage != "leaving":
+            return
+        name, said = (flight.api_key, flight.key), (flight.method, flight.path, flight.body)
+        flight.stage = "running"
+        if self.reading.ignore_keys:
+            return
+        known = self.stored.get(name)
+        if name in self.running:
+            self._answer(flight, 409, {"error": {"code": "IDEMPOTENCY_IN_PROGRESS", "message": "running"}})
+        elif known is not None and self.world.time - known[0] < self.reading.retention:
+            if known[1] != said:
+                self._answer(flight, 409, {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "another"}})
+            else:
+                self._answer(flight, *known[2])
+        else:
+            self.running.add(name)
+
+    def execute(self, flight: Flight, part: int | None = None) -> None:
+        """Let a running request take effect; `part` creates only so many items and breaks off."""
+        if flight.stage != "running":
+            return
+        flight.stage, flight.changed = "executed", True
+        if flight.path.endswith("/bulk"):
+            flight.answer = self._bulk(flight, part)
+        else:
+            flight.answer = self._retry(flight)
+        if flight.changed:
+            self.executed[flight.key] += 1
+            if self.executed[flight.key] > 1:
+                self.violations.append(f"{flight.path} was carried out twice under the key {flight.key[:8]}")
+
+    def _bulk(self, flight: Flight, part: int | None) -> tuple[int, Any]:
+        """Create posts."""
+        results = []
+        for index, item in enumerate(json.loads(flight.body or b"{}")["posts"]):
+            if part is not None and index >= part:
+                return 500, {"error": {"code": "INTERNAL_ERROR", "message": "broke off"}}
+            post_id = f"post_c{len(self.posts)}"
+            mark = item["metadata"]["voxopsOp"]
+            now = self.world.time
+            self.posts[post_id] = Post(post_id, item["content"], mark, now, now, ["scheduled"], [0], ["published"])
+            self.created[item["content"]] += 1
+            if self.created[item["content"]] > 1:
+                self.violations.append(f"{item['content']} was created twice")
+            results.append({"index": index, "status": "created", "postId": post_id})
+        return 201, {"results": results}
+
+    def _retry(self, flight: Flight) -> tuple[int, Any]:
+        """Queue what is not published again."""
+        post = self.posts[flight.path.split("/")[3]]
+        if "failed" not in post.status and not any(post.jobs):
+            flight.changed = False
+            return 409, {"error": {"code": "CONFLICT", "message": "not failed"}}
+        for place in range(len(post.status)):
+            if post.status[place] == "published":
+                continue
+            if post.jobs[place]:
+                self.violations.append(f"{post.id} was queued twice at once")
+            post.jobs[place] += 1
+            linger = self.reading.linger
+            self._at(linger, lambda place=place: self._enter(post, place, "pending"))
+            self._at(linger + PUBLISHING, lambda place=place: self._end(post, place))
+        self.world.run_events()
+        return 202, {"id": post.id, "status": post.shown, "retriedPlatforms": [], "skippedPlatforms": []}
+
+    def _at(self, seconds: float, work: Callable[[], None]) -> None:
+        """Let something happen later."""
+        heapq.heappush(self.events, (self.world.time + seconds, len(self.events) + self.world.tick(), work))
+
+    def _enter(self, post: Post, place: int, status: str) -> None:
+        """Show a target in another status."""
+        if post.status[place] != "published":
+            post.status[place], post.updated = status, max(self.world.time, post.updated + 0.001)
+
+    def _end(self, post: Post, place: int) -> None:
+        """End a publication."""
+        post.jobs[place] -= 1
+        end = post.outcomes[0]
+        if len(post.outcomes) > 1 and place == 0:
+            post.outcomes.pop(0)
+        self._enter(post, place, end)
+
+    def finish(self, flight: Flight, status: int | None = None, data: Any = None, *, told: bool = True) -> None:
+        """End a request: remember it under its key, and tell the caller, or not."""
+        if flight.stage not in {"running", "executed"}:
+            return
+        answer = flight.answer if status is None else (status, data)
+        name = (flight.api_key, flight.key)
+        self.running.discard(name)
+        forgotten = self.reading.forget_on_5xx and answer[0] >= 500
+        if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500) and answer[0] != 429:
+            self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
+        if told:
+            self._answer(flight, *answer)
+        else:
+            self._drop(flight)
+
+    def _answer(self, flight: Flight, status: int, data: Any) -> None:
+        """Answer, if anybody still waits."""
+        flight.stage = "over"
+        if flight.waited and not flight.reply.done():
+            flight.reply.set_result(Reply(status, data if isinstance(data, bytes) else json.dumps(data).encode()))
+        flight.waited = False
+
+    def _drop(self, flight: Flight) -> None:
+        """Close the connection without an answer."""
+        flight.stage = "over"
+        self.give_up(flight)
+
+    def give_up(self, flight: Flight) -> None:
+        """The caller's connection is gone, whatever the server does."""
+        if flight.waited and not flight.reply.done():
+            flight.reply.set_exception(TransportError("no answer"))
+        flight.waited = False
+
+    def meet(self, flight: Flight, fate: str) -> None:
+        """Decide what becomes of a request."""
+        bulk = flight.path.endswith("/bulk")
+        if fate == "lost":
+            self._drop(flight)
+        elif fate == "429":
+            self._answer(flight, 429, {"error": {"code": "RATE_LIMITED", "message": "slow down"}})
+        elif fate == "slow":
+            self.arrive(flight)
+            self.give_up(flight)
+        else:
+            self.arrive(flight)
+            if fate == "500 before":
+                self.finish(flight, 500, {"error": {"code": "INTERNAL_ERROR", "message": "?"}})
+                return
+            if fate == "400":
+                flight.answer = (400, {"error": {"code": "VALIDATION_ERROR", "message": "no"}})
+                self.finish(flight)
+                return
+            self.execute(flight, 1 if fate == "partial" and bulk else None)
+            if fate == "unanswered":
+                self.finish(flight, told=False)
+            elif fate == "500 after":
+                self.finish(flight, 500, {"error": {"code": "INTERNAL_ERROR", "message": "?"}})
+            elif fate == "garbled":
+                self.finish(flight, 200, b"<html>")
+            elif fate == "unread" and bulk and flight.answer[0] == 201:
+                self.finish(flight, 207, {"results": flight.answer[1]["results"][:-1]})
+            else:
+                self.finish(flight)
+
+    # -- reads ------------------------------------------------------------------------------------------------------
+
+    def state(self, post: Post) -> PostState:
+        """A post as a read shows it."""
+        updated = _iso(post.updated)
+        rows = tuple(
+            {
+                "post_id": post.id, "platform": f"p{place}", "account_id": "acc", "status": status,
+                "error_code": "RATE_LIMITED" if status == "failed" else None,
+                "error_message": "later" if status == "failed" else None,
+                "post_status": post.shown, "updated_at": updated, "target_id": f"pp{place}", "platform_post_id": None,
+            }
+            for place, status in enumerate(post.status)
+        )  # fmt: skip
+        mark = post.mark if self.reading.metadata else None
+        return PostState(post.id, post.shown, updated, _iso(post.created), mark, self.reading.metadata, rows)
+
+
+def _iso(at: float) -> str:
+    """A time as the frames tell it."""
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat()
+
+
+class Client:
+    """What an engine sees of the network. Its clock stands still while the laptop sleeps, until an answer tells the time."""
+
+    pace = PaceInfo()
+
+    def __init__(self, world: World, api_key: str) -> None:
+        self.world = world
+        self.api_key = api_key
+        self.clock = world
+        self.requests = 0
+        self.open = True  # whether the pace lets requests go
+        self._offset = world.time - world.elapsed
+
+    def learn(self) -> None:
+        """An answer came: it tells the server's time."""
+        self._offset = self.world.time - self.world.elapsed
+
+    def now(self) -> datetime:
+        """The server's time as far as it is known."""
+        return datetime.fromtimestamp(self.world.elapsed + self._offset, UTC)
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[Client]:
+        """The right to one try, when the pace allows."""
+        while not self.open:
+            await self.world.change()
+        yield self
+
+    async def send(self, method: str, path: str, body: bytes | None, key: str) -> Reply:
+        """Send once; the world decides what becomes of it."""
+        reply = await self.world.launch(method, path, body, key, self.api_key)
+        self.learn()
+        return reply
+
+
+class Reader:
+    """Reads the model at once."""
+
+    pages = 0
+
+    def __init__(self, world: World, client: Client) -> None:
+        self._server = world.server
+        self._client = client
+
+    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
+        await self._read()
+        return {name: self._server.state(self._server.posts[name]) for name in ids if name in self._server.posts}
+
+    async def post(self, post_id: str) -> PostState | None:
+        return (await self.posts([post_id], ())).get(post_id)
+
+    async def follow(self, ids: Collection[str]) -> Sight:
+        found = await self.posts(ids, ())
+        return Sight(found=found, missing=set(ids) - found.keys())
+
+    async def marks(self, since: datetime) -> Marks:
+        await self._read()
+        marks = Marks(complete=True)
+        marks.take(self._server.state(post) for post in self._server.posts.values())
+        return marks
+
+    async def _read(self) -> None:
+        await asyncio.sleep(0)
+        self._client.learn()
+
+
+class Writer:
+    """Writes to the ledger at once; a suspended kernel learns of it when it wakes, a dead one never."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def commit(self, work: Callable[[], Any]) -> Any:
+        if self._kernel.dead:
+            raise asyncio.CancelledError
+        (result,) = self._kernel.ledger.together([work])
+        if self._kernel.drowsy and isinstance(result, Claim):
+            self._kernel.drowsy, self._kernel.asleep = False, True
+        while self._kernel.asleep:
+            await self._kernel.world.change()
+        if self._kernel.dead:
+            raise asyncio.CancelledError
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Kernel:
+    """One Python kernel with its engine and the runs that it drives."""
+
+    def __init__(self, world: World, path: Path, api_key: str, ledger: type[Ledger]) -> None:
+        self.world = world
+        self.path = path
+        self.dead = self.asleep = False
+        self.drowsy = False  # falls asleep between its next claim and the send
+        self.client = Client(world, api_key)
+        self.ledger = ledger(path, clock=lambda: world.time)
+        self.ledger._db.execute("PRAGMA synchronous=OFF")
+        credential = self.ledger.credential(api_key)
+        self.engine = Engine(self.client, self.ledger, credential=credential, retention=86_400.0, rng=random.Random(1))
+        self.engine._writer.close()
+        self.engine._writer = writer = Writer(self)
+        self.engine._reader = self.engine._settler._reader = self.engine._sender.reader = Reader(world, self.client)
+        self.engine._sender.commit = self.engine._settler._commit = writer.commit
+        self.engine._teller.follow = self._silent
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def _silent(self, drive: Any) -> None:
+        """Nobody watches."""
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let the kernel do something."""
+        self._tasks.append(self.world.loop.create_task(work))
+        self.world.settle()
+
+    async def run(self, plan: Plan) -> None:
+        """Bind a plan and drive it."""
+        await self.drive(await self.engine.bind(plan, None))
+
+    async def drive(self, run: str) -> None:
+        """Drive a run."""
+        await self.engine.go(self.engine.drive(run))
+
+    def drive_all(self) -> None:
+        """Drive every run of the ledger: the notebook is run all over."""
+        for (run,) in self.ledger.query("SELECT id FROM runs ORDER BY created, id"):
+            self.start(self.drive(run))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still being driven."""
+        return any(not task.done() for task in self._tasks)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing more is written or sent. What left the machine has left."""
+        self.dead, self.asleep = True, False
+        self.engine._teller.finish = lambda drive: drive.snapshot  # type: ignore[method-assign]
+        for flight in self.world.flights:
+            if flight.api_key == self.client.api_key and flight.reply in self.world.owned.get(id(self), []):
+                flight.waited = False
+        for _ in range(50):
+            for task in self._tasks:
+                task.cancel()
+            self.world.settle()
+            if not self.busy:
+                break
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self.ledger.close()
+
+
+class World:
+    """The server, the kernels and time.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ledgers live.
+    reading : Reading
+        How the server reads the contract.
+    ledger : type
+        The ledger's class; a test that removes a protection hands in another.
+    """
+
+    def __init__(self, folder: Path, reading: Reading, ledger: type[Ledger] = Ledger) -> None:
+        self.folder = folder
+        self.time = START
+        self.elapsed = 0.0
+        self.loop = asyncio.new_event_loop()
+        self.server = Server(self, reading)
+        self.flights: list[Flight] = []
+        self.owned: dict[int, list[Any]] = {}
+        self.kernels: list[Kernel] = []
+        self.wanted: set[str] = set()
+        self._ledger = ledger
+        self._name = 0
+        self._ticks = 0
+        self._timers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._changes: list[asyncio.Future[None]] = []
+        self.api_key = "key a"
+
+    def close(self) -> None:
+        """End everything."""
+        for kernel in self.kernels:
+            if not kernel.dead:
+                kernel.kill()
+        self.loop.close()
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> int:
+        """A number that grows."""
+        self._ticks += 1
+        return self._ticks
+
+    def monotonic(self) -> float:
+        """Elapsed seconds, as clients see them."""
+        return self.elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much time has passed."""
+        done = self.loop.create_future()
+        heapq.heappush(self._timers, (self.elapsed + max(0.01, seconds), self.tick(), done))
+        await done
+
+    async def change(self) -> None:
+        """Wait until something outside has been decided."""
+        done = self.loop.create_future()
+        self._changes.append(done)
+        await done
+
+    def settle(self) -> None:
+        """Let every engine run until it waits for the network or for time."""
+        changes, self._changes = self._changes, []
+        for done in changes:
+            if not done.done():
+                done.set_result(None)
+        while True:
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+            if not self.loop._ready:  # type: ignore[attr-defined]
+                return
+
+    def run_events(self) -> None:
+        """Let happen what is due at the server."""
+        while self.server.events and self.server.events[0][0] <= self.time + 1e-3:
+            heapq.heappop(self.server.events)[2]()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with everything that falls due in it."""
+        end = self.time + seconds
+        while True:
+            due = [end]
+            if self.server.events:
+                due.append(self.server.events[0][0])
+            if self._timers:
+                due.append(self.time + self._timers[0][0] - self.elapsed)
+            for flight in self.flights:
+                if flight.stage != "over":
+                    due.append(flight.sent + (TIMEOUT if flight.waited else LIVES))
+            step = max(0.0, min(due) - self.time)
+            self.time += step
+            self.elapsed += step
+            self._happen()
+            if self.time >= end:
+                return
+
+    def _happen(self) -> None:
+        """What is due now."""
+        self.run_events()
+        for flight in list(self.flights):
+            age = self.time - flight.sent + 1e-3
+            if flight.stage != "over" and flight.waited and age >= TIMEOUT:
+                self.server.give_up(flight)
+            if flight.stage != "over" and not flight.waited and age >= LIVES:
+                self.server.meet(flight, "unanswered")
+        while self._timers and self._timers[0][0] <= self.elapsed + 1e-3:
+            done = heapq.heappop(self._timers)[2]
+            if not done.done():
+                done.set_result(None)
+        self.settle()
+
+    def night(self, seconds: float = 26 * 3600.0) -> None:
+        """The laptop sleeps: its clock of elapsed seconds stands still. Requests under way end meanwhile."""
+        for flight in list(self.flights):
+            if flight.stage != "over":
+                self.server.meet(flight, "unanswered")
+        self.time += seconds
+        self.run_events()
+        self.settle()
+
+    # -- kernels ----------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> list[Kernel]:
+        """Kernels that run."""
+        return [kernel for kernel in self.kernels if not kernel.dead]
+
+    def kernel(self) -> Kernel:
+        """Start a kernel on the present ledger."""
+        kernel = Kernel(self, self.folder / f"ledger{self._name}.sqlite", self.api_key, self._ledger)
+        self.kernels.append(kernel)
+        return kernel
+
+    def lose_ledger(self) -> None:
+        """The machine is gone with its disk; when somebody starts on another one, what was under way has ended."""
+        for kernel in self.alive:
+            kernel.kill()
+        self._name += 1
+        self.advance(LIVES + 20)
+
+    async def launch(self, method: str, path: str, body: bytes | None, key: str, api_key: str) -> Reply:
+        """Put a request on its way and wait for its answer."""
+        flight = Flight(self.tick(), method, path, body, key, api_key, self.time, self.loop.create_future())
+        self.flights.append(flight)
+        try:
+            return await flight.reply
+        finally:
+            flight.waited = False
+
+    def open_flights(self) -> list[Flight]:
+        """Requests whose fate is open, oldest first."""
+        self.flights = [flight for flight in self.flights if flight.stage != "over"]
+        return self.flights
+
+    def meet(self, flight: Flight, fate: str) -> None:
+        """Decide what becomes of a request, and let everybody react."""
+        self.server.meet(flight, fate)
+        self.settle()
+
+    # -- plans ------------------------------------------------------------------------------------------------------
+
+    def creates(self, first: int, count: int) -> Plan:
+        """A plan for some rows of the one campaign."""
+        rows = range(first, min(ROWS, first + count))
+        frame = pd.DataFrame(
+            {
+                "row_id": [f"r{row}" for row in rows],
+                "content": [f"row {row}" for row in rows],
+                "accounts": ["acc"] * len(rows),
+                "scheduled_for": ["2027-01-01T00:00:00Z"] * len(rows),
+            }
+        )
+        self.wanted.update(frame["content"])
+        return plan_bulk(frame, key="row_id")
+
+    def retries(self, attempt: int = 1) -> Plan | None:
+        """A plan for whatever shows as failed now."""
+        rows = [
+            row
+            for post in self.server.posts.values()
+            for row in self.server.state(post).targets
+            if post.mark is None and "failed" in post.status
+        ]
+        if not rows:
+            return None
+        frame = pd.DataFrame(rows)
+        frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+        frame = frame.assign(
+            verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
+        )
+        frame.attrs["fetched_at"] = _iso(self.time)
+        return plan_retry(frame)
+
+    def outcomes(self) -> dict[str, tuple[str, str, str]]:
+        """Latest outcome of every create row in the present ledger: outcome, state of its operation, why it waits."""
+        kernel = self.alive[0]
+        found = {}
+        for row in range(ROWS):
+            known = kernel.ledger.latest(keys.fingerprint("create", "", f"r{row}"))
+            if known is not None:
+                _, stored, member = known
+                found[f"row {row}"] = (str(member.outcome), stored.state, member.waiting_for or stored.waiting_for)
+        return found
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Let the network be well and somebody run everything all over, until nothing moves any more."""
+        for kernel in self.alive:
+            kernel.asleep, kernel.client.open = False, True
+        self.settle()
+        if not self.alive:
+            self.kernel()
+        for _ in range(6):
+            self._go_on()
+            for kernel in self.alive:
+                kernel.drive_all()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer everything, and let time pass while anybody works."""
+        for _ in range(400):
+            for flight in list(self.open_flights()):
+                self.meet(flight, "ok")
+            if not any(kernel.busy for kernel in self.alive):
+                return
+            self.advance(15.0)
+
+    def lost(self) -> list[str]:
+        """Rows that were asked for and neither exist nor are reported as failed or unknown."""
+        said = self.outcomes()
+        problems = []
+        for content in sorted(self.wanted):
+            outcome, state, why = said.get(content, ("never bound", "", ""))
+            exists = self.server.created[content]
+            if outcome == "succeeded" and not exists:
+                problems.append(f"{content} is said to exist and does not")
+            if outcome == "failed" and exists:
+                problems.append(f"{content} is said to have failed and exists")
+            if outcome in {"pending", "unknown"} and self.server.reading.metadata and not self.server.reading.ignore_keys:
+                problems.append(f"{content} is left {outcome} ({state}: {why})")
+        return problems
+
+
+Async = Awaitable
+__all__ = ["FATES", "POSTS", "ROWS", "Flight", "Kernel", "Reading", "Server", "World", "field"]
