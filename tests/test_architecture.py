@@ -15,7 +15,7 @@ FLOORS: dict[str, list[str]] = {
     "words": ["errors", "model", "_html"],
     "pure": [
         "matrix", "keys", "backoff", "values", "target", "schemas", "packing", "window", "frames", "rules", "stats", "triage",
-        "deliveries", "incidents", "campaign", "_plan_html", "plan", "retries", "creates", "progress", "events", "scan",
+        "deliveries", "incidents", "campaign", "_plan_html", "plan", "retries", "creates", "progress", "events", "recorded", "scan",
     ],
     "edges": ["client", "ledger_file", "ledger", "writer", "_loop", "archive"],
     "engine": [

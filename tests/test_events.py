@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
-from voxops.events import events, join_events, parse_event, verify_signature
+from voxops.events import parse_event, verify_signature
+from voxops.recorded import events, join_events
 from voxops.sandbox import Sandbox, Switches
 
 WHEN = "2026-03-02T09:00:00Z"
@@ -230,3 +231,10 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
     assert (with_posts["post_id"], with_posts["post_status"]) == (post["id"], "published")
     with_log = join_events(frame, log).iloc[0]
     assert (with_log["delivery_id"], with_log["success"], with_log["delivery_event_type"]) == (log["delivery_id"][0], True, "post.published")
+
+
+def test_the_public_names_are_these():
+    """A function and a module share the name; the function must win."""
+    import voxops as vx
+
+    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (events, join_events, parse_event, verify_signature)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from voxops import _loop
+from voxops.cli import main
 from voxops.client import AsyncClient, Handle, _client
 from voxops.conformance import CASES, LAWS, Bench, Finding, check, read_rows, summary, try_row
 from voxops.errors import ConfigError, VoxopsError
@@ -218,3 +219,23 @@ def test_rows_keep_their_laws_under_either_reading(switches):
         for bench in opened(sandbox):
             found = [_loop.run(try_row(bench, ROW[row])) for row in (1, 3, 4, 5, 10, 11, 18, 19, 23, 28, 30, 33, 38, 39)]
     assert [str(finding) for finding in found if not finding.ok] == []
+
+
+def test_the_command_tells_line_by_line_and_by_its_exit_status(monkeypatch, capsys):
+    monkeypatch.setattr("voxops.conformance.table.MATRIX", MATRIX[5:7])
+    assert main(["matrix", "--check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "6 POST /v1/posts/:id/cancel: ok", "7 POST /v1/posts/:id/clone: ok", "matrix: rows=2 ok=2",
+    ]  # fmt: skip
+    with Sandbox(posts=20, deliveries=20) as sandbox:
+        assert main(["matrix", "--check", "--url", sandbox.url, "--write"]) == 0
+        assert len(sandbox.effects("post.cancel")) >= 2
+        assert sandbox.faults() == []
+        assert sandbox.switches == Switches(), "what the check has set is put back"
+        monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+        sandbox.add_fault(Fault("garbage", method="GET", path="/v1/media/**", times=None))
+        monkeypatch.undo()
+        monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+        assert main(["matrix", "--check", "--url", sandbox.url]) == 3
+    assert main(["matrix", "--write"]) == 1
+    assert "matrix --check" in capsys.readouterr().err

@@ -37,12 +37,13 @@ from voxops.errors import (
     VoxopsError,
     WaitTooLong,
 )
-from voxops.events import events, join_events, parse_event, verify_signature
+from voxops.events import parse_event, verify_signature
 from voxops.frames import targets
 from voxops.incidents import duplicates, never_delivered, outages
 from voxops.matrix import frame as matrix
 from voxops.nested import allow_nested_loops
 from voxops.plan import Plan
+from voxops.recorded import events, join_events
 from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 from voxops.run import Run
 from voxops.scan import scan_notebook

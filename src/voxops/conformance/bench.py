@@ -19,7 +19,7 @@ from voxops.sandbox import Fault, Remote
 __all__ = ["HOST", "Bench", "Mark"]
 
 HOST = "matrix-check.example"  # leads to the sandbox's own receiver
-SHORT, LONG, PAUSE = 0.2, 0.5, 0.2  # real seconds: how long the hasty client waits, the server takes, and a rest lasts
+SHORT, LONG, PAUSE = 0.15, 0.3, 0.1  # real seconds: how long the hasty client waits, the server takes, and a rest lasts
 UPLOAD_PATH = "/upload/*"
 _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
@@ -77,7 +77,7 @@ class Bench:
     stranger : AsyncClient
         The same API key in another client, which does not know what the first has sent.
     hasty : AsyncClient
-        Gives an answer a fifth of a second.
+        Gives an answer but a moment.
     secret : str
         Of the webhook that gets every event.
     account : str

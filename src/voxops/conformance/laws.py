@@ -9,10 +9,11 @@ from voxops.client import Handle
 from voxops.conformance.bench import LONG, Bench, Mark
 from voxops.conformance.cases import Case, ids_in
 from voxops.errors import ConflictError, ServerError, TransportError, VoxopsError
-from voxops.events import events, parse_event, verify_signature
+from voxops.events import parse_event, verify_signature
 from voxops.frames import build, targets
 from voxops.matrix import Endpoint, Resend, completed_by, is_outcome, may_resend, must_read_items, polled
 from voxops.model import Outcome
+from voxops.recorded import events
 
 __all__ = ["LAWS", "Law"]
 
