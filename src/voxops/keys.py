@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -80,8 +80,12 @@ def row_key(value: Any) -> str | None:
         or type(value).__name__ in {"NAType", "NaTType"}
     ):
         return None
-    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
-        text = str(value).strip()
-        return text or None
-    number = Decimal(str(value))
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        return str(value).strip() or None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:  # a fraction, which has no decimal form of its own
+        return str(value)
+    if not number.is_finite():
+        return str(value)
     return str(int(number)) if number == number.to_integral_value() else str(number.normalize())
