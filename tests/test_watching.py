@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pandas as pd
@@ -299,3 +301,56 @@ def test_a_lost_receiver_costs_only_time(world):
         handle = call(ws.client.posts.publish(first(world, "posts", status="scheduled")))
         assert ws.watch(handle).wait(20).results()["outcome"].to_list() in (["succeeded"], ["failed"])
     assert httpx.get(world.url + "/_sandbox/state", trust_env=False).status_code == 200
+
+
+class Receiver:
+    """A receiver of webhooks on this machine, as an analyst would write one: verify, then tell the run."""
+
+    def __init__(self) -> None:
+        self.secret, self.run, self.told, self.refused = "", None, [], 0
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                genuine = vx.verify_signature(body, self.headers.get("X-VoxBurst-Signature"), [receiver.secret])
+                receiver.refused += not genuine
+                if genuine and receiver.run is not None:
+                    receiver.told.append(receiver.run.notify(body))
+                self.send_response(200 if genuine else 401)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_a_whole_run_is_settled_by_webhooks_alone(ws, world):
+    receiver = Receiver()
+    try:
+        receiver.secret = call(ws.client.webhooks.create(receiver.url, ["post.published", "post.failed"]))["secret"]
+        posts = ws.posts(status="failed")
+        plan = vx.plan_retry(vx.triage(vx.targets(posts)))
+        ws.client.clock = Still()
+        receiver.run = ws.run(plan)
+        until(lambda: (ws.ledger()["state"] == "accepted").all())
+        since = len(world.requests())
+        world.advance(180)
+        receiver.run.wait(30)
+        results = receiver.run.results()
+        assert set(results["outcome"]) == {"succeeded"}
+        assert receiver.refused == 0
+        assert sum(receiver.told) == results["post_id"].nunique()
+        assert world.requests(since=since, acting=True) == []
+        assert set(reads(world, since)) == {f"/v1/posts/{post}" for post in results["post_id"]}, "no list was read"
+    finally:
+        receiver.stop()
