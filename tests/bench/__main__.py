@@ -1,0 +1,229 @@
+"""``python -m tests.bench``: measure, print a table, write ``build/bench.json``.
+
+Peers and floors run in the same turns as ours, on the same material and the same sandbox. What counts are ratios: the median
+over the turns of one turn's times, since these share the machine's mood. Nothing here is asserted in a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.bench.makers import write_history, write_pages
+from tests.bench.measure import ROOT, Line, Taken, in_turns, ratio, run_python
+from tests.bench.server import serving
+
+MATERIAL = ROOT / "build" / "bench"
+HISTORY_TURNS = 5
+
+
+def frames(options: argparse.Namespace) -> Iterator[Line]:
+    """Records to a typed frame."""
+    for kind, count, target in (("posts", options.posts, 2.8), ("deliveries", options.records, 2.0)):
+        path = MATERIAL / f"{kind}-{count}.jsonl"
+        write_pages(path, kind, count)
+        names = {"ours": "frame_ours", "peer": "frame_peer", "floor": "frame_floor"}
+        taken = in_turns({name: (work, str(path), kind) for name, work in names.items()}, options.turns)
+        assert {each.found for each in taken.values()} == {count}
+        told = {name: each.told() for name, each in taken.items()}
+        what = f"{count:,} {kind} to a frame"
+        yield Line(
+            "frames",
+            f"{what}: faster than json + json_normalize",
+            ratio(taken["peer"], taken["ours"]),
+            target=(">=", target),
+            detail=told,
+        )
+        yield Line(
+            "frames",
+            f"{what}: peak memory against json_normalize",
+            100 * taken["ours"].memory / taken["peer"].memory,
+            "%",
+            ("<=", 60.0),
+        )
+        yield Line("frames", f"{what}: times the floor (decode and drop)", ratio(taken["ours"], taken["floor"]))
+    path = MATERIAL / f"posts-{options.posts}.jsonl"
+    taken = in_turns({"ours": ("targets_ours", str(path)), "peer": ("targets_peer", str(path))}, options.turns)
+    detail = {name: each.told() for name, each in taken.items()}
+    yield Line(
+        "frames",
+        f"{options.posts:,} posts to a row per platform: faster than record_path",
+        ratio(taken["peer"], taken["ours"]),
+        detail=detail,
+    )
+
+
+def loading(options: argparse.Namespace) -> Iterator[Line]:
+    """Loading posts over HTTP, end to end."""
+    for latency, near in ((0.0, 2.0), (0.03, 1.2)):
+        with serving(posts=options.load, latency=latency) as (url, key):
+            names = {"ours": "load_ours", "peer": "load_peer", "floor": "load_floor"}
+            taken = in_turns({name: (work, url, key) for name, work in names.items()}, options.turns)
+        assert {each.found for each in taken.values()} == {options.load}
+        what = f"{options.load:,} posts over HTTP, {latency * 1000:.0f} ms"
+        detail = {name: each.told() for name, each in taken.items()}
+        yield Line("loading", f"{what}: faster than requests + json_normalize", ratio(taken["peer"], taken["ours"]), target=(">=", 1.5) if latency == 0 else None, detail=detail)  # fmt: skip
+        yield Line(
+            "loading", f"{what}: times bare httpx pages", ratio(taken["ours"], taken["floor"]), target=("<=", near)
+        )
+
+
+def watching(options: argparse.Namespace) -> Iterator[Line]:
+    """Following posts to their end, on the virtual clock."""
+    for count in options.watch:
+        told = _job("watching", count)
+        each = f"watching {count:,} posts"
+        yield Line(
+            "watching", f"{each}: requests per job", told["per_job"], "", ("<=", 0.1) if count >= 5000 else None, told
+        )
+        yield Line(
+            "watching",
+            f"{each}: requests against the bound ceil(in flight / 100) a round",
+            told["requests"] / told["bound"],
+        )
+        yield Line("watching", f"{each}: fewer than polling each", told["polling_each"] / told["requests"])
+        late = told["known_after_s"] - told["bound_known_after_s"]
+        yield Line(
+            "watching",
+            f"{each}: last outcome after the bound",
+            late,
+            "s",
+            ("<=", told["longest_interval_s"]) if count >= 5000 else None,
+        )
+
+
+def pacing(options: argparse.Namespace) -> Iterator[Line]:
+    """A retry of many posts under a rate limit, on the virtual clock; all calls counted."""
+    told = _job("pacing", options.retries)
+    what = f"{options.retries:,} retries under 1,000 a minute"
+    yield Line("pacing", f"{what}: share of the ceiling", 100 * told["share_of_ceiling"], "%", (">=", 97.0), told)
+    yield Line("pacing", f"{what}: refused by 429", told["refused_429"], "", ("<=", 1.0))
+    yield Line("pacing", f"{what}: reads for each retry, watching included", told["reads_per_retry"], "")
+
+
+def ledger(options: argparse.Namespace) -> Iterator[Line]:
+    """The ledger's share of a run over loopback."""
+    told = _job("ledger_share", options.retries)
+    yield Line(
+        "ledger",
+        f"{options.retries:,} retries over loopback: time inside the ledger",
+        100 * told["share"],
+        "%",
+        ("<=", 10.0),
+        told,
+    )
+
+
+def imports(options: argparse.Namespace) -> Iterator[Line]:
+    """Import time, and the memory of a workspace that does nothing."""
+    taken = in_turns({"ours": ("import_ours",), "peer": ("import_peer",)}, max(7, options.turns))
+    detail = {name: each.told() for name, each in taken.items()}
+    yield Line(
+        "start",
+        "import voxops, times import pandas, httpx",
+        ratio(taken["ours"], taken["peer"]),
+        target=("<=", 1.3),
+        detail=detail,
+    )
+    with serving(posts=500) as (url, key):
+        idle: Taken = in_turns({"idle": ("idle", url, key)}, options.turns)["idle"]
+    yield Line("start", "memory of an idle workspace, above its imports", idle.memory, "MB")
+
+
+def history(options: argparse.Namespace) -> Iterator[Line]:
+    """Delivery statistics over millions of rows on disk."""
+    root = str(write_history(MATERIAL / f"history-{options.history}", options.history))
+    names = {"ours": "history_ours", "all": "history_all", "pandas": "history_pandas", "duckdb": "history_duckdb"}
+    taken = in_turns({name: (work, root) for name, work in names.items()}, HISTORY_TURNS)
+    assert taken["ours"].found == taken["all"].found == taken["duckdb"].found, "the numbers differ"
+    what = f"{options.history:,} deliveries by day and endpoint"
+    detail = {name: each.told() for name, each in taken.items()}
+    yield Line(
+        "history",
+        f"{what}: faster than pandas loading it all, same numbers",
+        ratio(taken["all"], taken["ours"]),
+        target=(">=", 1.0),
+        detail=detail,
+    )
+    yield Line(
+        "history",
+        f"{what}: memory against pandas loading it all",
+        100 * taken["ours"].memory / taken["all"].memory,
+        "%",
+        ("<=", 25.0),
+    )
+    yield Line(
+        "history", f"{what}: faster than plain pandas groupby and quantile", ratio(taken["pandas"], taken["ours"])
+    )
+    yield Line("history", f"{what}: times DuckDB, one question, same numbers", ratio(taken["ours"], taken["duckdb"]))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
+    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history)
+}
+
+
+def _job(name: str, count: int) -> dict[str, Any]:
+    """One job of `jobs.py`, in a process of its own."""
+    told: dict[str, Any] = json.loads(run_python("-m", "tests.bench.jobs", name, str(count)))
+    return told
+
+
+def show(lines: list[Line]) -> str:
+    """The table."""
+    rows = []
+    for line in lines:
+        target = "" if line.target is None else f"{'≥' if line.target[0] == '>=' else '≤'} {line.target[1]:g}"
+        verdict = {None: "", True: "met", False: "MISSED"}[line.met]
+        value = f"{line.value:,.0f}" if line.value >= 1000 else f"{line.value:.3g}"
+        rows.append((line.group, line.what, f"{value} {line.unit}".strip(), target, verdict))
+    widths = [max(len(row[at]) for row in [*rows, ("", "what", "measured", "target", "")]) for at in range(5)]
+    lines_ = ["  ".join(cell.rjust(width) if at in {2, 3} else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in [("", "what", "measured", "target", ""), *rows]]  # fmt: skip
+    return "\n".join(lines_)
+
+
+def main() -> int:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS), help="only these parts")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each candidate (default: 5)")
+    parser.add_argument("--posts", type=int, default=100_000, help="posts turned into a frame")
+    parser.add_argument("--records", type=int, default=500_000, help="deliveries turned into a frame")
+    parser.add_argument("--load", type=int, default=20_000, help="posts loaded over HTTP")
+    parser.add_argument("--watch", type=int, nargs="*", default=[50, 500, 5000], help="posts watched")
+    parser.add_argument("--retries", type=int, default=5000, help="posts retried")
+    parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
+    options = parser.parse_args()
+    began = time.time()
+    lines: list[Line] = []
+    for name in options.only:
+        print(f"{time.time() - began:6.0f} s  {name} …", file=sys.stderr, flush=True)
+        lines += PARTS[name](options)
+    sizes = {name: value for name, value in vars(options).items() if name != "out"}
+    where = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+    }
+    packages = {name: version(name) for name in ("pandas", "numpy", "httpx", "orjson", "pyarrow", "duckdb", "requests")}
+    told = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(told, indent=1))
+    print(show(lines))
+    print(f"\n{time.time() - began:.0f} s; written to {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

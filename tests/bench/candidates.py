@@ -1,0 +1,217 @@
+"""The candidates: ours, its peers, its floors. Each runs alone in a process: ``python -m tests.bench.candidates NAME ARGS``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pandas as pd
+from tests.bench.makers import pages
+from tests.bench.measure import measured
+
+from voxops.archive import Archive
+from voxops.client import AsyncClient
+from voxops.core import Core
+from voxops.deliveries import delivery_stats
+from voxops.frames import Columns, targets
+
+BY = ["day", "endpoint"]
+
+
+# Records to a frame.
+
+
+def frame_ours(path: str, kind: str) -> dict[str, Any]:
+    def work() -> int:
+        columns = Columns(kind)
+        for page in pages(Path(path)):
+            columns.extend(orjson.loads(page)["data"])
+        return len(columns.frame())
+
+    return measured(work)
+
+
+def frame_peer(path: str, kind: str) -> dict[str, Any]:
+    """``json`` and ``json_normalize``: what people write."""
+
+    def work() -> int:
+        records: list[Any] = []
+        for page in pages(Path(path)):
+            records += json.loads(page)["data"]
+        return len(pd.json_normalize(records))
+
+    return measured(work)
+
+
+def frame_floor(path: str, kind: str) -> dict[str, Any]:
+    """Every page decoded and dropped."""
+    return measured(lambda: sum(len(orjson.loads(page)["data"]) for page in pages(Path(path))))
+
+
+def targets_ours(path: str) -> dict[str, Any]:
+    """One row per post and platform."""
+
+    def work() -> int:
+        columns = Columns("posts")
+        for page in pages(Path(path)):
+            columns.extend(orjson.loads(page)["data"])
+        return len(targets(columns.frame()))
+
+    return measured(work)
+
+
+def targets_peer(path: str) -> dict[str, Any]:
+    """One row per post and platform, by ``record_path``."""
+
+    def work() -> int:
+        records: list[Any] = []
+        for page in pages(Path(path)):
+            records += json.loads(page)["data"]
+        meta = ["id", "status", "updatedAt", "scheduledFor", "content", "workspaceId"]
+        return len(pd.json_normalize(records, record_path="platforms", meta=meta, meta_prefix="post."))
+
+    return measured(work)
+
+
+# Loading over HTTP.
+
+
+def load_ours(url: str, key: str) -> dict[str, Any]:
+    async def load() -> dict[str, Any]:
+        async with AsyncClient(key, url=url) as client:
+            await client.identity()
+            core = Core(client, None, url)
+            loop = asyncio.get_running_loop()
+            return await asyncio.to_thread(
+                lambda: measured(lambda: len(asyncio.run_coroutine_threadsafe(core.posts(), loop).result()))
+            )
+
+    return asyncio.run(load())
+
+
+def load_peer(url: str, key: str) -> dict[str, Any]:
+    """A loop of ``requests`` and ``json_normalize``."""
+    import requests
+
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {key}"
+        session.get(f"{url}/v1/auth/me", timeout=30)
+
+        def work() -> int:
+            records: list[Any] = []
+            cursor: str | None = None
+            while True:
+                answer = session.get(
+                    f"{url}/v1/posts", params={"status": "all", "limit": 100, "cursor": cursor}, timeout=30
+                ).json()
+                records += answer["data"]
+                cursor = answer["pagination"]["next_cursor"]
+                if cursor is None:
+                    return len(pd.json_normalize(records))
+
+        return measured(work)
+
+
+def load_floor(url: str, key: str) -> dict[str, Any]:
+    """Bare pages by httpx, dropped."""
+
+    async def load() -> int:
+        count, cursor = 0, None
+        async with httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+        ) as client:
+            while True:
+                query = {"status": "all", "limit": 100, **({"cursor": cursor} if cursor else {})}
+                answer = orjson.loads((await client.get("/v1/posts", params=query)).content)
+                count += len(answer["data"])
+                cursor = answer["pagination"]["next_cursor"]
+                if cursor is None:
+                    return count
+
+    return measured(lambda: asyncio.run(load()))
+
+
+# Importing.
+
+
+def import_ours() -> dict[str, Any]:
+    return _importing("import voxops")
+
+
+def import_peer() -> dict[str, Any]:
+    return _importing("import pandas, httpx")
+
+
+def _importing(statement: str) -> dict[str, Any]:
+    """A fresh interpreter, since this one has imported everything."""
+    import subprocess
+
+    return measured(lambda: subprocess.run([sys.executable, "-c", statement], check=True).returncode)
+
+
+def idle(url: str, key: str) -> dict[str, Any]:
+    """A connected workspace that does nothing, above what pandas and httpx take by themselves."""
+    import voxops as vx
+
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as folder, vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite"):
+            return 0
+
+    return measured(work)
+
+
+# Ten million deliveries.
+
+
+def history_ours(root: str) -> dict[str, Any]:
+    return measured(lambda: _digits(Archive(root).delivery_stats(by=BY)))
+
+
+def history_all(root: str) -> dict[str, Any]:
+    """Load it all into pandas, then the same statistics."""
+    return measured(lambda: _digits(delivery_stats(pd.read_parquet(f"{root}/deliveries"), by=BY)))
+
+
+def history_pandas(root: str) -> dict[str, Any]:
+    """Load it all into pandas, then what people write."""
+
+    def work() -> Any:
+        log = pd.read_parquet(f"{root}/deliveries")
+        groups = log.groupby([log["created_at"].dt.floor("D"), "url"])
+        table = groups.agg(deliveries=("success", "size"), succeeded=("success", "sum"))
+        latency = groups["latency_ms"].quantile([0.5, 0.95, 0.99], interpolation="lower").reset_index()
+        return [int(table["deliveries"].sum()), int(table["succeeded"].sum()), len(latency) // 3]
+
+    return measured(work)
+
+
+def history_duckdb(root: str) -> dict[str, Any]:
+    """The same statistics as one question to DuckDB."""
+
+    def work() -> Any:
+        table = Archive(root).sql(
+            """
+            SELECT date_trunc('day', created_at) AS day, url, count(*) AS deliveries, count(*) FILTER (success) AS succeeded,
+                quantile_disc(latency_ms, 0.5) AS p50_ms, quantile_disc(latency_ms, 0.95) AS p95_ms, quantile_disc(latency_ms, 0.99) AS p99_ms
+            FROM deliveries GROUP BY ALL ORDER BY ALL
+            """
+        )
+        return _digits(table)
+
+    return measured(work)
+
+
+def _digits(table: pd.DataFrame) -> list[list[int]]:
+    """What must be equal everywhere."""
+    shown = table[["deliveries", "succeeded", "p50_ms", "p95_ms", "p99_ms"]]
+    return [[int(value) for value in row] for row in shown.itertuples(index=False)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))

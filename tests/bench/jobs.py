@@ -1,0 +1,191 @@
+"""Watching, pacing and the ledger's share: requests counted at the server, time taken from its virtual clock."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pandas as pd
+from tests.bench.server import serving
+from tests.bench.virtual import workspace
+
+import voxops as vx
+from voxops.ledger import Ledger
+from voxops.sandbox import Sandbox, Switches
+
+ENDS = ("target.publish", "target.fail")
+
+
+def watching(count: int) -> dict[str, Any]:
+    """Publish so many posts at once and follow them until each has ended."""
+    switches = Switches(publish_on_create=True)
+    with Sandbox(rate_limit=None, empty=True, switches=switches) as sandbox, workspace(sandbox) as ws:
+        posts = _publish(sandbox, ws, count)
+        before = len(sandbox.requests())
+        run = ws.watch(posts)
+        run.wait()
+        requests = sandbox.requests()[before:]
+        ended: dict[str, datetime] = {}
+        for effect in sandbox.effects():
+            if effect["kind"] in ENDS:
+                ended[effect["post"]] = max(_at(effect), ended.get(effect["post"], _at(effect)))
+        results = run.results()
+    assert (results["outcome"] != "pending").all()
+    # our own rounds: the instants at which the list of those in flight was read from its beginning
+    rounds = sorted(
+        {
+            _at(each)
+            for each in requests
+            if each["query"].get("status") == "publishing" and "cursor" not in each["query"]
+        }
+    )
+    flying = [sum(end > at for end in ended.values()) for at in rounds]
+    last = max(ended.values())
+    following = next((at for at in rounds if at >= last), rounds[-1])
+    return {
+        "posts": len(posts),
+        "requests": len(requests),
+        "per_job": len(requests) / len(posts),
+        "rounds": len(rounds),
+        "bound": sum(math.ceil(each / 100) for each in flying),
+        "polling_each": sum(flying) + len(posts),
+        "last_end_s": (last - rounds[0]).total_seconds(),
+        "known_after_s": (results["settled_at"].max() - pd.Timestamp(last)).total_seconds(),
+        "bound_known_after_s": (following - last).total_seconds(),
+        "longest_interval_s": max(((b - a).total_seconds() for a, b in pairwise(rounds)), default=0.0),
+    }
+
+
+def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
+    """Create posts that publish at once."""
+    accounts = ws.accounts()
+    active = [
+        account
+        for account in accounts[(accounts["status"] == "active") & (accounts["platform"] != "instagram")]["account_id"]
+    ]
+    posts: list[str] = []
+    with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, timeout=60) as http:
+        for start in range(0, count, 50):
+            items = [
+                {"content": f"post {n}", "accountIds": [active[n % len(active)]]}
+                for n in range(start, min(count, start + 50))
+            ]
+            results = http.post("/v1/posts/bulk", json={"posts": items}).json()["results"]
+            posts += [result["postId"] for result in results]
+    assert len(posts) == count
+    return posts
+
+
+def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
+    """Retry so many posts under a rate limit; every call counts, watching included."""
+    with Sandbox(rate_limit=limit, posts=count * 8, deliveries=0) as sandbox, workspace(sandbox) as ws:
+        plan = _retry_of(ws, count)
+        sandbox.advance(60.0 - sandbox.now().timestamp() % 60.0)  # what loading has cost belongs to another window
+        before = len(sandbox.requests())
+        run = ws.run(plan)
+        run.wait()
+        requests = sandbox.requests()[before:]
+        results = run.results()
+    acts = [at for at, each in enumerate(requests) if each["acting"]]
+    sending = requests[: acts[-1] + 1]  # from the first read of the run to its last act
+    seconds = (_at(sending[-1]) - _at(sending[0])).total_seconds()
+    # Windows are whole minutes: the calls of all full ones, and the part of the last that was needed.
+    per_minute = Counter(_at(each).replace(second=0, microsecond=0) for each in sending)
+    full = sorted(per_minute)[:-1]
+    return {
+        "retries": len(acts),
+        "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
+        "requests": len(requests),
+        "reads_per_retry": (len(requests) - len(acts)) / len(acts),
+        "refused_429": sum(each["status"] == 429 for each in requests),
+        "sending_s": seconds,
+        "share_of_ceiling": sum(per_minute[minute] for minute in full) / (limit * len(full)) if full else 1.0,
+        "per_minute": [per_minute[minute] for minute in sorted(per_minute)],
+    }
+
+
+def ledger_share(count: int) -> dict[str, Any]:
+    """Retry so many posts over loopback without a limit, the server in a process of its own; seconds inside the ledger."""
+    inside = _Stopwatch()
+    inside.wrap(Ledger)
+    with (
+        serving(posts=count * 8, speed=50.0) as (url, key),
+        tempfile.TemporaryDirectory() as folder,
+        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
+    ):
+        plan = _retry_of(ws, count)
+        inside.seconds = 0.0
+        began = time.perf_counter()
+        run = ws.run(plan)
+        bound = time.perf_counter()
+        run.wait()
+        ended = time.perf_counter()
+    return {
+        "retries": count,
+        "seconds": ended - began,
+        "bind_s": bound - began,
+        "ledger_s": inside.seconds,
+        "share": inside.seconds / (ended - began),
+        "by_call": {name: round(seconds, 3) for name, seconds in inside.by.most_common(8)},
+    }
+
+
+class _Stopwatch:
+    """Time inside all methods of a class, whatever thread calls; a call within a call counts once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.by: Counter[str] = Counter()
+        self._inside = threading.local()
+
+    def wrap(self, kind: type) -> None:
+        """Measure every method from now on."""
+        for name, method in list(vars(kind).items()):
+            if callable(method) and not name.startswith("__") and name not in {"atomic", "now"}:
+                setattr(kind, name, self._timed(name, method))
+
+    def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if getattr(self._inside, "busy", False):
+                return method(*args, **kwargs)
+            self._inside.busy = True
+            began = time.perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                spent = time.perf_counter() - began
+                self._inside.busy = False
+                self.seconds += spent
+                self.by[name] += spent
+
+        return timed
+
+
+def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:
+    """A plan that retries so many posts, whatever their cause."""
+    triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+    triaged["retryable"] = True
+    plan = vx.plan_retry(triaged)
+    eligible = plan.frame[plan.frame["eligible"]]["post_id"].drop_duplicates().head(count)
+    return vx.plan_retry(triaged[triaged["post_id"].isin(eligible)])
+
+
+def _at(entry: dict[str, Any]) -> datetime:
+    """When something happened, in virtual time."""
+    return datetime.fromisoformat(entry["at"])
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](int(sys.argv[2]))))

@@ -1,0 +1,89 @@
+"""Virtual time that is honest about concurrency: it moves to the next instant that somebody waits for, once nothing is under way.
+
+`SteppedClock` lets each sleeper move the server's clock by itself, so that two who wait at the same time let the sum pass.
+For a test of what happens that is enough; for a test of pace it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import voxops as vx
+from voxops import _loop
+from voxops.client import AsyncClient
+from voxops.sandbox import Sandbox
+from voxops.workspace import open_workspace
+
+QUIET_LOOKS = 3  # times in a row that nothing may be under way before time moves
+BETWEEN_LOOKS = 0.001  # real seconds
+
+
+class VirtualTime:
+    """A clock for one event loop and one sandbox that stands still by itself.
+
+    Parameters
+    ----------
+    advance : callable
+        Moves the sandbox's clock by so many seconds; blocks.
+    """
+
+    def __init__(self, advance: Callable[[float], object]) -> None:
+        self._advance = advance
+        self._now = 0  # whole milliseconds, as the sandbox counts
+        self._numbers = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._driver: asyncio.Task[None] | None = None
+        self.busy: Callable[[], bool] = lambda: False
+
+    def monotonic(self) -> float:
+        """Seconds that have passed."""
+        return self._now / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so many seconds have passed."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + math.ceil(seconds * 1000), next(self._numbers), woken))
+        if self._driver is None or self._driver.done():
+            self._driver = asyncio.create_task(self._drive())
+        await woken
+
+    async def _drive(self) -> None:
+        """Move time from sleeper to sleeper."""
+        while self._sleepers:
+            await self._quiet()
+            due, _, woken = heapq.heappop(self._sleepers)
+            if woken.done():
+                continue
+            if due > self._now:
+                await asyncio.to_thread(self._advance, (due - self._now) / 1000)
+                self._now = due
+            woken.set_result(None)
+
+    async def _quiet(self) -> None:
+        """Return when nothing has been under way for some looks in a row."""
+        quiet = 0
+        while quiet < QUIET_LOOKS:
+            await asyncio.sleep(BETWEEN_LOOKS)
+            quiet = 0 if self.busy() else quiet + 1
+
+
+@contextmanager
+def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
+    """A workspace of a sandbox that lives in virtual time."""
+    clock = VirtualTime(sandbox.advance)
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=clock)
+    with tempfile.TemporaryDirectory() as folder:
+        ws = _loop.run(open_workspace(client, ledger=f"{folder}/ledger.sqlite"))
+        pace, engine = client._sending._pace, ws._core.engine
+        clock.busy = lambda: pace._in_flight > 0 or not engine._writer._pieces.empty()
+        with ws:
+            yield ws
