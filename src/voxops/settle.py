@@ -144,10 +144,11 @@ def moved(baseline: Mapping[str, Any], state: PostState, since: float) -> bool:
     Where the wire shows no time stamp, a target that differs from the baseline counts. Where the time stamp is all that differs,
     it may be an edit of somebody else, which says nothing until `since`, the seconds since the try ended, are many.
     """
-    if state.status in IN_FLIGHT_STATUSES or any(row["status"] in IN_FLIGHT_STATUSES for row in state.targets):
-        was_moving = baseline.get("post_status") in IN_FLIGHT_STATUSES
-        if not was_moving:
-            return True
+    were = {(row[0], row[1]): row[2] for row in baseline.get("targets", ())}
+    pairs = [(baseline.get("post_status"), state.status)]
+    pairs += [(were.get((row["platform"], row["account_id"])), row["status"]) for row in state.targets]
+    if any(now in IN_FLIGHT_STATUSES and was not in IN_FLIGHT_STATUSES for was, now in pairs):
+        return True
     differs = fingerprint_targets(state) != baseline.get("targets")
     before, after = baseline.get("updated_at"), state.updated_at
     if before and after:
