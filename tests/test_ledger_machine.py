@@ -19,7 +19,14 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.chaos.model import FATES, ROWS, Kernel, Reading, World
 from voxops import binding, plan, reconcile
@@ -159,7 +166,9 @@ class Histories(RuleBasedStateMachine):
         post.updated = max(self.world.time, post.updated + 0.001)
 
 
-def search(machine: type[Histories], examples: int, steps: int = 30, phases: tuple[Phase, ...] = (Phase.generate,)) -> None:
+def search(
+    machine: type[Histories], examples: int, steps: int = 30, phases: tuple[Phase, ...] = (Phase.generate,)
+) -> None:
     """Run the search; raises what it found."""
     small = settings(
         max_examples=examples,
@@ -313,7 +322,9 @@ def test_the_model_holds_what_it_is_a_model_of():
     kernel.start(twice())
     world.meet(world.open_flights()[0], "ok")
     world.meet(world.open_flights()[0], "ok")
-    assert world.server.violations == ["post_0 was queued twice at once", "/v1/posts/post_0/retry was carried out twice under the key k"]
+    assert world.server.violations == [
+        "post_0 was queued twice at once",
+        "/v1/posts/post_0/retry was carried out twice under the key k",
+    ]
     world.close()
     shutil.rmtree(folder)
-

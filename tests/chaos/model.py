@@ -124,7 +124,14 @@ class Server:
             count = 1 + number % 2
             ends = [["published"], ["failed", "published"], ["published"]][number]
             self.posts[f"post_{number}"] = Post(
-                f"post_{number}", f"failed {number}", None, START - 3600, START - 3000, ["failed"] * count, [0] * count, ends
+                f"post_{number}",
+                f"failed {number}",
+                None,
+                START - 3600,
+                START - 3000,
+                ["failed"] * count,
+                [0] * count,
+                ends,
             )
 
     # -- requests ---------------------------------------------------------------------------------------------------
@@ -641,7 +648,9 @@ class World:
         if not rows:
             return None
         frame = pd.DataFrame(rows)
-        frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+        frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype(
+            "datetime64[us, UTC]"
+        )
         frame = frame.assign(
             verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
         )
@@ -664,7 +673,7 @@ class World:
     def heal(self) -> None:
         """Let the network be well and somebody run everything all over, until nothing moves any more."""
         for kernel in self.alive:
-            kernel.asleep, kernel.client.open = False, True
+            kernel.asleep, kernel.drowsy, kernel.client.open = False, False, True
         self.settle()
         if not self.alive:
             self.kernel()
@@ -694,7 +703,11 @@ class World:
                 problems.append(f"{content} is said to exist and does not")
             if outcome == "failed" and exists:
                 problems.append(f"{content} is said to have failed and exists")
-            if outcome in {"pending", "unknown"} and self.server.reading.metadata and not self.server.reading.ignore_keys:
+            if (
+                outcome in {"pending", "unknown"}
+                and self.server.reading.metadata
+                and not self.server.reading.ignore_keys
+            ):
                 problems.append(f"{content} is left {outcome} ({state}: {why})")
         return problems
 
