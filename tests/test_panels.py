@@ -280,6 +280,15 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
     assert sandbox.duplicates() == []
 
 
+def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:
+    panel = vx.delivery_panel(ws)
+    panel._log = None
+    panel._code_shown = True
+    assert "reading the deliveries" in panel._repr_html_()
+    with pytest.raises(vx.PlanError, match="not loaded yet"):
+        panel.code()
+
+
 def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
     panel = vx.delivery_panel(ws)
     until(lambda: panel._log is not None and len(panel._webhook.options) > 2)

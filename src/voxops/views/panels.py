@@ -77,10 +77,14 @@ class _Panel:
         """Return what the panel is about, in a line."""
         raise NotImplementedError
 
+    def _loaded(self) -> bool:
+        """Whether there is anything to choose from yet."""
+        return True
+
     def _html(self) -> str:
         """Return the board."""
         parts = [*self._parts(), *self._act.html()]
-        if self._code_shown:
+        if self._code_shown and self._loaded():
             parts += [draw.heading("Code", "gives the same plan with the same keys"), draw.code_block(self.code())]
         return draw.board(parts)
 
@@ -322,10 +326,15 @@ class DeliveryPanel(_Panel):
         self._webhook.options = [("all webhooks", ""), *names]
         await self.load()
 
+    def _loaded(self) -> bool:
+        """Whether the deliveries have been read."""
+        return self._log is not None
+
     async def load(self) -> None:
         """Read the deliveries of the webhook and window chosen."""
         log = await self._ws.aio.deliveries(webhook=self._webhook.value or None, since=self._window.value)
-        self._log, self._details = log, ""
+        self._shown, self._details = log.head(0), ""
+        self._log = log
         wanted = self._event.value
         options = [
             ("all events", ""),
