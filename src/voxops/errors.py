@@ -18,11 +18,17 @@ Everything that voxops raises on purpose is a `VoxopsError`; one ``except`` catc
         ServerError        5xx
 
 No message holds the API key, and none is built from an HTTP library's exception text.
+
+In a notebook an error shows the user's own lines and its message in place of the stack; plain Python shows the stack as ever.
 """
 
 from __future__ import annotations
 
+import re
+import sysconfig
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -42,9 +48,49 @@ __all__ = [
     "WaitTooLong",
 ]
 
+# Whose lines are not the user's own.
+_OURS = Path(__file__).parent
+_PYTHON = Path(sysconfig.get_path("stdlib"))
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_SECRET = re.compile(r"((?:vb|sk)_(?:live|test)_|whsec_)[\w+/=-]+")
+
 
 class VoxopsError(Exception):
     """Base of every error that voxops raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
+        lines = [
+            f"{_place(step.filename)}, line {step.lineno}: {_without_secrets(step.line or '')}"
+            for step in traceback.extract_tb(self.__traceback__)
+            if _is_users(step.filename)
+        ]
+        said = [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
+        return [*lines, *map(_printable, said)]
+
+
+def _is_users(filename: str) -> bool:
+    """Whether a file is the user's own: no part of voxops, of Python or of an installed package."""
+    path = Path(filename)
+    compiled = filename.startswith("<frozen") or path.suffix == ".pyx"
+    installed = path.is_relative_to(_OURS) or path.is_relative_to(_PYTHON) or _INSTALLED.intersection(path.parts)
+    return not compiled and not installed
+
+
+def _place(filename: str) -> str:
+    """Name of a file; a cell of a notebook has none that says anything."""
+    cell = filename.startswith("<ipython-input") or any(part.startswith("ipykernel_") for part in Path(filename).parts)
+    return "cell" if cell else Path(filename).name
+
+
+def _without_secrets(line: str) -> str:
+    """A line of code whose keys and signing secrets are cut off."""
+    return _SECRET.sub(r"\1…", line.strip())
+
+
+def _printable(text: str) -> str:
+    """Text that can't steer a terminal, whoever wrote it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 class ConfigError(VoxopsError):

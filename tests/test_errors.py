@@ -1,0 +1,79 @@
+"""An error in a notebook is the user's own line and one sentence, not the stack of a library."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+import voxops as vx
+from voxops.errors import ApiError, PlanError, VoxopsError
+
+
+@pytest.fixture(scope="module")
+def shell() -> InteractiveShell:
+    shell = InteractiveShell()
+    shell.run_cell("import pandas as pd\nimport voxops as vx\nfrom voxops.errors import *")
+    return shell
+
+
+@pytest.fixture
+def shown(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    def run(cell: str) -> str:
+        capsys.readouterr()
+        assert not shell.run_cell(cell).success
+        caught = capsys.readouterr()
+        return (caught.out + caught.err).strip()
+
+    return run
+
+
+def test_ipython_shows_the_line_and_the_message(shown: Callable[[str], str]) -> None:
+    lines = shown("frame = pd.DataFrame()\nvx.triage(frame)").splitlines()
+    assert lines[0] == "cell, line 2: vx.triage(frame)"
+    assert lines[1].startswith("PlanError: triage() needs a targets frame")
+    assert len(lines) == 2
+
+
+def test_all_of_the_users_own_lines_are_shown(shown: Callable[[str], str]) -> None:
+    text = shown("def step(frame):\n    return vx.triage(frame)\n\npd.Series([1]).map(lambda _: step(pd.DataFrame()))")
+    assert [line.split(":")[0] for line in text.splitlines()] == [
+        "cell, line 4",
+        "cell, line 4",
+        "cell, line 2",
+        "PlanError",
+    ]
+    assert "pandas" not in text
+
+
+def test_other_errors_keep_their_stack(shown: Callable[[str], str]) -> None:
+    assert "Traceback" in shown("1 / 0")
+
+
+def test_a_key_in_the_line_is_not_repeated(shown: Callable[[str], str]) -> None:
+    text = shown('vx.connect("vb_live_0123456789abcdef", url="http://api.example.com")')
+    assert "ConfigError" in text
+    assert "vb_live_…" in text
+    assert "0123456789" not in text
+
+
+def test_the_message_cannot_steer_the_terminal() -> None:
+    error = ApiError("bad \x1b[2J\x1b]0;title\x07 news\nsecond line", status=400)
+    error.add_note("look\x1b[1m here")
+    text = "\n".join(error._render_traceback_())
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "news\nsecond line" in text
+    assert "look" in text
+
+
+def test_plain_python_is_as_it_was() -> None:
+    with pytest.raises(VoxopsError) as caught:
+        vx.triage(pd.DataFrame())
+    text = "".join(traceback.format_exception(caught.value))
+    assert text.startswith("Traceback (most recent call last):")
+    assert "triage.py" in text
+    assert isinstance(caught.value, PlanError)
