@@ -20,7 +20,7 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
     facts = (
-        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.frame))} rows. "
+        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.table))} rows. "
         f"{_html.number(cost.acts)} acting requests, about {_html.number(cost.requests)} in all, {cost.minutes:g} minutes at "
         f"{_html.number(cost.rate)} a minute. <i>Nothing has been sent.</i>"
     )
@@ -40,8 +40,8 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
 
 def _sample(plan: Any) -> str:
     """The first rows that would be sent."""
-    names = [name for name in _SHOWN if name in plan.frame.columns][:4]
-    sent = plan.frame[plan.frame["eligible"]]
+    names = [name for name in _SHOWN if name in plan.table.columns][:4]
+    sent = plan.table[plan.table["eligible"]]
     rows = sent.head(ROWS)
     counts = [
         name for name in ("attempt", "batch") if (sent[name] > 1).any()

@@ -269,7 +269,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     ]
     return Plan(
         action=Action(head["action"]),
-        frame=frames.unpack(head["frame"]),
+        table=frames.unpack(head["frame"]),
         operations=tuple(operations),
         campaign=head["campaign"],
         key=head["key_column"],

@@ -79,7 +79,7 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
                 reason,
                 whoami(),
                 facts.now.timestamp(),
-                frames.pack(plan.frame),
+                frames.pack(plan.table),
                 plan.canaries,
                 plan.held,
             ),
@@ -180,7 +180,11 @@ def _decide_known(ledger: Ledger, plan: Plan, item: Item, attempt: int, stored: 
     if member.outcome is Outcome.SUCCEEDED:
         if same or plan.action is not Action.BULK:
             return join
-        return _Hold(f"already posted as {member.result_id}; name a new campaign to post it again")
+        differing = ", ".join(_differing(member.item.body or {}, item.body or {}))
+        return _Hold(
+            f"already posted as {member.result_id}, with another {differing}; change the post itself, or name a new campaign, "
+            "which would post every row again"
+        )
     if member.outcome is Outcome.FAILED:
         if item.attempt > attempt or not same:
             return _New(_as_attempt(item, plan.campaign, attempt + 1))

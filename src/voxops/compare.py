@@ -78,6 +78,8 @@ def _verdict(row: dict[str, Any], posts: dict[str, PostState], action: Action) -
         return cause, "recovered" if wanted else failed
     said = row.get("cause")
     cause = said if isinstance(said, str) else "not triaged"
+    if row["outcome"] in {"pending", "unknown"}:
+        return cause, "pending"
     target = None if state is None else state.target(row["platform"], row["account_id"])
     if target is None or target["status"] not in {"published", "failed"}:
         return cause, "pending"

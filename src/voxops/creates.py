@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str
-        Creates of the same row under another name are other posts.
+        Creates of the same row under another name are other posts. Case and white space don't make another name.
 
     Returns
     -------
@@ -48,6 +49,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
     need_columns(frame, (key, "content", "scheduled_for"), "use vx.read_campaign(path)")
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
+    campaign = _campaign(campaign)
     names = _row_keys(frame, key)
     numbers = attempts(frame)
     items, reasons = [], []
@@ -64,7 +66,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
                 attempt=attempt,
                 subject=f"row:{identity}",
                 label=name,
-                platform="+".join(sorted({name.partition(":")[0].lower() for name in row["names"] if ":" in name})),
+                platform="+".join(sorted({name.partition(":")[0].lower() for name in row["accounts"] if ":" in name})),
                 account="",
                 cause="",
                 method="POST",
@@ -95,6 +97,13 @@ def utc_text(value: Any) -> str | None:
     return when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
+def _campaign(name: str) -> str:
+    """A campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
+    if not isinstance(name, str):
+        raise PlanError(f"campaign={name!r} must be text, such as 'spring 2026'")
+    return " ".join(unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode()).casefold().split())
+
+
 def _row_keys(frame: pd.DataFrame, key: str) -> list[str]:
     """The key column as canonical text, or a PlanError that shows what is missing or doubled."""
     names = [keys.row_key(value) for value in plain_values(frame, key)]
@@ -118,12 +127,20 @@ def _some(values: Sequence[object]) -> str:
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """What a create is made of, per row, as plain values."""
-    accounts = "account_ids" if "account_ids" in frame.columns else "accounts"
-    lists = {"accounts": accounts, "names": "accounts", "media": "media", "tags": "tags"}
+    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
+    accounts = "accounts" if "accounts" in frame.columns else "account_ids"
+    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns["accounts"] = [[_account(name) for name in names] for names in columns["accounts"]]
     for name in ("content", "first_comment", "scheduled_for"):
         columns[name] = plain_values(frame, name)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _account(name: str) -> str:
+    """An account as the sheet names it, in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
+    platform, colon, username = name.partition(":")
+    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
 
 
 def _why_not(row: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from voxops import keys
 from voxops._plan_html import plan_html
 from voxops.errors import PlanError
 from voxops.model import VERBS, Action
+from voxops.values import parse_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ class Plan:
     action : Action
         What is done to the rows.
     frame : pandas.DataFrame
-        The input's columns and ``eligible`` (bool), ``reason`` (string: why, or why not), ``attempt`` (Int64), ``batch``
+        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason`` (string: why, or why not), ``attempt`` (Int64), ``batch``
         (Int64), ``idempotency_key`` (string), ``request`` (string: method and path); the last three are NA where a row is not
         eligible.
     operations : tuple of Operation
@@ -155,12 +156,17 @@ class Plan:
     """
 
     action: Action
-    frame: pd.DataFrame
+    table: pd.DataFrame = field(repr=False)
     operations: tuple[Operation, ...]
     campaign: str = ""
     key: str = ""
     canaries: int = 0
     reads: int = field(default=0)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The plan as a table, as described above; what is done to it does not change the plan."""
+        return self.table.copy(deep=False)
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -170,18 +176,18 @@ class Plan:
     @property
     def eligible(self) -> int:
         """How many rows would be sent."""
-        return int(self.frame["eligible"].sum())
+        return int(self.table["eligible"].sum())
 
     @property
     def held(self) -> int:
         """How many rows would not."""
-        return len(self.frame) - self.eligible
+        return len(self.table) - self.eligible
 
     @property
     def cost(self) -> Cost:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page per 100 items and round."""
         acts = len(self.operations)
-        rate = int(self.frame.attrs.get("rate_limit") or DEFAULT_RATE)
+        rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         rounds = 0 if self.action is Action.BULK else 4
         requests = acts + self.reads + rounds * ceil(self.eligible / 100) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
@@ -198,8 +204,8 @@ class Plan:
         n : int
             Canaries per cause, at least 1.
         """
-        if n < 1:
-            raise PlanError(f"canary(n={n}): n must be at least 1")
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         if self.action is Action.BULK:
@@ -236,8 +242,8 @@ def summary(plan: Plan) -> str:
     """Say in a few lines of text what a plan would do."""
     cost = plan.cost
     lines = [
-        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {len(plan.frame)} rows, {cost.acts} acting requests, "
-        f"about {cost.requests} requests and {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
+        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {len(plan.table)} rows, {cost.acts} acting requests, "
+        f"about {cost.requests} requests in all, at least {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
     ]
     if plan.canaries:
         lines.append(f"Canary: the first {plan.canaries} of each cause go first.")
@@ -247,7 +253,7 @@ def summary(plan: Plan) -> str:
 
 def reasons(plan: Plan) -> list[tuple[str, int]]:
     """Why rows are held, with how many, most first."""
-    held = plan.frame.loc[~plan.frame["eligible"], "reason"]
+    held = plan.table.loc[~plan.table["eligible"], "reason"]
     return [
         (str(why), int(count))
         for why, count in held.value_counts().sort_index().sort_values(ascending=False, kind="stable").items()
@@ -256,6 +262,13 @@ def reasons(plan: Plan) -> list[tuple[str, int]]:
 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {maker}")
+    doubled = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if doubled:
+        raise PlanError(f"the frame has column {', '.join(doubled)} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
@@ -278,17 +291,34 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
-    """A column of times, None for what is missing; all None if the column is absent or holds no times."""
+    """A column of times in UTC, None for what is missing or no time; text is read, so that a frame may come back from a file."""
     import pandas as pd
 
-    if name not in frame.columns or not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
+    if name not in frame.columns:
         return [None] * len(frame)
-    return [None if value is pd.NaT else value for value in frame[name]]
+    column = frame[name]
+    times = column.dt.tz_convert("UTC") if isinstance(column.dtype, pd.DatetimeTZDtype) else parse_times(list(column))
+    return [None if pd.isna(value) else value for value in times]
+
+
+_YES_AND_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
 def flags(frame: pd.DataFrame, name: str) -> list[bool]:
-    """A column of yes and no, False for what is missing."""
-    return [bool(value) for value in plain_values(frame, name)]
+    """A column of yes and no, False for what is missing.
+
+    Raises
+    ------
+    PlanError
+        If a value is neither; a word such as "no" would else count as a yes.
+    """
+    found = []
+    for row, value in enumerate(plain_values(frame, name)):
+        known = False if value is None else _YES_AND_NO.get(str(value).strip().lower())
+        if known is None:
+            raise PlanError(f"row {row}: {name} is {str(value)[:40]!r}; it must be True or False")
+        found.append(known)
+    return found
 
 
 def attempts(frame: pd.DataFrame) -> list[int]:
@@ -375,7 +405,7 @@ def build_plan(
         attempt=pd.array(list(attempts), dtype="Int64"),
     )
     table.attrs = dict(frame.attrs)
-    bare = Plan(action=action, frame=table, operations=(), **details)
+    bare = Plan(action=action, table=table, operations=(), **details)
     return _with_keys(bare, form(action, items))
 
 
@@ -383,18 +413,18 @@ def _with_keys(plan: Plan, operations: Sequence[Operation]) -> Plan:
     """The plan with these operations, their batch, key and call written into its frame."""
     import pandas as pd
 
-    batch: list[Any] = [pd.NA] * len(plan.frame)
-    key: list[Any] = [pd.NA] * len(plan.frame)
-    request: list[Any] = [pd.NA] * len(plan.frame)
+    batch: list[Any] = [pd.NA] * len(plan.table)
+    key: list[Any] = [pd.NA] * len(plan.table)
+    request: list[Any] = [pd.NA] * len(plan.table)
     for operation in operations:
         for item in operation.items:
             batch[item.row] = operation.batch
             key[item.row] = operation.key
             request[item.row] = f"{operation.method} {operation.path}"
-    frame = plan.frame.assign(
+    frame = plan.table.assign(
         batch=pd.array(batch, dtype="Int64"),
         idempotency_key=pd.array(key, dtype="string"),
         request=pd.array(request, dtype="string"),
     )
-    frame.attrs = dict(plan.frame.attrs)
-    return replace(plan, frame=frame, operations=tuple(operations))
+    frame.attrs = dict(plan.table.attrs)
+    return replace(plan, table=frame, operations=tuple(operations))

@@ -48,6 +48,8 @@ class _Open:
 
 
 _TARGET = ("post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at")
+_TIMES = frozenset({"updated_at", "delivered_at"})
+_NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 _MOVING = "another target of this post is still publishing"
 _TWICE = "this target stands in the frame twice"
 _DELIVERY = (
@@ -332,6 +334,8 @@ def _why_not_fix(body: Mapping[str, Any]) -> str | None:
     """Why a row's fix can't be asked for; None if it can."""
     if not body:
         return "neither new_content nor new_media_url"
+    if not all(isinstance(value, str) and value.strip() for value in body.values()):
+        return "new_content and new_media_url must be text, and not blank"
     if len(body.get("content", "")) > 10_000:
         return f"new_content has {len(body['content'])} characters; 10,000 is the most"
     if not body.get("mediaUrl", "https://").startswith("https://"):
@@ -351,7 +355,10 @@ def _why_not_redeliver(
         return None
     if row["success"]:
         return "already delivered"
-    if now is not None and row["_stamp"] is not None and now - row["_stamp"] < SERVER_RETRIES_FOR:
+    age = _age(row, now)
+    if age is None:
+        return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"
+    if age < SERVER_RETRIES_FOR:
         return "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
     return None
 
@@ -412,9 +419,19 @@ def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
     """Rows as dicts; `stamp` is also given as a Timestamp under ``_stamp``."""
-    columns: dict[str, Sequence[Any]] = {name: plain_values(frame, name) for name in names}
+    columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
     columns["_stamp"] = instants(frame, stamp)
     columns[flag] = flags(frame, flag)
     columns["attempt"] = attempts(frame)
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
+
+
+def _read(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
+    if name in _TIMES:
+        return [None if when is None else when.isoformat() for when in instants(frame, name)]
+    values = plain_values(frame, name)
+    if name in _NUMBERS:
+        return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    return values
