@@ -136,9 +136,9 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     opened = _open_targets(frame, rows)
     now = _fetched(frame)
     items, reasons = [], []
-    for number, row in enumerate(rows):
+    for number, (row, again) in enumerate(zip(rows, _again(rows), strict=True)):
         body = _fix_body(row)
-        reason = _why_not_fix(body) or _why_not_act(row, now)
+        reason = _TWICE if again else _why_not_fix(body) or _why_not_act(row, now)
         if reason is None and opened[row["post_id"]].moving:
             reason = _MOVING
         reasons.append(reason or "new " + " and ".join(sorted(body)))
