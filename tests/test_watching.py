@@ -152,6 +152,21 @@ def test_a_repeated_delivery_is_told_from_the_old_one(ws, world):
     assert watched.wait(20).results()["status"].to_list() == ["delivered"]
 
 
+@pytest.mark.parametrize("act", ["retry", "redeliver"])
+def test_a_key_that_may_not_read_may_act_all_the_same(ws, world, act):
+    thing, since = _delivery(world), len(world.effects())
+    world.add_fault(Fault("status", method="GET", path="/v1/**", status=403, code="AUTHORIZATION_ERROR", times=None))
+    handle = call(ACTS["retry"](ws, world) if act == "retry" else ws.client.webhooks.retry_delivery(*thing))
+    assert handle.before is None
+    assert world.effects(since=since)
+
+
+def test_a_delivery_that_has_arrived_needs_no_watching(ws):
+    log = ws.deliveries()
+    done = ws.watch(log[log["success"]].head(3), kind="delivery").wait(10).results()
+    assert done["status"].to_list() == ["delivered"] * 3
+
+
 def test_what_does_not_exist_is_gone(ws):
     assert ws.watch(["nothing"], kind="media").wait(10).results()["status"].to_list() == ["gone"]
 
@@ -271,6 +286,22 @@ def test_events_of_other_posts_cost_nothing(still, world):
     assert reads(world, since) == []
     with pytest.raises(vx.DecodeError):
         run.notify(b"<html>")
+
+
+def test_an_event_that_overtakes_the_answer_is_not_lost(ws, world):
+    """The post is published, and its event here, before the 202 is."""
+    world.add_fault(Fault("delay", method="POST", path="/v1/posts/**", when="after", seconds=0.6))
+    posts = ws.posts(status="failed")
+    plan = vx.plan_retry(vx.triage(vx.targets(posts)))
+    post = plan.frame.loc[plan.frame["eligible"], "post_id"].iloc[0]
+    ws.client.clock = Still()
+    run = ws.run(vx.plan_retry(vx.triage(vx.targets(posts[posts["post_id"] == post]))))
+    until(lambda: world.effects("post.retry") or world.effects("target.fix"))
+    world.advance(120)
+    assert set(ws.ledger()["state"]) == {"sent"}
+    assert run.notify(event_of(world, post)) is True
+    run.wait(10)
+    assert set(run.results()["outcome"]) == {"succeeded"}
 
 
 def test_a_watch_is_woken_too(ws, world):

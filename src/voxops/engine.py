@@ -162,13 +162,18 @@ class Engine:
             if not self._offer(drive) and not self._moving(drive):
                 return
             await drive.rest(self.client.clock, due - self.client.clock.monotonic())
-            told = drive.heard()
+            if told := drive.heard():
+                drive.told |= told & self._sent(drive)  # whose answer is not here yet: they are looked at when it is
             if self.client.clock.monotonic() < due:
                 if told:
                     await self._look(drive, told)
                 continue
             drive.looks = 0 if await self._look(drive) else drive.looks + 1
             due = self.client.clock.monotonic() + interval(drive.looks, self._rng, self._reader.pages)
+
+    def _sent(self, drive: Drive) -> set[str]:
+        """Ids of what is being sent just now."""
+        return {operation.subject.partition(":")[2] for operation in self.ledger.operations_of(drive.run, ("sent",))}
 
     def concerns(self, run: str, subject: str) -> bool:
         """Whether a run has an operation on this thing that was sent and is not settled."""

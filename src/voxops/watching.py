@@ -78,7 +78,8 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
     befores = [dict(zip(known, values, strict=True)) for values in zip(*known.values(), strict=True)]
     rows = zip(ids, plain_values(frame, "webhook_id"), befores, groups, strict=True)
     return {
-        Handle(item, "delivery", webhook_id=webhook, before={"id": item, **before}): group
+        # One that has arrived is not expected to change.
+        Handle(item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}): group
         for item, webhook, before, group in rows
         if item is not None and webhook is not None
     }

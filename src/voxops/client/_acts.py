@@ -7,7 +7,7 @@ from typing import Any
 
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
-from voxops.client._handles import Handle
+from voxops.client._handles import Handle, before_act
 from voxops.client._reply import single
 
 __all__ = ["PostActs"]
@@ -29,11 +29,11 @@ class PostActs:
         ``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``. The post is read first, since only its change tells a new
         failure from the old one. The never-twice promise covers plans; see the class.
         """
-        before = await self._read(post_id)
+        before = await before_act(self._read(post_id))
         return await self._queue(post_id, path("posts", post_id, "retry"), None, idempotency_key, before)
 
     async def _read(self, post_id: str) -> dict[str, Any]:
-        """The post as it is before an act."""
+        """The post as it is."""
         return single(await self._caller.request("GET", path("posts", post_id)))
 
     async def _queue(
@@ -81,7 +81,7 @@ class PostActs:
                 checks.refuse("refreshMedia", "can't be used with mediaUrl")
         body = present(content=content, mediaUrl=media_url, refreshMedia=refresh_media or None)
         where = path("posts", post_id, "platforms", target_id, "fix")
-        return await self._queue(post_id, where, body, idempotency_key, await self._read(post_id))
+        return await self._queue(post_id, where, body, idempotency_key, await before_act(self._read(post_id)))
 
     async def cancel(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Cancel a draft or scheduled post (row 6) and return it. The never-twice promise covers plans; see the class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -10,11 +10,11 @@ from typing import Any, Literal
 from voxops.client._caller import Caller, path
 from voxops.client._reply import single
 from voxops.client.assumptions import DELIVERIES_PATH, LARGEST_PAGE, polled_status
-from voxops.errors import ConfigError, NotFoundError
+from voxops.errors import ApiError, ConfigError, NotFoundError
 from voxops.model import TERMINAL_STATUSES, Outcome
 from voxops.values import parse_times
 
-__all__ = ["Ending", "Handle", "Kind", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]
+__all__ = ["Ending", "Handle", "Kind", "before_act", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]
 
 Kind = Literal["post", "media", "account", "delivery"]
 
@@ -124,6 +124,14 @@ async def follow(handle: Handle, caller: Caller, patience: float = PATIENCE) -> 
         handle = on_its_way(handle, ending)
         await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**looks))
         looks += 1
+
+
+async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """A thing as it is before an act; None where the API does not show it, since a key that may act need not be one that may read."""
+    try:
+        return await reading
+    except ApiError:
+        return None
 
 
 async def read_delivery(caller: Caller, webhook_id: str, delivery_id: str) -> dict[str, Any] | None:

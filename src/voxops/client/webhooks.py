@@ -8,7 +8,7 @@ from typing import Any
 
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
-from voxops.client._handles import Handle, read_delivery
+from voxops.client._handles import Handle, before_act, read_delivery
 from voxops.client._pages import Page
 from voxops.client._reply import single
 from voxops.client.assumptions import DELIVERIES_PATH, DELIVERIES_QUERY, LARGEST_PAGE
@@ -135,7 +135,7 @@ class Webhooks:
         The delivery is looked up first, newest deliveries before old ones: without its state before the act nobody could tell that
         it was tried again.
         """
-        before = await read_delivery(self._caller, webhook_id, delivery_id)
+        before = await before_act(read_delivery(self._caller, webhook_id, delivery_id))
         where = path("webhooks", webhook_id, "deliveries", delivery_id, "retry")
         reply = await self._caller.request("POST", where, idempotency_key=idempotency_key)
         return Handle(
