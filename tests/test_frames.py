@@ -18,6 +18,7 @@ from voxops import frames
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import Columns, Target, Targets, build, moment, targets, window, within
 from voxops.values import parse_times, to_bool
+from voxops.window import length
 
 UTC_US = "datetime64[us, UTC]"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -678,7 +679,13 @@ def test_bytes_of_another_kind_are_refused_and_never_run(data):
         ("12h", "2026-03-01T21:00Z"),
         ("1.5h", "2026-03-02T07:30Z"),
         ("30 min", "2026-03-02T08:30Z"),
+        ("7d", "2026-02-23T09:00Z"),
+        ("1w", "2026-02-23T09:00Z"),
+        ("12H", "2026-03-01T21:00Z"),
+        ("30MIN", "2026-03-02T08:30Z"),
         (timedelta(days=1), "2026-03-01T09:00Z"),
+        ("2026-03-01Z", "2026-03-01T00:00Z"),
+        ("2026-03-01+01:00", "2026-02-28T23:00Z"),
         ("2026-03-01T10:00+01:00", "2026-03-01T09:00Z"),
         (pd.Timestamp("2026-03-01T09:00Z"), "2026-03-01T09:00Z"),
         (datetime(2026, 3, 1, 9, tzinfo=UTC), "2026-03-01T09:00Z"),
@@ -710,6 +717,22 @@ def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time)
 def test_a_time_without_zone_or_sense_is_refused_and_not_guessed(value):
     with pytest.raises(ConfigError, match="since="):
         window(value, None, NOW)
+
+
+@pytest.mark.parametrize("value", [7, "7", 7.0])
+def test_a_number_without_unit_is_told_what_to_write(value):
+    with pytest.raises(ConfigError, match=rf"since={value!r} has no unit; write '{value}D'"):
+        window(value, None, NOW)
+
+
+@pytest.mark.parametrize("value", ["x", "7", 7, None, "1M", "-6h", ""])
+def test_what_is_no_length_of_time_is_refused(value):
+    with pytest.raises(ConfigError, match="gap="):
+        length("gap", value)
+
+
+def test_a_length_of_time_takes_its_unit_in_either_case():
+    assert length("gap", "6h") == length("gap", "6H") == length("gap", timedelta(hours=6)) == pd.Timedelta(6, "h")
 
 
 def test_a_window_that_ends_before_it_begins_is_refused():

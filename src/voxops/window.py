@@ -14,11 +14,13 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "moment", "window", "within"]
+__all__ = ["When", "length", "moment", "window", "within"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
-_OFFSET = re.compile(r"\d+(\.\d+)?\s*[A-Za-z]+")
+_LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
+_NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
+_DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
 # A post is as recent as the latest of these.
 _MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
@@ -29,8 +31,8 @@ def window(since: When, until: When, now: datetime) -> tuple[pd.Timestamp | None
     Parameters
     ----------
     since, until : str, datetime, timedelta or None
-        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp), or how long before `now` (``"7D"``, ``"12h"``, a
-        timedelta). None leaves the side open.
+        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
+        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case). None leaves the side open.
     now : datetime
         The server's time, with an offset.
 
@@ -54,11 +56,13 @@ def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
     """One side of a span."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return None
+    if _NUMBER.fullmatch(str(value).strip()):
+        raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
     try:
-        if isinstance(value, timedelta) or (isinstance(value, str) and _OFFSET.fullmatch(value.strip())):
-            time = pd.Timestamp(now) - abs(pd.Timedelta(value))
+        if isinstance(value, timedelta) or (isinstance(value, str) and _LENGTH.fullmatch(value.strip())):
+            time = pd.Timestamp(now) - abs(_length(value))
         elif isinstance(value, str):
-            time = pd.Timestamp(datetime.fromisoformat(value.strip()))
+            time = pd.Timestamp(datetime.fromisoformat(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
         else:
             time = pd.Timestamp(value)
     except (ValueError, TypeError, OverflowError) as error:
@@ -71,6 +75,41 @@ def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
             f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC."
         )
     return time.tz_convert("UTC").as_unit("us")
+
+
+def length(name: str, value: str | timedelta) -> pd.Timedelta:
+    """Read a length of time.
+
+    Parameters
+    ----------
+    name : str
+        What it is called where it was given, for the message.
+    value : str or timedelta
+        Such as ``"6h"``, ``"7D"`` or ``"30min"``; the unit in either case.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    try:
+        read = _length(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"{name}={value!r} is no length of time; write one such as '6h', '7D' or '30min'.") from error
+    return read
+
+
+def _length(value: str | timedelta) -> pd.Timedelta:
+    """A length of time, its unit in either case; ValueError or TypeError if it is none."""
+    if isinstance(value, timedelta):
+        return pd.Timedelta(value)
+    found = _LENGTH.fullmatch(str(value).strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not a number with a unit")
+    # pandas wants D and W, and h, min, s and the rest small; a capital M alone is a month, which has no length.
+    unit = found["unit"]
+    small = unit if unit == "M" else unit.lower()
+    return pd.Timedelta(found["number"] + {"d": "D", "w": "W"}.get(small, small))
 
 
 def moment(posts: pd.DataFrame) -> pd.Series:
