@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,10 +16,11 @@ from voxops import audit
 from voxops.checkup import check_up
 from voxops.creates import split_list
 from voxops.engine import Engine
-from voxops.errors import LedgerError, PlanError, ValidationError
+from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
 from voxops.facts import account_names
 from voxops.frames import Columns, build
 from voxops.jobs import PlanJob
+from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 from voxops.plan import Plan, need_columns, plain_values
 from voxops.run import Run
 from voxops.watching import WatchJob, things_of
@@ -29,7 +32,20 @@ if TYPE_CHECKING:
 __all__ = ["Core"]
 
 Words = str | Sequence[str] | None
+_PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
 PAGE = 100  # records per page, the most the API gives (contract: section 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the API says of one row on one platform."""
+
+    row_id: str
+    platform: str
+    valid: bool
+    errors: str = ""
+    warnings: str = ""
+    account_ids: tuple[str, ...] = ()
 
 
 class Core:
@@ -49,7 +65,14 @@ class Core:
         self.client = client
         self._engine = engine
         self._source = source
+        self._closed = False
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+
+    def opened(self) -> Core:
+        """Return itself, while it is open."""
+        if self._closed:
+            raise ConfigError("this workspace is closed; call vx.connect() again")
+        return self
 
     @property
     def engine(self) -> Engine:
@@ -57,7 +80,7 @@ class Core:
         if self._engine is None:
             raise LedgerError(
                 "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
-                "nothing is sent. Check the API key's scopes, or name a ledger with vx.connect(ledger=...)"
+                "nothing is sent. Check the address and the API key's scopes"
             )
         return self._engine
 
@@ -97,7 +120,10 @@ class Core:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
-        statuses, platforms, accounts = _words(status), _words(platform), _listed(account)
+        statuses, platforms = _statuses(status), [_PLATFORMS.get(name, name) for name in _words(platform)]
+        accounts = await self._account_ids(_listed(account))
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
         for one in statuses or ["all"]:
             query: dict[str, Any] = {"status": one, "limit": PAGE}
@@ -117,8 +143,21 @@ class Core:
         if accounts:
             keep &= _any_target(frame["targets"], "account_id", accounts)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
-        filters = {"status": statuses, "platform": platforms, "account": accounts, "since": since, "until": until, "limit": limit}
-        return self._told(found if limit is None else found.head(limit), "posts", frame.attrs, filters, cut=limit is not None and len(found) > limit)
+        filters = {
+            "status": statuses,
+            "platform": platforms,
+            "account": accounts,
+            "since": since,
+            "until": until,
+            "limit": limit,
+        }
+        return self._told(
+            found if limit is None else found.head(limit),
+            "posts",
+            frame.attrs,
+            filters,
+            cut=limit is not None and len(found) > limit,
+        )
 
     async def deliveries(
         self,
@@ -155,6 +194,8 @@ class Core:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
+        if success is not None and not isinstance(success, bool):
+            raise ConfigError(f"success={success!r} must be True, False or None for both")
         webhooks = _listed(webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
         events = _words(event_type)
         start, end = window(since, until, self.client.now())
@@ -250,61 +291,72 @@ class Core:
         Parameters
         ----------
         frame : pandas.DataFrame
-            From ``vx.read_campaign``. Gets a column ``account_ids`` (lists), in which names such as ``twitter:@brand`` are
-            resolved; `vx.plan_bulk` uses it where it is there.
+            From ``vx.read_campaign``; it stays as it is.
 
         Returns
         -------
         pandas.DataFrame
-            One row per row and platform of the input: ``row_id platform`` (string), ``valid`` (boolean), ``errors warnings``
-            (string, empty where there is none), in the order of the input.
+            One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
+            warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
+            for on that platform).
 
         Raises
         ------
         PlanError
             If a column is missing.
         """
-        missing = [name for name in ("content", "accounts") if name not in frame.columns]
-        if missing:
-            raise PlanError(f"the frame has no column {', '.join(missing)}; use vx.read_campaign(path)")
+        need_columns(frame, ("content", "accounts"), "use vx.read_campaign(path)")
         names = await account_names(self.client)
         platforms = {account: name.partition(":")[0] for name, account in names.items()}
         accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
-        frame["account_ids"] = pd.Series(accounts, index=frame.index, dtype=object)
-        labels = plain_values(frame, "row_id") if "row_id" in frame.columns else [str(label) for label in frame.index]
+        labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
         rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
         answers = await asyncio.gather(*(self._validate_row(*row, platforms) for row in rows))
         table = [line for answer in answers for line in answer]
         return pd.DataFrame(
             {
-                "row_id": pd.array([line[0] for line in table], dtype="string"),
-                "platform": pd.array([line[1] for line in table], dtype="string"),
-                "valid": pd.array([line[2] for line in table], dtype="boolean"),
-                "errors": pd.array([line[3] for line in table], dtype="string"),
-                "warnings": pd.array([line[4] for line in table], dtype="string"),
+                "row_id": pd.array([line.row_id for line in table], dtype="string"),
+                "platform": pd.array([line.platform for line in table], dtype="string"),
+                "valid": pd.array([line.valid for line in table], dtype="boolean"),
+                "errors": pd.array([line.errors for line in table], dtype="string"),
+                "warnings": pd.array([line.warnings for line in table], dtype="string"),
+                "account_ids": pd.Series([line.account_ids for line in table], dtype=object),
             }
         )
 
     async def _validate_row(
-        self, label: Any, accounts: list[str], content: Any, media: Any, platforms: dict[str, str]
-    ) -> list[tuple[str, str, bool, str, str]]:
-        """One row's answers, a line per platform; a name that is no account is an error of its own."""
-        lines = [(str(label), name.partition(":")[0], False, f"no account {name} in this workspace", "") for name in accounts if name not in platforms]
-        wanted = sorted({platforms[name] for name in accounts if name in platforms})
-        if not wanted:
-            return lines or [(str(label), "", False, "no account", "")]
+        self, label: str, accounts: list[str], content: Any, media: Any, platforms: Mapping[str, str]
+    ) -> list[_Checked]:
+        """One row's answers, one per platform; a name that is no account is an error of its own."""
+        checked = [
+            _Checked(label, name.partition(":")[0].lower(), False, f"no account {name} in this workspace")
+            for name in accounts
+            if name not in platforms
+        ]
+        ids: dict[str, tuple[str, ...]] = {}
+        for account in accounts:
+            if account in platforms:
+                ids[platforms[account]] = (*ids.get(platforms[account], ()), account)
+        if not ids:
+            return checked or [_Checked(label, "", False, "no account")]
         try:
             answer = await self.client.posts.validate(
-                content=str(content or ""), platforms=[name.upper() for name in wanted], media_ids=split_list(media) or None
+                content=str(content or ""),
+                platforms=[name.upper() for name in sorted(ids)],
+                media_ids=split_list(media) or None,
             )
         except ValidationError as error:
-            return [*lines, *((str(label), name, False, str(error), "") for name in wanted)]
+            return [
+                *checked,
+                *(_Checked(label, name, False, str(error), account_ids=ids[name]) for name in sorted(ids)),
+            ]
         said = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
-        for name in wanted:
+        for name in sorted(ids):
             result = said.get(name) or {}
+            valid = bool(result.get("valid", answer.get("valid", False)))
             errors, warnings = _messages(result.get("errors")), _messages(result.get("warnings"))
-            lines.append((str(label), name, bool(result.get("valid", answer.get("valid", False))), errors, warnings))
-        return lines
+            checked.append(_Checked(label, name, valid, errors, warnings, ids[name]))
+        return checked
 
     async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
         """Bind a plan to the ledger and start to carry it out.
@@ -316,7 +368,8 @@ class Core:
         reason : str, optional
             Why, for the audit trail.
         stop_after_failures : int, optional
-            Send nothing more after so many failed rows.
+            Send nothing more after so many failed rows. Failures of asynchronous acts come some time after they were sent; to risk
+            only a few rows, use ``plan.canary``.
 
         Returns
         -------
@@ -331,6 +384,9 @@ class Core:
         """
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
+        limit = stop_after_failures
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
         run = await self.engine.bind(plan, reason)
         return self._kept(Run(PlanJob(self.engine, run), stop_after_failures=stop_after_failures))
 
@@ -338,7 +394,9 @@ class Core:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
         return self._kept(Run(PlanJob(self.engine, run_id), paused=True))
 
-    async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post") -> Run:
+    async def watch(
+        self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
+    ) -> Run:
         """Follow things until each is terminal; reads only.
 
         Parameters
@@ -363,6 +421,7 @@ class Core:
 
     async def close(self) -> list[str]:
         """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
+        self._closed = True
         lines = []
         for run in list(self._runs):
             left = await run.end()
@@ -384,6 +443,18 @@ class Core:
         await self.engine.reconcile()
         table = audit.history(self.engine.ledger)
         return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+
+    async def _account_ids(self, accounts: list[str]) -> list[str]:
+        """Account ids for ids and names such as ``twitter:@brand``."""
+        if not any(":" in name or name.startswith("@") for name in accounts):
+            return accounts
+        names = await account_names(self.client)
+        unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
+        if unknown:
+            raise ConfigError(
+                f"no account {', '.join(unknown)} in this workspace; write platform:@name, or an id of ws.accounts()"
+            )
+        return [names.get(name, name) for name in accounts]
 
     async def _take(
         self,
@@ -435,6 +506,17 @@ def _listed(value: Words) -> list[str]:
     return [value] if isinstance(value, str) else [str(each) for each in value]
 
 
+def _statuses(value: Words) -> list[str]:
+    """Post statuses; ``all`` is every one, and a slip of the pen is not taken for a status that the API has invented since."""
+    known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
+    found = _words(value)
+    for status in found:
+        near = get_close_matches(status, known, n=1, cutoff=0.8)
+        if status not in known and near:
+            raise ConfigError(f"status={status!r}: did you mean {near[0]!r}?")
+    return [] if "all" in found else found
+
+
 def _stamp(when: datetime) -> str:
     """A time as the API takes it."""
     return when.isoformat().replace("+00:00", "Z")
@@ -448,10 +530,16 @@ def _said(value: Any) -> Any:
 def _any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:
     """Which posts have a target with one of these values."""
     names = set(wanted)
-    return pd.Series([any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool)
+    return pd.Series(
+        [any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool
+    )
 
 
 def _messages(entries: Any) -> str:
     """Errors or warnings as one line of text."""
-    said = [f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ") for entry in entries or () if isinstance(entry, dict)]
+    said = [
+        f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ")
+        for entry in entries or ()
+        if isinstance(entry, dict)
+    ]
     return "; ".join(said)

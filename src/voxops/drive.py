@@ -33,6 +33,7 @@ class Drive:
     snapshot: Snapshot
     observer: Observer | None = None
     stop_after_failures: int | None = None
+    failed_before: int = 0
     paused: bool = False
     closed: bool = False
     halted: str = ""
@@ -111,6 +112,11 @@ def _cells(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
     return tuple(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
 
 
+def _failures(counts: Counter[tuple[str, str]]) -> int:
+    """How many rows have failed."""
+    return sum(count for (_, outcome), count in counts.items() if outcome == Outcome.FAILED)
+
+
 class Teller:
     """Makes snapshots of a drive from the ledger, which knows what other senders did, too.
 
@@ -136,16 +142,21 @@ class Teller:
         title = f"{verb} {counts.total()} rows"
         held = int(row[0]["held"])
         snapshot = start(run, row[0]["action"], at=self.client.now(), title=title, cells=_cells(counts), held=held)
-        return Drive(run, snapshot, observer, stop_after_failures, requests=self.client.requests)
+        return Drive(
+            run,
+            snapshot,
+            observer,
+            stop_after_failures,
+            requests=self.client.requests,
+            failed_before=_failures(counts),
+        )
 
     def count_failures(self, drive: Drive) -> None:
         """Stop the run when it was asked to stop after so many failures."""
         limit = drive.stop_after_failures
         if limit is None:
             return
-        failed = sum(
-            count for (_, outcome), count in audit.cells(self.ledger, drive.run).items() if outcome == "failed"
-        )
+        failed = _failures(audit.cells(self.ledger, drive.run)) - drive.failed_before
         if failed >= limit:
             drive.halt(f"stopped after {failed} failures, as asked; look at run.failed(), then run.resume()")
 
@@ -197,7 +208,8 @@ class Teller:
             for op, why in drive.waiting.items():
                 self.ledger.wait_for(op, why)
         snapshot = self.refresh(drive)
-        if not drive.halted and not drive.paused:
+        unsent = self.ledger.operations_of(drive.run, ("planned", "unknown"))
+        if not drive.halted and (not drive.paused or not unsent):
             snapshot = fold(snapshot, Event("phase", self.client.now(), phase="done"))
         drive.snapshot = snapshot
         if drive.observer is not None:

@@ -227,6 +227,19 @@ class Ledger:
             )
         return value
 
+    def belong(self, workspace: str) -> None:
+        """Belong to a workspace from now on; keys and outcomes of one say nothing about another.
+
+        Raises
+        ------
+        LedgerError
+            If the file holds another workspace's requests.
+        """
+        with self.atomic():
+            owner = self.meta("workspace") or self.set_meta("workspace", workspace)
+        if owner != workspace:
+            raise LedgerError(f"the ledger {self.path} belongs to workspace {owner}, not to {workspace}; give another file with ledger=")
+
     def now(self) -> float:
         """The ledger's own time: the local clock, but never behind what has been seen, unless that was more than a day ahead."""
         local = self._clock()

@@ -230,7 +230,7 @@ class Run:
         left = self._snapshot.total - self._snapshot.settled
         if not going or not left or self._snapshot.action == Action.WATCH:  # what is only watched has no ledger to go on from
             return ""
-        return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; ws.attach({self.id!r}) goes on"
+        return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
     def results(self) -> pd.DataFrame:
         """Return one row per eligible row: the plan's columns, and what became of it.

@@ -9,6 +9,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
@@ -21,7 +22,7 @@ from voxops.client import AsyncClient, Secret
 from voxops.client.assumptions import KEY_RETENTION
 from voxops.core import Core
 from voxops.engine import Engine
-from voxops.errors import ApiError, ConfigError
+from voxops.errors import ApiError, ConfigError, LedgerError
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
 from voxops.model import Clock
@@ -47,7 +48,7 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _loop.run(method(self._core, *args, **kwargs))
+        return _loop.run(method(self._core.opened(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Workspace, P], T]", call)
 
@@ -59,7 +60,7 @@ def _showing(
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> Run:
-        return _loop.run(method(self._core, *args, **kwargs)).show()
+        return _loop.run(method(self._core.opened(), *args, **kwargs)).show()
 
     return cast("Callable[Concatenate[Workspace, P], Run]", call)
 
@@ -71,7 +72,7 @@ def _awaitable(
 
     @functools.wraps(method)
     def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return _loop.arun(method(self._core, *args, **kwargs))
+        return _loop.arun(method(self._core.opened(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Awaitables, P], Awaitable[T]]", call)
 
@@ -141,7 +142,7 @@ class Workspace:
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown`` (Int64, rows).
         """
-        return audit.runs(self._core.engine.ledger)
+        return audit.runs(self._core.opened().engine.ledger)
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
@@ -153,7 +154,7 @@ class Workspace:
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC).
         """
-        return audit.history(self._core.engine.ledger)
+        return audit.history(self._core.opened().engine.ledger)
 
     def archive(self, path: str | os.PathLike[str]) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.
@@ -183,8 +184,10 @@ class Workspace:
         if self not in _open_workspaces:
             return
         _open_workspaces.discard(self)
+        forgets = any(isinstance(thing, tempfile.TemporaryDirectory) for thing in self._owned)
         for line in _loop.run(self._core.close()):
-            print(line)  # noqa: T201  the last word to the person at the keyboard
+            if not forgets:
+                print(line)  # noqa: T201  the last word to the person at the keyboard
         if self._ledger is not None:
             self._ledger.close()
         for thing in self._owned:
@@ -193,11 +196,14 @@ class Workspace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url
+        where += ", closed" if self not in _open_workspaces else ""
         return f"<Workspace {self.name or self.id or 'of unknown identity'} at {where}>"
 
 
@@ -261,14 +267,17 @@ def connect(
 
 
 async def open_workspace(
-    client: AsyncClient, *, ledger: str | os.PathLike[str] | None, retention: float = 86_400.0, owned: Sequence[Any] = ()
+    client: AsyncClient,
+    *,
+    ledger: str | os.PathLike[str] | None,
+    retention: float = 86_400.0,
+    owned: Sequence[Any] = (),
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
     owned = list(owned)
     try:
         identity = await _identity(client)
-        path = _ledger_path(client.url, ledger, identity)
-        book = None if path is None else Ledger(path)
+        book = _ledger(client.url, ledger, identity)
         engine = None
         if book is not None:
             engine = Engine(client, book, credential=client.fingerprint(book.credential), retention=retention)
@@ -290,14 +299,18 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
         return {}
 
 
-def _ledger_path(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any]) -> Path | None:
-    """The ledger's file; None where neither the analyst nor the API names it."""
-    if ledger is not None:
-        return Path(ledger)
-    workspace = identity.get("workspaceId")
+def _ledger(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any]) -> Ledger | None:
+    """The workspace's ledger; None where the API does not name the workspace: nothing is sent then (rule 23)."""
+    workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None
-    return default_path(urlsplit(url).hostname or "", str(workspace))
+    book = Ledger(default_path(urlsplit(url).hostname or "", workspace) if ledger is None else Path(ledger))
+    try:
+        book.belong(workspace)
+    except LedgerError:
+        book.close()
+        raise
+    return book
 
 
 def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
@@ -333,12 +346,14 @@ def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncC
 
 
 def _seconds(name: str, text: str) -> float:
-    """A length of time in seconds."""
+    """A length of time in seconds; a bare number has no unit and is refused."""
     try:
-        seconds = pd.Timedelta(text).total_seconds()
+        seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan
     except ValueError:
-        seconds = -1.0
-    if seconds < 0:
+        seconds = math.nan
+    if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():
+        seconds = math.nan
+    if not seconds > 0:
         raise ConfigError(f"{name}={text!r} is no length of time; write it as '24h', '5min' or '30s'")
     return seconds
 

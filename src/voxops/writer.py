@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from voxops.errors import ConfigError
 from voxops.ledger import Ledger
 
 __all__ = ["Writer"]
@@ -37,12 +38,15 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._closed = False
         self._pieces: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
         self._thread.start()
 
     async def commit(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work in the ledger; return its result when it is on disk, even if the caller is cancelled meanwhile."""
+        if self._closed:
+            raise ConfigError("this workspace is closed; call vx.connect() again")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
         self._pieces.put(_Piece(work, done, loop))
@@ -50,6 +54,7 @@ class Writer:
 
     def close(self) -> None:
         """End the thread; what was handed in is written first."""
+        self._closed = True
         self._pieces.put(None)
         self._thread.join()
 
