@@ -669,6 +669,60 @@ def test_bytes_of_another_kind_are_refused_and_never_run(data):
         frames.unpack(data)
 
 
+def _two_posts():
+    return build(
+        "posts",
+        [
+            {
+                "id": "p1",
+                "status": "partial",
+                "content": "a",
+                "workspaceId": "w",
+                "platforms": [
+                    {
+                        "id": "t1",
+                        "platform": "twitter",
+                        "accountId": "a1",
+                        "status": "failed",
+                        "error": {"code": "RATE_LIMITED"},
+                    },
+                    {"id": "t2", "platform": "bluesky", "accountId": "a2", "status": "publishing"},
+                    {"id": "t3", "platform": "threads", "accountId": "a3", "status": "failed"},
+                ],
+            },
+            {"id": "p2", "status": "draft", "platforms": []},
+        ],
+    )
+
+
+def test_targets_of_an_exploded_frame_are_those_of_the_posts():
+    posts = _two_posts()
+    exploded, whole = targets(posts.explode("targets")), targets(posts)
+    pd.testing.assert_frame_equal(exploded, whole)
+    assert exploded.attrs == whole.attrs
+    assert orjson.loads(exploded.attrs["open_targets"]) == {"p1": [2, 1]}
+
+
+def test_targets_read_back_from_csv_are_refused(tmp_path):
+    _two_posts().to_csv(tmp_path / "posts.csv")
+    with pytest.raises(PlanError, match=r"row 0: .*names no platform.*ws\.posts"):
+        targets(pd.read_csv(tmp_path / "posts.csv"))
+
+
+def test_targets_read_back_from_parquet_are_the_same(tmp_path):
+    posts = _two_posts()
+    plain = posts.assign(targets=[[target._asdict() for target in cell] for cell in posts["targets"]])
+    plain.drop(columns="metadata").to_parquet(tmp_path / "posts.parquet")
+    back, whole = targets(pd.read_parquet(tmp_path / "posts.parquet")), targets(posts)
+    pd.testing.assert_frame_equal(back, whole, check_dtype=False)
+
+
+@pytest.mark.parametrize("given", [None, [{"id": "p1"}], pd.Series(["p1"]), {"post_id": ["p1"]}])
+def test_what_is_no_frame_is_refused(given):
+    with pytest.raises(PlanError, match=r"targets\(\) needs a posts frame, not .*ws\.posts"):
+        targets(given)
+
+
 # --- spans of time ----------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ An empty frame has the same columns and dtypes as a full one, and as one made of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, chain, pairwise
@@ -31,6 +32,7 @@ __all__ = [
     "Targets",
     "build",
     "moment",
+    "need_frame",
     "pack",
     "parse_times",
     "targets",
@@ -54,6 +56,27 @@ _OF_POST = {
 }
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 _NO_ERROR = (None, None)
+
+
+def need_frame(frame: object, columns: Iterable[str], what: str, maker: str) -> None:
+    """Raise a PlanError where something is no frame or lacks columns.
+
+    Parameters
+    ----------
+    frame : object
+        What was given.
+    columns : iterable of str
+        What it must have.
+    what : str
+        Who needs what, such as ``triage() needs a targets frame``.
+    maker : str
+        The call that makes one, as a sentence.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise PlanError(f"{what}, not {'None' if frame is None else f'a {type(frame).__name__}'}. {maker}")
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise PlanError(f"{what}; missing: {', '.join(missing)}. {maker}")
 
 
 class Columns:
@@ -192,8 +215,11 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     posts : pandas.DataFrame
-        A posts frame or a selection of its rows; needs ``post_id status targets updated_at scheduled_for content
-        workspace_id``.
+        A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
+        scheduled_for content workspace_id``. Its column ``targets`` holds objects, which neither CSV nor Parquet keeps: to write
+        a file, write the frame that this function returns. To write the posts themselves, make plain data of it first,
+        ``posts.assign(targets=[[target._asdict() for target in cell] for cell in posts["targets"]]).to_parquet(path)``;
+        what ``pandas.read_parquet`` returns is taken here.
 
     Returns
     -------
@@ -208,11 +234,16 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, or ``targets`` is text that a CSV file made of it.
     """
-    missing = [name for name in ("post_id", "targets", *_OF_POST.values()) if name not in posts.columns]
-    if missing:
-        raise PlanError(f"targets() needs a posts frame; missing: {', '.join(missing)}. Load it with ws.posts(...).")
+    needed = ("post_id", "targets", *_OF_POST.values())
+    need_frame(posts, needed, "targets() needs a posts frame", "Load it with ws.posts(...).")
+    for row, cell in enumerate(posts["targets"]):
+        if isinstance(cell, str) and not _PLATFORM.fullmatch(cell):
+            raise PlanError(
+                f"row {row}: the column targets holds text that names no platform, {cell[:30]!r}; a CSV file keeps no targets. "
+                "Load the posts with ws.posts(...), or keep vx.targets(posts) as a Parquet file."
+            )
     groups = [cell if isinstance(cell, Targets) else _read_targets(_entries(cell)) for cell in posts["targets"]]
     groups = [group or _CHILDLESS for group in groups]
     of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -228,15 +259,21 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
 
 def _open_targets(post_ids: Iterable[Any], groups: Sequence[Targets]) -> str:
     """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
-    counts = {}
+    places: dict[str, set[tuple[Any, ...]]] = {}  # a post that was exploded has several rows
     for post_id, group in zip(post_ids, groups, strict=True):
-        states = list(group.column("status"))
-        opened = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
-        if any(opened):
-            counts[str(post_id)] = opened
+        states = group.column("status")
+        if not _OPEN.isdisjoint(states):
+            names = map(group.column, ("target_id", "platform", "account_id"))
+            places.setdefault(str(post_id), set()).update(zip(states, *names, strict=True))
+    counts = {}
+    for post_id, of_post in places.items():
+        states = [state for state, *_ in of_post]
+        counts[post_id] = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
     return orjson.dumps(counts).decode()
 
 
+_OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
+_PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells
 _CHILDLESS = Targets.of([Target()])
 
 
@@ -268,6 +305,8 @@ def _entries(cell: Any) -> list[Any]:
     """The list of a post's platforms, also where it is a map from platform to its state, or one name alone."""
     if isinstance(cell, list):
         return cell
+    if isinstance(cell, Target):  # of an exploded frame; a tuple, but one entry
+        return [cell]
     if isinstance(cell, Mapping):
         return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
     if isinstance(cell, str):

@@ -118,7 +118,7 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
 }
 # One entry of a post's ``platforms``; retry counts and target ids may be absent in lists.
 TARGET = _table(
-    ("target_id", TEXT, "postPlatformId id"),
+    ("target_id", TEXT, "postPlatformId id targetId"),
     ("platform", WORD, "platform"),
     ("account_id", LABEL, "accountId account.id"),
     ("account_name", LABEL, "accountName account.username"),
