@@ -12,12 +12,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
 from tests.browser import CHROMIUM, Lab
+
 from voxops.sandbox import Fault, Sandbox
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(240),
     pytest.mark.skipif(
         not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
     ),
@@ -70,7 +71,7 @@ def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: 
     shown.wait("paused")
     time.sleep(1.0)  # what was under way has arrived
     sent = acting(api)
-    assert 0 < sent
+    assert sent > 0
     assert shown.text() != before, "the monitor stood still"
     shown.picture(SCREENS / f"monitor-mid-{theme.lower()}.png")
     time.sleep(1.2)
@@ -95,7 +96,9 @@ def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: 
 
 def test_a_monitor_says_why_it_stopped(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     lab.set_theme("JupyterLab Light")
-    api.add_fault(SLOW, Fault("status", method="POST", path="/v1/posts/*/**", nth=10, times=1, status=401, code="INVALID_API_KEY"))
+    api.add_fault(
+        SLOW, Fault("status", method="POST", path="/v1/posts/*/**", nth=10, times=1, status=401, code="INVALID_API_KEY")
+    )
     lab.write("stopped.ipynb", connect(api, tmp_path), PLAN, "run = ws.run(plan)\nrun")
     book = lab.open("stopped.ipynb", width=760)
     book.run_all()

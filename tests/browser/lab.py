@@ -19,7 +19,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 __all__ = ["CHROMIUM", "Lab", "Notebook", "Part"]
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 30_000  # milliseconds that anything may take to appear
+PATIENCE = 60_000  # milliseconds that anything may take to appear
 _TOKEN = "a-token-of-this-test"
 _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -28,6 +28,7 @@ _FLAGS = [
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight are there, too
 }
 _READY = """() => {
     const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
@@ -184,12 +185,20 @@ class Notebook:
                 .filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.innerText.slice(0, 60))"""
         )
 
-    def wait_idle(self) -> None:
-        """Wait until nothing is running or queued."""
+    def finished(self) -> None:
+        """Wait until no cell is running or queued."""
         self.page.wait_for_function(
-            """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => !e.textContent.includes('*'))"""
+            """() => {
+                const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
+                return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
+            }"""
         )
-        self.page.wait_for_function(_READY)
+
+    def errors(self) -> list[str]:
+        """What cells complained of."""
+        kinds = ("stderr", "error")
+        chosen = ", ".join(f"[data-mime-type='application/vnd.jupyter.{kind}']" for kind in kinds)
+        return [text[-800:] for text in self.page.locator(chosen).all_text_contents()]
 
     def save(self) -> nbformat.NotebookNode:
         """Save the notebook; return what is in the file."""
