@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from voxops.client import AsyncClient, PostFields, SteppedClock
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, DecodeError
+from voxops.frames import build, targets
 from voxops.matrix import Endpoint, find
 from voxops.sandbox import Fault, Remote
 
@@ -176,7 +177,10 @@ class Bench:
     async def failed_target(self) -> tuple[str, str]:
         """A failed post and the id of its failed target."""
         post = await self.failed()
-        return post, str((await self.client.posts.get(post))["platforms"][0]["postPlatformId"])
+        target = targets(build("posts", [await self.client.posts.get(post)]))["target_id"].iloc[0]
+        if not isinstance(target, str):
+            raise DecodeError("a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id")
+        return post, target
 
     async def medium(self) -> str:
         """A medium that is ready."""

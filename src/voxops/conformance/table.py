@@ -25,14 +25,16 @@ Tell = Callable[[str], Any]
 
 
 async def try_row(bench: Bench, row: Endpoint) -> Finding:
-    """Try one row under every law."""
-    differs: list[str] = []
+    """Try one row under every law; what keeps several laws from being tried is told once."""
+    differs: dict[str, str] = {}
     for name, law in LAWS.items():
         try:
-            differs += [f"{name}: {what}" for what in await law(bench, row, CASES[row.row])]
+            found = await law(bench, row, CASES[row.row])
         except VoxopsError as error:
-            differs.append(f"{name}: {error}")
-    return Finding(row, tuple(differs))
+            found = [str(error)]
+        for what in found:
+            differs.setdefault(what, name)
+    return Finding(row, tuple(f"{name}: {what}" for what, name in differs.items()))
 
 
 async def try_rows(sandbox: Remote, tell: Tell) -> list[Finding]:
