@@ -155,7 +155,7 @@ def test_outputs_are_stored_in_one_run_without_errors_secrets_or_paths(path: Pat
         if output.output_type == "error" or output.get("name") == "stderr"
     ]
     said = path.read_text(encoding="utf-8")
-    for unwanted in ("vb_test_sandbox", "vb_live", "/work/", "/tmp/", "/home/", "Traceback"):
+    for unwanted in ("vb_test_sandbox", "vb_live", "/work/", "/tmp/", "/home/", "Traceback", "widget-view"):
         assert unwanted not in said
 
 
