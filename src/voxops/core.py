@@ -14,6 +14,7 @@ import pandas as pd
 
 from voxops import audit
 from voxops.checkup import check_up
+from voxops.client import ahead
 from voxops.creates import split_list
 from voxops.engine import Engine
 from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
@@ -467,8 +468,8 @@ class Core:
         **fill: Any,
     ) -> None:
         """Read a list into columns, page by page, until enough rows or the oldest instant are reached."""
-        taken = 0
-        async for page in self.client.pages(path, query):
+        taken, pages = 0, self.client.pages(path, query)
+        async for page in pages if enough is not None else ahead(pages):
             columns.extend(page.records, **fill)
             taken += len(page.records)
             if enough is not None and taken >= enough:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
-__all__ = ["Page", "pages", "read_page"]
+__all__ = ["Page", "ahead", "pages", "read_page"]
+
+_ON_ITS_WAY = 5  # turns of the loop after which a request has left
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
 
@@ -69,6 +72,23 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
             raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
         seen.add(page.cursor)
         query[page.param] = page.cursor
+
+
+async def ahead(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
+    """Ask for the next page of a list before the last one is worked on, so that the work costs no time of its own.
+
+    For lists that are read to their end: who stops early has asked for one page too many.
+    """
+    following = asyncio.ensure_future(anext(source, None))
+    try:
+        while (page := await following) is not None:
+            following = asyncio.ensure_future(anext(source, None))
+            for _ in range(_ON_ITS_WAY):
+                await asyncio.sleep(0)
+            yield page
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def read_page(reply: Reply) -> Page:
