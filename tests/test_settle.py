@@ -93,6 +93,7 @@ def test_every_status_has_one_meaning(status, code, first_try):
 def test_only_the_api_s_own_word_ends_a_request():
     assert settle.still_at_work("")
     assert settle.still_at_work("IDEMPOTENCY_IN_PROGRESS")
+    assert settle.still_at_work("IDEMPOTENCY_CONFLICT")
     assert not settle.still_at_work("INTERNAL_ERROR")
 
 

@@ -132,9 +132,14 @@ class Settler:
     async def _not_shown(self, operation: Stored, look: Look) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
         if self._since(operation) < PROOF_AFTER:
-            look.resend.append(self._ledger.clearance(operation, read=look.began))
+            self._clear(operation, look)
         elif await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
             look.formed.append(operation.id)
+
+    def _clear(self, operation: Stored, look: Look) -> None:
+        """Let an operation be sent again under its key; not if that was refused, as it would be again until absence is proved."""
+        if not refused(operation):
+            look.resend.append(self._ledger.clearance(operation, read=look.began))
 
     # Webhook deliveries.
 
@@ -191,7 +196,7 @@ class Settler:
             if await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
                 look.formed.append(operation.id)
         elif untouched and (marks.metadata or not operation.answered):
-            look.resend.append(self._ledger.clearance(operation, read=look.began))
+            self._clear(operation, look)
         elif proved:
             look.formed += await self._commit(lambda: self._reform(operation, rest))
         elif not marks.metadata and waited:
@@ -225,6 +230,15 @@ class Settler:
 
         if await self._commit(work):
             look.transitions += transitions(before, changed, at)
+
+
+def refused(operation: Stored) -> bool:
+    """Whether the last try was refused for good, which after an ambiguous one proves nothing by itself (rule 16).
+
+    A time-out, a rate limit and a key still in use may pass; a 409 without the API's own word may be about the key, too.
+    """
+    status = operation.http_status or 0
+    return 400 <= status < 500 and status not in {408, 429} and (status != 409 or operation.answered)
 
 
 def _twice(member: Member, hits: Sequence[tuple[str, str]], operation: Stored) -> str:

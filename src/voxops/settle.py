@@ -72,11 +72,12 @@ def judge(status: int, code: str, *, first_try: bool) -> Answer:
 
 
 def still_at_work(code: str) -> bool:
-    """Whether the server may still be carrying out a request that it answered ambiguously.
+    """Whether the server may still be carrying out what a key stands for, after it answered ambiguously.
 
-    Only the API's own word, an error with a code, says that the request has ended. A gateway gives up while the server goes on.
+    Only the API's own word, an error with a code, says that a request has ended; a gateway gives up while the server goes on. An
+    error about the key itself says nothing of the request.
     """
-    return code in {"", "IDEMPOTENCY_IN_PROGRESS"}
+    return not code or code in _ABOUT_THE_KEY
 
 
 @dataclass(frozen=True, slots=True)

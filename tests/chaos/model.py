@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
-from voxops import keys
+from voxops import engine, keys
 from voxops.creates import plan_bulk
-from voxops.engine import Engine
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
@@ -409,11 +409,11 @@ class Kernel:
         self.ledger = ledger(path, clock=lambda: world.time)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         credential = self.ledger.credential(api_key)
-        self.engine = Engine(self.client, self.ledger, credential=credential, retention=86_400.0, rng=random.Random(1))
-        self.engine._writer.close()
-        self.engine._writer = writer = Writer(self)
+        with mock.patch.object(engine, "Writer", lambda _: Writer(self)):
+            self.engine = engine.Engine(
+                self.client, self.ledger, credential=credential, retention=86_400.0, rng=random.Random(1)
+            )
         self.engine._reader = self.engine._settler._reader = self.engine._sender.reader = Reader(world, self.client)
-        self.engine._sender.commit = self.engine._settler._commit = writer.commit
         self.engine._teller.follow = self._silent
         self._tasks: list[asyncio.Task[Any]] = []
 
