@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pandas as pd
@@ -101,7 +101,9 @@ def test_a_frame_without_the_columns(make: object) -> None:
 
 
 def test_keys_null_or_doubled() -> None:
-    frame = pd.DataFrame({"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"})
+    frame = pd.DataFrame(
+        {"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"}
+    )
     with pytest.raises(vx.PlanError, match="no value in row 2"):
         vx.plan_bulk(frame, key="row_id")
     with pytest.raises(vx.PlanError, match="more than once"):
@@ -121,8 +123,67 @@ def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
 def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
     from voxops.frames import build
 
-    posts = build("posts", [{"id": "post_1", "status": "TELEPORTING", "platforms": [{"platform": "MYSPACE", "status": "Beaming"}]}])
+    posts = build(
+        "posts",
+        [{"id": "post_1", "status": "TELEPORTING", "platforms": [{"platform": "MYSPACE", "status": "Beaming"}]}],
+    )
     assert posts["status"].tolist() == ["teleporting"]
     plan = vx.plan_retry(vx.triage(vx.targets(posts)))
     assert plan.eligible == 0
     assert "beaming" in plan.frame["reason"].iloc[0] or "platform and an account" in plan.frame["reason"].iloc[0]
+
+
+NO_FRAMES = {
+    "nothing": None,
+    "a list": [{"post_id": "p"}],
+    "a series": pd.Series([1]),
+    "other columns": pd.DataFrame({"x": [1]}),
+}
+TAKE_A_FRAME = {
+    "triage": vx.triage,
+    "targets": vx.targets,
+    "causes": vx.causes,
+    "report": vx.report,
+    "delivery_report": vx.delivery_report,
+    "check_campaign": vx.check_campaign,
+    "delivery_stats": vx.delivery_stats,
+    "attempts_to_success": vx.attempts_to_success,
+    "outages": vx.outages,
+    "duplicates": vx.duplicates,
+    "never_delivered": vx.never_delivered,
+    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
+    "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
+    "plots.outage_bands log": lambda frame: vx.plots.outage_bands(
+        pd.DataFrame(columns=["url", "start", "end"]), [] if frame is None else frame
+    ),
+}
+
+
+@pytest.mark.parametrize("given", NO_FRAMES.values(), ids=NO_FRAMES.keys())
+@pytest.mark.parametrize("take", TAKE_A_FRAME.values(), ids=TAKE_A_FRAME.keys())
+def test_what_is_no_such_frame(take: Callable[[object], object], given: object) -> None:
+    with pytest.raises(vx.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
+        take(given)
+
+
+def test_a_report_of_what_is_no_run_of_a_plan(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status="failed", limit=20)))
+        watch = ws.watch(triaged)
+        for run in (watch, triaged, "run_1"):
+            with pytest.raises(vx.PlanError, match=r"report\(run=\) needs the run of a plan.*ws\.run"):
+                vx.report(triaged, run=run)
+        with pytest.raises(vx.PlanError, match=r"report\(plan=\) needs a plan.*vx\.plan_retry"):
+            vx.report(triaged, plan=triaged)
+        with pytest.raises(vx.PlanError, match=r"report\(after=\) needs a targets frame"):
+            vx.report(triaged, after=pd.DataFrame())
+
+
+def test_spans_of_deliveries_that_are_none(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        log = ws.deliveries(since="7D")
+    with pytest.raises(vx.ConfigError, match="gap='x'"):
+        vx.outages(log, gap="x")
+    with pytest.raises(vx.ConfigError, match="older_than=24"):
+        vx.never_delivered(log, older_than=24)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(vx.outages(log, gap="6H"), vx.outages(log, gap="6h"))

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames import need_frame
 from voxops.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -153,11 +154,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     PlanError
         If a column is missing.
     """
-    missing = [name for name in CAMPAIGN_COLUMNS if name not in frame.columns]
-    if missing:
-        raise PlanError(
-            f"check_campaign() needs a campaign; missing: {', '.join(missing)}. Use vx.read_campaign(path)."
-        )
+    need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
     rows = [
         {
             name: value if isinstance(value, str) and value.strip() else None

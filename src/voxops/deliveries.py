@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames import need_frame
 from voxops.stats import Tally, flat, quantiles
 
 __all__ = [
@@ -123,11 +124,8 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     """
     names = [by] if isinstance(by, str) else list(by)
     columns = [_FIELDS.get(name, name) for name in names]
-    missing = [name for name in (*_NEEDED, *columns) if name not in log.columns and name not in _SPANS]
-    if missing:
-        raise PlanError(
-            f"These statistics need a deliveries frame; missing: {', '.join(missing)}. Use ws.deliveries(...)."
-        )
+    needed = [name for name in (*_NEEDED, *columns) if name not in _SPANS]
+    need_frame(log, needed, "these statistics need a deliveries frame", "Use ws.deliveries(...).")
     rows = pd.DataFrame(
         {name: begin(log["created_at"], name, tz) if name in _SPANS else log[name] for name in columns}, log.index
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from voxops.deliveries import delivery_attempts, delivery_state
-from voxops.errors import PlanError
+from voxops.frames import need_frame
 from voxops.values import STRING_DTYPE, TIME_DTYPE
+from voxops.window import length
 
 __all__ = ["duplicates", "never_delivered", "outages"]
 
@@ -39,7 +40,7 @@ _DUPLICATE: dict[str, Any] = {
 _EVENT_ID = r"(evt_\w+)"
 
 
-def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str = "6h") -> pd.DataFrame:
+def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
     """Find the windows in which an endpoint did not take deliveries.
 
     Deliveries of an endpoint are put in order of ``created_at``. One whose *first attempt* failed counts +1, one that
@@ -54,7 +55,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str = "6h") -> pd.Data
         From ``ws.deliveries``.
     at_least : int
         By how many the failures must outnumber the successes.
-    gap : str
+    gap : str or timedelta
         Longest pause between two deliveries of one outage.
 
     Returns
@@ -69,8 +70,11 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str = "6h") -> pd.Data
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `gap` is no length of time.
     """
-    _need(log, ("url", "created_at"))
+    _need(log, ("url", "created_at"), "outages()")
+    longest = length("gap", gap).to_numpy()
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
     rows = pd.DataFrame(
@@ -88,7 +92,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str = "6h") -> pd.Data
     found = []
     for url, mine in rows.groupby("url", sort=True):
         times, bad = mine["at"].to_numpy("M8[us]"), mine["bad"].to_numpy(bool)
-        cuts = np.flatnonzero(np.diff(times) > pd.Timedelta(gap).to_numpy()) + 1
+        cuts = np.flatnonzero(np.diff(times) > longest) + 1
         for first, last in _stretches(bad, cuts, at_least):
             found.append(_outage(str(url), mine, bad, first, last))
     return _table(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
@@ -175,7 +179,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     PlanError
         If a column is missing.
     """
-    _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"))
+    _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
     rows = log.assign(_event=_event_ids(log), _ok=log["success"].astype("boolean").fillna(False))
     same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
     found = _copies(same_id, ["delivery_id"], "same delivery")
@@ -213,7 +217,9 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
     ]
 
 
-def never_delivered(log: pd.DataFrame, *, now: datetime | None = None, older_than: str = "24h") -> pd.DataFrame:
+def never_delivered(
+    log: pd.DataFrame, *, now: datetime | None = None, older_than: str | timedelta = "24h"
+) -> pd.DataFrame:
     """Return the deliveries that failed and that nobody will try again: what redelivery is for.
 
     Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
@@ -225,7 +231,7 @@ def never_delivered(log: pd.DataFrame, *, now: datetime | None = None, older_tha
         From ``ws.deliveries``.
     now : datetime, optional
         The server's time; by default when the log was fetched, else its latest ``created_at``.
-    older_than : str
+    older_than : str or timedelta
         Age from which a failure counts as final.
 
     Returns
@@ -238,8 +244,11 @@ def never_delivered(log: pd.DataFrame, *, now: datetime | None = None, older_tha
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `older_than` is no length of time.
     """
-    _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"))
+    _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
+    age = length("older_than", older_than)
     now = now or log.attrs.get("fetched_at") or log["created_at"].max()
     events = _event_ids(log)
     ok = log["success"].astype("boolean").fillna(False)
@@ -249,7 +258,7 @@ def never_delivered(log: pd.DataFrame, *, now: datetime | None = None, older_tha
     arrived = np.array(
         [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
     )
-    old = (log["created_at"] <= pd.Timestamp(now) - pd.Timedelta(older_than)).to_numpy(bool)
+    old = (log["created_at"] <= pd.Timestamp(now) - age).to_numpy(bool)
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~arrived]
     lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
     code = lost["status_code"].astype("Int64")
@@ -277,9 +286,7 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
 
 
-def _need(log: pd.DataFrame, names: tuple[str, ...]) -> None:
+def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> None:
     """Raise a PlanError that names the missing columns."""
     wanted = (*names, "success", "status_code", "latency_ms", "retry_count", "error")
-    missing = [name for name in dict.fromkeys(wanted) if name not in log.columns]
-    if missing:
-        raise PlanError(f"This needs a deliveries frame; missing: {', '.join(missing)}. Use ws.deliveries(...).")
+    need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).")

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from voxops.errors import PlanError
+from voxops.frames import need_frame
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 from voxops.rules import RULES, Rule, analyst_rules, find_rule
 from voxops.stats import Tally, flat
@@ -184,14 +184,9 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     PlanError
         If a column is missing or a rule is unfit.
     """
-    missing = [name for name in NEEDED if name not in frame.columns]
-    if missing:
-        advice = (
-            "expand the posts first: vx.triage(vx.targets(posts))"
-            if "targets" in frame.columns
-            else "use vx.targets(posts)"
-        )
-        raise PlanError(f"triage() needs a targets frame; missing: {', '.join(missing)}. To get one, {advice}.")
+    posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
+    advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
+    need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
     own = analyst_rules(rules)
     known = lru_cache(maxsize=None)(
         lambda platform, status, code, message, post: judge(code, platform, message, status, post, rules=own)
@@ -242,11 +237,7 @@ def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
         If a column is missing.
     """
     needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
-    missing = [name for name in needed if name not in triaged.columns]
-    if missing:
-        raise PlanError(
-            f"causes() needs a triaged frame; missing: {', '.join(missing)}. Use vx.triage(vx.targets(posts))."
-        )
+    need_frame(triaged, needed, "causes() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     rows = triaged.loc[triaged["cause"].notna(), needed].rename(
         columns={"updated_at": "first_seen", "error_message": "example"}
     )

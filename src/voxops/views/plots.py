@@ -2,7 +2,8 @@
 
 Each function draws on the Axes given, or on a new figure of notebook width. Axes carry units and the name of the time
 zone; the same word has the same colour everywhere, from one palette that the common colour-vision deficiencies keep
-apart. Text from outside is shown as text, never as mathematics. Empty frames give empty, labelled Axes.
+apart. Text from outside is shown as text, never as mathematics. Empty frames give empty, labelled Axes; a frame that lacks
+a column raises a PlanError that names the call which makes it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops.frames import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
 
@@ -51,6 +53,13 @@ _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in f
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
 
 
+# Which call makes the frame that is asked for.
+_TRIAGE = "Use vx.triage(vx.targets(posts))."
+_TARGETS = "Use vx.targets(posts)."
+_RESULTS = "Use run.results()."
+_DELIVERIES = "Use ws.deliveries(...)."
+
+
 def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: int = 12) -> Axes:
     """Draw how many targets each cause hit, stacked by platform, commonest on top.
 
@@ -65,6 +74,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     most : int
         Causes shown; the rest is summed up.
     """
+    need_frame(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
     hit = triaged[triaged["cause"].notna()]
     hit = hit.assign(cause=_axes.common_causes(hit))
     platforms = _texts(hit["platform"])
@@ -81,6 +91,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
 
 def outcomes_by_platform(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw what became of the rows of a run, by platform: columns ``platform`` and ``outcome``."""
+    need_frame(results, ("platform", "outcome"), "plots.outcomes_by_platform() needs the results of a run", _RESULTS)
     counts = _largest(pd.crosstab(_texts(results["platform"]), _texts(results["outcome"])), 15, "platforms")
     counts = counts[_ordered(counts.columns, OUTCOME)]
     ax = _axes.axes(ax, 1.1 + 0.36 * max(len(counts), 2))
@@ -99,6 +110,14 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     """
+    for frame in (before, after):
+        state = "status" if "status" in getattr(frame, "columns", ()) else "outcome"
+        need_frame(
+            frame,
+            (state,),
+            "plots.before_after() needs two frames with a status or an outcome",
+            f"{_TARGETS} {_RESULTS}",
+        )
     states = [_texts(frame["status" if "status" in frame else "outcome"]).str.lower() for frame in (before, after)]
     rows = {name: state.value_counts() for name, state in zip(("before", "after"), states, strict=True)}
     counts = pd.DataFrame(rows).T.fillna(0).astype(int)
@@ -121,6 +140,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC
     tz : str
         Time zone of the axis; buckets of a day or a week begin at its midnight, shorter ones at the hour of UTC.
     """
+    need_frame(log, ("created_at", "success"), "plots.delivery_volume() needs a deliveries frame", _DELIVERIES)
     ax = _axes.axes(ax, 3.2)
     known = log[log["created_at"].notna()]
     when, width, each = _bucketed(known["created_at"], tz)
@@ -150,6 +170,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC")
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    need_frame(log, ("created_at", "latency_ms"), "plots.latency_bands() needs a deliveries frame", _DELIVERIES)
     ax = _axes.axes(ax, 3.2)
     timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
@@ -182,6 +203,8 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC"
     """
     from matplotlib.ticker import FuncFormatter, NullLocator
 
+    needed = ("created_at", "delivered_at", "success", "retry_count")
+    need_frame(log, needed, "plots.delivery_delay() needs a deliveries frame", _DELIVERIES)
     ax = _axes.axes(ax, 3.2)
     log = log[log["created_at"].notna() & log["success"].notna()]
     arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
@@ -221,6 +244,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UT
     most : int
         Endpoints shown, those with most deliveries.
     """
+    need_frame(log, ("url", "created_at", "success"), "plots.endpoint_heatmap() needs a deliveries frame", _DELIVERIES)
     settled = log[log["success"].notna() & log["created_at"].notna()]
     urls = _texts(settled["url"])
     shown = sorted(_largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
@@ -254,6 +278,8 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+    needed = ("attempt", "survival", *([] if by is None else [by]))
+    need_frame(curve, needed, "plots.survival_curve() needs a survival curve", "Use vx.attempts_to_success(log).")
     ax = _axes.axes(ax, 3.2)
     curve = curve.sort_values("attempt")
     if by == "url":
@@ -289,6 +315,13 @@ def outage_bands(
     ax, tz
         As in `delivery_volume`.
     """
+    need_frame(
+        outages, ("url", "start", "end"), "plots.outage_bands() needs a frame of outages", "Use vx.outages(log)."
+    )
+    if log is not None:
+        need_frame(
+            log, ("url", "created_at", "success"), "plots.outage_bands() needs a deliveries frame as log", _DELIVERIES
+        )
     seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
     urls = sorted(seen.dropna().unique())
     rows = {url: len(urls) - 1 - index for index, url in enumerate(urls)}
@@ -317,6 +350,9 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     ax, tz
         As in `delivery_volume`.
     """
+    need_frame(
+        posts, ("scheduled_for",), "plots.schedule_calendar() needs a posts frame", "Use ws.posts(status='scheduled')."
+    )
     when = posts["scheduled_for"].dropna().dt.tz_convert(tz)
     days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
     long = len(days) > 0 and (days.max() - days.min()).days > 35

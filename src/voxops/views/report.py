@@ -6,23 +6,29 @@ The same frames give the same bytes: nothing in it is read from a clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from voxops import _html
-from voxops.plan import need_columns
+from voxops.errors import ConfigError
+from voxops.frames import need_frame
 from voxops.triage import causes
 from voxops.views import _findings, _report_html, _report_text, _tables
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
-_NEEDED = ("post_id", "platform", "status", "cause", "verdict", "remedy", "retryable")
+_NEEDED = (
+    *("post_id", "platform", "account_id", "status", "error_message", "updated_at"),
+    *("cause", "verdict", "remedy", "retryable"),
+)
+_Content = TypeVar("_Content", str, pd.DataFrame)
+_RESULTS = ("platform", "outcome", "waiting_for", "error_code")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +44,29 @@ class Report(Findings):
     frames: Mapping[str, pd.DataFrame]
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML file: figures inside, readable offline, in mail previews and on paper."""
-        return _write(path, _report_html.page(self))
+        """Write one self-contained HTML file: figures inside, readable offline, in mail previews and on paper.
+
+        Raises
+        ------
+        ConfigError
+            If it can't be written there; the other forms raise it, too.
+        """
+        return _written(_write, _report_html.page(self), Path(path))
 
     def to_markdown(self, path: str | Path) -> Path:
         """Write Markdown for a ticket: the same without figures."""
-        return _write(path, _report_text.markdown(self))
+        return _written(_write, _report_text.markdown(self), Path(path))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in UTC, formulas guarded."""
-        return [_tables.write_csv(frame, Path(folder) / f"{name}.csv") for name, frame in self.frames.items()]
+        return [_written(_tables.write_csv, frame, Path(folder) / f"{name}.csv") for name, frame in self.frames.items()]
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
-        return [_tables.write_parquet(frame, Path(folder) / f"{name}.parquet") for name, frame in self.frames.items()]
+        return [
+            _written(_tables.write_parquet, frame, Path(folder) / f"{name}.parquet")
+            for name, frame in self.frames.items()
+        ]
 
     def _repr_html_(self) -> str:
         return _report_html.fragment(self)
@@ -96,12 +111,18 @@ def report(
     Raises
     ------
     PlanError
-        If `triaged` lacks columns.
+        If a frame lacks columns, or `run` is not the run of a plan.
     """
-    need_columns(triaged, _NEEDED, "pass what vx.triage(frame) returns")
+    need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
+    for name, frame in (("before", before), ("after", after)):
+        if frame is not None:
+            need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     plan = plan if plan is not None else getattr(run, "plan", None)
+    if plan is not None:
+        planned = getattr(plan, "frame", None)
+        need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
+    results = None if run is None else _results(run)
     failures = triaged[triaged["cause"].notna()]
-    results = run.results() if run is not None else None
     owners = {**OWNERS, **owners}
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(failures, owners)),
@@ -121,9 +142,26 @@ def report(
     )
 
 
-def _write(path: str | Path, text: str) -> Path:
+def _results(run: Any) -> pd.DataFrame:
+    """What became of the rows of a run, which must be one that acted."""
+    results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
+    need_frame(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")
+    assert results is not None
+    return results
+
+
+def _write(text: str, path: Path) -> Path:
     """Write a file, its folder included."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8", newline="\n")
-    return target
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def _written(write: Callable[[_Content, Path], Path], content: _Content, path: Path) -> Path:
+    """Write a file in one of the forms; a ConfigError says where it can't be."""
+    try:
+        return write(content, path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be written: {error.strerror or error}. Choose a folder in which you may write."
+        ) from error
