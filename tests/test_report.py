@@ -16,9 +16,10 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from voxops.errors import PlanError
-from voxops.views.report import Report, report
+from voxops.errors import ConfigError, PlanError
+from voxops.retries import plan_retry
 from voxops.triage import causes, triage
+from voxops.views.report import Report, report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
 HOSTILE = (
@@ -122,8 +123,8 @@ def section(made: Report, title: str) -> Any:
 
 def test_the_headline_says_it_in_ten_seconds() -> None:
     assert report(triage(targets())).headline == (
-        "6 targets of 5 posts failed or did not finish (1): "
-        "2 can be retried now; 3 need someone to act first; 1 resolve by waiting."
+        "5 targets of 4 posts failed, 1 target is still under way: "
+        "2 can be retried; 3 need someone to act first; 1 resolves by waiting."
     )
     assert full().headline.endswith("The retry brought back 1 of 2; 1 failed.")
 
@@ -134,10 +135,26 @@ def test_the_facts_add_up() -> None:
     assert retried == [1, 1, 0, 0]
 
 
+def test_what_waits_for_another_target_of_its_post_is_told_apart_as_the_plan_does() -> None:
+    frame = targets()
+    frame.loc[4, ["post_id", "account_id"]] = ["p5", "a9"]  # rate limited, next to one that is publishing
+    triaged = triage(frame)
+    assert "2 can be retried (1 only when another target of its post has ended);" in report(triaged).headline
+    planned = plan_retry(triaged)
+    assert (planned.eligible, int(planned.frame["reason"].str.contains("another target").sum())) == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])
+def test_a_place_that_cannot_be_written_to_is_told(form: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
+        getattr(full(), form)(tmp_path / "file" / "report")
+
+
 def test_what_an_analyst_calls_retryable_counts_as_such() -> None:
     triaged = triage(targets())
     triaged["retryable"] = triaged["cause"].notna()
-    assert "6 can be retried now." in report(triaged).headline
+    assert "6 can be retried." in report(triaged).headline
 
 
 def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
@@ -193,7 +210,10 @@ def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> No
     many = pd.concat([targets()] * 400, ignore_index=True)
     made = report(triage(many), rows=20)
     evidence = section(made, "Evidence")
-    assert (len(evidence.table), evidence.text) == (20, "20 rows; 2,380 more are in the CSV and Parquet files.")
+    assert (len(evidence.table), evidence.text) == (
+        20,
+        "20 rows; 2,380 more: report.to_csv(folder) and report.to_parquet(folder) write all.",
+    )
     assert len(made._repr_html_()) < 150_000
     (_, failures) = made.to_csv(tmp_path)
     assert len(read(failures)) == 2_400

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIONS",
+    "ALL_ROWS",
     "OWNERS",
     "Fact",
     "Figure",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 ACTIONS = "Who must do what"  # title of the section that the summary quotes
+ALL_ROWS = "report.to_csv(folder) and report.to_parquet(folder) write all"
 # Who acts on a verdict, unless `report(owners=...)` says otherwise.
 OWNERS: Mapping[str, str] = {
     Verdict.RETRY: "operations: run the retry plan",
@@ -114,10 +116,21 @@ class Findings:
 
 
 def _split(failures: pd.DataFrame) -> dict[str, int]:
-    """Count failures by what they need: a retry, a person, or time; each failure counts once."""
+    """Count failures by what they need: a retry, a person, or time; each failure counts once.
+
+    `busy` are those to be retried that wait for another target of their post, as a plan holds them until it has ended.
+    """
     retry = failures["retryable"].fillna(False).astype(bool)
     idle = failures["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).fillna(False).astype(bool)
-    return {"retry": int(retry.sum()), "person": int((~retry & ~idle).sum()), "wait": int((~retry & idle).sum())}
+    moving = _moving(failures)
+    busy = retry & ~moving & failures["post_id"].isin(failures.loc[moving & ~retry, "post_id"])
+    parts = {"retry": retry, "busy": busy, "person": ~retry & ~idle, "wait": ~retry & idle}
+    return {name: int(part.sum()) for name, part in parts.items()}
+
+
+def _moving(failures: pd.DataFrame) -> pd.Series[Any]:
+    """Which targets are still under way."""
+    return failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).astype(bool)
 
 
 def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
@@ -125,11 +138,23 @@ def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
     if failures.empty:
         return "Nothing failed."
     need = _split(failures)
-    parts = {"retry": "can be retried now", "person": "need someone to act first", "wait": "resolve by waiting"}
-    said = "; ".join(f"{need[name]:,} {words}" for name, words in parts.items() if need[name])
-    moving = int(failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).sum())
-    stuck = f" or did not finish ({moving:,})" if moving else ""
-    text = f"{_many(len(failures), 'target')} of {_many(failures['post_id'].nunique(), 'post')} failed{stuck}: {said}."
+    parts = [
+        _verb(need["retry"], "can be retried", "can be retried"),
+        _verb(need["person"], "needs someone to act first", "need someone to act first"),
+        _verb(need["wait"], "resolves by waiting", "resolve by waiting"),
+    ]
+    if need["busy"]:
+        parts[0] += f" ({need['busy']:,} only when another target of its post has ended)"
+    moving = _moving(failures)
+    failed = failures[~moving]
+    ends = (
+        [f"{_many(len(failed), 'target')} of {_many(failed['post_id'].nunique(), 'post')} failed"]
+        if len(failed)
+        else []
+    )
+    if moving.any():
+        ends.append(_verb(int(moving.sum()), "target is still under way", "targets are still under way"))
+    text = f"{', '.join(ends)}: {'; '.join(filter(None, parts))}."
     if results is None or results.empty:
         return text
     counts = results["outcome"].value_counts()
@@ -143,7 +168,7 @@ def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[F
     need = _split(failures)
     failed = (
         Fact(len(failures), "targets with a problem", OUTCOME["failed"].colour),
-        Fact(need["retry"], "can be retried now", VERDICT[Verdict.RETRY].colour),
+        Fact(need["retry"], "can be retried", VERDICT[Verdict.RETRY].colour),
         Fact(need["person"], "need someone to act", VERDICT[Verdict.FIX_CONTENT].colour),
         Fact(need["wait"], "resolve by waiting", VERDICT[Verdict.WAIT].colour),
     )
@@ -192,7 +217,7 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str]) -> Section:
     table["seen (UTC)"] = [_span(*times) for times in table[["first_seen", "last_seen"]].itertuples(index=False)]
     wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", "seen (UTC)"]
     more = len(table) - _CAUSES
-    text = f"The {more} rarest causes are left out here; the CSV and Parquet files hold all." if more > 0 else ""
+    text = f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
     shown = table[wanted].head(_CAUSES).rename(columns={"count": "targets"})
     return Section("Why it failed", text, shown, (figure,) if len(table) else ())
 
@@ -245,7 +270,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
         shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
     table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
     more = len(failures) - len(table)
-    text = f"{_many(len(table), 'row')}; {more:,} more are in the CSV and Parquet files." if more else ""
+    text = f"{_many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Evidence", text, table)
 
 
@@ -277,6 +302,11 @@ def _span(first: Any, last: Any) -> str:
 def _few(names: list[str], noun: str) -> str:
     """Name one or two, count more."""
     return ", ".join(names) if len(names) < 3 else _many(len(names), noun)
+
+
+def _verb(count: int, one: str, many: str) -> str:
+    """Return such as ``1 needs`` and ``2 need``, nothing for none."""
+    return f"{count:,} {one if count == 1 else many}" if count else ""
 
 
 def _many(count: int, noun: str) -> str:

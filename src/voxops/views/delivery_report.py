@@ -15,7 +15,7 @@ from voxops import _html
 from voxops.deliveries import attempts_to_success, delivery_state, delivery_stats
 from voxops.incidents import duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
-from voxops.views._findings import ACTIONS, Fact, Figure, Section
+from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
 from voxops.views.report import Report
 
@@ -230,7 +230,7 @@ def _evidence(lost: pd.DataFrame, rows: int) -> Section:
         "created_at", ascending=False, kind="stable"
     )
     more = len(shown) - rows
-    text = f"{rows} rows; {more:,} more are in the CSV and Parquet files." if more > 0 else ""
+    text = f"{rows} rows; {more:,} more: {ALL_ROWS}." if more > 0 else ""
     return Section("Never delivered", text, shown[list(_LOST)].head(rows))
 
 
