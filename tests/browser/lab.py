@@ -168,7 +168,7 @@ class Notebook:
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
     def run_cell(self, number: int) -> None:
-        """Run one cell, without waiting for it."""
+        """Run one cell; return when it is queued."""
         self.page.evaluate(
             """number => {
                 const panel = window.jupyterapp.shell.currentWidget;
@@ -177,6 +177,8 @@ class Notebook:
             }""",
             number,
         )
+        prompt = self.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-InputPrompt")
+        expect(prompt).to_have_text(re.compile(r"\[(\*|\d+)\]"), timeout=PATIENCE)
 
     def overflow(self) -> list[str]:
         """Outputs that are wider than their place."""

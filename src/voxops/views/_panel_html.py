@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -203,21 +204,23 @@ def _columns(table: pd.DataFrame, span: str) -> str:
 
 
 def _lines(table: pd.DataFrame) -> str:
-    """Return median and 95th percentile of the latency over the same buckets, on a scale from zero."""
+    """Return median and 95th percentile of the latency over the same buckets, on a logarithmic scale."""
     width, height = _CHART[0], 90
-    highest = table["p95_ms"].max()
-    if pd.isna(highest):
+    known = pd.concat([table["p50_ms"], table["p95_ms"]]).dropna().clip(lower=1)
+    if known.empty:
         return ""
+    low, high = math.log(float(known.min())), math.log(float(known.max()))
     colour, step = STATUS["scheduled"].colour, width / len(table)
     paths = []
     for name, dash in (("p50_ms", ""), ("p95_ms", ' stroke-dasharray="5 4"')):
-        known = table[name].reset_index(drop=True).dropna()
-        points = " ".join(
-            f"{(at + 0.5) * step:.1f},{height - float(value) / float(highest) * (height - 22):.1f}"
-            for at, value in zip(known.index.tolist(), known, strict=True)
-        )
-        paths.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-    title = f'<text x="0" y="12" font-size="12" fill="currentColor">latency in ms, at most {highest:,}</text>'
+        points = []
+        for at, value in enumerate(table[name]):
+            if not pd.isna(value):
+                share = (math.log(max(float(value), 1.0)) - low) / ((high - low) or 1.0)
+                points.append(f"{(at + 0.5) * step:.1f},{height - 6 - share * (height - 28):.1f}")
+        paths.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+    said = f"latency from {known.min():,} to {known.max():,} ms, logarithmic"
+    title = f'<text x="0" y="12" font-size="12" fill="currentColor">{said}</text>'
     return _svg(title + "".join(paths), height)
 
 
