@@ -43,7 +43,13 @@ async def check_up(client: AsyncClient, accounts: pd.DataFrame, *, refresh: bool
         See ``ws.check_accounts``.
     """
     columns = {name: plain_values(accounts, name) for name in _SHOWN}
-    lines = await asyncio.gather(*(_check(client, str(account), refresh=refresh) for account in columns["account_id"]))
+    tasks = [asyncio.create_task(_check(client, str(account), refresh=refresh)) for account in columns["account_id"]]
+    try:
+        lines = await asyncio.gather(*tasks)
+    finally:  # after a refused key nothing goes on asking
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     table = {name: TEXT.array(values) for name, values in columns.items()}
     return pd.DataFrame(
         {
