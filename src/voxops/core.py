@@ -423,14 +423,12 @@ class Core:
     async def close(self) -> list[str]:
         """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
         self._closed = True
-        lines = []
-        for run in list(self._runs):
-            left = await run.end()
-            if left:
-                lines.append(left)
-        if self._engine is not None:
-            self._engine.close()
-        await self.client.aclose()
+        try:
+            lines = [left for run in list(self._runs) if (left := await run.end())]
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            await self.client.aclose()
         return lines
 
     async def reconcile(self) -> pd.DataFrame:
