@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from voxops.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.creates import plan_bulk
 from voxops.errors import PlanError
+from voxops.facts import AccountNames
 from voxops.sandbox import Sandbox
 
 SHEET = Path(__file__).parents[1] / "data" / "campaign.csv"
@@ -140,7 +141,9 @@ def test_a_good_row_is_left_alone():
         ({"accounts": None}, "ACCOUNT_REQUIRED"),
         ({"accounts": " ; "}, "ACCOUNT_REQUIRED"),
         ({"accounts": "@brand"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:brand"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:https://x.com/brand"}, "ACCOUNT_FORM"),
+        ({"accounts": ":@brand"}, "ACCOUNT_FORM"),
         ({"accounts": "twitter:@"}, "ACCOUNT_FORM"),
         ({"accounts": "twitter:@a, facebook:@a"}, "ACCOUNT_FORM"),
         ({"accounts": "twitter:@a facebook:@a"}, "ACCOUNT_FORM"),
@@ -190,6 +193,41 @@ def test_rows_that_are_the_same_are_found_by_name_and_by_content():
 
 def test_without_a_clock_no_time_has_passed():
     assert check_campaign(one(scheduled_for="1999-01-01T00:00Z")).empty
+
+
+@pytest.mark.parametrize(
+    "accounts", ["twitter:brand", "Twitter:@Brand", "twitter: @brand", "mastodon:@brand@example.social", "acc_1"]
+)
+def test_accounts_are_named_in_any_spelling(accounts):
+    assert check_campaign(one(accounts=accounts)).empty
+
+
+def test_two_spellings_of_an_account_are_one():
+    assert check_campaign(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
+    assert "MEDIA_REQUIRED" in set(check_campaign(one(accounts="Instagram:brand"))["code"])
+
+
+@pytest.mark.parametrize(
+    "name", ["twitter:@aldercoffee", "twitter:aldercoffee", "Twitter:@AlderCoffee", "TWITTER: aldercoffee "]
+)
+def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbox, name: str):
+    import voxops as vx
+
+    frame = one(accounts=name)
+    with vx.connect(sandbox=sandbox) as ws:
+        assert ws.validate(frame)["valid"].tolist() == [True]
+    assert check_campaign(frame).empty
+
+
+def test_a_name_that_two_accounts_share_stands_for_neither():
+    names = AccountNames([("TWITTER", "Brand", "acc_1"), ("twitter", "@brand", "acc_2"), ("bluesky", "brand", "acc_3")])
+    assert names.get("twitter:@brand") is None
+    assert "Twitter:brand" not in names
+    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
+    assert {account: name.partition(":")[0] for name, account in names.items()} == {
+        "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
+    }  # fmt: skip
+    assert names.get("acc_1") is None
 
 
 def test_a_frame_without_the_columns_is_refused():

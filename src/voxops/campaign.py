@@ -7,6 +7,7 @@ error, since nobody but its author knows where it is nine o'clock.
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -37,6 +38,8 @@ _FINDING: dict[str, Any] = {
     "code": STRING_DTYPE,
     "message": STRING_DTYPE,
 }
+# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
+_ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _Finding = tuple[str, str, str, str]  # column, level, code, message
 
 
@@ -183,14 +186,13 @@ def _row_findings(row: Mapping[str, str | None], ids: Mapping[str | None, int]) 
             "ROW_ID_DOUBLED",
             f"{ids[row['row_id']]} rows are called {row['row_id'][:40]!r}; keep one or rename it.",
         )
-    accounts = _parts(row["accounts"])
-    platforms = [account.partition(":@")[0].strip().lower() for account in accounts if ":@" in account]
+    accounts = [_account(account) for account in _parts(row["accounts"])]
+    platforms = [account.partition(":@")[0] for account in accounts if ":@" in account]
     yield from _text_findings(row["content"], platforms)
     if not accounts:
         yield "accounts", "error", "ACCOUNT_REQUIRED", "No account is named."
     for account in accounts:
-        odd = account.count(":") != (":@" in account) or any(mark.isspace() or mark == "," for mark in account)
-        if odd or account.startswith("@") or account.endswith("@"):
+        if not _ACCOUNT.fullmatch(account):
             yield (
                 "accounts",
                 "error",
@@ -265,6 +267,12 @@ def _time_findings(row: Mapping[str, str | None], now: datetime | None) -> Itera
         yield "scheduled_for", "error", "INVALID_DATE", message
     elif now is not None and when <= now:
         yield "scheduled_for", "error", "TIME_PAST", f"{text[:40]} has passed."
+
+
+def _account(name: str) -> str:
+    """An account in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
+    platform, colon, username = name.partition(":")
+    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
 
 
 def _parts(cell: str | None) -> list[str]:

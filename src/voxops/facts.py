@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from voxops.watch import Marks, Reader
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["account_names", "gather", "renew"]
+__all__ = ["AccountNames", "account_names", "gather", "renew"]
 
 LOOKBACK = 30 * 86_400.0  # seconds; how far a new ledger looks back for creates (rule 13)
 SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
@@ -43,7 +43,7 @@ async def gather(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan
     return Facts(now=client.now(), posts=posts)
 
 
-async def _accounts(client: AsyncClient, plan: Plan) -> dict[str, str]:
+async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
     """``platform:@name`` -> account id, read only where the plan names accounts so."""
     named = any(":" in name for item in plan.items for name in (item.body or {}).get("accountIds", ()))
     return await account_names(client) if named else {}
@@ -139,12 +139,46 @@ def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> d
     return held
 
 
-async def account_names(client: AsyncClient) -> dict[str, str]:
-    """Return ``platform:@username`` and ``platform:username`` -> account id for every account of the workspace."""
-    names = {}
-    async for page in client.pages("/v1/accounts", {"limit": 100}):
-        for record in page.records:
-            platform, username = str(record.get("platform", "")).lower(), str(record.get("username", "")).lstrip("@")
-            for spelled in (f"{platform}:@{username}", f"{platform}:{username}"):
-                names[spelled] = str(record.get("id"))
-    return names
+class AccountNames(Mapping[str, str]):
+    """``platform:@username`` -> account id, in any case and with or without the ``@``.
+
+    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
+
+    Parameters
+    ----------
+    accounts : iterable of (str, str, str)
+        Platform, username and id of each account.
+    """
+
+    def __init__(self, accounts: Iterable[tuple[str, str, str]]) -> None:
+        found: dict[str, set[str]] = {}
+        for platform, username, account in accounts:
+            for name in (username, account):
+                found.setdefault(_folded(f"{platform}:{name}"), set()).add(account)
+        self._ids = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+
+    def __getitem__(self, name: str) -> str:
+        return self._ids[_folded(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def _folded(name: str) -> str:
+    """A name in the one spelling that all of its spellings share; an id as it is."""
+    platform, colon, username = name.partition(":")
+    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
+
+
+async def account_names(client: AsyncClient) -> AccountNames:
+    """Read the names of all accounts of the workspace."""
+    return AccountNames(
+        [
+            (str(record.get("platform", "")), str(record.get("username", "")), str(record.get("id")))
+            async for page in client.pages("/v1/accounts", {"limit": 100})
+            for record in page.records
+        ]
+    )
