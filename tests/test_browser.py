@@ -54,18 +54,16 @@ def acting(api: Sandbox) -> int:
     return len(api.requests(acting=True))
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: Path, theme: str) -> None:
+def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     api.add_fault(SLOW)
-    lab.set_theme(f"JupyterLab {theme}")
-    name = f"monitor-{theme.lower()}.ipynb"
+    name = "monitor.ipynb"
     lab.write(name, connect(api, tmp_path), PLAN, "run = ws.run(plan, reason='the platforms are back')\nrun", "run")
     book = lab.open(name)
     for cell in range(3):
         book.run_cell(cell)
     shown = book.at(2)
     shown.wait("sending")
-    shown.picture(SCREENS / f"monitor-start-{theme.lower()}.png")
+    shown.pictures(SCREENS, "monitor-start")
     before = shown.text()
     shown.click("Pause")
     shown.wait("paused")
@@ -73,7 +71,7 @@ def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: 
     sent = acting(api)
     assert sent > 0
     assert shown.text() != before, "the monitor stood still"
-    shown.picture(SCREENS / f"monitor-mid-{theme.lower()}.png")
+    shown.pictures(SCREENS, "monitor-mid")
     time.sleep(1.2)
     assert acting(api) == sent, "something was sent in spite of the pause"
 
@@ -87,7 +85,7 @@ def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: 
     shown.wait("done")
     shown.click("Plan a retry of what failed")
     shown.wait("Plan to retry")
-    shown.picture(SCREENS / f"monitor-done-{theme.lower()}.png")
+    shown.pictures(SCREENS, "monitor-done")
     assert acting(api) >= sent
     assert api.duplicates() == []
     book.save()
@@ -95,7 +93,6 @@ def test_a_monitor_moves_and_its_buttons_work(lab: Lab, api: Sandbox, tmp_path: 
 
 
 def test_a_monitor_says_why_it_stopped(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    lab.set_theme("JupyterLab Light")
     api.add_fault(
         SLOW, Fault("status", method="POST", path="/v1/posts/*/**", nth=10, times=1, status=401, code="INVALID_API_KEY")
     )
@@ -105,22 +102,20 @@ def test_a_monitor_says_why_it_stopped(lab: Lab, api: Sandbox, tmp_path: Path) -
     shown = book.at(2)
     shown.wait("stopped")
     time.sleep(1)
-    shown.picture(SCREENS / "monitor-stopped-narrow.png")
+    shown.pictures(SCREENS, "monitor-stopped-narrow")
     assert book.overflow() == [], "it does not fit a page of 600 pixels"
     assert "API key" in shown.text() or "401" in shown.text()
     book.close()
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_triage_panel_from_filter_to_succeeded(lab: Lab, api: Sandbox, tmp_path: Path, theme: str) -> None:
-    lab.set_theme(f"JupyterLab {theme}")
-    name = f"triage-{theme.lower()}.ipynb"
+def test_the_triage_panel_from_filter_to_succeeded(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    name = "triage.ipynb"
     lab.write(name, connect(api, tmp_path), PLAN, "panel = vx.triage_panel(ws, triaged)\npanel")
     book = lab.open(name, height=2200)
     book.run_all()
     panel = book.at(2)
     panel.wait("failed targets shown")
-    panel.picture(SCREENS / f"triage-start-{theme.lower()}.png")
+    panel.pictures(SCREENS, "triage-start")
     panel.select("Verdict", "retry")
     panel.select("Platform", "twitter", "facebook")
     panel.wait("facebook: Alder")
@@ -132,17 +127,17 @@ def test_the_triage_panel_from_filter_to_succeeded(lab: Lab, api: Sandbox, tmp_p
     panel.fill("Canary", "2")
     panel.click("Plan")
     panel.wait("The first 2 of each cause go first")
-    panel.picture(SCREENS / f"triage-plan-{theme.lower()}.png")
+    panel.pictures(SCREENS, "triage-plan")
     assert acting(api) == 0
     panel.click("Run the plan")
     panel.wait("of them acts")
-    panel.picture(SCREENS / f"triage-mid-{theme.lower()}.png")
+    panel.pictures(SCREENS, "triage-mid")
     panel.wait("Before and after")
     panel.wait("succeeded")
     panel.click("Show the code")
     panel.wait("vx.plan_retry(chosen).canary(2)")
     time.sleep(0.6)
-    panel.picture(SCREENS / f"triage-done-{theme.lower()}.png")
+    panel.pictures(SCREENS, "triage-done")
     assert acting(api) > 0
     assert api.duplicates() == []
     assert "Before and after" in str(book.save())
@@ -151,12 +146,11 @@ def test_the_triage_panel_from_filter_to_succeeded(lab: Lab, api: Sandbox, tmp_p
     again = lab.open(name, kernel=False, height=2200)
     again.at(2).wait("Before and after")
     again.at(2).wait("failed targets shown")
-    again.picture(SCREENS / f"reopened-{theme.lower()}.png")
+    again.pictures(SCREENS, "reopened")
     again.page.context.close()
 
 
 def test_the_delivery_panel_from_window_to_delivered(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    lab.set_theme("JupyterLab Light")
     lab.write("deliveries.ipynb", connect(api, tmp_path), "panel = vx.delivery_panel(ws)\npanel")
     book = lab.open("deliveries.ipynb", height=2200)
     book.run_all()
@@ -166,24 +160,23 @@ def test_the_delivery_panel_from_window_to_delivered(lab: Lab, api: Sandbox, tmp
     panel.wait("rows 1 to 8")
     panel.area.locator("button.jupyter-button", has=book.page.locator(".fa-search")).first.click()
     panel.wait("latency_ms")
-    panel.picture(SCREENS / "delivery-panel-light.png")
+    panel.pictures(SCREENS, "delivery-panel")
     panel.click("Plan")
     panel.wait("Plan to redeliver")
     panel.fill("Reason", "the receiver is back")
     panel.click("Run the plan")
     panel.wait("Before and after")
     time.sleep(0.6)
-    panel.picture(SCREENS / "delivery-done-light.png")
+    panel.pictures(SCREENS, "delivery-done")
     assert acting(api) > 0
     assert api.duplicates() == []
     saved = book.save()
     book.close()
     assert holds_state(saved), "a saved notebook must hold the last state as HTML"
 
-    lab.set_theme("JupyterLab Dark")
     again = lab.open("deliveries.ipynb", kernel=False, height=2200)
     again.at(1).wait("Before and after")
-    again.picture(SCREENS / "delivery-reopened-dark.png")
+    again.pictures(SCREENS, "delivery-reopened")
     again.page.context.close()
 
 

@@ -178,7 +178,7 @@ def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
     assert wide == []
     assert book.page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
     assert lab.fetched_elsewhere == []
-    book.picture(Path(__file__).parents[1] / "build" / "screens" / "hostile.png")
+    book.pictures(Path(__file__).parents[1] / "build" / "screens", "hostile")
     book.save()
     book.close()
 

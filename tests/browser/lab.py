@@ -81,7 +81,7 @@ class Lab:
             for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
                          "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "XDG_DATA_HOME")
         }  # fmt: skip
-        self.set_theme("JupyterLab Light")
+        self._settle_settings()
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self._port}",
             "--ServerApp.port_retries=0", f"--IdentityProvider.token={_TOKEN}", f"--ServerApp.root_dir={self.root}",
@@ -103,10 +103,10 @@ class Lab:
         except OSError:
             return False
 
-    def set_theme(self, name: str) -> None:
-        """Choose the theme of pages opened from now on."""
+    def _settle_settings(self) -> None:
+        """Write the settings that tests need."""
         settings = self._folder / "jupyterlab_settings_dir"
-        for plugin, values in {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": name}}.items():
+        for plugin, values in _SETTINGS.items():
             path = settings / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
@@ -147,6 +147,15 @@ class Lab:
         """Note what a page asks of anybody else."""
         if not any(home in request.url for home in (*_HOME, "file:")):
             self.fetched_elsewhere.append(request.url)
+
+
+def change_theme(page: Page, theme: str) -> None:
+    """Switch between Light and Dark, as the settings menu does."""
+    page.evaluate(
+        "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", f"JupyterLab {theme}"
+    )
+    page.wait_for_function("light => document.body.dataset.jpThemeLight === String(light)", arg=theme == "Light")
+    page.wait_for_timeout(150)
 
 
 class Notebook:
@@ -216,11 +225,12 @@ class Notebook:
         """What the nth cell shows."""
         return Part(self.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-Cell-outputWrapper"))
 
-    def picture(self, path: Path) -> Path:
-        """Take a picture of the page."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path)
-        return path
+    def pictures(self, folder: Path, name: str) -> None:
+        """Take a picture of the page in the light and in the dark theme."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for theme in ("Dark", "Light"):
+            change_theme(self.page, theme)
+            self.page.screenshot(path=folder / f"{name}-{theme.lower()}.png")
 
     def close(self) -> None:
         """Close the window; the kernel is shut down."""
@@ -233,6 +243,12 @@ class Part:
 
     def __init__(self, area: Locator) -> None:
         self.area = area
+
+    def pictures(self, folder: Path, name: str) -> None:
+        """Take a picture of it in the light and in the dark theme."""
+        for theme in ("Dark", "Light"):
+            change_theme(self.area.page, theme)
+            self.picture(folder / f"{name}-{theme.lower()}.png")
 
     def text(self) -> str:
         """Everything that can be read."""
