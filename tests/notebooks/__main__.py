@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from tests.notebooks import NOTEBOOKS, ROOT, differences, execute
@@ -32,7 +33,11 @@ def _one(path: Path, *, update: bool) -> int:
     """Run one notebook."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="voxops-notebooks-") as folder:
-        fresh = execute(path, Path(folder))
+        try:
+            fresh = execute(path, Path(folder))
+        except CellExecutionError as error:
+            print(f"{path.name}: {error}")
+            return 1
     _without_buttons(fresh)
     _RENDERED.mkdir(parents=True, exist_ok=True)
     page, _ = HTMLExporter().from_notebook_node(fresh)
