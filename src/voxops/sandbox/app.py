@@ -74,7 +74,7 @@ class Api:
         entry = self.world.requests.note(
             method=call.method, path=call.path, query=dict(parse_qsl(query)), key=call.key, api_key=call.api_key, status=0,
             body=sha256(call.body).hexdigest()[:16] if call.body else "", acting=self._acts(call), effect=False,
-            replay=False, fault="", at=iso(self.world.now()),
+            replay=False, fault="", at=iso(self.world.now()), host=call.headers.get("host", ""),
         )  # fmt: skip
         call.request = entry["seq"]
         return entry

@@ -1,0 +1,397 @@
+"""A chaos run: two senders on one ledger, each a process, against a server in another, with faults, kills and jumps of the clock.
+
+``expected`` is fixed from the plans before the first send, ``effects`` come from the server's record alone; neither reads the
+ledger. Kills that fall between the server's receipt of a request and the sender's commit of its outcome are sought: the server
+holds a request up, and whoever sent it is killed while the record shows it without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import sender, world
+from tests.chaos.count import Count, count, expected
+
+from voxops import frames
+from voxops.client import AsyncClient
+from voxops.sandbox import API_KEY, Fault, Remote
+from voxops.triage import triage
+
+ROOT = Path(__file__).resolve().parents[2]
+JUMP = 26 * 3600.0  # seconds; past any server's memory for keys
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading of the contract that hurts: how the server is switched, and what may then be left unknown."""
+
+    switches: dict[str, Any] = field(default_factory=dict)
+    retention: float = 86_400.0
+    unknown: bool = False
+    jumps: int = 2
+
+
+READINGS = {
+    "default": Reading(),
+    "forgets": Reading({"forget_key_on_5xx": True}),
+    "ignores": Reading({"ignore_keys": True}),
+    "hour": Reading({"key_retention_seconds": 3600}, retention=3600.0),
+    "bare": Reading({"no_retry_counts": True, "no_target_ids": True, "no_metadata": True}, unknown=True),
+    "lingers": Reading({"linger_failed_seconds": 3.0}),
+    "strings": Reading({"string_errors": True, "error_shape": "string"}, unknown=True),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run is made of. Times are real seconds, unless they are said to be virtual."""
+
+    items: int = 10_000
+    kills: int = 20
+    seed: int = 1
+    reading: str = "default"
+    speed: float = 30.0  # virtual seconds per real one
+    timeout: float = 1.0
+    lease: float = 2.0
+    seconds: float = 420.0  # after which the senders are told to end
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run went; `line` is its last word."""
+
+    config: Config
+    count: Count
+    unknown: int
+    kills: int
+    in_flight: int
+    faults: int
+    seconds: float
+    problems: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The one line to read."""
+        found = self.count
+        apart = f" overlapping={len(found.overlapping)}" if found.overlapping else ""
+        return (
+            f"chaos: items={self.config.items} effects={found.effects} expected={found.expected} "
+            f"duplicates={len(found.duplicates) + len(found.strays)} lost={len(found.lost)} unknown={self.unknown} "
+            f"kills={self.kills} in_flight_kills={self.in_flight} senders=2 faults={self.faults}{apart}"
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise was kept, and the run was what it should be."""
+        return self.count.holds and not self.problems
+
+
+class Process:
+    """A Python process of ours, that is ended with us."""
+
+    def __init__(self, module: str, wanted: dict[str, Any]) -> None:
+        self.wanted = wanted
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(wanted)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if module.endswith("server") else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+        os.set_blocking(self.popen.stderr.fileno(), False)  # type: ignore[union-attr]
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.popen.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.popen.kill()
+        self.popen.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close our ends of its pipes."""
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def said(self) -> str:
+        """What it complained of."""
+        return (self.popen.stderr.read() or b"").decode()[-2000:]  # type: ignore[union-attr]
+
+
+class Chaos:
+    """One run, from the first process to the last.
+
+    Parameters
+    ----------
+    config : Config
+        What to do.
+    folder : Path
+        For the ledger and the frames.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.reading = READINGS[config.reading]
+        self.rng = random.Random(config.seed)
+        self.kills = self.in_flight = 0
+        self.problems: list[str] = []
+        targets = round(config.items * 0.3)
+        self.posts = max(1, round(targets * 3 / 5))  # two of three have two targets
+        self.deliveries = round(config.items * 0.3)
+
+    def run(self) -> Report:
+        """Run and count."""
+        began = time.monotonic()
+        server = Process("tests.chaos.server", self._server())
+        try:
+            facts = json.loads(server.popen.stdout.readline())  # type: ignore[union-attr]
+            remote = Remote(facts["url"])
+            try:
+                return self._report(remote, facts, began)
+            finally:
+                remote.close()
+        finally:
+            server.kill()
+
+    def _server(self) -> dict[str, Any]:
+        """What the server is told."""
+        config = self.config
+        return {
+            "seed": config.seed,
+            "speed": config.speed,
+            "posts": self.posts,
+            "deliveries": self.deliveries,
+            "switches": self.reading.switches,
+        }
+
+    def _report(self, remote: Remote, facts: dict[str, Any], began: float) -> Report:
+        """Load, plan, let the senders work, count."""
+        asyncio.run(self._save(facts))
+        wanted = set().union(*map(expected, sender.plans(self.folder)))
+        if len(wanted) != self.config.items:
+            self.problems.append(f"{len(wanted)} things are planned")
+        remote.add_fault(*self._faults())
+        self._drive(remote, facts, len(wanted))
+        told = self._told()
+        remote.advance(600)
+        unknown = {tuple(one[:3]) for one in told["unknown"]}
+        requests = remote.requests(acting=True) if self.reading.switches.get("ignore_keys") else ()
+        found = count(wanted, remote.effects(), facts["owners"], unknown=unknown, requests=requests)
+        self._judge(found, told)
+        struck = sum(fault["struck"] for fault in remote.faults())
+        return Report(
+            config=self.config,
+            count=found,
+            unknown=len(unknown),
+            kills=self.kills,
+            in_flight=self.in_flight,
+            faults=struck,
+            seconds=time.monotonic() - began,
+            problems=tuple(self.problems),
+        )
+
+    async def _save(self, facts: dict[str, Any]) -> None:
+        """Load what is to be acted on, as an analyst does, and save it for the senders."""
+        async with AsyncClient(API_KEY, url=facts["url"]) as client:
+            posts, deliveries = frames.Columns("posts"), frames.Columns("deliveries")
+            async for page in client.pages("/v1/posts", {"status": "failed", "limit": 100}):
+                posts.extend(page.records)
+            async for hooks in client.pages("/v1/webhooks", {}):
+                for hook in hooks.records:
+                    async for page in client.pages(f"/v1/webhooks/{hook['id']}/deliveries", {"limit": 100}):
+                        deliveries.extend(page.records)
+            fetched = client.now().isoformat()
+        triaged = triage(frames.targets(posts.frame(fetched_at=fetched)))
+        log = deliveries.frame(fetched_at=fetched)
+        rows = world.campaign(facts["accounts"], self.config.items - len(triaged) - len(log))
+        for name, frame in (("triaged", triaged), ("deliveries", log), ("campaign", rows)):
+            frame.to_pickle(self.folder / f"{name}.pickle")
+
+    def _faults(self) -> list[Fault]:
+        """What goes wrong by itself, drawn by the seed."""
+        late = self.config.timeout + 0.4
+        acts: list[dict[str, Any]] = [
+            {"action": "status", "status": 503, "code": "SERVICE_UNAVAILABLE", "chance": 0.02},
+            {"action": "status", "status": 500, "when": "after", "chance": 0.02},
+            {"action": "status", "status": 502, "code": "", "when": "after", "chance": 0.005},
+            {"action": "drop", "chance": 0.015},
+            {"action": "drop", "when": "after", "chance": 0.015},
+            {"action": "truncate", "chance": 0.01},
+            {"action": "garbage", "body": "html", "chance": 0.005},
+            {"action": "garbage", "body": "json", "chance": 0.005},
+            {"action": "garbage", "body": "empty", "chance": 0.005},
+            {"action": "delay", "seconds": late, "chance": 0.004},
+            {"action": "delay", "seconds": late, "when": "after", "chance": 0.004},
+        ]
+        bulk = [
+            {"action": "bulk_partial", "items": 20, "chance": 0.06},
+            {"action": "bulk_double_index", "chance": 0.06},
+            {"action": "bulk_missing_index", "chance": 0.06},
+            {"action": "bulk_unknown_index", "chance": 0.06},
+            {"action": "drop", "when": "after", "chance": 0.1},
+            {"action": "status", "status": 500, "when": "after", "chance": 0.1},
+        ]
+        reads = [{"action": "status", "status": 503, "chance": 0.005}, {"action": "drop", "chance": 0.005}]
+        made: list[Fault] = []
+        for method, path, kinds in (
+            ("POST", "/v1/**", acts),
+            ("POST", "/v1/posts/bulk", bulk),
+            ("GET", "/v1/**", reads),
+        ):
+            for kind in kinds:
+                seed = self.config.seed * 1000 + len(made)
+                made.append(Fault(method=method, path=path, times=None, seed=seed, **kind))
+        return made
+
+    # -- the senders ------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str, url: str, *, again: bool) -> Process:
+        """Start a sender; each reaches the server under a name of its own, so that the record tells them apart."""
+        config = self.config
+        return Process(
+            "tests.chaos.sender",
+            {
+                "name": name,
+                "url": url if name == "a" else url.replace("127.0.0.1", "localhost"),
+                "api_key": API_KEY,
+                "folder": str(self.folder),
+                "speed": config.speed,
+                "timeout": config.timeout,
+                "lease": config.lease,
+                "retention": self.reading.retention,
+                "again": again,
+                "seconds": config.seconds,
+            },
+        )
+
+    def _drive(self, remote: Remote, facts: dict[str, Any], total: int) -> None:
+        """Let the senders work, and strike as the work goes on."""
+        senders = {name: self._start(name, facts["url"], again=True) for name in "ab"}
+        strikes = list(self._strikes())
+        deadline = time.monotonic() + self.config.seconds + 60
+        try:
+            while any(one.running for one in senders.values()):
+                if time.monotonic() > deadline:
+                    self.problems.append("the senders did not end in time")
+                    return
+                if strikes and self._progress(remote) >= strikes[0][0] * total:
+                    self._strike(strikes.pop(0)[1], remote, facts["url"], senders)
+                time.sleep(0.02)
+            for name, one in senders.items():
+                if one.popen.returncode:
+                    self.problems.append(f"sender {name} ended with {one.popen.returncode}: {one.said()}")
+            if strikes:
+                self.problems.append(f"the work was done before {len(strikes)} strikes")
+        finally:
+            for one in senders.values():
+                one.kill()
+
+    def _strikes(self) -> Iterator[tuple[float, str]]:
+        """When strikes fall, as shares of the work, and what they are."""
+        kills = [(n + 1) / (self.config.kills + 2) for n in range(self.config.kills)]
+        # Three of four are sought in flight; the others fall at any instant.
+        named = [(at, "kill" if n % 4 == 3 else "kill in flight") for n, at in enumerate(kills)]
+        others = ["suspend", "storm", "suspend", "storm", *["jump"] * self.reading.jumps]
+        named += [((n + 0.6) / (len(others) + 1), what) for n, what in enumerate(others)]
+        return iter(sorted(named))
+
+    def _progress(self, remote: Remote) -> int:
+        """How much has happened."""
+        kinds = remote.state()["effects"]
+        return sum(kinds.get(kind, 0) for kind in ("post.create", "target.requeue", "delivery.resend"))
+
+    def _strike(self, what: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:
+        """Do one thing to a sender, the network or the clock."""
+        if what == "jump":
+            remote.advance(JUMP)
+        elif what == "storm":
+            remote.add_fault(Fault(action="retry_after", method="POST", path="/v1/**", seconds=5, every=2, times=40))
+        elif what == "suspend":
+            name = self.rng.choice("ab")
+            with contextlib.suppress(ProcessLookupError):
+                senders[name].popen.send_signal(signal.SIGSTOP)
+                time.sleep(self.config.lease * 1.5)
+                senders[name].popen.send_signal(signal.SIGCONT)
+        elif what == "kill in flight":
+            self._kill_in_flight(remote, url, senders)
+        else:
+            self._kill(self.rng.choice("ab"), url, senders)
+
+    def _kill(self, name: str, url: str, senders: dict[str, Process]) -> None:
+        """Kill a sender and start it again: all over, or taking up its runs."""
+        senders[name].kill()
+        self.kills += 1
+        senders[name] = self._start(name, url, again=self.kills % 3 == 0)
+
+    def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:
+        """Let the server hold an act up, and kill its sender before the answer."""
+        held = None
+        for _ in range(5):
+            held = held or self._held(remote)
+        name = self.rng.choice("ab") if held is None else "b" if held["host"].startswith("localhost") else "a"
+        self._kill(name, url, senders)
+        if held is not None:
+            (now,) = remote.requests(since=held["seq"] - 1)[:1]
+            self.in_flight += now["status"] == 0
+
+    def _held(self, remote: Remote) -> dict[str, Any] | None:
+        """An act that the server has and has not answered; None if none comes, or another fault answers it at once."""
+        seen = remote.state()["counts"]["requests"]
+        when = self.rng.choice(["before", "after"])
+        seconds = self.config.timeout * 0.9
+        remote.add_fault(Fault(action="delay", method="POST", path="/v1/**", when=when, seconds=seconds, times=2))
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            for entry in remote.requests(since=seen, acting=True):
+                if "delay" in entry["fault"] and "drop" not in entry["fault"] and entry["status"] == 0:
+                    return entry
+            time.sleep(0.01)
+        return None
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _told(self) -> dict[str, list[Any]]:
+        """What the senders believe; a row is open only if neither knows."""
+        told: dict[str, list[Any]] = {"unknown": [], "failed": [], "held": []}
+        for path in self.folder.glob("*.told"):
+            for kind, rows in json.loads(path.read_text("utf-8")).items():
+                told[kind] += rows
+        return told
+
+    def _judge(self, found: Count, told: dict[str, list[Any]]) -> None:
+        """What is wrong apart from the count."""
+        if told["unknown"] and not self.reading.unknown:
+            self.problems.append(f"{len(told['unknown'])} rows are unknown, such as {told['unknown'][:3]}")
+        if told["held"]:
+            self.problems.append(f"{len(told['held'])} rows wait, such as {told['held'][:3]}")
+        if self.kills != self.config.kills or self.in_flight * 2 < self.kills:
+            self.problems.append(f"{self.in_flight} of {self.kills} kills fell in flight")
+        for kind in ("duplicates", "strays", "lost"):
+            things = getattr(found, kind)
+            if things:
+                self.problems.append(f"{kind}: {things[:5]}")
+
+
+def run(config: Config) -> Report:
+    """Run chaos in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="voxops-chaos-") as folder:
+        return Chaos(config, Path(folder)).run()

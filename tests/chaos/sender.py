@@ -1,0 +1,92 @@
+"""One analyst's kernel in a process of its own: plans from saved frames, runs, and tells what it believes became of each row.
+
+It may be killed at any instant and is started again then: either it runs everything all over, or it takes its runs up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tests.chaos.count import thing_of
+
+from voxops import audit, drive
+from voxops.client import AsyncClient, ScaledClock
+from voxops.creates import plan_bulk
+from voxops.engine import Engine
+from voxops.ledger import Ledger
+from voxops.plan import Plan
+from voxops.retries import plan_redeliver, plan_retry
+
+PASSES = 40  # drives over all runs, at the most
+
+
+def plans(folder: Path) -> list[Plan]:
+    """The plans, made of the frames that were saved before anything was sent; pure, so the same in every process."""
+    frames = {name: pd.read_pickle(folder / f"{name}.pickle") for name in ("triaged", "deliveries", "campaign")}
+    return [
+        plan_retry(frames["triaged"]),
+        plan_redeliver(frames["deliveries"]),
+        plan_bulk(frames["campaign"], key="row_id", campaign="chaos"),
+    ]
+
+
+async def work(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Carry the plans out, however often that takes."""
+    folder, name = Path(wanted["folder"]), wanted["name"]
+    clock = ScaledClock(wanted["speed"])
+    client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
+    await client.identity()
+    ledger = Ledger(folder / "ledger.sqlite", lease=wanted["lease"])
+    engine = Engine(client, ledger, credential=client.fingerprint(ledger.credential), retention=wanted["retention"])
+    ordered = plans(folder) if name == "a" else plans(folder)[::-1]
+    noted = folder / f"{name}.runs"
+    if wanted["again"] or not noted.exists():
+        runs = [await engine.bind(plan, name) for plan in ordered]
+        noted.write_text(json.dumps(runs), "utf-8")
+    else:
+        runs = json.loads(noted.read_text("utf-8"))
+    end = time.monotonic() + wanted["seconds"]
+    for _ in range(PASSES):
+        await asyncio.gather(*(engine.go(engine.drive(run)) for run in runs))
+        left = sum(
+            count
+            for run in runs
+            for (_, outcome), count in audit.cells(ledger, run).items()
+            if outcome in {"pending", "unknown"}
+        )
+        if not left or time.monotonic() > end:
+            break
+        await clock.sleep(20)
+    told: dict[str, list[Any]] = {"unknown": [], "failed": [], "held": []}
+    for plan, run in zip(ordered, runs, strict=True):
+        table = audit.results(ledger, run)
+        rows = sorted(plan.items, key=lambda item: item.row)
+        for item, outcome, why in zip(rows, table["outcome"], table["waiting_for"], strict=True):
+            if outcome == "unknown":
+                told["unknown"].append([*thing_of(plan.action, item), str(why)])
+            elif outcome == "pending":
+                told["held"].append([*thing_of(plan.action, item), str(why)])
+            elif outcome == "failed":
+                told["failed"].append([*thing_of(plan.action, item)])
+    engine.close()
+    await client.aclose()
+    ledger.close()
+    return told
+
+
+def main(arguments: str) -> None:
+    """Run; `arguments` are JSON."""
+    drive.REFRESH = 2.0  # nobody watches
+    wanted = json.loads(arguments)
+    told = asyncio.run(work(wanted))
+    Path(wanted["folder"], f"{wanted['name']}.told").write_text(json.dumps(told), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
