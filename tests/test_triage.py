@@ -373,3 +373,10 @@ def test_a_hundred_thousand_different_messages_are_a_handful_of_causes():
     many = rows.loc[rows.index.repeat(100_000)].reset_index(drop=True)
     many["error_message"] = [f"answered 500: trace f{number:031x} at second {number}" for number in range(100_000)]
     assert causes(triage(many))["cause"].tolist() == ["INTERNAL_ERROR twitter: answered <n>: trace <id> at second <n>"]
+
+
+def test_what_the_api_skipped_for_good_goes_to_a_person():
+    one = judge("SKIPPED", "twitter", "retry limit reached")
+    assert (one.verdict, one.retryable, one.guess) == (Verdict.SUPPORT, False, False)
+    assert "vx.plan_fix" in one.remedy
+    assert one.source == "observed"
