@@ -11,12 +11,12 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-__all__ = ["arun", "run", "submit"]
+__all__ = ["all_or_none", "arun", "run", "submit"]
 
 T = TypeVar("T")
 
@@ -216,3 +216,14 @@ def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
         Its outcome.
     """
     return asyncio.run_coroutine_threadsafe(coro, _private.loop())
+
+
+async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do works at once and return their results in order; after an error, such as a refused key, none of them goes on."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._loop import all_or_none
 from voxops.errors import ApiError, AuthError, DecodeError, TransportError
 from voxops.model import Verdict
 from voxops.plan import plain_values
@@ -43,13 +43,7 @@ async def check_up(client: AsyncClient, accounts: pd.DataFrame, *, refresh: bool
         See ``ws.check_accounts``.
     """
     columns = {name: plain_values(accounts, name) for name in _SHOWN}
-    tasks = [asyncio.create_task(_check(client, str(account), refresh=refresh)) for account in columns["account_id"]]
-    try:
-        lines = await asyncio.gather(*tasks)
-    finally:  # after a refused key nothing goes on asking
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    lines = await all_or_none(_check(client, str(account), refresh=refresh) for account in columns["account_id"])
     table = {name: TEXT.array(values) for name, values in columns.items()}
     return pd.DataFrame(
         {

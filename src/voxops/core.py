@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops import audit
+from voxops._loop import all_or_none
 from voxops.checkup import check_up
 from voxops.client import ahead
 from voxops.creates import split_list
@@ -312,7 +312,7 @@ class Core:
         accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
         labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
         rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
-        answers = await asyncio.gather(*(self._validate_row(*row, platforms) for row in rows))
+        answers = await all_or_none(self._validate_row(*row, platforms) for row in rows)
         table = [line for answer in answers for line in answer]
         return pd.DataFrame(
             {
