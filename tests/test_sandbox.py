@@ -596,3 +596,13 @@ def test_an_unknown_switch_is_named(sandbox):
     with pytest.raises(ValueError, match="no_such"):
         sandbox.set_switches(no_such=True)
     assert sandbox.switches == Switches()
+
+
+def test_a_sandbox_that_was_not_started_says_so():
+    sandbox = Sandbox(empty=True)
+    with pytest.raises(RuntimeError, match=r"not started.*with Sandbox"):
+        _ = sandbox.url
+    with pytest.raises(RuntimeError, match=r"not started.*with Sandbox"):
+        sandbox.now()
+    with sandbox:
+        assert sandbox.url.startswith("http://127.0.0.1:")

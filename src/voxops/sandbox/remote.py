@@ -33,7 +33,11 @@ class Remote:
 
     @property
     def url(self) -> str:
-        """Address of the API, without ``/v1``."""
+        """Address of the API, without ``/v1``; RuntimeError while there is none."""
+        if not self._url:
+            raise RuntimeError(
+                "the sandbox is not started, so it has no address; start it first: with Sandbox() as sb: ..., or Sandbox().start()"
+            )
         return self._url
 
     def _control(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
