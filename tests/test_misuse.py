@@ -1,0 +1,176 @@
+"""What a hurried person does with frames, names and files neither posts twice nor hides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+
+@pytest.fixture
+def world() -> Iterator[Sandbox]:
+    with Sandbox(rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ws(world: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as workspace:
+        yield workspace
+
+
+def campaign(rows: int = 4, accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "row_id": [f"r{n}" for n in range(rows)],
+            "content": [f"Post {n}" for n in range(rows)],
+            "accounts": accounts,
+            "scheduled_for": "2026-03-20T10:00:00Z",
+        }
+    )
+
+
+def failed(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+
+
+def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "shared.sqlite"
+    with vx.connect(sandbox=world, ledger=path) as ws:
+        ws.run(vx.plan_bulk(campaign(), key="row_id")).wait()
+    with Sandbox(rate_limit=None, workspace="ws_other") as other:
+        with pytest.raises(vx.LedgerError, match="belongs to workspace"):
+            vx.connect(sandbox=other, ledger=path)
+        assert not other.requests(acting=True)
+
+
+def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspace) -> None:
+    plan = vx.plan_retry(failed(ws))
+    said = repr(plan)
+    table = plan.frame
+    table["eligible"] = False
+    table.sort_values("platform", inplace=True)
+    assert repr(plan) == said
+    results = ws.run(plan).wait().results()
+    sent = {request["path"].split("/")[3] for request in world.requests(acting=True)}
+    assert set(results["post_id"]) == sent
+
+
+def test_validation_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
+    sheet = campaign()
+    before = vx.plan_bulk(sheet, key="row_id")
+    checked = ws.validate(sheet)
+    assert list(sheet.columns) == list(campaign().columns)
+    assert checked["valid"].all()
+    assert all(len(ids) == 1 for ids in checked["account_ids"])
+    assert vx.plan_bulk(sheet, key="row_id").frame["idempotency_key"].tolist() == before.frame["idempotency_key"].tolist()
+    ws.run(before).wait()
+    spelled = campaign(accounts="Twitter:AlderCoffee")
+    again = ws.run(vx.plan_bulk(spelled, key="row_id")).wait()
+    assert set(again.results()["outcome"]) == {"succeeded"}
+    assert len(world.effects("post.create")) == 4
+
+
+def test_a_name_with_a_stray_blank_is_the_same_campaign(world: Sandbox, ws: vx.Workspace) -> None:
+    for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
+        ws.run(vx.plan_bulk(campaign(), key="row_id", campaign=name)).wait()
+    assert len(world.effects("post.create")) == 4
+    with pytest.raises(vx.PlanError, match="must be text"):
+        vx.plan_bulk(campaign(), key="row_id", campaign=None)  # type: ignore[arg-type]
+
+
+def test_a_changed_row_of_a_posted_campaign_is_held(world: Sandbox, ws: vx.Workspace) -> None:
+    ws.run(vx.plan_bulk(campaign(), key="row_id")).wait()
+    run = ws.run(vx.plan_bulk(campaign().assign(content="Other"), key="row_id")).wait()
+    assert run.results()["waiting_for"].str.contains("already posted as post_.* with another content").all()
+    assert len(world.effects("post.create")) == 4
+
+
+def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="30D", success=False)
+    assert vx.plan_redeliver(log).eligible
+    lost = log.copy()
+    lost.attrs = {}
+    assert vx.plan_redeliver(lost).eligible == 0
+    assert "age is not known" in vx.plan_redeliver(lost).frame["reason"].iloc[0]
+    assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
+
+
+@pytest.mark.parametrize("word", ["no", "maybe", "retry"])
+def test_a_word_is_not_a_yes(ws: vx.Workspace, word: str) -> None:
+    triaged = failed(ws)
+    with pytest.raises(vx.PlanError, match="must be True or False"):
+        vx.plan_retry(triaged.assign(retryable=word))
+
+
+def test_a_detour_through_a_file_changes_nothing(ws: vx.Workspace, tmp_path: Path) -> None:
+    triaged = failed(ws)
+    triaged.to_csv(tmp_path / "t.csv", index=False)
+    back = pd.read_csv(tmp_path / "t.csv")
+    before, after = vx.plan_retry(triaged), vx.plan_retry(back)
+    assert after.frame["idempotency_key"].dropna().tolist() == before.frame["idempotency_key"].dropna().tolist()
+    assert vx.plan_retry(triaged.astype(object)).eligible == before.eligible
+
+
+def test_blank_fixes_are_held(ws: vx.Workspace) -> None:
+    rows = failed(ws).query("verdict == 'fix content'")
+    for content in ("", "   ", 7):
+        assert vx.plan_fix(rows.assign(new_content=content)).eligible == 0
+
+
+@pytest.mark.parametrize("text", ["", "nat", "24", "-3h", None, pd.NaT, 24])
+def test_a_retention_must_be_a_length_of_time(world: Sandbox, text: object) -> None:
+    with pytest.raises(vx.ConfigError, match="key_retention="):
+        vx.connect(sandbox=world, key_retention=text)  # type: ignore[arg-type]
+
+
+def test_filters_that_can_only_be_slips_are_refused(ws: vx.Workspace) -> None:
+    with pytest.raises(vx.ConfigError, match="did you mean 'failed'"):
+        ws.posts(status="faild")
+    with pytest.raises(vx.ConfigError, match="no account"):
+        ws.posts(account="@nobody")
+    with pytest.raises(vx.ConfigError, match="limit=-1"):
+        ws.posts(limit=-1)
+    with pytest.raises(vx.ConfigError, match="success="):
+        ws.deliveries(success="no")  # type: ignore[arg-type]
+    assert len(ws.posts(platform="X")) == len(ws.posts(platform="twitter")) > 0
+    assert len(ws.posts(status="all")) == len(ws.posts())
+    assert len(ws.posts(account="twitter:@aldercoffee")) > 0
+
+
+def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(failed(ws)))
+    run.pause()
+    unsent = int((run.results()["outcome"] == "pending").sum())
+    assert unsent
+    assert run.verify()["pending"].sum() >= unsent
+
+
+def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        plan = vx.plan_retry(failed(ws))
+    assert "closed" in repr(ws)
+    for call in (ws.posts, ws.runs, ws.ledger, ws.reconcile, lambda: ws.run(plan)):
+        with pytest.raises(vx.ConfigError, match=r"vx.connect\(\) again"):
+            call()
+
+
+def test_stopping_after_failures_counts_from_where_it_began(ws: vx.Workspace) -> None:
+    with pytest.raises(vx.ConfigError, match="stop_after_failures"):
+        ws.run(vx.plan_retry(failed(ws)), stop_after_failures=0)
+    run = ws.run(vx.plan_retry(failed(ws)), stop_after_failures=1).wait()
+    assert "as asked" in run.snapshot.note
+    for _ in range(10):
+        run.resume().wait()
+    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+
+
+def test_a_finished_run_is_done_when_it_is_taken_up(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(failed(ws))).wait()
+    again = ws.attach(run.id).wait()
+    assert again.snapshot.phase == "done"
