@@ -58,7 +58,13 @@ def _without_buttons(notebook: NotebookNode) -> None:
     """Drop what only a living kernel can show: JupyterLab says "model not found" where it was."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if not _of_kernel(output)]
+
+
+def _of_kernel(output: NotebookNode) -> bool:
+    """Whether an output is a widget, or the blank that one left when it was of no more use."""
+    data = output.get("data")
+    return data is not None and (_WIDGET in data or not any(data.values()))
 
 
 if __name__ == "__main__":
