@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from itertools import pairwise
 from typing import Any
 
@@ -118,7 +119,7 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
 def ledger_share(count: int) -> dict[str, Any]:
     """Retry so many posts over loopback without a limit, the server in a process of its own; seconds inside the ledger."""
     inside = _Stopwatch()
-    inside.wrap(Ledger)
+    inside.start()
     with (
         serving(posts=count * 8, speed=50.0) as (url, key),
         tempfile.TemporaryDirectory() as folder,
@@ -142,22 +143,30 @@ def ledger_share(count: int) -> dict[str, Any]:
 
 
 class _Stopwatch:
-    """Time inside all methods of a class, whatever thread calls; a call within a call counts once."""
+    """Time inside the ledger, whatever thread calls: its methods, and SQLite under pieces of work that others hand in.
+
+    What such a piece does besides, such as putting requests together, is not the ledger's; a call within a call counts once.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.by: Counter[str] = Counter()
         self._inside = threading.local()
 
-    def wrap(self, kind: type) -> None:
-        """Measure every method from now on."""
-        for name, method in list(vars(kind).items()):
-            if callable(method) and not name.startswith("__") and name not in {"atomic", "now"}:
-                setattr(kind, name, self._timed(name, method))
+    def start(self) -> None:
+        """Measure from now on every ledger that is opened."""
+        for name, method in list(vars(Ledger).items()):
+            if callable(method) and not name.startswith("__") and name not in {"atomic", "together", "now"}:
+                setattr(Ledger, name, self.timed(name, method))
+        methods = ("execute", "executemany", "commit")
+        timed = {name: self.timed(name, getattr(sqlite3.Connection, name)) for name in methods}
+        sqlite3.connect = partial(sqlite3.connect, factory=type("Timed", (sqlite3.Connection,), timed))
 
-    def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that is measured."""
+
         @wraps(method)
-        def timed(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if getattr(self._inside, "busy", False):
                 return method(*args, **kwargs)
             self._inside.busy = True
@@ -170,7 +179,7 @@ class _Stopwatch:
                 self.seconds += spent
                 self.by[name] += spent
 
-        return timed
+        return call
 
 
 def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:
