@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -187,3 +188,18 @@ def test_spans_of_deliveries_that_are_none(world: Sandbox) -> None:
     with pytest.raises(vx.ConfigError, match="older_than=24"):
         vx.never_delivered(log, older_than=24)  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(vx.outages(log, gap="6H"), vx.outages(log, gap="6h"))
+
+
+def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world) as ws:
+        log, posts = ws.deliveries(since="2D"), ws.posts(limit=20)
+    log.to_csv(tmp_path / "log.csv", index=False)
+    back = pd.read_csv(tmp_path / "log.csv")
+    figures = [vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.delivery_delay, vx.plots.endpoint_heatmap]
+    for take in (vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, *figures):
+        with pytest.raises(vx.PlanError, match=r"created_at holds str, not times with a zone.*pd\.to_datetime"):
+            take(back)
+    assert len(vx.delivery_stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
+    for draw in (*figures, vx.delivery_stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):
+        with pytest.raises(vx.ConfigError, match=r"tz='Mars/Base' is no time zone"):
+            draw(log, tz="Mars/Base")

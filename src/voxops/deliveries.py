@@ -24,6 +24,7 @@ import pandas as pd
 from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.stats import Tally, flat, quantiles
+from voxops.window import zone
 
 __all__ = [
     "STATES",
@@ -98,6 +99,8 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str =
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `tz` is no time zone.
     """
     return finish(partial(log, by, tz=tz))
 
@@ -121,11 +124,15 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `tz` is no time zone.
     """
     names = [by] if isinstance(by, str) else list(by)
     columns = [_FIELDS.get(name, name) for name in names]
     needed = [name for name in (*_NEEDED, *columns) if name not in _SPANS]
-    need_frame(log, needed, "these statistics need a deliveries frame", "Use ws.deliveries(...).")
+    what = "these statistics need a deliveries frame"
+    need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
+    zone(tz)
     rows = pd.DataFrame(
         {name: begin(log["created_at"], name, tz) if name in _SPANS else log[name] for name in columns}, log.index
     )
@@ -222,6 +229,8 @@ def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: 
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `tz` is no time zone.
     """
     return finish_attempts(partial(log, by, tz=tz))
 

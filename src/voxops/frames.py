@@ -58,8 +58,8 @@ TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 _NO_ERROR = (None, None)
 
 
-def need_frame(frame: object, columns: Iterable[str], what: str, maker: str) -> None:
-    """Raise a PlanError where something is no frame or lacks columns.
+def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
+    """Raise a PlanError where something is no frame, lacks columns, or has text where times should be.
 
     Parameters
     ----------
@@ -71,12 +71,18 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str) -> 
         Who needs what, such as ``triage() needs a targets frame``.
     maker : str
         The call that makes one, as a sentence.
+    times : iterable of str
+        Which of the columns hold times.
     """
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(f"{what}, not {'None' if frame is None else f'a {type(frame).__name__}'}. {maker}")
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise PlanError(f"{what}; missing: {', '.join(missing)}. {maker}")
+    for name in times:
+        if not isinstance(frame[name].dtype, pd.DatetimeTZDtype) and frame[name].notna().any():
+            advice = f"Read them with pd.to_datetime(frame[{name!r}], utc=True)."
+            raise PlanError(f"{what}; {name} holds {frame[name].dtype}, not times with a zone. {advice}")
 
 
 class Columns:

@@ -289,4 +289,4 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
 def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> None:
     """Raise a PlanError that names the missing columns."""
     wanted = (*names, "success", "status_code", "latency_ms", "retry_count", "error")
-    need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).")
+    need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])

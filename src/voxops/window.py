@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "length", "moment", "window", "within"]
+__all__ = ["When", "length", "moment", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -110,6 +111,15 @@ def _length(value: str | timedelta) -> pd.Timedelta:
     unit = found["unit"]
     small = unit if unit == "M" else unit.lower()
     return pd.Timedelta(found["number"] + {"d": "D", "w": "W"}.get(small, small))
+
+
+def zone(name: str) -> str:
+    """Return the name of a time zone as it is; ConfigError if there is none of this name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise ConfigError(f"tz={name!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
+    return name
 
 
 def moment(posts: pd.DataFrame) -> pd.Series:

@@ -16,6 +16,7 @@ import pandas as pd
 from voxops.frames import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
+from voxops.window import zone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,6 @@ _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *
 _TRIAGE = "Use vx.triage(vx.targets(posts))."
 _TARGETS = "Use vx.targets(posts)."
 _RESULTS = "Use run.results()."
-_DELIVERIES = "Use ws.deliveries(...)."
 
 
 def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: int = 12) -> Axes:
@@ -140,7 +140,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC
     tz : str
         Time zone of the axis; buckets of a day or a week begin at its midnight, shorter ones at the hour of UTC.
     """
-    need_frame(log, ("created_at", "success"), "plots.delivery_volume() needs a deliveries frame", _DELIVERIES)
+    _need_log(log, ("created_at", "success"), "delivery_volume", tz)
     ax = _axes.axes(ax, 3.2)
     known = log[log["created_at"].notna()]
     when, width, each = _bucketed(known["created_at"], tz)
@@ -170,7 +170,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC")
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    need_frame(log, ("created_at", "latency_ms"), "plots.latency_bands() needs a deliveries frame", _DELIVERIES)
+    _need_log(log, ("created_at", "latency_ms"), "latency_bands", tz)
     ax = _axes.axes(ax, 3.2)
     timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
@@ -204,7 +204,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC"
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     needed = ("created_at", "delivered_at", "success", "retry_count")
-    need_frame(log, needed, "plots.delivery_delay() needs a deliveries frame", _DELIVERIES)
+    _need_log(log, needed, "delivery_delay", tz)
     ax = _axes.axes(ax, 3.2)
     log = log[log["created_at"].notna() & log["success"].notna()]
     arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
@@ -244,7 +244,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UT
     most : int
         Endpoints shown, those with most deliveries.
     """
-    need_frame(log, ("url", "created_at", "success"), "plots.endpoint_heatmap() needs a deliveries frame", _DELIVERIES)
+    _need_log(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
     settled = log[log["success"].notna() & log["created_at"].notna()]
     urls = _texts(settled["url"])
     shown = sorted(_largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
@@ -315,13 +315,11 @@ def outage_bands(
     ax, tz
         As in `delivery_volume`.
     """
-    need_frame(
-        outages, ("url", "start", "end"), "plots.outage_bands() needs a frame of outages", "Use vx.outages(log)."
-    )
+    what = "plots.outage_bands() needs a frame of outages"
+    need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
+    zone(tz)
     if log is not None:
-        need_frame(
-            log, ("url", "created_at", "success"), "plots.outage_bands() needs a deliveries frame as log", _DELIVERIES
-        )
+        _need_log(log, ("url", "created_at", "success"), "outage_bands", tz)
     seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
     urls = sorted(seen.dropna().unique())
     rows = {url: len(urls) - 1 - index for index, url in enumerate(urls)}
@@ -350,9 +348,9 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     ax, tz
         As in `delivery_volume`.
     """
-    need_frame(
-        posts, ("scheduled_for",), "plots.schedule_calendar() needs a posts frame", "Use ws.posts(status='scheduled')."
-    )
+    what = "plots.schedule_calendar() needs a posts frame"
+    need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
+    zone(tz)
     when = posts["scheduled_for"].dropna().dt.tz_convert(tz)
     days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
     long = len(days) > 0 and (days.max() - days.min()).days > 35
@@ -371,6 +369,14 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     ax.set_xlabel(f"{'weekday' if long else 'hour'} ({tz}); the numbers are posts")
     ax.set_ylabel("week of" if long else "day")
     return _axes.finish(ax, "", empty=counts.empty)
+
+
+def _need_log(log: object, columns: Iterable[str], name: str, tz: str) -> None:
+    """Raise an error of ours where a function's log is no deliveries frame, or its time zone none."""
+    need_frame(
+        log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
+    )
+    zone(tz)
 
 
 def _head(cause: str, verdict: str | None) -> str:
