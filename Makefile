@@ -32,10 +32,10 @@ test: .venv/tools  ## All tests; those in a browser run where Chromium is found
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-kernel: .venv/tools  ## Tests in a real Jupyter kernel
-	$(BIN)/python -m pytest -m kernel
+	$(BIN)/python -m pytest -m kernel -n 2
 
 test-browser: .venv/tools  ## Tests in JupyterLab in headless Chromium
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser -n 2
 
 lint: .venv/tools  ## ruff, mypy strict
 	$(BIN)/ruff check src tests

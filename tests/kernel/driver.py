@@ -6,6 +6,7 @@ they are sent as *Run All* sends them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -167,7 +168,10 @@ class Kernel:
 def ipykernel_6(build: Path) -> Path:
     """A folder with ipykernel 6 in it, fetched once: one wheel that goes before the installed version."""
     folder = build / "ipykernel6"
-    if not (folder / "ipykernel").exists():
+    if not folder.exists():
+        fresh = build / f"ipykernel6.{os.getpid()}"  # moved when it is whole: another process may want it, too
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps"]
-        subprocess.run([*pip, "--target", str(folder), "ipykernel==6.31.0"], check=True, timeout=100)
+        subprocess.run([*pip, "--target", str(fresh), "ipykernel==6.31.0"], check=True, timeout=100)
+        with contextlib.suppress(OSError):  # the other one was faster
+            fresh.rename(folder)
     return folder
