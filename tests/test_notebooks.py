@@ -139,6 +139,9 @@ def test_only_live_displays_are_left_out_and_a_static_table_follows(path: Path) 
     for index, cell in enumerate(cells):
         if IGNORED in cell.metadata.get("tags", ()):
             assert "ws.run(" in cell.source
+            shown = [output.data["text/plain"] for output in cell.outputs if "data" in output]
+            assert shown
+            assert all("✓ done" in text for text in shown)  # the last state, and not the one the cell began with
             assert list(compared(cells[index + 1])), cells[index + 1].source
     assert sum(IGNORED in cell.metadata.get("tags", ()) for cell in cells) <= 3
 
