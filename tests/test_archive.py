@@ -20,6 +20,7 @@ from voxops.archive import Archive, _sync, read_part
 from voxops.archive._spans import covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame, to_table
+from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
 from voxops.frames import build, targets
 from voxops.sandbox import Fault, Sandbox
@@ -213,6 +214,12 @@ def test_without_a_client_it_can_only_be_read(archive: Archive) -> None:
     assert len(reader.posts()) == 500
     with pytest.raises(ConfigError, match="no client"):
         reader.sync()
+
+
+def test_the_command_syncs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["archive", "sync", str(tmp_path / "history"), "--sandbox"]) == 0
+    assert capsys.readouterr().out.startswith("500 posts and ")
+    assert len(Archive(tmp_path / "history").posts()) == 500
 
 
 _KILLED = """
