@@ -11,7 +11,9 @@ from voxops.sandbox import Fault, Sandbox, Switches
 
 @pytest.fixture
 def world():
-    with Sandbox(posts=400, deliveries=30, rate_limit=None, switches=Switches(recovery_rate=1.0, failure_rate=0.0)) as sandbox:
+    with Sandbox(
+        posts=400, deliveries=30, rate_limit=None, switches=Switches(recovery_rate=1.0, failure_rate=0.0)
+    ) as sandbox:
         yield sandbox
 
 
@@ -105,7 +107,10 @@ def test_a_post_that_somebody_touched_is_not_fixed_over_their_head(ws, world):
     world.advance(5)
     world.touch(rows["post_id"].iloc[0])
     results = ws.run(vx.plan_fix(rows)).wait(60).results()
-    assert results["outcome"].to_list() == ["pending", "succeeded"] or set(results["outcome"]) == {"pending", "succeeded"}
+    assert results["outcome"].to_list() == ["pending", "succeeded"] or set(results["outcome"]) == {
+        "pending",
+        "succeeded",
+    }
     assert "changed since loaded" in results.loc[results["outcome"] == "pending", "waiting_for"].iloc[0]
     assert len(world.effects("target.fix")) == 1
 
@@ -182,7 +187,9 @@ def test_triage_ends_in_accounts_to_check(ws, world):
 
 def test_one_account_that_can_not_be_asked_does_not_stop_the_others(ws, world):
     first = ws.accounts()["account_id"].iloc[0]
-    world.add_fault(Fault("status", method="POST", path=f"/v1/accounts/{first}/test", status=404, code="NOT_FOUND", times=None))
+    world.add_fault(
+        Fault("status", method="POST", path=f"/v1/accounts/{first}/test", status=404, code="NOT_FOUND", times=None)
+    )
     table = ws.check_accounts().set_index("account_id")
     assert table.loc[first, "works"] is pd.NA
     assert "404 NOT_FOUND" in table.loc[first, "message"]
@@ -207,7 +214,9 @@ def test_a_refused_retry_can_be_planned_again(ws, world):
     """What a refused act leaves in `run.failed()` is the target's own error, not that of the refusal."""
     rows = triaged(ws, "retry")
     rows = rows[rows["post_status"] == "failed"].head(1)
-    world.add_fault(Fault("status", method="POST", path="/v1/posts/**", status=409, code="CONFLICT", when="before", times=1))
+    world.add_fault(
+        Fault("status", method="POST", path="/v1/posts/**", status=409, code="CONFLICT", when="before", times=1)
+    )
     run = ws.run(vx.plan_retry(vx.triage(rows))).wait(60)
     assert run.results()["error_code"].to_list() == ["CONFLICT"] * len(run.results())
     again = run.failed()

@@ -56,7 +56,9 @@ def test_every_module_has_a_place() -> None:
     assert {place(path) for path in modules()} - {"sandbox"} <= set(ORDER)
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if place(p) != "sandbox"], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if place(p) != "sandbox"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_imports_go_down(path: Path) -> None:
     mine = place(path)
     for name in imports(path):
@@ -64,7 +66,9 @@ def test_imports_go_down(path: Path) -> None:
         if other == "sandbox":
             assert mine in MAY_START_A_SANDBOX, f"{mine} knows the sandbox"
         elif other != mine:
-            assert (ROOT / f"{other}.py").exists() or (ROOT / other).is_dir(), f"{mine} imports {other} from the package root"
+            assert (ROOT / f"{other}.py").exists() or (ROOT / other).is_dir(), (
+                f"{mine} imports {other} from the package root"
+            )
             assert ORDER.index(other) < ORDER.index(mine), f"{mine} imports {other}, which stands below it on the map"
 
 
@@ -77,7 +81,9 @@ def test_the_sandbox_shares_nothing() -> None:
 def graph(package: str) -> dict[str, set[str]]:
     """Who imports whom inside a package."""
     files = {f"{package}.{path.stem}": path for path in (ROOT / package).glob("*.py")}
-    return {name: {other for other in imports(path) if other in files and other != name} for name, path in files.items()}
+    return {
+        name: {other for other in imports(path) if other in files and other != name} for name, path in files.items()
+    }
 
 
 @pytest.mark.parametrize("package", ["client", "views", "sandbox"])
@@ -110,7 +116,9 @@ def test_one_library_one_place() -> None:
     }
     for path in modules():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        names = {
+            alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
         names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         for library in names & set(allowed):
             assert place(path) in allowed[library], f"{path.name} imports {library}"

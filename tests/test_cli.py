@@ -24,7 +24,9 @@ def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert "never*" not in out
 
 
-def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_errors_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
     assert main(["triage"]) == 1
     assert main(["ledger", str(tmp_path / "none.sqlite")]) == 1

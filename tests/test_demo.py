@@ -28,11 +28,15 @@ def effects(state: Path) -> int:
         return len(sandbox.effects("post.retry")) + len(sandbox.effects("target.fix"))
 
 
-def test_the_last_line_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_line_adds_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     line = last_line(capsys.readouterr().out)
-    posts, failed_targets, eligible, retried, succeeded, failed, pending, unknown, duplicates = map(int, line.groups()[:9])
+    posts, failed_targets, eligible, retried, succeeded, failed, pending, unknown, duplicates = map(
+        int, line.groups()[:9]
+    )
     assert posts > 50
     assert failed_targets > 60
     assert eligible == retried == succeeded + failed + pending + unknown

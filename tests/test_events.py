@@ -100,7 +100,9 @@ def test_the_decoded_body_is_refused():
 def test_every_envelope_and_shape_names_the_post_and_its_targets(envelope, shape, encode):
     event = parse_event(encode(envelope(SHAPES[shape])))
     assert (event.type, event.created_at, event.post_id) == ("post.published", WHEN, "post_1") or envelope is tunnel
-    if envelope is tunnel and shape == "newest":  # its own id and the post's are one field there, which only names the event
+    if (
+        envelope is tunnel and shape == "newest"
+    ):  # its own id and the post's are one field there, which only names the event
         return
     assert event.post_id == event.subject == "post_1"
     (row,) = events([encode(envelope(SHAPES[shape]))]).to_dict("records")
@@ -187,8 +189,14 @@ def test_files_folders_and_lists_give_the_same_frame(tmp_path):
 
 def test_a_receivers_notes_are_verified_and_know_their_delivery():
     body = json.dumps(docs(NEWEST))
-    good = {"headers": {"X-VoxBurst-Signature": signed(body.encode(), "s"), "X-VoxBurst-Delivery-Id": "del_1"}, "body": body}
-    bad = {"headers": {"X-VoxBurst-Signature": "sha256=00", "X-VoxBurst-Delivery-Id": "del_2"}, "body": body.replace("evt_1", "evt_2")}
+    good = {
+        "headers": {"X-VoxBurst-Signature": signed(body.encode(), "s"), "X-VoxBurst-Delivery-Id": "del_1"},
+        "body": body,
+    }
+    bad = {
+        "headers": {"X-VoxBurst-Signature": "sha256=00", "X-VoxBurst-Delivery-Id": "del_2"},
+        "body": body.replace("evt_1", "evt_2"),
+    }
     frame = events([good, bad, docs(NEWEST, key="evt_3")], secrets="s")
     assert frame["verified"].to_list() == [True, False, pd.NA]
     assert frame["delivery_ids"].to_list() == [("del_1",), ("del_2",), ()]
@@ -215,7 +223,9 @@ def test_joining_needs_posts_or_deliveries():
 def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
     switches = Switches(event_shape=shape, event_envelope=envelope, failure_rate=0.0)
     with Sandbox(posts=20, deliveries=10, rate_limit=None, switches=switches) as sandbox:
-        with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, trust_env=False) as api:
+        with httpx.Client(
+            base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, trust_env=False
+        ) as api:
             hook = api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["post.published"]}).json()
             account = api.get("/v1/accounts", params={"platform": "facebook"}).json()["data"][0]["id"]
             post = api.post("/v1/posts", json={"content": "News", "accountIds": [account], "saveAsDraft": True}).json()
@@ -230,11 +240,20 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
     with_posts = join_events(frame, posts).iloc[0]
     assert (with_posts["post_id"], with_posts["post_status"]) == (post["id"], "published")
     with_log = join_events(frame, log).iloc[0]
-    assert (with_log["delivery_id"], with_log["success"], with_log["delivery_event_type"]) == (log["delivery_id"][0], True, "post.published")
+    assert (with_log["delivery_id"], with_log["success"], with_log["delivery_event_type"]) == (
+        log["delivery_id"][0],
+        True,
+        "post.published",
+    )
 
 
 def test_the_public_names_are_these():
     """A function and a module share the name; the function must win."""
     import voxops as vx
 
-    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (events, join_events, parse_event, verify_signature)
+    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (
+        events,
+        join_events,
+        parse_event,
+        verify_signature,
+    )

@@ -22,7 +22,9 @@ from voxops.matrix import (
 )
 
 ROW = {row.row: row for row in MATRIX}
-segment = st.text(string.ascii_letters + string.digits + "_-.~%", min_size=1, max_size=12).filter(lambda s: s not in {".", ".."})
+segment = st.text(string.ascii_letters + string.digits + "_-.~%", min_size=1, max_size=12).filter(
+    lambda s: s not in {".", ".."}
+)
 
 
 def test_there_are_39_rows_in_order():
@@ -99,7 +101,17 @@ def test_the_policy_follows_from_the_cells(row: Endpoint):
 
 def test_what_is_polled():
     kinds = {row.row: polled(row) for row in MATRIX if row.is_async}
-    assert kinds == {4: "post", 5: "post", 10: "post", 23: "account", 26: "media", 30: "media", 31: "media", 32: "media", 39: "delivery"}
+    assert kinds == {
+        4: "post",
+        5: "post",
+        10: "post",
+        23: "account",
+        26: "media",
+        30: "media",
+        31: "media",
+        32: "media",
+        39: "delivery",
+    }
 
 
 def test_the_frame_shows_the_rows():

@@ -122,7 +122,9 @@ def test_items_without_an_index_of_their_own_are_noticed(own: Bench, row: int):
 
 
 def test_a_row_that_breaks_down_is_told_in_its_line(own: Bench):
-    own.sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/*/clone", status=403, code="FORBIDDEN", times=None))
+    own.sandbox.add_fault(
+        Fault("status", method="POST", path="/v1/posts/*/clone", status=403, code="FORBIDDEN", times=None)
+    )
     line = str(_loop.run(try_row(own, ROW[7])))
     assert line.startswith("7 POST /v1/posts/:id/clone: once: POST /v1/posts/")
     assert "403 FORBIDDEN" in line
@@ -140,7 +142,17 @@ def test_the_last_line_counts():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", ["https://api.voxburst.io", "http://192.0.2.1:80", "http://localhost.example", "nonsense", "http://[", "https://user@127.0.0.1.example/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.voxburst.io",
+        "http://192.0.2.1:80",
+        "http://localhost.example",
+        "nonsense",
+        "http://[",
+        "https://user@127.0.0.1.example/v1",
+    ],
+)
 def test_writing_elsewhere_is_refused(url):
     with pytest.raises(ConfigError, match="only a sandbox on this machine"):
         check(url, write=True, tell=lambda _: pytest.fail("told of a row"))

@@ -67,7 +67,9 @@ def test_validation_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace
     assert list(sheet.columns) == list(campaign().columns)
     assert checked["valid"].all()
     assert all(len(ids) == 1 for ids in checked["account_ids"])
-    assert vx.plan_bulk(sheet, key="row_id").frame["idempotency_key"].tolist() == before.frame["idempotency_key"].tolist()
+    assert (
+        vx.plan_bulk(sheet, key="row_id").frame["idempotency_key"].tolist() == before.frame["idempotency_key"].tolist()
+    )
     ws.run(before).wait()
     spelled = campaign(accounts="Twitter:AlderCoffee")
     again = ws.run(vx.plan_bulk(spelled, key="row_id")).wait()

@@ -356,7 +356,9 @@ def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> No
 
 
 def test_importing_loads_no_notebook_library() -> None:
-    code = "import sys, voxops.views.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
+    code = (
+        "import sys, voxops.views.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"
 

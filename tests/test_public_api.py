@@ -38,13 +38,17 @@ def test_an_unknown_name_is_an_error() -> None:
         vx.plan_retrry
 
 
-@pytest.mark.parametrize("name", [n for n in vx.__all__ if inspect.isfunction(getattr(vx, n)) or inspect.isclass(getattr(vx, n))])
+@pytest.mark.parametrize(
+    "name", [n for n in vx.__all__ if inspect.isfunction(getattr(vx, n)) or inspect.isclass(getattr(vx, n))]
+)
 def test_public_names_are_documented(name: str) -> None:
     doc = inspect.getdoc(getattr(vx, name))
     assert doc and len(doc.splitlines()[0]) > 10
 
 
-@pytest.mark.parametrize("method", ["posts", "deliveries", "accounts", "webhooks", "validate", "run", "watch", "attach", "reconcile"])
+@pytest.mark.parametrize(
+    "method", ["posts", "deliveries", "accounts", "webhooks", "validate", "run", "watch", "attach", "reconcile"]
+)
 def test_workspace_and_awaitables_have_one_signature(method: str) -> None:
     blocking, awaitable = getattr(vx.Workspace, method), getattr(_awaitables(), method)
     assert inspect.signature(blocking) == inspect.signature(awaitable)

@@ -105,7 +105,12 @@ POST = {
     "id": "post_1", "content": "News", "status": "failed", "contentType": "text", "scheduledFor": None, "publishedAt": None,
     "createdAt": T, "updatedAt": T, "platforms": [TARGET], "media": [], "tags": [], "metadata": {}, "workspaceId": "ws_1",
 }  # fmt: skip
-UPPER = {**POST, "status": "FAILED", "contentType": "TEXT", "platforms": [{**TARGET, "platform": "TWITTER", "status": "FAILED"}]}
+UPPER = {
+    **POST,
+    "status": "FAILED",
+    "contentType": "TEXT",
+    "platforms": [{**TARGET, "platform": "TWITTER", "status": "FAILED"}],
+}
 SNAKE = {
     "id": "post_1", "content": "News", "status": "failed", "content_type": "text", "scheduled_for": None, "published_at": None,
     "created_at": T, "updated_at": T, "tags": [], "metadata": {}, "workspace_id": "ws_1",
@@ -115,7 +120,15 @@ ACCOUNT = {
     "id": "acc_1", "platform": "twitter", "username": "alder", "displayName": "Alder", "avatarUrl": None, "accountType": "business",
     "status": "active", "connectedAt": T,
 }  # fmt: skip
-WEBHOOK = {"id": "wh_1", "url": "https://a.example/x", "events": ["*"], "enabled": True, "lastDeliveryAt": None, "failureCount": 0, "createdAt": T}
+WEBHOOK = {
+    "id": "wh_1",
+    "url": "https://a.example/x",
+    "events": ["*"],
+    "enabled": True,
+    "lastDeliveryAt": None,
+    "failureCount": 0,
+    "createdAt": T,
+}
 ACTIVE = {name: value for name, value in WEBHOOK.items() if name != "enabled"} | {"active": True}
 DELIVERY = {
     "id": "del_1", "webhookId": "wh_1", "eventType": "post.failed", "url": "https://a.example/x", "statusCode": 500, "latencyMs": 40,
@@ -125,9 +138,17 @@ DELIVERY = {
 # Kind -> path's own name of the list, the call that lists, and the records that mean the same.
 LISTS: dict[str, tuple[Callable[[AsyncClient], Any], str, list[dict[str, Any]]]] = {
     "posts": (lambda c: listed(c.posts.list()), "posts", [POST, UPPER, SNAKE]),
-    "accounts": (lambda c: listed(c.accounts.list()), "accounts", [ACCOUNT, {**ACCOUNT, "platform": "TWITTER", "status": "ACTIVE"}]),
+    "accounts": (
+        lambda c: listed(c.accounts.list()),
+        "accounts",
+        [ACCOUNT, {**ACCOUNT, "platform": "TWITTER", "status": "ACTIVE"}],
+    ),
     "webhooks": (lambda c: listed(c.webhooks.list()), "webhooks", [WEBHOOK, ACTIVE]),
-    "deliveries": (lambda c: listed(c.webhooks.deliveries("wh_1")), "deliveries", [DELIVERY, {**DELIVERY, "latencyMs": "40"}]),
+    "deliveries": (
+        lambda c: listed(c.webhooks.deliveries("wh_1")),
+        "deliveries",
+        [DELIVERY, {**DELIVERY, "latencyMs": "40"}],
+    ),
 }
 ENVELOPES: dict[str, Callable[[list[Any], str], Any]] = {
     "A": lambda records, _: {"data": records, "pagination": {"has_more": False, "next_cursor": None, "limit": 20}},
@@ -220,8 +241,15 @@ def test_single_answers_of_every_edition_say_the_same(canned, name):
 
 
 ITEM = {"index": 0, "status": "created", "postId": "post_1"}
-FAILED = {"index": 1, "status": "failed", "errors": [{"field": "accountIds", "issue": "ACCOUNT_NOT_FOUND", "detail": "no such account"}]}
-OLD = [{"index": 0, "success": True, "post": {"id": "post_1", "status": "draft"}}, {"index": 1, "success": False, "error": {"code": "ACCOUNT_NOT_FOUND", "message": "no such account"}}]
+FAILED = {
+    "index": 1,
+    "status": "failed",
+    "errors": [{"field": "accountIds", "issue": "ACCOUNT_NOT_FOUND", "detail": "no such account"}],
+}
+OLD = [
+    {"index": 0, "success": True, "post": {"id": "post_1", "status": "draft"}},
+    {"index": 1, "success": False, "error": {"code": "ACCOUNT_NOT_FOUND", "message": "no such account"}},
+]
 
 
 @pytest.mark.parametrize("status", [200, 201, 207, 422])
@@ -233,8 +261,15 @@ OLD = [{"index": 0, "success": True, "post": {"id": "post_1", "status": "draft"}
 def test_a_bulk_answer_is_read_item_by_item_whatever_its_status(canned, status, body):
     canned.say(body, status=status)
     fields = [PostFields(content="x", account_ids=["a"], scheduled_for=T)] * 2
-    table = frames.build("bulk_results", ask(canned, lambda c: c.posts.bulk(fields))["results"]).sort_values("index", ignore_index=True)
-    wanted = {"index": [0, 1], "status": ["created", "failed"], "error_code": [None, "ACCOUNT_NOT_FOUND"], "error_message": [None, "no such account"]}
+    table = frames.build("bulk_results", ask(canned, lambda c: c.posts.bulk(fields))["results"]).sort_values(
+        "index", ignore_index=True
+    )
+    wanted = {
+        "index": [0, 1],
+        "status": ["created", "failed"],
+        "error_code": [None, "ACCOUNT_NOT_FOUND"],
+        "error_message": [None, "no such account"],
+    }
     assert table[list(wanted)].astype(object).where(table[list(wanted)].notna(), None).to_dict("list") == wanted
     assert table["post_id"].iloc[0] == "post_1"
 
@@ -257,7 +292,10 @@ def test_errors_of_every_shape_are_one(canned, shape, status, kind, code):
     assert "in words" in str(caught.value)
 
 
-@pytest.mark.parametrize("body", [{"error": "operation body exceeds 100 KB"}, "plain", [], None, b"<html>no</html>", {"message": "unconfirmed"}])
+@pytest.mark.parametrize(
+    "body",
+    [{"error": "operation body exceeds 100 KB"}, "plain", [], None, b"<html>no</html>", {"message": "unconfirmed"}],
+)
 def test_an_error_without_a_code_is_still_an_error(canned, body):
     canned.say(body, status=422)
     with pytest.raises(ApiError) as caught:
@@ -300,7 +338,11 @@ def api(sandbox: Sandbox) -> Callable[..., Any]:
 
     def call(method: str, path: str, body: Any = None) -> Any:
         """One request, ``Content-Type`` even without a body; a strict client wants JSON in every answer."""
-        headers = {"Authorization": f"Bearer {sandbox.api_key}", "Content-Type": "application/json", "Accept": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {sandbox.api_key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
         data = None if body is None else json.dumps(body).encode()
         with opener.open(urllib.request.Request(f"{sandbox.url}/v1{path}", data, headers, method=method)) as answer:
             assert answer.headers["Content-Type"] == "application/json"
@@ -325,7 +367,9 @@ def first_id(api: Callable[..., Any], path: str) -> str:
     return str(api("GET", path)["data"][0]["id"])
 
 
-@pytest.mark.parametrize("path", ["/posts?status=all&limit=100", "/accounts?status=all", "/media", "/webhooks", "/webhooks/{wh}/deliveries"])
+@pytest.mark.parametrize(
+    "path", ["/posts?status=all&limit=100", "/accounts?status=all", "/media", "/webhooks", "/webhooks/{wh}/deliveries"]
+)
 def test_lists_have_both_spellings_and_times_or_null(api, path):
     data = api("GET", path.format(wh=first_id(api, "/webhooks")))
     assert isinstance(data["data"], list)
@@ -371,7 +415,9 @@ def test_single_objects_are_bare(api, group):
 
 @pytest.mark.parametrize("casing", [str.lower, str.upper])
 def test_validation_takes_and_gives_platforms_as_clients_do(api, casing):
-    answer = api("POST", "/posts/validate", {"content": "x" * 400, "platforms": [casing("twitter"), casing("linkedin")]})
+    answer = api(
+        "POST", "/posts/validate", {"content": "x" * 400, "platforms": [casing("twitter"), casing("linkedin")]}
+    )
     said = {name.lower(): result for name, result in answer["platforms"].items()}
     assert answer["valid"] is False
     assert said["twitter"]["errors"][0].keys() >= {"code", "message"}
@@ -394,7 +440,11 @@ def test_writes_without_a_body_answer_with_one(api, sandbox):
     assert isinstance(api("DELETE", f"/posts/{draft()}"), dict)
     failed = api("GET", "/posts?status=failed")["data"][0]["id"]
     target = next(t for t in api("GET", f"/posts/{failed}")["platforms"] if t["status"] == "failed")
-    assert api("POST", f"/posts/{failed}/platforms/{target['postPlatformId']}/fix", {}).keys() >= {"success", "platformId", "status"}
+    assert api("POST", f"/posts/{failed}/platforms/{target['postPlatformId']}/fix", {}).keys() >= {
+        "success",
+        "platformId",
+        "status",
+    }
     again = api("GET", "/posts?status=failed")["data"][0]["id"]
     retried = api("POST", f"/posts/{again}/retry")
     assert retried["id"] == again
@@ -406,9 +456,29 @@ def test_writes_without_a_body_answer_with_one(api, sandbox):
 def test_a_target_decodes_into_a_typed_struct(api):
     """No error is a string, and no field of a post is missing: either would break a typed client."""
     for post in api("GET", "/posts?status=all&limit=100")["data"]:
-        assert {"id", "content", "status", "scheduledFor", "publishedAt", "createdAt", "updatedAt", "platforms", "media", "metadata"} <= post.keys()
+        assert {
+            "id",
+            "content",
+            "status",
+            "scheduledFor",
+            "publishedAt",
+            "createdAt",
+            "updatedAt",
+            "platforms",
+            "media",
+            "metadata",
+        } <= post.keys()
         for target in post["platforms"]:
-            assert {"platform", "accountId", "accountName", "status", "platformPostId", "platformPostUrl", "publishedAt", "error"} <= target.keys()
+            assert {
+                "platform",
+                "accountId",
+                "accountName",
+                "status",
+                "platformPostId",
+                "platformPostUrl",
+                "publishedAt",
+                "error",
+            } <= target.keys()
             assert target["error"] is None or {"code", "message"} <= target["error"].keys()
 
 
@@ -416,7 +486,20 @@ def test_the_wrapped_answers_of_the_contract_are_wrapped(api):
     hook = api("POST", "/webhooks", {"url": "https://shape.example/x", "events": ["*"]})
     assert hook["secret"]
     delivery = api("POST", "/webhooks/test", {"webhookId": hook["id"]})["data"]
-    assert delivery.keys() >= {"id", "webhookId", "eventType", "url", "statusCode", "latencyMs", "responseBody", "retryCount", "success", "error", "createdAt", "deliveredAt"}
+    assert delivery.keys() >= {
+        "id",
+        "webhookId",
+        "eventType",
+        "url",
+        "statusCode",
+        "latencyMs",
+        "responseBody",
+        "retryCount",
+        "success",
+        "error",
+        "createdAt",
+        "deliveredAt",
+    }
 
 
 def test_bulk_leaves_out_what_does_not_apply(api):

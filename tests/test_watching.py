@@ -46,7 +46,9 @@ def reads(world: Sandbox, since: int) -> list[str]:
 
 
 def first(world: Sandbox, kind: str, **wanted) -> str:
-    return next(item.id for item in getattr(world.world, kind).values() if all(getattr(item, k) == v for k, v in wanted.items()))
+    return next(
+        item.id for item in getattr(world.world, kind).values() if all(getattr(item, k) == v for k, v in wanted.items())
+    )
 
 
 ACTS = {
@@ -255,7 +257,12 @@ def test_an_event_settles_what_a_poll_would_otherwise_have_to(still, world):
 
 def test_an_event_is_news_and_not_proof(still, world):
     run, post = still
-    forged = {"id": "evt_x", "type": "post.published", "createdAt": "2026-03-02T09:00:00Z", "data": {"id": post, "status": "PUBLISHED"}}
+    forged = {
+        "id": "evt_x",
+        "type": "post.published",
+        "createdAt": "2026-03-02T09:00:00Z",
+        "data": {"id": post, "status": "PUBLISHED"},
+    }
     since = len(world.requests())
     assert run.notify(forged) is True
     until(lambda: reads(world, since))

@@ -95,7 +95,11 @@ def test_a_retry_is_planned_run_watched_and_counted(world: Sandbox, ws: vx.Works
     assert counts(run)["succeeded"] > plan.eligible / 2
     assert set(results["outcome"]) <= {"succeeded", "failed"}
     assert len(world.requests(acting=True)) == len(plan.operations)
-    published = {(e["post"], e["platform"]) for e in world.effects("target.publish")} if world.effects("target.publish") else set()
+    published = (
+        {(e["post"], e["platform"]) for e in world.effects("target.publish")}
+        if world.effects("target.publish")
+        else set()
+    )
     succeeded = results[results["outcome"] == "succeeded"]
     assert {(row.post_id, row.platform) for row in succeeded.itertuples()} <= published
     assert world.duplicates() == []
@@ -248,7 +252,9 @@ def test_the_ledger_is_an_audit_trail(ws: vx.Workspace) -> None:
     assert (trail["first_sent_at"] <= trail["settled_at"]).all()
 
 
-def test_leaving_the_workspace_says_how_to_go_on(world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_leaving_the_workspace_says_how_to_go_on(
+    world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         run = ws.run(vx.plan_retry(failed_posts(ws)))
     assert f"ws.attach('{run.id}')" in capsys.readouterr().out

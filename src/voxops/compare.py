@@ -85,5 +85,11 @@ def _verdict(row: dict[str, Any], posts: dict[str, PostState], action: Action) -
         return cause, "pending"
     if target["status"] == "published":
         return cause, "recovered"
-    now = judge(target["error_code"], target["platform"], target["error_message"], target["status"], state.status if state else None)
+    now = judge(
+        target["error_code"],
+        target["platform"],
+        target["error_message"],
+        target["status"],
+        state.status if state else None,
+    )
     return cause, "failed_same" if now.cause == cause else "failed_other"

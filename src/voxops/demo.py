@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-REASON = "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
+REASON = (
+    "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
+)
 
 
 class _Bars:
@@ -64,7 +66,9 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:
         console.print(f"[b]voxops[/b]: {ws.name or ws.id}, the API on this machine at {sandbox.url}")
         posts = ws.posts(status=["failed", "partial"])
-        console.print(f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days")
+        console.print(
+            f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"
+        )
         triaged = triage(targets(posts))
         _show_causes(console, triaged)
         run = _run(console, ws, triaged)
@@ -119,7 +123,12 @@ def _run(console: Console, ws: Workspace, triaged: pd.DataFrame) -> Run:
         plan = plan_retry(triaged)
         console.print(f"  {plan!r}".replace("\n", "\n  "), markup=False)
         run = ws.run(plan, reason=REASON)
-    columns: tuple[Any, ...] = (TextColumn("  {task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns: tuple[Any, ...] = (
+        TextColumn("  {task.description:>10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         run.follow(_Bars(progress, run.snapshot.total))
         run.wait()

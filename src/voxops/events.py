@@ -55,11 +55,14 @@ def verify_signature(body: bytes, header: str | None, secrets: str | Sequence[st
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
     known = [secrets] if isinstance(secrets, str) else list(secrets)
     if not known or not all(known):
-        raise ConfigError("no secret to verify with; it is shown once, when the webhook is created or its secret rotated")
+        raise ConfigError(
+            "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
+        )
     method, _, told = (header or "").strip().partition("=")
     given = told.strip().lower().encode() if method.strip().lower() == "sha256" else b""
     matches = [
-        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given) for secret in known
+        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        for secret in known
     ]
     return any(matches)
 
@@ -115,7 +118,15 @@ class WebhookEvent:
         """Its targets: objects, names alone (WH-1), or one per event (K1); the event's own word where they say no status."""
         said = self.data.get("platforms")
         if said is None and self.data.get("platform") is not None:
-            names = ("platform", "accountId", "postPlatformId", "platformPostId", "platformPostUrl", "publishedAt", "error")
+            names = (
+                "platform",
+                "accountId",
+                "postPlatformId",
+                "platformPostId",
+                "platformPostUrl",
+                "publishedAt",
+                "error",
+            )
             said = [{name: self.data[name] for name in names if name in self.data}]
         outcome = {"post.published": "published", "post.failed": "failed"}.get(self.type)
         if not isinstance(said, list) or outcome is None:
@@ -154,9 +165,13 @@ def parse_event(payload: Payload) -> WebhookEvent:
         return parse_event(data["payload"])
     kind = (data.get("type") or data.get("event")) if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(kind, str):
-        raise DecodeError("a webhook payload is an object with a type or an event; this is none", endpoint="webhook", body=raw)
+        raise DecodeError(
+            "a webhook payload is an object with a type or an event; this is none", endpoint="webhook", body=raw
+        )
     said = data.get("data")
-    inner = said if isinstance(said, Mapping) else {name: value for name, value in data.items() if name not in _ENVELOPE}
+    inner = (
+        said if isinstance(said, Mapping) else {name: value for name, value in data.items() if name not in _ENVELOPE}
+    )
     when = data.get("createdAt") or data.get("timestamp")
     return WebhookEvent(_text(data.get("id")) or _content_id(kind, when, inner), kind, _text(when), inner)
 

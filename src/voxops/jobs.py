@@ -69,10 +69,15 @@ class PlanJob:
         """The failed rows as the server shows them now, as their next attempt; failed targets are triaged afresh."""
         table = self.results()
         states = _newest(table, audit.seen_states(self._ledger, self.id))
-        if self.action in {Action.RETRY, Action.FIX}:  # a refused act changed nothing: its target still shows its old error
+        if self.action in {
+            Action.RETRY,
+            Action.FIX,
+        }:  # a refused act changed nothing: its target still shows its old error
             planned = audit.planned_rows(self._ledger, self.id)
             old = zip(*(plain_values(planned, name) for name in _OF_TARGET), strict=True)
-            states = [dict(zip(_OF_TARGET, errors, strict=True)) | state for errors, state in zip(old, states, strict=True)]
+            states = [
+                dict(zip(_OF_TARGET, errors, strict=True)) | state for errors, state in zip(old, states, strict=True)
+            ]
         failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
         table = table[failed]
         states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
@@ -80,7 +85,9 @@ class PlanJob:
         rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
         rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
         if "post_id" in rows.columns:
-            opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
+            opened = {
+                post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state
+            }
             rows.attrs["open_targets"] = json.dumps(opened)
         for name in {name for state in states for name in state} & set(rows.columns):
             now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]

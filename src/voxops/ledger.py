@@ -238,7 +238,9 @@ class Ledger:
         with self.atomic():
             owner = self.meta("workspace") or self.set_meta("workspace", workspace)
         if owner != workspace:
-            raise LedgerError(f"the ledger {self.path} belongs to workspace {owner}, not to {workspace}; give another file with ledger=")
+            raise LedgerError(
+                f"the ledger {self.path} belongs to workspace {owner}, not to {workspace}; give another file with ledger="
+            )
 
     def now(self) -> float:
         """The ledger's own time: the local clock, but never behind what has been seen, unless that was more than a day ahead."""

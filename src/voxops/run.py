@@ -228,7 +228,9 @@ class Run:
         self._drive.close()
         await asyncio.wait({asyncio.wrap_future(self._future)})
         left = self._snapshot.total - self._snapshot.settled
-        if not going or not left or self._snapshot.action == Action.WATCH:  # what is only watched has no ledger to go on from
+        if (
+            not going or not left or self._snapshot.action == Action.WATCH
+        ):  # what is only watched has no ledger to go on from
             return ""
         return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 

@@ -55,7 +55,9 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
         return _of_frame(things, kind)
     values = [things] if isinstance(things, str | Handle) else list(things)
     if kind == "delivery" and not all(isinstance(value, Handle) for value in values):
-        raise ConfigError("a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook")
+        raise ConfigError(
+            "a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook"
+        )
     return {value if isinstance(value, Handle) else Handle(str(value), kind): "" for value in values}  # type: ignore[arg-type]
 
 
@@ -67,7 +69,9 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
     if kind == "post" and "targets" in frame.columns:
-        groups = ["+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in frame["targets"]]
+        groups = [
+            "+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in frame["targets"]
+        ]
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
     ids = plain_values(frame, column)
@@ -79,7 +83,9 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
     rows = zip(ids, plain_values(frame, "webhook_id"), befores, groups, strict=True)
     return {
         # One that has arrived is not expected to change.
-        Handle(item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}): group
+        Handle(
+            item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}
+        ): group
         for item, webhook, before, group in rows
         if item is not None and webhook is not None
     }
@@ -99,7 +105,12 @@ class WatchJob:
     """
 
     def __init__(
-        self, client: AsyncClient, things: Mapping[Handle, str], *, deadline: float = 1800.0, rng: random.Random | None = None
+        self,
+        client: AsyncClient,
+        things: Mapping[Handle, str],
+        *,
+        deadline: float = 1800.0,
+        rng: random.Random | None = None,
     ) -> None:
         self.id = f"watch_{secrets.token_hex(5)}"
         self._client = client
@@ -115,7 +126,9 @@ class WatchJob:
     def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:  # noqa: ARG002  nothing is sent
         """Make a drive."""
         kinds = {handle.kind for handle in self._handles.values()}
-        what = "things" if len(kinds) != 1 else {"media": "media", "delivery": "deliveries"}.get(*kinds, f"{min(kinds)}s")  # type: ignore[call-overload]
+        what = (
+            "things" if len(kinds) != 1 else {"media": "media", "delivery": "deliveries"}.get(*kinds, f"{min(kinds)}s")
+        )  # type: ignore[call-overload]
         title = f"watch {len(self._handles)} {what}"
         snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
         return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
@@ -212,7 +225,9 @@ class WatchJob:
             record = None if state is None else {"id": handle.id, "status": state.status, "updatedAt": state.updated_at}
             found[handle.id] = ending_of(handle, record)
             if state is not None:
-                self._error[handle.id] = next((row["error_message"] or "" for row in state.targets if row["status"] == "failed"), "")
+                self._error[handle.id] = next(
+                    (row["error_message"] or "" for row in state.targets if row["status"] == "failed"), ""
+                )
         return found
 
     async def _read_deliveries(self, handles: Sequence[Handle]) -> dict[str, Ending]:
@@ -262,7 +277,10 @@ class WatchJob:
         """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC)."""
         items = list(self._groups)
         outcomes = [self._outcome(item) for item in items]
-        waits = [self._status(item) or "not read yet" if out is Outcome.PENDING else None for item, out in zip(items, outcomes, strict=True)]
+        waits = [
+            self._status(item) or "not read yet" if out is Outcome.PENDING else None
+            for item, out in zip(items, outcomes, strict=True)
+        ]
         return pd.DataFrame(
             {
                 "id": pd.array(items, dtype="string"),
@@ -271,7 +289,9 @@ class WatchJob:
                 "outcome": pd.array([str(out) for out in outcomes], dtype="string"),
                 "waiting_for": pd.array(waits, dtype="string"),
                 "error_message": pd.array([self._error.get(item) or None for item in items], dtype="string"),
-                "settled_at": pd.DatetimeIndex([self._settled_at.get(item, pd.NaT) for item in items], dtype="datetime64[us, UTC]"),
+                "settled_at": pd.DatetimeIndex(
+                    [self._settled_at.get(item, pd.NaT) for item in items], dtype="datetime64[us, UTC]"
+                ),
             }
         )
 

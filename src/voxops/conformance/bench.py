@@ -40,7 +40,9 @@ class Mark:
     def __init__(self, sandbox: Remote) -> None:
         counts = sandbox.state()["counts"]
         self._sandbox = sandbox
-        self._effects, self._requests, self._received = (int(counts[log]) for log in ("effects", "requests", "received"))
+        self._effects, self._requests, self._received = (
+            int(counts[log]) for log in ("effects", "requests", "received")
+        )
 
     def effects(self, kind: str) -> list[dict[str, Any]]:
         """Side effects of a kind that happened since; of an upload only those that brought something new."""
@@ -109,7 +111,9 @@ class Bench:
         self.hook, self.secret = str(webhook["id"]), str(webhook["secret"])
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.sandbox.clear_faults()
         self.sandbox.set_switches(**self._switches)
         await self.client.webhooks.delete(self.hook)
@@ -144,7 +148,11 @@ class Bench:
     @contextlib.contextmanager
     def fault(self, row: Endpoint, action: str, *, when: str = "after", **more: Any) -> Iterator[None]:
         """Let the next request of a row go wrong."""
-        path = UPLOAD_PATH if row.method == "PUT" else "/".join("*" if part.startswith(":") else part for part in row.path.split("/"))
+        path = (
+            UPLOAD_PATH
+            if row.method == "PUT"
+            else "/".join("*" if part.startswith(":") else part for part in row.path.split("/"))
+        )
         self.sandbox.add_fault(Fault(action, method=row.method, path=path, when=when, times=1, **more))
         try:
             yield
@@ -179,7 +187,9 @@ class Bench:
         post = await self.failed()
         target = targets(build("posts", [await self.client.posts.get(post)]))["target_id"].iloc[0]
         if not isinstance(target, str):
-            raise DecodeError("a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id")
+            raise DecodeError(
+                "a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id"
+            )
         return post, target
 
     async def medium(self) -> str:
@@ -198,7 +208,9 @@ class Bench:
 
     async def webhook(self) -> str:
         """A new webhook."""
-        return str((await self.client.webhooks.create(f"https://other.example/{self.serial()}", ["media.uploaded"]))["id"])
+        return str(
+            (await self.client.webhooks.create(f"https://other.example/{self.serial()}", ["media.uploaded"]))["id"]
+        )
 
     async def delivery(self) -> tuple[str, str]:
         """A webhook and a delivery of it."""

@@ -62,7 +62,9 @@ async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
             found.append("another body was taken under a used key")
         except ConflictError as error:
             if (error.status, error.code) != (status, "IDEMPOTENCY_CONFLICT"):
-                found.append(f"another body under a used key: {error.status} {error.code} instead of {status} IDEMPOTENCY_CONFLICT")
+                found.append(
+                    f"another body under a used key: {error.status} {error.code} instead of {status} IDEMPOTENCY_CONFLICT"
+                )
     if len(mark.requests(row)) != 2:
         found.append(f"{len(mark.requests(row))} requests instead of 2: one in the first client, one in a stranger")
     return found if len(mark.effects(case.effect)) == 1 else [*found, "another body had an effect"]
@@ -195,8 +197,14 @@ async def _targets_read(bench: Bench, case: Case) -> list[str]:
     listed = [entry for name in ("retriedPlatforms", "skippedPlatforms") for entry in handle.accepted.get(name) or ()]
     ending = await handle
     rows = targets(build("posts", [ending.record]))
-    found = [] if len(rows) and rows[["platform", "account_id", "status"]].notna().all(axis=None) else ["a target without a status"]
-    if "retriedPlatforms" in handle.accepted and {entry.get("accountId") for entry in listed} != set(rows["account_id"]):
+    found = (
+        []
+        if len(rows) and rows[["platform", "account_id", "status"]].notna().all(axis=None)
+        else ["a target without a status"]
+    )
+    if "retriedPlatforms" in handle.accepted and {entry.get("accountId") for entry in listed} != set(
+        rows["account_id"]
+    ):
         found.append("the answer does not say of each target whether it is retried or skipped")
     return found
 
@@ -206,7 +214,9 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     if not row.emits and "emits" in row.inferred:
         return []
     thing = await case.make(bench)
-    bench.sandbox.advance(1)  # what making the thing emits goes out before; the receiver may ask for it once more, later
+    bench.sandbox.advance(
+        1
+    )  # what making the thing emits goes out before; the receiver may ask for it once more, later
     old = bench.heard()
     mark = bench.mark()
     answer = await case.call(bench.client, thing, bench.key())

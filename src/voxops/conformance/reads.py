@@ -44,7 +44,9 @@ async def read_rows(client: AsyncClient) -> list[Finding]:
     return [_finding(row, known["deliveries" if polled(row) == "delivery" else row.group]) for row in MATRIX]
 
 
-async def _reading(pages: AsyncIterator[Page], get: Callable[[str], Awaitable[dict[str, Any]]], kind: str | None) -> _Reading:
+async def _reading(
+    pages: AsyncIterator[Page], get: Callable[[str], Awaitable[dict[str, Any]]], kind: str | None
+) -> _Reading:
     """Read the first thing of a list, and that thing by itself."""
     try:
         listed = await _first(pages)

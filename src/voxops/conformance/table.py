@@ -93,7 +93,9 @@ def _sandbox_at(url: str) -> Remote:
     except ValueError:
         host = ""
     if not is_loopback(host):
-        raise ConfigError(f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765")
+        raise ConfigError(
+            f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765"
+        )
     remote = Remote(url.rstrip("/").removesuffix("/v1"))
     if not remote.answers():
         remote.close()
