@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.errors import PlanError
 from voxops.model import Action
+from voxops.plan import need_columns
 from voxops.settle import PostState
 from voxops.triage import judge
 
@@ -35,10 +35,8 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         If a frame has no ``post_id platform account_id status``.
     """
     names = ["post_id", "platform", "account_id"]
-    for which, frame in (("before", before), ("after", after)):
-        missing = [name for name in (*names, "status") if name not in frame.columns]
-        if missing:
-            raise PlanError(f"{which} has no column {', '.join(missing)}; use vx.targets(posts)")
+    for frame in (before, after):
+        need_columns(frame, (*names, "status"), "use vx.targets(posts)")
     left = before[[*names, "status"]].rename(columns={"status": "was"})
     right = after[[*names, "status"]].rename(columns={"status": "now"})
     both = left.merge(right, on=names, how="outer")

@@ -332,6 +332,12 @@ def _sandbox(sandbox: Sandbox | Literal[True], owned: list[Any]) -> Sandbox:
     from voxops.sandbox import Sandbox
 
     if sandbox is not True:
+        if not isinstance(sandbox, Sandbox):
+            raise ConfigError(f"sandbox={sandbox!r} must be True or a Sandbox")
+        try:
+            sandbox.url  # noqa: B018  raises where nobody listens
+        except RuntimeError as error:
+            raise ConfigError(str(error)) from None
         return sandbox
     owned.append(Sandbox().start())
     return cast("Sandbox", owned[-1])
