@@ -40,7 +40,7 @@ VERDICT: Mapping[str, Look] = {
     Verdict.WAIT: Look(_SKY, "…", "·"),
     Verdict.FIX_CONTENT: Look(_ORANGE, "✎", "▓"),
     Verdict.FIX_MEDIA: Look(_YELLOW, "▣", "▒"),
-    Verdict.RECONNECT: Look(_VERMILLION, "⚿", "x"),
+    Verdict.RECONNECT: Look(_VERMILLION, "⇄", "x"),
     Verdict.UPGRADE: Look(_PURPLE, "↑", "^"),
     Verdict.SUPPORT: Look(_INK, "?", "?"),
     Verdict.NOTHING: Look(_PALE, "–", "-"),

@@ -111,11 +111,11 @@ def cause_table(rows: pd.DataFrame) -> str:
         width = max(4, round(100 * entry["count"] / highest))
         lines.append(
             [
-                f'<div style="max-width:300px;overflow-wrap:anywhere">{_html.escape(entry["cause"], 90)}</div>',
+                f'<div style="min-width:150px;max-width:300px;overflow-wrap:anywhere">{_html.escape(entry["cause"], 90)}</div>',
                 f'<div style="width:150px;padding-top:4px"><div style="width:{width}%">{bar}</div></div>',
                 f"<b>{entry['count']:,}</b>",
                 _marked(VERDICT, entry["verdict"]),
-                f'<div style="max-width:300px;{_QUIET}">{_html.escape(entry["remedy"], 160)}</div>',
+                f'<div style="min-width:120px;max-width:300px;{_QUIET}">{_html.escape(entry["remedy"], 160)}</div>',
             ]
         )
     rest = len(table) - _CAUSES
@@ -289,7 +289,7 @@ def verified_table(table: pd.DataFrame) -> str:
         counts = [_html.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
         lines.append(
             [
-                f'<div style="max-width:300px;overflow-wrap:anywhere">{_html.escape(cause, 90)}</div>',
+                f'<div style="min-width:150px;max-width:300px;overflow-wrap:anywhere">{_html.escape(cause, 90)}</div>',
                 f'<div style="width:150px;padding-top:4px">{bar}</div>',
                 _html.number(row["tried"]),
                 *counts,

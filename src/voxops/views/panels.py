@@ -124,7 +124,7 @@ class TriagePanel(_Panel):
         "account_id": "Account",
     }
     _COLUMNS = ("platform", "account_name", "verdict", "error_code", "content", "updated_at")
-    _WIDTHS = ("84px", "120px", "150px", "150px", "minmax(80px,1fr)", "104px")
+    _WIDTHS = tuple(f"minmax(0,{share}fr)" for share in (84, 120, 150, 150, 190, 104))
 
     def __init__(self, ws: Any, frame: pd.DataFrame) -> None:
         import ipywidgets as widgets
@@ -279,7 +279,7 @@ class DeliveryPanel(_Panel):
     """
 
     _COLUMNS = ("success", "event_type", "status_code", "url", "error", "created_at")
-    _WIDTHS = ("104px", "126px", "50px", "minmax(80px,1fr)", "150px", "104px")
+    _WIDTHS = tuple(f"minmax(0,{share}fr)" for share in (104, 126, 50, 230, 160, 104))
 
     def __init__(self, ws: Any) -> None:
         import ipywidgets as widgets
