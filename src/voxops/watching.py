@@ -125,11 +125,7 @@ class WatchJob:
 
     def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:  # noqa: ARG002  nothing is sent
         """Make a drive."""
-        kinds = {handle.kind for handle in self._handles.values()}
-        what = (
-            "things" if len(kinds) != 1 else {"media": "media", "delivery": "deliveries"}.get(*kinds, f"{min(kinds)}s")
-        )  # type: ignore[call-overload]
-        title = f"watch {len(self._handles)} {what}"
+        title = f"watch {len(self._handles)} {_named({handle.kind for handle in self._handles.values()})}"
         snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
         return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
 
@@ -312,6 +308,14 @@ class WatchJob:
     def replan(self) -> Plan | None:
         """Nothing was planned."""
         return None
+
+
+def _named(kinds: set[Kind]) -> str:
+    """What a person calls things of these kinds."""
+    if len(kinds) != 1:
+        return "things"
+    plurals = {"post": "posts", "media": "media", "account": "accounts", "delivery": "deliveries"}
+    return plurals[min(kinds)]
 
 
 def _delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
