@@ -57,7 +57,10 @@ READINGS = {
 
 @dataclass(frozen=True)
 class Config:
-    """What a run is made of. Times are real seconds, unless they are said to be virtual."""
+    """What a run is made of. Times are real seconds, unless they are said to be virtual.
+
+    `pace` is how long the server takes over each act, so that a small run lasts long enough to be struck.
+    """
 
     items: int = 10_000
     kills: int = 20
@@ -66,6 +69,7 @@ class Config:
     speed: float = 30.0  # virtual seconds per real one
     timeout: float = 1.0
     lease: float = 2.0
+    pace: float = 0.0
     seconds: float = 420.0  # after which the senders are told to end
 
 
@@ -197,7 +201,7 @@ class Chaos:
         requests = remote.requests(acting=True) if self.reading.switches.get("ignore_keys") else ()
         found = count(wanted, remote.effects(), facts["owners"], unknown=unknown, requests=requests)
         self._judge(found, told)
-        struck = sum(fault["struck"] for fault in remote.faults())
+        struck = sum(fault["struck"] for fault in remote.faults() if fault["seconds"] != self.config.pace)
         return Report(
             config=self.config,
             count=found,
@@ -221,6 +225,7 @@ class Chaos:
                         deliveries.extend(page.records)
             fetched = client.now().isoformat()
         triaged = triage(frames.targets(posts.frame(fetched_at=fetched)))
+        triaged = triaged.assign(retryable=True)  # errors that are mere strings have no code that a rule would know
         log = deliveries.frame(fetched_at=fetched)
         rows = world.campaign(facts["accounts"], self.config.items - len(triaged) - len(log))
         for name, frame in (("triaged", triaged), ("deliveries", log), ("campaign", rows)):
@@ -260,6 +265,8 @@ class Chaos:
             for kind in kinds:
                 seed = self.config.seed * 1000 + len(made)
                 made.append(Fault(method=method, path=path, times=None, seed=seed, **kind))
+        if self.config.pace:
+            made.append(Fault(method="POST", path="/v1/**", times=None, action="delay", seconds=self.config.pace))
         return made
 
     # -- the senders ------------------------------------------------------------------------------------------------

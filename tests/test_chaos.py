@@ -1,0 +1,96 @@
+"""Chaos on a small scale: real processes, kills in flight, faults, jumps of the clock; and a harness that can fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from tests.chaos.count import count
+from tests.chaos.harness import READINGS, Config, Report, run
+
+RUNS = [("default", 1), ("default", 2), ("default", 3), *((reading, 4) for reading in READINGS if reading != "default")]
+
+
+def config(reading: str, seed: int) -> Config:
+    """A run of some seconds."""
+    return Config(
+        items=200, kills=4, seed=seed, reading=reading, speed=50.0, timeout=0.5, lease=1.0, pace=0.25, seconds=60.0
+    )
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[dict[tuple[str, int], Future[Report]]]:
+    """All runs, two at a time: each waits more than it works."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {one: pool.submit(run, config(*one)) for one in RUNS}
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("reading", "seed"), RUNS)
+def test_nothing_happens_twice_and_nothing_is_lost(reports, reading, seed):
+    report = reports[reading, seed].result()
+    assert report.holds, f"{report.line}\n" + "\n".join(report.problems)
+    assert report.faults > 0
+    if not READINGS[reading].unknown:
+        assert re.fullmatch(
+            r"chaos: items=200 effects=200 expected=200 duplicates=0 lost=0 unknown=0 kills=4 in_flight_kills=[2-4] "
+            r"senders=2 faults=\d+",
+            report.line,
+        )
+
+
+# -- the count can fail ------------------------------------------------------------------------------------------------
+
+WANTED = {("create", "a", ""), ("create", "b", ""), ("requeue", "post_1", "acc_1"), ("resend", "del_1", "")}
+
+
+def effect(kind: str, at: str = "1", request: int = 1, **ids: str) -> dict[str, object]:
+    return {"kind": kind, "at": at, "request": request, **ids}
+
+
+GOOD = [
+    effect("post.create", content="a"),
+    effect("post.create", content="b"),
+    effect("target.requeue", post="post_1", target="pp_1"),
+    effect("delivery.resend", delivery="del_1"),
+    effect("target.publish", target="pp_1"),
+]
+
+
+def test_the_count_holds_when_each_thing_happened_once():
+    found = count(WANTED, GOOD, {"pp_1": "acc_1"})
+    assert found.holds
+    assert (found.expected, found.effects) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        (effect("post.create", content="a"), "duplicates"),
+        (effect("target.requeue", post="post_1", target="pp_1"), "duplicates"),
+        (effect("delivery.resend", delivery="del_1"), "duplicates"),
+        (effect("post.create", content="never planned"), "strays"),
+        (effect("target.requeue", post="post_1", target="pp_other"), "strays"),
+    ],
+)
+def test_the_count_fails_for_whatever_happened_again_or_unasked(more, kind):
+    found = count(WANTED, [*GOOD, more], {"pp_1": "acc_1"})
+    assert not found.holds
+    assert len(getattr(found, kind)) == 1
+
+
+def test_the_count_fails_for_whatever_never_happened_unless_it_is_reported_as_unknown():
+    assert count(WANTED, GOOD[1:], {"pp_1": "acc_1"}).lost == [("create", "a", "")]
+    assert count(WANTED, GOOD[1:], {"pp_1": "acc_1"}, unknown={("create", "a", "")}).holds
+
+
+def test_what_overlaps_under_ignored_keys_is_counted_apart():
+    """The second request came before the first had taken effect; one that came after is a duplicate."""
+    again = effect("post.create", content="a", at="7", request=2)
+    first = effect("post.create", content="a", at="5", request=1)
+    early, late = [{"seq": 1, "at": "3"}, {"seq": 2, "at": "4"}], [{"seq": 1, "at": "3"}, {"seq": 2, "at": "6"}]
+    assert count(WANTED, [first, again], {}, requests=early).overlapping == [("create", "a", "")]
+    assert count(WANTED, [first, again], {}, requests=late).duplicates == [("create", "a", "")]
