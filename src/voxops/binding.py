@@ -159,7 +159,9 @@ def _with_the_post(decision: _Decision) -> _Decision:
 def _decide(ledger: Ledger, plan: Plan, item: Item, facts: Facts) -> _Decision:
     """Decide for one row: what the ledger knows comes before what the server shows."""
     known = ledger.latest(item.identity)
-    if known is not None:
+    if known is not None and _is_stuck(item, known[1], facts):
+        item = _as_attempt(item, plan.campaign, known[0] + 1)
+    elif known is not None:
         decision = _decide_known(ledger, plan, item, *known)
         if not isinstance(decision, _New):
             return decision
@@ -235,12 +237,10 @@ def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action, fac
         return None
     members = ledger.members(stored.id)
     twin = next((m for m in members if (m.item.platform, m.item.account) == (item.platform, item.account)), None)
-    stuck = item.seen.get("status") in IN_FLIGHT_STATUSES and stored.state == "accepted"
-    if stuck and facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER:
+    if _is_stuck(item, stored, facts):
         given_up = [
             settled(member, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
             for member in members
-            if member.outcome not in {Outcome.SUCCEEDED, Outcome.FAILED}
         ]
         ledger.settle(stored.id, given_up, facts.now.timestamp())
         return None
@@ -248,6 +248,12 @@ def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action, fac
         return _Join(stored.id, twin.position)
     what = item.subject.partition(":")[0]
     return _Hold(f"another {stored.action} of this {what} is still open; wait for its outcome")
+
+
+def _is_stuck(item: Item, stored: Stored, facts: Facts) -> bool:
+    """Whether a row is of a target that an earlier act has left in flight for too long, and which the analyst tries anew."""
+    hangs = item.seen.get("status") in IN_FLIGHT_STATUSES and stored.state == "accepted"
+    return hangs and facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER
 
 
 def _decide_changed(item: Item, facts: Facts) -> _Decision:

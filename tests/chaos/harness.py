@@ -158,6 +158,7 @@ class Chaos:
         self.rng = random.Random(config.seed)
         self.kills = self.in_flight = 0
         self.problems: list[str] = []
+        self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
         targets = round(config.items * 0.3)
         self.posts = max(1, round(targets * 3 / 5))  # two of three have two targets
         self.deliveries = round(config.items * 0.3)
@@ -341,12 +342,16 @@ class Chaos:
         elif what == "kill in flight":
             self._kill_in_flight(remote, url, senders)
         else:
-            self._kill(self.rng.choice("ab"), url, senders)
+            self._kill(self.rng.choice("ab"), remote, url, senders)
 
-    def _kill(self, name: str, url: str, senders: dict[str, Process]) -> None:
+    def _kill(self, name: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Kill a sender and start it again: all over, or taking up its runs."""
         senders[name].kill()
         self.kills += 1
+        # What the record shows without an answer now, the server had received and the sender can't have noted.
+        record = remote.requests(since=self._since[name], acting=True)
+        self.in_flight += any(_open(entry) and _sender(entry) == name for entry in record)
+        self._since[name] = remote.state()["counts"]["requests"]
         senders[name] = self._start(name, url, again=self.kills % 3 == 0)
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:
@@ -354,11 +359,7 @@ class Chaos:
         held = None
         for _ in range(5):
             held = held or self._held(remote)
-        name = self.rng.choice("ab") if held is None else "b" if held["host"].startswith("localhost") else "a"
-        self._kill(name, url, senders)
-        if held is not None:
-            (now,) = remote.requests(since=held["seq"] - 1)[:1]
-            self.in_flight += now["status"] == 0
+        self._kill(self.rng.choice("ab") if held is None else _sender(held), remote, url, senders)
 
     def _held(self, remote: Remote) -> dict[str, Any] | None:
         """An act that the server has and has not answered; None if none comes, or another fault answers it at once."""
@@ -369,7 +370,7 @@ class Chaos:
         end = time.monotonic() + 2
         while time.monotonic() < end:
             for entry in remote.requests(since=seen, acting=True):
-                if "delay" in entry["fault"] and "drop" not in entry["fault"] and entry["status"] == 0:
+                if _open(entry):
                     return entry
             time.sleep(0.01)
         return None
@@ -396,6 +397,16 @@ class Chaos:
             things = getattr(found, kind)
             if things:
                 self.problems.append(f"{kind}: {things[:5]}")
+
+
+def _open(entry: dict[str, Any]) -> bool:
+    """Whether the server holds a request up just now and has not answered it."""
+    return entry["status"] == 0 and "delay" in entry["fault"] and "drop" not in entry["fault"]
+
+
+def _sender(entry: dict[str, Any]) -> str:
+    """Who sent a request."""
+    return "b" if entry["host"].startswith("localhost") else "a"
 
 
 def run(config: Config) -> Report:

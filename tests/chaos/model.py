@@ -256,6 +256,8 @@ class Server:
     def meet(self, flight: Flight, fate: str) -> None:
         """Decide what becomes of a request."""
         bulk = flight.path.endswith("/bulk")
+        if flight.stage != "leaving" and fate in {"lost", "429"}:
+            fate = "unanswered"  # it has arrived already
         if fate == "lost":
             self._drop(flight)
         elif fate == "429":
