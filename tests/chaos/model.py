@@ -28,7 +28,7 @@ from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 from voxops.plan import Plan
-from voxops.retries import plan_retry
+from voxops.retries import plan_redeliver, plan_retry
 from voxops.settle import PostState
 from voxops.watch import Marks, Sight
 
@@ -36,7 +36,8 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 TIMEOUT = 30.0  # seconds until a caller gives a request up
 LIVES = 50.0  # seconds that a server carries on with a request nobody waits for; engines count on at most 60
 PUBLISHING = 20.0  # seconds from the queue to the result
-ROWS, POSTS = 7, 3
+QUEUE = 40.0  # seconds until a delivery is attempted again
+ROWS, POSTS, DELIVERIES = 7, 3, 2
 FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "429", "garbled", "partial", "unread", "400", "slow")
 
 
@@ -72,6 +73,14 @@ class Post:
         if set(self.status) == {"published"}:
             return "published"
         return "partial" if "published" in self.status else self.status[0]
+
+
+@dataclass(eq=False)
+class Delivery:
+    """A webhook delivery as its log shows it; `queued` counts manual retries under way, which the log does not show."""
+
+    seen: dict[str, Any]
+    queued: int = 0
 
 
 @dataclass(eq=False)
@@ -114,6 +123,7 @@ class Server:
         self.world = world
         self.reading = reading
         self.posts: dict[str, Post] = {}
+        self.deliveries: dict[str, Delivery] = {}
         self.stored: dict[tuple[str, str], tuple[float, Any, tuple[int, Any]]] = {}
         self.running: set[tuple[str, str]] = set()
         self.executed: Counter[str] = Counter()
@@ -132,6 +142,18 @@ class Server:
                 ["failed"] * count,
                 [0] * count,
                 ends,
+            )
+
+        for number in range(DELIVERIES):
+            seen = {
+                "delivery_id": f"del_{number}",
+                "webhook_id": "hook",
+                "success": False,
+                "status_code": 503,
+                "latency_ms": 9,
+            }
+            self.deliveries[f"del_{number}"] = Delivery(
+                seen | {"retry_count": 5, "error": "receiver answered 503", "delivered_at": None}
             )
 
     # -- requests ---------------------------------------------------------------------------------------------------
@@ -162,6 +184,8 @@ class Server:
         flight.stage, flight.changed = "executed", True
         if flight.path.endswith("/bulk"):
             flight.answer = self._bulk(flight, part)
+        elif flight.path.startswith("/v1/webhooks"):
+            flight.answer = self._resend(flight)
         else:
             flight.answer = self._retry(flight)
         if flight.changed:
@@ -185,13 +209,33 @@ class Server:
             results.append({"index": index, "status": "created", "postId": post_id})
         return 201, {"results": results}
 
+    def _resend(self, flight: Flight) -> tuple[int, Any]:
+        """Send a delivery again; the second one in a row fails as the first did, so that only its count tells."""
+        name = flight.path.split("/")[5]
+        delivery = self.deliveries[name]
+        if delivery.queued or delivery.seen["success"]:
+            self.violations.append(f"{name} was sent again twice")
+        delivery.queued += 1
+        self._at(QUEUE, lambda: self._delivered(delivery, well=name == "del_0"))
+        return 202, {"id": name, "status": "queued"}
+
+    def _delivered(self, delivery: Delivery, *, well: bool) -> None:
+        """End a delivery's attempt."""
+        delivery.queued -= 1
+        delivery.seen = {**delivery.seen, "retry_count": delivery.seen["retry_count"] + 1}
+        if well:
+            delivered = {"success": True, "status_code": 200, "error": None, "delivered_at": _iso(self.world.time)}
+            delivery.seen |= delivered
+
     def _retry(self, flight: Flight) -> tuple[int, Any]:
-        """Queue what is not published again."""
-        post = self.posts[flight.path.split("/")[3]]
-        if "failed" not in post.status and not any(post.jobs):
+        """Queue what is not published again, or the one target that a fix names."""
+        parts = flight.path.split("/")
+        post = self.posts[parts[3]]
+        places = range(len(post.status)) if flight.path.endswith("/retry") else [int(parts[5].removeprefix("pp"))]
+        if not any(post.status[place] == "failed" or post.jobs[place] for place in places):
             flight.changed = False
             return 409, {"error": {"code": "CONFLICT", "message": "not failed"}}
-        for place in range(len(post.status)):
+        for place in places:
             if post.status[place] == "published":
                 continue
             if post.jobs[place]:
@@ -201,6 +245,8 @@ class Server:
             self._at(linger, lambda place=place: self._enter(post, place, "pending"))
             self._at(linger + PUBLISHING, lambda place=place: self._end(post, place))
         self.world.run_events()
+        if flight.path.endswith("/fix"):
+            return 202, {"success": True, "platformId": parts[5], "status": "pending"}
         return 202, {"id": post.id, "status": post.shown, "retriedPlatforms": [], "skippedPlatforms": []}
 
     def _at(self, seconds: float, work: Callable[[], None]) -> None:
@@ -363,6 +409,10 @@ class Reader:
     async def follow(self, ids: Collection[str]) -> Sight:
         found = await self.posts(ids, ())
         return Sight(found=found, missing=set(ids) - found.keys())
+
+    async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        await self._read()
+        return {name: dict(one.seen) for name, one in self._server.deliveries.items() if name in ids}
 
     async def marks(self, since: datetime) -> Marks:
         await self._read()
@@ -602,7 +652,7 @@ class World:
         for kernel in self.alive:
             kernel.kill()
         self._name += 1
-        self.advance(LIVES + 20)
+        self.advance(LIVES + QUEUE + 20)
 
     async def launch(self, method: str, path: str, body: bytes | None, key: str, api_key: str) -> Reply:
         """Put a request on its way and wait for its answer."""
@@ -639,8 +689,19 @@ class World:
         self.wanted.update(frame["content"])
         return plan_bulk(frame, key="row_id")
 
-    def retries(self, attempt: int = 1) -> Plan | None:
-        """A plan for whatever shows as failed now."""
+    def redeliveries(self, attempt: int = 1) -> Plan:
+        """A plan for every delivery that has not succeeded."""
+        frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
+        frame["delivered_at"] = pd.to_datetime(frame["delivered_at"], utc=True, format="ISO8601").astype(
+            "datetime64[us, UTC]"
+        )
+        created = pd.Series([pd.Timestamp("2026-02-01", tz="UTC")] * len(frame), dtype="datetime64[us, UTC]")
+        frame = frame.assign(event_type="post.failed", created_at=created, attempt=attempt)
+        frame.attrs["fetched_at"] = _iso(self.time)
+        return plan_redeliver(frame)
+
+    def retries(self, attempt: int = 1, *, filtered: bool = False) -> Plan | None:
+        """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
         rows = [
             row
             for post in self.server.posts.values()
@@ -657,6 +718,12 @@ class World:
             verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
         )
         frame.attrs["fetched_at"] = _iso(self.time)
+        if filtered:
+            failed = frame[frame["status"] == "failed"].groupby("post_id").size()
+            flying = frame[frame["status"].isin(IN_FLIGHT_STATUSES)].groupby("post_id").size()
+            names = set(frame["post_id"])
+            frame.attrs["open_targets"] = json.dumps({p: [int(failed.get(p, 0)), int(flying.get(p, 0))] for p in names})
+            frame = frame[frame["platform"] == "p0"]
         return plan_retry(frame)
 
     def outcomes(self) -> dict[str, tuple[str, str, str]]:
