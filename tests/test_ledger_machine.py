@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
     # -- the network and time ---------------------------------------------------------------------------------------
 
     @when("meet", flying)
-    @rule(which=st.integers(0, 5), fate=st.sampled_from(FATES))
+    @rule(which=st.integers(0, 5), fate=st.sampled_from(("ok", "ok", "ok", *FATES)))
     def meet(self, which: int, fate: str) -> None:
         flights = self.world.open_flights()
         self.world.meet(flights[which % len(flights)], fate)
@@ -228,7 +228,7 @@ def search(
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_no_history_acts_twice_or_loses_a_row(reading):
-    search(type("Searched", (Histories,), {"readings": (reading,)}), 40)
+    search(type("Searched", (Histories,), {"readings": (reading,)}), 30)
 
 
 # -- with one protection removed ---------------------------------------------------------------------------------------
@@ -366,6 +366,21 @@ def test_two_senders_that_are_both_held_back_never_send_upon_the_same_reading(tm
         for flight in list(world.open_flights()):
             world.meet(flight, "unanswered")
     assert set(world.server.executed.values()) == {times}
+    world.close()
+
+
+def test_a_kernel_whose_clock_slept_asks_for_the_time_before_it_waits(tmp_path):
+    """Another kernel worked after the night, so that what it sent lies in the future of this one's clock."""
+    world = World(tmp_path, READINGS["default"])
+    early, late = world.kernel(), world.kernel()
+    world.night()
+    late.start(late.run(world.creates(0, 2)))
+    world.meet(world.open_flights()[0], "lost")
+    late.kill()
+    early.drive_all()
+    world.heal()
+    assert not world.lost()
+    assert world.server.created == {"row 0": 1, "row 1": 1}
     world.close()
 
 

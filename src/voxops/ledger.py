@@ -43,7 +43,7 @@ from voxops.ledger_file import explain, open_database
 from voxops.model import Action, Outcome
 from voxops.plan import Item, Operation
 
-__all__ = ["OPEN", "Claim", "Clearance", "Ledger", "Member", "Refusal", "Stored"]
+__all__ = ["CLOCKS_DIFFER", "OPEN", "Claim", "Clearance", "Ledger", "Member", "Refusal", "Stored"]
 
 OPEN = ("planned", "sent", "accepted", "unknown")
 _BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.binding import reform
-from voxops.ledger import Clearance, Ledger, Member, Stored
+from voxops.ledger import CLOCKS_DIFFER, Clearance, Ledger, Member, Stored
 from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
 from voxops.settle import (
     delivery_moved,
@@ -77,6 +77,8 @@ class Settler:
     async def look(self, operations: Sequence[Stored]) -> Look:
         """Read once for all of these operations and settle what is proved."""
         look = Look(began=self._ledger.now())
+        if any(self._since(operation) < -CLOCKS_DIFFER for operation in operations):  # this clock slept while another sender worked
+            await self._reader.ask_the_time()
         ready = [operation for operation in operations if self._quiet(operation)]
         by_kind: dict[str, list[Stored]] = {}
         for operation in ready:

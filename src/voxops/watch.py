@@ -230,6 +230,10 @@ class Reader:
                 return pages, page.cursor is None
         return pages, True
 
+    async def ask_the_time(self) -> None:
+        """Make a small request, whose answer tells the client the server's time."""
+        await self._client.request("GET", "/v1/posts", params={"limit": 1})
+
     async def post(self, post_id: str) -> PostState | None:
         """Read one post, with the target ids that lists leave out; None if it does not exist."""
         try:
