@@ -653,6 +653,23 @@ def test_rule_14_without_metadata_absence_is_no_proof(rig):
     assert set(rig.created().values()) == {1}
 
 
+def test_rule_14_reconciling_says_what_a_person_should_look_at(rig):
+    rig.sandbox.set_switches(no_metadata=True)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=1))
+    drive = kernel.engine.drive(run)
+    drive.closed = True
+    operation = kernel.ledger.operations_of(run)[0]
+    _loop.run(kernel.engine._sender.send(drive, kernel.ledger.clearance(operation)))
+    rig.sandbox.advance(400)
+    sent = len(rig.acts())
+    assert _loop.run(kernel.engine.reconcile()) == 0
+    assert len(rig.acts()) == sent, "nothing is sent"
+    trail = audit.history(kernel.ledger)
+    assert trail["waiting_for"].str.contains("nobody can tell whether it was created; look at the dashboard").all()
+
+
 def test_rule_14_five_minutes_must_have_passed(rig):
     """A partly created batch: the rest is sent anew, under a new key, only when it can't be on its way any more."""
     kernel = rig.kernel()

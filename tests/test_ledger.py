@@ -232,6 +232,20 @@ def test_a_lease_ends_by_the_ledger_s_own_time(ledger, clock):
     assert ledger.operation(op).state == "unknown"
 
 
+def test_an_answer_belongs_to_its_own_try(ledger, clock):
+    """The same sender has given one try up and made another, when the first one's answer comes after all."""
+    op = add(ledger)
+    first = claim(ledger, op)
+    clock.now += ledger.lease + 1
+    ledger.abandon()
+    second = claim(ledger, op)
+    assert not answered(ledger, first, "accepted")
+    assert isinstance(first, Claim)
+    ledger.unsend(first)
+    assert (ledger.operation(op).state, ledger.operation(op).tries) == ("sent", 2)
+    assert answered(ledger, second, "accepted")
+
+
 def test_a_clock_that_is_set_back_does_not_stretch_a_lease(ledger, clock):
     clock.now += 10
     add(ledger)

@@ -10,6 +10,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from voxops.audit import canary_outcomes
@@ -127,6 +128,8 @@ class Engine:
         look = await self._settler.look(
             [operation for operation in self.ledger.open_operations() if operation.state != "sent"]
         )
+        for op, why in look.waiting.items():
+            await self._writer.commit(partial(self.ledger.wait_for, op, why))
         return len(look.transitions)
 
     def drive(self, run: str, observer: Observer | None = None, stop_after_failures: int | None = None) -> Drive:

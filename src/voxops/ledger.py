@@ -46,6 +46,9 @@ from voxops.plan import Item, Operation
 __all__ = ["CLOCKS_DIFFER", "OPEN", "Claim", "Clearance", "Ledger", "Member", "Refusal", "Stored"]
 
 OPEN = ("planned", "sent", "accepted", "unknown")
+_ITS_OWN = (
+    "id = ? AND state = 'sent' AND owner = ? AND tries = ?"  # the operation that a claim is about, as it was given
+)
 _BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server
 # Seconds for which a reading clears an operation for sending. What it showed may have changed after a long wait for the rate
 # limit, or a night in which the laptop slept.
@@ -470,8 +473,8 @@ class Ledger:
             db.execute(
                 f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
                     {", first_sent = NULL, credential = NULL" if claim.first else ""}
-                    WHERE id = ? AND state = 'sent' AND owner = ?""",
-                ("planned" if claim.first else "unknown", claim.operation.id, claim.owner),
+                    WHERE {_ITS_OWN}""",
+                ("planned" if claim.first else "unknown", claim.operation.id, claim.owner, claim.operation.tries),
             )
 
     def answer(
@@ -505,9 +508,19 @@ class Ledger:
         outcome = "unknown" if state == "unknown" else "pending"
         with self.atomic() as db:
             changed = db.execute(
-                """UPDATE operations SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, waiting_for = ?,
-                   owner = NULL, lease_until = NULL WHERE id = ? AND state = 'sent' AND owner = ?""",
-                (state, status, reply, answered, server_now, waiting_for, claim.operation.id, claim.owner),
+                f"""UPDATE operations SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, waiting_for = ?,
+                    owner = NULL, lease_until = NULL WHERE {_ITS_OWN}""",
+                (
+                    state,
+                    status,
+                    reply,
+                    answered,
+                    server_now,
+                    waiting_for,
+                    claim.operation.id,
+                    claim.owner,
+                    claim.operation.tries,
+                ),
             ).rowcount
             if changed:
                 db.execute(
