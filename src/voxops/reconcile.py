@@ -77,7 +77,9 @@ class Settler:
     async def look(self, operations: Sequence[Stored]) -> Look:
         """Read once for all of these operations and settle what is proved."""
         look = Look(began=self._ledger.now())
-        if any(self._since(operation) < -CLOCKS_DIFFER for operation in operations):  # this clock slept while another sender worked
+        if any(
+            self._since(operation) < -CLOCKS_DIFFER for operation in operations
+        ):  # this clock slept while another sender worked
             await self._reader.ask_the_time()
         ready = [operation for operation in operations if self._quiet(operation)]
         by_kind: dict[str, list[Stored]] = {}
