@@ -128,12 +128,11 @@ class Sender:
             self._refused(drive, clearance.op, claim)
             return None
         assert isinstance(claim, Claim)
-        if not drive.halted and not drive.paused:
-            return (
-                claim if self.ledger.holds(claim) else None
-            )  # who slept since must not send; the claim is void by itself
-        await self.commit(lambda: self.ledger.unsend(claim))
-        return None
+        if drive.halted or drive.paused:
+            await self.commit(lambda: self.ledger.unsend(claim))
+            return None
+        # Whoever slept since the claim was given must not send any more; the claim is void by itself.
+        return claim if self.ledger.holds(claim) else None
 
     def _ended(
         self,
