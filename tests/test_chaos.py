@@ -16,7 +16,7 @@ RUNS = [("default", 1), ("default", 2), ("default", 3), *((reading, 4) for readi
 def config(reading: str, seed: int) -> Config:
     """A run of some seconds."""
     return Config(
-        items=200, kills=4, seed=seed, reading=reading, speed=45.0, timeout=0.5, lease=1.0, pace=0.25, seconds=60.0
+        items=200, kills=4, seed=seed, reading=reading, speed=40.0, timeout=0.5, lease=1.0, pace=0.15, seconds=60.0
     )
 
 

@@ -64,7 +64,7 @@ READINGS = {
 class Config:
     """What a run is made of. Times are real seconds, unless they are said to be virtual.
 
-    `pace` is how long the server takes over each act, so that a small run lasts long enough to be struck.
+    `pace` is how long the server takes over each act, so that there is always one to be killed in flight.
     """
 
     items: int = 10_000
@@ -74,7 +74,7 @@ class Config:
     speed: float = 30.0  # virtual seconds per real one
     timeout: float = 1.0
     lease: float = 2.0
-    pace: float = 0.0
+    pace: float = 0.1
     seconds: float = 420.0  # after which the senders are told to end
 
 

@@ -15,10 +15,9 @@ from typing import Any
 import pandas as pd
 from tests.chaos.count import thing_of
 
-from voxops import audit, drive
+from voxops import audit, drive, engine
 from voxops.client import AsyncClient, ScaledClock
 from voxops.creates import plan_bulk
-from voxops.engine import Engine
 from voxops.ledger import Ledger
 from voxops.plan import Plan
 from voxops.retries import plan_redeliver, plan_retry
@@ -43,25 +42,28 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
     client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
     await client.identity()
     ledger = Ledger(folder / "ledger.sqlite", lease=wanted["lease"])
-    engine = Engine(client, ledger, credential=client.fingerprint(ledger.credential), retention=wanted["retention"])
+    works = engine.Engine(
+        client, ledger, credential=client.fingerprint(ledger.credential), retention=wanted["retention"]
+    )
     ordered = plans(folder) if name == "a" else plans(folder)[::-1]
     noted = folder / f"{name}.runs"
     if wanted["again"] or not noted.exists():
-        runs = [await engine.bind(plan, name) for plan in ordered]
+        runs = [await works.bind(plan, name) for plan in ordered]
         noted.write_text(json.dumps(runs), "utf-8")
     else:
         runs = json.loads(noted.read_text("utf-8"))
-    end = time.monotonic() + wanted["seconds"]
+    end, before = time.monotonic() + wanted["seconds"], -1
     for _ in range(PASSES):
-        await asyncio.gather(*(engine.go(engine.drive(run)) for run in runs))
+        await asyncio.gather(*(works.go(works.drive(run)) for run in runs))
         left = sum(
             count
             for run in runs
             for (_, outcome), count in audit.cells(ledger, run).items()
             if outcome in {"pending", "unknown"}
         )
-        if not left or time.monotonic() > end:
+        if not left or left == before or time.monotonic() > end:
             break
+        before = left
         await clock.sleep(20)
     told: dict[str, list[Any]] = {"unknown": [], "failed": [], "held": []}
     for plan, run in zip(ordered, runs, strict=True):
@@ -74,7 +76,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
                 told["held"].append([*thing_of(plan.action, item), str(why)])
             elif outcome == "failed":
                 told["failed"].append([*thing_of(plan.action, item)])
-    engine.close()
+    works.close()
     await client.aclose()
     ledger.close()
     return told
@@ -83,6 +85,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
 def main(arguments: str) -> None:
     """Run; `arguments` are JSON."""
     drive.REFRESH = 2.0  # nobody watches
+    engine.WATCH_FOR = 24  # looks, some ten minutes: longer than any proof takes
     wanted = json.loads(arguments)
     told = asyncio.run(work(wanted))
     Path(wanted["folder"], f"{wanted['name']}.told").write_text(json.dumps(told), "utf-8")
