@@ -853,6 +853,16 @@ def test_rule_17_a_key_that_is_refused_at_a_resend_stops_the_run_too(rig):
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
 
 
+def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="retry_after", method="POST", path=RETRY, seconds=2, times=12))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert outcomes(table) == {"succeeded": 1}
+    assert table["tries"].tolist() == [1]
+    assert len(rig.acts()) == 13
+
+
 def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(rig):
     kernel = rig.kernel()
     rig.sandbox.add_fault(

@@ -230,6 +230,7 @@ class Sender:
                 await self._rejected(drive, claim, reply, code, message)
             case Answer.THROTTLED:
                 await self.commit(lambda: self.ledger.unsend(claim))
+                drive.tries[claim.operation.id] -= 1  # it was not looked at
                 drive.throttled[claim.operation.id] += 1
                 if drive.throttled[claim.operation.id] > THROTTLES:
                     drive.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
