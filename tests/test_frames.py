@@ -7,8 +7,8 @@ import pickle
 import string
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
-import orjson
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
@@ -427,7 +427,9 @@ def test_many_different_labels_are_all_kept():
 
 
 def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
-    deep = orjson.loads("[" * 1000 + "]" * 1000)
+    deep: list = []
+    for _ in range(1000):
+        deep = [deep]
     posts = build("posts", [{"id": deep, "content": deep, "status": deep, "platforms": [{"error": deep}, deep]}])
     assert posts["content"].notna().all()
     assert len(targets(posts)) == 2
@@ -444,12 +446,12 @@ def test_attrs_say_where_from_and_are_plain_json(tmp_path):
     assert frame.attrs == {
         "kind": "posts",
         "source": "https://api.example",
-        "fetched_at": "2026-03-02T09:00:00+00:00",
-        "filters": {"status": ["failed"], "since": "2026-03-02T09:00:00+00:00", "1": "1 day, 0:00:00"},
+        "fetched_at": "2026-03-02T09:00:00Z",
+        "filters": {"status": ["failed"], "since": "2026-03-02T09:00:00Z", "1": "P1D"},
         "complete": True,
         "unread": {},
     }
-    assert orjson.loads(orjson.dumps(frame.attrs)) == frame.attrs
+    assert msgspec.json.decode(msgspec.json.encode(frame.attrs)) == frame.attrs
     again = pd.concat([frame, frame], ignore_index=True)
     assert again.attrs == frame.attrs
     assert frame[frame["post_id"] == "a"].attrs == frame.attrs
@@ -518,7 +520,7 @@ def test_targets_remember_what_is_open_even_when_rows_are_filtered_away():
     counted = rows.groupby("post_id")["status"].agg(
         lambda states: [(states == "failed").sum(), (states == "publishing").sum()]
     )
-    assert orjson.loads(rows.attrs["open_targets"]) == {
+    assert msgspec.json.decode(rows.attrs["open_targets"]) == {
         post: list(map(int, both)) for post, both in counted.items() if any(both)
     }
     assert rows[rows["platform"] == "twitter"].attrs["open_targets"] == rows.attrs["open_targets"]
@@ -653,7 +655,7 @@ def test_a_float_nullable_column_keeps_nan_and_na_apart():
         (pd.DataFrame({"x": pd.period_range("2026", periods=2, freq="D")}), "dtype period"),
         (pd.DataFrame({"x": [object()]}), "type object"),
         (
-            pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(400), [])]),
+            pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(4000), [])]),
             "can't be kept",
         ),
     ],
@@ -700,7 +702,7 @@ def test_targets_of_an_exploded_frame_are_those_of_the_posts():
     exploded, whole = targets(posts.explode("targets")), targets(posts)
     pd.testing.assert_frame_equal(exploded, whole)
     assert exploded.attrs == whole.attrs
-    assert orjson.loads(exploded.attrs["open_targets"]) == {"p1": [2, 1]}
+    assert msgspec.json.decode(exploded.attrs["open_targets"]) == {"p1": [2, 1]}
 
 
 def test_targets_read_back_from_csv_are_refused(tmp_path):

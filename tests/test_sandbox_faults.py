@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import httpx
-import orjson
+import msgspec
 import pytest
 
 from voxops.sandbox import Fault, Remote, Sandbox, Switches
@@ -203,7 +203,7 @@ def test_chance_depends_on_the_seed_and_the_try_not_on_order(sandbox, api):
     def hits(keys: list[str]) -> dict[str, int]:
         sandbox.clear_faults()
         sandbox.add_fault(Fault("status", path="/v1/webhooks/test", chance=0.4, times=None, seed=5))
-        body = orjson.dumps({"webhookId": "none"})
+        body = msgspec.json.encode({"webhookId": "none"})
         return {
             key: api.post("/webhooks/test", content=body, headers={"Idempotency-Key": key}).status_code for key in keys
         }

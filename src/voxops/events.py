@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import orjson
+import msgspec
 
 from voxops.errors import ConfigError, DecodeError
 
@@ -158,8 +158,8 @@ def parse_event(payload: Payload) -> WebhookEvent:
     data = payload
     if not isinstance(data, Mapping):
         try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            data = msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
             data = {}
     if isinstance(data, Mapping) and data.get("type") == "webhook" and "payload" in data:
         return parse_event(data["payload"])
@@ -178,7 +178,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
 
 def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
     """An id for an event that has none: the same content, the same event."""
-    content = orjson.dumps([kind, when, dict(data)], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    content = msgspec.json.encode([kind, when, dict(data)], enc_hook=str, order="sorted")
     return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
 
 

@@ -12,10 +12,11 @@ from datetime import datetime
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pandas as pd
 
+from voxops._collector import held
 from voxops.errors import PlanError
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.packing import pack, unpack
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 # Records that wait as records before they become columns: what fits a processor's cache is turned fastest.
-BLOCK = {"posts": 250}
+BLOCK = {"posts": 200}
 BLOCK_OF_OTHERS = 1000
 
 # What a row of the targets frame takes from its post: column -> the post's column.
@@ -55,7 +56,6 @@ _OF_POST = {
     "workspace_id": "workspace_id",
 }
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
-_NO_ERROR = (None, None)
 
 
 def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
@@ -132,7 +132,8 @@ class Columns:
         self._rows += len(page)
         self._waiting += page
         if len(self._waiting) >= self._block:
-            self._seal()
+            with held():
+                self._seal()
 
     def frame(self, **attrs: Any) -> pd.DataFrame:
         """Return all rows so far.
@@ -160,7 +161,7 @@ class Columns:
             columns["targets"] = JSON.array(self._targets[0].split(columns["targets"]))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
         said = {"kind": self._kind, **attrs, "unread": self._unread}
-        frame.attrs = orjson.loads(orjson.dumps(said, default=_plain, option=orjson.OPT_NON_STR_KEYS))
+        frame.attrs = msgspec.json.decode(msgspec.json.encode(said, enc_hook=_plain))
         return frame
 
     def _seal(self) -> None:
@@ -179,8 +180,8 @@ class Columns:
             if column.shown:
                 block = column.kind.stage(clean[column.name])
                 self._staged.setdefault(column.name, []).append(block)
-                if column.kind.lossy:
-                    missing = int(column.kind.finish(block).isna().sum())
+                if column.kind.missing is not None:
+                    missing = int(np.count_nonzero(column.kind.missing(block)))
                     self._lose(column.name, missing - raw[column.name].count(None))
         if self._extra:
             self._staged.setdefault("extra", []).append(JSON.stage(unknown(records, self._schema)))
@@ -275,7 +276,7 @@ def _open_targets(post_ids: Iterable[Any], groups: Sequence[Targets]) -> str:
     for post_id, of_post in places.items():
         states = [state for state, *_ in of_post]
         counts[post_id] = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
-    return orjson.dumps(counts).decode()
+    return msgspec.json.encode(counts).decode()
 
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
@@ -288,11 +289,19 @@ def _read_targets(entries: Sequence[Any]) -> Targets:
     records = [entry if type(entry) is dict else _entry(entry) for entry in entries]
     raw = pull(records, spellings(records), TARGET)
     clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
-    if any(clean["_error"]):
-        parts = [_NO_ERROR if error is None else error_parts(error) for error in clean["_error"]]
-        clean["error_code"] = CODE.clean(_either(clean["error_code"], (code for code, _ in parts)))
-        clean["error_message"] = _either(clean["error_message"], (message for _, message in parts))
+    clean |= _of_errors(clean["_error"], clean["error_code"], clean["error_message"])
     return Targets(tuple(JSON.stage(clean[name]) for name in Target._fields), 0, len(records))
+
+
+def _of_errors(errors: Sequence[Any], codes: Sequence[Any], messages: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """Codes and messages, out of the errors where a target names none of its own; most targets have no error."""
+    codes, messages = list(codes), list(messages)
+    for at, error in enumerate(errors):
+        if error is not None:
+            code, message = error_parts(error)
+            codes[at] = CODE.clean([code])[0] if codes[at] is None else codes[at]
+            messages[at] = message if messages[at] is None else messages[at]
+    return {"error_code": codes, "error_message": messages}
 
 
 def _either(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
@@ -326,15 +335,12 @@ def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
     lists = [_entries(cell) for cell in cells]
     flat = _read_targets(list(chain.from_iterable(lists)))
     lengths = list(map(len, lists))
-    ends = [0, *accumulate(lengths)]
-    failed = [0, *accumulate(status == "failed" for status in flat.column("status"))]
+    states = flat.column("status")
+    failed = [states[start:stop].count("failed") for start, stop in pairwise([0, *accumulate(lengths)])]
     return {
         "targets": lengths,
         "_flat": flat,
-        "failed_targets": [
-            None if cell is None else failed[stop] - failed[start]
-            for cell, (start, stop) in zip(cells, pairwise(ends), strict=True)
-        ],
+        "failed_targets": [None if cell is None else count for cell, count in zip(cells, failed, strict=True)],
     }
 
 
@@ -378,5 +384,5 @@ def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _plain(value: Any) -> Any:
     """Any value as JSON: times as ISO text, sets as lists, the rest as text."""
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")  # as those that the encoder writes by itself
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import numpy as np
-import orjson
 import pandas as pd
 
 from voxops.errors import PlanError
@@ -23,7 +23,7 @@ __all__ = ["pack", "unpack"]
 
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
-_PLAIN_INT = range(-(2**63), 2**64)  # integers that orjson reads and writes as they are
+_PLAIN_INT = range(-(2**63), 2**64)  # integers that every reader of JSON takes as they are
 
 
 def pack(frame: pd.DataFrame) -> bytes:
@@ -48,17 +48,18 @@ def pack(frame: pd.DataFrame) -> bytes:
     """
     if frame.index.nlevels > 1 or frame.columns.nlevels > 1:
         raise PlanError("A frame with several levels of index or columns can't be kept; call reset_index() first.")
-    content = {
-        "version": _VERSION,
-        "index": _labels_out(frame.index),
-        "columns": _labels_out(frame.columns),
-        "arrays": [_array_out(frame.iloc[:, at]) for at in range(frame.shape[1])],
-        "attrs": _value_out(dict(frame.attrs)),
-    }
     try:
-        return orjson.dumps(content)
-    except orjson.JSONEncodeError as error:
-        raise PlanError(f"This frame can't be kept: {error}.") from error
+        return msgspec.json.encode(
+            {
+                "version": _VERSION,
+                "index": _labels_out(frame.index),
+                "columns": _labels_out(frame.columns),
+                "arrays": [_array_out(frame.iloc[:, at]) for at in range(frame.shape[1])],
+                "attrs": _value_out(dict(frame.attrs)),
+            }
+        )
+    except RecursionError:
+        raise PlanError("This frame can't be kept: it holds lists or objects that are nested too deeply.") from None
 
 
 def unpack(data: bytes) -> pd.DataFrame:
@@ -80,9 +81,9 @@ def unpack(data: bytes) -> pd.DataFrame:
         If the bytes are not a packed frame, or one of a later version.
     """
     try:
-        content = orjson.loads(data)
+        content = msgspec.json.decode(data)
         version = content["version"]
-    except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
     if version != _VERSION:
         raise PlanError(f"This frame was packed by another version of voxops: format {version}, not {_VERSION}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
@@ -187,8 +187,8 @@ def _of_file(path: Path) -> Iterator[Any]:
     """The records of one file: a JSON document, or one per line; a line that is no JSON is handed on to be counted."""
     content = path.read_bytes()
     try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        document = msgspec.json.decode(content)
+    except (ValueError, RecursionError):
         yield from (line for line in content.splitlines() if line.strip())
         return
     yield from document if isinstance(document, list) else [document]

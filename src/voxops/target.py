@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import accumulate, repeat
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from voxops._collector import held
 from voxops.values import Objects
 
 __all__ = ["Target", "Targets", "gather"]
@@ -65,7 +64,7 @@ class Targets(Sequence[Target]):
     def split(self, lengths: Iterable[int]) -> list[Targets]:
         """Cut into consecutive parts of these lengths, which share the columns."""
         ends = list(accumulate(lengths, initial=self._start))
-        with _collector_held():
+        with held():
             return list(map(Targets, repeat(self._columns), ends, ends[1:]))
 
     def _cut(self) -> list[Objects]:
@@ -100,18 +99,6 @@ class Targets(Sequence[Target]):
 
     def __repr__(self) -> str:
         return repr(list(self))
-
-
-@contextmanager
-def _collector_held() -> Iterator[None]:
-    """Hold Python's collector while very many objects are made that all stay: it would search them again and again in vain."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,6 +47,7 @@ _BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
+_NAT = np.iinfo(np.int64).min
 _NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
 _THREE_WAYS = {True: 1, False: 0, None: -1}
 
@@ -104,23 +106,25 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
     pandas.DatetimeIndex
         NaT for None and for what is no time: words such as ``now``, numbers, garbage.
     """
+    return _utc(_stamps(values))
+
+
+def _stamps(values: Sequence[Any]) -> Numbers:
+    """Times as microseconds since 1970, `_NAT` where there is none."""
     usual = _without_z(values)
     if usual is not None:
         try:
-            return _utc(np.array(usual, "M8[us]").view(np.int64))
+            return np.array(usual, "M8[us]").view(np.int64)
         except ValueError:  # a day or an hour that does not exist: read one by one
             pass
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
     index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
-    missed = [at for at in np.flatnonzero(index.isna()).tolist() if values[at] is not None]
-    if not missed:
-        return index
     stamps: Numbers = index.asi8.copy()
-    for at in missed:
-        when = _one_time(values[at])
+    for at in np.flatnonzero(stamps == _NAT).tolist():
+        when = None if values[at] is None else _one_time(values[at])
         if when is not None:
             stamps[at] = (when - _EPOCH) // timedelta(microseconds=1)
-    return _utc(stamps)
+    return stamps
 
 
 def _without_z(values: Sequence[Any]) -> list[str] | None:
@@ -292,8 +296,8 @@ class Kind:
         Uniform values -> a NumPy array, which is small and can be concatenated.
     finish : callable
         That array -> the column.
-    lossy : bool
-        Whether a value may be unreadable, so that the loss has to be counted.
+    missing : callable or None
+        That array -> which of its values are missing; None for kinds that read whatever comes, so that no loss has to be counted.
     """
 
     name: str
@@ -301,18 +305,11 @@ class Kind:
     clean: Callable[[Sequence[Any]], Sequence[Any]]
     stage: Callable[[Sequence[Any]], Any]
     finish: Callable[[Any], Any]
-    lossy: bool = False
+    missing: Callable[[Any], Any] | None = None
 
     def array(self, values: Sequence[Any]) -> Any:
         """Uniform values as a column."""
         return self.finish(self.stage(values))
-
-
-def _kind(
-    name: str, clean: Callable[..., Any], stage: Callable[..., Any], finish: Callable[..., Any], dtype: Any
-) -> Kind:
-    """Make a kind; those whose values may be unreadable are lossy."""
-    return Kind(name, dtype, clean, stage, finish, lossy=name in {"count", "flag", "time"})
 
 
 def _strings(staged: Any) -> Any:
@@ -320,23 +317,32 @@ def _strings(staged: Any) -> Any:
     return pd.array(staged, dtype=STRING_DTYPE)
 
 
+def _integers(staged: Any) -> Any:
+    """Numbers as ``Int64``."""
+    return pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy())
+
+
+def _booleans(staged: Any) -> Any:
+    """Ones, zeros and less as ``boolean``."""
+    return pd.arrays.BooleanArray(staged == 1, staged < 0)
+
+
+def _times(staged: Numbers) -> Any:
+    """Microseconds since 1970 as times."""
+    return _utc(staged).array
+
+
 def _as_they_are(staged: Objects) -> pd.Series[Any]:
     """Objects as ``object``; pandas left alone would take a column of texts for ``str``."""
     return pd.Series(staged, dtype=object)
 
 
-TEXT = _kind("text", clean_texts, _objects, _strings, STRING_DTYPE)
-LABEL = _kind("label", _Memo(str).clean, _objects, _strings, STRING_DTYPE)
-WORD = _kind("word", _Memo(lambda text: text.strip().lower()).clean, _objects, _strings, STRING_DTYPE)
-CODE = _kind("code", _Memo(lambda text: text.strip().upper()).clean, _objects, _strings, STRING_DTYPE)
-COUNT = _kind(
-    "count",
-    clean_counts,
-    _numbers,
-    lambda n: pd.arrays.IntegerArray(n["value"].copy(), n["missing"].copy()),
-    pd.Int64Dtype(),
-)
-FLAG = _kind("flag", clean_flags, _three_ways, lambda n: pd.arrays.BooleanArray(n == 1, n < 0), pd.BooleanDtype())
-TIME = _kind("time", _same, lambda values: parse_times(values).asi8, lambda stamps: _utc(stamps).array, TIME_DTYPE)
-LIST = _kind("list", clean_lists, _objects, _as_they_are, np.dtype(object))
-JSON = _kind("json", _same, _objects, _as_they_are, np.dtype(object))
+TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
+LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
+WORD = Kind("word", STRING_DTYPE, _Memo(lambda text: text.strip().lower()).clean, _objects, _strings)
+CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
+COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
+FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)
+TIME = Kind("time", TIME_DTYPE, _same, _stamps, _times, lambda staged: staged == _NAT)
+LIST = Kind("list", np.dtype(object), clean_lists, _objects, _as_they_are)
+JSON = Kind("json", np.dtype(object), _same, _objects, _as_they_are)

@@ -216,7 +216,9 @@ def main() -> int:
         "cores": os.cpu_count(),
         "system": platform.system(),
     }
-    packages = {name: version(name) for name in ("pandas", "numpy", "httpx", "orjson", "pyarrow", "duckdb", "requests")}
+    packages = {
+        name: version(name) for name in ("pandas", "numpy", "httpx", "msgspec", "pyarrow", "duckdb", "requests")
+    }
     told = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(told, indent=1))

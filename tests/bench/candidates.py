@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
+import msgspec
 import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
 
 from voxops.archive import Archive
 from voxops.client import AsyncClient
+from voxops.client._reply import decode
 from voxops.core import Core
 from voxops.deliveries import delivery_stats
 from voxops.frames import Columns, targets
@@ -31,7 +32,7 @@ def frame_ours(path: str, kind: str) -> dict[str, Any]:
     def work() -> int:
         columns = Columns(kind)
         for page in pages(Path(path)):
-            columns.extend(orjson.loads(page)["data"])
+            columns.extend(decode(page)["data"])
         return len(columns.frame())
 
     return measured(work)
@@ -51,7 +52,7 @@ def frame_peer(path: str, kind: str) -> dict[str, Any]:
 
 def frame_floor(path: str, kind: str) -> dict[str, Any]:
     """Every page decoded and dropped."""
-    return measured(lambda: sum(len(orjson.loads(page)["data"]) for page in pages(Path(path))))
+    return measured(lambda: sum(len(msgspec.json.decode(page)["data"]) for page in pages(Path(path))))
 
 
 def targets_ours(path: str) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def targets_ours(path: str) -> dict[str, Any]:
     def work() -> int:
         columns = Columns("posts")
         for page in pages(Path(path)):
-            columns.extend(orjson.loads(page)["data"])
+            columns.extend(decode(page)["data"])
         return len(targets(columns.frame()))
 
     return measured(work)
@@ -128,7 +129,7 @@ def load_floor(url: str, key: str) -> dict[str, Any]:
         ) as client:
             while True:
                 query = {"status": "all", "limit": 100, **({"cursor": cursor} if cursor else {})}
-                answer = orjson.loads((await client.get("/v1/posts", params=query)).content)
+                answer = msgspec.json.decode((await client.get("/v1/posts", params=query)).content)
                 count += len(answer["data"])
                 cursor = answer["pagination"]["next_cursor"]
                 if cursor is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -32,7 +32,7 @@ def write_pages(path: Path, kind: str, count: int) -> None:
         for start in range(0, count, PAGE):
             records = [make(number) for number in range(start, min(count, start + PAGE))]
             pagination = {"has_more": start + PAGE < count, "next_cursor": f"c{start + PAGE}", "limit": PAGE}
-            file.write(orjson.dumps({"data": records, "pagination": pagination}) + b"\n")
+            file.write(msgspec.json.encode({"data": records, "pagination": pagination}) + b"\n")
     aside.replace(path)
 
 

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -100,11 +100,11 @@ class Store:
         """
         path = self.root / "archive.json"
         try:
-            state = orjson.loads(path.read_bytes())
+            state = msgspec.json.decode(path.read_bytes())
             version = state["version"]
         except FileNotFoundError:
             return {"version": _VERSION, "posts": {}, "deliveries": {}}
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
         if version != _VERSION:
             raise ConfigError(f"{path} was written by another version of voxops: format {version}, not {_VERSION}")
@@ -113,7 +113,7 @@ class Store:
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state; what it says has been read must be on disk already."""
         aside = self.root / f"archive.json{_ASIDE}"
-        _flush(aside, orjson.dumps(dict(state), option=orjson.OPT_INDENT_2))
+        _flush(aside, msgspec.json.format(msgspec.json.encode(dict(state))))
         aside.replace(self.root / "archive.json")
 
     def files(self, kind: str) -> dict[str, Path]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -84,7 +84,7 @@ def _column_out(column: pd.Series[Any], kind: Any) -> Any:
 
 def _text(value: Any) -> str:
     """A text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _strings(values: Sequence[str | None]) -> Any:
@@ -129,7 +129,9 @@ def _column_in(name: str, column: Any) -> Any:
     if pa.types.is_list(kind):
         return pd.Series([() if value is None else tuple(value) for value in column.to_pylist()], dtype=object)
     if name == "metadata":
-        return pd.Series([None if text is None else orjson.loads(text) for text in column.to_pylist()], dtype=object)
+        return pd.Series(
+            [None if text is None else msgspec.json.decode(text) for text in column.to_pylist()], dtype=object
+        )
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         missing = column.is_null().to_numpy()
         values = column.fill_null(0 if pa.types.is_integer(kind) else False).to_numpy()

@@ -104,7 +104,7 @@ def read_page(reply: Reply) -> Page:
     """
     data = reply.data
     records = _records(data, reply.endpoint.rpartition("/")[2])
-    if records is None or not all(isinstance(record, dict) for record in records):
+    if records is None or not set(map(type, records)) <= {dict}:
         raise _broken(reply, "answered with something that is no list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply)

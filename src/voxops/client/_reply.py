@@ -10,8 +10,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import orjson
+import msgspec
 
+from voxops._collector import held
 from voxops.backoff import retry_after
 from voxops.client._clock import parse_date
 from voxops.errors import (
@@ -27,9 +28,7 @@ from voxops.errors import (
 
 __all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
-# Every digit to "0" and everything but a minus to a space: a run of zeros then shows a number that 64 bits may not hold.
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else byte if byte == 0x2D else 0x20 for byte in range(256))
-_LONG = (b"0" * 20, b"-" + b"0" * 19)
+_JSON = msgspec.json.Decoder()
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 _WORDS = frozenset({"code", "message", "error", "details"})
 _LONGEST = 500  # characters of a server's message that are quoted
@@ -99,12 +98,11 @@ def decode(body: bytes) -> Any:
     ValueError
         If it is not JSON.
     """
-    digits = body.translate(_DIGITS)
-    if not any(long in digits for long in _LONG):
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass  # the slower reader may take it
+    try:
+        with held():
+            return _JSON.decode(body)
+    except (ValueError, RecursionError):
+        pass  # the slower reader may take it
     try:
         return json.loads(body)
     except RecursionError:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -207,7 +207,7 @@ def _handled(route: Route, call: Call) -> Answer:
 def _is_dry_run(body: bytes) -> bool:
     """Whether a bulk body only asks for a check."""
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        data = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.get("dryRun") is True

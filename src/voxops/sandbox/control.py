@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -70,9 +70,11 @@ def _endpoint(
         try:
             data = await action(request)
         except (ValueError, TypeError) as error:
-            return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+            return Response(msgspec.json.encode({"error": str(error)}), 400, media_type="application/json")
         sandbox.world.flush()
-        return data if isinstance(data, Response) else Response(orjson.dumps(data), media_type="application/json")
+        return (
+            data if isinstance(data, Response) else Response(msgspec.json.encode(data), media_type="application/json")
+        )
 
     return endpoint
 
@@ -80,7 +82,7 @@ def _endpoint(
 async def _json(request: Request) -> Any:
     """Return the body, an empty object if there is none."""
     body = await request.body()
-    return orjson.loads(body) if body else {}
+    return msgspec.json.decode(body) if body else {}
 
 
 def _since(request: Request, log: Log) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from math import ceil
 from typing import Any
 
-import orjson
+import msgspec
 
 from voxops.sandbox.clock import http_date
 from voxops.sandbox.http import Answer, Call, RefusedError, refuse
@@ -131,10 +131,10 @@ class KeyStore:
 def _canonical(body: bytes) -> bytes:
     """JSON in one spelling; other bytes as they are."""
     try:
-        data: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        data: Any = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
         return body
-    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    return msgspec.json.encode(data, order="sorted")
 
 
 def error_answer(world: World, error: RefusedError) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
+import msgspec
 
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
@@ -42,7 +42,7 @@ def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id:
     """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
     if world.switches.silent_webhooks:
         return
-    payload = orjson.dumps(_envelope(world, event_type, data, at, event_id)).decode()
+    payload = msgspec.json.encode(_envelope(world, event_type, data, at, event_id)).decode()
     for webhook in world.webhooks.values():
         if webhook.enabled and (event_type in webhook.events or "*" in webhook.events):
             deliver(world, webhook, event_type, payload, at, event_id)
@@ -246,7 +246,9 @@ def _is_example(url: str) -> bool:
 def _old_payload(world: World, delivery: Delivery) -> str:
     """Say what a delivery of the seeded history carries; its post is older than the posts that are kept."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
-    return orjson.dumps(_envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)).decode()
+    return msgspec.json.encode(
+        _envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
+    ).decode()
 
 
 def handlers(sender: Sender) -> dict[str, Handler]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NoReturn
 
-import orjson
+import msgspec
 
 from voxops.sandbox.clock import parse_time
 from voxops.sandbox.draw import identifier
@@ -50,7 +50,7 @@ class Answer:
     def encoded(self) -> bytes:
         """Return the body as bytes; no data is no body."""
         if self.body is None:
-            self.body = b"" if self.data is None else orjson.dumps(self.data)
+            self.body = b"" if self.data is None else msgspec.json.encode(self.data)
         return self.body
 
 
@@ -106,8 +106,8 @@ class Call:
                 refuse(400, "BAD_REQUEST", "a JSON body is required")
             return {}
         try:
-            data = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
+            data = msgspec.json.decode(self.body)
+        except (ValueError, RecursionError):
             refuse(400, "BAD_REQUEST", "the body is not JSON")
         if data is None and not required:
             return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+import msgspec
 
 from voxops.sandbox import wire
 from voxops.sandbox.checks import effective_text, first_refusal, scheduled_time
@@ -49,7 +49,7 @@ def _list(call: Call) -> Answer:
         )
 
     keys, limit, following = page(call, world.post_order, accept)
-    records = [orjson.Fragment(wire.listed_post(world, world.posts[key])) for key in keys]
+    records = [msgspec.Raw(wire.listed_post(world, world.posts[key])) for key in keys]
     return envelope(world, "data", records, limit, following)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -78,10 +78,10 @@ class Receiver:
     def _receipt(body: bytes) -> str:
         """Say what a content receiver says."""
         try:
-            event = orjson.loads(body).get("id")
-        except (orjson.JSONDecodeError, AttributeError):
+            event = msgspec.json.decode(body).get("id")
+        except (ValueError, RecursionError, AttributeError):
             event = None
-        return orjson.dumps({"received": event}).decode()
+        return msgspec.json.encode({"received": event}).decode()
 
 
 def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import orjson
+import msgspec
 
 from voxops.sandbox.clock import iso
 from voxops.sandbox.http import Answer, Call, Route, invalid, refuse
@@ -65,7 +65,7 @@ def _batch(call: Call, dispatch: Callable[[Call], Answer]) -> Answer:
         _check(operation, number)
     if len({operation["id"] for operation in operations}) != len(operations):
         invalid("operation ids must be unique", field="operations")
-    if any(len(orjson.dumps(operation.get("body"))) > _MOST_BODY for operation in operations):
+    if any(len(msgspec.json.encode(operation.get("body"))) > _MOST_BODY for operation in operations):
         return Answer(422, {"error": "the body of an operation is larger than 100 KB"})
     results: list[dict[str, Any]] = []
     stopped = False
@@ -106,14 +106,14 @@ def _operate(call: Call, operation: dict[str, Any], dispatch: Callable[[Call], A
     """Serve one operation."""
     headers = {str(name).lower(): str(value) for name, value in (operation.get("headers") or {}).items()}
     parts = urlsplit(operation["path"])
-    body = b"" if operation.get("body") is None else orjson.dumps(operation["body"])
+    body = b"" if operation.get("body") is None else msgspec.json.encode(operation["body"])
     inner = Call(
         call.world, operation["method"], parts.path, {}, dict(parse_qsl(parts.query)), headers, body,
         api_key=call.api_key, key=headers.get("idempotency-key"), request=call.request,
     )  # fmt: skip
     answer = dispatch(inner)
     call.changed = call.changed or inner.changed
-    data = orjson.loads(answer.encoded() or b"null")
+    data = msgspec.json.decode(answer.encoded() or b"null")
     if answer.status >= 400 and isinstance(data, dict):
         return {"id": operation["id"], "status": answer.status, "body": None, "error": data.get("error", data)}
     return {"id": operation["id"], "status": answer.status, "body": data}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -87,7 +87,7 @@ def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
 
 def _edited(answer: Answer, edit: Any) -> Answer:
     """Return an answer whose JSON was edited, if it is an object."""
-    data = orjson.loads(answer.encoded() or b"null")
+    data = msgspec.json.decode(answer.encoded() or b"null")
     if isinstance(data, dict):
         edit(data)
     return Answer(answer.status, data, headers=answer.headers)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import orjson
+import msgspec
 
 from voxops.sandbox.records import Account, Delivery, Event, Media, Post, StoredAnswer, Target, Webhook
 
@@ -146,16 +146,16 @@ class Disk:
 
     def facts(self) -> dict[str, Any]:
         """Single facts by name; empty for a new file."""
-        return {name: orjson.loads(data) for name, data in self._db.execute("SELECT name, data FROM facts")}
+        return {name: msgspec.json.decode(data) for name, data in self._db.execute("SELECT name, data FROM facts")}
 
     def load(self, tables: Tables) -> None:
         """Fill the tables and logs from the file."""
         for kind, table in tables.tables():
             for key, data in self._db.execute("SELECT id, data FROM records WHERE kind = ?", (kind,)):
-                dict.__setitem__(table, key, table.load(orjson.loads(data)))
+                dict.__setitem__(table, key, table.load(msgspec.json.decode(data)))
         for kind, log in tables.logs():
             rows = self._db.execute("SELECT data FROM logs WHERE kind = ? ORDER BY seq", (kind,))
-            log.extend(orjson.loads(data) for (data,) in rows)
+            log.extend(msgspec.json.decode(data) for (data,) in rows)
             log.written = len(log)
 
     def write(self, tables: Tables, facts: dict[str, Any]) -> None:
@@ -168,11 +168,12 @@ class Disk:
             if log.written < 0:
                 self._db.execute("DELETE FROM logs WHERE kind = ?", (kind,))
                 log.written = 0
-            rows = [(kind, entry["seq"], orjson.dumps(entry)) for entry in log[log.written :]]
+            rows = [(kind, entry["seq"], msgspec.json.encode(entry)) for entry in log[log.written :]]
             self._db.executemany("INSERT OR REPLACE INTO logs VALUES (?, ?, ?)", rows)
             log.written = len(log)
         self._db.executemany(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?)", [(name, orjson.dumps(value)) for name, value in facts.items()]
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+            [(name, msgspec.json.encode(value)) for name, value in facts.items()],
         )
         self._db.execute("COMMIT")
         for _, table in tables.tables():
@@ -180,7 +181,7 @@ class Disk:
 
     def _write_table(self, kind: str, table: Table[Any]) -> None:
         """Write the changed records of one table and remove the dropped ones."""
-        kept = [(kind, key, orjson.dumps(table[key])) for key in table.dirty if key in table]
+        kept = [(kind, key, msgspec.json.encode(table[key])) for key in table.dirty if key in table]
         gone = [(kind, key) for key in table.dirty if key not in table]
         self._db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", kept)
         self._db.executemany("DELETE FROM records WHERE kind = ? AND id = ?", gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 
 from voxops.sandbox import wire
 from voxops.sandbox.clock import iso
@@ -116,7 +116,7 @@ def _test(call: Call) -> Answer:
     kind = next((event for event in webhook.events if event != "*"), "post.published")
     data = {"test": True, "workspaceId": world.workspace_id}
     payload = {"id": event_id, "type": kind, "createdAt": iso(world.now()), "data": data}
-    delivery = deliver(world, webhook, kind, orjson.dumps(payload).decode(), world.now(), event_id)
+    delivery = deliver(world, webhook, kind, msgspec.json.encode(payload).decode(), world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
     shown = {"data": wire.delivery(world, delivery)}
     return Answer(200, shown, settled=lambda: {"data": wire.delivery(world, delivery)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+import msgspec
 
 from voxops.sandbox.clock import iso
 from voxops.sandbox.records import Account, Delivery, Media, Post, Target, Webhook
@@ -83,7 +83,7 @@ def listed_post(world: World, item: Post) -> bytes:
     """Return a listed post as JSON, encoded once per version of the post."""
     encoded = world.listed.get(item.id)
     if encoded is None:
-        encoded = world.listed[item.id] = orjson.dumps(post(world, item, listed=True))
+        encoded = world.listed[item.id] = msgspec.json.encode(post(world, item, listed=True))
     return encoded
 
 
