@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from voxops import _loop
 from voxops.client import AsyncClient, SteppedClock
 from voxops.sandbox import Sandbox, Switches
+
+# No law depends on how fast this machine is just now.
+settings.register_profile("voxops", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("voxops")
 
 
 class SandboxClock(SteppedClock):

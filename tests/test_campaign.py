@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
@@ -105,7 +105,6 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path):
         read_campaign(tmp_path / "x.csv")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)] * 7), max_size=5),
     st.sampled_from(",;\t"),

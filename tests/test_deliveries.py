@@ -205,7 +205,7 @@ def test_a_day_that_has_no_midnight_begins_when_it_begins():
 # --- the same numbers everywhere ------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 400), max_size=5), st.sampled_from(BY), st.integers(0, 3), st.randoms())
 def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng):
     whole = history(400, seed, days=3)
@@ -219,7 +219,6 @@ def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng)
     pd.testing.assert_frame_equal(finish_attempts(at_once), attempts_to_success(whole, by))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12) | st.none(), max_size=40))
 def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
     log = log_of(*({"latencyMs": latency} for latency in latencies))
@@ -416,7 +415,6 @@ def test_outages_of_nothing_have_the_same_dtypes():
         assert outages(part).empty
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([1, -1]), max_size=40))
 def test_stretches_are_the_maximal_ones_by_definition(scores):
     """Ruzzo and Tompa: take the stretch of greatest sum, shortest first, leftmost first; then left and right of it again."""

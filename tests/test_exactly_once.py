@@ -924,6 +924,18 @@ def test_rule_18_skipped_at_a_resend_may_be_what_the_first_try_queued(rig):
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
 
 
+def test_rule_18_skipped_at_a_resend_is_believed_when_nothing_has_moved(rig):
+    """The first answer is lost, the second is its replay: both skipped the target, which stays as it was."""
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    rig.sandbox.world.posts["post_f00000"].targets[0].retry_count = 3
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert outcomes(table) == {"failed": 1}
+    assert table[["error_code", "error_message", "tries"]].values.tolist() == [["SKIPPED", "retry limit reached", 2]]
+    assert table["settled_at"][0] - pd.Timestamp(rig.sandbox.effects("post.retry")[0]["at"]) >= pd.Timedelta(seconds=300)
+
+
 def test_rule_19_a_redelivery_is_done_when_its_count_and_its_result_moved(rig):
     world.plant_deliveries(rig.sandbox, 3)
     kernel = rig.kernel()
@@ -1072,7 +1084,7 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     )
     rig.sandbox.advance(HOUR)
     _loop.run(kernel.client.identity())
-    assert _loop.run(kernel.engine._sender._drop_past(stored)) is None
+    assert _loop.run(kernel.engine._sender._drop_past(kernel.ledger.clearance(stored))) is None
     assert kernel.ledger.operation(stored.id).state == "sent"
     assert len(kernel.ledger.members(claim.operation.id)) == 4
     assert len(kernel.ledger.operations_of(run)) == 1

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxops import frames
@@ -106,7 +106,6 @@ def test_the_targets_frame_has_the_promised_columns_for_empty_childless_and_host
         assert dtypes(targets(build("posts", records))) == TARGETS
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=10))  # fmt: skip
 def test_no_json_value_anywhere_changes_a_dtype_or_raises(value):
     for kind in PROMISED:
@@ -161,7 +160,6 @@ def _wire_posts(draw):
     return spell, pages
 
 
-@settings(deadline=None)
 @given(_wire_posts())
 def test_a_record_becomes_a_row_that_says_the_same(drawn):
     spell, posts = drawn
@@ -193,7 +191,6 @@ def test_a_record_becomes_a_row_that_says_the_same(drawn):
     assert found == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 700), max_size=6), st.randoms())
 def test_the_frame_does_not_depend_on_how_the_pages_were_cut(sizes, rng):
     posts = [
@@ -287,7 +284,6 @@ def test_what_is_no_time_is_nat_and_its_neighbours_are_read(text):
     assert build("posts", [{"createdAt": text if text is not pd.NaT else "x"}]).attrs["unread"] == {"created_at": 1}
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC) | st.timezones()), max_size=20))
 def test_any_time_that_python_can_write_is_read_back(times):
     try:
@@ -588,7 +584,6 @@ def same(frame: pd.DataFrame) -> None:
     assert again.attrs == frame.attrs
 
 
-@settings(deadline=None)
 @given(st.lists(_cell, max_size=6))
 @example([float("inf"), -0.0, 2**64, -(2**63) - 1, True, pd.NaT, pd.NA])
 def test_objects_come_back_with_value_and_type(cells):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import multiprocessing
 import os
@@ -19,11 +20,12 @@ import pytest
 
 from voxops import audit, ledger_file
 from voxops.creates import plan_bulk
-from voxops.errors import LedgerError
-from voxops.ledger import CLEARED_FOR, Claim, Clearance, Ledger, Refusal
+from voxops.errors import ConfigError, LedgerError
+from voxops.ledger import CLEARED_FOR, Claim, Ledger, Refusal
 from voxops.model import Outcome
 from voxops.plan import Operation
 from voxops.settle import settled
+from voxops.writer import Writer
 
 START = 1_772_442_000.0
 HOUR = 3600.0
@@ -190,7 +192,7 @@ def test_a_clearance_is_good_for_one_reading_and_a_short_while(ledger, clock):
     fresh = ledger.clearance(ledger.operation(op), read=ledger.now())
     clock.now += CLEARED_FOR + 1
     assert ledger.claim(fresh, **options) == Refusal("what was read of it is too old by now")
-    from_the_future = Clearance(op, 1, ledger.now() + 10)
+    from_the_future = ledger.clearance(ledger.operation(op), read=ledger.now() + 10)
     assert ledger.claim(from_the_future, **options) == Refusal("what was read of it is too old by now")
 
 
@@ -310,7 +312,7 @@ def _race(path: str, count: int, out: Any) -> None:
     ledger = Ledger(Path(path), clock=lambda: START)
     won = []
     for op in range(1, count + 1):
-        cleared = Clearance(op, 0, ledger.now())
+        cleared = ledger.clearance(ledger.operation(op), read=ledger.now())
         given = ledger.claim(cleared, owner=str(os.getpid()), credential="c", server_now=START, deadline=HOUR)
         if isinstance(given, Claim):
             won.append(op)
@@ -371,6 +373,71 @@ def test_the_name_of_a_ledger_holds_no_secret_and_no_path():
     path = ledger_file.default_path("api.voxburst.io", "ws/../../etc 1")
     assert path.name == "api.voxburst.io-ws_.._.._etc_1.sqlite"
     assert path.parent.name == "ledgers"
+
+
+def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.sqlite"
+    monkeypatch.setattr(ledger_file, "MIGRATIONS", ledger_file.MIGRATIONS[:1])
+    old = Ledger(path, clock=lambda: START)
+    op = old.add(operations(rows=3)[0], baseline=None)
+    with old.atomic() as db:
+        run = ("run_1", "bulk", "", "row_id", "why", "ada", START, b"x" * 100_000, 0, 0, "open", "")
+        db.execute(f"INSERT INTO runs VALUES ({','.join('?' * len(run))})", run)
+        db.execute("INSERT INTO run_rows VALUES ('run_1', 0, ?, 1, '', NULL)", (min(old.identities(op)),))
+    before = (old.operation(op), old.members(op), [tuple(row) for row in old.query("SELECT * FROM runs")])
+    old.close()
+    monkeypatch.undo()
+    new = Ledger(path, clock=lambda: START)
+    assert (new.operation(op), new.members(op), [tuple(row) for row in new.query("SELECT * FROM runs")]) == before
+    assert new.query("PRAGMA user_version")[0][0] == len(ledger_file.MIGRATIONS)
+    assert new.query("PRAGMA foreign_key_check") == []
+    with pytest.raises(LedgerError, match="FOREIGN KEY"), new.atomic() as db:
+        db.execute("INSERT INTO run_rows VALUES ('no such run', 0, NULL, NULL, '', NULL)")
+    new.close()
+
+
+# -- group commit ------------------------------------------------------------------------------------------------------
+
+
+class Groups(Ledger):
+    """Remembers how many pieces each transaction of a writer held."""
+
+    def together(self, works: Any) -> list[Any]:
+        self.__dict__.setdefault("sizes", []).append(len(works))
+        return super().together(works)
+
+
+def test_what_an_answer_brought_shares_the_flush_of_what_is_to_be_sent(tmp_path):
+    ledger = Groups(tmp_path / "ledger.sqlite")
+    writer = Writer(ledger)
+
+    async def work() -> list[Any]:
+        alone = await writer.note(lambda: "alone")
+        both = await asyncio.gather(writer.note(lambda: "answer"), writer.commit(lambda: "claim"))
+        assert writer.unwritten == 0
+        return [alone, *both]
+
+    assert asyncio.run(work()) == ["alone", "answer", "claim"]
+    writer.close()
+    assert ledger.sizes == [1, 2]
+    ledger.close()
+
+
+def test_what_was_handed_in_is_written_before_the_writer_ends(tmp_path):
+    ledger = Groups(tmp_path / "ledger.sqlite")
+    writer = Writer(ledger)
+
+    async def work() -> None:
+        left = asyncio.ensure_future(writer.note(lambda: ledger.set_meta("said", "yes")))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(writer.close)
+        await left
+        with pytest.raises(ConfigError, match="closed"):
+            await writer.commit(lambda: None)
+
+    asyncio.run(work())
+    assert ledger.meta("said") == "yes"
+    ledger.close()
 
 
 def _spoil(path: Path, how: str) -> None:

@@ -138,7 +138,6 @@ def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, 
     assert said.guess == (message != "the moon is full")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300), st.none() | st.text(string.ascii_uppercase + "_", max_size=12))
 def test_no_message_makes_an_unknown_code_retryable(message, code):
     if (code or "") not in PUBLISHED:
@@ -211,7 +210,6 @@ def test_variable_parts_are_taken_out_of_a_message(message, cause):
     assert fingerprint(message) == cause
 
 
-@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
     said = fingerprint(message)
@@ -221,7 +219,6 @@ def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
         assert fingerprint(said) == said
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 10**12),
     st.uuids(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ __all__ = [
     "results",
     "runs",
     "seen_states",
-    "waits",
+    "tally",
 ]
 
 RESULT_COLUMNS = (
@@ -44,6 +45,7 @@ RESULT_COLUMNS = (
 )
 
 STATES = (*OPEN, "settled", "withdrawn")
+SETTLED = frozenset({"succeeded", "failed"})
 
 # Rows of a run with the member each stands for; held rows have none.
 _ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
@@ -61,15 +63,27 @@ def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:
     return Counter({(row["p"], row["o"]): row["n"] for row in rows})
 
 
-def waits(ledger: Ledger, run: str) -> Counter[tuple[int, str]]:
-    """Why the unsettled rows of a run wait, by operation (0 for held rows)."""
+def tally(
+    ledger: Ledger, run: str, apart: Iterable[int] = ()
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[int, str]]]:
+    """Rows of a run by platform and outcome, as `cells`, and why those that are not settled wait, by one look at the run.
+
+    Reasons are counted by operation for the operations `apart`, and under the number 0 for all others.
+    """
     rows = ledger.query(
-        f"""SELECT coalesce(items.op, 0) AS op, operations.state AS state, run_rows.held AS held,
+        f"""SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'pending') AS o,
+                   CASE WHEN items.op IN (SELECT value FROM json_each(?)) THEN items.op ELSE 0 END AS op,
+                   operations.state AS state, run_rows.held AS held,
                    members.waiting_for AS why, operations.waiting_for AS of_all, count(*) AS n
-            {_ROWS} AND coalesce(members.outcome, 'pending') NOT IN ('succeeded', 'failed') GROUP BY 1, 2, 3, 4, 5""",
-        (run,),
+            {_ROWS} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+        (json.dumps(list(apart)), run),
     )
-    return Counter({(row["op"], _why(row["state"], row["held"], row["why"], row["of_all"])): row["n"] for row in rows})
+    counts, reasons = Counter[tuple[str, str]](), Counter[tuple[int, str]]()
+    for row in rows:
+        counts[row["p"], row["o"]] += row["n"]
+        if row["o"] not in SETTLED:
+            reasons[row["op"], _why(row["state"], row["held"], row["why"], row["of_all"])] += row["n"]
+    return counts, reasons
 
 
 def _why(state: str | None, held: str, why: str | None, of_all: str | None) -> str:
@@ -119,10 +133,9 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         (run,),
     )
     table = plan.iloc[[row["row"] for row in rows]].copy()
-    settled = {"succeeded", "failed"}
     request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
     waiting = [
-        None if row["outcome"] in settled else _why(row["state"], row["held"], row["why"], row["of_all"])
+        None if row["outcome"] in SETTLED else _why(row["state"], row["held"], row["why"], row["of_all"])
         for row in rows
     ]
     table = table.assign(
@@ -212,8 +225,7 @@ def history(ledger: Ledger) -> pd.DataFrame:
         name: pd.array([row[source] for row in rows], dtype="string") for name, source in text.items()
     }
     waiting = [
-        None if row["outcome"] in {"succeeded", "failed"} else _why(row["state"], "", row["why"], row["waiting_for"])
-        for row in rows
+        None if row["outcome"] in SETTLED else _why(row["state"], "", row["why"], row["waiting_for"]) for row in rows
     ]
     columns["waiting_for"] = pd.array(waiting, dtype="string")
     for name in ("attempt", "batch", "tries", "http_status"):

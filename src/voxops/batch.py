@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.backoff import Backoff, delay
@@ -17,9 +18,9 @@ from voxops.binding import reform
 from voxops.client.assumptions import KEY_EARLY
 from voxops.drive import Drive
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Clearance, Ledger, Member, Refusal, Stored
-from voxops.matrix import find, must_read_items, polled
-from voxops.model import Action, Outcome
+from voxops.ledger import Claim, Clearance, Ledger, Member, Refusal
+from voxops.matrix import Endpoint, find, must_read_items, polled
+from voxops.model import Action, Outcome, Transition
 from voxops.reconcile import transitions
 from voxops.settle import (
     Answer,
@@ -79,7 +80,7 @@ class Sender:
     ) -> None:
         self.client = client
         self.ledger = ledger
-        self.commit = writer.commit
+        self.commit, self.note = writer.commit, writer.note
         self.reader = reader
         self._credential = credential
         self._deadline = retention - KEY_EARLY
@@ -89,8 +90,8 @@ class Sender:
 
     async def send(self, drive: Drive, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it."""
-        stored = self.ledger.operation(cleared.op)
-        clearance = await self._prepare(drive, stored) if stored.state == "planned" else cleared
+        stored = cleared.operation
+        clearance = await self._prepare(drive, cleared) if stored.state == "planned" else cleared
         if clearance is None:
             return
         async with self.client.permit() as permit:
@@ -162,12 +163,13 @@ class Sender:
         drive.refused[op] = refusal.why
         self._later(drive, op, interval(0, self._rng))
 
-    async def _prepare(self, drive: Drive, stored: Stored) -> Clearance | None:
+    async def _prepare(self, drive: Drive, cleared: Clearance) -> Clearance | None:
         """Look at what a planned operation is about to change; None if it must not be sent as it is."""
+        stored = cleared.operation
         if stored.action is Action.BULK:
-            return await self._drop_past(stored)
+            return await self._drop_past(cleared)
         if not stored.path.endswith("/fix"):
-            return self.ledger.clearance(stored)
+            return cleared
         (member,) = self.ledger.members(stored.id)
         if any(other.id != stored.id and other.state != "planned" for other in self.ledger.open_on(stored.subject)):
             self._refused(drive, stored.id, Refusal("another request on this post is open"))
@@ -189,13 +191,13 @@ class Sender:
         await self.commit(lambda: self.ledger.renew(stored.id, baseline=baseline_of(state), path=path))
         return self.ledger.clearance(stored, read=read)
 
-    async def _drop_past(self, stored: Stored) -> Clearance | None:
+    async def _drop_past(self, cleared: Clearance) -> Clearance | None:
         """Take rows whose time has passed out of a batch that has not happened (rule 6); None if the batch was formed anew."""
-        now = self.client.now()
+        stored, now = cleared.operation, self.client.now()
         members = self.ledger.members(stored.id)
         late = [member for member in members if datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now]
         if not late:
-            return self.ledger.clearance(stored)
+            return cleared
 
         def work() -> None:
             if self.ledger.unchanged(stored):  # else another sender has it, as it was
@@ -209,9 +211,9 @@ class Sender:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
         op = claim.operation.id
         if error.sent:
-            await self.commit(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
+            await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
-        await self.commit(lambda: self.ledger.unsend(claim))
+        await self.note(lambda: self.ledger.unsend(claim))
         if drive.tries[op] >= self._backoff.tries:
             drive.halt(f"{error}; run.resume() goes on when the server is back")
         self._later(drive, op, delay(self._backoff, drive.tries[op], self._rng))
@@ -229,14 +231,14 @@ class Sender:
             case Answer.REFUSED:
                 await self._rejected(drive, claim, reply, code, message)
             case Answer.THROTTLED:
-                await self.commit(lambda: self.ledger.unsend(claim))
+                await self.note(lambda: self.ledger.unsend(claim))
                 drive.tries[claim.operation.id] -= 1  # it was not looked at
                 drive.throttled[claim.operation.id] += 1
                 if drive.throttled[claim.operation.id] > THROTTLES:
                     drive.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
                 self._later(drive, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
-                await self.commit(lambda: self.ledger.unsend(claim))
+                await self.note(lambda: self.ledger.unsend(claim))
                 drive.halt(
                     f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()"
                 )
@@ -251,7 +253,7 @@ class Sender:
     async def _unknown(self, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
         answered = not still_at_work(code)
-        await self.commit(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
+        await self.note(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
 
     async def _taken(self, drive: Drive, claim: Claim, reply: Any) -> None:
         """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
@@ -261,20 +263,11 @@ class Sender:
             data = reply.data
         except DecodeError:
             data = None
-        members = self.ledger.members(operation.id)
         if endpoint is None or not shaped(operation.action, data):
             await self._unknown(claim, reply, "", "the answer is not what this call returns")
             return
-        if must_read_items(endpoint) and operation.action is Action.BULK:
-            done = settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
-        elif operation.action is Action.CANCEL:
-            done = [
-                result for member in members if (result := settle_cancel(member, str(data.get("status", "")).lower()))
-            ]
-        else:  # after an ambiguous try, "skipped" may be about what that one queued
-            done = settle_skipped(members, data) if claim.first else []
         state = "accepted" if polled(endpoint) else "unknown"
-        await self._record(drive, claim, reply, state, members, done)
+        await self._record(drive, claim, reply, state, partial(_told, claim, endpoint, data))
 
     async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:
         """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items, named, or halved (rule 17)."""
@@ -283,16 +276,15 @@ class Sender:
         if operation.action is Action.BULK:
             items = read_bulk(_data(reply), 1 + max(member.position for member in members))
             if items is not None and all(items[member.position] is not None for member in members):
-                await self._record(drive, claim, reply, "unknown", members, settle_bulk(members, items))
+                await self._record(drive, claim, reply, "unknown", partial(settle_bulk, items=items))
                 return
             if len(members) > 1:
                 await self._divide(drive, claim, reply, members, code, message)
                 return
-        failed = [
-            settled(member, Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message)
-            for member in members
-        ]
-        await self._record(drive, claim, reply, "unknown", members, failed)
+        refused = partial(
+            settled, outcome=Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message
+        )
+        await self._record(drive, claim, reply, "unknown", lambda members: list(map(refused, members)))
 
     async def _divide(
         self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str
@@ -313,19 +305,34 @@ class Sender:
         drive.transitions += transitions(members, failed, now)
 
     async def _record(
-        self, drive: Drive, claim: Claim, reply: Any, state: str, members: Sequence[Member], done: Sequence[Member]
+        self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Callable[[list[Member]], list[Member]]
     ) -> None:
-        """Write an answer and the outcomes it brings, in one transaction."""
+        """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows."""
         now = self.client.now()
+        op = claim.operation.id
 
-        def work() -> bool:
-            kept = self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state)
-            if kept:
-                self.ledger.settle(claim.operation.id, done, now.timestamp())
-            return kept
+        def work() -> list[Transition]:
+            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
+                return []
+            members = self.ledger.members(op)
+            done = settle(members)
+            if done:
+                self.ledger.settle(op, done, now.timestamp())
+            return transitions(members, done, now)
 
-        if await self.commit(work):
-            drive.transitions += transitions(members, done, now)
+        drive.transitions += await self.note(work)
+
+
+def _told(claim: Claim, endpoint: Endpoint, data: Any, members: Sequence[Member]) -> list[Member]:
+    """Rows that a 2xx settles."""
+    operation = claim.operation
+    if must_read_items(endpoint) and operation.action is Action.BULK:
+        return settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
+    if operation.action is Action.CANCEL:
+        status = str(data.get("status", "")).lower()
+        return [result for member in members if (result := settle_cancel(member, status))]
+    # after an ambiguous try, "skipped" may be about what that one queued
+    return settle_skipped(members, data) if claim.first else []
 
 
 def error_of(reply: Any) -> tuple[str, str]:

@@ -38,7 +38,6 @@ class Drive:
     paused: bool = False
     closed: bool = False
     halted: str = ""
-    broken: Exception | None = None
     ready: asyncio.Queue[Clearance | None] = field(default_factory=asyncio.Queue)
     queued: set[int] = field(default_factory=set)
     not_before: dict[int, float] = field(default_factory=dict)
@@ -69,11 +68,6 @@ class Drive:
         """What was told since this was asked last."""
         told, self.told = self.told, set()
         return told
-
-    def break_down(self, error: Exception) -> None:
-        """Send nothing more because voxops itself failed; the error is kept for whoever waits."""
-        self.broken = self.broken or error
-        self.halt(f"voxops broke down ({type(error).__name__}); what was sent is recorded")
 
     @property
     def sending(self) -> bool:
@@ -164,16 +158,19 @@ class Teller:
     def refresh(self, drive: Drive) -> Snapshot:
         """Fold what has happened since into the snapshot, and tell the observer."""
         at = self.client.now()
-        cells = _cells(audit.cells(self.ledger, drive.run))
+        counts, reasons = audit.tally(self.ledger, drive.run, drive.waiting)
         moves, drive.transitions = tuple(drive.transitions), []
         acts = drive.acts - drive.snapshot.acts
         requests = self.client.requests - drive.requests
         drive.requests = self.client.requests
         planned = Event(
-            "planned", at, cells=cells, transitions=moves, pace=self.client.pace, acts=acts, requests=requests
+            "planned", at, cells=_cells(counts), transitions=moves, pace=self.client.pace, acts=acts, requests=requests
         )
         snapshot = fold(drive.snapshot, planned)
-        snapshot = fold(snapshot, Event("waiting", at, waits=self._waits(drive)))
+        waits: Counter[str] = Counter()
+        for (op, why), count in reasons.items():
+            waits[drive.waiting.get(op, "") or why] += count
+        snapshot = fold(snapshot, Event("waiting", at, waits=waits))
         phase = self._phase(drive)
         if phase != snapshot.phase or drive.halted:
             snapshot = fold(snapshot, Event("phase", at, phase=phase, text=drive.halted))
@@ -190,19 +187,12 @@ class Teller:
             return "paused"
         return "sending" if drive.queued or drive.in_flight else "watching"
 
-    def _waits(self, drive: Drive) -> Counter[str]:
-        """Why pending rows wait."""
-        waits: Counter[str] = Counter()
-        for (op, why), count in audit.waits(self.ledger, drive.run).items():
-            waits[drive.waiting.get(op, "") or why] += count
-        return waits
-
     async def follow(self, drive: Drive) -> None:
-        """Tell the observer a few times a second, less often where telling takes long: it costs a twentieth of the time at the most."""
+        """Tell the observer a few times a second, less often where telling takes long: it costs a hundredth of the time at the most."""
         while True:
             began = time.monotonic()
             self.refresh(drive)
-            await asyncio.sleep(max(REFRESH, 19 * (time.monotonic() - began)))
+            await asyncio.sleep(max(REFRESH, 99 * (time.monotonic() - began)))
 
     def finish(self, drive: Drive) -> Snapshot:
         """Note how the drive ended: why what is not settled waits, in the ledger and in the last snapshot."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-WIDTH = 8  # operations in preparation or under way at once; the client bounds the requests themselves
+WIDTH = 20  # operations in preparation, under way or being recorded at once; the client bounds the requests themselves
 RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
-OFFERED = 256  # operations queued at once, so that none waits long in the queue
+# Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
+FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 FRESH_FOR = 60.0  # seconds after which what a planned operation is about is read again before it is sent
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
 WATCH_FOR = (
@@ -147,13 +148,12 @@ class Engine:
         finally:
             for _ in tasks:
                 drive.ready.put_nowait(None)
-            await asyncio.gather(*tasks)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
-        snapshot = self._teller.finish(drive)
-        if drive.broken is not None:
-            raise drive.broken
-        return snapshot
+        for broken in filter(None, ended):
+            raise broken
+        return self._teller.finish(drive)
 
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
@@ -161,8 +161,8 @@ class Engine:
         due = self.client.clock.monotonic() + interval(drive.looks, self._rng, self._reader.pages)
         while not (drive.closed and not drive.in_flight):
             await self._writer.commit(self.ledger.abandon)
-            await self._renew(drive)
-            if not self._offer(drive) and not self._moving(drive):
+            planned = await self._planned(drive)
+            if not self._offer(drive, planned) and not self._moving(drive):
                 return
             await drive.rest(self.client.clock, due - self.client.clock.monotonic())
             if told := drive.heard():
@@ -187,39 +187,41 @@ class Engine:
         """Whether nothing has changed for so long that waiting on is of no use."""
         return drive.looks > WATCH_FOR
 
-    def _planned(self, drive: Drive) -> list[Stored]:
-        """Operations of a run that are still to be sent and wait for nothing else."""
-        planned = self.ledger.operations_of(drive.run, ("planned",))
-        return [
-            operation
-            for operation in planned
-            if drive.waiting.get(operation.id, WAITS_FOR_CANARIES) == WAITS_FOR_CANARIES
-        ]
-
-    async def _renew(self, drive: Drive) -> None:
-        """Read again what planned operations are about, where that was long ago; hold what has changed."""
+    async def _planned(self, drive: Drive) -> list[Stored]:
+        """Operations of a run that are to be sent; what was read of them long ago is read again, and what has changed is held."""
         if not drive.sending:
-            return
+            return []
+        planned = self._unsent(drive)
         now = self.ledger.now()
         # A fix is read by itself just before it is sent.
         stale = [
             operation
-            for operation in self._planned(drive)
+            for operation in planned
             if operation.id not in drive.queued
             and now - operation.read > FRESH_FOR
             and not operation.path.endswith("/fix")
         ]
-        if stale:
-            drive.waiting.update(await renew(self.client, self._reader, self.ledger, self._writer.commit, stale))
+        if not stale:
+            return planned
+        drive.waiting.update(await renew(self.client, self._reader, self.ledger, self._writer.commit, stale))
+        return self._unsent(drive)
 
-    def _offer(self, drive: Drive) -> int:
+    def _unsent(self, drive: Drive) -> list[Stored]:
+        """Operations of a run that are still to be sent and wait for nothing but their canaries."""
+        return [
+            operation
+            for operation in self.ledger.operations_of(drive.run, ("planned",))
+            if drive.waiting.get(operation.id, WAITS_FOR_CANARIES) == WAITS_FOR_CANARIES
+        ]
+
+    def _offer(self, drive: Drive, planned: Sequence[Stored]) -> int:
         """Queue what may be sent now; return how many operations of the run are still to be sent."""
         if not drive.sending:
             return drive.in_flight
         late = self._late(drive)
         gate = self._gate(drive)
         left = 0
-        for operation in self._planned(drive):
+        for operation in planned:
             closed = "" if operation.canary else gate(operation)
             if late and not closed:
                 closed = drive.refused.get(operation.id, "")
@@ -227,20 +229,25 @@ class Engine:
                 drive.waiting[operation.id] = closed
                 continue
             drive.waiting.pop(operation.id, None)
-            left += self._enqueue(drive, self.ledger.clearance(operation))
+            left += self._enqueue(drive, operation)
         return left + drive.in_flight
 
-    def _enqueue(self, drive: Drive, clearance: Clearance) -> bool:
+    @property
+    def _offered(self) -> int:
+        """How many operations are queued at the most."""
+        return max(FEWEST_OFFERED, min(MOST_OFFERED, self.client.pace.limit or MOST_OFFERED))
+
+    def _enqueue(self, drive: Drive, operation: Stored, clearance: Clearance | None = None) -> bool:
         """Queue an operation once, when its backoff is over; False if it has been tried too often in this drive."""
-        op = clearance.op
+        op = operation.id
         if op in drive.queued:
             return True
         if drive.tries[op] >= RESENDS:
             drive.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
             return False
-        if drive.not_before.get(op, 0.0) <= self.client.now().timestamp() and len(drive.queued) < OFFERED:
+        if drive.not_before.get(op, 0.0) <= self.client.now().timestamp() and len(drive.queued) < self._offered:
             drive.queued.add(op)
-            drive.ready.put_nowait(clearance)
+            drive.ready.put_nowait(clearance or self.ledger.clearance(operation))
         return True
 
     def _moving(self, drive: Drive) -> bool:
@@ -271,7 +278,7 @@ class Engine:
         drive.waiting.update(look.waiting)
         for clearance in look.resend:
             if drive.sending:
-                self._enqueue(drive, clearance)
+                self._enqueue(drive, clearance.operation, clearance)
             else:
                 drive.waiting[clearance.op] = "to be sent again when the run is resumed"
         if look.duplicates:

@@ -28,13 +28,15 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import math
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,7 @@ _BUSY = ("sent", "accepted", "unknown")  # something may be happening at the ser
 # Seconds for which a reading clears an operation for sending. What it showed may have changed after a long wait for the rate
 # limit, or a night in which the laptop slept.
 CLEARED_FOR = 120.0
+TICK = 0.5  # seconds between two notes of the latest time
 CLOCKS_DIFFER = 5.0  # seconds by which server time, told in whole seconds, may seem to go back
 
 
@@ -75,7 +78,7 @@ class Stored:
     batch: int
     canary: bool
     state: str
-    baseline: Mapping[str, Any] | None
+    baseline_text: str | None
     tries: int
     first_sent: float | None
     last_sent: float | None
@@ -85,6 +88,18 @@ class Stored:
     http_status: int | None
     credential: str | None
     waiting_for: str
+
+    @property
+    def baseline(self) -> Mapping[str, Any] | None:
+        """State of the subject as it was read before the first try."""
+        state: Mapping[str, Any] | None = None if self.baseline_text is None else json.loads(self.baseline_text)
+        return state
+
+
+_FIELDS = tuple(field.name for field in fields(Stored))
+_STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")
+_ITEM = tuple(field.name for field in fields(Item))
+_of_item = attrgetter(*_ITEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +119,22 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """What an operation was found fit to be sent upon: how often it had been tried, and when that was read (ledger time)."""
+    """What an operation was found fit to be sent upon: the operation as it was then, and when that was read (ledger time)."""
 
-    op: int
-    tries: int
+    operation: Stored
     read: float
+
+    @property
+    def op(self) -> int:
+        """Number of the operation."""
+        return self.operation.id
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to send an operation once; what it says was committed before it was handed out.
 
-    `first` says that nothing of it can have happened before. The right ends at `until`, in the ledger's own time.
+    `first` says that nothing of it can have happened before. The right ends at `until`, by the local clock.
     """
 
     operation: Stored
@@ -156,6 +175,7 @@ class Ledger:
         self._clock = clock
         self._lock = threading.RLock()
         self._depth = 0
+        self._noted = (-math.inf, -math.inf)
         self._db = open_database(path)
         with self.atomic():
             self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
@@ -259,23 +279,22 @@ class Ledger:
 
     def operation(self, op: int) -> Stored:
         """One operation."""
-        return _stored(self.query("SELECT * FROM operations WHERE id = ?", (op,))[0])
+        return _stored(self.query(f"SELECT {_STORED} FROM operations WHERE id = ?", (op,))[0])
 
     def operations_of(self, run: str, states: Sequence[str] = OPEN) -> list[Stored]:
         """A run's operations in these states, in the order of sending."""
         marks = ",".join("?" * len(states))
         rows = self.query(
-            f"""SELECT DISTINCT operations.* FROM run_rows JOIN items USING (identity, attempt)
-                JOIN operations ON operations.id = items.op
-                WHERE run_rows.run = ? AND operations.state IN ({marks})
-                ORDER BY operations.canary DESC, operations.id""",
-            (run, *states),
+            f"""SELECT {_STORED} FROM operations WHERE state IN ({marks})
+                AND id IN (SELECT op FROM run_rows JOIN items USING (identity, attempt) WHERE run = ?)
+                ORDER BY canary DESC, id""",
+            (*states, run),
         )
         return [_stored(row) for row in rows]
 
     def open_operations(self) -> list[Stored]:
         """Every operation that something may still happen to."""
-        rows = self.query("SELECT * FROM operations WHERE state IN ('sent', 'accepted', 'unknown') ORDER BY id")
+        rows = self.query(f"SELECT {_STORED} FROM operations WHERE state IN {_BUSY} ORDER BY id")
         return [_stored(row) for row in rows]
 
     def unchanged(self, stored: Stored) -> bool:
@@ -285,19 +304,32 @@ class Ledger:
 
     def open_on(self, subject: str) -> list[Stored]:
         """Open operations on one subject (rule 2)."""
-        states = ",".join(f"'{state}'" for state in OPEN)
-        return [
-            _stored(row)
-            for row in self.query(f"SELECT * FROM operations WHERE subject = ? AND state IN ({states})", (subject,))
-        ]
+        rows = self.query(f"SELECT {_STORED} FROM operations WHERE subject = ? AND state IN {OPEN}", (subject,))
+        return [_stored(row) for row in rows]
 
     def identities(self, op: int) -> set[str]:
         """Identities of the rows of an operation, under every name that they are known by."""
         return {str(row[0]) for row in self.query("SELECT identity FROM items WHERE op = ?", (op,))}
 
+    def reply(self, op: int) -> bytes | None:
+        """The body of the last answer to an operation."""
+        body = self.query("SELECT reply FROM operations WHERE id = ?", (op,))[0][0]
+        return None if body is None else bytes(body)
+
     def members(self, op: int) -> list[Member]:
         """The rows of an operation, by position."""
         return [_member(row) for row in self.query("SELECT * FROM members WHERE op = ? ORDER BY position", (op,))]
+
+    def members_of(self, ops: Iterable[int]) -> dict[int, list[Member]]:
+        """The rows of several operations, by position."""
+        found: dict[int, list[Member]] = {op: [] for op in ops}
+        rows = self.query(
+            "SELECT * FROM members WHERE op IN (SELECT value FROM json_each(?)) ORDER BY op, position",
+            (json.dumps(list(found)),),
+        )
+        for row in rows:
+            found[row["op"]].append(_member(row))
+        return found
 
     def latest(self, identity: str) -> tuple[int, Stored, Member] | None:
         """The latest attempt at an item that was not withdrawn: its number, operation and member."""
@@ -345,7 +377,14 @@ class Ledger:
             for position, item in enumerate(operation.items):
                 db.execute(
                     "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
-                    (op, position, _json(asdict(item)), item.body_hash, item.platform, item.label),
+                    (
+                        op,
+                        position,
+                        _json(dict(zip(_ITEM, _of_item(item), strict=True))),
+                        item.body_hash,
+                        item.platform,
+                        item.label,
+                    ),
                 )
                 self.point(item.identity, item.attempt, op, position)
         return op
@@ -382,7 +421,7 @@ class Ledger:
 
     def clearance(self, stored: Stored, *, read: float | None = None) -> Clearance:
         """What is known now of an operation that may be sent; `read` is when its subject was read, by default before its first try."""
-        return Clearance(stored.id, stored.tries, stored.read if read is None else read)
+        return Clearance(stored, stored.read if read is None else read)
 
     def claim(
         self, clearance: Clearance, *, owner: str, credential: str, server_now: float, deadline: float
@@ -404,31 +443,34 @@ class Ledger:
             reading has shown to be absent is planned again and has no first try.
         """
         with self.atomic() as db:
-            stored = self.operation(clearance.op)
-            refusal = self._refuse(stored, clearance, credential, server_now, deadline)
+            stored, now = self.operation(clearance.op), self.now()
+            refusal = self._refuse(stored, clearance, now, credential, server_now, deadline)
             if refusal is not None:
                 return refusal
             first = stored.state == "planned"
-            until = self.now() + self.lease
+            sent = replace(
+                stored, state="sent", tries=stored.tries + 1, first_sent=server_now if first else stored.first_sent,
+                last_sent=server_now, ended=None, answered=False, credential=credential, waiting_for="",
+            )  # fmt: skip
             db.execute(
-                """UPDATE operations SET state = 'sent', tries = tries + 1, first_sent = ?, last_sent = ?, ended = NULL,
+                """UPDATE operations SET state = 'sent', tries = ?, first_sent = ?, last_sent = ?, ended = NULL,
                    answered = 0, owner = ?, lease_until = ?, credential = ?, waiting_for = '' WHERE id = ?""",
-                (server_now if first else stored.first_sent, server_now, owner, until, credential, stored.id),
+                (sent.tries, sent.first_sent, server_now, owner, now + self.lease, credential, sent.id),
             )
             self._tick(server_now)
-            return Claim(self.operation(stored.id), owner, first, until)
+            return Claim(sent, owner, first, self._clock() + self.lease)
 
     def _refuse(
-        self, stored: Stored, clearance: Clearance, credential: str, server_now: float, deadline: float
+        self, stored: Stored, clearance: Clearance, now: float, credential: str, server_now: float, deadline: float
     ) -> Refusal | None:
         """Why this operation may not be sent now; None if it may."""
         if stored.state not in {"planned", "unknown"}:
             return Refusal(f"it is {stored.state}", final=stored.state in {"settled", "withdrawn"})
-        if stored.tries != clearance.tries:
+        if stored.tries != clearance.operation.tries:
             return Refusal("another sender has tried it meanwhile")
-        if not clearance.read <= self.now() <= clearance.read + CLEARED_FOR:
+        if not clearance.read <= now <= clearance.read + CLEARED_FOR:
             return Refusal("what was read of it is too old by now")
-        if any(other.id != stored.id and other.state in _BUSY for other in self.open_on(stored.subject)):
+        if self._is_busy(stored):
             return Refusal(f"another request on this {stored.subject.partition(':')[0]} is open")
         if stored.first_sent is None:
             return None
@@ -440,9 +482,17 @@ class Ledger:
             return Refusal("the server may have forgotten its key")
         return None
 
+    def _is_busy(self, stored: Stored) -> bool:
+        """Whether something else may be happening to the subject of an operation (rule 2)."""
+        others = self.query(
+            f"SELECT 1 FROM operations WHERE subject = ? AND state IN {OPEN} AND state <> 'planned' AND id <> ? LIMIT 1",
+            (stored.subject, stored.id),
+        )
+        return bool(others)
+
     def holds(self, claim: Claim) -> bool:
         """Whether a claim is still good: whoever slept after it was given must not send (rule 21)."""
-        return self.now() < claim.until
+        return self._clock() < claim.until
 
     def renew(self, op: int, *, baseline: Mapping[str, Any] | None, path: str | None = None) -> None:
         """Note that the subject of a planned operation was read again, and the state and ids that it has now."""
@@ -565,7 +615,7 @@ class Ledger:
         """Write outcomes; when all members have succeeded or failed, the operation is settled."""
         with self.atomic() as db:
             for member in members:
-                final = member.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}
+                final = member.outcome.final
                 db.execute(
                     """UPDATE members SET outcome = ?, waiting_for = ?, error_code = ?, error_message = ?, result_id = ?, seen = ?,
                        settled = ? WHERE op = ? AND position = ? AND outcome NOT IN ('succeeded', 'failed')""",
@@ -585,11 +635,17 @@ class Ledger:
             self._tick(server_now)
 
     def _tick(self, server_now: float) -> None:
-        """Remember the latest server and local time; neither goes back."""
-        if server_now > float(self.meta("latest_server") or 0.0):
-            self.set_meta("latest_server", repr(server_now))
-        if self._clock() > float(self.meta("latest") or 0.0):
-            self.set_meta("latest", repr(self._clock()))
+        """Remember the latest server and local time, to half a second; neither goes back."""
+        times = (server_now, self._clock())
+        if all(now < noted + TICK for now, noted in zip(times, self._noted, strict=True)):
+            return
+        with self.atomic() as db:
+            db.executemany(
+                """INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                   WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
+                list(zip(("latest_server", "latest"), map(repr, times), strict=True)),
+            )
+        self._noted = times
 
 
 def whoami() -> str:
@@ -606,14 +662,10 @@ def _json(value: Any) -> str | None:
 
 
 def _stored(row: sqlite3.Row) -> Stored:
-    """An operation from its row."""
-    return Stored(
-        id=row["id"], key=row["key"], action=Action(row["action"]), method=row["method"], path=row["path"], body=row["body"],
-        subject=row["subject"], batch=row["batch"], canary=bool(row["canary"]), state=row["state"],
-        baseline=None if row["baseline"] is None else json.loads(row["baseline"]), tries=row["tries"],
-        first_sent=row["first_sent"], last_sent=row["last_sent"], ended=row["ended"], answered=bool(row["answered"]),
-        read=row["read"], http_status=row["http_status"], credential=row["credential"], waiting_for=row["waiting_for"],
-    )  # fmt: skip
+    """An operation from its row, whose columns are `_STORED`."""
+    values = dict(zip(_FIELDS, row, strict=True))
+    kinds = {"action": Action(row["action"]), "canary": bool(row["canary"]), "answered": bool(row["answered"])}
+    return Stored(**{**values, **kinds})
 
 
 def _member(row: sqlite3.Row) -> Member:

@@ -65,6 +65,28 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE TABLE marks (mark TEXT NOT NULL, created TEXT NOT NULL, post_id TEXT NOT NULL, PRIMARY KEY (mark, post_id)) WITHOUT ROWID;
     """,
+    # With rowids, whose keys stand in an index of their own: without, each look-up of a run read its whole frame.
+    """
+    CREATE TABLE new_runs (
+        id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
+        created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT ''
+    );
+    INSERT INTO new_runs SELECT * FROM runs;
+    DROP TABLE runs;
+    ALTER TABLE new_runs RENAME TO runs;
+    CREATE TABLE new_members (
+        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
+        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
+        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown')),
+        waiting_for TEXT NOT NULL DEFAULT '',
+        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
+        PRIMARY KEY (op, position)
+    );
+    INSERT INTO new_members SELECT * FROM members;
+    DROP TABLE members;
+    ALTER TABLE new_members RENAME TO members;
+    """,
 )
 
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")
@@ -102,8 +124,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             _accept_network(path, remote)
         db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
         db.execute("PRAGMA synchronous=FULL")
+        _migrate(db)  # before references are held, since tables take each other's places
         db.execute("PRAGMA foreign_keys=ON")
-        _migrate(db)
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return db

@@ -35,6 +35,11 @@ class Outcome(StrEnum):
     PENDING = "pending"
     UNKNOWN = "unknown"
 
+    @property
+    def final(self) -> bool:
+        """Whether nothing can change it any more."""
+        return self in {Outcome.SUCCEEDED, Outcome.FAILED}
+
 
 OUTCOMES: tuple[str, ...] = tuple(str(outcome) for outcome in Outcome)
 

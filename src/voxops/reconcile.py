@@ -5,19 +5,24 @@ Nothing is sent here. `Settler.look` reads once, writes what is proved into the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import compress
 from typing import Any
 
 from voxops.binding import reform
+from voxops.client import Reply
 from voxops.ledger import CLOCKS_DIFFER, Clearance, Ledger, Member, Stored
 from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
 from voxops.settle import (
+    PostState,
     delivery_moved,
     moved,
     settle_cancel,
     settle_delivery,
+    settle_skipped,
     settle_targets,
     settled,
     unmoved,
@@ -31,6 +36,7 @@ SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
 # Seconds after a try before reading says anything: what is queued shows within seconds of the API's answer, but a request that
 # nobody has answered may still be carried out for as long as servers and their gateways let requests live.
 QUIET_ANSWERED, QUIET_UNANSWERED = 6.0, 60.0
+AT_ONCE = 200  # operations settled in one transaction: few flushes, and no sender waits long for its turn
 LIKELY = ("publishing", "pending", "published", "failed", "partial")
 
 Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -51,6 +57,15 @@ class Look:
     waiting: dict[int, str] = field(default_factory=dict)
     duplicates: list[str] = field(default_factory=list)
     began: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a look has proved of one operation: its members before, and those that are settled now."""
+
+    operation: Stored
+    before: Sequence[Member]
+    after: Sequence[Member]
 
 
 class Settler:
@@ -113,25 +128,40 @@ class Settler:
         sight = await self._reader.follow({*names.values()} - doubtful)
         missing = sight.missing | (doubtful - states.keys())
         states |= sight.found
+        shown = [operation for operation in operations if names[operation.id] in states]
+        members = self._ledger.members_of([operation.id for operation in shown])
+        changes: list[_Change] = []
         for operation in operations:
             state = states.get(names[operation.id])
             if state is None:
                 if names[operation.id] in missing:
                     look.waiting[operation.id] = "the post no longer exists; look at the dashboard"
                 continue
-            members = self._ledger.members(operation.id)
-            if operation.action is Action.CANCEL:
-                done = [result for member in members if (result := settle_cancel(member, state.status)) is not None]
-            elif moved(operation.baseline or {}, state, self._since(operation)):
-                done = settle_targets(members, state)
-            else:
-                done = []
+            done = self._ended(operation, members[operation.id], state)
             if done:
-                await self._write(operation, members, done, look)
+                changes.append(_Change(operation, members[operation.id], done))
                 if state.status in WAITING_STATUSES:
                     look.waiting[operation.id] = f"the post is {state.status}"
             elif operation.state == "unknown":
                 await self._not_shown(operation, look)
+        await self._write(changes, look)
+
+    def _ended(self, operation: Stored, members: Sequence[Member], state: PostState) -> list[Member]:
+        """Members of an act that the post's present state settles."""
+        if operation.action is Action.CANCEL:
+            return [result for member in members if (result := settle_cancel(member, state.status)) is not None]
+        since = self._since(operation)
+        if moved(operation.baseline or {}, state, since):
+            return settle_targets(members, state)
+        if operation.state == "accepted" and since >= PROOF_AFTER:
+            # No try has moved anything, so what the answer to the last one calls skipped was not queued by an earlier one.
+            return settle_skipped([member for member in members if not member.outcome.final], self._reply(operation))
+        return []
+
+    def _reply(self, operation: Stored) -> Any:
+        """What the API answered to the last try of an accepted operation."""
+        body = self._ledger.reply(operation.id)
+        return None if body is None else Reply(operation.path, operation.http_status or 0, {}, body).data
 
     async def _not_shown(self, operation: Stored, look: Look) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
@@ -156,13 +186,15 @@ class Settler:
             states = await self._reader.deliveries(
                 webhook, {operation.subject.partition(":")[2] for operation in group}
             )
+            members = self._ledger.members_of([operation.id for operation in group])
+            changes: list[_Change] = []
             for operation in group:
                 now = states.get(operation.subject.partition(":")[2])
                 if now is None:
                     look.waiting[operation.id] = "the delivery is no longer listed; look at the dashboard"
                 elif delivery_moved(operation.baseline or {}, now):
-                    members = self._ledger.members(operation.id)
-                    await self._write(operation, members, [settle_delivery(member, now) for member in members], look)
+                    rows = members[operation.id]
+                    changes.append(_Change(operation, rows, [settle_delivery(member, now) for member in rows]))
                 elif operation.state == "unknown" and self._since(operation) >= PROOF_AFTER:
                     # A delivery does not show that it is queued, so nothing shorter tells a slow queue from a lost request.
                     if unmoved(operation.baseline or {}, now):
@@ -171,6 +203,7 @@ class Settler:
                         look.waiting[operation.id] = (
                             "it was tried again with the same result, by whom is not known; look at the dashboard"
                         )
+            await self._write(changes, look)
 
     # Creates.
 
@@ -184,12 +217,12 @@ class Settler:
     async def _settle_batch(self, operation: Stored, marks: Marks, look: Look) -> None:
         """Take what was found as created; decide what may be done about the rest."""
         members = self._ledger.members(operation.id)
-        unsettled = [member for member in members if member.outcome not in {Outcome.SUCCEEDED, Outcome.FAILED}]
+        unsettled = [member for member in members if not member.outcome.final]
         found = [(member, hits) for member in unsettled if (hits := marks.found.get(member.item.mark))]
         look.duplicates += [said for member, hits in found if (said := _twice(member, hits, operation))]
         if found:
             done = [settled(member, Outcome.SUCCEEDED, result_id=hits[0][1]) for member, hits in found]
-            await self._write(operation, members, done, look)
+            await self._write([_Change(operation, members, done)], look)
         rest = [member for member in unsettled if not marks.found.get(member.item.mark)]
         if not rest:
             return
@@ -218,22 +251,28 @@ class Settler:
 
     # Writing.
 
-    async def _write(self, operation: Stored, before: Sequence[Member], after: Iterable[Member], look: Look) -> None:
-        """Write outcomes and note what changed."""
-        changed = list(after)
+    async def _write(self, changes: Sequence[_Change], look: Look) -> None:
+        """Write outcomes, many in one transaction, and note what changed."""
         at = self._now()
+        for start in range(0, len(changes), AT_ONCE):
+            some = changes[start : start + AT_ONCE]
+            kept = await self._commit(partial(self._settle, some, at.timestamp()))
+            for change in compress(some, kept):
+                look.transitions += transitions(change.before, change.after, at)
 
-        def work() -> bool:
+    def _settle(self, changes: Sequence[_Change], now: float) -> list[bool]:
+        """Settle what nobody has sent again since it was looked at; for each whether it was."""
+        kept = []
+        for change in changes:
+            operation = change.operation
             # That a create exists is true whatever was sent since; how an act ended is told of the try that was looked at.
-            if operation.action is not Action.BULK:
-                if not self._ledger.unchanged(operation):
-                    return False
-                self._ledger.happened(operation.id)
-            self._ledger.settle(operation.id, changed, at.timestamp())
-            return True
-
-        if await self._commit(work):
-            look.transitions += transitions(before, changed, at)
+            lasts = operation.action is Action.BULK or self._ledger.unchanged(operation)
+            if lasts:
+                if operation.action is not Action.BULK:
+                    self._ledger.happened(operation.id)
+                self._ledger.settle(operation.id, change.after, now)
+            kept.append(lasts)
+        return kept
 
 
 def refused(operation: Stored) -> bool:

@@ -185,7 +185,7 @@ def settle_targets(members: Sequence[Member], state: PostState) -> list[Member]:
         "open": [state.failed_targets, state.open_targets - state.failed_targets],
     }
     for member in members:
-        if member.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
+        if member.outcome.final:
             continue
         target = state.target(member.item.platform, member.item.account)
         status = None if target is None else target["status"]

@@ -118,7 +118,7 @@ def ledger(options: argparse.Namespace) -> Iterator[Line]:
     told = _job("ledger_share", options.retries)
     yield Line(
         "ledger",
-        f"{options.retries:,} retries over loopback: time inside the ledger",
+        f"{options.retries:,} retries over loopback: the ledger's share of the time",
         100 * told["share"],
         "%",
         ("<=", 10.0),

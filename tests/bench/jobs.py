@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import statistics
 import sys
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial, wraps
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -117,7 +119,7 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
 
 
 def ledger_share(count: int) -> dict[str, Any]:
-    """Retry so many posts over loopback without a limit, the server in a process of its own; seconds inside the ledger."""
+    """Retry so many posts over loopback without a limit, the server in a process of its own; the ledger's part of the time."""
     inside = _Stopwatch()
     inside.start()
     with (
@@ -126,32 +128,57 @@ def ledger_share(count: int) -> dict[str, Any]:
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
         plan = _retry_of(ws, count)
-        inside.seconds = 0.0
+        inside.clear()
         began = time.perf_counter()
         run = ws.run(plan)
         bound = time.perf_counter()
         run.wait()
         ended = time.perf_counter()
+        flush = _flush(Path(folder))
+    disk = inside.commits * flush
     return {
         "retries": count,
         "seconds": ended - began,
         "bind_s": bound - began,
-        "ledger_s": inside.seconds,
-        "share": inside.seconds / (ended - began),
+        "processor_s": inside.processor,
+        "commits": inside.commits,
+        "flush_s": flush,
+        "share": (inside.processor + disk) / (ended - began),
+        "wall_s": inside.wall,  # with the time in which its thread waited for the interpreter and the run went on
         "by_call": {name: round(seconds, 3) for name, seconds in inside.by.most_common(8)},
     }
 
 
-class _Stopwatch:
-    """Time inside the ledger, whatever thread calls: its methods, and SQLite under pieces of work that others hand in.
+def _flush(folder: Path, times: int = 200) -> float:
+    """Seconds that a commit of a ledger in this folder waits for the disk."""
+    ledger = Ledger(folder / "flush.sqlite")
+    waited = []
+    for number in range(times):
+        began, busy = time.perf_counter(), time.thread_time()
+        ledger.set_meta("n", f"{number:01000}")
+        waited.append(time.perf_counter() - began - (time.thread_time() - busy))
+    ledger.close()
+    return statistics.median(waited)
 
-    What such a piece does besides, such as putting requests together, is not the ledger's; a call within a call counts once.
+
+class _Stopwatch:
+    """Processor time inside the ledger, whatever thread calls: its methods, and SQLite under pieces of work that others hand in.
+
+    What such a piece does besides, such as putting requests together, is not the ledger's; a call within a call counts once. Time
+    in which a thread of the ledger waits for the interpreter is none that the run waits, so it is not counted; what commits wait
+    for the disk is added by their number.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
         self.by: Counter[str] = Counter()
         self._inside = threading.local()
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.processor = self.wall = 0.0
+        self.commits = 0
+        self.by.clear()
 
     def start(self) -> None:
         """Measure from now on every ledger that is opened."""
@@ -167,16 +194,18 @@ class _Stopwatch:
 
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
+            self.commits += args[1:] == ("COMMIT",)
             if getattr(self._inside, "busy", False):
                 return method(*args, **kwargs)
             self._inside.busy = True
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.thread_time()
             try:
                 return method(*args, **kwargs)
             finally:
-                spent = time.perf_counter() - began
+                spent = time.thread_time() - busy
                 self._inside.busy = False
-                self.seconds += spent
+                self.wall += time.perf_counter() - began
+                self.processor += spent
                 self.by[name] += spent
 
         return call

@@ -84,6 +84,6 @@ def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
     with tempfile.TemporaryDirectory() as folder:
         ws = _loop.run(open_workspace(client, ledger=f"{folder}/ledger.sqlite"))
         pace, engine = client._sending._pace, ws._core.engine
-        clock.busy = lambda: pace._in_flight > 0 or not engine._writer._pieces.empty()
+        clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
         with ws:
             yield ws

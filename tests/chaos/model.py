@@ -448,6 +448,8 @@ class Writer:
             raise result
         return result
 
+    note = commit
+
     def close(self) -> None:
         """Nothing to close."""
 

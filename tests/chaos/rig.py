@@ -224,7 +224,7 @@ class Kernel:
 
         async def end() -> None:
             for part in (self.engine._writer, self.engine._sender, self.engine._settler):
-                for name in ("commit", "_commit"):
+                for name in ("commit", "note", "_commit"):
                     if hasattr(part, name):
                         setattr(part, name, dead)
             self.engine._teller.finish = lambda drive: drive.snapshot  # type: ignore[method-assign]
