@@ -14,7 +14,7 @@ ROOT = Path(voxops.__file__).parent
 FLOORS: dict[str, list[str]] = {
     "words": ["errors", "model", "_html", "_collector"],
     "pure": [
-        "matrix", "keys", "backoff", "values", "target", "schemas", "packing", "window", "frames", "rules", "stats", "triage",
+        "matrix", "keys", "backoff", "given", "values", "target", "schemas", "packing", "window", "frames", "rules", "stats", "triage",
         "deliveries", "incidents", "campaign", "_plan_html", "plan", "retries", "creates", "progress", "events", "recorded", "scan",
     ],
     "edges": ["client", "ledger_file", "ledger", "writer", "_loop", "archive"],

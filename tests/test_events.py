@@ -75,6 +75,12 @@ def test_while_a_secret_is_rotated_both_are_good():
     assert not verify_signature(body, signed(body, "older"), ["new", "old"])
 
 
+def test_a_header_may_come_as_bytes_and_nothing_else():
+    assert verify_signature(b"{}", signed(b"{}", "s").encode(), "s")
+    with pytest.raises(TypeError, match="text or bytes"):
+        verify_signature(b"{}", 7, "s")
+
+
 @pytest.mark.parametrize("header", [None, "", "sha256=", "sha1=00", "garbage", "sha256=é", "sha256"])
 def test_what_is_no_signature_is_not_genuine(header):
     assert verify_signature(b"{}", header, "secret") is False

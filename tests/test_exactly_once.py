@@ -933,7 +933,9 @@ def test_rule_18_skipped_at_a_resend_is_believed_when_nothing_has_moved(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert outcomes(table) == {"failed": 1}
     assert table[["error_code", "error_message", "tries"]].values.tolist() == [["SKIPPED", "retry limit reached", 2]]
-    assert table["settled_at"][0] - pd.Timestamp(rig.sandbox.effects("post.retry")[0]["at"]) >= pd.Timedelta(seconds=300)
+    assert table["settled_at"][0] - pd.Timestamp(rig.sandbox.effects("post.retry")[0]["at"]) >= pd.Timedelta(
+        seconds=300
+    )
 
 
 def test_rule_19_a_redelivery_is_done_when_its_count_and_its_result_moved(rig):

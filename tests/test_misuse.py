@@ -144,6 +144,43 @@ def test_filters_that_can_only_be_slips_are_refused(ws: vx.Workspace) -> None:
     assert len(ws.posts(account="twitter:@aldercoffee")) > 0
 
 
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda ws: ws.posts(status=7), "status="),
+        (lambda ws: ws.posts(platform=["x", None]), "platform="),
+        (lambda ws: ws.posts(account=pd.DataFrame({"account_id": ["a"]})), "account="),
+        (lambda ws: ws.posts(since=[]), "since="),
+        (lambda ws: ws.posts(since=pd.DataFrame()), "since="),
+        (lambda ws: ws.deliveries(webhook=7), "webhook="),
+        (lambda ws: ws.deliveries(event_type=b"post.failed"), "event_type="),
+        (lambda ws: ws.check_accounts(7), "accounts="),
+        (lambda ws: ws.watch(None), "ws.watch takes"),
+        (lambda ws: ws.watch([7]), "ws.watch takes"),
+        (lambda ws: ws.archive(None), "path="),
+        (lambda _: vx.connect("key", ledger=7), "ledger="),
+        (lambda _: vx.connect("key", url=7), "url="),
+        (lambda _: vx.connect(7), "no API key"),
+        (lambda _: vx.read_campaign(None), "path="),
+        (lambda _: vx.read_campaign(" "), "path="),
+        (lambda _: vx.scan_notebook(7), "path="),
+        (lambda ws: vx.triage(vx.targets(ws.posts()), rules=7), "rules="),
+        (lambda ws: vx.delivery_stats(ws.deliveries(), by=3), "by="),
+        (lambda ws: vx.outages(ws.deliveries(), at_least="many"), "at_least="),
+        (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
+        (lambda _: vx.plan_bulk(campaign(), key=7), "key="),
+        (lambda _: vx.events(None), "vx.events takes"),
+        (lambda _: vx.join_events(None, None), "vx.events"),
+        (lambda _: vx.join_events(vx.events([]), None), "ws.posts"),
+        (lambda _: vx.verify_signature(b"", "", 7), "secrets="),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(ws: vx.Workspace, call, named: str) -> None:
+    with pytest.raises(vx.VoxopsError) as caught:
+        call(ws)
+    assert named in str(caught.value)
+
+
 def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(failed(ws)))
     run.pause()

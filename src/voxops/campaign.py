@@ -19,6 +19,7 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.given import file_path
 from voxops.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -64,7 +65,7 @@ def read_campaign(path: str | Path) -> pd.DataFrame:
     PlanError
         If the file can't be read, or a column is missing or stands there twice.
     """
-    text, encoding = _text(Path(path))
+    text, encoding = _text(file_path("path", path))
     lines = text.splitlines()
     delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
     if delimiter:

@@ -20,6 +20,7 @@ from voxops.engine import Engine
 from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
 from voxops.facts import account_names
 from voxops.frames import Columns, build
+from voxops.given import texts
 from voxops.jobs import PlanJob
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 from voxops.plan import Plan, need_columns, plain_values
@@ -121,8 +122,8 @@ class Core:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
-        statuses, platforms = _statuses(status), [_PLATFORMS.get(name, name) for name in _words(platform)]
-        accounts = await self._account_ids(_listed(account))
+        statuses, platforms = _statuses(status), [_PLATFORMS.get(name, name) for name in _words("platform", platform)]
+        accounts = await self._account_ids(texts("account", account))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
@@ -197,8 +198,8 @@ class Core:
         """
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
-        webhooks = _listed(webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
-        events = _words(event_type)
+        webhooks = texts("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
+        events = _words("event_type", event_type)
         start, end = window(since, until, self.client.now())
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE}
@@ -265,7 +266,7 @@ class Core:
                 need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
                 wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
             else:
-                wanted = _listed(accounts)
+                wanted = texts("accounts", accounts)
             strangers = sorted(set(wanted) - set(known["account_id"]))
             if strangers:
                 raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
@@ -493,22 +494,15 @@ class Core:
         return frame
 
 
-def _words(value: Words) -> list[str]:
-    """One value or a list, in lower case."""
-    return [text.lower() for text in _listed(value)]
-
-
-def _listed(value: Words) -> list[str]:
-    """One value or a list, as a list; ids keep their case."""
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else [str(each) for each in value]
+def _words(name: str, value: Words) -> list[str]:
+    """One word or several, in lower case."""
+    return [text.lower() for text in texts(name, value)]
 
 
 def _statuses(value: Words) -> list[str]:
     """Post statuses; ``all`` is every one, and a slip of the pen is not taken for a status that the API has invented since."""
     known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
-    found = _words(value)
+    found = _words("status", value)
     for status in found:
         near = get_close_matches(status, known, n=1, cutoff=0.8)
         if status not in known and near:

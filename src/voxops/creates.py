@@ -46,6 +46,8 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
     PlanError
         If columns are missing, or a value of `key` is missing or stands there twice.
     """
+    if not isinstance(key, str):
+        raise PlanError(f"key= names the column that tells the rows apart, not a {type(key).__name__}")
     need_columns(frame, (key, "content", "scheduled_for"), "use vx.read_campaign(path)")
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")

@@ -23,6 +23,7 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.given import texts
 from voxops.stats import Tally, flat, quantiles
 from voxops.window import zone
 
@@ -100,7 +101,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str =
     PlanError
         If a column is missing.
     ConfigError
-        If `tz` is no time zone.
+        If `tz` is no time zone, or `by` no text.
     """
     return finish(partial(log, by, tz=tz))
 
@@ -127,7 +128,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     ConfigError
         If `tz` is no time zone.
     """
-    names = [by] if isinstance(by, str) else list(by)
+    names = texts("by", by)
     columns = [_FIELDS.get(name, name) for name in names]
     needed = [name for name in (*_NEEDED, *columns) if name not in _SPANS]
     what = "these statistics need a deliveries frame"

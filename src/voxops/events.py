@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from voxops.errors import ConfigError, DecodeError
+from voxops.given import texts
 
 __all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
 
@@ -25,14 +26,14 @@ SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
 _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
 
-def verify_signature(body: bytes, header: str | None, secrets: str | Sequence[str]) -> bool:
+def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Sequence[str]) -> bool:
     """Say whether a webhook was signed with one of these secrets.
 
     Parameters
     ----------
     body : bytes
         The request's body as it came, not decoded and encoded again.
-    header : str or None
+    header : str, bytes or None
         The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None, where the
         request had none, is not a signature.
     secrets : str or sequence of str
@@ -47,18 +48,21 @@ def verify_signature(body: bytes, header: str | None, secrets: str | Sequence[st
     Raises
     ------
     TypeError
-        If the body is not bytes.
+        If the body is not bytes, or the header neither text nor bytes.
     ConfigError
         If there is no secret, or an empty one, under which everybody could sign.
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
-    known = [secrets] if isinstance(secrets, str) else list(secrets)
+    known = texts("secrets", secrets)
     if not known or not all(known):
         raise ConfigError(
             "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
         )
-    method, _, told = (header or "").strip().partition("=")
+    text = header.decode("latin-1") if isinstance(header, bytes) else header
+    if not isinstance(text, str | None):
+        raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
+    method, _, told = (text or "").strip().partition("=")
     given = told.strip().lower().encode() if method.strip().lower() == "sha256" else b""
     matches = [
         hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.deliveries import delivery_attempts, delivery_state
+from voxops.errors import ConfigError
 from voxops.frames import need_frame
 from voxops.values import STRING_DTYPE, TIME_DTYPE
 from voxops.window import length
@@ -71,9 +72,11 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     PlanError
         If a column is missing.
     ConfigError
-        If `gap` is no length of time.
+        If `gap` is no length of time, or `at_least` no number.
     """
     _need(log, ("url", "created_at"), "outages()")
+    if not isinstance(at_least, int) or at_least < 1:
+        raise ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     longest = length("gap", gap).to_numpy()
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)

@@ -13,6 +13,7 @@ import msgspec
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.events import SIGNATURE_HEADERS, WebhookEvent, parse_event, verify_signature
+from voxops.frames import need_frame
 from voxops.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 
 if TYPE_CHECKING:
@@ -84,9 +85,14 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     PlanError
         If `other` is neither.
     """
+    what = "join_events takes a frame of events, and one of posts or deliveries"
+    need_frame(recorded, ["event_id"], what, "Use vx.events(...).")
+    need_frame(other, [], what, "Use ws.posts(...) or ws.deliveries(...).")
     key = next((name for name in ("delivery_id", "post_id") if name in other.columns), None)
-    if key is None or "event_id" not in recorded.columns:
-        raise PlanError("join_events takes vx.events(...), and a frame of ws.posts() or ws.deliveries()")
+    if key is None:
+        raise PlanError(
+            f"{what}; the second has neither post_id nor delivery_id. Use ws.posts(...) or ws.deliveries(...)."
+        )
     left = recorded
     if key == "delivery_id":
         left = recorded.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
@@ -170,6 +176,8 @@ def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
 def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     """The records of a file, a folder, or a list."""
     if not isinstance(source, str | os.PathLike):
+        if not isinstance(source, Iterable):
+            raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes) else source
         return
     path = Path(source)

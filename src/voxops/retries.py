@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops import keys
+from voxops.errors import PlanError
 from voxops.model import IN_FLIGHT_STATUSES, Action, Verdict
 from voxops.plan import Item, Plan, attempts, build_plan, flags, instants, need_columns, plain_values
 
@@ -220,8 +221,10 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing.
+        If columns are missing, or `force` is neither True nor False.
     """
+    if not isinstance(force, bool):
+        raise PlanError(f"force= must be True or False, not a {type(force).__name__}")
     need_columns(deliveries, (*_DELIVERY, "created_at", "event_type"), "use ws.deliveries(since='7D')")
     now = _fetched(deliveries)
     items, reasons, numbers = [], [], []

@@ -196,6 +196,8 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
         return ()
     if isinstance(rules, Mapping):
         return tuple(_short_rule(code, verdict) for code, verdict in rules.items())
+    if not isinstance(rules, Iterable):
+        raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not a {type(rules).__name__}.")
     made = tuple(rules)
     odd = [rule for rule in made if not isinstance(rule, Rule)]
     if odd:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxops.errors import ConfigError
+from voxops.given import file_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     finds = [
         (cell, where, line, kind, shown)
-        for cell, where, text in _texts(Path(path))
+        for cell, where, text in _texts(file_path("path", path))
         for line, kind, shown in _look(text)
     ]
     columns = list(zip(*finds, strict=True)) or [()] * 5

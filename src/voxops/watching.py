@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
@@ -53,12 +53,15 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
         raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")
     if isinstance(things, pd.DataFrame):
         return _of_frame(things, kind)
-    values = [things] if isinstance(things, str | Handle) else list(things)
+    several = isinstance(things, Iterable) and not isinstance(things, str)
+    values = list(things) if several else [things]
+    if not all(isinstance(value, str | Handle) for value in values):
+        raise ConfigError("ws.watch takes a frame, ids, or what an asynchronous call of ws.client returned")
     if kind == "delivery" and not all(isinstance(value, Handle) for value in values):
         raise ConfigError(
             "a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook"
         )
-    return {value if isinstance(value, Handle) else Handle(str(value), kind): "" for value in values}  # type: ignore[arg-type]
+    return {value if isinstance(value, Handle) else Handle(value, kind): "" for value in values}  # type: ignore[arg-type]
 
 
 def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:

@@ -55,7 +55,7 @@ def window(since: When, until: When, now: datetime) -> tuple[pd.Timestamp | None
 
 def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
     """One side of a span."""
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
     if _NUMBER.fullmatch(str(value).strip()):
         raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")

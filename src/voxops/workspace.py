@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from voxops import _loop, audit
-from voxops.client import AsyncClient, Secret
+from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.client.assumptions import KEY_RETENTION
 from voxops.core import Core
 from voxops.engine import Engine
 from voxops.errors import ApiError, ConfigError, LedgerError
+from voxops.given import file_path
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
 from voxops.model import Clock
@@ -253,23 +254,24 @@ def connect(
     secret = Secret(api_key)
     del api_key  # so that no traceback from here on finds it among the local variables
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
+    path = None if ledger is None else file_path("ledger", ledger)
     owned: list[Any] = []
     if sandbox:
         server = _sandbox(sandbox, owned)
         client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server in owned else math.inf)
-        if ledger is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
+        if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             folder = tempfile.TemporaryDirectory(prefix="voxops-")
             owned.append(folder)
-            ledger = Path(folder.name) / "ledger.sqlite"
+            path = Path(folder.name) / "ledger.sqlite"
     else:
         client = _client(secret, url, patience)
-    return _loop.run(open_workspace(client, ledger=ledger, retention=retention, owned=owned))
+    return _loop.run(open_workspace(client, ledger=path, retention=retention, owned=owned))
 
 
 async def open_workspace(
     client: AsyncClient,
     *,
-    ledger: str | os.PathLike[str] | None,
+    ledger: Path | None,
     retention: float = 86_400.0,
     owned: Sequence[Any] = (),
 ) -> Workspace:
@@ -299,12 +301,13 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
         return {}
 
 
-def _ledger(url: str, ledger: str | os.PathLike[str] | None, identity: dict[str, Any]) -> Ledger | None:
+def _ledger(url: str, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
     """The workspace's ledger; None where the API does not name the workspace: nothing is sent then (rule 23)."""
     workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None
-    book = Ledger(default_path(urlsplit(url).hostname or "", workspace) if ledger is None else Path(ledger))
+    host = urlsplit(url).hostname or ""
+    book = Ledger(ledger or default_path("localhost" if is_loopback(host) else host, workspace))
     try:
         book.belong(workspace)
     except LedgerError:

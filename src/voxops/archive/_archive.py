@@ -21,6 +21,7 @@ from voxops.archive._table import REPEATING, SCHEMA, to_frame
 from voxops.archive._where import Words, created, isin, moment
 from voxops.deliveries import finish, merge, partial
 from voxops.errors import ConfigError
+from voxops.given import file_path
 from voxops.rules import Rule
 from voxops.triage import cause_partial, finish_causes, merge_causes, triage
 from voxops.window import When, window
@@ -49,7 +50,7 @@ class Archive:
     """
 
     def __init__(self, path: str | PathLike[str], client: AsyncClient | None = None, *, workspace: str = "") -> None:
-        self.path = Path(path)
+        self.path = file_path("path", path)
         self._store = Store(self.path)
         self._client = client
         self._workspace = workspace

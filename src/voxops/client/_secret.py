@@ -29,7 +29,7 @@ class Secret:
     __slots__ = ("_held",)
 
     def __init__(self, text: str | None) -> None:
-        held = (text or "").strip()
+        held = text.strip() if isinstance(text, str) else ""
         self._held: Callable[[], str] = lambda: held
 
     def check(self) -> None:

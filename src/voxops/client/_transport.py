@@ -34,7 +34,9 @@ def base_url(url: str) -> str:
     ConfigError
         If it is no http address, or plain http to another machine.
     """
-    text = url.strip()
+    text = url.strip() if isinstance(url, str) else ""
+    if not text:
+        raise ConfigError("url= is no web address; write it as https://api.voxburst.io")
     if "://" not in text:
         raise ConfigError(f"url={text!r} has no scheme; write https://{text}")
     parts = _split(text)
