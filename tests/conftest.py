@@ -59,3 +59,9 @@ def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7))
     yield client
     _loop.run(client.aclose())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that the workers end at about the same time."""
+    long = ("kernel", "browser", "chaos")
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in long))

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
+Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those that an answer settles, as they are then
+
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
 
@@ -267,7 +269,7 @@ class Sender:
             await self._unknown(claim, reply, "", "the answer is not what this call returns")
             return
         state = "accepted" if polled(endpoint) else "unknown"
-        await self._record(drive, claim, reply, state, partial(_told, claim, endpoint, data))
+        await self._record(drive, claim, reply, state, _told(claim, endpoint, data))
 
     async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:
         """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items, named, or halved (rule 17)."""
@@ -304,15 +306,13 @@ class Sender:
         await self.commit(work)
         drive.transitions += transitions(members, failed, now)
 
-    async def _record(
-        self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Callable[[list[Member]], list[Member]]
-    ) -> None:
-        """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows."""
+    async def _record(self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Settle | None) -> None:
+        """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows, None if it brings none."""
         now = self.client.now()
         op = claim.operation.id
 
         def work() -> list[Transition]:
-            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
+            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state) or not settle:
                 return []
             members = self.ledger.members(op)
             done = settle(members)
@@ -323,16 +323,16 @@ class Sender:
         drive.transitions += await self.note(work)
 
 
-def _told(claim: Claim, endpoint: Endpoint, data: Any, members: Sequence[Member]) -> list[Member]:
-    """Rows that a 2xx settles."""
-    operation = claim.operation
-    if must_read_items(endpoint) and operation.action is Action.BULK:
-        return settle_bulk(members, read_bulk(data, 1 + max(member.position for member in members)) or [])
-    if operation.action is Action.CANCEL:
+def _told(claim: Claim, endpoint: Endpoint, data: Any) -> Settle | None:
+    """What a 2xx tells of the rows; None if nothing."""
+    action = claim.operation.action
+    if must_read_items(endpoint) and action is Action.BULK:
+        return lambda members: settle_bulk(members, read_bulk(data, 1 + max(each.position for each in members)) or [])
+    if action is Action.CANCEL:
         status = str(data.get("status", "")).lower()
-        return [result for member in members if (result := settle_cancel(member, status))]
-    # after an ambiguous try, "skipped" may be about what that one queued
-    return settle_skipped(members, data) if claim.first else []
+        return lambda members: [result for member in members if (result := settle_cancel(member, status))]
+    # After an ambiguous try, "skipped" may be about what that one queued.
+    return partial(settle_skipped, reply=data) if claim.first and data.get("skippedPlatforms") else None
 
 
 def error_of(reply: Any) -> tuple[str, str]:

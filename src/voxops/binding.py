@@ -92,16 +92,17 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
         }
         decisions = _decide_all(ledger, plan, facts)
         _write_new(ledger, plan, facts, decisions)
+        rows: list[tuple[Any, ...]] = []
         for item in plan.items:
             decision = decisions[item.row]
             if isinstance(decision, _Hold):
-                row: tuple[Any, ...] = (run, item.row, None, None, decision.why, canaries.get(item.row))
+                rows.append((run, item.row, None, None, decision.why, canaries.get(item.row)))
             else:
                 attempt = decision.item.attempt if isinstance(decision, _New) else item.attempt
                 if isinstance(decision, _Join):
                     attempt = _alias(ledger, item, decision)
-                row = (run, item.row, item.identity, attempt, "", canaries.get(item.row))
-            db.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)", row)
+                rows.append((run, item.row, item.identity, attempt, "", canaries.get(item.row)))
+        db.executemany("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 def _alias(ledger: Ledger, item: Item, join: _Join) -> int:

@@ -188,11 +188,11 @@ class Teller:
         return "sending" if drive.queued or drive.in_flight else "watching"
 
     async def follow(self, drive: Drive) -> None:
-        """Tell the observer a few times a second, less often where telling takes long: it costs a hundredth of the time at the most."""
+        """Tell the observer a few times a second, less often where telling takes long: it costs half a percent of the time at the most."""
         while True:
             began = time.monotonic()
             self.refresh(drive)
-            await asyncio.sleep(max(REFRESH, 99 * (time.monotonic() - began)))
+            await asyncio.sleep(max(REFRESH, 199 * (time.monotonic() - began)))
 
     def finish(self, drive: Drive) -> Snapshot:
         """Note how the drive ended: why what is not settled waits, in the ledger and in the last snapshot."""

@@ -36,7 +36,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +97,9 @@ class Stored:
 
 _FIELDS = tuple(field.name for field in fields(Stored))
 _STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")
+_KINDS = [(_FIELDS.index(name), kind) for name, kind in (("action", Action), ("canary", bool), ("answered", bool))]
 _ITEM = tuple(field.name for field in fields(Item))
-_of_item = attrgetter(*_ITEM)
+_POINT = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Ledger:
     def together(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
 
-        A piece that raises a VoxopsError is undone alone and its error returned in its place.
+        A piece that raises a LedgerError is undone alone and its error returned in its place.
         """
         done: list[Any] = []
         with self.atomic() as db:
@@ -299,8 +299,8 @@ class Ledger:
 
     def unchanged(self, stored: Stored) -> bool:
         """Whether nobody has sent, settled or replaced an operation since it was looked up."""
-        now = self.operation(stored.id)
-        return (now.state, now.tries) == (stored.state, stored.tries)
+        now = self.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]
+        return tuple(now) == (stored.state, stored.tries)
 
     def open_on(self, subject: str) -> list[Stored]:
         """Open operations on one subject (rule 2)."""
@@ -374,25 +374,22 @@ class Ledger:
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
-            for position, item in enumerate(operation.items):
-                db.execute(
-                    "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        op,
-                        position,
-                        _json(dict(zip(_ITEM, _of_item(item), strict=True))),
-                        item.body_hash,
-                        item.platform,
-                        item.label,
-                    ),
-                )
-                self.point(item.identity, item.attempt, op, position)
+            db.executemany(
+                "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (op, position, _json(_of_item(item)), item.body_hash, item.platform, item.label)
+                    for position, item in enumerate(operation.items)
+                ],
+            )
+            db.executemany(
+                _POINT, [(item.identity, item.attempt, op, position) for position, item in enumerate(operation.items)]
+            )
         return op
 
     def point(self, identity: str, attempt: int, op: int, position: int) -> None:
         """Let an item's attempt stand for a member."""
         with self.atomic() as db:
-            db.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", (identity, attempt, op, position))
+            db.execute(_POINT, (identity, attempt, op, position))
 
     def withdraw(self, op: int, why: str) -> bool:
         """Take back an operation that was never sent; False if it was."""
@@ -574,8 +571,8 @@ class Ledger:
             ).rowcount
             if changed:
                 db.execute(
-                    "UPDATE members SET outcome = ? WHERE op = ? AND outcome IN ('pending', 'unknown')",
-                    (outcome, claim.operation.id),
+                    "UPDATE members SET outcome = ? WHERE op = ? AND outcome IN ('pending', 'unknown') AND outcome <> ?",
+                    (outcome, claim.operation.id, outcome),
                 )
         return bool(changed)
 
@@ -656,6 +653,11 @@ def whoami() -> str:
         return "unknown"
 
 
+def _of_item(item: Item) -> dict[str, Any]:
+    """An item as it is stored; what it holds is written as it is, and not copied first."""
+    return {name: getattr(item, name) for name in _ITEM}
+
+
 def _json(value: Any) -> str | None:
     """JSON text, None for None."""
     return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -663,9 +665,10 @@ def _json(value: Any) -> str | None:
 
 def _stored(row: sqlite3.Row) -> Stored:
     """An operation from its row, whose columns are `_STORED`."""
-    values = dict(zip(_FIELDS, row, strict=True))
-    kinds = {"action": Action(row["action"]), "canary": bool(row["canary"]), "answered": bool(row["answered"])}
-    return Stored(**{**values, **kinds})
+    values = list(row)
+    for at, kind in _KINDS:
+        values[at] = kind(values[at])
+    return Stored(*values)
 
 
 def _member(row: sqlite3.Row) -> Member:
