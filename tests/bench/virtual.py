@@ -13,6 +13,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import voxops as vx
 from voxops import _loop
@@ -82,7 +83,7 @@ def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
     clock = VirtualTime(sandbox.advance)
     client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
-        ws = _loop.run(open_workspace(client, ledger=f"{folder}/ledger.sqlite"))
+        ws = _loop.run(open_workspace(client, ledger=Path(folder) / "ledger.sqlite"))
         pace, engine = client._sending._pace, ws._core.engine
         clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
         with ws:
