@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate, chain, pairwise
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -286,7 +286,7 @@ _CHILDLESS = Targets.of([Target()])
 
 def _read_targets(entries: Sequence[Any]) -> Targets:
     """Entries of ``platforms`` as targets; an entry that is only a name is a platform (contract: POST-1)."""
-    records = [entry if type(entry) is dict else _entry(entry) for entry in entries]
+    records = entries if set(map(type, entries)) == {dict} else list(map(_entry, entries))
     raw = pull(records, spellings(records), TARGET)
     clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
     clean |= _of_errors(clean["_error"], clean["error_code"], clean["error_message"])
@@ -296,11 +296,11 @@ def _read_targets(entries: Sequence[Any]) -> Targets:
 def _of_errors(errors: Sequence[Any], codes: Sequence[Any], messages: Sequence[Any]) -> dict[str, Sequence[Any]]:
     """Codes and messages, out of the errors where a target names none of its own; most targets have no error."""
     codes, messages = list(codes), list(messages)
-    for at, error in enumerate(errors):
-        if error is not None:
-            code, message = error_parts(error)
-            codes[at] = CODE.clean([code])[0] if codes[at] is None else codes[at]
-            messages[at] = message if messages[at] is None else messages[at]
+    places = [at for at, error in enumerate(errors) if error is not None]
+    parts = [error_parts(errors[at]) for at in places]
+    for at, code, (_, message) in zip(places, CODE.clean([code for code, _ in parts]), parts, strict=True):
+        codes[at] = code if codes[at] is None else codes[at]
+        messages[at] = message if messages[at] is None else messages[at]
     return {"error_code": codes, "error_message": messages}
 
 
@@ -332,11 +332,11 @@ def _entries(cell: Any) -> list[Any]:
 def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
     """How many ``targets`` each post has, these in one piece, and ``failed_targets``: not known where platforms are left out."""
     cells = clean["targets"]
-    lists = [_entries(cell) for cell in cells]
+    lists = cells if set(map(type, cells)) == {list} else list(map(_entries, cells))
     flat = _read_targets(list(chain.from_iterable(lists)))
     lengths = list(map(len, lists))
-    states = flat.column("status")
-    failed = [states[start:stop].count("failed") for start, stop in pairwise([0, *accumulate(lengths)])]
+    places = [at for at, state in enumerate(flat.column("status")) if state == "failed"]
+    failed = np.diff(np.searchsorted(places, np.cumsum([0, *lengths]))).tolist()
     return {
         "targets": lengths,
         "_flat": flat,

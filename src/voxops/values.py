@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -239,20 +240,23 @@ def clean_flags(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Lists as tuples, nothing as an empty one; equal ones share one object."""
+    """Lists as tuples, nothing as an empty one; equal ones share one object, where all they hold is text.
+
+    Others can't be looked up, or are equal without being the same, as ``1`` and ``True`` are.
+    """
+    plain = set(map(type, values)) == {list}
+    tuples = list(map(tuple, values)) if plain else [_listed(value) for value in values]
     shared: dict[Any, tuple[Any, ...]] = {}
-    return [
-        _shared(shared, tuple(value) if isinstance(value, list) else () if value is None else (value,))
-        for value in values
-    ]
-
-
-def _shared(known: dict[Any, tuple[Any, ...]], value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The first tuple that equals this one; itself if it can't be looked up."""
     try:
-        return known.setdefault(value, value)
+        first = list(map(shared.setdefault, tuples, tuples))
     except TypeError:
-        return value
+        return tuples
+    return first if _only(list(chain.from_iterable(shared)), str) else tuples
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """A list as a tuple, any other value as one of its own."""
+    return tuple(value) if isinstance(value, list) else () if value is None else (value,)
 
 
 def _same(values: Sequence[Any]) -> Sequence[Any]:
