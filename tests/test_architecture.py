@@ -12,7 +12,7 @@ import voxops
 ROOT = Path(voxops.__file__).parent
 
 FLOORS: dict[str, list[str]] = {
-    "words": ["errors", "model", "_html", "_collector"],
+    "words": ["errors", "model", "_html", "_json", "_collector"],
     "pure": [
         "matrix", "keys", "backoff", "given", "values", "target", "schemas", "packing", "window", "frames", "rules", "stats", "triage",
         "deliveries", "incidents", "campaign", "_plan_html", "plan", "retries", "creates", "progress", "events", "recorded", "scan",

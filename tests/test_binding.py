@@ -14,10 +14,12 @@ import pytest
 from voxops import audit
 from voxops.binding import Facts, bind, reform, why_not_now
 from voxops.creates import plan_bulk
+from voxops.drive import Drive, Teller
 from voxops.ledger import Claim, Ledger
 from voxops.model import Outcome
 from voxops.plan import Plan
-from voxops.retries import plan_cancel, plan_redeliver, plan_retry
+from voxops.progress import start
+from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 from voxops.settle import PostState, settled
 from voxops.watch import Marks
 
@@ -168,6 +170,31 @@ def test_a_changed_row_leaves_its_unsent_batch_whose_others_keep_their_bytes(run
     assert runs.rows(second) == [("pending", "not sent yet")]
 
 
+@pytest.mark.parametrize("edited", ["a", "b", "c"])
+def test_the_whole_plan_again_with_one_row_edited_keeps_every_row(runs, edited):
+    runs.bind(campaign("a", "b", "c"))
+    words = ["new words" if name == edited else name for name in "abc"]
+    run = runs.bind(campaign("a", "b", "c", content=words))
+    assert runs.rows(run) == [("pending", "not sent yet")] * 3
+    planned = runs.ledger.operations_of(run)
+    sent = [post["content"] for stored in planned for post in json.loads(stored.body or b"")["posts"]]
+    assert sorted(sent) == sorted(words), "each row is in one batch, in its newest words"
+
+
+def test_two_fixes_of_one_post_stay_two_when_one_is_worded_anew(runs):
+    post = state("failed", "failed")
+
+    def fix(*words: str) -> Plan:
+        frame = pd.DataFrame(list(post.targets)).assign(new_content=list(words))
+        return plan_fix(frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True)))
+
+    runs.bind(fix("A", "B"), facts(post))
+    run = runs.bind(fix("A", "new B"), facts(post))
+    assert runs.rows(run) == [("pending", "not sent yet")] * 2
+    bodies = [json.loads(stored.body or b"")["content"] for stored in runs.ledger.operations_of(run)]
+    assert sorted(bodies) == ["A", "new B"]
+
+
 def test_a_changed_row_that_is_open_or_done_is_held_and_says_what_differs(runs):
     runs.bind(campaign("a"))
     runs.doubt(1)
@@ -176,6 +203,32 @@ def test_a_changed_row_that_is_open_or_done_is_held_and_says_what_differs(runs):
     why = runs.rows(runs.bind(campaign("a", "b", content=["new", "b"])))
     assert "already posted as post_9, with another content" in why[0][1]
     assert why[1] == ("pending", "not sent yet")
+
+
+def test_the_plan_of_a_run_that_joined_another_s_batch_has_its_own_rows_alone(runs):
+    runs.bind(campaign("a", "b", "c"))
+    run = runs.bind(campaign("c"))
+    plan = audit.plan_of(runs.ledger, run)
+    assert [(item.label, item.row) for item in plan.items] == [("c", 0)]
+    assert plan.canary(1).canaries == 1
+    assert runs.rows(runs.bind(plan)) == [("pending", "not sent yet")]
+    runs.bind(campaign("a", content="new words"))
+    assert [item.label for item in audit.plan_of(runs.ledger, "run_1").items] == ["b", "c", "a"]
+
+
+def test_going_on_counts_failures_and_tries_anew(runs):
+    run = runs.bind(campaign("a", "b"))
+    runs.end(1, Outcome.FAILED, error_code="NO")
+    teller = Teller(None, runs.ledger)  # type: ignore[arg-type]  it asks the server nothing here
+    drive = Drive(run, start(run, "bulk", at=NOW), stop_after_failures=2)
+    teller.count_failures(drive)
+    assert "stopped after 2 failures" in drive.halted
+    drive.tries[1], drive.throttled[1], drive.waiting[1], drive.refused[1] = 6, 3, "tried 6 times", "no"
+    teller.go_on(drive)
+    assert drive.sending
+    assert not (drive.tries or drive.throttled or drive.waiting or drive.refused)
+    teller.count_failures(drive)
+    assert drive.sending, "nothing has failed since"
 
 
 # -- creates -----------------------------------------------------------------------------------------------------------

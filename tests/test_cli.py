@@ -51,6 +51,11 @@ def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.Capt
         trail = list(csv.DictReader(file))
     assert len(trail) == rows
     assert trail[0]["reason"] == "'=1+1"
+    for odd in ("90", "ninety", "-1D"):
+        assert main(["ledger", str(path), f"--prune={odd}"]) == 1
+        assert "--prune=" in capsys.readouterr().err
+    assert main(["ledger", str(path), "--export", str(tmp_path / "none" / "trail.csv")]) == 1
+    assert "can't be written" in capsys.readouterr().err
     assert main(["ledger", str(path), "--prune", "0D"]) == 0
     assert main(["ledger", str(path)]) == 0
     assert capsys.readouterr().out.count("/retry") + 1 >= rows

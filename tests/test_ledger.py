@@ -126,6 +126,22 @@ def test_a_settled_row_never_changes_again(ledger):
     assert ledger.operation(op).state == "settled"
 
 
+def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger):
+    half = "half \ud83d"
+    (operation,) = operations()
+    item = replace(operation.items[0], label=half, seen={"error_message": half, "count": 2**70})
+    op = add(ledger, replace(operation, items=(item,)))
+    (member,) = ledger.members(op)
+    assert member.item.seen == {"error_message": half, "count": 2**70}
+    answered(ledger, claim(ledger, op), waiting_for=half)
+    ledger.wait_for(op, half)
+    ledger.settle(op, [settled(member, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], START)
+    (member,) = ledger.members(op)
+    assert member.error_message == "half ?"
+    assert member.seen == {"is": half}
+    assert ledger.operation(op).state == "settled"
+
+
 def test_a_throttled_try_never_was(ledger):
     op = add(ledger)
     first = claim(ledger, op)

@@ -270,6 +270,13 @@ def test_triage_of_nothing_has_the_same_columns_and_dtypes():
     assert len(causes(empty)) == 0
 
 
+def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
+    with pytest.raises(PlanError, match="with the comma"):
+        Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="no regular expression"):
+        Rule((), Verdict.FIX_CONTENT, "Look.", pattern="(")
+
+
 @pytest.mark.parametrize(
     "rules",
     [{"e_4711": "retry"}, {"E_4711": Verdict.RETRY}, [Rule(("E_4711",), Verdict.RETRY, "Again.", retryable=True)]],
@@ -284,7 +291,7 @@ def test_rules_of_the_analyst_come_first_and_are_on_record(rules):
     assert held["retryable"].tolist() == [False]
 
 
-@pytest.mark.parametrize("rules", [{"X": "resend"}, ["RATE_LIMITED"], [{"codes": "X"}]])
+@pytest.mark.parametrize("rules", [{"X": "resend"}, ["RATE_LIMITED"], [{"codes": "X"}], {404: "retry"}])
 def test_rules_that_make_no_sense_are_refused(rules):
     with pytest.raises(PlanError, match=r"verdict|rules="):
         analyst_rules(rules)

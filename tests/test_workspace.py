@@ -67,6 +67,30 @@ def test_filters_by_platform_account_and_limit(ws: vx.Workspace) -> None:
     assert few.attrs["complete"] is False
 
 
+def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_are_more(ws: vx.Workspace) -> None:
+    platforms = ["bluesky", "facebook"]
+    everything = ws.posts(platform=platforms)
+    some = ws.posts(platform=platforms, limit=100)
+    assert len(everything) > 100
+    pd.testing.assert_series_equal(some["post_id"], everything["post_id"].head(100))
+    assert some.attrs["complete"] is False
+    assert ws.posts(platform=platforms, limit=len(everything)).attrs["complete"] is True
+    assert ws.posts(limit=100).attrs["complete"] is False, "a page that ends at the limit is not the end of the list"
+
+
+def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
+    world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(failed_posts(ws)))
+        run.pause()
+        run.wait()
+        done = ws.run(vx.plan_retry(failed_posts(ws).head(0))).wait()
+    told = capsys.readouterr()
+    assert f"ws.attach('{run.id}').resume()" in told.out + told.err
+    assert done.id not in told.out + told.err
+
+
 def test_an_empty_answer_has_the_same_columns_and_types(ws: vx.Workspace) -> None:
     full, empty = ws.posts(limit=5), ws.posts(status="archived")
     assert len(empty) == 0

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voxops.campaign import check_campaign, read_campaign
 from voxops.client import AsyncClient
 from voxops.compare import compare
 from voxops.creates import plan_bulk
-from voxops.deliveries import attempts_to_success, delivery_stats
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -39,18 +37,20 @@ from voxops.errors import (
 )
 from voxops.events import parse_event, verify_signature
 from voxops.frames import targets
-from voxops.incidents import duplicates, never_delivered, outages
 from voxops.matrix import frame as matrix
-from voxops.nested import allow_nested_loops
 from voxops.plan import Plan
 from voxops.recorded import events, join_events
 from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 from voxops.run import Run
-from voxops.scan import scan_notebook
 from voxops.triage import Rule, causes, triage
 from voxops.workspace import Workspace, connect
 
 if TYPE_CHECKING:
+    from voxops.campaign import check_campaign, read_campaign
+    from voxops.deliveries import attempts_to_success, delivery_stats
+    from voxops.incidents import duplicates, never_delivered, outages
+    from voxops.nested import allow_nested_loops
+    from voxops.scan import scan_notebook
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.panels import delivery_panel, triage_panel
@@ -109,18 +109,28 @@ __all__ = [
     "verify_signature",
 ]
 
-# What draws is loaded when it is first asked for: matplotlib alone takes longer than everything else together.
+# What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
+# only some notebooks call.
 _LATER = {
+    "allow_nested_loops": "voxops.nested",
+    "attempts_to_success": "voxops.deliveries",
+    "check_campaign": "voxops.campaign",
     "delivery_panel": "voxops.views.panels",
     "delivery_report": "voxops.views.delivery_report",
+    "delivery_stats": "voxops.deliveries",
+    "duplicates": "voxops.incidents",
+    "never_delivered": "voxops.incidents",
+    "outages": "voxops.incidents",
     "plots": "voxops.views.plots",
+    "read_campaign": "voxops.campaign",
     "report": "voxops.views.report",
+    "scan_notebook": "voxops.scan",
     "triage_panel": "voxops.views.panels",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load what draws; any other name is a mistake, as always."""
+    """Load what is loaded late; any other name is a mistake, as always."""
     if name not in _LATER:
         raise AttributeError(f"module 'voxops' has no attribute {name!r}")
     import importlib

@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from voxops import frames
+from voxops._html import cell
 from voxops.errors import LedgerError
 from voxops.ledger import OPEN, Ledger
 from voxops.model import Action
@@ -213,6 +215,7 @@ def history(ledger: Ledger) -> pd.DataFrame:
            LEFT JOIN items ON items.op = members.op AND items.position = members.position
            LEFT JOIN run_rows ON run_rows.identity = items.identity AND run_rows.attempt = items.attempt
            LEFT JOIN runs ON runs.id = run_rows.run
+           -- of the runs that share a row the first; SQLite takes all columns from the row of a lone min(), true as it is here
            GROUP BY members.op, members.position HAVING min(coalesce(runs.created, 0)) IS NOT NULL
            ORDER BY members.op, members.position"""
     )
@@ -253,18 +256,18 @@ def export(ledger: Ledger, path: Path) -> Path:
         out = csv.writer(file)
         out.writerow(table.columns)
         for row in table.itertuples(index=False):
-            out.writerow(["" if pd.isna(value) else _guarded(str(value)) for value in row])
+            out.writerow(["" if pd.isna(value) else cell(str(value)) for value in row])
     return path
-
-
-def _guarded(text: str) -> str:
-    """Text that a spreadsheet will not run."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.query("SELECT * FROM runs WHERE id = ?", (run,))[0]
+    pointers = ledger.query(
+        "SELECT op, position, row FROM run_rows JOIN items USING (identity, attempt) WHERE run = ?", (run,)
+    )
+    # A run may stand for some rows only of an operation that another has bound, at other places of its own table.
+    rows = {(pointer["op"], pointer["position"]): pointer["row"] for pointer in pointers}
     operations = [
         Operation(
             key=stored.key,
@@ -273,7 +276,11 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
             path=stored.path,
             body=stored.body,
             subject=stored.subject,
-            items=tuple(member.item for member in ledger.members(stored.id)),
+            items=tuple(
+                replace(member.item, row=rows[stored.id, member.position])
+                for member in ledger.members(stored.id)
+                if (stored.id, member.position) in rows
+            ),
             batch=stored.batch,
             canary=stored.canary,
         )

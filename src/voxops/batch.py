@@ -298,13 +298,15 @@ class Sender:
         failed = [settled(named, Outcome.FAILED, error_code=code, error_message=message)] if named else []
         now = self.client.now()
 
-        def work() -> None:
-            if self._ended(claim, status=reply.status, reply=reply.body, answered=True):
-                reform(self.ledger, claim.operation, groups)
-                self.ledger.settle(claim.operation.id, failed, now.timestamp()) if failed else None
+        def work() -> list[Transition]:
+            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True):
+                return []
+            reform(self.ledger, claim.operation, groups)
+            if failed:
+                self.ledger.settle(claim.operation.id, failed, now.timestamp())
+            return transitions(members, failed, now)
 
-        await self.commit(work)
-        drive.transitions += transitions(members, failed, now)
+        drive.transitions += await self.commit(work)
 
     async def _record(self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Settle | None) -> None:
         """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows, None if it brings none."""

@@ -120,17 +120,31 @@ def _alias(ledger: Ledger, item: Item, join: _Join) -> int:
 
 
 def _decide_all(ledger: Ledger, plan: Plan, facts: Facts) -> dict[int, _Decision]:
-    """A decision per row. A whole post is retried or nothing of it: one held row holds the operation's others."""
+    """A decision per row.
+
+    Deciding for one row may dissolve a planned operation that another has joined; the other is decided again then. That ends, for
+    what is dissolved stays so.
+    """
     decisions: dict[int, _Decision] = {}
-    for operation in plan.operations:
-        own = {item.row: _decide(ledger, plan, item, facts) for item in operation.items}
-        if plan.action is not Action.BULK and len({type(decision) for decision in own.values()}) > 1:
-            own = {row: _with_the_post(decision) for row, decision in own.items()}
-        if any(isinstance(decision, _New) for decision in own.values()):
-            why = _why_not_whole(plan.action, operation.body, operation.items, facts)
-            own = dict.fromkeys(own, _Hold(why)) if why else own
-        decisions.update(own)
+    undecided = list(plan.operations)
+    while undecided:
+        for operation in undecided:
+            decisions |= _decide_operation(ledger, plan, operation, facts)
+        gone = ledger.withdrawn({decision.op for decision in decisions.values() if isinstance(decision, _Join)})
+        left = {row for row, decision in decisions.items() if isinstance(decision, _Join) and decision.op in gone}
+        undecided = [operation for operation in plan.operations if any(item.row in left for item in operation.items)]
     return decisions
+
+
+def _decide_operation(ledger: Ledger, plan: Plan, operation: Operation, facts: Facts) -> dict[int, _Decision]:
+    """A decision per row of an operation. A whole post is retried or nothing of it: one held row holds the others."""
+    own = {item.row: _decide(ledger, plan, item, facts) for item in operation.items}
+    if plan.action is not Action.BULK and len({type(decision) for decision in own.values()}) > 1:
+        own = {row: _with_the_post(decision) for row, decision in own.items()}
+    if any(isinstance(decision, _New) for decision in own.values()):
+        why = _why_not_whole(plan.action, operation.body, operation.items, facts)
+        own = dict.fromkeys(own, _Hold(why)) if why else own
+    return own
 
 
 def _why_not_whole(action: Action, body: bytes | None, items: Sequence[Item], facts: Facts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -240,17 +241,22 @@ def _ledger(options: argparse.Namespace) -> int:
 
     from voxops import audit
     from voxops.ledger import Ledger
+    from voxops.window import length
 
     if not options.path.exists():
         raise ConfigError(f"there is no ledger {options.path}")
-    book = Ledger(options.path)
-    if options.prune:
-        before = pd.Timestamp.now("UTC") - pd.Timedelta(options.prune)
-        print(f"dropped bytes and replies of {audit.prune(book, before.to_pydatetime())} requests")
-    elif options.export:
-        print(audit.export(book, options.export))
-    else:
-        _print_frame(audit.runs(book) if options.runs else audit.history(book))
+    age = None if options.prune is None else length("--prune", options.prune)
+    with closing(Ledger(options.path)) as book:
+        if age is not None:
+            before = pd.Timestamp.now("UTC") - age
+            print(f"dropped bytes and replies of {audit.prune(book, before.to_pydatetime())} requests")
+        elif options.export:
+            try:
+                print(audit.export(book, options.export))
+            except OSError as error:
+                raise ConfigError(f"--export: {options.export} can't be written ({error.strerror})") from error
+        else:
+            _print_frame(audit.runs(book) if options.runs else audit.history(book))
     return 0
 
 

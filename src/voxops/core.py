@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -127,6 +128,9 @@ class Core:
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
+        enough = limit if since is None and until is None else None
+        asked_for = partial(_asked_for, statuses=statuses, platforms=platforms, accounts=accounts)
+        cut = False
         for one in statuses or ["all"]:
             query: dict[str, Any] = {"status": one, "limit": PAGE}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
@@ -134,16 +138,10 @@ class Core:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
                 query["accountId"] = accounts[0]
-            await self._take(columns, "/v1/posts", query, enough=limit if since is None and until is None else None)
+            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=asked_for)
         frame = columns.frame()
         span = window(since, until, self.client.now())
-        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated()
-        if statuses:
-            keep &= frame["status"].isin(statuses)
-        if platforms:
-            keep &= _any_target(frame["targets"], "platform", platforms)
-        if accounts:
-            keep &= _any_target(frame["targets"], "account_id", accounts)
+        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & asked_for(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
         filters = {
             "status": statuses,
@@ -158,7 +156,7 @@ class Core:
             "posts",
             frame.attrs,
             filters,
-            cut=limit is not None and len(found) > limit,
+            cut=cut or (limit is not None and len(found) > limit),
         )
 
     async def deliveries(
@@ -425,7 +423,8 @@ class Core:
         """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
         self._closed = True
         try:
-            lines = [left for run in list(self._runs) if (left := await run.end())]
+            # all at once: none goes on sending while the last request of another is waited for (rule 22)
+            lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:
                 self._engine.close()
@@ -463,20 +462,26 @@ class Core:
         query: dict[str, Any],
         *,
         enough: int | None = None,
+        counts: Callable[[pd.DataFrame], pd.Series] | None = None,
         oldest: pd.Timestamp | None = None,
         **fill: Any,
-    ) -> None:
-        """Read a list into columns, page by page, until enough rows or the oldest instant are reached."""
+    ) -> bool:
+        """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
+
+        True if there were enough before the list has ended.
+        """
         taken, pages = 0, self.client.pages(path, query)
         async for page in pages if enough is not None else ahead(pages):
             columns.extend(page.records, **fill)
-            taken += len(page.records)
-            if enough is not None and taken >= enough:
-                return
+            if enough is not None:
+                taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
+                if taken >= enough:
+                    return page.cursor is not None
             if oldest is not None and page.records:
                 last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
                 if last is not pd.NaT and last < oldest:
-                    return
+                    return False
+        return False
 
     def _told(
         self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
@@ -504,6 +509,8 @@ def _statuses(value: Words) -> list[str]:
     known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
     found = _words("status", value)
     for status in found:
+        from difflib import get_close_matches  # only a mistake needs it
+
         near = get_close_matches(status, known, n=1, cutoff=0.8)
         if status not in known and near:
             raise ConfigError(f"status={status!r}: did you mean {near[0]!r}?")
@@ -518,6 +525,20 @@ def _stamp(when: datetime) -> str:
 def _said(value: Any) -> Any:
     """A filter as JSON."""
     return value if isinstance(value, str | int | list | bool) else str(value)
+
+
+def _asked_for(
+    posts: pd.DataFrame, statuses: Sequence[str], platforms: Sequence[str], accounts: Sequence[str]
+) -> pd.Series:
+    """Which posts have one of these statuses, platforms and accounts; none given is any."""
+    fits = pd.Series(data=True, index=posts.index)
+    if statuses:
+        fits &= posts["status"].isin(statuses)
+    if platforms:
+        fits &= _any_target(posts["targets"], "platform", platforms)
+    if accounts:
+        fits &= _any_target(posts["targets"], "account_id", accounts)
+    return fits
 
 
 def _any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:

@@ -59,6 +59,13 @@ class Drive:
         self.halted = self.halted or why
         self.changed.set()
 
+    def go_on(self, failed: int) -> None:
+        """Send again, as a new pass would: what made this one give up counts from now; `failed` rows have failed so far."""
+        self.paused, self.halted, self.failed_before, self.looks = False, "", failed, 0
+        for reasons in (self.waiting, self.refused, self.tries, self.throttled):
+            reasons.clear()
+        self.changed.set()
+
     def tell(self, subject: str) -> None:
         """Take note that something is said to have happened to a thing; it is looked at next."""
         self.told.add(subject)
@@ -145,6 +152,10 @@ class Teller:
             requests=self.client.requests,
             failed_before=_failures(counts),
         )
+
+    def go_on(self, drive: Drive) -> None:
+        """Let a drive that was paused or stopped send again."""
+        drive.go_on(_failures(audit.cells(self.ledger, drive.run)))
 
     def count_failures(self, drive: Drive) -> None:
         """Stop the run when it was asked to stop after so many failures."""

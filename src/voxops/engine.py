@@ -37,6 +37,7 @@ RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
 # Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 FRESH_FOR = 60.0  # seconds after which what a planned operation is about is read again before it is sent
+BROKE_DOWN = "the run broke down; what was sent is on record, run.resume() goes on"
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
 WATCH_FOR = (
     64  # looks without any change, about half an hour, after which what has not ended is left pending (contract: PLAY)
@@ -137,6 +138,10 @@ class Engine:
         """Make a drive of a run; `go` sets it in motion."""
         return self._teller.begin(run, observer, stop_after_failures)
 
+    def go_on(self, drive: Drive) -> None:
+        """Let a drive that was paused or stopped send again."""
+        self._teller.go_on(drive)
+
     async def go(self, drive: Drive) -> Snapshot:
         """Send, look and settle until nothing moves any more; return the last snapshot."""
         tasks = [asyncio.create_task(self._work(drive)) for _ in range(WIDTH)]
@@ -145,15 +150,20 @@ class Engine:
             await self._oversee(drive)
         except VoxopsError as error:
             drive.halt(str(error))
+        except BaseException:
+            drive.halt(BROKE_DOWN)  # what is queued is not sent any more
+            raise
         finally:
             for _ in tasks:
                 drive.ready.put_nowait(None)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
-        for broken in filter(None, ended):
-            raise broken
-        return self._teller.finish(drive)
+        try:
+            return self._teller.finish(drive)
+        finally:
+            for broken in filter(None, ended):
+                raise broken
 
     async def _oversee(self, drive: Drive) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
@@ -314,7 +324,7 @@ class Engine:
             except VoxopsError as error:
                 drive.halt(str(error))
             except BaseException:
-                drive.halt("the run broke down; what was sent is on record, run.resume() goes on")
+                drive.halt(BROKE_DOWN)
                 raise
             finally:
                 drive.queued.discard(clearance.op)

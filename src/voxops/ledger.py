@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import json
 import math
 import secrets
 import sqlite3
@@ -39,6 +38,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from voxops import _json
 from voxops.errors import LedgerError
 from voxops.ledger_file import explain, open_database
 from voxops.model import Action, Outcome
@@ -91,7 +91,7 @@ class Stored:
     @property
     def baseline(self) -> Mapping[str, Any] | None:
         """State of the subject as it was read before the first try."""
-        state: Mapping[str, Any] | None = None if self.baseline_text is None else json.loads(self.baseline_text)
+        state: Mapping[str, Any] | None = None if self.baseline_text is None else _json.decode(self.baseline_text)
         return state
 
 
@@ -302,6 +302,14 @@ class Ledger:
         now = self.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]
         return tuple(now) == (stored.state, stored.tries)
 
+    def withdrawn(self, ops: Iterable[int]) -> set[int]:
+        """Which of these operations have been taken back."""
+        rows = self.query(
+            "SELECT id FROM operations WHERE state = 'withdrawn' AND id IN (SELECT value FROM json_each(?))",
+            (_packed(list(ops)),),
+        )
+        return {int(op) for (op,) in rows}
+
     def open_on(self, subject: str) -> list[Stored]:
         """Open operations on one subject (rule 2)."""
         rows = self.query(f"SELECT {_STORED} FROM operations WHERE subject = ? AND state IN {OPEN}", (subject,))
@@ -325,7 +333,7 @@ class Ledger:
         found: dict[int, list[Member]] = {op: [] for op in ops}
         rows = self.query(
             "SELECT * FROM members WHERE op IN (SELECT value FROM json_each(?)) ORDER BY op, position",
-            (json.dumps(list(found)),),
+            (_packed(list(found)),),
         )
         for row in rows:
             found[row["op"]].append(_member(row))
@@ -370,14 +378,14 @@ class Ledger:
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)""",
                 (
                     operation.key, str(operation.action), operation.method, operation.path, operation.body, operation.subject,
-                    operation.batch, operation.canary, _json(baseline), now, now,
+                    operation.batch, operation.canary, _packed(baseline), now, now,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
             db.executemany(
                 "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (op, position, _json(_of_item(item)), item.body_hash, item.platform, item.label)
+                    (op, position, _packed(_of_item(item)), item.body_hash, _sound(item.platform), _sound(item.label))
                     for position, item in enumerate(operation.items)
                 ],
             )
@@ -496,7 +504,7 @@ class Ledger:
         with self.atomic() as db:
             db.execute(
                 "UPDATE operations SET path = coalesce(?, path), baseline = ?, read = ? WHERE id = ? AND state = 'planned'",
-                (path, _json(baseline), self.now(), op),
+                (path, _packed(baseline), self.now(), op),
             )
 
     def absent(self, op: int, tries: int) -> bool:
@@ -563,7 +571,7 @@ class Ledger:
                     reply,
                     answered,
                     server_now,
-                    waiting_for,
+                    _sound(waiting_for),
                     claim.operation.id,
                     claim.owner,
                     claim.operation.tries,
@@ -605,7 +613,7 @@ class Ledger:
         with self.atomic() as db:
             db.execute(
                 "UPDATE operations SET waiting_for = ? WHERE id = ? AND state NOT IN ('settled', 'withdrawn')",
-                (why, op),
+                (_sound(why), op),
             )
 
     def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
@@ -617,8 +625,9 @@ class Ledger:
                     """UPDATE members SET outcome = ?, waiting_for = ?, error_code = ?, error_message = ?, result_id = ?, seen = ?,
                        settled = ? WHERE op = ? AND position = ? AND outcome NOT IN ('succeeded', 'failed')""",
                     (
-                        str(member.outcome), member.waiting_for, member.error_code, member.error_message, member.result_id,
-                        _json(member.seen), server_now if final else None, op, member.position,
+                        str(member.outcome), _sound(member.waiting_for), _sound(member.error_code), _sound(member.error_message),
+                        _sound(member.result_id),
+                        _packed(member.seen), server_now if final else None, op, member.position,
                     ),
                 )  # fmt: skip
             left = db.execute(
@@ -658,9 +667,14 @@ def _of_item(item: Item) -> dict[str, Any]:
     return {name: getattr(item, name) for name in _ITEM}
 
 
-def _json(value: Any) -> str | None:
+def _packed(value: Any) -> str | None:
     """JSON text, None for None."""
-    return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return None if value is None else _json.encode(value)
+
+
+def _sound(text: str | None) -> str | None:
+    """Text that SQLite takes: half a surrogate pair, which UTF-8 does not have, becomes a question mark."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _stored(row: sqlite3.Row) -> Stored:
@@ -674,7 +688,7 @@ def _stored(row: sqlite3.Row) -> Stored:
 def _member(row: sqlite3.Row) -> Member:
     """A member from its row."""
     return Member(
-        op=row["op"], position=row["position"], item=Item(**json.loads(row["item"])), outcome=Outcome(row["outcome"]),
+        op=row["op"], position=row["position"], item=Item(**_json.decode(row["item"])), outcome=Outcome(row["outcome"]),
         waiting_for=row["waiting_for"], error_code=row["error_code"], error_message=row["error_message"],
-        result_id=row["result_id"], seen=None if row["seen"] is None else json.loads(row["seen"]),
+        result_id=row["result_id"], seen=None if row["seen"] is None else _json.decode(row["seen"]),
     )  # fmt: skip

@@ -118,14 +118,18 @@ def open_database(path: Path) -> sqlite3.Connection:
     remote = _file_system(path)
     try:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        db.row_factory = sqlite3.Row
-        _verify(db, path)
-        if remote:
-            _accept_network(path, remote)
-        db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
-        db.execute("PRAGMA synchronous=FULL")
-        _migrate(db)  # before references are held, since tables take each other's places
-        db.execute("PRAGMA foreign_keys=ON")
+        try:
+            db.row_factory = sqlite3.Row
+            _verify(db, path)
+            if remote:
+                _accept_network(path, remote)
+            db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
+            db.execute("PRAGMA synchronous=FULL")
+            _migrate(db)  # before references are held, since tables take each other's places
+            db.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            db.close()  # so that a file that is refused can be moved away
+            raise
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return db

@@ -227,7 +227,7 @@ class Settler:
         if not rest:
             return
         waited = self._since(operation) >= PROOF_AFTER
-        proved = marks.complete and marks.metadata and waited
+        proved = marks.metadata and waited
         untouched = len(rest) == len(members)
         if untouched and proved:
             if await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
@@ -268,7 +268,7 @@ class Settler:
             # That a create exists is true whatever was sent since; how an act ended is told of the try that was looked at.
             lasts = operation.action is Action.BULK or self._ledger.unchanged(operation)
             if lasts:
-                if operation.action is not Action.BULK:
+                if operation.action is not Action.BULK and operation.state == "unknown":
                     self._ledger.happened(operation.id)
                 self._ledger.settle(operation.id, change.after, now)
             kept.append(lasts)

@@ -164,7 +164,7 @@ def plan_cancel(posts: pd.DataFrame) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing or a post stands in the frame twice.
+        If columns are missing.
     """
     need_columns(posts, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     items, reasons, numbers = [], [], []

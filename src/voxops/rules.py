@@ -49,7 +49,8 @@ class Rule:
     Raises
     ------
     PlanError
-        If a rule that looks at the message calls something retryable.
+        If a rule that looks at the message calls something retryable, `codes` is no tuple of texts, or `pattern` no regular
+        expression.
     """
 
     codes: tuple[str, ...]
@@ -62,6 +63,13 @@ class Rule:
     source: str = "analyst"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.codes, tuple) or not all(isinstance(code, str) for code in self.codes):
+            raise PlanError(f"codes={self.codes!r} must be a tuple of error codes; write ('E_4711',), with the comma.")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except (re.error, TypeError) as error:
+                raise PlanError(f"pattern={self.pattern!r} is no regular expression: {error}") from None
         if self.pattern is not None and self.retryable:
             raise PlanError(
                 "A rule that matches message text is a guess and can't make anything retryable; match a code."
@@ -207,6 +215,8 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
 
 def _short_rule(code: str, verdict: Verdict | str) -> Rule:
     """A rule of one code, in the analyst's name."""
+    if not isinstance(code, str):
+        raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
     try:
         known = Verdict(str(verdict).lower())
     except ValueError:

@@ -29,6 +29,9 @@ class Job(Protocol):
     def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:
         """Make a drive."""
 
+    def go_on(self, drive: Drive) -> None:
+        """Let a drive that was paused or stopped do more."""
+
     async def go(self, drive: Drive) -> Snapshot:
         """Do the work until nothing moves any more."""
 
@@ -133,9 +136,16 @@ class Run:
 
     async def _join(self, timeout: float | None = None) -> None:
         """Wait for the drive, without owning it."""
-        await asyncio.wait({asyncio.wrap_future(self._future)}, timeout=timeout)
+        await self._ended(timeout)
         if self._future.done():
             self._future.result()
+
+    async def _ended(self, timeout: float | None = None) -> None:
+        """Wait until the drive has ended, well or badly."""
+        wrapped = asyncio.wrap_future(self._future)
+        # Whoever waits asks the drive itself; without this, asyncio would report an error that nobody has taken from the wrapper.
+        wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        await asyncio.wait({wrapped}, timeout=timeout)
 
     def __await__(self) -> Generator[Any, Any, Run]:
         """Wait as `wait` does; cancelling pauses the run."""
@@ -171,10 +181,7 @@ class Run:
             self._drive = self._job.begin(self, self._limit)
             self._future = _loop.submit(self._job.go(self._drive))
             return
-        self._drive.paused = False
-        self._drive.halted = ""
-        self._drive.waiting.clear()
-        self._drive.changed.set()
+        self._job.go_on(self._drive)
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Tell the run of a webhook that came, so that it looks at that post now instead of at its next turn.
@@ -223,14 +230,13 @@ class Run:
         await self._job.withdraw()
 
     async def end(self) -> str:
-        """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if everything is settled."""
-        going = not self._future.done()
+        """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
+        went_to_its_end = self._future.done() and self._snapshot.phase == "done"
         self._drive.close()
-        await asyncio.wait({asyncio.wrap_future(self._future)})
+        await self._ended()
         left = self._snapshot.total - self._snapshot.settled
-        if (
-            not going or not left or self._snapshot.action == Action.WATCH
-        ):  # what is only watched has no ledger to go on from
+        # what is only watched has no ledger to go on from
+        if went_to_its_end or not left or self._snapshot.action == Action.WATCH:
             return ""
         return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 

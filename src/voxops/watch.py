@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.errors import NotFoundError
@@ -33,6 +33,7 @@ SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
 LONGEST_REST = 120.0  # seconds for which a list is left alone at the most, if somebody waits for it
 IN_FLIGHT = "publishing"
+DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
 # Where a post that has left those in flight may be, the shorter lists first.
 ENDS = ("pending", "partial", "failed", "published")
 
@@ -87,12 +88,11 @@ class _Listing:
 class Marks:
     """Posts created lately, by their mark; what a search for lost creates has found (rules 13 and 14).
 
-    `found` holds ``(created_at, post_id)`` per mark, earliest first. `complete` says that the list was read back to the wished
-    instant, `metadata` that at least one post showed metadata: without both, absence proves nothing.
+    `found` holds ``(created_at, post_id)`` per mark, earliest first. `metadata` says that at least one post showed metadata:
+    without it, absence proves nothing.
     """
 
     found: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    complete: bool = False
     metadata: bool = False
 
     def take(self, states: Iterable[PostState]) -> None:
@@ -248,13 +248,17 @@ class Reader:
     async def marks(self, since: datetime) -> Marks:
         """Read marks of all posts created since an instant, newest first, whatever their status."""
         marks = Marks()
+        oldest: datetime | None = None
+        in_order = True
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE}):
             states = read_posts(page.records)
             marks.take(states.values())
-            if any(state.created_at and datetime.fromisoformat(state.created_at) < since for state in states.values()):
-                marks.complete = True
-                return marks
-        marks.complete = True  # the list was read to its end
+            for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):
+                in_order = in_order and (oldest is None or created <= oldest + DISORDER)
+                oldest = created if oldest is None else min(oldest, created)
+            # Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
+            if in_order and oldest is not None and oldest < since:
+                break
         return marks
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -132,6 +132,10 @@ class WatchJob:
         snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
         return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
 
+    def go_on(self, drive: Drive) -> None:
+        """Let a drive that was paused or stopped look again."""
+        drive.go_on(0)
+
     async def go(self, drive: Drive) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
         clock, looks = self._client.clock, 0

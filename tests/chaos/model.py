@@ -419,7 +419,7 @@ class Reader:
 
     async def marks(self, since: datetime) -> Marks:
         await self._read()
-        marks = Marks(complete=True)
+        marks = Marks()
         marks.take(self._server.state(post) for post in self._server.posts.values())
         return marks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
+from voxops import _json
 from voxops._collector import held
 from voxops.backoff import retry_after
 from voxops.client._clock import parse_date
@@ -28,7 +26,6 @@ from voxops.errors import (
 
 __all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
-_JSON = msgspec.json.Decoder()
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 _WORDS = frozenset({"code", "message", "error", "details"})
 _LONGEST = 500  # characters of a server's message that are quoted
@@ -89,24 +86,15 @@ class Reply:
 
 
 def decode(body: bytes) -> Any:
-    """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
-
-    Whole numbers stay exact, however long.
+    """Read JSON, as leniently as `voxops._json.decode`.
 
     Raises
     ------
     ValueError
         If it is not JSON.
     """
-    try:
-        with held():
-            return _JSON.decode(body)
-    except (ValueError, RecursionError):
-        pass  # the slower reader may take it
-    try:
-        return json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    with held():
+        return _json.decode(body)
 
 
 def single(reply: Reply) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -22,7 +21,6 @@ from voxops.errors import ConfigError, TransportError
 
 __all__ = ["Transport", "base_url", "is_loopback", "safe_path"]
 
-_AGENT = f"voxops/{version('voxops')}"
 _UPLOADS = 4  # connections to the storage host
 
 
@@ -195,8 +193,10 @@ class Transport:
 
 def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
     """A pool of connections without memory."""
+    from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
+
     return httpx.AsyncClient(
-        headers={"User-Agent": _AGENT},
+        headers={"User-Agent": f"voxops/{version('voxops')}"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout,
         limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),

@@ -18,7 +18,6 @@ __all__ = [
     "CONNECT_RETURN",
     "DELIVERIES_PATH",
     "DELIVERIES_QUERY",
-    "DELIVERY_QUEUED",
     "DRAFT_IS_SAID",
     "DRIVE_FILE",
     "KEY_EARLY",
@@ -44,9 +43,6 @@ UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
 DELIVERIES_PATH = "/v1/webhooks/{webhook}/deliveries"
 DELIVERIES_QUERY = {"since": "from", "until": "to", "event_type": "eventType", "success": "success", "limit": "limit"}
 LARGEST_PAGE = 100  # records; known for posts and contacts, assumed for the other lists
-
-# A delivery retry answers 202 with this status; it is done when the delivery itself has changed (rule 19).
-DELIVERY_QUEUED = "queued"
 
 # The version token of an update is the post's `updatedAt`, sent in this header; a stale one is answered by 409 CONFLICT.
 VERSION_HEADER = "If-Match"

@@ -90,9 +90,9 @@ class Act:
         """Let each control hand its work over."""
         self.plan_button.on_click(lambda _: self._desk.later(self.make_plan))
         self.run_button.on_click(lambda _: self._desk.hand_over(self._start))
-        self.pause_button.on_click(lambda _: self._desk.later(self._pause))
+        self.pause_button.on_click(lambda _: self._desk.at_once(self._pause))
         self.resume_button.on_click(lambda _: self._desk.later(self._resume))
-        self.cancel_button.on_click(lambda _: self._desk.later(self._cancel))
+        self.cancel_button.on_click(lambda _: self._desk.at_once(self._cancel))
         self.again_button.on_click(lambda _: self._desk.later(self._plan_again))
         self.reason.observe(lambda _: self._said(), names="value")
         self.canary.observe(lambda _: self.forget(), names="value")

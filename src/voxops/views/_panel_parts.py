@@ -32,19 +32,27 @@ class Desk:
         """Start some work and return at once."""
         _loop.submit(self._do(work))
 
+    def at_once(self, work: Callable[[], object]) -> None:
+        """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
+        _loop.submit(self._guarded(lambda: asyncio.to_thread(work)))
+
     def later(self, work: Callable[[], object]) -> None:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
         self.hand_over(lambda: asyncio.to_thread(work))
 
     async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Wait for the turn, work, and tell of a failure."""
+        """Wait for the turn, and work."""
         async with self._turn:
-            try:
-                await work()
-            except VoxopsError as error:
-                self._complain(str(error))
-            except Exception as error:  # noqa: BLE001  in a callback it would be lost without a word
-                self._complain(f"the panel broke down: {type(error).__name__}: {error}")
+            await self._guarded(work)
+
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Work, and tell of a failure."""
+        try:
+            await work()
+        except VoxopsError as error:
+            self._complain(str(error))
+        except Exception as error:  # noqa: BLE001  in a callback it would be lost without a word
+            self._complain(f"the panel broke down: {type(error).__name__}: {error}")
 
 
 class Board:

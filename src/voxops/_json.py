@@ -1,0 +1,40 @@
+"""JSON, fast where it is usual and exact where it is odd: half surrogate pairs, and numbers of any length."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+__all__ = ["decode", "encode"]
+
+_DECODER = msgspec.json.Decoder()
+
+
+def encode(value: Any) -> str:
+    """Write JSON with sorted keys and no spaces."""
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def decode(data: str | bytes) -> Any:
+    """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
+
+    Whole numbers stay exact, however long.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    """
+    try:
+        return _DECODER.decode(data)
+    except (ValueError, RecursionError):
+        pass  # the slower reader may take it
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
