@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import pytest
 from voxops import audit
 from voxops.binding import Facts, bind, reform, why_not_now
 from voxops.creates import plan_bulk
-from voxops.drive import Drive, Teller
+from voxops.drive import Drive
 from voxops.ledger import Claim, Ledger
-from voxops.model import Outcome
+from voxops.model import Outcome, Transition
 from voxops.plan import Plan
 from voxops.progress import start
 from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
@@ -216,19 +217,19 @@ def test_the_plan_of_a_run_that_joined_another_s_batch_has_its_own_rows_alone(ru
     assert [item.label for item in audit.plan_of(runs.ledger, "run_1").items] == ["b", "c", "a"]
 
 
-def test_going_on_counts_failures_and_tries_anew(runs):
-    run = runs.bind(campaign("a", "b"))
-    runs.end(1, Outcome.FAILED, error_code="NO")
-    teller = Teller(None, runs.ledger)  # type: ignore[arg-type]  it asks the server nothing here
-    drive = Drive(run, start(run, "bulk", at=NOW), stop_after_failures=2)
-    teller.count_failures(drive)
+def test_a_drive_stops_after_so_many_failures_and_counts_them_anew_when_it_goes_on():
+    failed = Transition(at=NOW, item="x", platform="twitter", was="pending", now="failed", detail="")
+    drive = Drive("run_1", start("run_1", "bulk", at=NOW), stop_after_failures=2)
+    drive.note([failed, replace(failed, now="succeeded")])
+    assert drive.sending
+    drive.note([failed])
     assert "stopped after 2 failures" in drive.halted
     drive.tries[1], drive.throttled[1], drive.waiting[1], drive.refused[1] = 6, 3, "tried 6 times", "no"
-    teller.go_on(drive)
+    drive.go_on()
     assert drive.sending
     assert not (drive.tries or drive.throttled or drive.waiting or drive.refused)
-    teller.count_failures(drive)
-    assert drive.sending, "nothing has failed since"
+    drive.note([failed])
+    assert drive.sending, "one has failed since"
 
 
 # -- creates -----------------------------------------------------------------------------------------------------------

@@ -280,10 +280,10 @@ def batch_formed_anew() -> Iterator[None]:
     """Rows that are open are planned into new batches."""
     known = binding._decide_known
 
-    def decide(ledger: Ledger, wanted: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
+    def decide(ledger: Ledger, wanted: Any, sent: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
         if stored.state in {"sent", "unknown"} and item.mark:
             return binding._New(binding._as_attempt(item, wanted.campaign, attempt + 1))
-        return known(ledger, wanted, item, attempt, stored, member)
+        return known(ledger, wanted, sent, item, attempt, stored, member)
 
     with mock.patch.object(binding, "_decide_known", decide):
         yield

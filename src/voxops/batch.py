@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from voxops.settle import (
     baseline_of,
     changes,
     judge,
+    late,
     read_bulk,
     settle_bulk,
     settle_cancel,
@@ -93,7 +93,7 @@ class Sender:
     async def send(self, drive: Drive, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it."""
         stored = cleared.operation
-        clearance = await self._prepare(drive, cleared) if stored.state == "planned" else cleared
+        clearance = await self._prepare(drive, cleared) if stored.state == "planned" else self._timely(drive, cleared)
         if clearance is None:
             return
         async with self.client.permit() as permit:
@@ -193,17 +193,24 @@ class Sender:
         await self.commit(lambda: self.ledger.renew(stored.id, baseline=baseline_of(state), path=path))
         return self.ledger.clearance(stored, read=read)
 
+    def _timely(self, drive: Drive, cleared: Clearance) -> Clearance | None:
+        """A batch of which nobody knows is not sent again once a row's time has passed (rule 6); proof or a person must come first."""
+        if cleared.operation.action is Action.BULK and late(self.ledger.members(cleared.op), self.client.now()):
+            self._refused(drive, cleared.op, Refusal("nobody knows whether it was created, and its time has passed"))
+            return None
+        return cleared
+
     async def _drop_past(self, cleared: Clearance) -> Clearance | None:
         """Take rows whose time has passed out of a batch that has not happened (rule 6); None if the batch was formed anew."""
         stored, now = cleared.operation, self.client.now()
         members = self.ledger.members(stored.id)
-        late = [member for member in members if datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now]
-        if not late:
+        past = late(members, now)
+        if not past:
             return cleared
 
         def work() -> None:
             if self.ledger.unchanged(stored):  # else another sender has it, as it was
-                reform(self.ledger, stored, [[member for member in members if member not in late]])
+                reform(self.ledger, stored, [[member for member in members if member not in past]])
                 self.ledger.withdraw(stored.id, "its time has passed")
 
         await self.commit(work)
@@ -272,12 +279,12 @@ class Sender:
         await self._record(drive, claim, reply, state, _told(claim, endpoint, data))
 
     async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:
-        """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items, named, or halved (rule 17)."""
+        """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items if it has any, else named or halved (rule 17)."""
         operation = claim.operation
         members = self.ledger.members(operation.id)
         if operation.action is Action.BULK:
             items = read_bulk(_data(reply), 1 + max(member.position for member in members))
-            if items is not None and all(items[member.position] is not None for member in members):
+            if items is not None and any(items):
                 await self._record(drive, claim, reply, "unknown", partial(settle_bulk, items=items))
                 return
             if len(members) > 1:
@@ -306,7 +313,7 @@ class Sender:
                 self.ledger.settle(claim.operation.id, failed, now.timestamp())
             return transitions(members, failed, now)
 
-        drive.transitions += await self.commit(work)
+        drive.note(await self.commit(work))
 
     async def _record(self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Settle | None) -> None:
         """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows, None if it brings none."""
@@ -322,7 +329,7 @@ class Sender:
                 self.ledger.settle(op, done, now.timestamp())
             return transitions(members, done, now)
 
-        drive.transitions += await self.note(work)
+        drive.note(await self.note(work))
 
 
 def _told(claim: Claim, endpoint: Endpoint, data: Any) -> Settle | None:

@@ -50,9 +50,10 @@ class _Join:
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """The row needs a new operation, as this attempt."""
+    """The row needs a new operation, as this attempt; accepted acts that never ended are given up for it."""
 
     item: Item
+    given_up: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,10 @@ def _decide_all(ledger: Ledger, plan: Plan, facts: Facts) -> dict[int, _Decision
 
 def _decide_operation(ledger: Ledger, plan: Plan, operation: Operation, facts: Facts) -> dict[int, _Decision]:
     """A decision per row of an operation. A whole post is retried or nothing of it: one held row holds the others."""
-    own = {item.row: _decide(ledger, plan, item, facts) for item in operation.items}
+    own = {item.row: _decide(ledger, plan, operation, item, facts) for item in operation.items}
     if plan.action is not Action.BULK and len({type(decision) for decision in own.values()}) > 1:
-        own = {row: _with_the_post(decision) for row, decision in own.items()}
+        tried = any(isinstance(decision, _Join) for decision in own.values())
+        own = {row: _with_the_post(decision, tried=tried) for row, decision in own.items()}
     if any(isinstance(decision, _New) for decision in own.values()):
         why = _why_not_whole(plan.action, operation.body, operation.items, facts)
         own = dict.fromkeys(own, _Hold(why)) if why else own
@@ -164,33 +166,44 @@ def why_not_now(action: Action, body: bytes | None, items: Sequence[Item], facts
     return _why_not_whole(action, body, items, facts)
 
 
-def _with_the_post(decision: _Decision) -> _Decision:
+def _with_the_post(decision: _Decision, *, tried: bool) -> _Decision:
     """What becomes of a row whose post has rows that are decided otherwise."""
-    if isinstance(decision, _New):
-        return _Hold("another target of this post is held; load the posts again")
-    return decision
+    if not isinstance(decision, _New):
+        return decision
+    if tried:
+        return _Hold(
+            "another target of this post was tried before; plan all of them as its next attempt, in a column attempt"
+        )
+    return _Hold("another target of this post is held; load the posts again")
 
 
-def _decide(ledger: Ledger, plan: Plan, item: Item, facts: Facts) -> _Decision:
+def _decide(ledger: Ledger, plan: Plan, operation: Operation, item: Item, facts: Facts) -> _Decision:
     """Decide for one row: what the ledger knows comes before what the server shows."""
     known = ledger.latest(item.identity)
-    if known is not None and _is_stuck(item, known[1], facts):
+    if known is not None and _is_stuck(item, known[1], known[0], facts):
         item = _as_attempt(item, plan.campaign, known[0] + 1)
     elif known is not None:
-        decision = _decide_known(ledger, plan, item, *known)
+        decision = _decide_known(ledger, plan, operation, item, *known)
         if not isinstance(decision, _New):
             return decision
         item = decision.item
     if plan.action is Action.BULK:
         return _decide_create(ledger, item, facts)
+    given_up = []
     for stored in ledger.open_on(item.subject):
-        open_decision = _decide_open(ledger, item, stored, plan.action, facts)
+        if _is_stuck(item, stored, known[0] if known is not None else 1, facts):
+            given_up.append(stored)
+            continue
+        open_decision = _decide_open(ledger, item, stored, plan.action)
         if open_decision is not None:
             return open_decision
-    return _decide_changed(item, facts)
+    decision = _decide_changed(item, facts)
+    return replace(decision, given_up=tuple(given_up)) if isinstance(decision, _New) else decision
 
 
-def _decide_known(ledger: Ledger, plan: Plan, item: Item, attempt: int, stored: Stored, member: Member) -> _Decision:
+def _decide_known(
+    ledger: Ledger, plan: Plan, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member
+) -> _Decision:
     """Decide for a row that was tried before (rule 5)."""
     join = _Join(stored.id, member.position)
     same = member.item.body_hash == item.body_hash
@@ -206,15 +219,26 @@ def _decide_known(ledger: Ledger, plan: Plan, item: Item, attempt: int, stored: 
         if item.attempt > attempt or not same:
             return _New(_as_attempt(item, plan.campaign, attempt + 1))
         return join
-    if same:
+    if same and not (stored.state == "planned" and _formed_otherwise(ledger, plan, operation, stored)):
         return join
     if stored.state == "planned":
-        # Never sent: the row leaves its batch, whose other rows keep their bytes.
-        reform(ledger, stored, [[other for other in ledger.members(stored.id) if other.position != member.position]])
+        if plan.action is Action.BULK:  # never sent: the row leaves its batch, whose other rows keep their bytes
+            reform(
+                ledger, stored, [[other for other in ledger.members(stored.id) if other.position != member.position]]
+            )
         ledger.withdraw(stored.id, "never sent; a later plan took its place")
         return _New(_as_attempt(item, plan.campaign, attempt))
     differing = ", ".join(_differing(member.item.body or {}, item.body or {}))
     return _Hold(f"an attempt with another {differing} is still open; wait for its outcome")
+
+
+def _formed_otherwise(ledger: Ledger, plan: Plan, operation: Operation, stored: Stored) -> bool:
+    """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
+    if operation.canary and not stored.canary:
+        return True
+    if plan.action is Action.BULK:
+        return False
+    return {member.item.identity for member in ledger.members(stored.id)} != {each.identity for each in operation.items}
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -245,30 +269,24 @@ def _decide_create(ledger: Ledger, item: Item, facts: Facts) -> _Decision:
     return _New(item)
 
 
-def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action, facts: Facts) -> _Decision | None:
+def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action) -> _Decision | None:
     """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
     if stored.state == "planned":
         ledger.withdraw(stored.id, "never sent; a later plan took its place")
         return None
     members = ledger.members(stored.id)
     twin = next((m for m in members if (m.item.platform, m.item.account) == (item.platform, item.account)), None)
-    if _is_stuck(item, stored, facts):
-        given_up = [
-            settled(member, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
-            for member in members
-        ]
-        ledger.settle(stored.id, given_up, facts.now.timestamp())
-        return None
     if twin is not None and stored.action is action and twin.item.body_hash == item.body_hash:
         return _Join(stored.id, twin.position)
     what = item.subject.partition(":")[0]
     return _Hold(f"another {stored.action} of this {what} is still open; wait for its outcome")
 
 
-def _is_stuck(item: Item, stored: Stored, facts: Facts) -> bool:
-    """Whether a row is of a target that an earlier act has left in flight for too long, and which the analyst tries anew."""
-    hangs = item.seen.get("status") in IN_FLIGHT_STATUSES and stored.state == "accepted"
-    return hangs and facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER
+def _is_stuck(item: Item, stored: Stored, attempt: int, facts: Facts) -> bool:
+    """Whether an accepted act has not ended for too long, and the analyst tries anew: says that its target hangs, or a next attempt."""
+    anew = item.seen.get("status") in IN_FLIGHT_STATUSES or item.attempt > attempt
+    long_ago = facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER
+    return stored.state == "accepted" and anew and long_ago
 
 
 def _decide_changed(item: Item, facts: Facts) -> _Decision:
@@ -292,6 +310,7 @@ def _decide_changed(item: Item, facts: Facts) -> _Decision:
 def _write_new(ledger: Ledger, plan: Plan, facts: Facts, decisions: Mapping[int, _Decision]) -> None:
     """Form operations of the new rows and write them; creates that a mark proves done are settled at once."""
     new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, _New)}
+    _give_up(ledger, decisions, facts)
     canary_rows = {item.row for operation in plan.operations if operation.canary for item in operation.items}
     ordered = [new[item.row] for item in plan.items if item.row in new]
     there = {item.row: post for item in ordered if plan.action is Action.BULK and (post := ledger.created(item.marks))}
@@ -303,6 +322,17 @@ def _write_new(ledger: Ledger, plan: Plan, facts: Facts, decisions: Mapping[int,
         group = [item for item in ordered if item.row not in there and (item.row in canary_rows) is canary]
         for operation in form(plan.action, group):
             ledger.add(_resolve(replace(operation, canary=canary), facts), baseline=_baseline(operation, facts))
+
+
+def _give_up(ledger: Ledger, decisions: Mapping[int, _Decision], facts: Facts) -> None:
+    """Close accepted acts that never ended, each once, where something is really tried anew in their place."""
+    stuck = {
+        each.id: each for decision in decisions.values() if isinstance(decision, _New) for each in decision.given_up
+    }
+    for stored in stuck.values():
+        left = [member for member in ledger.members(stored.id) if not member.outcome.final]
+        done = [settled(m, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew") for m in left]
+        ledger.settle(stored.id, done, facts.now.timestamp())
 
 
 def _resolve(operation: Operation, facts: Facts) -> Operation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Drive", "Teller"]
 
 REFRESH = 0.25  # real seconds between two snapshots
+LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
 
 @dataclass(eq=False)
@@ -27,17 +29,18 @@ class Drive:
     """One pass over a run: what its senders share, and how it is told to stop.
 
     `waiting` says why operations don't go on in this pass, `refused` why one was not sent when it was its turn; `looks` counts the
-    looks since anything was sent or settled.
+    looks since anything was sent or settled, `failures` the rows that have failed; `over` says that it is on its way out.
     """
 
     run: str
     snapshot: Snapshot
     observer: Observer | None = None
     stop_after_failures: int | None = None
-    failed_before: int = 0
+    failures: int = 0
     paused: bool = False
     closed: bool = False
     halted: str = ""
+    over: bool = False
     ready: asyncio.Queue[Clearance | None] = field(default_factory=asyncio.Queue)
     queued: set[int] = field(default_factory=set)
     not_before: dict[int, float] = field(default_factory=dict)
@@ -59,9 +62,16 @@ class Drive:
         self.halted = self.halted or why
         self.changed.set()
 
-    def go_on(self, failed: int) -> None:
-        """Send again, as a new pass would: what made this one give up counts from now; `failed` rows have failed so far."""
-        self.paused, self.halted, self.failed_before, self.looks = False, "", failed, 0
+    def note(self, transitions: Sequence[Transition]) -> None:
+        """Take note of what became of rows; stop where it was asked to stop after so many failures."""
+        self.transitions += transitions
+        self.failures += sum(each.now == Outcome.FAILED for each in transitions)
+        if self.stop_after_failures is not None and self.failures >= self.stop_after_failures:
+            self.halt(f"stopped after {self.failures} failures, as asked; look at run.failed(), then run.resume()")
+
+    def go_on(self) -> None:
+        """Send again, as a new pass would: what made this one give up counts from now."""
+        self.paused, self.halted, self.failures, self.looks = False, "", 0, 0
         for reasons in (self.waiting, self.refused, self.tries, self.throttled):
             reasons.clear()
         self.changed.set()
@@ -114,11 +124,6 @@ def _cells(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
     return tuple(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
 
 
-def _failures(counts: Counter[tuple[str, str]]) -> int:
-    """How many rows have failed."""
-    return sum(count for (_, outcome), count in counts.items() if outcome == Outcome.FAILED)
-
-
 class Teller:
     """Makes snapshots of a drive from the ledger, which knows what other senders did, too.
 
@@ -150,21 +155,7 @@ class Teller:
             observer,
             stop_after_failures,
             requests=self.client.requests,
-            failed_before=_failures(counts),
         )
-
-    def go_on(self, drive: Drive) -> None:
-        """Let a drive that was paused or stopped send again."""
-        drive.go_on(_failures(audit.cells(self.ledger, drive.run)))
-
-    def count_failures(self, drive: Drive) -> None:
-        """Stop the run when it was asked to stop after so many failures."""
-        limit = drive.stop_after_failures
-        if limit is None:
-            return
-        failed = _failures(audit.cells(self.ledger, drive.run)) - drive.failed_before
-        if failed >= limit:
-            drive.halt(f"stopped after {failed} failures, as asked; look at run.failed(), then run.resume()")
 
     def refresh(self, drive: Drive) -> Snapshot:
         """Fold what has happened since into the snapshot, and tell the observer."""
@@ -199,16 +190,18 @@ class Teller:
         return "sending" if drive.queued or drive.in_flight else "watching"
 
     async def follow(self, drive: Drive) -> None:
-        """Tell the observer a few times a second, less often where telling takes long: it costs half a percent of the time at the most."""
+        """Tell the observer a few times a second; less often where telling takes long, for it should cost half a percent of the time."""
+        pause = REFRESH  # before the first, too: by then something is on its way
         while True:
+            await asyncio.sleep(pause)
             began = time.monotonic()
             self.refresh(drive)
-            await asyncio.sleep(max(REFRESH, 199 * (time.monotonic() - began)))
+            pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.monotonic() - began)))
 
     def finish(self, drive: Drive) -> Snapshot:
         """Note how the drive ended: why what is not settled waits, in the ledger and in the last snapshot."""
         with self.ledger.atomic():
-            for op, why in drive.waiting.items():
+            for op, why in (drive.refused | drive.waiting).items():
                 self.ledger.wait_for(op, why)
         snapshot = self.refresh(drive)
         unsent = self.ledger.operations_of(drive.run, ("planned", "unknown"))

@@ -38,6 +38,9 @@ RESENDS = 6  # tries of one operation in one drive; after them it stays unknown
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 FRESH_FOR = 60.0  # seconds after which what a planned operation is about is read again before it is sent
 BROKE_DOWN = "the run broke down; what was sent is on record, run.resume() goes on"
+NEVER_ENDED = (
+    "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
+)
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
 WATCH_FOR = (
     64  # looks without any change, about half an hour, after which what has not ended is left pending (contract: PLAY)
@@ -138,10 +141,6 @@ class Engine:
         """Make a drive of a run; `go` sets it in motion."""
         return self._teller.begin(run, observer, stop_after_failures)
 
-    def go_on(self, drive: Drive) -> None:
-        """Let a drive that was paused or stopped send again."""
-        self._teller.go_on(drive)
-
     async def go(self, drive: Drive) -> Snapshot:
         """Send, look and settle until nothing moves any more; return the last snapshot."""
         tasks = [asyncio.create_task(self._work(drive)) for _ in range(WIDTH)]
@@ -154,9 +153,11 @@ class Engine:
             drive.halt(BROKE_DOWN)  # what is queued is not sent any more
             raise
         finally:
+            drive.over = True
             for _ in tasks:
                 drive.ready.put_nowait(None)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
+            drive.settle_down()  # whoever waits for quiet
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
         try:
@@ -264,10 +265,10 @@ class Engine:
         """Whether something that was sent may still end by itself."""
         late = self._late(drive)
         for operation in self.ledger.operations_of(drive.run, ("sent", "accepted", "unknown")):
-            if operation.state == "sent":
+            if operation.state == "sent" or (operation.id not in drive.waiting and not late):
                 return True
-            if operation.id not in drive.waiting and not late:
-                return True
+            if operation.state == "accepted":
+                drive.waiting.setdefault(operation.id, NEVER_ENDED)
         return False
 
     async def _look(self, drive: Drive, told: Collection[str] | None = None) -> bool:
@@ -284,7 +285,7 @@ class Engine:
         if not operations:
             return False
         look = await self._settler.look(operations)
-        drive.transitions += look.transitions
+        drive.note(look.transitions)
         drive.waiting.update(look.waiting)
         for clearance in look.resend:
             if drive.sending:
@@ -293,7 +294,6 @@ class Engine:
                 drive.waiting[clearance.op] = "to be sent again when the run is resumed"
         if look.duplicates:
             drive.halt("; ".join(look.duplicates))
-        self._teller.count_failures(drive)
         return bool(look.transitions or look.formed)
 
     def _gate(self, drive: Drive) -> Callable[[Stored], str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountNames", "account_names", "gather", "renew"]
 
-LOOKBACK = 30 * 86_400.0  # seconds; how far a new ledger looks back for creates (rule 13)
+LOOKBACK = 30 * 86_400.0  # seconds; how far a new ledger looks back for creates that no longer wait to go out (rule 13)
 SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
@@ -59,8 +59,11 @@ async def _marks(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan
 async def _lately(client: AsyncClient, reader: Reader, ledger: Ledger) -> Marks:
     """Creates that the server shows since it was asked last."""
     searched = ledger.meta("searched")
-    since = client.now().timestamp() - LOOKBACK if searched is None else float(searched)
-    return await reader.marks(datetime.fromtimestamp(since - SKEW, UTC))
+    if searched is not None:
+        return await reader.marks(datetime.fromtimestamp(float(searched) - SKEW, UTC))
+    # What was created long ago and has not gone out waits in one of these; a row that has gone out is held for its time (rule 6).
+    since = client.now().timestamp() - LOOKBACK
+    return await reader.marks(datetime.fromtimestamp(since - SKEW, UTC), also=("scheduled", "draft"))
 
 
 async def renew(

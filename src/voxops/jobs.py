@@ -44,10 +44,6 @@ class PlanJob:
         """Make a drive."""
         return self._engine.drive(self.id, observer, stop_after_failures)
 
-    def go_on(self, drive: Drive) -> None:
-        """Let a drive that was paused or stopped send again."""
-        self._engine.go_on(drive)
-
     async def go(self, drive: Drive) -> Snapshot:
         """Send, look and settle."""
         return await self._engine.go(drive)

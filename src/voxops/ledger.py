@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from voxops import _json
-from voxops.errors import LedgerError
+from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger_file import explain, open_database
 from voxops.model import Action, Outcome
 from voxops.plan import Item, Operation
@@ -213,7 +213,7 @@ class Ledger:
     def together(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
 
-        A piece that raises a LedgerError is undone alone and its error returned in its place.
+        A piece that raises an error of ours is undone alone and its error returned in its place.
         """
         done: list[Any] = []
         with self.atomic() as db:
@@ -221,7 +221,7 @@ class Ledger:
                 db.execute("SAVEPOINT piece")
                 try:
                     done.append(work())
-                except LedgerError as error:
+                except VoxopsError as error:
                     db.execute("ROLLBACK TO piece")
                     done.append(error)
                 db.execute("RELEASE piece")
@@ -480,11 +480,11 @@ class Ledger:
         if stored.first_sent is None:
             return None
         if stored.credential != credential:
-            return Refusal("it was first sent with another API key")
+            return Refusal("it was first sent with another API key; go on with that one, or look at the dashboard")
         if server_now < float(self.meta("latest_server") or 0.0) - CLOCKS_DIFFER:
             return Refusal("the clock is behind the ledger")
         if server_now > stored.first_sent + deadline:
-            return Refusal("the server may have forgotten its key")
+            return Refusal("the server may have forgotten its key; look at the dashboard whether it took effect")
         return None
 
     def _is_busy(self, stored: Stored) -> bool:

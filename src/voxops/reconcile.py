@@ -5,7 +5,7 @@ Nothing is sent here. `Settler.look` reads once, writes what is proved into the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,12 +19,14 @@ from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
 from voxops.settle import (
     PostState,
     delivery_moved,
+    late,
     moved,
     settle_cancel,
     settle_delivery,
     settle_skipped,
     settle_targets,
     settled,
+    stamped,
     unmoved,
 )
 from voxops.watch import Marks, Reader
@@ -142,7 +144,7 @@ class Settler:
                 changes.append(_Change(operation, members[operation.id], done))
                 if state.status in WAITING_STATUSES:
                     look.waiting[operation.id] = f"the post is {state.status}"
-            elif operation.state == "unknown":
+            elif operation.state == "unknown" and not stamped(operation.baseline or {}, state):
                 await self._not_shown(operation, look)
         await self._write(changes, look)
 
@@ -192,7 +194,7 @@ class Settler:
                 now = states.get(operation.subject.partition(":")[2])
                 if now is None:
                     look.waiting[operation.id] = "the delivery is no longer listed; look at the dashboard"
-                elif delivery_moved(operation.baseline or {}, now):
+                elif delivery_moved(operation.baseline or {}, now) or self._same_again(operation, now):
                     rows = members[operation.id]
                     changes.append(_Change(operation, rows, [settle_delivery(member, now) for member in rows]))
                 elif operation.state == "unknown" and self._since(operation) >= PROOF_AFTER:
@@ -204,6 +206,11 @@ class Settler:
                             "it was tried again with the same result, by whom is not known; look at the dashboard"
                         )
             await self._write(changes, look)
+
+    def _same_again(self, operation: Stored, now: Mapping[str, Any]) -> bool:
+        """Whether an accepted redelivery has long shown a further try of which nothing else is new: the same result again."""
+        waited = operation.state == "accepted" and self._since(operation) >= PROOF_AFTER
+        return waited and not unmoved(operation.baseline or {}, now)
 
     # Creates.
 
@@ -232,7 +239,7 @@ class Settler:
         if untouched and proved:
             if await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
                 look.formed.append(operation.id)
-        elif untouched and (marks.metadata or not operation.answered):
+        elif untouched and (marks.metadata or not operation.answered) and not late(rest, self._now()):
             self._clear(operation, look)
         elif proved:
             look.formed += await self._commit(lambda: self._reform(operation, rest))

@@ -29,9 +29,6 @@ class Job(Protocol):
     def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:
         """Make a drive."""
 
-    def go_on(self, drive: Drive) -> None:
-        """Let a drive that was paused or stopped do more."""
-
     async def go(self, drive: Drive) -> Snapshot:
         """Do the work until nothing moves any more."""
 
@@ -140,6 +137,12 @@ class Run:
         if self._future.done():
             self._future.result()
 
+    async def _is_over(self) -> bool:
+        """Whether the drive does nothing more; one that is on its way out is waited for, since it would not listen."""
+        if self._drive.over:
+            await self._ended()
+        return self._future.done()
+
     async def _ended(self, timeout: float | None = None) -> None:
         """Wait until the drive has ended, well or badly."""
         wrapped = asyncio.wrap_future(self._future)
@@ -177,11 +180,11 @@ class Run:
 
     async def _resume(self) -> None:
         """Let the senders go on, or start a new drive where the last has ended."""
-        if self._future.done():
+        if await self._is_over():
             self._drive = self._job.begin(self, self._limit)
             self._future = _loop.submit(self._job.go(self._drive))
             return
-        self._job.go_on(self._drive)
+        self._drive.go_on()
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Tell the run of a webhook that came, so that it looks at that post now instead of at its next turn.
@@ -212,7 +215,7 @@ class Run:
         """Wake the drive, or look once more where it has ended; sends nothing that it would not have sent."""
         if subject is None or not self._job.concerns(subject):
             return False
-        if self._future.done():
+        if await self._is_over():
             self._drive = self._job.begin(self, self._limit)
             self._drive.paused = True
             self._future = _loop.submit(self._job.go(self._drive))

@@ -22,6 +22,7 @@ __all__ = [
     "changes",
     "delivery_moved",
     "judge",
+    "late",
     "moved",
     "read_bulk",
     "read_deliveries",
@@ -32,6 +33,7 @@ __all__ = [
     "settle_targets",
     "settled",
     "shaped",
+    "stamped",
     "still_at_work",
     "unmoved",
 ]
@@ -47,7 +49,9 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # nobody knows
 
 
-EDITED = 60.0  # seconds after a try for which a post that only has another time stamp may have been edited by somebody
+# Seconds after a try for which a post that only has another time stamp may have been edited by somebody, or stamped when the try
+# was queued: as long as absence proves nothing (rule 14), for to be taken for failed is to be tried again.
+EDITED = 300.0
 _STOP_STATUSES = frozenset({401, 402, 403})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 
@@ -151,11 +155,15 @@ def moved(baseline: Mapping[str, Any], state: PostState, since: float) -> bool:
     if any(now in IN_FLIGHT_STATUSES and was not in IN_FLIGHT_STATUSES for was, now in pairs):
         return True
     differs = fingerprint_targets(state) != baseline.get("targets")
-    before, after = baseline.get("updated_at"), state.updated_at
-    if before and after:
-        passed = datetime.fromisoformat(after) > datetime.fromisoformat(before)
-        return passed and (differs or since >= EDITED)
+    if baseline.get("updated_at") and state.updated_at:
+        return stamped(baseline, state) and (differs or since >= EDITED)
     return differs
+
+
+def stamped(baseline: Mapping[str, Any], state: PostState) -> bool:
+    """Whether a post's time stamp has passed the baseline's: something has happened to it, if only an edit."""
+    before, after = baseline.get("updated_at"), state.updated_at
+    return bool(before and after) and datetime.fromisoformat(str(after)) > datetime.fromisoformat(str(before))
 
 
 def fingerprint_targets(state: PostState) -> list[list[Any]]:
@@ -274,6 +282,15 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
         elif status == "failed":
             items[index] = BulkItem(False, None, code, message)
     return items
+
+
+def late(members: Sequence[Member], now: datetime) -> list[Member]:
+    """Rows of a batch that are to be created for a time that has passed (rule 6)."""
+    return [
+        member
+        for member in members
+        if not member.outcome.final and datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now
+    ]
 
 
 def settle_bulk(members: Sequence[Member], items: Sequence[BulkItem | None]) -> list[Member]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,8 +101,10 @@ class Marks:
         for state in states:
             self.metadata = self.metadata or state.has_metadata
             if state.mark is not None:
-                self.found.setdefault(state.mark, []).append((state.created_at or "", state.post_id))
-                self.found[state.mark].sort()
+                hits = self.found.setdefault(state.mark, [])
+                hit = (state.created_at or "", state.post_id)
+                if hit not in hits:
+                    insort(hits, hit)
 
 
 class Reader:
@@ -245,9 +248,12 @@ class Reader:
             record = record["data"]
         return read_posts([record]).get(post_id)
 
-    async def marks(self, since: datetime) -> Marks:
-        """Read marks of all posts created since an instant, newest first, whatever their status."""
+    async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
+        """Read marks of all posts created since an instant, newest first, whatever their status; of these statuses `also` older ones."""
         marks = Marks()
+        for status in also:
+            async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE}):
+                marks.take(read_posts(page.records).values())
         oldest: datetime | None = None
         in_order = True
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE}):
@@ -265,11 +271,14 @@ class Reader:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
         left = set(ids)
         found: dict[str, dict[str, Any]] = {}
-        async for page in self._client.pages(f"/v1/webhooks/{webhook_id}/deliveries", {"limit": PAGE}):
-            states = read_deliveries(page.records)
-            hits = left.intersection(states)
-            found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
-            left -= hits
-            if not left:
-                break
+        try:
+            async for page in self._client.pages(f"/v1/webhooks/{webhook_id}/deliveries", {"limit": PAGE}):
+                states = read_deliveries(page.records)
+                hits = left.intersection(states)
+                found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
+                left -= hits
+                if not left:
+                    break
+        except NotFoundError:  # the webhook was deleted, and its log with it
+            return found
         return found

@@ -132,10 +132,6 @@ class WatchJob:
         snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
         return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
 
-    def go_on(self, drive: Drive) -> None:
-        """Let a drive that was paused or stopped look again."""
-        drive.go_on(0)
-
     async def go(self, drive: Drive) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
         clock, looks = self._client.clock, 0
@@ -158,6 +154,7 @@ class WatchJob:
                 looks = 0 if moves else looks + 1
                 due = clock.monotonic() + max(interval(looks, self._rng, self._reader.pages), REFRESH)
             await drive.rest(clock, due - clock.monotonic())
+        drive.over = True
         phase = "stopped" if drive.halted else "paused" if drive.paused and self._left() else "done"
         drive.snapshot = fold(drive.snapshot, Event("phase", self._client.now(), phase=phase, text=drive.halted))
         if drive.observer is not None:

@@ -12,7 +12,7 @@ import heapq
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -417,7 +417,7 @@ class Reader:
     async def ask_the_time(self) -> None:
         await self._read()
 
-    async def marks(self, since: datetime) -> Marks:
+    async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
         await self._read()
         marks = Marks()
         marks.take(self._server.state(post) for post in self._server.posts.values())
