@@ -29,6 +29,7 @@ def test_parted_text_is_the_escaped_text_with_places_to_break(text: str) -> None
 
 def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
     assert _html.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
+    assert _html.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13
     assert _html.parted("x" * 20) == "x" * 16 + "<wbr>xxxx"
     assert _html.parted("&" * 17) == "&amp;" * 16 + "<wbr>&amp;"
 

@@ -43,8 +43,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
-# Where a word may be parted: after a joint, or within what is longer than a column is wide.
-_JOINT = re.compile(r"[_/](?=\w)|\.(?=[^\W\d])|[^\s_/.]{16}(?=[^\s_/.])")
+# Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
+_JOINT = re.compile(r"/(?=\w)|\.(?=[^\W\d])|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
+_LONG = re.compile(r"[^\s\u200b]{16}(?=[^\s\u200b])")
 
 
 def plain(value: Any, limit: int = 200) -> str:
@@ -63,7 +64,7 @@ def escape(value: object, limit: int = 200) -> str:
 
 def parted(value: object, limit: int = 200) -> str:
     """Return `escape` with the places marked where a line may end, as ``TOKEN_<wbr>EXPIRED``; they are not copied."""
-    marked = _JOINT.sub("\\g<0>\u200b", plain(value, limit))
+    marked = _LONG.sub("\\g<0>\u200b", _JOINT.sub("\\g<0>\u200b", plain(value, limit)))
     return html.escape(marked, quote=True).replace("\u200b", "<wbr>")
 
 

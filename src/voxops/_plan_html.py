@@ -50,7 +50,7 @@ def _sample(plan: Any) -> str:
         (
             *(_cell(name, row[name]) for name in names),
             *(_html.number(row[name]) for name in counts),
-            _html.line(row["reason"], row["reason"], "min-width:6em;max-width:20em", lines=2),
+            _html.line(row["reason"], row["reason"], "min-width:6em;max-width:18em", lines=2),
             f"{_short(_word(row['request'], plan.action), row['request'])} "
             f"<code>{_short(_html.clip(row['idempotency_key'], 7), row['idempotency_key'])}</code>",
         )
@@ -71,7 +71,7 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_id"):
         return _short(_html.middle(value, 12), value)
     if name in {"content", "cause"}:
-        return _html.line(value, value, "min-width:4em;max-width:20em")
+        return _html.line(value, value, "min-width:4em;max-width:15em")
     return _html.escape(value, 60)
 
 
