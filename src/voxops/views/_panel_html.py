@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -315,11 +316,12 @@ def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[st
         f'<div style="{cell}" title="{_html.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else _html.escape(value, 120)}</div>'
         for name, value in zip(columns, values, strict=True)
     ]
+    shares = [sum(map(int, re.findall(r"(\d+)fr", width))) for width in widths]
     at = (len(cells) + 1) // 2
     halves = [
-        f'<div style="display:grid;flex:1 1 360px;min-width:0;grid-template-columns:{" ".join(span)};gap:0 10px;'
-        f'align-items:baseline">{"".join(part)}</div>'
-        for span, part in ((widths[:at], cells[:at]), (widths[at:], cells[at:]))
+        f'<div style="display:grid;flex:{sum(shares[half])} 1 {720 * sum(shares[half]) // (sum(shares) or 1)}px;min-width:0;'
+        f'grid-template-columns:{" ".join(widths[half])};gap:0 10px;align-items:baseline">{"".join(cells[half])}</div>'
+        for half in (slice(at), slice(at, None))
     ]
     head = "" if any(columns) else "font-weight:600;"
     style = f"display:flex;flex-wrap:wrap;gap:0 10px;line-height:24px;font-size:13px;{head}border-bottom:1px solid {_html.LINE}"
