@@ -180,6 +180,21 @@ def test_the_delivery_panel_from_window_to_delivered(lab: Lab, api: Sandbox, tmp
     again.page.context.close()
 
 
+def test_all_that_is_shown_fits_a_narrow_page(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    runs = "run = ws.run(plan, reason='the platforms are back').wait(60)\nrun"
+    cells = ("plan", "vx.triage_panel(ws, triaged)", "vx.delivery_panel(ws)", runs)
+    lab.write("narrow.ipynb", connect(api, tmp_path), PLAN, *cells)
+    book = lab.open("narrow.ipynb", width=640, height=2200)
+    book.run_all()
+    book.finished()
+    book.at(4).wait("deliveries per day")
+    for number, name in enumerate(("plan", "triage", "delivery", "monitor"), 2):
+        book.at(number).pictures(SCREENS, f"narrow-{name}")
+    assert book.overflow() == []
+    assert "reconnect account" in book.at(3).text()
+    book.close()
+
+
 def test_the_report_reads_by_itself(lab: Lab, tmp_path: Path) -> None:
     import voxops as vx
 

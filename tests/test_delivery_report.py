@@ -63,6 +63,12 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     assert sum(fact.count for fact in made.facts[0]) == len(troubled())
 
 
+def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:
+    markup = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert markup.count("<svg") == 3 and "Failures by endpoint and hour" in markup
+    assert "<image" not in markup
+
+
 def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
     made = delivery_report(troubled(), owners={"rejected": "the shop's developers"})
     table = made.sections[0].table.set_index("kind")

@@ -22,6 +22,25 @@ def test_escaped_text_holds_no_markup(text: str) -> None:
     assert html.unescape(shown) == _html.plain(text)
 
 
+@given(ANY)
+def test_parted_text_is_the_escaped_text_with_places_to_break(text: str) -> None:
+    assert _html.parted(text).replace("<wbr>", "") == _html.escape(text).replace("\u200b", "")
+
+
+def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
+    assert _html.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
+    assert _html.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13
+    assert _html.parted("x" * 20) == "x" * 16 + "<wbr>xxxx"
+    assert _html.parted("&" * 17) == "&amp;" * 16 + "<wbr>&amp;"
+
+
+@given(ANY, st.integers(3, 40))
+def test_a_middle_cut_out_leaves_both_ends(text: str, limit: int) -> None:
+    shown, whole = _html.middle(text, limit), _html.plain(text)
+    assert len(shown) <= limit
+    assert shown == whole or (whole.startswith(shown.partition("…")[0]) and whole.endswith(shown[-(limit // 2) :]))
+
+
 @given(ANY, st.integers(1, 300))
 def test_plain_text_is_one_short_line_that_any_file_can_hold(text: str, limit: int) -> None:
     line = _html.plain(text, limit)

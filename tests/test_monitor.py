@@ -106,8 +106,8 @@ waiting for
       16  the platform's queue
        9  rate limit
 last changes
-  12:01:04 UTC ✗ post_7 linkedin: pending → failed · TOKEN_EXPIRED
-  12:01:01 UTC ? post_9 twitter: pending → unknown · connection lost
+  12:01:04 UTC ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
+  12:01:01 UTC ? pending → unknown · post_9 twitter · connection lost
 note: Going well."""
 
 
@@ -120,9 +120,24 @@ def test_html_says_what_the_text_says() -> None:
     for said in (
         "Retry what failed · run 8c1f02", "▶ sending", "12:01:04 UTC", "64 of 90 settled (71 %) · 8 held back",
         "✓ 60 succeeded", "✗ 4 failed", "… 25 pending", "? 1 unknown", "about 26 s left", "rate limit 87 of 120",
-        "16 · the platform's queue", "post_7 linkedin: pending → failed · TOKEN_EXPIRED", "Going well.",
+        "16 · the platform's queue", "pending → failed · post_7 linkedin · TOKEN_EXPIRED", "Going well.",
     ):  # fmt: skip
         assert said in words
+
+
+def test_redeliveries_are_counted_by_event() -> None:
+    shown = snapshot(action="redeliver")
+    assert "  event    succeeded" in render_text(shown)
+    assert "event" in _Text.of(render_html(shown)) and "platform" not in _Text.of(render_html(shown))
+
+
+def test_a_long_id_is_short_in_html_and_whole_on_hovering_and_in_text() -> None:
+    item = "post_" + "x" * 20 + "tail"
+    shown = snapshot(recent=(Transition(NOON, item, "linkedin", "pending", "failed", "TOKEN_EXPIRED"),))
+    markup = render_html(shown)
+    assert "pending → failed · post_xx…xxxxtail linkedin · TOKEN_EXPIRED" in "".join(_Text.of(markup))
+    assert f"pending → failed · {item} linkedin · TOKEN_EXPIRED" in markup
+    assert item in render_text(shown)
 
 
 def test_both_are_deterministic() -> None:

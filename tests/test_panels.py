@@ -354,6 +354,11 @@ def test_hostile_text_is_only_ever_text(ws: vx.Workspace, triaged: pd.DataFrame)
     assert_harmless(draw.delivery_details(row))
 
 
+def test_that_nothing_failed_is_not_put_down_to_the_filters(triaged: pd.DataFrame) -> None:
+    assert "Nothing failed." in draw.cause_table(triaged.head(0), 0)
+    assert "No failed target matches these filters." in draw.cause_table(triaged.head(0), 3)
+
+
 def test_the_same_state_is_the_same_html(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     assert vx.triage_panel(ws, triaged)._repr_html_() == vx.triage_panel(ws, triaged)._repr_html_()
 

@@ -133,6 +133,27 @@ def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
     assert "<script>" not in plan._repr_html_()
 
 
+def test_what_a_plan_shows_is_short_and_the_whole_is_in_titles():
+    frame = targets(("post_" + "x" * 20 + "tail", "twitter"))
+    plan = plan_retry(frame)
+    markup, row = plan._repr_html_(), plan.frame.iloc[0]
+    assert ">post_…xxtail</span>" in markup and f'title="{row["post_id"]}"' in markup
+    assert f'title="{row["request"]}">retry</span>' in markup
+    assert f'title="{row["idempotency_key"]}">{row["idempotency_key"][:6]}…</span>' in markup
+    assert f">{row['reason']}</div>" in markup
+    assert "1 of 1 row. 1 acting request, about" in markup
+
+
+def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
+    frame = targets(("post_1", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter"))
+    frame.loc[1, "retryable"] = False
+    markup = plan_retry(frame)._repr_html_()
+    assert 'title="POST /v1/posts/post_1/platforms/twitter~acc/fix">fix</span>' in markup
+    assert 'onclick="' not in markup
+    bulk = plan_bulk(campaign(1), key="row_id")._repr_html_()
+    assert 'title="POST /v1/posts/bulk">create</span>' in bulk
+
+
 def test_an_empty_frame_is_an_empty_plan():
     plan = plan_bulk(campaign(0), key="row_id")
     assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)

@@ -17,7 +17,22 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["LINE", "bar", "cell", "clip", "duration", "escape", "instant", "markdown", "number", "plain", "table"]
+__all__ = [
+    "LINE",
+    "bar",
+    "cell",
+    "clip",
+    "duration",
+    "escape",
+    "instant",
+    "line",
+    "markdown",
+    "middle",
+    "number",
+    "parted",
+    "plain",
+    "table",
+]
 
 LINE = "rgba(128,128,128,.35)"  # a rule that shows on white and on black
 
@@ -27,6 +42,10 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
+
+# Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
+_JOINT = re.compile(r"/(?=\w)|\.(?=[^\W\d])|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
+_LONG = re.compile(r"[^\s\u200b]{16}(?=[^\s\u200b])")
 
 
 def plain(value: Any, limit: int = 200) -> str:
@@ -41,6 +60,12 @@ def plain(value: Any, limit: int = 200) -> str:
 def escape(value: object, limit: int = 200) -> str:
     """Return `plain` text, escaped for HTML content and quoted attributes."""
     return html.escape(plain(value, limit), quote=True)
+
+
+def parted(value: object, limit: int = 200) -> str:
+    """Return `escape` with the places marked where a line may end, as ``TOKEN_<wbr>EXPIRED``; they are not copied."""
+    marked = _LONG.sub("\\g<0>\u200b", _JOINT.sub("\\g<0>\u200b", plain(value, limit)))
+    return html.escape(marked, quote=True).replace("\u200b", "<wbr>")
 
 
 def cell(value: object) -> object:
@@ -63,6 +88,13 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def middle(value: object, limit: int = 16) -> str:
+    """Return `plain` text with its middle cut out, as both ends tell ids apart: ``post_3x2s…xrogmqq``."""
+    text = plain(value)
+    tail = limit // 2
+    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
+
+
 def number(value: float | None, *, digits: int = 0) -> str:
     """Return a number with grouped digits, such as ``12,345``; an en dash where there is none."""
     return "–" if pd.isna(value) else f"{value:,.{digits}f}"
@@ -82,6 +114,18 @@ def duration(seconds: float) -> str:
 def instant(at: datetime, *, day: bool = True) -> str:
     """Return a UTC time such as ``2026-11-03 14:02:10 UTC``, or without its day."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if day else "%H:%M:%S UTC")
+
+
+def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> str:
+    """Return text on one line, or on a few, cut by an ellipsis where there is no room; all of it shows on hovering.
+
+    The grid lets the line shrink to the minimum of `style` within a table, which text that does not wrap would stretch.
+    """
+    cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    if lines > 1:
+        cut = f"overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:{lines}"
+    inner = f'<div style="{cut}" title="{escape(full, 400)}">{escape(shown)}</div>'
+    return f'<div style="display:grid;grid-template-columns:minmax(0,1fr);{style}">{inner}</div>'
 
 
 def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> str:
@@ -106,15 +150,15 @@ def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> str
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: frozenset[int] = frozenset()) -> str:
     """Return a plain table. Heads and cells are HTML already: escape what they hold; `numeric` columns align right."""
 
-    def line(tag: str, cells: Sequence[str], style: str) -> str:
+    def row(tag: str, cells: Sequence[str], style: str) -> str:
         aligned = (
             f'<{tag} style="text-align:{"right" if index in numeric else "left"};{style}">{content}</{tag}>'
             for index, content in enumerate(cells)
         )
         return f"<tr>{''.join(aligned)}</tr>"
 
-    head = line("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")
-    body = "".join(line("td", row, "padding:2px 10px 2px 0;vertical-align:top") for row in rows)
+    head = row("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")
+    body = "".join(row("td", cells, "padding:2px 10px 2px 0;vertical-align:top") for cells in rows)
     style = "border-collapse:collapse;font-size:inherit;margin:0;background:none"
     return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from voxops import _html
-from voxops.model import VERBS
+from voxops.model import VERBS, Action
 
 __all__ = ["plan_html"]
 
 ROWS = 12  # rows shown of what would be sent, and of what is held
-_LONG = re.compile(r"(?<=/)[^/]{17,}")  # an id within a path; the row has it in full
+_WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
 
 
 def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
+    acts, minutes = _many(cost.acts, "acting request"), f"{cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
     facts = (
-        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_html.number(len(plan.table))} rows. "
-        f"{_html.number(cost.acts)} acting requests, about {_html.number(cost.requests)} in all, {cost.minutes:g} minutes at "
-        f"{_html.number(cost.rate)} a minute. <i>Nothing has been sent.</i>"
+        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_many(len(plan.table), 'row')}. "
+        f"{acts}, about {_html.number(cost.requests)} in all, {minutes} at {_html.number(cost.rate)} a minute. "
+        "<i>Nothing has been sent.</i>"
     )
     if plan.canaries:
         facts += (
@@ -50,12 +50,13 @@ def _sample(plan: Any) -> str:
         (
             *(_cell(name, row[name]) for name in names),
             *(_html.number(row[name]) for name in counts),
-            f"<code style='white-space:nowrap'>{_html.escape(_LONG.sub('…', row['request']), 70)}</code>",
-            f"<code>{_html.escape(row['idempotency_key'])[:8]}…</code>",
+            _html.line(row["reason"], row["reason"], "min-width:6em;max-width:18em", lines=2),
+            f"{_short(_word(row['request'], plan.action), row['request'])} "
+            f"<code>{_short(_html.clip(row['idempotency_key'], 7), row['idempotency_key'])}</code>",
         )
         for row in rows.to_dict("records")
     ]
-    heads = (*names, *counts, "request", "key")
+    heads = (*map(_html.parted, (*names, *counts)), "reason", "request, key")
     more = plan.eligible - len(lines)
     rest = (
         f"<p style='margin:2px 0;opacity:.75'>and {_html.number(more)} more; plan.frame has them all</p>"
@@ -66,6 +67,25 @@ def _sample(plan: Any) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    """One value of a row; long text keeps room to be read in."""
-    text = _html.escape(value, 60)
-    return f"<div style='min-width:15em'>{text}</div>" if name in {"content", "cause"} else text
+    """One value of a row: ids lose their middle, long text keeps to one line."""
+    if name.endswith("_id"):
+        return _short(_html.middle(value, 12), value)
+    if name in {"content", "cause"}:
+        return _html.line(value, value, "min-width:4em;max-width:15em")
+    return _html.escape(value, 60)
+
+
+def _short(shown: str, full: Any) -> str:
+    """Text made short; all of it shows on hovering."""
+    return f'<span style="white-space:nowrap" title="{_html.escape(full, 400)}">{_html.escape(shown)}</span>'
+
+
+def _word(request: str, action: Action) -> str:
+    """What a request does, in a word; one plan to retry may hold both retries and fixes."""
+    last = request.rpartition("/")[2]
+    return last if action is Action.RETRY and last in _WORDS else VERBS[action]
+
+
+def _many(count: int, noun: str) -> str:
+    """Return such as ``1 row`` and ``2 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

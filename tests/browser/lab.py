@@ -190,10 +190,13 @@ class Notebook:
         expect(prompt).to_have_text(re.compile(r"\[(\*|\d+)\]"), timeout=PATIENCE)
 
     def overflow(self) -> list[str]:
-        """Outputs that are wider than their place."""
+        """Outputs, and what scrolls by itself within them, that are wider than their place; controls and code may be."""
         return self.page.evaluate(
-            """() => [...document.querySelectorAll('.jp-OutputArea-output')]
-                .filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.innerText.slice(0, 60))"""
+            """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output div')]
+                .filter(e => e.scrollWidth > e.clientWidth + 2)
+                .filter(e => e.matches('.jp-OutputArea-output')
+                    || (getComputedStyle(e).overflowX === 'auto' && !e.closest('.jupyter-widgets')))
+                .map(e => e.innerText.slice(0, 60))"""
         )
 
     def finished(self) -> None:

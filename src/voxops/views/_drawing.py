@@ -14,6 +14,7 @@ __all__ = ["ENDED", "render_html", "render_text"]
 ENDED = frozenset({"done", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
+_HEADS = {"redeliver": "event"}  # what rows are counted by, where it is not the platform
 _PHASES = {
     "sending": "▶ sending",
     "watching": "◉ watching",
@@ -71,9 +72,10 @@ def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
         _html_table(snapshot),
     ]
     if snapshot.waits:
-        sections.append(_section("Waiting for", [f"{count:,} · {_html.plain(why)}" for why, count in _waits(snapshot)]))
+        waits = [f"{count:,} · {_html.plain(why)}" for why, count in _waits(snapshot)]
+        sections.append(_section("Waiting for", zip(waits, waits, strict=True)))
     if snapshot.recent:
-        sections.append(_section("Last changes", map(_change, snapshot.recent)))
+        sections.append(_section("Last changes", [(_change(each, 16), _change(each)) for each in snapshot.recent]))
     if snapshot.note:
         style = f"margin-top:8px;padding:4px 10px;border-left:4px solid {OTHER.colour};overflow-wrap:anywhere"
         sections.append(f'<div style="{style}">{_html.escape(snapshot.note, 400)}</div>')
@@ -121,7 +123,8 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     if left and snapshot.phase not in ENDED | {"paused"}:
         yield f"about {_html.duration(left)} left"
     yield f"{_html.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
-    yield f"{snapshot.requests:,} requests, {snapshot.acts:,} of them acts"
+    asked = "1 request" if snapshot.requests == 1 else f"{snapshot.requests:,} requests"
+    yield f"{asked}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED:
         yield from _pace(snapshot.pace)
 
@@ -140,13 +143,13 @@ def _waits(snapshot: Snapshot) -> list[tuple[str, int]]:
     return sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
 
 
-def _change(change: Transition) -> str:
-    """Return one transition as a line."""
+def _change(change: Transition, longest: int = 40) -> str:
+    """Return one transition as a line: what it came to, then whose it is, in `longest` characters."""
     where = f" {_html.plain(change.platform, 20)}" if change.platform else ""
     detail = f" · {_html.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
-    at = _html.instant(change.at, day=False)
-    return f"{at}  {glyph} {_html.plain(change.item, 40)}{where}: {change.was} → {change.now}{detail}"
+    item = _html.middle(change.item, longest)
+    return f"{_html.instant(change.at, day=False)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
@@ -157,10 +160,14 @@ def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
     ranked = sorted(rows.items(), key=lambda row: (-sum(row[1]), row[0]))
     shown, rest = ranked[:_PLACES], ranked[_PLACES:]
     if rest:
-        shown.append(
-            (f"{len(rest)} others", [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)])
-        )
+        name = "1 other" if len(rest) == 1 else f"{len(rest)} others"
+        shown.append((name, [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)]))
     return [(_html.plain(platform, 40) or "–", counts) for platform, counts in shown]
+
+
+def _head(snapshot: Snapshot) -> str:
+    """Say what the table counts by."""
+    return _HEADS.get(snapshot.action, "platform")
 
 
 def _text_table(snapshot: Snapshot) -> list[str]:
@@ -168,8 +175,9 @@ def _text_table(snapshot: Snapshot) -> list[str]:
     places = _places(snapshot)
     if not places:
         return []
-    width = max(len("platform"), *(len(platform) for platform, _ in places))
-    head = f"  {'platform':<{width}} " + " ".join(f"{name:>9}" for name in (*OUTCOMES, "all"))
+    first = _head(snapshot)
+    width = max(len(first), *(len(platform) for platform, _ in places))
+    head = f"  {first:<{width}} " + " ".join(f"{name:>9}" for name in (*OUTCOMES, "all"))
     return [head] + [
         f"  {platform:<{width}} " + " ".join(f"{count or '·':>9}" for count in (*counts, sum(counts)))
         for platform, counts in places
@@ -177,24 +185,25 @@ def _text_table(snapshot: Snapshot) -> list[str]:
 
 
 def _html_table(snapshot: Snapshot) -> str:
-    """Return the table of platforms, each with a bar of its own."""
+    """Return the table of platforms, each with a bar of its own beneath its name, so that it fits 600 pixels."""
     rows = []
     for platform, counts in _places(snapshot):
         parts = [(name, OUTCOME[name].colour, float(count)) for name, count in zip(OUTCOMES, counts, strict=True)]
         numbers = [_html.number(count) if count else '<span style="opacity:.4">·</span>' for count in counts]
-        graph = f'<div style="width:110px;padding-top:6px">{_html.bar(parts, height="8px")}</div>'
-        rows.append([_html.escape(platform), graph, *numbers, f"<b>{sum(counts):,}</b>"])
+        name = f'<div style="overflow-wrap:anywhere;line-height:1.3">{_html.escape(platform)}</div>'
+        graph = f'<div style="padding:1px 0 3px">{_html.bar(parts, height="6px")}</div>'
+        place = f'<div style="min-width:100px;max-width:240px">{name}{graph}</div>'
+        rows.append([place, *numbers, f"<b>{sum(counts):,}</b>"])
     if not rows:
         return ""
-    heads = ["platform", "", *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
+    heads = [_head(snapshot), *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
     style = "margin-top:8px;overflow-x:auto"
-    return f'<div style="{style}">{_html.table(heads, rows, numeric=frozenset(range(2, 7)))}</div>'
+    return f'<div style="{style}">{_html.table(heads, rows, numeric=frozenset(range(1, 6)))}</div>'
 
 
-def _section(head: str, lines: Iterable[str]) -> str:
-    """Return a titled list of untrusted lines; a line too long for the page shows in full on hovering."""
-    style = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
-    items = "".join(f'<div style="{style}" title="{_html.escape(line)}">{_html.escape(line)}</div>' for line in lines)
+def _section(head: str, lines: Iterable[tuple[str, str]]) -> str:
+    """Return a titled list of untrusted lines, each as shown and in full; the latter shows on hovering."""
+    items = "".join(_html.line(shown, full) for shown, full in lines)
     return f'<div style="margin-top:8px"><div style="font-weight:600">{head}</div>{items}</div>'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -97,10 +98,13 @@ def _facts(facts: Sequence[tuple[int | str, str, Look]]) -> str:
     return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:6px 0">{boxes}</div>'
 
 
-def cause_table(rows: pd.DataFrame) -> str:
-    """Return why targets failed: a bar by platform, the count, and what to do."""
+def cause_table(rows: pd.DataFrame, failed: int | None = None) -> str:
+    """Return why targets failed: a bar by platform, the count, and what to do.
+
+    Three columns, as a fourth would be cut off at 600 pixels. `failed` is how many targets there are without filters.
+    """
     if rows.empty:
-        return notice("No failed target matches these filters.")
+        return notice("Nothing failed." if failed == 0 else "No failed target matches these filters.")
     table = causes(rows)
     highest = int(table["count"].max())
     by = rows.groupby(["cause", rows["platform"].astype("string").fillna("–")]).size()
@@ -111,20 +115,25 @@ def cause_table(rows: pd.DataFrame) -> str:
         width = max(4, round(100 * entry["count"] / highest))
         lines.append(
             [
-                f'<div style="min-width:150px;max-width:300px;overflow-wrap:anywhere">{_html.escape(entry["cause"], 90)}</div>',
-                f'<div style="width:150px;padding-top:4px"><div style="width:{width}%">{bar}</div></div>',
+                _named(entry["cause"], bar, width),
                 f"<b>{entry['count']:,}</b>",
-                _marked(VERDICT, entry["verdict"]),
-                f'<div style="min-width:120px;max-width:300px;{_QUIET}">{_html.escape(entry["remedy"], 160)}</div>',
+                f'<div style="min-width:130px;max-width:380px">{_marked(VERDICT, entry["verdict"])}'
+                f'<div style="{_QUIET}">{_html.escape(entry["remedy"], 160)}</div></div>',
             ]
         )
     rest = len(table) - _CAUSES
-    more = f'<div style="{_QUIET}">and {rest} rarer causes</div>' if rest > 0 else ""
+    more = f'<div style="{_QUIET}">and {rest} rarer cause{"" if rest == 1 else "s"}</div>' if rest > 0 else ""
     return (
-        wide(_html.table(("cause", "by platform", "targets", "verdict", "what to do"), lines, numeric=frozenset({2})))
+        wide(_html.table(("cause, by platform", "targets", "verdict and what to do"), lines, numeric=frozenset({1})))
         + _platforms(rows)
         + more
     )
+
+
+def _named(text: object, bar: str, width: int = 100) -> str:
+    """Return a name with its bar beneath, in percent of the place there is."""
+    drawn = f'<div style="width:{width}%;padding:2px 0 6px">{bar}</div>'
+    return f'<div style="min-width:110px;max-width:380px">{_html.parted(text, 90)}{drawn}</div>'
 
 
 def _platforms(rows: pd.DataFrame) -> str:
@@ -154,14 +163,13 @@ def status_table(log: pd.DataFrame) -> str:
         bar = _html.bar([(str(name), OUTCOME["failed"].colour, float(count))])
         lines.append(
             [
-                _html.escape(name, 60),
-                f'<div style="width:150px;padding-top:4px"><div style="width:{max(3, round(100 * count / highest))}%">{bar}</div></div>',
+                _named(name, bar, max(3, round(100 * count / highest))),
                 f"<b>{count:,}</b>",
                 _html.number(rows["url"].nunique()),
                 f'<span style="{_QUIET}">{_html.instant(rows["created_at"].max().to_pydatetime())}</span>',
             ]
         )
-    return wide(_html.table(("answer", "", "failed", "endpoints", "last seen"), lines, numeric=frozenset({2, 3})))
+    return wide(_html.table(("answer", "failed", "endpoints", "last seen"), lines, numeric=frozenset({1, 2})))
 
 
 def delivery_series(log: pd.DataFrame, span: str) -> str:
@@ -289,26 +297,35 @@ def verified_table(table: pd.DataFrame) -> str:
         counts = [_html.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
         lines.append(
             [
-                f'<div style="min-width:150px;max-width:300px;overflow-wrap:anywhere">{_html.escape(cause, 90)}</div>',
-                f'<div style="width:150px;padding-top:4px">{bar}</div>',
+                _named(cause, bar),
                 _html.number(row["tried"]),
                 *counts,
             ]
         )
-    heads = ("cause", "", "tried", *(f"{kind.glyph} {words[name]}" for name, kind in looks.items()))
-    return wide(_html.table(heads, lines, numeric=frozenset(range(2, 7))))
+    heads = ("cause", "tried", *(f"{kind.glyph} {words[name]}" for name, kind in looks.items()))
+    return wide(_html.table(heads, lines, numeric=frozenset(range(1, 6))))
 
 
 def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[str]) -> str:
-    """Return one row of a list as a grid of cells, each on one line; a long text shows in full on hovering."""
-    quiet = "" if any(columns) else f";font-weight:600;border-bottom:1px solid {_html.LINE}"
-    grid = f"display:grid;grid-template-columns:{' '.join(widths)};gap:0 10px;align-items:baseline;line-height:24px;font-size:13px{quiet}"
+    """Return one row of a list as a grid of cells, each on one line; a long text shows in full on hovering.
+
+    The row is two halves, which stand beneath each other on a page too narrow for both.
+    """
     cell = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate"
-    cells = "".join(
+    cells = [
         f'<div style="{cell}" title="{_html.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else _html.escape(value, 120)}</div>'
         for name, value in zip(columns, values, strict=True)
-    )
-    return f'<div style="{grid}">{cells}</div>'
+    ]
+    shares = [sum(map(int, re.findall(r"(\d+)fr", width))) for width in widths]
+    at = (len(cells) + 1) // 2
+    halves = [
+        f'<div style="display:grid;flex:{sum(shares[half])} 1 {720 * sum(shares[half]) // (sum(shares) or 1)}px;min-width:0;'
+        f'grid-template-columns:{" ".join(widths[half])};gap:0 10px;align-items:baseline">{"".join(cells[half])}</div>'
+        for half in (slice(at), slice(at, None))
+    ]
+    head = "" if any(columns) else "font-weight:600;"
+    style = f"display:flex;flex-wrap:wrap;gap:0 10px;line-height:24px;font-size:13px;{head}border-bottom:1px solid {_html.LINE}"
+    return f'<div style="{style}">{"".join(halves)}</div>'
 
 
 def code_block(code: str) -> str:

@@ -41,14 +41,15 @@ _STYLE = """\
 .vx .fact b{display:block;font-size:28px;line-height:1.2}
 .vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .vx th,.vx td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
- border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:anywhere;white-space:normal;unicode-bidi:isolate}
-.vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.vx .t{min-width:11em}.vx .s{min-width:7em}.vx .n{text-align:right!important;white-space:nowrap}.vx .w{white-space:nowrap}
+ border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:break-word;white-space:normal;unicode-bidi:isolate}
+.vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.vx .t{min-width:10em}.vx .s{min-width:7em}.vx .n{text-align:right!important;white-space:nowrap}.vx .w{white-space:nowrap}
 .vx tr{background:none!important}.vx .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .vx figure{margin:12px 0}.vx figcaption{font-weight:600;margin-bottom:4px}.vx svg{max-width:100%;height:auto}
 @media(max-width:640px){.vx .fact{flex-basis:40%}.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
  .vx td,.vx td.n{display:flex;gap:10px;text-align:left!important;white-space:normal;border:0;padding:1px 0}.vx td:empty{display:none}
  .vx .t,.vx .s{min-width:0}.vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
 @media print{.vx{max-width:none;font-size:11px}.vx h2{break-after:avoid;margin-top:18px}
+ .vx .fact{flex:1 1 0;min-width:0;padding:6px 8px}.vx .fact b{font-size:20px}
  .vx tr,.vx figure,.vx .facts{break-inside:avoid}.vx thead{display:table-header-group}.vx table{font-size:9px}
  .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx .s{min-width:5.5em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
@@ -118,7 +119,7 @@ def _table(table: pd.DataFrame) -> str:
 
 def _cell(column: object, kind: str, name: str, value: str) -> str:
     """Return one cell; what is not to be broken is cut short instead."""
-    text = _html.escape(value, 30 if kind == "w" else 300)
+    text = _html.escape(value, 30) if kind == "w" else _html.parted(value, 300)
     return f'<td class="{kind}" data-h="{name}">{_swatch(str(column), value)}{text}</td>'
 
 
