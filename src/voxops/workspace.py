@@ -102,7 +102,7 @@ class Workspace:
     Attributes
     ----------
     client : AsyncClient
-        The async client itself, for scripts and services.
+        The async client itself, for what the workspace has no method for; its calls may be awaited on any event loop.
     aio : Awaitables
         The same methods, awaitable.
     name, id : str
@@ -277,6 +277,7 @@ async def open_workspace(
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
     owned = list(owned)
+    client.reside(_loop.arun)
     try:
         identity = await _identity(client)
         book = _ledger(client.url, ledger, identity)

@@ -51,7 +51,8 @@ class Uploads:
         content_type : str, optional
             Follows from the file's name by default.
         progress : callable, optional
-            Called with a `Progress` after each piece, on the client's loop; must return at once.
+            Called with a `Progress` after each piece, on the client's loop, which for ``ws.client`` is in another thread; must
+            return at once.
 
         Returns
         -------
@@ -65,7 +66,8 @@ class Uploads:
             If the API or its storage refused, or could not be reached.
         """
         source = await asyncio.to_thread(source_of, Path(file), content_type)
-        return await upload(self, self._storage, source, Receipt(None, self._storage.url), progress or _ignore)
+        receipt = Receipt(None, self._storage.url)
+        return await self._storage.at_home(upload(self, self._storage, source, receipt, progress or _ignore))
 
     async def send_all(
         self,
@@ -99,19 +101,22 @@ class Uploads:
             If the receipt is of another API, or none.
         """
         kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._storage.url)
+        return await self._storage.at_home(self._send_all([Path(file) for file in files], kept, progress or _ignore))
+
+    async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
+        """Upload many files, on the client's own loop."""
         room = asyncio.Semaphore(PARALLEL)
 
         async def one(file: Path) -> Uploaded:
             async with room:
                 try:
                     source = await asyncio.to_thread(source_of, file, None)
-                    return await upload(self, self._storage, source, kept, progress or _ignore)
+                    return await upload(self, self._storage, source, kept, notice)
                 except AuthError:
                     raise
                 except (ApiError, TransportError, DecodeError) as error:
                     return Uploaded(file, None, error=error)
 
-        paths = [Path(file) for file in files]
         tasks = {file: asyncio.ensure_future(one(file)) for file in dict.fromkeys(paths)}
         try:
             await asyncio.gather(*tasks.values())
