@@ -493,6 +493,7 @@ class Core:
             "fetched_at": self.client.now().isoformat(),
             "filters": {name: _said(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
+            "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self.client.pace.limit,
             "unread": read.get("unread", {}),
         }
