@@ -153,19 +153,25 @@ class Uploads:
         dict
             ``results`` holds one entry per file, found by its ``index``; read each.
         """
-        checks.check_count(BULK_PRESIGN_LIST, files, MOST_FILES)
+        checks.check_items(BULK_PRESIGN_LIST, files, MOST_FILES)
         for item in files:
-            checks.check_file(
-                str(item.get("filename", "")), str(item.get("contentType")), int(item.get("sizeBytes", 0))
-            )
+            checks.check_file(item.get("filename"), item.get("contentType"), item.get("sizeBytes"))
         return await self._many("/v1/media/bulk-presign", {BULK_PRESIGN_LIST: [*map(dict, files)]}, idempotency_key)
 
     async def bulk_video_urls(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Ask for addresses of up to 20 videos of together 20 GB (row 29); otherwise as `bulk_presign`."""
-        checks.check_count(BULK_VIDEO_LIST, videos, MOST_VIDEOS)
-        total = sum(int(item.get("sizeBytes", 0)) for item in videos)
+        checks.check_items(BULK_VIDEO_LIST, videos, MOST_VIDEOS)
+        for item in videos:
+            checks.check_file(
+                item.get("filename"),
+                item.get("contentType"),
+                item.get("sizeBytes"),
+                most=MOST_VIDEO_BYTES,
+                kind="video/",
+            )
+        total = sum(item["sizeBytes"] for item in videos)
         if total > MOST_VIDEO_BYTES:
             checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {MOST_VIDEO_BYTES:,} allowed")
         body = {BULK_VIDEO_LIST: [*map(dict, videos)]}
