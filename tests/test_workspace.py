@@ -328,6 +328,14 @@ def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_pat
     assert seen.count(("two.jpg", 400_002)) == 1
 
 
+@pytest.mark.parametrize("timeout", ["5", True, -1, float("nan")])
+def test_a_wait_takes_seconds(ws: vx.Workspace, timeout: object) -> None:
+    run = ws.watch(ws.posts(status="published", limit=1))
+    with pytest.raises(vx.ConfigError, match="timeout="):
+        run.wait(timeout)
+    assert run.wait(60).results()["outcome"].tolist() == ["succeeded"]
+
+
 def test_the_client_of_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         client = ws.client
