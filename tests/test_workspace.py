@@ -12,7 +12,7 @@ import pytest
 
 import voxops as vx
 from voxops.client import Ending, Handle
-from voxops.sandbox import Sandbox
+from voxops.sandbox import Fault, Sandbox
 
 
 @pytest.fixture
@@ -334,6 +334,43 @@ def test_a_wait_takes_seconds(ws: vx.Workspace, timeout: object) -> None:
     with pytest.raises(vx.ConfigError, match="timeout="):
         run.wait(timeout)
     assert run.wait(60).results()["outcome"].tolist() == ["succeeded"]
+
+
+def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspace, tmp_path: Path) -> None:
+    shown = ws._repr_html_()
+    for part in ("Alder Coffee", world.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
+        assert part in shown
+    assert world.api_key not in shown
+    ws.name = "<script>alert(1)</script>"
+    assert "<script" not in ws._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("garbage", path="/v1/auth/me", body="html", status=200, times=None), "url= or VOXBURST_API_URL"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=404, times=None), "url= or VOXBURST_API_URL"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=302, times=None), "Redirects are not followed"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=502, times=None), "502: a web page"),
+    ],
+)
+def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: Fault, said: str) -> None:
+    world.add_fault(fault)
+    with pytest.raises(vx.ConfigError, match=said):
+        vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
+
+
+def test_an_identity_that_was_not_told_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
+    world.set_switches(no_identity=True)
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        plan = vx.plan_retry(failed_posts(ws))
+        with pytest.raises(vx.LedgerError, match="identity"):
+            ws.run(plan)
+        assert "nothing can be run" in ws._repr_html_()
+        world.set_switches(no_identity=False)
+        assert counts(ws.run(plan).wait())
+        assert ws.name == "Alder Coffee"
+        assert len(ws.ledger()) == plan.eligible
 
 
 def test_the_client_of_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
