@@ -192,7 +192,7 @@ class Sending:
         if self._loop is not None:
             if not forked and not self._loop.is_closed():
                 raise ConfigError(
-                    "this client is at work on another event loop; use one client per loop, or ws.aio of a workspace"
+                    "this client is at work on another event loop; use one client per loop, or ws.client of a workspace"
                 )
             self._transport.renew()
             self._pace.renew()

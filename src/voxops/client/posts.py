@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -214,7 +213,7 @@ class Posts(PostActs):
         body = present(
             content=content,
             platforms=[platform.upper() for platform in checks.texts("platforms", platforms)],
-            mediaIds=media_ids and builtins.list(media_ids),
+            mediaIds=media_ids and checks.texts("mediaIds", media_ids),
             media=media and [dict(one) for one in media],
             firstComment=first_comment,
             platformMetadata=platform_metadata,

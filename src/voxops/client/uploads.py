@@ -65,7 +65,7 @@ class Uploads:
         ApiError, TransportError
             If the API or its storage refused, or could not be reached.
         """
-        source = await asyncio.to_thread(source_of, Path(file), content_type)
+        source = await asyncio.to_thread(source_of, _path(file), content_type)
         receipt = Receipt(None, self._storage.url)
         return await self._storage.at_home(upload(self, self._storage, source, receipt, progress or _ignore))
 
@@ -100,8 +100,11 @@ class Uploads:
         ConfigError
             If the receipt is of another API, or none.
         """
+        if isinstance(files, str | bytes | os.PathLike):
+            checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")
+        paths = [_path(file) for file in files]
         kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._storage.url)
-        return await self._storage.at_home(self._send_all([Path(file) for file in files], kept, progress or _ignore))
+        return await self._storage.at_home(self._send_all(paths, kept, progress or _ignore))
 
     async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
         """Upload many files, on the client's own loop."""
@@ -181,6 +184,13 @@ class Uploads:
         """Many items in one request."""
         reply = await self._caller.request("POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES)
         return with_items(reply)
+
+
+def _path(file: Any) -> Path:
+    """A path, and not something that no path can be made of."""
+    if not isinstance(file, str | os.PathLike):
+        checks.refuse("file", f"takes a path, not {type(file).__name__}")
+    return Path(file)
 
 
 def _ignore(progress: Progress) -> None:

@@ -14,7 +14,6 @@ from voxops.window import window
 
 __all__ = ["Choice", "changes_code", "days_of", "load_code", "only_code", "option_counts", "quoted", "rows_code"]
 
-_SAME = object()  # stands for a value that is the same in both frames
 _WIDTH = 100  # characters of a printed line before a list is broken up
 
 
@@ -118,14 +117,9 @@ def changes_code(name: str, columns: tuple[str, ...], given: pd.DataFrame, deriv
     """
     lines = []
     for column in derived.columns:
-        was, now = _values(derived[column]), _values(given[column])
-        changed = pd.Series(
-            [value if value != old else _SAME for value, old in zip(now, was, strict=True)], dtype=object
-        )
-        for value in dict.fromkeys(one for one in changed if one is not _SAME):
-            rows = _names(
-                given[(changed == value).to_numpy() if value is not None else changed.isna().to_numpy()], columns
-            )
+        cells = list(zip(_values(given[column]), _values(derived[column]), strict=True))
+        for value in dict.fromkeys(now for now, was in cells if now != was):
+            rows = _names(given[[now != was and now == value for now, was in cells]], columns)
             lines.append(f"rows = {_listed(rows)}")
             lines.append(f"{name}.loc[{_named(name, columns)}.isin(rows), {quoted(column)}] = {quoted(value)}")
     return lines
