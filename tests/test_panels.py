@@ -133,7 +133,7 @@ def test_filters_and_ticks_decide_what_is_planned(ws: vx.Workspace, triaged: pd.
     panel._lists["verdict"].value = ("retry",)
     panel._lists["platform"].value = ("twitter", "facebook")
     wanted = failed[failed["verdict"].eq("retry") & failed["platform"].isin(["twitter", "facebook"])]
-    until(lambda: len(panel._shown) == len(wanted))
+    until(lambda: len(panel._rows.chosen) == len(wanted))  # what is shown comes first, then its rows
     panel._rows._ticks[0].value = False
     panel._act.plan_button.click()
     until(lambda: panel.plan is not None)
