@@ -6,9 +6,11 @@ import csv
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -94,14 +96,19 @@ def handlers() -> Iterator[None]:
 def test_a_port_in_use_and_an_unfit_state_file_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     garbage, nowhere = tmp_path / "garbage", tmp_path / "none" / "state"
     garbage.write_bytes(b"no database" * 500)
-    for state in (garbage, nowhere, tmp_path):
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("CREATE TABLE facts_of_others (name TEXT)")
+    before = other.read_bytes()
+    for state in (garbage, nowhere, tmp_path, other):
         for command in ("sandbox", "demo"):
             assert main([command, "--state", str(state)]) == 1
             said = capsys.readouterr().err
             assert said.startswith("voxops: the state file")
             assert said.count("\n") == 1
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        assert main(["sandbox", "--port", str(other.getsockname()[1])]) == 1
+    assert other.read_bytes() == before
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert main(["sandbox", "--port", str(server.getsockname()[1])]) == 1
     said = capsys.readouterr().err
     assert said.startswith("voxops: port ")
     assert said.count("\n") == 1
