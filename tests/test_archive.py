@@ -170,6 +170,12 @@ def test_sql_reads_the_files(archive: Archive) -> None:
     pd.testing.assert_frame_equal(table, expected.astype({"n": "Int64"}))
     per_day = archive.sql("SELECT day, count(DISTINCT post_id) AS n FROM targets GROUP BY day")
     assert per_day["n"].sum() == 500
+    for query, parameters, said in [
+        ("SELEC 1", None, "SELEC"), ("SELECT * FROM post", None, "post"), ("SELECT ?", None, "parameter"),
+        ("SELECT 1 / 'x'", None, "x"), (5, None, "query=5"),
+    ]:  # fmt: skip
+        with pytest.raises(vx.ConfigError, match=said):
+            archive.sql(query, parameters)
     assert archive.sql("SELECT count(*) AS n FROM posts, unnest(targets)")["n"].tolist() == [len(archive.targets())]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -59,6 +63,62 @@ def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.Capt
     assert main(["ledger", str(path), "--prune", "0D"]) == 0
     assert main(["ledger", str(path)]) == 0
     assert capsys.readouterr().out.count("/retry") + 1 >= rows
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sandbox", "--port", "99999"],
+        ["sandbox", "--port", "x"],
+        ["sandbox", "--speed", "-1"],
+        ["sandbox", "--speed", "nan"],
+        ["ledger", "there.sqlite", "--runs", "--export", "trail.csv"],
+        ["ledger", "there.sqlite", "--prune", "90D", "--runs"],
+    ],
+)
+def test_wrong_usage_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(words)
+    assert error.value.code == 2
+    assert f"error: argument {[word for word in words if word.startswith('--')][-1]}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The signal handlers of this process, put back after a command that sets its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_port_in_use_and_an_unfit_state_file_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    garbage, nowhere = tmp_path / "garbage", tmp_path / "none" / "state"
+    garbage.write_bytes(b"no database" * 500)
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("CREATE TABLE facts_of_others (name TEXT)")
+    before = other.read_bytes()
+    for state in (garbage, nowhere, tmp_path, other):
+        for command in ("sandbox", "demo"):
+            assert main([command, "--state", str(state)]) == 1
+            said = capsys.readouterr().err
+            assert said.startswith("voxops: the state file")
+            assert said.count("\n") == 1
+    assert other.read_bytes() == before
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert main(["sandbox", "--port", str(server.getsockname()[1])]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("voxops: port ")
+    assert said.count("\n") == 1
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"voxops {vx.__version__}\n"
 
 
 def test_sandbox_is_served_until_told_to_stop(tmp_path: Path) -> None:

@@ -343,6 +343,19 @@ NAIVE = datetime(2026, 4, 1, 9)
         ({"metadata": {"k": ["x"] * 101}}, "metadata.k", ""),
         ({"metadata": {"k": ["x" * 201]}}, "metadata.k", ""),
         ({"metadata": ["k"]}, "metadata", ""),
+        ({"content_type": 5}, "contentType", ""),
+        ({"first_comment": 5}, "firstComment", ""),
+        ({"thread_posts": ["a"]}, "threadPosts[0]", ""),
+        ({"thread_posts": 5}, "threadPosts", ""),
+        ({"platform_overrides": ["twitter"]}, "platformOverrides", ""),
+        ({"platform_overrides": {"twitter": "short"}}, "platformOverrides.twitter", ""),
+        ({"platform_overrides": {"twitter": {"content": "x" * 10_001}}}, "platformOverrides.twitter.content", "CONTENT_TOO_LONG"),
+        ({"platform_overrides": {"twitter": {"content": 5}}}, "platformOverrides.twitter.content", ""),
+        ({"platform_metadata": {5: {}}}, "platformMetadata", ""),
+        ({"tags": 5}, "tags", ""),
+        ({"tags": {"a": 1}}, "tags", ""),
+        ({"tags": [5]}, "tags", ""),
+        ({"media": b"media_1"}, "media", ""),
     ],
 )  # fmt: skip
 def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(
@@ -378,6 +391,8 @@ def test_fields_at_their_limit_are_sent_as_the_wire_names_them() -> None:
     }
 
 
+GOOD = PostFields(content="x", account_ids=["acc_1"], scheduled_for=LATER)
+VIDEO = {"filename": "v.mp4", "contentType": "video/mp4", "sizeBytes": 10}
 LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("posts: 51 given, 1 to 50", lambda c: c.posts.bulk([PostFields()] * 51)),
     ("posts: 0 given", lambda c: c.posts.bulk([])),
@@ -415,7 +430,35 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ),
     ("sizeBytes", lambda c: c.uploads.presign("a.srt", "text/srt", 0)),
     ("filename", lambda c: c.uploads.presign("../a.jpg", "image/jpeg", 10)),
-    ("videos: 21,", lambda c: c.uploads.bulk_video_urls([{"sizeBytes": 1024**3 + 1}] * 20)),
+    ("videos: 21,", lambda c: c.uploads.bulk_video_urls([{**VIDEO, "sizeBytes": 1024**3 + 1}] * 20)),
+    (r"fields: takes vx.PostFields\(.*, not dict", lambda c: c.posts.create({"content": "x"})),
+    (r"fields: takes vx.PostFields\(.*, not dict", lambda c: c.posts.update("post_1", {"content": "x"})),
+    (r"posts\[1\]: takes vx.PostFields\(.*, not dict", lambda c: c.posts.bulk([GOOD, {"content": "x"}])),
+    ("platforms: takes a list of texts", lambda c: c.posts.validate(content="x", platforms=[5])),
+    (r"media\[0\]: takes a mapping", lambda c: c.posts.validate(content="x", platforms=["x"], media=["m"])),
+    (r"videos\[0\]: takes a mapping", lambda c: c.posts.bulk_video(["abc"])),
+    (
+        r"videos\[1\].scheduledFor: .* has no offset",
+        lambda c: c.posts.bulk_video([{}, {"scheduledFor": "2026-04-01T09:00"}]),
+    ),
+    (r"videos\[0\].content: 10,001 characters", lambda c: c.posts.bulk_video([{"content": "x" * 10_001}])),
+    ("sizeBytes: a.jpg: '5' is no whole number", lambda c: c.uploads.presign("a.jpg", "image/jpeg", "5")),
+    ("sizeBytes", lambda c: c.uploads.presign("a.jpg", "image/jpeg", True)),
+    ("filename", lambda c: c.uploads.presign(5, "image/jpeg", 5)),
+    ("contentType", lambda c: c.uploads.presign("a.jpg", ["image/jpeg"], 5)),
+    (r"files\[0\]: takes a mapping", lambda c: c.uploads.bulk_presign(["a.jpg"])),
+    ("sizeBytes: .*'abc'", lambda c: c.uploads.bulk_presign([{**IMAGE, "sizeBytes": "abc"}])),
+    ("contentType: 'image/jpeg' given; one of video/mp4", lambda c: c.uploads.bulk_video_urls([IMAGE])),
+    ("sizeBytes: v.mp4: -1 bytes", lambda c: c.uploads.bulk_video_urls([{**VIDEO, "sizeBytes": -1}])),
+    (r"videos\[0\]: takes a mapping", lambda c: c.uploads.bulk_video_urls(["v.mp4"])),
+    ("mediaIds: None is no id", lambda c: c.media.bulk_validate([None])),
+    ("mediaIds: takes a list", lambda c: c.posts.validate(content="x", platforms=["x"], media_ids="media_1")),
+    ("file: takes a path, not int", lambda c: c.uploads.send(5)),
+    ("files: takes a list of paths, not str", lambda c: c.uploads.send_all("a.jpg")),
+    ("file: takes a path, not NoneType", lambda c: c.uploads.send_all([None])),
+    (r"operations\[0\]: takes a mapping", lambda c: c.batch(["x"])),
+    ("platform: 5 is no id", lambda c: c.accounts.connect(5)),
+    ("events: takes a list", lambda c: c.webhooks.create("https://x.example", 5)),
 ]
 
 

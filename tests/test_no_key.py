@@ -112,7 +112,7 @@ def test_no_key_anywhere(api: Sandbox, tmp_path: Path) -> None:
         "vx.connect(url='ftp://nowhere')": "ConfigError",
         "vx.connect(url='http://elsewhere.example')": "ConfigError",
         "_loop.run(ws.client.posts.get('post_nope'))": "NotFoundError",
-        "await ws.client.request('GET', '/v1/nothing')": "ConfigError",
+        "await ws.client.request('GET', '/v1/nothing')": "NotFoundError",
         "ws.posts(since='yesterday, perhaps')": "ConfigError",
         "refused()": "AuthError",
     }

@@ -116,7 +116,11 @@ def test_a_frame_put_together_by_hand_can_only_be_named() -> None:
         "filters": {"status": ["failed"], "since": "7D", "limit": None},
         "fetched_at": "2026-03-02T12:00:00+00:00",
     }
-    assert load_code(said, "posts") == 'ws.posts(status="failed", since="2026-02-23T12:00:00+00:00")'
+    noon = "2026-03-02T12:00:00+00:00"
+    assert load_code(said, "posts") == f'ws.posts(status="failed", since="2026-02-23T12:00:00+00:00", until="{noon}")'
+    assert 'until="2026-03-02T12:00:01.000001+00:00")' in str(
+        load_code(said, "posts", pd.Timestamp(noon) + pd.Timedelta("1s"))
+    )
 
 
 # -- the triage panel -------------------------------------------------------------------------------------------------------
@@ -129,7 +133,7 @@ def test_filters_and_ticks_decide_what_is_planned(ws: vx.Workspace, triaged: pd.
     panel._lists["verdict"].value = ("retry",)
     panel._lists["platform"].value = ("twitter", "facebook")
     wanted = failed[failed["verdict"].eq("retry") & failed["platform"].isin(["twitter", "facebook"])]
-    until(lambda: len(panel._shown) == len(wanted))
+    until(lambda: len(panel._rows.chosen) == len(wanted))  # what is shown comes first, then its rows
     panel._rows._ticks[0].value = False
     panel._act.plan_button.click()
     until(lambda: panel.plan is not None)
@@ -205,6 +209,54 @@ def test_the_code_gives_the_same_keys_in_a_fresh_process(
     panel._act.plan_button.click()
     until(lambda: panel.plan is not None)
     assert fresh(panel.code(), sandbox, tmp_path) == keys_of(panel.plan)
+
+
+def by_platform(posts: pd.DataFrame) -> pd.DataFrame:
+    triaged = vx.triage(vx.targets(posts))
+    return triaged[triaged["platform"] == "twitter"]
+
+
+def by_status(posts: pd.DataFrame) -> pd.DataFrame:
+    return vx.triage(vx.targets(posts[posts["status"] == "failed"]))
+
+
+def by_hand(posts: pd.DataFrame) -> pd.DataFrame:
+    triaged = vx.triage(vx.targets(posts))
+    triaged.loc[triaged["error_code"] == "PUBLISH_ERROR", "retryable"] = True
+    triaged.loc[triaged.index[triaged["cause"].notna()][:3], "retryable"] = False
+    return triaged
+
+
+def by_rules(posts: pd.DataFrame) -> pd.DataFrame:
+    triaged = vx.triage(vx.targets(posts), rules={"PUBLISH_ERROR": "retry"})
+    return triaged[triaged["platform"] != "twitter"].assign(attempt=2)
+
+
+@pytest.mark.parametrize("make", [by_platform, by_status, by_hand, by_rules])
+def test_the_code_says_what_was_filtered_and_changed_before_the_panel(
+    ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path, make: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    panel = vx.triage_panel(ws, make(ws.posts(status=["failed", "partial"], since="30D")))
+    panel._rows._ticks[0].value = False
+    panel._act.plan_button.click()
+    until(lambda: panel.plan is not None)
+    assert panel.plan.eligible > 1
+    assert fresh(panel.code(), sandbox, tmp_path) == keys_of(panel.plan)
+
+
+def test_the_code_of_the_newest_posts_names_them(ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path) -> None:
+    panel = vx.triage_panel(ws, ws.posts(status="failed", limit=12))
+    panel._act.plan_button.click()
+    until(lambda: panel.plan is not None)
+    assert "limit" not in panel.code()
+    assert fresh(panel.code(), sandbox, tmp_path) == keys_of(panel.plan)
+
+
+def test_the_code_of_a_frame_of_unknown_origin_begins_with_that_frame(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    bare = triaged.copy()
+    bare.attrs = {}
+    assert "triaged = ...  # the frame that the panel was given" in vx.triage_panel(ws, bare).code()
+    assert "vx.triage(...)  # the frame" in vx.triage_panel(ws, bare.drop(columns="cause")).code()
 
 
 def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path) -> None:

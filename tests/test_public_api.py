@@ -16,7 +16,7 @@ PROMISED = [
     "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_cancel", "plan_bulk", "plan_redeliver", "read_campaign",
     "delivery_stats", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "ConfigError", "ApiError",
     "AuthError", "RateLimitError", "NotFoundError", "ConflictError", "ValidationError", "ServerError", "TransportError",
-    "DecodeError", "PlanError", "LedgerError",
+    "DecodeError", "PlanError", "LedgerError", "PostFields",
 ]  # fmt: skip
 
 

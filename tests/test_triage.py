@@ -16,7 +16,9 @@ from voxops.frames import build, targets
 from voxops.model import Verdict
 from voxops.rules import RULES, UNKNOWN, analyst_rules, find_rule
 from voxops.sandbox import platforms
+from voxops.stats import Tally
 from voxops.triage import Rule, cause_partial, causes, fingerprint, finish_causes, judge, merge_causes, triage
+from voxops.values import STRING_DTYPE
 
 # The API's error table as published: code -> (HTTP status, retryable).
 PUBLISHED = {
@@ -384,3 +386,11 @@ def test_what_the_api_skipped_for_good_goes_to_a_person():
     assert (one.verdict, one.retryable, one.guess) == (Verdict.SUPPORT, False, False)
     assert "vx.plan_fix" in one.remedy
     assert one.source == "observed"
+
+
+def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
+    texts = ["cut \ud83d here", "cut \ud83d here", None]
+    rows = pd.DataFrame({"group": [1, 1, 2], "example": pd.array(texts, dtype=STRING_DTYPE)})
+    table = Tally(keys=("group",), totals={"example": "min"}).group(rows)
+    assert table["example"].fillna("").tolist() == ["cut ? here", ""]
+    assert rows["example"].iloc[0] == "cut \ud83d here"

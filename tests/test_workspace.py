@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxops.client import Ending, Handle
+from voxops.sandbox import Fault, Sandbox
 
 
 @pytest.fixture
@@ -265,6 +267,117 @@ def test_every_method_is_awaitable(ws: vx.Workspace) -> None:
     posts, rows = asyncio.run(job())
     assert posts > 10
     assert rows > 10
+
+
+def test_the_client_of_a_workspace_reads_on_any_loop(ws: vx.Workspace) -> None:
+    async def job() -> tuple[str, int, str]:
+        ids = [
+            record["id"] async for page in ws.client.pages("/v1/posts", {"status": "failed"}) for record in page.records
+        ]
+        raw = await ws.client.raw("GET", "/v1/health")
+        hooks = [hook["id"] async for page in ws.client.webhooks.list() for hook in page.records]
+        deliveries = await anext(ws.client.webhooks.deliveries(hooks[0]))
+        assert raw.status == 200
+        assert deliveries.records
+        return (await ws.client.posts.get(ids[0]))["status"], len(ids), ids[0]
+
+    for _ in range(2):  # each with a loop of its own, and blocking calls between them
+        status, count, post = asyncio.run(job())
+        assert (status.lower(), count) == ("failed", len(ws.posts(status="failed")))
+        assert post in set(ws.posts(status="failed")["post_id"])
+
+
+def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(world: Sandbox, ws: vx.Workspace) -> None:
+    posts = ws.posts(status="failed")["post_id"].tolist()[:6]
+
+    async def job() -> list[str]:
+        return [record["id"] for record in await asyncio.gather(*map(ws.client.posts.get, posts))]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [found.result() for found in [threads.submit(asyncio.run, job()) for _ in range(4)]] == [posts] * 4
+
+
+def test_an_act_of_the_client_is_awaited_and_watched(world: Sandbox, ws: vx.Workspace) -> None:
+    post = ws.posts(status="failed")["post_id"].iloc[0]
+
+    async def job() -> tuple[Handle, Ending]:
+        handle = await ws.client.posts.retry(post)
+        return handle, await handle
+
+    handle, ending = asyncio.run(job())
+    assert ending.outcome in {"succeeded", "failed"}
+    assert ws.watch(handle).wait().results()["outcome"].tolist() == [ending.outcome]
+    assert len(world.requests(acting=True)) == 1
+
+
+def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_path: Path) -> None:
+    files = [tmp_path / "one.jpg", tmp_path / "two.jpg"]
+    for file in files:
+        file.write_bytes(b"\xff\xd8" + bytes(400_000))
+    seen: list[tuple[str, int]] = []
+
+    async def job() -> list[str | None]:
+        one = await ws.client.uploads.send(files[0], progress=lambda at: seen.append((at.path.name, at.sent)))
+        many = await ws.client.uploads.send_all(files, progress=lambda at: seen.append((at.path.name, at.sent)))
+        return [uploaded.media_id for uploaded in (one, *many)]
+
+    media = asyncio.run(job())
+    assert all(media)
+    assert len(set(media)) == 3
+    assert seen.count(("one.jpg", 400_002)) == 2
+    assert seen.count(("two.jpg", 400_002)) == 1
+
+
+@pytest.mark.parametrize("timeout", ["5", True, -1, float("nan")])
+def test_a_wait_takes_seconds(ws: vx.Workspace, timeout: object) -> None:
+    run = ws.watch(ws.posts(status="published", limit=1))
+    with pytest.raises(vx.ConfigError, match="timeout="):
+        run.wait(timeout)
+    assert run.wait(60).results()["outcome"].tolist() == ["succeeded"]
+
+
+def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspace, tmp_path: Path) -> None:
+    shown = ws._repr_html_()
+    for part in ("Alder Coffee", world.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
+        assert part in shown
+    assert world.api_key not in shown
+    ws.name = "<script>alert(1)</script>"
+    assert "<script" not in ws._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("garbage", path="/v1/auth/me", body="html", status=200, times=None), "url= or VOXBURST_API_URL"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=404, times=None), "url= or VOXBURST_API_URL"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=302, times=None), "Redirects are not followed"),
+        (Fault("garbage", path="/v1/auth/me", body="html", status=502, times=None), "502: a web page"),
+    ],
+)
+def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: Fault, said: str) -> None:
+    world.add_fault(fault)
+    with pytest.raises(vx.ConfigError, match=said):
+        vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
+
+
+def test_an_identity_that_was_not_told_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
+    world.set_switches(no_identity=True)
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        plan = vx.plan_retry(failed_posts(ws))
+        with pytest.raises(vx.LedgerError, match="identity"):
+            ws.run(plan)
+        assert "nothing can be run" in ws._repr_html_()
+        world.set_switches(no_identity=False)
+        assert counts(ws.run(plan).wait())
+        assert ws.name == "Alder Coffee"
+        assert len(ws.ledger()) == plan.eligible
+
+
+def test_the_client_of_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+        client = ws.client
+    with pytest.raises(vx.ConfigError, match="closed"):
+        asyncio.run(client.health())
 
 
 def test_the_ledger_is_an_audit_trail(ws: vx.Workspace) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voxops.client import AsyncClient
+from voxops.client import AsyncClient, PostFields
 from voxops.compare import compare
 from voxops.creates import plan_bulk
 from voxops.errors import (
@@ -69,6 +69,7 @@ __all__ = [
     "NotFoundError",
     "Plan",
     "PlanError",
+    "PostFields",
     "RateLimitError",
     "Rule",
     "Run",

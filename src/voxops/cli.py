@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(prog="voxops", description=__doc__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     demo = commands.add_parser("demo", help="the main job, against the embedded sandbox: no key, no network")
@@ -49,10 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
-    sandbox.add_argument("--port", type=int, default=8765)
+    sandbox.add_argument("--port", type=_port, default=8765)
     sandbox.add_argument("--seed", type=int, default=7)
     sandbox.add_argument("--state", type=Path, help="keep the state in this file")
-    sandbox.add_argument("--speed", type=float, default=1.0, help="virtual seconds per second (default: 1)")
+    sandbox.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default: 1)")
     sandbox.set_defaults(run=_sandbox)
 
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
@@ -90,13 +92,24 @@ def _parser() -> argparse.ArgumentParser:
 
     ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
     ledger.add_argument("path", type=Path, help="the ledger's file")
-    ledger.add_argument("--runs", action="store_true", help="the runs instead of their rows")
-    ledger.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
-    ledger.add_argument(
+    what = ledger.add_mutually_exclusive_group()
+    what.add_argument("--runs", action="store_true", help="the runs instead of their rows")
+    what.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
+    what.add_argument(
         "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
     )
     ledger.set_defaults(run=_ledger)
     return parser
+
+
+class _Version(argparse.Action):
+    """Print the version of the installed package, which is looked up only now, and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"voxops {version('voxops')}")
+        parser.exit()
 
 
 def _workspace_options(parser: argparse.ArgumentParser) -> None:
@@ -120,15 +133,27 @@ def _demo(options: argparse.Namespace) -> int:
     """The main job."""
     from voxops.demo import demo
 
-    return demo(state=options.state, ledger=options.ledger, out=options.out)
+    with _files():
+        return demo(state=options.state, ledger=options.ledger, out=options.out)
 
 
 def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is told to stop."""
     from voxops.sandbox import serve
 
-    serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed)
+    with _files():
+        serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed)
     return 0
+
+
+@contextmanager
+def _files() -> Iterator[None]:
+    """Say in a line which port or file can't be used."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(f"{where}{error.strerror or error}") from error
 
 
 def _matrix(options: argparse.Namespace) -> int:
@@ -223,6 +248,24 @@ def _tell(made: Report, options: argparse.Namespace) -> None:
         except OSError as error:
             raise ConfigError(f"{path} can't be written: {error.strerror or error}") from error
         print(f"written: {path}")
+
+
+def _port(text: str) -> int:
+    """The number of a port; 0 takes a free one."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; 0 to 65535, 0 for a free one")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    """Virtual seconds per second; 0 stands still."""
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; a number from 0, such as 20")
+    return speed
 
 
 def _zone(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -69,6 +69,8 @@ class Core:
         self._engine = engine
         self._source = source
         self._closed = False
+        self._enrol: Callable[[], Awaitable[Engine | None]] | None = None
+        self._enrolling = asyncio.Lock()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
     def opened(self) -> Core:
@@ -86,6 +88,17 @@ class Core:
                 "nothing is sent. Check the address and the API key's scopes"
             )
         return self._engine
+
+    def enrol_by(self, enrol: Callable[[], Awaitable[Engine | None]]) -> None:
+        """Let an identity that could not be read be read again before something is run."""
+        self._enrol = enrol
+
+    async def _acting(self) -> Engine:
+        """The engine, which may be had by now."""
+        async with self._enrolling:
+            if self._engine is None and self._enrol is not None:
+                self._engine = await self._enrol()
+        return self.engine
 
     async def posts(
         self,
@@ -387,12 +400,13 @@ class Core:
         limit = stop_after_failures
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
-        run = await self.engine.bind(plan, reason)
-        return self._kept(Run(PlanJob(self.engine, run), stop_after_failures=stop_after_failures))
+        engine = await self._acting()
+        run = await engine.bind(plan, reason)
+        return self._kept(Run(PlanJob(engine, run), stop_after_failures=stop_after_failures))
 
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
-        return self._kept(Run(PlanJob(self.engine, run_id), paused=True))
+        return self._kept(Run(PlanJob(await self._acting(), run_id), paused=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
@@ -439,8 +453,9 @@ class Core:
         pandas.DataFrame
             What is still open, as in ``ws.ledger()``.
         """
-        await self.engine.reconcile()
-        table = audit.history(self.engine.ledger)
+        engine = await self._acting()
+        await engine.reconcile()
+        table = audit.history(engine.ledger)
         return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
 
     async def _account_ids(self, accounts: list[str]) -> list[str]:
@@ -493,6 +508,7 @@ class Core:
             "fetched_at": self.client.now().isoformat(),
             "filters": {name: _said(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
+            "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self.client.pace.limit,
             "unread": read.get("unread", {}),
         }

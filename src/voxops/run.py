@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops import _loop
 from voxops.drive import Drive
+from voxops.errors import ConfigError
 from voxops.events import Payload, WebhookEvent, parse_event
 from voxops.model import Action, Observer, Snapshot
 
@@ -121,9 +122,15 @@ class Run:
 
         Raises
         ------
+        ConfigError
+            If `timeout` is no number of seconds.
         VoxopsError
             If the run itself broke down, which is a fault of voxops or of the ledger's disk, never of a row.
         """
+        if timeout is not None and (
+            isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0
+        ):
+            raise ConfigError(f"timeout={timeout!r} must be a number of seconds from 0, or None to wait to the end")
         try:
             _loop.run(self._join(timeout))
         except KeyboardInterrupt:

@@ -8,12 +8,16 @@ milliseconds, not from a sketch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-__all__ = ["Tally", "flat", "quantiles"]
+__all__ = ["Tally", "flat", "quantiles", "whole"]
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Tally:
         pandas.DataFrame
             Keys and totals with their dtypes, sorted by the keys, index from 0.
         """
+        rows = rows.assign(**{name: whole(rows[name]) for name in self.totals if rows[name].dtype == "string"})
         grouped = rows.groupby(list(self.keys), sort=True, dropna=False, observed=True)
         return grouped.agg(dict(self.totals)).reset_index().astype(rows.dtypes[[*self.keys, *self.totals]])
 
@@ -58,6 +63,13 @@ class Tally:
         parts = list(partials)
         filled = [part for part in parts if len(part)]
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
+
+
+def whole(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
+    if not any(_HALF.search(text) for text in texts.dropna()):
+        return texts
+    return texts.map(lambda text: _HALF.sub("?", text), na_action="ignore").astype(texts.dtype)
 
 
 def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from voxops import _loop, audit
+from voxops import _html, _loop, audit
 from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.client.assumptions import KEY_RETENTION
 from voxops.core import Core
 from voxops.engine import Engine
-from voxops.errors import ApiError, ConfigError, LedgerError
+from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
 from voxops.given import file_path
 from voxops.ledger import Ledger
 from voxops.ledger_file import default_path
@@ -102,7 +102,7 @@ class Workspace:
     Attributes
     ----------
     client : AsyncClient
-        The async client itself, for scripts and services.
+        The async client itself, for what the workspace has no method for; its calls may be awaited on any event loop.
     aio : Awaitables
         The same methods, awaitable.
     name, id : str
@@ -113,15 +113,19 @@ class Workspace:
 
     def __init__(self, core: Core, *, ledger: Ledger | None, identity: dict[str, Any], owned: list[Any]) -> None:
         self._core = core
-        self._ledger = ledger
         self._owned = owned
         self.client = core.client
         self.aio = Awaitables(core)
+        self._know(identity, ledger)
+        _open_workspaces.add(self)
+        self.sandbox: Sandbox | None = next((thing for thing in owned if hasattr(thing, "advance")), None)
+
+    def _know(self, identity: dict[str, Any], ledger: Ledger | None) -> None:
+        """Take note of whose workspace it is, and of its ledger."""
+        self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
         self.plan = str(identity.get("plan") or "").lower()
-        _open_workspaces.add(self)
-        self.sandbox: Sandbox | None = next((thing for thing in owned if hasattr(thing, "advance")), None)
 
     posts = _blocking(Core.posts)
     deliveries = _blocking(Core.deliveries)
@@ -202,6 +206,17 @@ class Workspace:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str:
+        where = f"{self.client.url}{', the embedded sandbox' if self.sandbox is not None else ''}"
+        limit = self.client.pace.limit
+        rows = {
+            "address": where + ("" if self in _open_workspaces else ", closed"),
+            "ledger": "none: nothing can be run" if self._ledger is None else str(self._ledger.path),
+            "rate limit": "not told yet" if limit is None else f"{limit:,} requests a minute",
+        }
+        cells = [[_html.escape(name), _html.escape(value, 500)] for name, value in rows.items()]
+        return _html.table(["Workspace", _html.escape(self.name or self.id or "of unknown identity")], cells)
+
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url
         where += ", closed" if self not in _open_workspaces else ""
@@ -243,7 +258,7 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used.
+        If there is no key, or the address can't be used: it redirects, or answers with a web page.
     AuthError
         If the API refuses the key.
     TransportError
@@ -277,25 +292,48 @@ async def open_workspace(
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
     owned = list(owned)
+    client.reside(_loop.arun)
     try:
-        identity = await _identity(client)
-        book = _ledger(client.url, ledger, identity)
-        engine = None
-        if book is not None:
-            engine = Engine(client, book, credential=client.fingerprint(book.credential), retention=retention)
+        identity, book, engine = await _enrol(client, ledger, retention)
     except BaseException:
         await client.aclose()
         for thing in owned:
             _dispose(thing)
         raise
-    return Workspace(Core(client, engine, client.url), ledger=book, identity=identity, owned=owned)
+    core = Core(client, engine, client.url)
+    workspace = Workspace(core, ledger=book, identity=identity, owned=owned)
+
+    async def again() -> Engine | None:
+        identity, book, engine = await _enrol(client, ledger, retention)
+        workspace._know(identity, book)
+        return engine
+
+    core.enrol_by(again)
+    return workspace
+
+
+async def _enrol(
+    client: AsyncClient, ledger: Path | None, retention: float
+) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
+    """Who we are, the ledger that belongs to it, and the engine; without an identity there are neither."""
+    identity = await _identity(client)
+    book = _ledger(client.url, ledger, identity)
+    if book is None:
+        return identity, None, None
+    return identity, book, Engine(client, book, credential=client.fingerprint(book.credential), retention=retention)
 
 
 async def _identity(client: AsyncClient) -> dict[str, Any]:
-    """Who the key belongs to; empty where the API won't tell, which only the refusal of the key itself may not be."""
+    """Who the key belongs to; empty where the API won't tell, which neither a refused key nor a wrong address may be."""
     try:
         return dict(await client.identity())
+    except DecodeError as error:
+        raise ConfigError(str(error)) from error
     except ApiError as error:
+        if (
+            300 <= error.status < 400 or error.body.lstrip()[:1] == b"<"
+        ):  # a page: of another site, or of what stands before the API
+            raise ConfigError(str(error)) from error
         if error.status == 401:
             raise
         return {}

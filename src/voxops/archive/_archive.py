@@ -199,6 +199,11 @@ class Archive:
         -------
         pandas.DataFrame
             Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``.
+
+        Raises
+        ------
+        ConfigError
+            If DuckDB can't answer the query, in its words.
         """
         return ask(self.path, {kind: bool(self._store.files(kind)) for kind in SCHEMA}, query, parameters)
 

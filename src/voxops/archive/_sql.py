@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from voxops.archive._table import SCHEMA, to_frame
+from voxops.errors import ConfigError
 
 __all__ = ["ask"]
 
@@ -26,10 +27,20 @@ def ask(root: Path, filled: Mapping[str, bool], query: str, parameters: Any) -> 
                 connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source}")
             else:
                 connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
-        answer = connection.execute(query, parameters).arrow()
-        if isinstance(answer, pa.RecordBatchReader):  # a table before DuckDB 1.4
-            answer = answer.read_all()
+        answer = _answer(connection, query, parameters)
     return to_frame(answer.cast(pa.schema([_narrowed(field) for field in answer.schema])))
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
+    """The answer to a query, or in words why there is none."""
+    if not isinstance(query, str):
+        raise ConfigError(f"query={query!r} is no SQL; it takes a text such as 'SELECT count(*) FROM posts'")
+    try:
+        answer = connection.execute(query, parameters).arrow()
+        # a table before DuckDB 1.4
+        return answer.read_all() if isinstance(answer, pa.RecordBatchReader) else answer
+    except duckdb.Error as error:
+        raise ConfigError(f"DuckDB can't answer the query. {error}") from error
 
 
 def _narrowed(field: pa.Field) -> pa.Field:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -16,12 +16,16 @@ __all__ = [
     "check_file",
     "check_https",
     "check_id",
+    "check_items",
     "check_key",
+    "check_length",
+    "check_mapping",
     "check_metadata",
     "check_operations",
     "check_thread",
     "instant",
     "refuse",
+    "texts",
 ]
 
 MOST_CHARACTERS = 10_000
@@ -53,6 +57,29 @@ def check_count(field: str, items: Sequence[Any], most: int) -> None:
         refuse(field, f"{len(items)} given, 1 to {most} allowed", maxLength=most, actualLength=len(items))
 
 
+def check_items(field: str, items: Sequence[Any], most: int) -> None:
+    """1 to `most` mappings."""
+    check_count(field, items, most)
+    for number, item in enumerate(items):
+        check_mapping(f"{field}[{number}]", item)
+
+
+def check_mapping(field: str, value: Any) -> None:
+    """A mapping whose names are texts."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        refuse(field, f"takes a mapping of names to values, not {type(value).__name__}")
+
+
+def texts(field: str, values: Any) -> list[str]:
+    """A list of texts, and not one text taken for a list of letters."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        refuse(field, f"takes a list of texts, not {type(values).__name__}")
+    found = list(values)
+    if not all(isinstance(value, str) and value for value in found):
+        refuse(field, "takes a list of texts that are not empty")
+    return found
+
+
 def check_id(field: str, value: str) -> str:
     """An identifier: any text that is not empty; prefixes are never looked at (contract: SCH)."""
     if not isinstance(value, str) or not value:
@@ -71,6 +98,13 @@ def check_content(field: str, text: Any) -> None:
     """A text of at most 10,000 characters (contract: POST-3)."""
     if not isinstance(text, str) or not text.strip():
         refuse(field, "a text is required")
+    check_length(field, text)
+
+
+def check_length(field: str, text: Any) -> None:
+    """A text, which may be empty, of at most 10,000 characters."""
+    if not isinstance(text, str):
+        refuse(field, f"takes a text, not {type(text).__name__}")
     if len(text) > MOST_CHARACTERS:
         refuse(
             field,
@@ -83,6 +117,8 @@ def check_content(field: str, text: Any) -> None:
 
 def check_comment(text: str | None, delay: int | None) -> None:
     """The first comment and its delay."""
+    if text is not None and not isinstance(text, str):
+        refuse("firstComment", f"takes a text, not {type(text).__name__}")
     if text is not None and len(text) > MOST_COMMENT:
         refuse(
             "firstComment",
@@ -96,7 +132,7 @@ def check_comment(text: str | None, delay: int | None) -> None:
 
 def check_thread(parts: Sequence[Mapping[str, Any]]) -> None:
     """At most 25 posts, numbered from 1 without gaps."""
-    check_count("threadPosts", parts, MOST_THREAD)
+    check_items("threadPosts", parts, MOST_THREAD)
     if [part.get("sequence") for part in parts] != list(range(1, len(parts) + 1)):
         refuse("threadPosts", "sequence must count 1, 2, 3, … without gaps")
     for number, part in enumerate(parts, 1):
@@ -139,13 +175,16 @@ def instant(field: str, value: datetime | str) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def check_file(filename: str, content_type: str, size: int, *, most: int | None = None) -> None:
-    """A file that may be uploaded (contract: MED)."""
-    if not filename or "/" in filename or "\\" in filename:
+def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None = None, kind: str = "") -> None:
+    """A file that may be uploaded, of a content type that begins with `kind` (contract: MED)."""
+    if not isinstance(filename, str) or not filename or "/" in filename or "\\" in filename:
         refuse("filename", f"{filename!r} is no file name")
-    if content_type not in FILE_SIZES:
-        refuse("contentType", f"{content_type!r} given; one of {', '.join(sorted(FILE_SIZES))} allowed")
+    types = sorted(name for name in FILE_SIZES if name.startswith(kind))
+    if content_type not in types:
+        refuse("contentType", f"{content_type!r} given; one of {', '.join(types)} allowed")
     allowed = FILE_SIZES[content_type] if most is None else most
+    if type(size) is not int:
+        refuse("sizeBytes", f"{filename}: {size!r} is no whole number of bytes")
     if not 1 <= size <= allowed:
         refuse(
             "sizeBytes", f"{filename}: {size:,} bytes, 1 to {allowed:,} allowed", maxLength=allowed, actualLength=size
@@ -160,13 +199,18 @@ def check_https(field: str, url: str) -> None:
 
 def check_event_names(events: Sequence[str]) -> None:
     """At least one event; which ones exist is the API's to say, since new ones come."""
-    if isinstance(events, str) or not events or not all(isinstance(event, str) and event for event in events):
+    if (
+        isinstance(events, str)
+        or not isinstance(events, Sequence)
+        or not events
+        or not all(isinstance(event, str) and event for event in events)
+    ):
         refuse("events", 'takes a list such as ["post.failed"], or ["*"] for all')
 
 
 def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None:
     """The operations of a batch (contract: BATCH-n); `size` gives a body's bytes on the wire."""
-    check_count("operations", operations, _MOST_OPERATIONS)
+    check_items("operations", operations, _MOST_OPERATIONS)
     ids = [operation.get("id") for operation in operations]
     if len(set(map(str, ids))) != len(ids):
         refuse("operations", "each needs an id of its own")

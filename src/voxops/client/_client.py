@@ -11,12 +11,12 @@ from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
 from voxops.client import _checks as checks
-from voxops.client._calls import READS, KeyBook, encoded, freeze
+from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
 from voxops.client._clock import SystemClock
 from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, single
 from voxops.client._secret import Secret
-from voxops.client._sending import Permit, Sending
+from voxops.client._sending import Carrier, Permit, Sending
 from voxops.client._transport import Transport, base_url
 from voxops.client.accounts import Accounts
 from voxops.client.media import Media
@@ -42,6 +42,9 @@ class AsyncClient:
     one key that stays the same over all tries; connecting an account and rotating a secret are never sent twice. That nothing is
     done twice *across calls and crashes* is promised for plans alone (``ws.run(plan)``). All calls share one pace, which follows
     the API's rate limit.
+
+    A client belongs to the event loop that first uses it, and refuses any other; only that of a workspace (``ws.client``), which
+    lives on voxops's own loop, may be used on all.
 
     Parameters
     ----------
@@ -137,6 +140,10 @@ class AsyncClient:
         """Return the server's time, in UTC; this machine's before the first answer."""
         return self._sending.now()
 
+    def reside(self, carrier: Carrier) -> None:
+        """Live on one event loop, and be of use on all: `carrier` does work on that loop, and is awaited from any other."""
+        self._sending.reside(carrier)
+
     def fingerprint(self, digest: Callable[[str], T]) -> T:
         """Hand the API key to a one-way function, such as a ledger's salted hash, and return what it makes of it."""
         return self._secret.use(digest)
@@ -193,6 +200,10 @@ class AsyncClient:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
         call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
+        return await self._sending.at_home(self._checked(call, accept))
+
+    async def _checked(self, call: Call, accept: Collection[int]) -> Reply:
+        """Send a call whose key was used for no other, on the client's own loop, which alone writes the book of keys."""
         self._keys.check(call)
         return await self._sending.carry(call, accept)
 

@@ -115,7 +115,7 @@ class PostFields:
             checks.check_count("accountIds", body["accountIds"], 1_000)
         for name in ("media", "tags", "accountIds"):
             if body.get(name) is not None:
-                body[name] = _texts(name, body[name])
+                body[name] = checks.texts(name, body[name])
         if body.get("scheduledFor") is not None:
             body["scheduledFor"] = checks.instant("scheduledFor", body["scheduledFor"])
             if body.get("queue"):
@@ -124,7 +124,7 @@ class PostFields:
             body["contentType"] = _content_type(body["contentType"])
         for name in ("platformOverrides", "platformMetadata"):
             if body.get(name) is not None:
-                body[name] = {platform.upper(): dict(value) for platform, value in body[name].items()}
+                body[name] = _by_platform(name, body[name])
         if body.get("threadPosts") is not None:
             checks.check_thread(body["threadPosts"])
         checks.check_comment(body.get("firstComment"), body.get("firstCommentDelay"))
@@ -165,15 +165,18 @@ class PostFields:
         return body
 
 
-def _texts(field: str, values: Any) -> list[str]:
-    """A list of texts, and not one text taken for a list of letters."""
-    if isinstance(values, str) or not all(isinstance(value, str) and value for value in values):
-        checks.refuse(field, "takes a list of texts that are not empty")
-    return list(values)
+def _by_platform(field: str, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Fields by platform in upper case; what replaces the content there is as long as that at the most."""
+    checks.check_mapping(field, given)
+    for platform, fields in given.items():
+        checks.check_mapping(f"{field}.{platform}", fields)
+        if fields.get("content") is not None:
+            checks.check_length(f"{field}.{platform}.content", fields["content"])
+    return {platform.upper(): dict(fields) for platform, fields in given.items()}
 
 
 def _content_type(value: str) -> str:
     """A content type in upper case."""
-    if value.upper() not in CONTENT_TYPES:
+    if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
         checks.refuse("contentType", f"{value!r} given; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed")
     return value.upper()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any, TypeVar
 
 from voxops.backoff import Backoff, delay, is_ambiguous
 from voxops.client._calls import Call, freeze
@@ -19,7 +20,11 @@ from voxops.client.assumptions import UNDECIDED
 from voxops.errors import ApiError, ConfigError, TransportError, WaitTooLong
 from voxops.model import Clock, PaceInfo
 
-__all__ = ["Permit", "Sending"]
+__all__ = ["Carrier", "Permit", "Sending"]
+
+T = TypeVar("T")
+
+Carrier = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 
 
 class Permit:
@@ -75,6 +80,7 @@ class Sending:
         self._backoff = Backoff()
         self._server = ServerClock(clock.monotonic)
         self._pace = Pace(clock, self._server.now, concurrency=concurrency, max_wait=max_wait)
+        self._carrier: Carrier | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._closed = False
@@ -93,16 +99,28 @@ class Sending:
         """The server's time; this machine's before the first answer."""
         return self._server.now()
 
+    def reside(self, carrier: Carrier) -> None:
+        """Live on one loop from now on: `carrier` does work there, and is awaited from any other."""
+        self._carrier = carrier
+
+    async def at_home(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work on the loop where the client lives; without one, on the running loop."""
+        return await (work if self._carrier is None else self._carrier(work))
+
     async def close(self) -> None:
         """Close all connections, for good."""
         self._closed = True
-        await self._transport.close()
+        await self.at_home(self._transport.close())
 
     async def carry(self, call: Call, accept: Collection[int] = ()) -> Reply:
         """Send a call until it is answered, its tries are used up, or nothing allows another; raise what it ended with.
 
         Statuses in `accept` are answers although they are no 2xx.
         """
+        return await self.at_home(self._carry(call, accept))
+
+    async def _carry(self, call: Call, accept: Collection[int]) -> Reply:
+        """Send a call, on the client's own loop."""
         failure: ApiError | TransportError | None = None
         for attempt in range(self.tries):
             if failure is not None and not _throttled(failure):  # after a 429 the shared pause is all the wait there is
@@ -174,7 +192,7 @@ class Sending:
         if self._loop is not None:
             if not forked and not self._loop.is_closed():
                 raise ConfigError(
-                    "this client is at work on another event loop; use one client per loop, or ws.aio of a workspace"
+                    "this client is at work on another event loop; use one client per loop, or ws.client of a workspace"
                 )
             self._transport.renew()
             self._pace.renew()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from voxops.backoff import is_ambiguous
 from voxops.client import _checks as checks
@@ -20,6 +20,8 @@ from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, S
 from voxops.matrix import MATRIX, may_resend
 
 __all__ = ["Desk", "Presigned", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
+
+T = TypeVar("T")
 
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # seconds before its end at which an address counts as expired
@@ -97,6 +99,9 @@ class Storage(Protocol):
 
     def now(self) -> datetime:
         """The server's time."""
+
+    async def at_home(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work on the loop where the client lives."""
 
     async def rest(self, attempt: int) -> None:
         """Wait before the next try, after so many."""

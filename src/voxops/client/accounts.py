@@ -79,7 +79,7 @@ class Accounts:
             ``state``, and the address at which a person agrees: ``authUrl``, ``authorizationUrl`` or ``url``.
         """
         body = None if return_url is None else {CONNECT_RETURN: return_url}
-        where = path("accounts", "connect", platform.lower())
+        where = path("accounts", "connect", checks.check_id("platform", platform).lower())
         return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
 
     async def callback(self, platform: str, code: str, state: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Accounts:
 
         After a TransportError or ServerError, look at `list` before you connect anew.
         """
-        where = path("accounts", "callback", platform.lower())
+        where = path("accounts", "callback", checks.check_id("platform", platform).lower())
         return single(await self._caller.request("POST", where, json={"code": code, "state": state}))
 
     async def delete(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Media:
             ``failed`` was not queued.
         """
         checks.check_count(BULK_VALIDATE_LIST, media_ids, MOST_VALIDATED)
+        for media_id in media_ids:
+            checks.check_id(BULK_VALIDATE_LIST, media_id)
         reply = await self._post("/v1/media/bulk-validate", {BULK_VALIDATE_LIST: [*media_ids]}, idempotency_key)
         answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
         return tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -75,9 +74,8 @@ class Posts(PostActs):
 
         The never-twice promise covers plans; see the class.
         """
-        return single(
-            await self._caller.request("POST", "/v1/posts", json=fields.new(), idempotency_key=idempotency_key)
-        )
+        body = _fields("fields", fields).new()
+        return single(await self._caller.request("POST", "/v1/posts", json=body, idempotency_key=idempotency_key))
 
     async def update(
         self, post_id: str, fields: PostFields, *, version: str | None = None, idempotency_key: str | None = None
@@ -95,7 +93,7 @@ class Posts(PostActs):
         idempotency_key : str, optional
             The same for the same request. The never-twice promise covers plans; see the class.
         """
-        body = fields.changes()
+        body = _fields("fields", fields).changes()
         if not body:
             checks.refuse("fields", "nothing to change")
         return single(
@@ -156,19 +154,21 @@ class Posts(PostActs):
             If the whole was refused, so that there are no items to read.
         """
         checks.check_count("posts", posts, MOST_BULK)
-        items = [post.item(number, dry_run=dry_run) for number, post in enumerate(posts)]
+        items = [_fields(f"posts[{at}]", post).item(at, dry_run=dry_run) for at, post in enumerate(posts)]
         body = {"posts": items, "dryRun": dry_run}
         return await self._many("/v1/posts/bulk", body, idempotency_key)
 
     async def bulk_video(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Create up to 20 video posts in one request (row 12); items pass through, results are read as those of `bulk`.
+        """Create up to 20 video posts in one request (row 12); results are read as those of `bulk`.
 
+        Items pass through; only their ``content`` and ``scheduledFor`` are looked at, which are those of a post.
         The never-twice promise covers plans; see the class.
         """
-        checks.check_count("videos", videos, MOST_VIDEOS)
-        return await self._many("/v1/posts/bulk-video", {"videos": [*map(dict, videos)]}, idempotency_key)
+        checks.check_items("videos", videos, MOST_VIDEOS)
+        body = {"videos": [_video(f"videos[{number}]", video) for number, video in enumerate(videos)]}
+        return await self._many("/v1/posts/bulk-video", body, idempotency_key)
 
     async def _many(self, where: str, body: Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
         """Send many items in one request."""
@@ -208,12 +208,31 @@ class Posts(PostActs):
             ``valid``, and per platform ``valid``, ``errors`` and ``warnings``; platforms may come in either case, or in both.
         """
         checks.check_count("platforms", platforms, 100)
+        if media:
+            checks.check_items("media", media, 100)
         body = present(
             content=content,
-            platforms=[platform.upper() for platform in platforms],
-            mediaIds=media_ids and builtins.list(media_ids),
+            platforms=[platform.upper() for platform in checks.texts("platforms", platforms)],
+            mediaIds=media_ids and checks.texts("mediaIds", media_ids),
             media=media and [dict(one) for one in media],
             firstComment=first_comment,
             platformMetadata=platform_metadata,
         )
         return single(await self._caller.request("POST", "/v1/posts/validate", json=body))
+
+
+def _fields(name: str, given: PostFields) -> PostFields:
+    """The fields of a post, as the class that checks them."""
+    if not isinstance(given, PostFields):
+        checks.refuse(name, f"takes vx.PostFields(content=..., account_ids=[...]), not {type(given).__name__}")
+    return given
+
+
+def _video(field: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """One item of a bulk request for videos."""
+    item = dict(given)
+    if item.get("content") is not None:
+        checks.check_length(f"{field}.content", item["content"])
+    if item.get("scheduledFor") is not None:
+        item["scheduledFor"] = checks.instant(f"{field}.scheduledFor", item["scheduledFor"])
+    return item

@@ -51,7 +51,8 @@ class Uploads:
         content_type : str, optional
             Follows from the file's name by default.
         progress : callable, optional
-            Called with a `Progress` after each piece, on the client's loop; must return at once.
+            Called with a `Progress` after each piece, on the client's loop, which for ``ws.client`` is in another thread; must
+            return at once.
 
         Returns
         -------
@@ -64,8 +65,9 @@ class Uploads:
         ApiError, TransportError
             If the API or its storage refused, or could not be reached.
         """
-        source = await asyncio.to_thread(source_of, Path(file), content_type)
-        return await upload(self, self._storage, source, Receipt(None, self._storage.url), progress or _ignore)
+        source = await asyncio.to_thread(source_of, _path(file), content_type)
+        receipt = Receipt(None, self._storage.url)
+        return await self._storage.at_home(upload(self, self._storage, source, receipt, progress or _ignore))
 
     async def send_all(
         self,
@@ -98,20 +100,26 @@ class Uploads:
         ConfigError
             If the receipt is of another API, or none.
         """
+        if isinstance(files, str | bytes | os.PathLike):
+            checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")
+        paths = [_path(file) for file in files]
         kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._storage.url)
+        return await self._storage.at_home(self._send_all(paths, kept, progress or _ignore))
+
+    async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
+        """Upload many files, on the client's own loop."""
         room = asyncio.Semaphore(PARALLEL)
 
         async def one(file: Path) -> Uploaded:
             async with room:
                 try:
                     source = await asyncio.to_thread(source_of, file, None)
-                    return await upload(self, self._storage, source, kept, progress or _ignore)
+                    return await upload(self, self._storage, source, kept, notice)
                 except AuthError:
                     raise
                 except (ApiError, TransportError, DecodeError) as error:
                     return Uploaded(file, None, error=error)
 
-        paths = [Path(file) for file in files]
         tasks = {file: asyncio.ensure_future(one(file)) for file in dict.fromkeys(paths)}
         try:
             await asyncio.gather(*tasks.values())
@@ -148,19 +156,25 @@ class Uploads:
         dict
             ``results`` holds one entry per file, found by its ``index``; read each.
         """
-        checks.check_count(BULK_PRESIGN_LIST, files, MOST_FILES)
+        checks.check_items(BULK_PRESIGN_LIST, files, MOST_FILES)
         for item in files:
-            checks.check_file(
-                str(item.get("filename", "")), str(item.get("contentType")), int(item.get("sizeBytes", 0))
-            )
+            checks.check_file(item.get("filename"), item.get("contentType"), item.get("sizeBytes"))
         return await self._many("/v1/media/bulk-presign", {BULK_PRESIGN_LIST: [*map(dict, files)]}, idempotency_key)
 
     async def bulk_video_urls(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Ask for addresses of up to 20 videos of together 20 GB (row 29); otherwise as `bulk_presign`."""
-        checks.check_count(BULK_VIDEO_LIST, videos, MOST_VIDEOS)
-        total = sum(int(item.get("sizeBytes", 0)) for item in videos)
+        checks.check_items(BULK_VIDEO_LIST, videos, MOST_VIDEOS)
+        for item in videos:
+            checks.check_file(
+                item.get("filename"),
+                item.get("contentType"),
+                item.get("sizeBytes"),
+                most=MOST_VIDEO_BYTES,
+                kind="video/",
+            )
+        total = sum(item["sizeBytes"] for item in videos)
         if total > MOST_VIDEO_BYTES:
             checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {MOST_VIDEO_BYTES:,} allowed")
         body = {BULK_VIDEO_LIST: [*map(dict, videos)]}
@@ -170,6 +184,13 @@ class Uploads:
         """Many items in one request."""
         reply = await self._caller.request("POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES)
         return with_items(reply)
+
+
+def _path(file: Any) -> Path:
+    """A path, and not something that no path can be made of."""
+    if not isinstance(file, str | os.PathLike):
+        checks.refuse("file", f"takes a path, not {type(file).__name__}")
+    return Path(file)
 
 
 def _ignore(progress: Progress) -> None:

@@ -95,9 +95,9 @@ async def _files(bench: Bench) -> tuple[Any, Any]:
 
 
 async def _clips(bench: Bench) -> tuple[Any, Any]:
-    """A video, and an image where a video is wanted."""
+    """A video, and one that is larger than a single file may be, which is the API's to say."""
     good = {"filename": f"{bench.serial()}.mp4", "contentType": "video/mp4", "sizeBytes": 500}
-    return good, {**good, "contentType": "image/jpeg"}
+    return good, {**good, "sizeBytes": 600 * 1024**2}
 
 
 def _edited(bench_post: tuple[str, str]) -> Any:

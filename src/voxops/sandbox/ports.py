@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from errno import EINVAL
 from typing import Any
 
 import uvicorn
@@ -26,9 +27,10 @@ def listen(port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(("127.0.0.1", port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         sock.close()
-        raise OSError(error.errno, f"port {port} on 127.0.0.1 can't be used: {error.strerror}") from None
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (EINVAL, "there is no such port")
+        raise OSError(number, f"port {port} on 127.0.0.1 can't be used: {why}") from None
     sock.listen(512)
     return sock
 

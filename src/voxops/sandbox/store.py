@@ -137,12 +137,19 @@ class Disk:
         except sqlite3.OperationalError as error:
             raise OSError(f"the state file {path} can't be opened: {error}") from None
         try:
+            self._refuse_others()
             self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             self._db.close()
             used = "locked" in str(error)
             reason = "another sandbox is using it" if used else f"it is not a sandbox's state ({error})"
             raise OSError(f"the state file {path} can't be used: {reason}") from None
+
+    def _refuse_others(self) -> None:
+        """Raise DatabaseError for the file of another program, before anything is written into it."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if others := sorted(tables - {"records", "logs", "facts"}):
+            raise sqlite3.DatabaseError(f"it has a table {others[0]}")
 
     def facts(self) -> dict[str, Any]:
         """Single facts by name; empty for a new file."""

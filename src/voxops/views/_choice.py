@@ -12,7 +12,7 @@ import pandas as pd
 from voxops.errors import ConfigError
 from voxops.window import window
 
-__all__ = ["Choice", "days_of", "load_code", "option_counts", "quoted", "rows_code"]
+__all__ = ["Choice", "changes_code", "days_of", "load_code", "only_code", "option_counts", "quoted", "rows_code"]
 
 _WIDTH = 100  # characters of a printed line before a list is broken up
 
@@ -75,16 +75,23 @@ def days_of(times: pd.Series) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def load_code(attrs: Mapping[str, Any], method: str) -> str | None:
-    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how it was loaded."""
+def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None = None) -> str | None:
+    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how it was loaded.
+
+    An open span ends when the frame was loaded, so that what happened later does not join, or just after its `latest` row. A limit
+    is left out: the newest rows of another day are others.
+    """
     filters = attrs.get("filters")
     if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping):
         return None
-    said = dict(filters)
+    said = {name: value for name, value in filters.items() if name != "limit"}
     try:
-        since, until = window(said.pop("since", None), said.pop("until", None), pd.Timestamp(attrs["fetched_at"]))
+        read = pd.Timestamp(attrs["fetched_at"])
+        since, until = window(said.pop("since", None), said.pop("until", None), read)
     except (KeyError, ValueError, ConfigError):
         return None
+    if until is None:
+        until = read if latest is None or pd.isna(latest) else max(read, latest + pd.Timedelta(1, "us"))
     parts = [f"{name}={quoted(_plain(value))}" for name, value in said.items() if value not in (None, [], ())]
     parts += [f'{name}="{at.isoformat()}"' for name, at in (("since", since), ("until", until)) if at is not None]
     return f"ws.{method}({', '.join(parts)})"
@@ -95,14 +102,46 @@ def rows_code(name: str, columns: tuple[str, ...], kept: pd.DataFrame, left_out:
     if left_out.empty:
         return []
     out = len(left_out) < len(kept)
-    rows = list((left_out if out else kept)[list(columns)].fillna("").astype(str).itertuples(index=False, name=None))
-    values = [row[0] for row in rows] if len(columns) == 1 else rows
-    key = (
-        f"{name}[{quoted(columns[0])}]"
-        if len(columns) == 1
-        else f'{name}[{quoted(list(columns))}].fillna("").apply(tuple, axis=1)'
-    )
-    return [f"rows = {_listed(values)}", f"{name} = {name}[{'~' if out else ''}{key}.isin(rows)]"]
+    return only_code(name, name, columns, left_out if out else kept, but="~" if out else "")
+
+
+def only_code(name: str, of: str, columns: tuple[str, ...], rows: pd.DataFrame, but: str = "") -> list[str]:
+    """Return the lines that keep some rows of the frame `of`, by name; with ``~`` all `but` these."""
+    return [f"rows = {_listed(_names(rows, columns))}", f"{name} = {of}[{but}{_named(of, columns)}.isin(rows)]"]
+
+
+def changes_code(name: str, columns: tuple[str, ...], given: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
+    """Return the lines that give `derived` the values of `given`, row by row the same, where these are others.
+
+    `columns` name a row; only the columns of `derived` are looked at.
+    """
+    lines = []
+    for column in derived.columns:
+        cells = list(zip(_values(given[column]), _values(derived[column]), strict=True))
+        for value in dict.fromkeys(now for now, was in cells if now != was):
+            rows = _names(given[[now != was and now == value for now, was in cells]], columns)
+            lines.append(f"rows = {_listed(rows)}")
+            lines.append(f"{name}.loc[{_named(name, columns)}.isin(rows), {quoted(column)}] = {quoted(value)}")
+    return lines
+
+
+def _values(column: pd.Series) -> list[Any]:
+    """Return the cells of a column as plain values, None where there is none."""
+    cells = column.astype(object).where(column.notna(), None)
+    return [cell.item() if hasattr(cell, "item") else cell for cell in cells]
+
+
+def _names(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[Any]:
+    """Return what names each row of a frame: a value, or a tuple of several."""
+    rows = list(frame[list(columns)].fillna("").astype(str).itertuples(index=False, name=None))
+    return [row[0] for row in rows] if len(columns) == 1 else rows
+
+
+def _named(name: str, columns: tuple[str, ...]) -> str:
+    """Return the code for what names each row of the frame called `name`."""
+    if len(columns) == 1:
+        return f"{name}[{quoted(columns[0])}]"
+    return f'{name}[{quoted(list(columns))}].fillna("").apply(tuple, axis=1)'
 
 
 def quoted(value: Any) -> str:

@@ -5,8 +5,10 @@ A panel is two outputs: controls, which need the kernel, and beneath them the st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -14,18 +16,21 @@ import pandas as pd
 from voxops import _html
 from voxops.errors import PlanError
 from voxops.frames import targets
+from voxops.model import IN_FLIGHT_STATUSES
 from voxops.plan import Plan, need_columns
 from voxops.retries import plan_redeliver, plan_retry
-from voxops.triage import triage
+from voxops.triage import NEEDED, triage
 from voxops.views import _panel_html as draw
 from voxops.views._act import Act
-from voxops.views._choice import Choice, days_of, load_code, option_counts, quoted, rows_code
+from voxops.views._choice import Choice, changes_code, days_of, load_code, only_code, option_counts, quoted, rows_code
 from voxops.views._panel_parts import Board, Desk, Rows, button, text
 from voxops.views.monitor import _later, _publish
 
 __all__ = ["DeliveryPanel", "TriagePanel", "delivery_panel", "triage_panel"]
 
 _TARGET_KEY = ("post_id", "platform", "account_id")
+_JUDGED = ("cause", "verdict", "remedy", "retryable")
+_MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
 
 
@@ -130,11 +135,14 @@ class TriagePanel(_Panel):
         import ipywidgets as widgets
 
         super().__init__(ws, self._make, plan_retry)
+        self._given = "..." if "cause" in frame.columns else "vx.triage(...)"
+        if "targets" in frame.columns:
+            self._given = "vx.triage(vx.targets(...))"
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if "targets" in frame.columns else frame)
         need_columns(
             triaged, (*_TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
         )
-        self._attrs, self._given_triaged = triaged.attrs, triaged is frame
+        self._attrs, self._triaged = triaged.attrs, triaged
         self._failed = triaged[triaged["cause"].notna()]
         self._keys = pd.Series(
             ["\x1f".join(map(str, key)) for key in self._failed[list(_TARGET_KEY)].itertuples(index=False)],
@@ -211,26 +219,55 @@ class TriagePanel(_Panel):
         Returns
         -------
         str
-            Python. Its first lines connect and load the frame as it was loaded; a frame that was put together by hand can only
-            be named.
+            Python. Its first lines connect and load the frame as it was loaded, and say again what was changed in it by hand;
+            of a frame that was filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
+            code has ``...`` in its place.
         """
-        call = load_code(_said(self._attrs), "posts")
-        start = (
-            f"triaged = vx.triage(vx.targets({call}))"
-            if call
-            else "triaged = vx.triage(frame)  # the frame that the panel was given"
-        )
+        call = self._load_call()
+        if call is None:
+            start, chosen = [f"triaged = {self._given}  # the frame that the panel was given"], self._filter_code()
+        else:
+            start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
+            chosen = (
+                self._filter_code() if self._is_whole else only_code("chosen", "triaged", _TARGET_KEY, self._chosen())
+            )
+        return "\n".join([*_opening(self._ws), *start, *chosen, *self._act.code("plan_retry", "chosen")]) + "\n"
+
+    def _load_call(self) -> str | None:
+        """Return the call that loads the frame again; None if there is none."""
+        if not set(NEEDED) <= set(self._triaged.columns):
+            return None
+        latest = self._failed[[name for name in _MOMENTS if name in self._failed.columns]].max().max()
+        return load_code(_said(self._attrs), "posts", latest)
+
+    def _filter_code(self) -> list[str]:
+        """Return the lines that choose the same rows as filters and ticks, of a frame that is the same."""
         chosen = self._chosen()
-        left_out = self._shown.drop(chosen.index)
-        lines = [
-            *_opening(self._ws),
-            start,
+        return [
             'chosen = triaged[triaged["cause"].notna()]',
             *self._choice().code("chosen"),
-            *rows_code("chosen", _TARGET_KEY, chosen, left_out),
-            *self._act.code("plan_retry", "chosen"),
+            *rows_code("chosen", _TARGET_KEY, chosen, self._shown.drop(chosen.index)),
         ]
-        return "\n".join(lines) + "\n"
+
+    @cached_property
+    def _changes(self) -> list[str]:
+        """The lines that say again what the rules of the table would not: rules of the analyst's own, cells set by hand."""
+        given = self._triaged if self._is_whole else self._failed
+        columns = [name for name in _JUDGED if name in given.columns]
+        derived = triage(given.drop(columns=columns))[columns]
+        if "attempt" not in given.columns:
+            return changes_code("triaged", _TARGET_KEY, given, derived)
+        given, derived = given.assign(attempt=given["attempt"].fillna(1)), derived.assign(attempt=1)
+        return ['triaged["attempt"] = 1', *changes_code("triaged", _TARGET_KEY, given, derived)]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether loading it again gives the rows of the frame and no others that failed: pandas keeps attrs in a selection."""
+        attrs, rows = self._attrs, self._triaged
+        if attrs.get("complete") is not True or attrs.get("rows") != rows["post_id"].nunique():
+            return False
+        opened = sum(map(sum, json.loads(attrs.get("open_targets") or "{}").values()))
+        return bool(opened == rows["status"].isin({"failed", *IN_FLIGHT_STATUSES}).sum())
 
     def _title(self) -> str:
         """Return what the panel is about."""
@@ -391,7 +428,8 @@ class DeliveryPanel(_Panel):
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel."""
         chosen = self._chosen()
-        lines = [*_opening(self._ws), f"log = {load_code(_said(chosen.attrs), 'deliveries')}", "chosen = log"]
+        latest = chosen["created_at"].max() if len(chosen) else None
+        lines = [*_opening(self._ws), f"log = {load_code(_said(chosen.attrs), 'deliveries', latest)}", "chosen = log"]
         if self._event.value:
             lines += Choice({"event_type": (self._event.value,)}).code("chosen")
         if self._which.value == "failed":
