@@ -307,7 +307,7 @@ def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFr
 
 def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     panel = vx.triage_panel(ws, triaged.head(0))
-    assert "No failed target" in panel._repr_html_()
+    assert "Nothing failed" in panel._repr_html_()
     panel._act.plan_button.click()
     until(lambda: panel.plan is not None)
     assert panel._act.run_button.disabled

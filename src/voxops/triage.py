@@ -58,7 +58,7 @@ _VARIABLE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,11 @@ class TriagePanel(_Panel):
 
     def _parts(self) -> list[str]:
         """Return facts and causes."""
-        return [draw.heading("Failures", self._title()), draw.triage_facts(self._shown), draw.cause_table(self._shown)]
+        return [
+            draw.heading("Failures", self._title()),
+            draw.triage_facts(self._shown),
+            draw.cause_table(self._shown, len(self._failed)),
+        ]
 
     def _controls(self) -> Any:
         """Return filters, rows and buttons."""
