@@ -193,7 +193,7 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     assert section(made, "The retry plan").text == "2 of 7 rows were sent."
     happened = section(made, "What the retry did")
     assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, of 2 rows."
-    assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", 1]]
+    assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", "slow down", 1]]
     assert [figure.caption for figure in happened.figures] == ["Targets before and after", "Outcome by platform"]
     assert set(made.frames) == {"causes", "failures", "plan", "results"}
 

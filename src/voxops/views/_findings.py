@@ -11,7 +11,7 @@ import pandas as pd
 
 from voxops import _html
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.triage import causes
+from voxops.triage import causes, fingerprint
 from voxops.views import plots
 from voxops.views._axes import common_causes
 from voxops.views._palette import OUTCOME, VERDICT
@@ -249,8 +249,10 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
     why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
-    table = left.groupby([left["outcome"].astype(object), why.rename("why")]).size().rename("rows").reset_index()
-    table = table.sort_values(["rows", "outcome", "why"], ascending=[False, True, True], kind="stable")
+    said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
+    keys = [left["outcome"].astype(object), why.rename("why"), said.fillna("").map(fingerprint).rename("message")]
+    table = left.groupby(keys).size().rename("rows").reset_index()
+    table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
     height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
     figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
     if after is not None:
