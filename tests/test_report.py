@@ -68,7 +68,7 @@ def targets() -> pd.DataFrame:
             ),
             "error_message": text("expired", "expired", "slow down", "bad file", "slow down", pd.NA, pd.NA),
             "post_status": text("failed", "failed", "failed", "failed", "failed", "publishing", "publishing"),
-            "updated_at": pd.to_datetime(["2026-11-03T10:00:05Z"] * 7).as_unit("us"),
+            "updated_at": pd.to_datetime(["2026-11-03T10:00:05Z"] * 5 + ["2026-11-03T17:55:00Z"] * 2).as_unit("us"),
         }
     )
     frame.attrs = {
@@ -139,6 +139,13 @@ def test_the_facts_add_up() -> None:
     failed, retried = ([fact.count for fact in facts] for facts in full().facts)
     assert failed[0] == sum(failed[1:]) == 5
     assert retried == [1, 1, 0, 0]
+
+
+def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
+    frame = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
+    assert report(triage(frame)).headline == (
+        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
+    )
 
 
 def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:

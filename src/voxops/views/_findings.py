@@ -155,13 +155,14 @@ def _ends(failures: pd.DataFrame, *, after: bool) -> str:
     """Say how many targets failed, or still do after a run, and how many are under way."""
     moving = _moving(failures)
     failed = failures[~moving]
+    stuck = moving & (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
     ends = []
     if len(failed):
         verb = _noun(len(failed), "is left", "are left") if after else "failed"
         ends.append(f"{_many(len(failed), 'target')} of {_many(failed['post_id'].nunique(), 'post')} {verb}")
-    if moving.any():
-        ends.append(_verb(int(moving.sum()), "target is still under way", "targets are still under way"))
-    return ", ".join(ends)
+    ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
+    ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
+    return ", ".join(filter(None, ends))
 
 
 def _tried(results: pd.DataFrame) -> str:
