@@ -13,7 +13,7 @@ import pandas as pd
 
 from voxops import _html
 from voxops.deliveries import attempts_to_success, delivery_state, delivery_stats
-from voxops.incidents import duplicates, never_delivered, outages
+from voxops.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
@@ -94,7 +94,7 @@ def delivery_report(
     ]
     return Report(
         title=_html.plain(title, 120),
-        headline=_headline(endpoints, breaks, lost),
+        headline=_headline(endpoints, breaks, lost, _came(log)),
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
@@ -102,7 +102,12 @@ def delivery_report(
     )
 
 
-def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame) -> str:
+def _came(log: pd.DataFrame) -> int:
+    """Count the deliveries that failed though their event arrived, by another delivery."""
+    return int(((delivery_state(log) == "failed").to_numpy(bool) & came_otherwise(log)).sum())
+
+
+def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame, came: int) -> str:
     """Say in a few words how it went and what is to be done."""
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
@@ -111,6 +116,8 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame)
     if len(lost):
         again = int((lost["why"] != "rejected").sum())
         text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
+    if came:
+        text += f" {came:,} failed and came by another delivery."
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = _html.duration((longest["end"] - longest["start"]).total_seconds())
@@ -141,8 +148,9 @@ def _facts(
         (
             Fact(len(lost) - rejected, "worth sending again", VERDICT["retry"].colour),
             Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
-            Fact(len(breaks), "outages", bad),
-            Fact(len(copies), "events sent twice for certain", VERDICT["wait"].colour),
+            *([Fact(came, "failed, came by another delivery", good)] if (came := _came(log)) else []),
+            Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
+            Fact(len(copies), f"event{'' if len(copies) == 1 else 's'} sent twice for certain", VERDICT["wait"].colour),
         ),
     )
 
