@@ -31,12 +31,17 @@ def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) ->
     if not set(_KEYS) <= set(results) or not {*_KEYS, *NEEDED} <= set(failed):
         return failures
     told = _told(failures, results)
-    outcome = told["outcome"]
-    rest = failures[outcome.isna()]
-    under_way = _under_way(failures[outcome == Outcome.PENDING], told["waiting_for"])
-    unknown = _unknown(failures[outcome == Outcome.UNKNOWN], told["waiting_for"])
-    again = _again(failures[outcome == Outcome.FAILED], failed)
-    parts = [part for part in (rest, again, under_way, unknown) if len(part)]
+    outcome, why = told["outcome"], told["waiting_for"]
+    pending, unknown, again = (
+        (outcome == name).fillna(False).astype(bool) for name in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.FAILED)
+    )
+    every = (
+        failures[outcome.isna()],
+        _again(failures[again], failed),
+        _under_way(failures[pending], why[pending]),
+        _unknown(failures[unknown], why[unknown]),
+    )
+    parts = [part for part in every if len(part)]
     table = pd.concat(parts) if parts else failures.head(0)
     table.attrs = dict(failures.attrs)
     return table
@@ -64,13 +69,13 @@ def _again(tried: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
 
 def _under_way(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
     """What was sent and has not ended."""
-    remedy = "It was sent and has not ended: " + why.reindex(rows.index).fillna("its outcome is awaited") + "."
+    remedy = "It was sent and has not ended: " + why.fillna("its outcome is awaited") + "."
     return rows.assign(status="publishing", **_said(rows, Verdict.WAIT, remedy))
 
 
 def _unknown(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
     """What was sent and of which nobody knows the outcome."""
-    remedy = "Nobody knows what became of it, so look at the post: " + why.reindex(rows.index).fillna("no answer") + "."
+    remedy = "Nobody knows what became of it, so look at the post: " + why.fillna("no answer") + "."
     return rows.assign(**_said(rows, Verdict.SUPPORT, remedy))
 
 
@@ -78,6 +83,6 @@ def _said(rows: pd.DataFrame, verdict: Verdict, remedy: pd.Series[Any]) -> dict[
     """The columns of a triage, as the run has it."""
     return {
         "verdict": pd.array([str(verdict)] * len(rows), dtype=STRING_DTYPE),
-        "remedy": remedy.astype(STRING_DTYPE),
+        "remedy": remedy.astype(STRING_DTYPE).array,
         "retryable": False,
     }
