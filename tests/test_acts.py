@@ -222,3 +222,35 @@ def test_a_refused_retry_can_be_planned_again(ws, world):
     again = run.failed()
     assert again["error_code"].to_list() == rows["error_code"].to_list()
     assert ws.run(vx.plan_retry(again)).wait(60).results()["outcome"].to_list() == ["succeeded"]
+
+
+def test_what_the_api_will_not_try_again_is_not_planned_again(ws, world):
+    """Its target still shows the old error, which a retry could cure; the API's own word is what counts."""
+    rows = triaged(ws, "retry")
+    rows = rows[rows["post_status"] == "failed"].head(1)
+    for target in world.world.posts[rows["post_id"].iloc[0]].targets:
+        target.retry_count = 3
+    run = ws.run(vx.plan_retry(vx.triage(rows))).wait(60)
+    assert run.results()["error_code"].to_list() == ["SKIPPED"]
+    sent = len(acts(world))
+    left = run.failed()
+    assert left[["error_code", "error_message"]].values.tolist() == [["SKIPPED", "retry limit reached"]]
+    assert (left["verdict"].item(), left["retryable"].item()) == ("ask support", False)
+    again = vx.plan_retry(left)
+    assert again.eligible == 0
+    assert len(ws.run(again).wait(60).results()) == 0
+    assert len(acts(world)) == sent
+
+
+def test_what_the_api_left_out_can_be_mended_once_it_is_loaded_again(ws, world):
+    rows = triaged(ws, "retry")
+    rows = rows[rows["post_status"] == "failed"].head(1)
+    for target in world.world.posts[rows["post_id"].iloc[0]].targets:
+        target.retry_count = 3
+    left = ws.run(vx.plan_retry(vx.triage(rows))).wait(60).failed()
+    stale = ws.run(vx.plan_fix(left.assign(new_content="Shorter."))).wait(60).results()
+    assert "load it again" in stale["waiting_for"].item()
+    fresh = vx.targets(ws.posts(status="failed"))
+    fresh = fresh[fresh["post_id"] == left["post_id"].item()]
+    mended = ws.run(vx.plan_fix(fresh.assign(new_content="Shorter."))).wait(60).results()
+    assert mended["outcome"].to_list() == ["succeeded"]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.chaos import world
 
 import voxops as vx
 from voxops.cli import main
@@ -134,3 +135,20 @@ def test_sandbox_is_served_until_told_to_stop(tmp_path: Path) -> None:
     finally:
         server.kill()
         server.communicate()
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(5, 0), (11, 3)], ids=["young", "stuck"])
+def test_a_post_that_is_stuck_in_publishing_needs_somebody(
+    minutes: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all that failed, nothing else is there: what is stuck is not failed, and has to be asked for."""
+    from voxops.sandbox import Sandbox
+
+    with Sandbox(posts=0, deliveries=0) as sandbox:
+        (post,) = world.plant_posts(sandbox, 1, targets=1)
+        record = sandbox.world.posts[post]
+        record.status, record.updated_at = "publishing", sandbox.world.now() - minutes * 60_000
+        record.targets[0].status, record.targets[0].error = "publishing", None
+        monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
+        assert main(["triage", "--url", sandbox.url]) == status
+    assert f"1 target is {'stuck' if status else 'still under way'}" in capsys.readouterr().out

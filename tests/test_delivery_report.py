@@ -61,6 +61,27 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     assert counts["failed"] == 7
     assert counts["in flight"] == 1
     assert sum(fact.count for fact in made.facts[0]) == len(troubled())
+    assert "1 rejected by the receiver. 2 failed and may still be retried by the API." in made.headline
+    assert counts["failed, may still be retried by the API"] == 2, "seven failed, five of them are lost"
+
+
+def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> None:
+    """Five failed, four never arrived: the fifth event reached the receiver by a later delivery."""
+    again = [
+        delivery(n, "2026-02-25T10:00:00Z", status=s, responseBody="evt_1 seen") for n, s in ((40, 503), (41, 200))
+    ]
+    down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(4)]
+    made = delivery_report(log(*again, *down))
+    assert (
+        "4 never arrived: 4 worth sending again, 0 rejected by the receiver. 1 failed and came by another delivery."
+        in made.headline
+    )
+    assert ("failed, came by another delivery", 1) in [(fact.label, fact.count) for fact in made.facts[1]]
+
+
+def test_one_outage_is_one() -> None:
+    down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
+    assert (1, "outage") in [(fact.count, fact.label) for fact in delivery_report(log(*down)).facts[1]]
 
 
 def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def targets() -> pd.DataFrame:
             ),
             "error_message": text("expired", "expired", "slow down", "bad file", "slow down", pd.NA, pd.NA),
             "post_status": text("failed", "failed", "failed", "failed", "failed", "publishing", "publishing"),
-            "updated_at": pd.to_datetime(["2026-11-03T10:00:05Z"] * 7).as_unit("us"),
+            "updated_at": pd.to_datetime(["2026-11-03T10:00:05Z"] * 5 + ["2026-11-03T17:55:00Z"] * 2).as_unit("us"),
         }
     )
     frame.attrs = {
@@ -91,6 +91,9 @@ class Run:
 
     def results(self) -> pd.DataFrame:
         return self.frame
+
+    def failed(self) -> pd.DataFrame:
+        return self.frame[self.frame["outcome"] == "failed"]
 
 
 def plan(triaged: pd.DataFrame) -> Plan:
@@ -127,13 +130,66 @@ def test_the_headline_says_it_in_ten_seconds() -> None:
         "5 targets of 4 posts failed, 1 target is still under way: "
         "2 can be retried; 3 need someone to act first; 1 resolves by waiting."
     )
-    assert full().headline.endswith("The retry brought back 1 of 2; 1 failed.")
+    assert full().headline == (
+        "4 targets of 3 posts are left, 1 target is still under way: "
+        "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
+    )
 
 
 def test_the_facts_add_up() -> None:
     failed, retried = ([fact.count for fact in facts] for facts in full().facts)
-    assert failed[0] == sum(failed[1:]) == 6
+    assert failed[0] == sum(failed[1:]) == 5
     assert retried == [1, 1, 0, 0]
+
+
+def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
+    frame = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
+    assert report(triage(frame)).headline == (
+        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
+    )
+
+
+def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
+    """Of five that were tried one succeeded, one failed for another reason, one is awaited, one unknown and one never sent."""
+    frame = targets().iloc[[2] * 5].reset_index(drop=True).assign(post_id=text("a", "b", "c", "d", "e"))
+    triaged = triage(frame)
+    run = ran(triaged.iloc[:2])
+    run.frame = (
+        run.plan.frame.reindex(columns=run.frame.columns)
+        .iloc[[0]]
+        .loc[[0] * 5]
+        .reset_index(drop=True)
+        .assign(
+            post_id=frame["post_id"],
+            outcome=text("succeeded", "failed", "pending", "unknown", "pending"),
+            waiting_for=text(pd.NA, pd.NA, "publishing", "no answer", "held"),
+            error_code=text(pd.NA, "TOKEN_EXPIRED", pd.NA, pd.NA, pd.NA),
+            tries=[1, 1, 1, 1, 0],
+        )
+    )
+    made = report(triaged.set_axis([0] * 5), run)  # two frames put together repeat their index
+    assert made.headline == (
+        "3 targets of 3 posts are left, 1 target is still under way: 1 can be retried; 2 need someone to act first; "
+        "1 resolves by waiting. Tried 5: 1 recovered, 1 failed again, 2 pending, 1 unknown."
+    )
+    told = made.frames["left"].set_index("post_id")["verdict"].to_dict()
+    assert told == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
+
+
+def test_a_frame_that_was_read_after_the_run_is_believed() -> None:
+    triaged = triage(targets())
+    run = ran(triaged)
+    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:00:00Z")
+    assert len(report(triaged, run).frames["left"]) == 6
+    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:03:00Z")
+    assert len(report(triaged, run).frames["left"]) == 5
+
+
+def test_a_run_that_brings_all_back_leaves_nothing() -> None:
+    triaged = triage(targets().iloc[[2, 4]])
+    run = ran(triaged)
+    run.frame["outcome"] = "succeeded"
+    assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
 
 
 def test_what_waits_for_another_target_of_its_post_is_told_apart_as_the_plan_does() -> None:
@@ -162,8 +218,8 @@ def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
     table = section(full(), "Who must do what").table.set_index("what")
     assert table.loc["reconnect account", "who"] == "whoever owns the account"
     assert table.loc["reconnect account", "accounts"] == "linkedin @li (1), twitter @tw (1)"
-    assert table.loc["retry", "accounts"] == "2 accounts"
-    assert table["targets"].sum() == 6
+    assert table.loc["retry", "accounts"] == "1 account"
+    assert table["targets"].sum() == 5
     told = report(triage(targets()), owners={"reconnect account": "Ada"})
     assert section(told, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
 
@@ -194,9 +250,9 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     assert section(made, "The retry plan").text == "2 of 7 rows were sent."
     happened = section(made, "What the retry did")
     assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, of 2 rows."
-    assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", 1]]
+    assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", "slow down", 1]]
     assert [figure.caption for figure in happened.figures] == ["Targets before and after", "Outcome by platform"]
-    assert set(made.frames) == {"causes", "failures", "plan", "results"}
+    assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
 
 
 def test_the_evidence_shows_what_became_of_each_target() -> None:
@@ -315,7 +371,7 @@ def test_markdown_is_a_ticket(tmp_path: Path) -> None:
     written = full().to_markdown(tmp_path / "ticket.md").read_text(encoding="utf-8")
     assert written.startswith("# Failure triage\n")
     assert "| reconnect account | whoever owns the account | 2 | 1 |" in written
-    assert "- 6 targets with a problem" in written
+    assert "- 5 targets with a problem left" in written
     assert "linkedin \\@\u2060li (1)" in written
 
 

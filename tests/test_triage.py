@@ -181,6 +181,46 @@ def test_only_what_failed_is_asked_why(status, post_status, verdict, has_cause):
     assert said.retryable == (verdict is Verdict.RETRY)
 
 
+STUCK = "2026-03-02T08:50:00Z"
+
+
+def under_way(
+    updated_at: str | None, fetched_at: str | None = "2026-03-02T09:00:00+00:00", **columns: str
+) -> pd.DataFrame:
+    """One target that is publishing."""
+    frame = failed({"code": "X"}).assign(**{"status": "publishing", "post_status": "publishing", **columns})
+    frame["updated_at"] = pd.to_datetime([updated_at], utc=True).as_unit("us")
+    frame.attrs = {} if fetched_at is None else {"fetched_at": fetched_at}
+    return frame
+
+
+def test_what_is_under_way_for_ten_minutes_is_stuck_and_for_support():
+    (row,) = triage(under_way(STUCK)).to_dict("records")
+    assert (row["verdict"], row["retryable"]) == ("ask support", False)
+    assert "stuck" in row["cause"] and "10 minutes or longer" in row["remedy"]
+    (row,) = triage(under_way(STUCK, status="pending", post_status="partial")).to_dict("records")
+    assert row["cause"].startswith("stuck pending")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        under_way("2026-03-02T08:50:01Z"),
+        under_way(STUCK, None),
+        under_way(None),
+        under_way(STUCK).drop(columns="updated_at"),
+        under_way(STUCK).astype({"updated_at": str}),
+    ],
+    ids=["young", "never read", "no time", "no column", "text"],
+)
+def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
+    assert triage(frame)["verdict"].item() == "wait"
+
+
+def test_what_waits_for_its_time_is_never_stuck():
+    assert triage(under_way(STUCK, status="pending", post_status="scheduled"))["cause"].isna().all()
+
+
 # --- fingerprints -----------------------------------------------------------------------------------------------------------
 
 

@@ -208,7 +208,7 @@ def _triage(options: argparse.Namespace) -> int:
     from voxops.views.report import report
 
     with _connect(options) as ws:
-        triaged = triage(targets(ws.posts(status=["failed", "partial"], since=options.since)))
+        triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
     _tell(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
     return 0 if failed["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).all() else ATTENTION

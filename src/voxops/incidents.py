@@ -14,7 +14,7 @@ from voxops.frames import need_frame
 from voxops.values import STRING_DTYPE, TIME_DTYPE
 from voxops.window import length
 
-__all__ = ["duplicates", "never_delivered", "outages"]
+__all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
 
 _OUTAGE: dict[str, Any] = {
     "url": STRING_DTYPE,
@@ -253,22 +253,26 @@ def never_delivered(
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
     now = now or log.attrs.get("fetched_at") or log["created_at"].max()
-    events = _event_ids(log)
-    ok = log["success"].astype("boolean").fillna(False)
-    reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
-    reached_ids = set(log.loc[ok, "delivery_id"].dropna())
-    pairs = zip(log["webhook_id"], events, log["delivery_id"], strict=True)
-    arrived = np.array(
-        [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
-    )
     old = (log["created_at"] <= pd.Timestamp(now) - age).to_numpy(bool)
-    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~arrived]
+    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
     lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin([408, 429])
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
     told: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
     return told.sort_values("created_at", kind="stable")
+
+
+def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
+    events = _event_ids(log)
+    ok = log["success"].astype("boolean").fillna(False)
+    reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
+    reached_ids = set(log.loc[ok, "delivery_id"].dropna())
+    pairs = zip(log["webhook_id"], events, log["delivery_id"], strict=True)
+    return np.array(
+        [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
+    )
 
 
 def _table(rows: list[dict[str, Any]], dtypes: dict[str, Any]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ __all__ = ["PlanJob"]
 
 _OF_TARGET = ("error_code", "error_message")
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
+_REFUSED = "SKIPPED"  # the API's own word that it will not try a target again
 
 
 class PlanJob:
@@ -69,15 +70,8 @@ class PlanJob:
         """The failed rows as the server shows them now, as their next attempt; failed targets are triaged afresh."""
         table = self.results()
         states = _newest(table, audit.seen_states(self._ledger, self.id))
-        if self.action in {
-            Action.RETRY,
-            Action.FIX,
-        }:  # a refused act changed nothing: its target still shows its old error
-            planned = audit.planned_rows(self._ledger, self.id)
-            old = zip(*(plain_values(planned, name) for name in _OF_TARGET), strict=True)
-            states = [
-                dict(zip(_OF_TARGET, errors, strict=True)) | state for errors, state in zip(old, states, strict=True)
-            ]
+        if self.action in {Action.RETRY, Action.FIX}:
+            states = _with_errors(table, audit.planned_rows(self._ledger, self.id), states)
         failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
         table = table[failed]
         states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
@@ -130,6 +124,22 @@ def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str,
         if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
             last[post] = {name: value for name, value in state.items() if name not in {"status", *_OF_TARGET}}
     return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
+
+
+def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state with the error that decides what comes next.
+
+    A refused act changed nothing, so its target still shows its old error. What the API left out keeps the API's word: by the old
+    error it would be planned again, and be left out again, for ever.
+    """
+    old = zip(*(plain_values(planned, name) for name in _OF_TARGET), strict=True)
+    new = zip(*(plain_values(table, name) for name in _OF_TARGET), strict=True)
+    return [
+        dict(zip(_OF_TARGET, before, strict=True))
+        | state
+        | (dict(zip(_OF_TARGET, now, strict=True)) if now[0] == _REFUSED else {})
+        for before, now, state in zip(old, new, states, strict=True)
+    ]
 
 
 def _like(values: Sequence[Any], column: pd.Series) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
 __all__ = [
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
+    "STUCK_AFTER",
     "TERMINAL_STATUSES",
     "VERBS",
     "WAITING_STATUSES",
@@ -82,6 +83,8 @@ VERBS: Mapping[str, str] = {
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
 # Post statuses that move by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
+# A target that has been in one of them for less than this is about to end by itself (contract: PLAY; rule 3).
+STUCK_AFTER = timedelta(minutes=10)
 # Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops import keys
 from voxops.errors import PlanError
-from voxops.model import IN_FLIGHT_STATUSES, Action, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, Action, Verdict
 from voxops.plan import Item, Plan, attempts, build_plan, flags, instants, need_columns, plain_values
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ __all__ = [
     "target_rows",
 ]
 
-# A target that has been pending or publishing for less than this is about to end by itself (contract: PLAY; rule 3).
-STUCK_AFTER = timedelta(minutes=10)
 # How long the API may still retry a delivery by itself; its schedule is not published (rule 19).
 SERVER_RETRIES_FOR = timedelta(hours=1)
 

@@ -148,8 +148,8 @@ RULES: tuple[Rule, ...] = (
     _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
     _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
     _seen("SKIPPED", _SUPPORT,
-          "The API left it out and will not try it again, mostly since its retries are used up: correct what failed before and send "
-          "it with vx.plan_fix, or ask support."),
+          "The API left it out and will not try it again, mostly since its retries are used up: load the post again, correct what "
+          "failed and send it with vx.plan_fix, or ask support."),
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "Nobody knows whether it was published: look at the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from functools import lru_cache
 import pandas as pd
 
 from voxops.frames import need_frame
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, WAITING_STATUSES, Verdict
 from voxops.rules import RULES, Rule, analyst_rules, find_rule
 from voxops.stats import Tally, flat
 from voxops.values import STRING_DTYPE
@@ -116,6 +116,7 @@ def judge(
     status: str | None = "failed",
     post_status: str | None = None,
     *,
+    stuck: bool = False,
     rules: Iterable[Rule] = (),
 ) -> Judgement:
     """Say what one target calls for.
@@ -126,6 +127,8 @@ def judge(
         Of its error: code in upper case, platform in lower case.
     status, post_status : str or None
         Of the target and of its post, in lower case; a target without a status has its post's.
+    stuck : bool
+        Whether it has been under way for `STUCK_AFTER` or longer.
     rules : iterable of Rule
         The analyst's own; they come before the table.
 
@@ -140,6 +143,10 @@ def judge(
     if state in _WITHDRAWN or post_status in _WITHDRAWN:
         return Judgement(None, Verdict.NOTHING, f"The post is {post_status if post_status in _WITHDRAWN else state}.")
     if state in IN_FLIGHT_STATUSES and post_status not in WAITING_STATUSES:
+        if stuck:
+            return Judgement(
+                _label(f"stuck {state}", platform, ""), Verdict.SUPPORT, _STUCK.format(state), source="PLAY"
+            )
         remedy = f"It is {state}: let it finish; after 10 minutes look at the dashboard, it may be stuck."
         return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy, source="PLAY")
     if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
@@ -154,6 +161,12 @@ def judge(
     rule = find_rule(code, platform, message, rules)
     cause = _label(code or "NO_CODE", platform, fingerprint(message))
     return Judgement(cause, rule.verdict, rule.remedy, rule.retryable, rule.guess, rule.source)
+
+
+_STUCK = (
+    "It has been {} for 10 minutes or longer, so it is stuck: look at the platform and ask support, or set retryable yourself if it is "
+    "not out."
+)
 
 
 def _label(head: str, platform: str | None, tail: str) -> str:
@@ -177,7 +190,8 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         A copy with ``cause`` (string; NA where nothing is wrong), ``verdict`` (string: retry, wait, fix content, fix media,
         reconnect account, upgrade plan, ask support, nothing to do), ``remedy`` (string, one sentence) and ``retryable``
         (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
-        ``rules``: the codes of your own.
+        ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
+        was read (``attrs["fetched_at"]``) is stuck, and for support; without the two nothing is called stuck.
 
     Raises
     ------
@@ -189,9 +203,11 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
     own = analyst_rules(rules)
     known = lru_cache(maxsize=None)(
-        lambda platform, status, code, message, post: judge(code, platform, message, status, post, rules=own)
+        lambda platform, status, code, message, post, old: judge(
+            code, platform, message, status, post, stuck=old, rules=own
+        )
     )
-    rows = zip(*(_plain(frame[name]) for name in NEEDED), strict=True)
+    rows = zip(*(_plain(frame[name]) for name in NEEDED), _old(frame), strict=True)
     said = [known(*row) for row in rows]
     triaged = frame.assign(
         cause=pd.array([one.cause for one in said], dtype=STRING_DTYPE),
@@ -201,6 +217,14 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     )
     triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
     return triaged
+
+
+def _old(frame: pd.DataFrame) -> list[bool]:
+    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where that can't be told."""
+    fetched, changed = frame.attrs.get("fetched_at"), frame.get("updated_at")
+    if fetched is None or changed is None or not isinstance(changed.dtype, pd.DatetimeTZDtype):
+        return [False] * len(frame)
+    return [bool(old) for old in pd.Timestamp(fetched) - changed >= STUCK_AFTER]
 
 
 def _plain(column: pd.Series) -> list[str | None]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from voxops import _html
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.triage import causes
+from voxops.triage import causes, fingerprint
 from voxops.views import plots
 from voxops.views._axes import common_causes
 from voxops.views._palette import OUTCOME, VERDICT
@@ -60,6 +60,8 @@ _EVIDENCE = (
     "verdict",
     "updated_at",
 )
+_TRIED = {"succeeded": "recovered", "failed": "failed again", "pending": "pending", "unknown": "unknown"}
+_BEFORE = "As it was read before the retry."
 _CAUSES = 25  # most causes in the table
 _KEYS = ["post_id", "platform", "account_id"]
 
@@ -134,9 +136,10 @@ def _moving(failures: pd.DataFrame) -> pd.Series[Any]:
 
 
 def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
-    """Say in a few words what happened and what is to be done."""
+    """Say in a few words what happened and what is to be done; after a run, `failures` are what it has left."""
+    done = "" if results is None or results.empty else f" {_tried(results)}"
     if failures.empty:
-        return "Nothing failed."
+        return f"Nothing is left to do.{done}" if done else "Nothing failed."
     need = _split(failures)
     parts = [
         _verb(need["retry"], "can be retried", "can be retried"),
@@ -145,32 +148,45 @@ def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
     ]
     if need["busy"]:
         parts[0] += f" ({need['busy']:,} only when another target of its post has ended)"
+    return f"{_ends(failures, after=bool(done))}: {'; '.join(filter(None, parts))}.{done}"
+
+
+def _ends(failures: pd.DataFrame, *, after: bool) -> str:
+    """Say how many targets failed, or still do after a run, and how many are under way."""
     moving = _moving(failures)
     failed = failures[~moving]
-    ends = (
-        [f"{_many(len(failed), 'target')} of {_many(failed['post_id'].nunique(), 'post')} failed"]
-        if len(failed)
-        else []
-    )
-    if moving.any():
-        ends.append(_verb(int(moving.sum()), "target is still under way", "targets are still under way"))
-    text = f"{', '.join(ends)}: {'; '.join(filter(None, parts))}."
-    if results is None or results.empty:
-        return text
+    stuck = moving & (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
+    ends = []
+    if len(failed):
+        verb = _noun(len(failed), "is left", "are left") if after else "failed"
+        ends.append(f"{_many(len(failed), 'target')} of {_many(failed['post_id'].nunique(), 'post')} {verb}")
+    ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
+    ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
+    return ", ".join(filter(None, ends))
+
+
+def _tried(results: pd.DataFrame) -> str:
+    """Say what became of what a run tried, as in ``Tried 28: 19 recovered, 9 failed again``."""
     counts = results["outcome"].value_counts()
-    rest = ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES[1:] if counts.get(name))
-    done = f"The retry brought back {counts.get('succeeded', 0):,} of {len(results):,}"
-    return f"{text} {done}{f'; {rest}' if rest else ''}."
+    said = [f"{counts[name]:,} {word}" for name, word in _TRIED.items() if counts.get(name)]
+    return f"Tried {len(results):,}: {', '.join(said)}."
 
 
 def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[Fact, ...], ...]:
-    """Return the numbers at the top."""
-    need = _split(failures)
+    """Return the numbers at the top; after a run, `failures` are what it has left."""
+    need, left = _split(failures), "" if results is None else " left"
+    noun = _noun(len(failures), "target", "targets")
     failed = (
-        Fact(len(failures), "targets with a problem", OUTCOME["failed"].colour),
+        Fact(len(failures), f"{noun} with a problem{left}", OUTCOME["failed"].colour),
         Fact(need["retry"], "can be retried", VERDICT[Verdict.RETRY].colour),
-        Fact(need["person"], "need someone to act", VERDICT[Verdict.FIX_CONTENT].colour),
-        Fact(need["wait"], "resolve by waiting", VERDICT[Verdict.WAIT].colour),
+        Fact(
+            need["person"],
+            _noun(need["person"], "needs someone to act", "need someone to act"),
+            VERDICT[Verdict.FIX_CONTENT].colour,
+        ),
+        Fact(
+            need["wait"], _noun(need["wait"], "resolves by waiting", "resolve by waiting"), VERDICT[Verdict.WAIT].colour
+        ),
     )
     if results is None:
         return (failed,)
@@ -207,8 +223,8 @@ def _names(part: pd.DataFrame, most: int = 6) -> str:
     return ", ".join(named) + (f" and {len(ranked) - most} more" if len(ranked) > most else "")
 
 
-def why(failures: pd.DataFrame, owners: Mapping[str, str]) -> Section:
-    """Return the causes as figure and table; one cause on several platforms is one row."""
+def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Section:
+    """Return the causes as figure and table, as they were before a run; one cause on several platforms is one row."""
     table = causes(failures.assign(cause=common_causes(failures)))
     table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
     table["who"] = [owners.get(str(verdict), "operations") for verdict in table["verdict"]]
@@ -217,9 +233,10 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str]) -> Section:
     table["seen (UTC)"] = [_span(*times) for times in table[["first_seen", "last_seen"]].itertuples(index=False)]
     wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", "seen (UTC)"]
     more = len(table) - _CAUSES
-    text = f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
+    text = f"{_BEFORE} " if sent and len(table) else ""
+    text += f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
     shown = table[wanted].head(_CAUSES).rename(columns={"count": "targets"})
-    return Section("Why it failed", text, shown, (figure,) if len(table) else ())
+    return Section("Why it failed", text.strip(), shown, (figure,) if len(table) else ())
 
 
 def planned(plan: Any, *, sent: bool) -> Section:
@@ -249,8 +266,10 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
     why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
-    table = left.groupby([left["outcome"].astype(object), why.rename("why")]).size().rename("rows").reset_index()
-    table = table.sort_values(["rows", "outcome", "why"], ascending=[False, True, True], kind="stable")
+    said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
+    keys = [left["outcome"].astype(object), why.rename("why"), said.fillna("").map(fingerprint).rename("message")]
+    table = left.groupby(keys).size().rename("rows").reset_index()
+    table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
     height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
     figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
     if after is not None:
@@ -270,8 +289,9 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
         shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
     table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
     more = len(failures) - len(table)
-    text = f"{_many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
-    return Section("Evidence", text, table)
+    text = f"{_BEFORE} " if results is not None and len(table) else ""
+    text += f"{_many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
+    return Section("Evidence", text.strip(), table)
 
 
 def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
@@ -306,7 +326,12 @@ def _few(names: list[str], noun: str) -> str:
 
 def _verb(count: int, one: str, many: str) -> str:
     """Return such as ``1 needs`` and ``2 need``, nothing for none."""
-    return f"{count:,} {one if count == 1 else many}" if count else ""
+    return f"{count:,} {_noun(count, one, many)}" if count else ""
+
+
+def _noun(count: int, one: str, many: str) -> str:
+    """Return the word for so many."""
+    return one if count == 1 else many
 
 
 def _many(count: int, noun: str) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from voxops import _html
 from voxops.deliveries import attempts_to_success, delivery_state, delivery_stats
-from voxops.incidents import duplicates, never_delivered, outages
+from voxops.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
@@ -34,6 +34,7 @@ _REMEDIES = {
     "no answer": "Make sure that the receiver can be reached, then redeliver.",
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
+_CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
 _LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 
 
@@ -94,7 +95,7 @@ def delivery_report(
     ]
     return Report(
         title=_html.plain(title, 120),
-        headline=_headline(endpoints, breaks, lost),
+        headline=_headline(endpoints, breaks, lost, _not_lost(log, lost)),
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
@@ -102,7 +103,16 @@ def delivery_report(
     )
 
 
-def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame) -> str:
+def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
+    """Count what failed and is not called lost, by why: its event came by another delivery, or the API may still try it again."""
+    failed = (delivery_state(log) == "failed").to_numpy(bool)
+    came = came_otherwise(log)
+    known = log.index.isin(lost.index) | log["delivery_id"].isin(lost["delivery_id"].dropna()).to_numpy(bool)
+    counts = {_CAME: int((failed & came).sum()), _YOUNG: int((failed & ~came & ~known).sum())}
+    return {why: count for why, count in counts.items() if count}
+
+
+def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]) -> str:
     """Say in a few words how it went and what is to be done."""
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
@@ -111,6 +121,7 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame)
     if len(lost):
         again = int((lost["why"] != "rejected").sum())
         text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
+    text += "".join(f" {count:,} failed and {why}." for why, count in rest.items())
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = _html.duration((longest["end"] - longest["start"]).total_seconds())
@@ -141,8 +152,9 @@ def _facts(
         (
             Fact(len(lost) - rejected, "worth sending again", VERDICT["retry"].colour),
             Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
-            Fact(len(breaks), "outages", bad),
-            Fact(len(copies), "events sent twice for certain", VERDICT["wait"].colour),
+            *(Fact(count, f"failed, {why}", open_) for why, count in _not_lost(log, lost).items()),
+            Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
+            Fact(len(copies), f"event{'' if len(copies) == 1 else 's'} sent twice for certain", VERDICT["wait"].colour),
         ),
     )
 

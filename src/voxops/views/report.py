@@ -18,7 +18,7 @@ from voxops import _html
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
 from voxops.triage import causes
-from voxops.views import _findings, _report_html, _report_text, _tables
+from voxops.views import _findings, _left, _report_html, _report_text, _tables
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
@@ -38,7 +38,8 @@ class Report(Findings):
     Attributes
     ----------
     frames : mapping of str to pandas.DataFrame
-        The data in full: ``causes``, ``failures`` and, where there are any, ``plan`` and ``results``.
+        The data in full: ``causes``, ``failures`` and, where there are any, ``plan`` and ``results``; after a run also ``left``: the
+        failures without what succeeded, and what failed again triaged anew.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -94,7 +95,8 @@ def report(
     triaged : pandas.DataFrame
         What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``.
     run : Run, optional
-        The run of the retry; its results are read now.
+        The run of the retry; its results are read now. What is to be done is then about what it has left, the causes and the
+        evidence about `triaged`.
     plan : Plan, optional
         The plan; by default the run's.
     before, after : pandas.DataFrame, optional
@@ -124,19 +126,26 @@ def report(
     results = None if run is None else _results(run)
     failures = triaged[triaged["cause"].notna()]
     owners = {**OWNERS, **owners}
+    left = failures if results is None else _left.left(failures, results, run.failed())
     parts = [
-        Section(_findings.ACTIONS, "", _findings.actions(failures, owners)),
-        _findings.why(failures, owners),
+        Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
+        _findings.why(failures, owners, sent=run is not None),
         _findings.planned(plan, sent=run is not None),
         _findings.happened(results, run, triaged if before is None else before, after),
         _findings.evidence(failures, results, rows),
     ]
-    frames = {"causes": causes(triaged), "failures": failures, "plan": getattr(plan, "frame", None), "results": results}
+    frames = {
+        "causes": causes(triaged),
+        "failures": failures,
+        "left": None if run is None else left,
+        "plan": getattr(plan, "frame", None),
+        "results": results,
+    }
     return Report(
         title=_html.plain(title, 120),
-        headline=_findings.headline(failures, results),
+        headline=_findings.headline(left, results),
         about=tuple(_findings.about(triaged, run, now)),
-        facts=_findings.facts(failures, results),
+        facts=_findings.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: frame for name, frame in frames.items() if frame is not None},
     )
