@@ -321,9 +321,9 @@ class Sender:
         op = claim.operation.id
 
         def work() -> list[Transition]:
+            members = self.ledger.members(op) if settle else []
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state) or not settle:
                 return []
-            members = self.ledger.members(op)
             done = settle(members)
             if done:
                 self.ledger.settle(op, done, now.timestamp())
