@@ -207,15 +207,24 @@ class Workspace:
         self.close()
 
     def _repr_html_(self) -> str:
-        where = f"{self.client.url}{', the embedded sandbox' if self.sandbox is not None else ''}"
+        where = "the embedded sandbox" if self.sandbox is not None else self.client.url
         limit = self.client.pace.limit
         rows = {
             "address": where + ("" if self in _open_workspaces else ", closed"),
-            "ledger": "none: nothing can be run" if self._ledger is None else str(self._ledger.path),
+            "ledger": self._ledger_told(),
             "rate limit": "not told yet" if limit is None else f"{limit:,} requests a minute",
         }
         cells = [[_html.escape(name), _html.escape(value, 500)] for name, value in rows.items()]
         return _html.table(["Workspace", _html.escape(self.name or self.id or "of unknown identity")], cells)
+
+    def _ledger_told(self) -> str:
+        """Where the ledger is, as a notebook may show it: not whose machine this is."""
+        if self._ledger is None:
+            return "none: nothing can be run"
+        path = self._ledger.path
+        if any(isinstance(thing, tempfile.TemporaryDirectory) for thing in self._owned):
+            return "a temporary one, which ends with this workspace"
+        return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url

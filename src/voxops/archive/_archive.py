@@ -315,19 +315,19 @@ class Archive:
             )
         else:
             data = ds.dataset(schema.empty_table())
-        frame = self._read(kind, data, columns, wanted)
-        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": self._store.state().get("synced_at")}
-        return frame
+        return self._read(kind, data, columns, wanted)
 
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
         """Read some columns and rows."""
         names = list(SCHEMA[kind].names if columns is None else columns)
         try:
-            return to_frame(data.to_table(columns=names, filter=wanted))
+            frame = to_frame(data.to_table(columns=names, filter=wanted))
         except pa.ArrowInvalid as error:
             raise ConfigError(
                 f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
             ) from error
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": self._store.state().get("synced_at")}
+        return frame
 
 
 def _format(kind: str) -> Any:
