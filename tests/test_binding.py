@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,23 @@ def test_a_drive_stops_after_so_many_failures_and_counts_them_anew_when_it_goes_
     assert not (drive.tries or drive.throttled or drive.waiting or drive.refused)
     drive.note([failed])
     assert drive.sending, "one has failed since"
+
+
+def test_a_next_attempt_gives_up_the_row_s_own_act_and_nobody_else_s(runs):
+    """Eleven minutes after a fix of one target was accepted, the other target is planned as attempt 2."""
+    post = state("failed", "failed")
+
+    def fix(target: int, attempt: int = 1) -> Plan:
+        row = pd.DataFrame([post.targets[target]]).assign(new_content="B", attempt=attempt)
+        return plan_fix(row.assign(updated_at=pd.to_datetime(row["updated_at"], utc=True)))
+
+    runs.bind(fix(0), facts(post))
+    runs.ledger.answer(runs.send(1), state="accepted", status=202, reply=None, server_now=NOW.timestamp())
+    later = replace(facts(post), now=NOW + timedelta(minutes=11))
+    assert "still open" in runs.rows(runs.bind(fix(1, attempt=2), later))[0][1]
+    assert runs.states() == ["accepted"]
+    assert runs.rows(runs.bind(fix(0, attempt=2), later)) == [("pending", "not sent yet")]
+    assert runs.states() == ["settled", "planned"]
 
 
 # -- creates -----------------------------------------------------------------------------------------------------------

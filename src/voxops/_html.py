@@ -26,6 +26,7 @@ __all__ = [
     "escape",
     "instant",
     "line",
+    "many",
     "markdown",
     "middle",
     "number",
@@ -98,6 +99,11 @@ def middle(value: object, limit: int = 16) -> str:
 def number(value: float | None, *, digits: int = 0) -> str:
     """Return a number with grouped digits, such as ``12,345``; an en dash where there is none."""
     return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def many(count: int, noun: str) -> str:
+    """Return such as ``1 post`` and ``2,000 posts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "sound"]
 
 _DECODER = msgspec.json.Decoder()
 
@@ -18,6 +18,11 @@ def encode(value: Any) -> str:
         return msgspec.json.encode(value, order="sorted").decode()
     except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def sound(text: str) -> str:
+    """Text that UTF-8 has: half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def decode(data: str | bytes) -> Any:

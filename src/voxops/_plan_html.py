@@ -18,9 +18,12 @@ _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "conte
 def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
-    acts, minutes = _many(cost.acts, "acting request"), f"{cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+    acts, minutes = (
+        _html.many(cost.acts, "acting request"),
+        f"{cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}",
+    )
     facts = (
-        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_many(len(plan.table), 'row')}. "
+        f"<b>Plan to {VERBS[plan.action]}</b>: {_html.number(plan.eligible)} of {_html.many(len(plan.table), 'row')}. "
         f"{acts}, about {_html.number(cost.requests)} in all, {minutes} at {_html.number(cost.rate)} a minute. "
         "<i>Nothing has been sent.</i>"
     )
@@ -84,8 +87,3 @@ def _word(request: str, action: Action) -> str:
     """What a request does, in a word; one plan to retry may hold both retries and fixes."""
     last = request.rpartition("/")[2]
     return last if action is Action.RETRY and last in _WORDS else VERBS[action]
-
-
-def _many(count: int, noun: str) -> str:
-    """Return such as ``1 row`` and ``2 rows``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

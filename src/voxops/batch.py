@@ -131,6 +131,7 @@ class Sender:
             self._refused(drive, clearance.op, claim)
             return None
         assert isinstance(claim, Claim)
+        drive.refused.pop(clearance.op, None)
         if drive.halted or drive.paused:
             await self.commit(lambda: self.ledger.unsend(claim))
             return None

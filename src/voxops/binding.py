@@ -6,6 +6,7 @@ One transaction decides for all rows; before it, the engine has read what the se
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,16 +14,12 @@ from typing import Any
 
 from voxops import frames, keys
 from voxops.ledger import Ledger, Member, Stored, whoami
-from voxops.model import IN_FLIGHT_STATUSES, Action, Outcome
+from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, Action, Outcome
 from voxops.plan import Item, Operation, Plan, form
 from voxops.settle import PostState, baseline_of, changes, settled
 from voxops.watch import Marks
 
 __all__ = ["Facts", "bind", "reform", "why_not_now"]
-
-SUPERSEDE_AFTER = (
-    600.0  # seconds after which an accepted act that never moved may be tried anew, if the analyst says so (rule 3)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +188,9 @@ def _decide(ledger: Ledger, plan: Plan, operation: Operation, item: Item, facts:
         return _decide_create(ledger, item, facts)
     given_up = []
     for stored in ledger.open_on(item.subject):
-        if _is_stuck(item, stored, known[0] if known is not None else 1, facts):
+        # a next attempt is about the row's own act alone
+        attempt = known[0] if known is not None and known[1].id == stored.id else math.inf
+        if _is_stuck(item, stored, attempt, facts):
             given_up.append(stored)
             continue
         open_decision = _decide_open(ledger, item, stored, plan.action)
@@ -282,10 +281,10 @@ def _decide_open(ledger: Ledger, item: Item, stored: Stored, action: Action) -> 
     return _Hold(f"another {stored.action} of this {what} is still open; wait for its outcome")
 
 
-def _is_stuck(item: Item, stored: Stored, attempt: int, facts: Facts) -> bool:
+def _is_stuck(item: Item, stored: Stored, attempt: float, facts: Facts) -> bool:
     """Whether an accepted act has not ended for too long, and the analyst tries anew: says that its target hangs, or a next attempt."""
     anew = item.seen.get("status") in IN_FLIGHT_STATUSES or item.attempt > attempt
-    long_ago = facts.now.timestamp() - (stored.last_sent or 0.0) > SUPERSEDE_AFTER
+    long_ago = facts.now.timestamp() - (stored.last_sent or 0.0) > STUCK_AFTER.total_seconds()
     return stored.state == "accepted" and anew and long_ago
 
 

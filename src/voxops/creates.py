@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops import keys
+from voxops._json import sound
 from voxops.errors import PlanError
 from voxops.model import Action
 from voxops.plan import Item, Plan, attempts, build_plan, need_columns, plain_values
@@ -103,7 +104,7 @@ def _campaign(name: str) -> str:
     """A campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
     if not isinstance(name, str):
         raise PlanError(f"campaign={name!r} must be text, such as 'spring 2026'")
-    return " ".join(unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode()).casefold().split())
+    return " ".join(unicodedata.normalize("NFC", sound(name)).casefold().split())
 
 
 def _row_keys(frame: pd.DataFrame, key: str) -> list[str]:

@@ -673,8 +673,8 @@ def _packed(value: Any) -> str | None:
 
 
 def _sound(text: str | None) -> str | None:
-    """Text that SQLite takes: half a surrogate pair, which UTF-8 does not have, becomes a question mark."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+    """Text that SQLite takes, None for None."""
+    return None if text is None else _json.sound(text)
 
 
 def _stored(row: sqlite3.Row) -> Stored:

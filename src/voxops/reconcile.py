@@ -17,6 +17,7 @@ from voxops.client import Reply
 from voxops.ledger import CLOCKS_DIFFER, Clearance, Ledger, Member, Stored
 from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
 from voxops.settle import (
+    PROOF_AFTER,
     PostState,
     delivery_moved,
     late,
@@ -33,7 +34,6 @@ from voxops.watch import Marks, Reader
 
 __all__ = ["Look", "Settler"]
 
-PROOF_AFTER = 300.0  # seconds after the last try before absence proves anything (rule 14)
 SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
 # Seconds after a try before reading says anything: what is queued shows within seconds of the API's answer, but a request that
 # nobody has answered may still be carried out for as long as servers and their gateways let requests live.

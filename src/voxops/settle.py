@@ -17,6 +17,7 @@ from voxops.plan import plain_values
 from voxops.retries import delivery_rows, seen_of_delivery, seen_of_target, target_rows
 
 __all__ = [
+    "PROOF_AFTER",
     "Answer",
     "PostState",
     "changes",
@@ -49,9 +50,9 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # nobody knows
 
 
-# Seconds after a try for which a post that only has another time stamp may have been edited by somebody, or stamped when the try
-# was queued: as long as absence proves nothing (rule 14), for to be taken for failed is to be tried again.
-EDITED = 300.0
+# Seconds after the last try before absence proves anything (rule 14), and before a time stamp alone does: till then the post may
+# have been edited by somebody, or stamped when the try was queued, and to be taken for failed is to be tried again.
+PROOF_AFTER = 300.0
 _STOP_STATUSES = frozenset({401, 402, 403})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 
@@ -156,7 +157,7 @@ def moved(baseline: Mapping[str, Any], state: PostState, since: float) -> bool:
         return True
     differs = fingerprint_targets(state) != baseline.get("targets")
     if baseline.get("updated_at") and state.updated_at:
-        return stamped(baseline, state) and (differs or since >= EDITED)
+        return stamped(baseline, state) and (differs or since >= PROOF_AFTER)
     return differs
 
 

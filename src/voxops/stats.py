@@ -8,16 +8,15 @@ milliseconds, not from a sketch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["Tally", "flat", "quantiles", "whole"]
+from voxops._json import sound
 
-_HALF = re.compile("[\ud800-\udfff]")
+__all__ = ["Tally", "flat", "quantiles", "whole"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,7 @@ class Tally:
 
 def whole(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
-    if not any(_HALF.search(text) for text in texts.dropna()):
-        return texts
-    return texts.map(lambda text: _HALF.sub("?", text), na_action="ignore").astype(texts.dtype)
+    return texts.map(sound, na_action="ignore").astype(texts.dtype)
 
 
 def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:

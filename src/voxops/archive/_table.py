@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxops._json import sound
 from voxops.frames import TARGET_COLUMNS
 from voxops.schemas import SCHEMAS, TARGET
 from voxops.target import Target, Targets, gather
@@ -92,7 +93,7 @@ def _strings(values: Sequence[str | None]) -> Any:
     try:
         return pa.array(values, type=pa.string())
     except UnicodeEncodeError:
-        clean = [None if value is None else value.encode("utf-8", "replace").decode() for value in values]
+        clean = [None if value is None else sound(value) for value in values]
         return pa.array(clean, type=pa.string())
 
 

@@ -159,7 +159,7 @@ def _ends(failures: pd.DataFrame, *, after: bool) -> str:
     ends = []
     if len(failed):
         verb = _noun(len(failed), "is left", "are left") if after else "failed"
-        ends.append(f"{_many(len(failed), 'target')} of {_many(failed['post_id'].nunique(), 'post')} {verb}")
+        ends.append(f"{_html.many(len(failed), 'target')} of {_html.many(failed['post_id'].nunique(), 'post')} {verb}")
     ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
     ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
     return ", ".join(filter(None, ends))
@@ -207,7 +207,9 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
                 "targets": len(part),
                 "posts": part["post_id"].nunique(),
                 "how": " ".join(remedies.index[:2]),
-                "accounts": _names(part) if verdict in _ACCOUNTS else _many(part["account_id"].nunique(), "account"),
+                "accounts": _names(part)
+                if verdict in _ACCOUNTS
+                else _html.many(part["account_id"].nunique(), "account"),
             }
         )
     rows.sort(key=lambda row: (-int(row["targets"]), order.index(row["what"]) if row["what"] in order else len(order)))
@@ -249,7 +251,7 @@ def planned(plan: Any, *, sent: bool) -> Section:
         frame.groupby([decision.rename("decision"), frame["reason"].fillna("")]).size().rename("rows").reset_index()
     )
     counts = counts.sort_values(["decision", "rows", "reason"], ascending=[False, False, True], kind="stable")
-    text = f"{int(frame['eligible'].sum()):,} of {_many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
+    text = f"{int(frame['eligible'].sum()):,} of {_html.many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
     if (cost := getattr(plan, "cost", None)) is not None:
         text += f", in {cost.acts:,} acting requests"
     text += "." if sent else ". Nothing has been sent."
@@ -262,7 +264,9 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     if results is None:
         return Section(title)
     counts = results["outcome"].value_counts()
-    text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {_many(len(results), 'row')}."
+    text = (
+        ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {_html.many(len(results), 'row')}."
+    )
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
     why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
@@ -290,7 +294,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
     more = len(failures) - len(table)
     text = f"{_BEFORE} " if results is not None and len(table) else ""
-    text += f"{_many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
+    text += f"{_html.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Evidence", text.strip(), table)
 
 
@@ -321,7 +325,7 @@ def _span(first: Any, last: Any) -> str:
 
 def _few(names: list[str], noun: str) -> str:
     """Name one or two, count more."""
-    return ", ".join(names) if len(names) < 3 else _many(len(names), noun)
+    return ", ".join(names) if len(names) < 3 else _html.many(len(names), noun)
 
 
 def _verb(count: int, one: str, many: str) -> str:
@@ -332,8 +336,3 @@ def _verb(count: int, one: str, many: str) -> str:
 def _noun(count: int, one: str, many: str) -> str:
     """Return the word for so many."""
     return one if count == 1 else many
-
-
-def _many(count: int, noun: str) -> str:
-    """Return such as ``1 post`` and ``2 posts``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -6,6 +6,7 @@ A panel is two outputs: controls, which need the kernel, and beneath them the st
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cached_property
@@ -34,7 +35,7 @@ _MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
 
 
-class _Panel:
+class _Panel(ABC):
     """What both panels are: controls, a board, and someone who does the work."""
 
     def __init__(self, ws: Any, make: Callable[[], Plan], again: Callable[[pd.DataFrame], Plan]) -> None:
@@ -66,21 +67,21 @@ class _Panel:
         self._code_button.description = "Hide the code" if self._code_shown else "Show the code"
         self._board.refresh()
 
+    @abstractmethod
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _controls(self) -> Any:
         """Return the widget of the controls."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _parts(self) -> list[str]:
         """Return the pieces of HTML that belong to this panel alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _title(self) -> str:
         """Return what the panel is about, in a line."""
-        raise NotImplementedError
 
     def _loaded(self) -> bool:
         """Whether there is anything to choose from yet."""
