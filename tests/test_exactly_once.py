@@ -1339,6 +1339,26 @@ def test_rule_06_a_create_is_not_sent_again_after_its_time(rig):
     assert table["waiting_for"].str.contains("its time has passed").all()
 
 
+def test_rule_06_time_that_passes_between_a_reading_and_its_resend_counts(rig):
+    """A batch of which nobody knows is cleared in time, and its turn comes too late; and too late it is not cleared either."""
+    kernel = rig.kernel()
+    world.plant_posts(rig.sandbox, 1)  # shows that posts have metadata
+    frame = rig.campaign(2)
+    frame["scheduled_for"] = (rig.sandbox.now() + timedelta(seconds=100)).isoformat()
+    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
+    _send_once(kernel, run)
+    rig.sandbox.advance(70)
+    (unknown,) = kernel.ledger.operations_of(run)
+    (cleared,) = _loop.run(kernel.engine._settler.look([unknown])).resend
+    rig.sandbox.advance(60)
+    drive = kernel.engine.drive(run)
+    _loop.run(kernel.engine._sender.send(drive, cleared))
+    assert "its time has passed" in drive.refused[unknown.id]
+    assert _loop.run(kernel.engine._settler.look([unknown])).resend == []
+    assert rig.effects("post.create") == 0
+
+
 def test_rule_13_a_new_ledger_finds_creates_that_wait_to_go_out_however_old(rig):
     kernel = rig.kernel("a")
     plan = plan_rows(rig, 5)
@@ -1375,6 +1395,20 @@ def test_rule_18_a_stamp_alone_is_no_outcome_while_the_queue_may_be_slow(rig):
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
     assert rig.effects("target.publish") == 1
+
+
+def test_rule_18_an_unknown_act_on_a_post_with_a_new_stamp_is_not_sent_again(rig):
+    """No answer came, the server keeps no keys, and all that shows is a new stamp: it may be ours, so nothing is sent upon it."""
+    rig.sandbox.set_switches(linger_failed_seconds=180.0, ignore_keys=True)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=RETRY))
+    _send_once(kernel, run)
+    edit(rig, kernel.triaged()["post_id"].iloc[0])
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
 
 
 def test_rule_19_a_redelivery_that_fails_exactly_as_before_ends_as_failed(rig):
