@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -16,6 +17,11 @@ from voxops.sandbox import Sandbox, Switches
 # No law depends on how fast this machine is just now.
 settings.register_profile("voxops", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("voxops")
+
+# A shell that starts the tests in the background has them, and all processes that they start, ignore interrupts, of which some are
+# about.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class SandboxClock(SteppedClock):
