@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.progress import fold, start
+from voxops.run import Run
 from voxops.views._palette import OUTCOME
 from voxops.views.monitor import Monitor, render_html, render_text
 
@@ -109,6 +111,53 @@ last changes
   12:01:04 UTC ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
   12:01:01 UTC ? pending → unknown · post_9 twitter · connection lost
 note: Going well."""
+
+
+class Standing:
+    """A job that does nothing: its drive stands where it began."""
+
+    id = "run_1"
+
+    def begin(self, observer: Any, stop_after_failures: int | None = None) -> Any:
+        return SimpleNamespace(paused=False, snapshot=snapshot())
+
+    async def go(self, drive: Any) -> Snapshot:
+        return drive.snapshot
+
+
+def test_an_end_that_comes_while_somebody_begins_to_follow_is_the_last_thing_heard():
+    run = Run(cast("Any", Standing()))
+    racing = threading.Thread(target=lambda: run.notice(replace(snapshot(), phase="done")))
+    heard: list[str] = []
+
+    class Follower:
+        def notice(self, state: Snapshot) -> None:
+            if not heard:
+                racing.start()
+                racing.join(0.1)  # it ends in no time, unless it is made to wait
+            heard.append(state.phase)
+
+    run.follow(Follower())
+    racing.join(10)
+    assert heard == [snapshot().phase, "done"]
+
+
+def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_shown():
+    """The loop tells of the end on its own thread, just as the display is on its way: the update must not overtake it."""
+    published: list[tuple[bool, str]] = []
+    racing = threading.Thread(target=lambda: monitor.notice(replace(snapshot(), phase="done")))
+
+    def publish(bundle: dict[str, Any], _: str, update: bool) -> None:
+        if not update:
+            racing.start()
+            racing.join(0.1)  # it ends in no time, unless it is made to wait
+        published.append((update, bundle["text/plain"]))
+
+    monitor = Monitor(snapshot(), publish=publish)
+    monitor.show()
+    racing.join(10)
+    assert [update for update, _ in published] == [False, True]
+    assert "done" in published[-1][1]
 
 
 def test_the_text_of_a_snapshot() -> None:

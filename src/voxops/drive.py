@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voxops import audit
+from voxops import _html, audit
 from voxops.errors import LedgerError
 from voxops.ledger import Clearance, Ledger
 from voxops.model import VERBS, Cell, Clock, Event, Observer, Outcome, Snapshot, Transition
@@ -147,7 +147,7 @@ class Teller:
             raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
         counts = audit.cells(self.ledger, run)
         verb = VERBS[row[0]["action"]]
-        title = f"{verb} {counts.total()} rows"
+        title = f"{verb} {_html.many(counts.total(), 'row')}"
         held = int(row[0]["held"])
         snapshot = start(run, row[0]["action"], at=self.client.now(), title=title, cells=_cells(counts), held=held)
         return Drive(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from voxops import keys
+from voxops import _html, keys
 from voxops._plan_html import plan_html
 from voxops.errors import PlanError
 from voxops.model import VERBS, Action
@@ -242,7 +242,7 @@ def summary(plan: Plan) -> str:
     """Say in a few lines of text what a plan would do."""
     cost = plan.cost
     lines = [
-        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {len(plan.table)} rows, {cost.acts} acting requests, "
+        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {_html.many(len(plan.table), 'row')}, {_html.many(cost.acts, 'acting request')}, "
         f"about {cost.requests} requests in all, at least {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
     ]
     if plan.canaries:

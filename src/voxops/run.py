@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,6 +72,7 @@ class Run:
         self._job = job
         self._limit = stop_after_failures
         self._observers: list[Observer] = []
+        self._telling = threading.RLock()
         self._shown_in: int | None = None
         self.id = job.id
         self._drive = job.begin(self, stop_after_failures)
@@ -80,14 +82,16 @@ class Run:
 
     def notice(self, snapshot: Snapshot) -> None:
         """Pass a new state on to whoever follows; called on our own loop."""
-        self._snapshot = snapshot
-        for observer in tuple(self._observers):
-            observer.notice(snapshot)
+        with self._telling:
+            self._snapshot = snapshot
+            for observer in tuple(self._observers):
+                observer.notice(snapshot)
 
     def follow(self, observer: Observer) -> None:
         """Let an observer see every state from now on, the present one first."""
-        observer.notice(self._snapshot)
-        self._observers.append(observer)
+        with self._telling:  # else a state that comes just now, perhaps the last one, is never seen
+            observer.notice(self._snapshot)
+            self._observers.append(observer)
 
     @property
     def snapshot(self) -> Snapshot:

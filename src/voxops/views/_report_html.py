@@ -37,7 +37,7 @@ _STYLE = """\
 .vx h1{font-size:26px;font-weight:700;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
 .vx p{margin:6px 0}.vx .quiet{opacity:.72;font-size:13px}.vx .lead{font-size:18px;line-height:1.45;margin:14px 0}
 .vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
-.vx .fact{flex:1 1 20%;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
+.vx .fact{flex:1 1 20%;max-width:25%;box-sizing:border-box;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .vx .fact b{display:block;font-size:28px;line-height:1.2}
 .vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .vx th,.vx td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
@@ -45,11 +45,11 @@ _STYLE = """\
 .vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.vx .t{min-width:10em}.vx .s{min-width:7em}.vx .n{text-align:right!important;white-space:nowrap}.vx .w{white-space:nowrap}
 .vx tr{background:none!important}.vx .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .vx figure{margin:12px 0}.vx figcaption{font-weight:600;margin-bottom:4px}.vx svg{max-width:100%;height:auto}
-@media(max-width:640px){.vx .fact{flex-basis:40%}.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
+@media(max-width:640px){.vx .fact{flex-basis:40%;max-width:none}.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
  .vx td,.vx td.n{display:flex;gap:10px;text-align:left!important;white-space:normal;border:0;padding:1px 0}.vx td:empty{display:none}
  .vx .t,.vx .s{min-width:0}.vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
 @media print{.vx{max-width:none;font-size:11px}.vx h2{break-after:avoid;margin-top:18px}
- .vx .fact{flex:1 1 0;min-width:0;padding:6px 8px}.vx .fact b{font-size:20px}
+ .vx .fact{flex:1 1 0;min-width:0;max-width:none;padding:6px 8px}.vx .fact b{font-size:20px}
  .vx tr,.vx figure,.vx .facts{break-inside:avoid}.vx thead{display:table-header-group}.vx table{font-size:9px}
  .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx .s{min-width:5.5em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -65,6 +65,7 @@ class Monitor:
         self._display_id = uuid.uuid4().hex
         self._shown_at: float | None = None
         self._scheduled = False
+        self._publishing = threading.Lock()
         self._controls: _Controls | None = None
 
     @property
@@ -92,28 +93,33 @@ class Monitor:
 
     def show(self) -> None:
         """Display the monitor here; it may be shown in several places."""
-        self._shown_at = self._clock()
-        self._publish(self._bundle(), self._display_id, False)
-        actions = {name: action for name, action in self._actions.items() if action}
-        if not actions or self._over():
-            return
-        if self._controls is None:
-            self._controls = _Controls(actions)
-        self._controls.allow(self._usable())
-        hint = "The buttons of this monitor need the kernel that ran it."
-        fallback = {"text/html": f'<div style="opacity:.6">{hint}</div>', "text/plain": hint}
-        self._publish({**self._controls.root._repr_mimebundle_(), **fallback}, f"{self._display_id}-controls", False)
+        # The loop that tells of the run is another thread: its update must not overtake the display that it is to replace.
+        with self._publishing:
+            self._shown_at = self._clock()
+            self._publish(self._bundle(), self._display_id, False)
+            actions = {name: action for name, action in self._actions.items() if action}
+            if not actions or self._over():
+                return
+            if self._controls is None:
+                self._controls = _Controls(actions)
+            self._controls.allow(self._usable())
+            hint = "The buttons of this monitor need the kernel that ran it."
+            fallback = {"text/html": f'<div style="opacity:.6">{hint}</div>', "text/plain": hint}
+            self._publish(
+                {**self._controls.root._repr_mimebundle_(), **fallback}, f"{self._display_id}-controls", False
+            )
 
     def _update(self) -> None:
         """Replace what is shown by the newest state."""
-        self._scheduled = False
-        self._shown_at = self._clock()
-        self._publish(self._bundle(), self._display_id, True)
-        if self._controls is None:
-            return
-        self._controls.allow(self._usable())
-        if self._over():  # a saved notebook then holds no dead buttons
-            self._publish({"text/html": "", "text/plain": ""}, f"{self._display_id}-controls", True)
+        with self._publishing:
+            self._scheduled = False
+            self._shown_at = self._clock()
+            self._publish(self._bundle(), self._display_id, True)
+            if self._controls is None:
+                return
+            self._controls.allow(self._usable())
+            if self._over():  # a saved notebook then holds no dead buttons
+                self._publish({"text/html": "", "text/plain": ""}, f"{self._display_id}-controls", True)
 
     def _usable(self) -> frozenset[str]:
         """Say which buttons make sense now."""
