@@ -28,8 +28,8 @@ $(BIN)/python:
 demo: .venv/installed  ## The main job in a terminal, against the embedded sandbox
 	@$(BIN)/voxops demo
 
-test: .venv/tools  ## All tests; those in a browser run where Chromium is found
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: .venv/tools  ## All tests; T=ledger runs one room. Those in a browser run where Chromium is found
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(T),tests/$(T))
 
 test-kernel: .venv/tools  ## Tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pytest
 from hypothesis import HealthCheck, settings
 
-from voxops import _loop
+from voxops._core import eventloop
 from voxops.client import AsyncClient, SteppedClock
 from voxops.sandbox import Sandbox, Switches
 
@@ -61,10 +61,10 @@ def clock(sandbox: Sandbox) -> SandboxClock:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
-    """A client of the sandbox, for use on the private loop: ``_loop.run(client.identity())``."""
+    """A client of the sandbox, for use on the private loop: ``eventloop.run(client.identity())``."""
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7))
     yield client
-    _loop.run(client.aclose())
+    eventloop.run(client.aclose())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

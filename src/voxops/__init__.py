@@ -16,9 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.creates import plan_bulk
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.analysis.comparison import compare
+from voxops.analysis.verdicts import Rule, causes, triage
+from voxops.api.matrix import frame as matrix
 from voxops.client import AsyncClient, PostFields
-from voxops.compare import compare
-from voxops.creates import plan_bulk
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -35,22 +39,18 @@ from voxops.errors import (
     VoxopsError,
     WaitTooLong,
 )
-from voxops.events import parse_event, verify_signature
-from voxops.frames import targets
-from voxops.matrix import frame as matrix
-from voxops.plan import Plan
-from voxops.recorded import events, join_events
-from voxops.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.frames.typed import targets
 from voxops.run import Run
-from voxops.triage import Rule, causes, triage
+from voxops.webhooks.event import parse_event, verify_signature
+from voxops.webhooks.recorded import events, join_events
 from voxops.workspace import Workspace, connect
 
 if TYPE_CHECKING:
-    from voxops.campaign import check_campaign, read_campaign
-    from voxops.deliveries import attempts_to_success, delivery_stats
-    from voxops.incidents import duplicates, never_delivered, outages
-    from voxops.nested import allow_nested_loops
-    from voxops.scan import scan_notebook
+    from voxops._core.nested import allow_nested_loops
+    from voxops.analysis.campaign import check_campaign, read_campaign
+    from voxops.analysis.deliveries import attempts_to_success, delivery_stats
+    from voxops.analysis.incidents import duplicates, never_delivered, outages
+    from voxops.analysis.leaks import scan_notebook
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.panels import delivery_panel, triage_panel
@@ -113,19 +113,19 @@ __all__ = [
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
 # only some notebooks call.
 _LATER = {
-    "allow_nested_loops": "voxops.nested",
-    "attempts_to_success": "voxops.deliveries",
-    "check_campaign": "voxops.campaign",
+    "allow_nested_loops": "voxops._core.nested",
+    "attempts_to_success": "voxops.analysis.deliveries",
+    "check_campaign": "voxops.analysis.campaign",
     "delivery_panel": "voxops.views.panels",
     "delivery_report": "voxops.views.delivery_report",
-    "delivery_stats": "voxops.deliveries",
-    "duplicates": "voxops.incidents",
-    "never_delivered": "voxops.incidents",
-    "outages": "voxops.incidents",
+    "delivery_stats": "voxops.analysis.deliveries",
+    "duplicates": "voxops.analysis.incidents",
+    "never_delivered": "voxops.analysis.incidents",
+    "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",
-    "read_campaign": "voxops.campaign",
+    "read_campaign": "voxops.analysis.campaign",
     "report": "voxops.views.report",
-    "scan_notebook": "voxops.scan",
+    "scan_notebook": "voxops.analysis.leaks",
     "triage_panel": "voxops.views.panels",
 }
 

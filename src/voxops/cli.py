@@ -167,7 +167,7 @@ def _matrix(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from voxops.matrix import MATRIX, polled
+    from voxops.api.matrix import MATRIX, polled
 
     table = Table(
         "row",
@@ -202,9 +202,9 @@ def _say(line: str) -> None:
 
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
-    from voxops.frames import targets
+    from voxops.analysis.verdicts import triage
+    from voxops.frames.typed import targets
     from voxops.model import Verdict
-    from voxops.triage import triage
     from voxops.views.report import report
 
     with _connect(options) as ws:
@@ -216,7 +216,7 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
-    from voxops.deliveries import delivery_stats
+    from voxops.analysis.deliveries import delivery_stats
     from voxops.views._axes import endpoint
     from voxops.views.delivery_report import delivery_report
 
@@ -282,9 +282,9 @@ def _ledger(options: argparse.Namespace) -> int:
     """Print, export or prune a ledger."""
     import pandas as pd
 
-    from voxops import audit
-    from voxops.ledger import Ledger
-    from voxops.window import length
+    from voxops.frames.spans import length
+    from voxops.ledger import audit
+    from voxops.ledger.ledger import Ledger
 
     if not options.path.exists():
         raise ConfigError(f"there is no ledger {options.path}")
@@ -305,7 +305,7 @@ def _ledger(options: argparse.Namespace) -> int:
 
 def _print_frame(frame: pd.DataFrame) -> None:
     """Print a frame whole, without markup or control characters of others."""
-    from voxops._html import plain
+    from voxops._core.safe import plain
 
     shown = frame.map(lambda value: plain(value, 60))
     print(shown.to_string() if len(shown) else "nothing yet")

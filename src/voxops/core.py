@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import audit
-from voxops._loop import all_or_none
-from voxops.checkup import check_up
-from voxops.client import ahead
-from voxops.creates import split_list
-from voxops.engine import Engine
+from voxops._core.arguments import texts
+from voxops._core.eventloop import all_or_none
+from voxops.acts.creates import split_list
+from voxops.acts.plan import Plan
+from voxops.client import prefetch
+from voxops.engine.checkup import check_up
+from voxops.engine.engine import Engine
+from voxops.engine.jobs import PlanJob
+from voxops.engine.preflight import account_names
+from voxops.engine.watching import WatchJob, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
-from voxops.facts import account_names
-from voxops.frames import Columns, build
-from voxops.given import texts
-from voxops.jobs import PlanJob
+from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.spans import When, moment, window, within
+from voxops.frames.typed import Columns, build
+from voxops.ledger import audit
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
-from voxops.plan import Plan, need_columns, plain_values
 from voxops.run import Run
-from voxops.watching import WatchJob, things_of
-from voxops.window import When, moment, window, within
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient, Handle
@@ -486,7 +487,7 @@ class Core:
         True if there were enough before the list has ended.
         """
         taken, pages = 0, self.client.pages(path, query)
-        async for page in pages if enough is not None else ahead(pages):
+        async for page in pages if enough is not None else prefetch(pages):
             columns.extend(page.records, **fill)
             if enough is not None:
                 taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())

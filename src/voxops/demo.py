@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from voxops import _html, _loop
+from voxops._core import eventloop, safe
+from voxops.acts.retries import plan_retry
+from voxops.analysis.verdicts import causes, triage
 from voxops.client import AsyncClient, SteppedClock
-from voxops.frames import targets
+from voxops.frames.typed import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
-from voxops.retries import plan_retry
-from voxops.triage import causes, triage
 from voxops.views.report import report
 from voxops.workspace import SANDBOX_SPEED, open_workspace
 
@@ -90,9 +90,9 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     """A workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger is kept only if it has a name."""
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
     if ledger is not None:
-        return _loop.run(open_workspace(client, ledger=ledger))
+        return eventloop.run(open_workspace(client, ledger=ledger))
     folder = tempfile.TemporaryDirectory(prefix="voxops-")
-    return _loop.run(open_workspace(client, ledger=Path(folder.name) / "ledger.sqlite", owned=[folder]))
+    return eventloop.run(open_workspace(client, ledger=Path(folder.name) / "ledger.sqlite", owned=[folder]))
 
 
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
@@ -100,14 +100,14 @@ def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
     table = causes(triaged)
     console.print(f"  {int(table['count'].sum())} targets in trouble, {len(table)} causes:")
     for row in table.head(8).to_dict("records"):
-        console.print(f"    {row['count']:>3}  {row['verdict']:<18} {_html.plain(row['cause'], 70)}", markup=False)
+        console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
 
 
 def _show_verified(console: Console, run: Run) -> None:
     """Print what the run has changed, by the posts as they are now."""
     console.print("  read again, by cause: recovered of tried")
     for cause, row in run.verify().iterrows():
-        console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {_html.plain(cause, 70)}", markup=False)
+        console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {safe.plain(cause, 70)}", markup=False)
 
 
 def _run(console: Console, ws: Workspace, triaged: pd.DataFrame) -> Run:

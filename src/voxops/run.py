@@ -9,16 +9,16 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voxops import _loop
-from voxops.drive import Drive
+from voxops._core import eventloop
+from voxops.engine.drive import Drive
 from voxops.errors import ConfigError
-from voxops.events import Payload, WebhookEvent, parse_event
 from voxops.model import Action, Observer, Snapshot
+from voxops.webhooks.event import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from voxops.plan import Plan
+    from voxops.acts.plan import Plan
 
 __all__ = ["Job", "Run"]
 
@@ -78,7 +78,7 @@ class Run:
         self._drive = job.begin(self, stop_after_failures)
         self._drive.paused = paused
         self._snapshot = self._drive.snapshot
-        self._future: Future[Snapshot] = _loop.submit(job.go(self._drive))
+        self._future: Future[Snapshot] = eventloop.submit(job.go(self._drive))
 
     def notice(self, snapshot: Snapshot) -> None:
         """Pass a new state on to whoever follows; called on our own loop."""
@@ -136,7 +136,7 @@ class Run:
         ):
             raise ConfigError(f"timeout={timeout!r} must be a number of seconds from 0, or None to wait to the end")
         try:
-            _loop.run(self._join(timeout))
+            eventloop.run(self._join(timeout))
         except KeyboardInterrupt:
             self.pause()
             raise
@@ -168,15 +168,15 @@ class Run:
     async def _wait_async(self) -> Run:
         """Wait on any event loop."""
         try:
-            await _loop.arun(self._join())
+            await eventloop.arun(self._join())
         except BaseException:
-            _loop.submit(self._pause())
+            eventloop.submit(self._pause())
             raise
         return self
 
     def pause(self) -> None:
         """Send nothing more; return when no request is under way. What was sent is still watched."""
-        _loop.run(self._pause())
+        eventloop.run(self._pause())
 
     async def _pause(self) -> None:
         """Stop the senders."""
@@ -186,14 +186,14 @@ class Run:
 
     def resume(self) -> Run:
         """Go on sending: what was never sent, and what nobody knows about, under the keys they have."""
-        _loop.run(self._resume())
+        eventloop.run(self._resume())
         return self
 
     async def _resume(self) -> None:
         """Let the senders go on, or start a new drive where the last has ended."""
         if await self._is_over():
             self._drive = self._job.begin(self, self._limit)
-            self._future = _loop.submit(self._job.go(self._drive))
+            self._future = eventloop.submit(self._job.go(self._drive))
             return
         self._drive.go_on()
 
@@ -220,7 +220,7 @@ class Run:
             If it is no webhook payload.
         """
         told = event if isinstance(event, WebhookEvent) else parse_event(event)
-        return _loop.run(self._notify(told.subject))
+        return eventloop.run(self._notify(told.subject))
 
     async def _notify(self, subject: str | None) -> bool:
         """Wake the drive, or look once more where it has ended; sends nothing that it would not have sent."""
@@ -229,13 +229,13 @@ class Run:
         if await self._is_over():
             self._drive = self._job.begin(self, self._limit)
             self._drive.paused = True
-            self._future = _loop.submit(self._job.go(self._drive))
+            self._future = eventloop.submit(self._job.go(self._drive))
         self._drive.tell(subject)
         return True
 
     def cancel(self) -> Run:
         """Give up what was never sent. What was sent can't be taken back; it is watched to its end."""
-        _loop.run(self._cancel())
+        eventloop.run(self._cancel())
         return self
 
     async def _cancel(self) -> None:
@@ -278,7 +278,7 @@ class Run:
         pandas.DataFrame
             Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
         """
-        return _loop.run(self._job.verify())
+        return eventloop.run(self._job.verify())
 
     def __repr__(self) -> str:
         from voxops.views.monitor import render_text
@@ -306,9 +306,9 @@ class Run:
 
         monitor = Monitor(
             self._snapshot,
-            on_pause=lambda: _loop.submit(self._pause()),
-            on_resume=lambda: _loop.submit(self._resume()),
-            on_cancel=lambda: _loop.submit(self._cancel()),
+            on_pause=lambda: eventloop.submit(self._pause()),
+            on_resume=lambda: eventloop.submit(self._resume()),
+            on_cancel=lambda: eventloop.submit(self._cancel()),
             on_retry=self._job.replan,
         )
         monitor._ipython_display_()

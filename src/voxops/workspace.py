@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from voxops import _html, _loop, audit
+from voxops._core import eventloop, safe
+from voxops._core.arguments import file_path
+from voxops.api.assumptions import KEY_RETENTION
 from voxops.client import AsyncClient, Secret, is_loopback
-from voxops.client.assumptions import KEY_RETENTION
 from voxops.core import Core
-from voxops.engine import Engine
+from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
-from voxops.given import file_path
-from voxops.ledger import Ledger
-from voxops.ledger_file import default_path
+from voxops.ledger import audit
+from voxops.ledger.file import default_path
+from voxops.ledger.ledger import Ledger
 from voxops.model import Clock
 from voxops.run import Run
 
@@ -49,7 +50,7 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _loop.run(method(self._core.opened(), *args, **kwargs))
+        return eventloop.run(method(self._core.opened(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Workspace, P], T]", call)
 
@@ -61,7 +62,7 @@ def _showing(
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> Run:
-        return _loop.run(method(self._core.opened(), *args, **kwargs)).show()
+        return eventloop.run(method(self._core.opened(), *args, **kwargs)).show()
 
     return cast("Callable[Concatenate[Workspace, P], Run]", call)
 
@@ -73,7 +74,7 @@ def _awaitable(
 
     @functools.wraps(method)
     def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return _loop.arun(method(self._core.opened(), *args, **kwargs))
+        return eventloop.arun(method(self._core.opened(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Awaitables, P], Awaitable[T]]", call)
 
@@ -190,7 +191,7 @@ class Workspace:
             return
         _open_workspaces.discard(self)
         forgets = any(isinstance(thing, tempfile.TemporaryDirectory) for thing in self._owned)
-        for line in _loop.run(self._core.close()):
+        for line in eventloop.run(self._core.close()):
             if not forgets:
                 print(line)  # noqa: T201  the last word to the person at the keyboard
         if self._ledger is not None:
@@ -214,8 +215,8 @@ class Workspace:
             "ledger": self._ledger_told(),
             "rate limit": "not told yet" if limit is None else f"{limit:,} requests a minute",
         }
-        cells = [[_html.escape(name), _html.escape(value, 500)] for name, value in rows.items()]
-        return _html.table(["Workspace", _html.escape(self.name or self.id or "of unknown identity")], cells)
+        cells = [[safe.escape(name), safe.escape(value, 500)] for name, value in rows.items()]
+        return safe.table(["Workspace", safe.escape(self.name or self.id or "of unknown identity")], cells)
 
     def _ledger_told(self) -> str:
         """Where the ledger is, as a notebook may show it: not whose machine this is."""
@@ -289,7 +290,7 @@ def connect(
             path = Path(folder.name) / "ledger.sqlite"
     else:
         client = _client(secret, url, patience)
-    return _loop.run(open_workspace(client, ledger=path, retention=retention, owned=owned))
+    return eventloop.run(open_workspace(client, ledger=path, retention=retention, owned=owned))
 
 
 async def open_workspace(
@@ -301,7 +302,7 @@ async def open_workspace(
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
     owned = list(owned)
-    client.reside(_loop.arun)
+    client.reside(eventloop.arun)
     try:
         identity, book, engine = await _enrol(client, ledger, retention)
     except BaseException:
@@ -365,9 +366,9 @@ def _ledger(url: str, ledger: Path | None, identity: dict[str, Any]) -> Ledger |
 
 def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
     """A client for the real API."""
-    if not secret.use(bool):
+    if not secret.expose_to(bool):
         secret = Secret(_environment("VOXBURST_API_KEY"))
-    if not secret.use(bool):
+    if not secret.expose_to(bool):
         raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
     return AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
 

@@ -24,7 +24,7 @@ from tests.bench.server import serving
 from tests.bench.virtual import workspace
 
 import voxops as vx
-from voxops.ledger import Ledger
+from voxops.ledger.ledger import Ledger
 from voxops.sandbox import Sandbox, Switches
 
 ENDS = ("target.publish", "target.fail")

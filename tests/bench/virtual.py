@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import voxops as vx
-from voxops import _loop
+from voxops._core import eventloop
 from voxops.client import AsyncClient
 from voxops.sandbox import Sandbox
 from voxops.workspace import open_workspace
@@ -83,7 +83,7 @@ def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
     clock = VirtualTime(sandbox.advance)
     client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
-        ws = _loop.run(open_workspace(client, ledger=Path(folder) / "ledger.sqlite"))
+        ws = eventloop.run(open_workspace(client, ledger=Path(folder) / "ledger.sqlite"))
         pace, engine = client._sending._pace, ws._core.engine
         clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
         with ws:

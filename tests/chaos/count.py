@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxops.acts.plan import Plan
 from voxops.model import Action
-from voxops.plan import Plan
 
 Thing = tuple[str, str, str]
 

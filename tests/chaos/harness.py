@@ -26,9 +26,9 @@ from tests.chaos import sender, world
 from tests.chaos.count import Count, count, expected
 
 from voxops import frames
+from voxops.analysis.verdicts import triage
 from voxops.client import AsyncClient
 from voxops.sandbox import API_KEY, Fault, Remote
-from voxops.triage import triage
 
 ROOT = Path(__file__).resolve().parents[2]
 JUMP = 26 * 3600.0  # seconds; past any server's memory for keys

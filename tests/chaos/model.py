@@ -22,15 +22,16 @@ from unittest import mock
 
 import pandas as pd
 
-from voxops import engine, keys
-from voxops.creates import plan_bulk
+from voxops._core.canonical import fingerprint
+from voxops.acts.creates import plan_bulk
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.engine import engine
+from voxops.engine.reader import Marks, Sight
+from voxops.engine.settle import PostState
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Ledger
+from voxops.ledger.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
-from voxops.plan import Plan
-from voxops.retries import plan_redeliver, plan_retry
-from voxops.settle import PostState
-from voxops.watch import Marks, Sight
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 TIMEOUT = 30.0  # seconds until a caller gives a request up
@@ -736,7 +737,7 @@ class World:
         kernel = self.alive[0]
         found = {}
         for row in range(ROWS):
-            known = kernel.ledger.latest(keys.fingerprint("create", "", f"r{row}"))
+            known = kernel.ledger.latest(fingerprint("create", "", f"r{row}"))
             if known is not None:
                 _, stored, member = known
                 found[f"row {row}"] = (str(member.outcome), stored.state, member.waiting_for or stored.waiting_for)

@@ -13,14 +13,16 @@ import pandas as pd
 from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
 
-from voxops import _loop, audit, frames
+from voxops import frames
+from voxops._core import eventloop
+from voxops.acts.plan import Plan
+from voxops.analysis.verdicts import triage
 from voxops.client import AsyncClient
-from voxops.engine import Engine
-from voxops.ledger import Ledger
+from voxops.engine.engine import Engine
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 from voxops.model import Snapshot
-from voxops.plan import Plan
 from voxops.sandbox import Sandbox
-from voxops.triage import triage
 
 RETENTION = 86_400.0
 
@@ -155,21 +157,23 @@ class Kernel:
             rng=random.Random(7),
         )
         self._alive = True
-        _loop.run(self.client.identity())  # as connecting does; the client learns the server's time
+        eventloop.run(self.client.identity())  # as connecting does; the client learns the server's time
 
     def close(self) -> None:
         """End the kernel in order."""
         if self._alive:
             self._alive = False
             self.engine.close()
-            _loop.run(self.client.aclose())
+            eventloop.run(self.client.aclose())
             self.ledger.close()
 
     # -- loading ----------------------------------------------------------------------------------------------------
 
     def posts(self, *statuses: str) -> pd.DataFrame:
         """Posts of these statuses as the analyst loads them."""
-        return _loop.run(self._load("posts", [("/v1/posts", {"status": status}) for status in statuses or ("all",)]))
+        return eventloop.run(
+            self._load("posts", [("/v1/posts", {"status": status}) for status in statuses or ("all",)])
+        )
 
     def triaged(self, *statuses: str) -> pd.DataFrame:
         """Their targets, triaged."""
@@ -178,7 +182,7 @@ class Kernel:
     def deliveries(self) -> pd.DataFrame:
         """All deliveries of all webhooks."""
         hooks = list(self.rig.sandbox.world.webhooks)
-        return _loop.run(self._load("deliveries", [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks]))
+        return eventloop.run(self._load("deliveries", [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks]))
 
     async def _load(self, kind: str, lists: list[tuple[str, dict[str, str]]]) -> pd.DataFrame:
         columns = frames.Columns(kind)
@@ -193,11 +197,11 @@ class Kernel:
 
     def bind(self, plan: Plan) -> str:
         """Bind a plan; returns the run."""
-        return _loop.run(self.engine.bind(plan, None))
+        return eventloop.run(self.engine.bind(plan, None))
 
     def go(self, run: str, **options: Any) -> Snapshot:
         """Drive a run until nothing moves any more."""
-        return _loop.run(self._go(run, **options))
+        return eventloop.run(self._go(run, **options))
 
     async def _go(self, run: str, **options: Any) -> Snapshot:
         return await self.engine.go(self.engine.drive(run, **options))
@@ -210,7 +214,7 @@ class Kernel:
 
     def start(self, run: str) -> Future[Snapshot]:
         """Drive a run beside the test."""
-        return _loop.submit(self._go(run))
+        return eventloop.submit(self._go(run))
 
     def results(self, run: str) -> pd.DataFrame:
         """What became of each row."""
@@ -236,7 +240,7 @@ class Kernel:
             await self.client.aclose()
 
         self._alive = False
-        _loop.run(end())
+        eventloop.run(end())
         self.engine._writer.close()
         self.ledger.close()
         if work is not None:

@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 from tests.chaos.count import thing_of
 
-from voxops import audit, drive, engine
+from voxops.acts.creates import plan_bulk
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_redeliver, plan_retry
 from voxops.client import AsyncClient, ScaledClock
-from voxops.creates import plan_bulk
-from voxops.ledger import Ledger
-from voxops.plan import Plan
-from voxops.retries import plan_redeliver, plan_retry
+from voxops.engine import drive, engine
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 
 PASSES = 40  # drives over all runs, at the most
 

@@ -13,18 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from voxops import _loop
+from voxops._core import eventloop
+from voxops._core.arguments import file_path
+from voxops.analysis.deliveries import finish, merge, partial
+from voxops.analysis.rules import Rule
+from voxops.analysis.verdicts import cause_partial, finish_causes, merge_causes, triage
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Sync, Synced
 from voxops.archive._table import REPEATING, SCHEMA, to_frame
 from voxops.archive._where import Words, created, isin, moment
-from voxops.deliveries import finish, merge, partial
 from voxops.errors import ConfigError
-from voxops.given import file_path
-from voxops.rules import Rule
-from voxops.triage import cause_partial, finish_causes, merge_causes, triage
-from voxops.window import When, window
+from voxops.frames.spans import When, window
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -81,7 +81,7 @@ class Archive:
         ApiError, TransportError, DecodeError
             If the API can't be read; what was written stays, and the next sync goes on from there.
         """
-        return _loop.run(self.sync_async(since, full=full))
+        return eventloop.run(self.sync_async(since, full=full))
 
     async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
         """As `sync`; for the loop that the client lives on."""

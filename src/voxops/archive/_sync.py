@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
-from voxops.client import ahead
 from voxops.errors import NotFoundError
-from voxops.frames import Columns, parse_times, targets
+from voxops.frames.typed import Columns, parse_times, targets
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -200,7 +199,7 @@ class Sync:
         end = now - LATE if high is None else high
         columns = Columns("deliveries")
         since = None if low == BEGINNING else low
-        async for page in ahead(self._client.webhooks.deliveries(webhook, since=since, until=high)):
+        async for page in prefetch(self._client.webhooks.deliveries(webhook, since=since, until=high)):
             columns.extend(page.records, webhookId=webhook)
             oldest = min(_created(page.records), default=None)
             if oldest is not None and oldest < low:  # a server that does not know the filter

@@ -11,7 +11,7 @@ from voxops.client._client import AsyncClient
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
-from voxops.client._pages import Page, ahead
+from voxops.client._pages import Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.client._sending import Permit
@@ -35,9 +35,9 @@ __all__ = [
     "SteppedClock",
     "SystemClock",
     "Uploaded",
-    "ahead",
     "ending_of",
     "is_loopback",
     "on_its_way",
     "outcome_of",
+    "prefetch",
 ]

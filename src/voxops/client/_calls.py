@@ -9,10 +9,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from voxops._core.canonical import canonical
+from voxops.api.assumptions import VERSION_HEADER
 from voxops.client import _checks as checks
-from voxops.client.assumptions import VERSION_HEADER
 from voxops.errors import ConflictError
-from voxops.keys import canonical
 
 __all__ = ["READS", "Call", "KeyBook", "encoded", "freeze"]
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
+from voxops.api.matrix import find, may_resend
 from voxops.client import _checks as checks
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
 from voxops.client._clock import SystemClock
@@ -24,7 +25,6 @@ from voxops.client.posts import Posts
 from voxops.client.uploads import Uploads
 from voxops.client.webhooks import Webhooks
 from voxops.errors import ConfigError
-from voxops.matrix import find, may_resend
 from voxops.model import Clock, PaceInfo
 
 __all__ = ["AsyncClient"]
@@ -146,7 +146,7 @@ class AsyncClient:
 
     def fingerprint(self, digest: Callable[[str], T]) -> T:
         """Hand the API key to a one-way function, such as a ledger's salted hash, and return what it makes of it."""
-        return self._secret.use(digest)
+        return self._secret.expose_to(digest)
 
     async def request(
         self,

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal
 
+from voxops.api.assumptions import DRAFT_IS_SAID
 from voxops.client import _checks as checks
-from voxops.client.assumptions import DRAFT_IS_SAID
 
 __all__ = ["UNSET", "PostFields"]
 

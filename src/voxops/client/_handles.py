@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from voxops.api.assumptions import DELIVERIES_PATH, LARGEST_PAGE, polled_status
 from voxops.client._caller import Caller, path
 from voxops.client._reply import single
-from voxops.client.assumptions import DELIVERIES_PATH, LARGEST_PAGE, polled_status
 from voxops.errors import ApiError, ConfigError, NotFoundError
+from voxops.frames.values import parse_times
 from voxops.model import TERMINAL_STATUSES, Outcome
-from voxops.values import parse_times
 
 __all__ = ["Ending", "Handle", "Kind", "before_act", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]
 

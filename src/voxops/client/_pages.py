@@ -10,7 +10,7 @@ from typing import Any
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
-__all__ = ["Page", "ahead", "pages", "read_page"]
+__all__ = ["Page", "pages", "prefetch", "read_page"]
 
 _ON_ITS_WAY = 5  # turns of the loop after which a request has left
 
@@ -74,7 +74,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
         query[page.param] = page.cursor
 
 
-async def ahead(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
+async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
     """Ask for the next page of a list before the last one is worked on, so that the work costs no time of its own.
 
     For lists that are read to their end: who stops early has asked for one page too many.

@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from voxops import _json
-from voxops._collector import held
-from voxops.backoff import retry_after
+from voxops._core import jsontext
+from voxops._core.backoff import retry_after
+from voxops._core.collector import held
 from voxops.client._clock import parse_date
 from voxops.errors import (
     ApiError,
@@ -94,7 +94,7 @@ def decode(body: bytes) -> Any:
         If it is not JSON.
     """
     with held():
-        return _json.decode(body)
+        return jsontext.decode(body)
 
 
 def single(reply: Reply) -> dict[str, Any]:

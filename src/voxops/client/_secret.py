@@ -11,7 +11,7 @@ __all__ = ["Secret"]
 
 T = TypeVar("T")
 
-_SHORTEST = 8  # characters; text shorter than that may stand in an answer by chance, so it is not blotted out
+_SHORTEST = 8  # characters; text shorter than that may stand in an answer by chance, so it is not redacted
 
 
 class Secret:
@@ -34,16 +34,16 @@ class Secret:
 
     def check(self) -> None:
         """Raise ConfigError if there is no text, or none that a header can carry."""
-        problem = self.use(_problem)
+        problem = self.expose_to(_problem)
         if problem:
             raise ConfigError(problem)
 
-    def use(self, function: Callable[[str], T]) -> T:
+    def expose_to(self, function: Callable[[str], T]) -> T:
         """Hand the text to a function."""
         return function(self._held())
 
-    def blot(self, data: bytes) -> bytes:
-        """The data with every occurrence of the text blotted out, since servers echo what they refuse."""
+    def redact(self, data: bytes) -> bytes:
+        """The data with every occurrence of the text redacted, since servers echo what they refuse."""
         text = self._held().encode()
         return data.replace(text, b"***") if len(text) >= _SHORTEST and text in data else data
 

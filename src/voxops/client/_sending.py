@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from voxops.backoff import Backoff, delay, is_ambiguous
+from voxops._core.backoff import Backoff, delay, is_ambiguous
+from voxops.api.assumptions import UNDECIDED
 from voxops.client._calls import Call, freeze
 from voxops.client._clock import ServerClock
 from voxops.client._pace import Pace
 from voxops.client._reply import Reply, error_of
 from voxops.client._transport import Transport
-from voxops.client.assumptions import UNDECIDED
 from voxops.errors import ApiError, ConfigError, TransportError, WaitTooLong
 from voxops.model import Clock, PaceInfo
 

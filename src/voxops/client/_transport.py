@@ -144,7 +144,7 @@ class Transport:
                 method,
                 self.url + target,
                 params=dict(params) if params else None,
-                headers={**common, "Authorization": self._secret.use("Bearer {}".format)},
+                headers={**common, "Authorization": self._secret.expose_to("Bearer {}".format)},
                 content=body,
                 timeout=self._timeout if timeout is None else timeout,
             ),
@@ -184,7 +184,7 @@ class Transport:
             failure.__cause__ = failure.__context__ = None
         else:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Reply(endpoint, answer.status_code, headers, self._secret.blot(answer.content))
+            return Reply(endpoint, answer.status_code, headers, self._secret.redact(answer.content))
         finally:
             del request
         # Raised outside of the handlers, and without the request: both it and the library's own frames hold the key.

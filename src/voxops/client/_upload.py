@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from voxops.backoff import is_ambiguous
+from voxops._core.backoff import is_ambiguous
+from voxops.api.assumptions import PRESIGN_NAMES
+from voxops.api.matrix import MATRIX, may_resend
 from voxops.client import _checks as checks
 from voxops.client._receipt import Receipt, Source
 from voxops.client._reply import Reply, single
-from voxops.client.assumptions import PRESIGN_NAMES
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
-from voxops.matrix import MATRIX, may_resend
 
 __all__ = ["Desk", "Presigned", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from voxops.api.assumptions import CONNECT_RETURN, LARGEST_PAGE
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
 from voxops.client._reply import single
-from voxops.client.assumptions import CONNECT_RETURN, LARGEST_PAGE
 
 __all__ = ["Accounts"]
 

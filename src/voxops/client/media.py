@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from voxops.api.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE, LARGEST_PAGE
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
 from voxops.client._reply import Reply, single, with_items
-from voxops.client.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE, LARGEST_PAGE
 
 __all__ = ["Media"]
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from voxops.api.assumptions import BULK_READ_STATUSES, LARGEST_PAGE
 from voxops.client import _checks as checks
 from voxops.client._acts import PostActs
 from voxops.client._caller import path, present
 from voxops.client._fields import PostFields
 from voxops.client._pages import Page
 from voxops.client._reply import single, with_items
-from voxops.client.assumptions import BULK_READ_STATUSES, LARGEST_PAGE
 
 __all__ = ["Posts"]
 

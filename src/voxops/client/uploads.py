@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_READ_STATUSES, BULK_VIDEO_LIST, polled_status
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path
 from voxops.client._receipt import Receipt
 from voxops.client._reply import single, with_items
 from voxops.client._upload import Presigned, Progress, Storage, Uploaded, presigned, source_of, upload
-from voxops.client.assumptions import BULK_PRESIGN_LIST, BULK_READ_STATUSES, BULK_VIDEO_LIST, polled_status
 from voxops.errors import ApiError, AuthError, DecodeError, TransportError
 
 __all__ = ["Presigned", "Progress", "Uploaded", "Uploads"]

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from voxops.api.assumptions import DELIVERIES_PATH, DELIVERIES_QUERY, LARGEST_PAGE
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle, before_act, read_delivery
 from voxops.client._pages import Page
 from voxops.client._reply import single
-from voxops.client.assumptions import DELIVERIES_PATH, DELIVERIES_QUERY, LARGEST_PAGE
 
 __all__ = ["Webhooks"]
 

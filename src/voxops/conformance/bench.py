@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from voxops.api.matrix import Endpoint, find
 from voxops.client import AsyncClient, PostFields, SteppedClock
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames import build, targets
-from voxops.matrix import Endpoint, find
+from voxops.frames.typed import build, targets
 from voxops.sandbox import Fault, Remote
 
 __all__ = ["HOST", "Bench", "Mark"]

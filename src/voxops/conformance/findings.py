@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxops.matrix import Endpoint
+from voxops.api.matrix import Endpoint
 
 __all__ = ["Finding", "summary"]
 

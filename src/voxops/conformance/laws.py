@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from voxops.api.matrix import Endpoint, Resend, completed_by, is_outcome, may_resend, must_read_items, polled
 from voxops.client import Handle
 from voxops.conformance.bench import LONG, Bench, Mark
 from voxops.conformance.cases import Case, ids_in
 from voxops.errors import ConflictError, ServerError, TransportError, VoxopsError
-from voxops.events import parse_event, verify_signature
-from voxops.frames import build, targets
-from voxops.matrix import Endpoint, Resend, completed_by, is_outcome, may_resend, must_read_items, polled
+from voxops.frames.typed import build, targets
 from voxops.model import Outcome
-from voxops.recorded import events
+from voxops.webhooks.event import parse_event, verify_signature
+from voxops.webhooks.recorded import events
 
 __all__ = ["LAWS", "Law"]
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from voxops.api.assumptions import polled_status
+from voxops.api.matrix import MATRIX, Endpoint, polled
 from voxops.client import AsyncClient, Page
-from voxops.client.assumptions import polled_status
 from voxops.conformance.findings import Finding
 from voxops.errors import VoxopsError
-from voxops.frames import SCHEMAS, build
-from voxops.matrix import MATRIX, Endpoint, polled
+from voxops.frames.typed import SCHEMAS, build
 
 __all__ = ["read_rows"]
 

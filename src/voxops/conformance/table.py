@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from voxops import _loop
+from voxops._core import eventloop
+from voxops.api.matrix import MATRIX, Endpoint
 from voxops.client import AsyncClient, is_loopback
 from voxops.conformance.bench import Bench
 from voxops.conformance.cases import CASES
@@ -16,7 +17,6 @@ from voxops.conformance.findings import Finding, summary
 from voxops.conformance.laws import LAWS
 from voxops.conformance.reads import read_rows
 from voxops.errors import ConfigError, VoxopsError
-from voxops.matrix import MATRIX, Endpoint
 from voxops.sandbox import Remote, Sandbox
 
 __all__ = ["check", "try_row", "try_rows"]
@@ -76,12 +76,12 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
         raise ConfigError("--write needs --url; without it everything is tried in a sandbox of its own anyhow")
     if url is None:
         with Sandbox(rate_limit=None) as sandbox:
-            findings = _loop.run(try_rows(sandbox, tell))
+            findings = eventloop.run(try_rows(sandbox, tell))
     elif write:
         with contextlib.closing(_sandbox_at(url)) as remote:
-            findings = _loop.run(try_rows(remote, tell))
+            findings = eventloop.run(try_rows(remote, tell))
     else:
-        findings = _loop.run(_read(url, tell))
+        findings = eventloop.run(_read(url, tell))
     tell(summary(findings))
     return all(finding.ok for finding in findings)
 

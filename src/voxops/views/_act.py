@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _loop
+from voxops._core import eventloop
+from voxops.acts.plan import Plan, summary
 from voxops.model import Snapshot
-from voxops.plan import Plan, summary
 from voxops.views import _panel_html as draw
 from voxops.views._choice import quoted
 from voxops.views._drawing import ENDED, render_html, render_text
@@ -141,7 +141,7 @@ class Act:
         self.run_button.disabled = True
         self.run = await self._ws.aio.run(plan, reason=reason)
         self.run.follow(self)
-        _loop.submit(self._follow(self.run))
+        eventloop.submit(self._follow(self.run))
 
     async def _follow(self, run: Any) -> None:
         """Wait for the run, then compare before and after."""
@@ -171,7 +171,7 @@ class Act:
     def _resume(self) -> None:
         """Let the run go on, and follow it again."""
         self.run.resume()
-        _loop.submit(self._follow(self.run))
+        eventloop.submit(self._follow(self.run))
 
     def _cancel(self) -> None:
         """Give up what was never sent."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def shades(colour: str) -> Colormap:
 
 def label(value: object, limit: int = 60) -> str:
     """Return one safe line that the font can draw; a leading underscore would hide it from the legend."""
-    drawn = "".join(char if _drawable(char) else "□" for char in _html.plain(value, limit))
+    drawn = "".join(char if _drawable(char) else "□" for char in safe.plain(value, limit))
     return f"\u200a{drawn}" if drawn.startswith("_") else drawn
 
 

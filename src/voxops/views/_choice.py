@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops.errors import ConfigError
-from voxops.window import window
+from voxops.frames.spans import window
 
 __all__ = ["Choice", "changes_code", "days_of", "load_code", "only_code", "option_counts", "quoted", "rows_code"]
 

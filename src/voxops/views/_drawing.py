@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from voxops import _html
+from voxops._core import safe
+from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, PaceInfo, Snapshot, Transition
-from voxops.progress import rate, time_left
 from voxops.views._palette import OTHER, OUTCOME
 
 __all__ = ["ENDED", "render_html", "render_text"]
@@ -38,18 +38,18 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
     counts = [snapshot.count(outcome) for outcome in OUTCOMES]
     blocks = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
     lines = [
-        f"{_title(snapshot)} · {_phase(snapshot)} · {_html.instant(snapshot.updated_at)}",
+        f"{_title(snapshot)} · {_phase(snapshot)} · {safe.instant(snapshot.updated_at)}",
         f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
         "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
         " · ".join(_speed(snapshot, since)),
         *_text_table(snapshot),
     ]
     if snapshot.waits:
-        lines += ["waiting for"] + [f"  {count:>6,}  {_html.plain(why)}" for why, count in _waits(snapshot)]
+        lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in _waits(snapshot)]
     if snapshot.recent:
-        lines += ["last changes"] + [f"  {_html.plain(_change(each))}" for each in snapshot.recent]
+        lines += ["last changes"] + [f"  {safe.plain(_change(each))}" for each in snapshot.recent]
     if snapshot.note:
-        lines.append(f"note: {_html.plain(snapshot.note, 400)}")
+        lines.append(f"note: {safe.plain(snapshot.note, 400)}")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -63,24 +63,24 @@ def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
     legend = " ".join(_legend(name, int(count)) for name, _, count in counts if count) or "no rows"
     sections = [
         f'<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline">'
-        f'<b style="font-size:1.1em">{_html.escape(_title(snapshot))}</b><b>{_html.escape(_phase(snapshot))}</b>'
-        f'<span style="opacity:.75;margin-left:auto">{_html.instant(snapshot.updated_at)}</span></div>',
-        f'<div style="margin:6px 0 4px">{_html.bar(counts)}</div>',
+        f'<b style="font-size:1.1em">{safe.escape(_title(snapshot))}</b><b>{safe.escape(_phase(snapshot))}</b>'
+        f'<span style="opacity:.75;margin-left:auto">{safe.instant(snapshot.updated_at)}</span></div>',
+        f'<div style="margin:6px 0 4px">{safe.bar(counts)}</div>',
         f'<div style="display:flex;flex-wrap:wrap;gap:2px 16px">{legend}'
         f'<span style="margin-left:auto">{_settled(snapshot)}</span></div>',
-        f'<div style="opacity:.75">{_html.escape(" · ".join(_speed(snapshot, since)))}</div>',
+        f'<div style="opacity:.75">{safe.escape(" · ".join(_speed(snapshot, since)))}</div>',
         _html_table(snapshot),
     ]
     if snapshot.waits:
-        waits = [f"{count:,} · {_html.plain(why)}" for why, count in _waits(snapshot)]
+        waits = [f"{count:,} · {safe.plain(why)}" for why, count in _waits(snapshot)]
         sections.append(_section("Waiting for", zip(waits, waits, strict=True)))
     if snapshot.recent:
         sections.append(_section("Last changes", [(_change(each, 16), _change(each)) for each in snapshot.recent]))
     if snapshot.note:
         style = f"margin-top:8px;padding:4px 10px;border-left:4px solid {OTHER.colour};overflow-wrap:anywhere"
-        sections.append(f'<div style="{style}">{_html.escape(snapshot.note, 400)}</div>')
+        sections.append(f'<div style="{style}">{safe.escape(snapshot.note, 400)}</div>')
     style = (
-        f"max-width:760px;padding:8px 12px;border:1px solid {_html.LINE};border-radius:6px;color:inherit;"
+        f"max-width:760px;padding:8px 12px;border:1px solid {safe.LINE};border-radius:6px;color:inherit;"
         "font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
     )
     return f'<div class="voxops-monitor" style="{style}">{"".join(sections)}</div>'
@@ -88,13 +88,13 @@ def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
 
 def _title(snapshot: Snapshot) -> str:
     """Name the run: its title, else its action, and its id."""
-    name = _html.plain(snapshot.title or snapshot.action, 80)
+    name = safe.plain(snapshot.title or snapshot.action, 80)
     return f"{name} · run {snapshot.run_id}" if snapshot.run_id else name
 
 
 def _phase(snapshot: Snapshot) -> str:
     """Return the phase with its glyph."""
-    return _PHASES.get(snapshot.phase, f"· {_html.plain(snapshot.phase, 40)}")
+    return _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
 
 
 def _settled(snapshot: Snapshot) -> str:
@@ -121,8 +121,8 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     if speed:
         yield f"{60 * speed:,.1f} settled a minute"
     if left and snapshot.phase not in ENDED | {"paused"}:
-        yield f"about {_html.duration(left)} left"
-    yield f"{_html.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
+        yield f"about {safe.duration(left)} left"
+    yield f"{safe.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
     asked = "1 request" if snapshot.requests == 1 else f"{snapshot.requests:,} requests"
     yield f"{asked}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED:
@@ -132,9 +132,9 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
 def _pace(pace: PaceInfo) -> Iterator[str]:
     """Yield what the server said of its limit."""
     if pace.paused_for:
-        yield f"paused by the rate limit for {_html.duration(pace.paused_for)}"
+        yield f"paused by the rate limit for {safe.duration(pace.paused_for)}"
     elif pace.limit is not None and pace.remaining is not None:
-        resets = f", renewed in {_html.duration(pace.resets_in)}" if pace.resets_in is not None else ""
+        resets = f", renewed in {safe.duration(pace.resets_in)}" if pace.resets_in is not None else ""
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
 
@@ -145,11 +145,11 @@ def _waits(snapshot: Snapshot) -> list[tuple[str, int]]:
 
 def _change(change: Transition, longest: int = 40) -> str:
     """Return one transition as a line: what it came to, then whose it is, in `longest` characters."""
-    where = f" {_html.plain(change.platform, 20)}" if change.platform else ""
-    detail = f" · {_html.plain(change.detail, 100)}" if change.detail else ""
+    where = f" {safe.plain(change.platform, 20)}" if change.platform else ""
+    detail = f" · {safe.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
-    item = _html.middle(change.item, longest)
-    return f"{_html.instant(change.at, day=False)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
+    item = safe.middle(change.item, longest)
+    return f"{safe.instant(change.at, day=False)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
@@ -162,7 +162,7 @@ def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
     if rest:
         name = "1 other" if len(rest) == 1 else f"{len(rest)} others"
         shown.append((name, [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)]))
-    return [(_html.plain(platform, 40) or "–", counts) for platform, counts in shown]
+    return [(safe.plain(platform, 40) or "–", counts) for platform, counts in shown]
 
 
 def _head(snapshot: Snapshot) -> str:
@@ -189,21 +189,21 @@ def _html_table(snapshot: Snapshot) -> str:
     rows = []
     for platform, counts in _places(snapshot):
         parts = [(name, OUTCOME[name].colour, float(count)) for name, count in zip(OUTCOMES, counts, strict=True)]
-        numbers = [_html.number(count) if count else '<span style="opacity:.4">·</span>' for count in counts]
-        name = f'<div style="overflow-wrap:anywhere;line-height:1.3">{_html.escape(platform)}</div>'
-        graph = f'<div style="padding:1px 0 3px">{_html.bar(parts, height="6px")}</div>'
+        numbers = [safe.number(count) if count else '<span style="opacity:.4">·</span>' for count in counts]
+        name = f'<div style="overflow-wrap:anywhere;line-height:1.3">{safe.escape(platform)}</div>'
+        graph = f'<div style="padding:1px 0 3px">{safe.bar(parts, height="6px")}</div>'
         place = f'<div style="min-width:100px;max-width:240px">{name}{graph}</div>'
         rows.append([place, *numbers, f"<b>{sum(counts):,}</b>"])
     if not rows:
         return ""
     heads = [_head(snapshot), *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
     style = "margin-top:8px;overflow-x:auto"
-    return f'<div style="{style}">{_html.table(heads, rows, numeric=frozenset(range(1, 6)))}</div>'
+    return f'<div style="{style}">{safe.table(heads, rows, numeric=frozenset(range(1, 6)))}</div>'
 
 
 def _section(head: str, lines: Iterable[tuple[str, str]]) -> str:
     """Return a titled list of untrusted lines, each as shown and in full; the latter shows on hovering."""
-    items = "".join(_html.line(shown, full) for shown, full in lines)
+    items = "".join(safe.line(shown, full) for shown, full in lines)
     return f'<div style="margin-top:8px"><div style="font-weight:600">{head}</div>{items}</div>'
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
+from voxops.analysis.verdicts import causes, fingerprint
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.triage import causes, fingerprint
 from voxops.views import plots
 from voxops.views._axes import common_causes
 from voxops.views._palette import OUTCOME, VERDICT
@@ -159,7 +159,7 @@ def _ends(failures: pd.DataFrame, *, after: bool) -> str:
     ends = []
     if len(failed):
         verb = _noun(len(failed), "is left", "are left") if after else "failed"
-        ends.append(f"{_html.many(len(failed), 'target')} of {_html.many(failed['post_id'].nunique(), 'post')} {verb}")
+        ends.append(f"{safe.many(len(failed), 'target')} of {safe.many(failed['post_id'].nunique(), 'post')} {verb}")
     ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
     ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
     return ", ".join(filter(None, ends))
@@ -209,7 +209,7 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
                 "how": " ".join(remedies.index[:2]),
                 "accounts": _names(part)
                 if verdict in _ACCOUNTS
-                else _html.many(part["account_id"].nunique(), "account"),
+                else safe.many(part["account_id"].nunique(), "account"),
             }
         )
     rows.sort(key=lambda row: (-int(row["targets"]), order.index(row["what"]) if row["what"] in order else len(order)))
@@ -221,7 +221,7 @@ def _names(part: pd.DataFrame, most: int = 6) -> str:
     name = part["account_name"].fillna(part["account_id"]) if "account_name" in part else part["account_id"]
     hit = (part["platform"].fillna("–") + " " + name.fillna("–")).value_counts()
     ranked = hit.sort_index().sort_values(ascending=False, kind="stable")
-    named = [f"{_html.plain(account, 40)} ({count})" for account, count in ranked.head(most).items()]
+    named = [f"{safe.plain(account, 40)} ({count})" for account, count in ranked.head(most).items()]
     return ", ".join(named) + (f" and {len(ranked) - most} more" if len(ranked) > most else "")
 
 
@@ -251,7 +251,7 @@ def planned(plan: Any, *, sent: bool) -> Section:
         frame.groupby([decision.rename("decision"), frame["reason"].fillna("")]).size().rename("rows").reset_index()
     )
     counts = counts.sort_values(["decision", "rows", "reason"], ascending=[False, False, True], kind="stable")
-    text = f"{int(frame['eligible'].sum()):,} of {_html.many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
+    text = f"{int(frame['eligible'].sum()):,} of {safe.many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
     if (cost := getattr(plan, "cost", None)) is not None:
         text += f", in {cost.acts:,} acting requests"
     text += "." if sent else ". Nothing has been sent."
@@ -264,9 +264,7 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     if results is None:
         return Section(title)
     counts = results["outcome"].value_counts()
-    text = (
-        ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {_html.many(len(results), 'row')}."
-    )
+    text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {safe.many(len(results), 'row')}."
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
     why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
@@ -278,7 +276,7 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
     if after is not None:
         figures.insert(0, Figure("Targets before and after", 1.9, lambda ax: plots.before_after(before, after, ax)))
-    return Section(title, f"{text} {_html.plain(note, 300)}".strip(), table, tuple(figures) if len(results) else ())
+    return Section(title, f"{text} {safe.plain(note, 300)}".strip(), table, tuple(figures) if len(results) else ())
 
 
 def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) -> Section:
@@ -294,7 +292,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
     more = len(failures) - len(table)
     text = f"{_BEFORE} " if results is not None and len(table) else ""
-    text += f"{_html.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
+    text += f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Evidence", text.strip(), table)
 
 
@@ -303,7 +301,7 @@ def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
     said = triaged.attrs
     about = [f"data from {said['source']}"] if said.get("source") else []
     if fetched := said.get("fetched_at"):
-        about.append(f"read {_html.instant(pd.Timestamp(fetched).to_pydatetime())}")
+        about.append(f"read {safe.instant(pd.Timestamp(fetched).to_pydatetime())}")
     filters = {name: value for name, value in (said.get("filters") or {}).items() if value not in (None, [], "")}
     about += [
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
@@ -312,7 +310,7 @@ def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
         about.append("INCOMPLETE: the listing was cut short")
     if run is not None:
         about.append(f"run {run.id}")
-    return [*about, f"report made {_html.instant(now)}"] if now else about
+    return [*about, f"report made {safe.instant(now)}"] if now else about
 
 
 def _span(first: Any, last: Any) -> str:
@@ -325,7 +323,7 @@ def _span(first: Any, last: Any) -> str:
 
 def _few(names: list[str], noun: str) -> str:
     """Name one or two, count more."""
-    return ", ".join(names) if len(names) < 3 else _html.many(len(names), noun)
+    return ", ".join(names) if len(names) < 3 else safe.many(len(names), noun)
 
 
 def _verb(count: int, one: str, many: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from voxops.analysis.verdicts import NEEDED, triage
+from voxops.frames.values import STRING_DTYPE
 from voxops.model import Outcome, Verdict
-from voxops.triage import NEEDED, triage
-from voxops.values import STRING_DTYPE
 
 __all__ = ["left"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _html
-from voxops.deliveries import delivery_stats
-from voxops.triage import causes
+from voxops._core import safe
+from voxops.analysis.deliveries import delivery_stats
+from voxops.analysis.verdicts import causes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look, look
 
 __all__ = [
@@ -44,10 +44,10 @@ def board(parts: Iterable[str]) -> str:
 
 def heading(text: str, aside: str = "") -> str:
     """Return the title of a part; `aside` is said quietly beside it."""
-    beside = f'<span style="{_QUIET}">{_html.escape(aside, 300)}</span>' if aside else ""
+    beside = f'<span style="{_QUIET}">{safe.escape(aside, 300)}</span>' if aside else ""
     return (
         f'<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline;margin:14px 0 6px;padding-bottom:2px;'
-        f'border-bottom:1px solid {_html.LINE}"><b style="font-size:14px">{_html.escape(text)}</b>{beside}</div>'
+        f'border-bottom:1px solid {safe.LINE}"><b style="font-size:14px">{safe.escape(text)}</b>{beside}</div>'
     )
 
 
@@ -55,7 +55,7 @@ def notice(text: str, *, bad: bool = False) -> str:
     """Return a sentence to the reader."""
     colour, glyph = (OUTCOME["failed"].colour, "✗ ") if bad else (OUTCOME["pending"].colour, "")
     style = f"margin:8px 0;padding:4px 10px;border-left:4px solid {colour};overflow-wrap:anywhere"
-    return f'<div style="{style}">{glyph}{_html.escape(text, 500)}</div>'
+    return f'<div style="{style}">{glyph}{safe.escape(text, 500)}</div>'
 
 
 def triage_facts(rows: pd.DataFrame) -> str:
@@ -79,8 +79,8 @@ def delivery_facts(log: pd.DataFrame) -> str:
             (int(row["failed"]), "failed", OUTCOME["failed"]),
             (int(row["in_flight"]), "in flight", OUTCOME["pending"]),
             (
-                f"{_html.number(row['p50_ms'])} ms",
-                f"half were faster; 95 % within {_html.number(row['p95_ms'])} ms",
+                f"{safe.number(row['p50_ms'])} ms",
+                f"half were faster; 95 % within {safe.number(row['p95_ms'])} ms",
                 STATUS["scheduled"],
             ),
         ]
@@ -90,9 +90,9 @@ def delivery_facts(log: pd.DataFrame) -> str:
 def _facts(facts: Sequence[tuple[int | str, str, Look]]) -> str:
     """Return a row of numbers, each with what it counts."""
     boxes = "".join(
-        f'<div style="flex:0 1 auto;min-width:86px;padding:4px 12px;border:1px solid {_html.LINE};border-left:5px solid {kind.colour};'
+        f'<div style="flex:0 1 auto;min-width:86px;padding:4px 12px;border:1px solid {safe.LINE};border-left:5px solid {kind.colour};'
         f'border-radius:5px"><b style="display:block;font-size:20px;line-height:1.25">{value if isinstance(value, str) else f"{value:,}"}</b>'
-        f'<span style="{_QUIET}">{_html.escape(f"{kind.glyph} {text}")}</span></div>'
+        f'<span style="{_QUIET}">{safe.escape(f"{kind.glyph} {text}")}</span></div>'
         for value, text, kind in facts
     )
     return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:6px 0">{boxes}</div>'
@@ -111,20 +111,20 @@ def cause_table(rows: pd.DataFrame, failed: int | None = None) -> str:
     lines = []
     for entry in table.head(_CAUSES).to_dict("records"):
         parts = by[entry["cause"]].sort_values(ascending=False)
-        bar = _html.bar([(str(name), look(PLATFORM, name).colour, float(count)) for name, count in parts.items()])
+        bar = safe.bar([(str(name), look(PLATFORM, name).colour, float(count)) for name, count in parts.items()])
         width = max(4, round(100 * entry["count"] / highest))
         lines.append(
             [
                 _named(entry["cause"], bar, width),
                 f"<b>{entry['count']:,}</b>",
                 f'<div style="min-width:130px;max-width:380px">{_marked(VERDICT, entry["verdict"])}'
-                f'<div style="{_QUIET}">{_html.escape(entry["remedy"], 160)}</div></div>',
+                f'<div style="{_QUIET}">{safe.escape(entry["remedy"], 160)}</div></div>',
             ]
         )
     rest = len(table) - _CAUSES
     more = f'<div style="{_QUIET}">and {rest} rarer cause{"" if rest == 1 else "s"}</div>' if rest > 0 else ""
     return (
-        wide(_html.table(("cause, by platform", "targets", "verdict and what to do"), lines, numeric=frozenset({1})))
+        wide(safe.table(("cause, by platform", "targets", "verdict and what to do"), lines, numeric=frozenset({1})))
         + _platforms(rows)
         + more
     )
@@ -133,7 +133,7 @@ def cause_table(rows: pd.DataFrame, failed: int | None = None) -> str:
 def _named(text: object, bar: str, width: int = 100) -> str:
     """Return a name with its bar beneath, in percent of the place there is."""
     drawn = f'<div style="width:{width}%;padding:2px 0 6px">{bar}</div>'
-    return f'<div style="min-width:110px;max-width:380px">{_html.parted(text, 90)}{drawn}</div>'
+    return f'<div style="min-width:110px;max-width:380px">{safe.parted(text, 90)}{drawn}</div>'
 
 
 def _platforms(rows: pd.DataFrame) -> str:
@@ -141,7 +141,7 @@ def _platforms(rows: pd.DataFrame) -> str:
     counts = rows["platform"].astype("string").fillna("–").value_counts()
     ranked = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))[:12]
     parts = " ".join(
-        f'<span style="white-space:nowrap">{_swatch(look(PLATFORM, name).colour)} {_html.escape(name, 30)} {count:,}</span>'
+        f'<span style="white-space:nowrap">{_swatch(look(PLATFORM, name).colour)} {safe.escape(name, 30)} {count:,}</span>'
         for name, count in ranked
     )
     return f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px;margin:6px 0;{_QUIET}">{parts}</div>'
@@ -160,16 +160,16 @@ def status_table(log: pd.DataFrame) -> str:
     lines = []
     for name, count in list(counts.items())[:_CAUSES]:
         rows = groups.get_group(name)
-        bar = _html.bar([(str(name), OUTCOME["failed"].colour, float(count))])
+        bar = safe.bar([(str(name), OUTCOME["failed"].colour, float(count))])
         lines.append(
             [
                 _named(name, bar, max(3, round(100 * count / highest))),
                 f"<b>{count:,}</b>",
-                _html.number(rows["url"].nunique()),
-                f'<span style="{_QUIET}">{_html.instant(rows["created_at"].max().to_pydatetime())}</span>',
+                safe.number(rows["url"].nunique()),
+                f'<span style="{_QUIET}">{safe.instant(rows["created_at"].max().to_pydatetime())}</span>',
             ]
         )
-    return wide(_html.table(("answer", "failed", "endpoints", "last seen"), lines, numeric=frozenset({1, 2})))
+    return wide(safe.table(("answer", "failed", "endpoints", "last seen"), lines, numeric=frozenset({1, 2})))
 
 
 def delivery_series(log: pd.DataFrame, span: str) -> str:
@@ -235,7 +235,7 @@ def _lines(table: pd.DataFrame) -> str:
 def _svg(shapes: str, height: int) -> str:
     """Return shapes as a chart as wide as the page, with a base line."""
     width = _CHART[0]
-    line = f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="{_html.LINE}" stroke-width="2"/>'
+    line = f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="{safe.LINE}" stroke-width="2"/>'
     return f'<svg viewBox="0 0 {width} {height}" style="display:block;width:100%;height:auto;margin-top:6px">{shapes}{line}</svg>'
 
 
@@ -264,17 +264,17 @@ def delivery_details(row: Mapping[str, Any]) -> str:
     lines = [
         [
             f'<span style="{_QUIET}">{name}</span>',
-            f'<div style="overflow-wrap:anywhere">{_html.escape(row.get(name), 400) or "–"}</div>',
+            f'<div style="overflow-wrap:anywhere">{safe.escape(row.get(name), 400) or "–"}</div>',
         ]
         for name in names
     ]
-    body = _html.escape(row.get("response_body"), 4000)
+    body = safe.escape(row.get("response_body"), 4000)
     shown = (
         f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;max-height:180px;overflow:auto;margin:4px 0">{body}</pre>'
         if body
         else ""
     )
-    return heading("Delivery", str(row.get("delivery_id"))) + _html.table(("", ""), lines) + shown
+    return heading("Delivery", str(row.get("delivery_id"))) + safe.table(("", ""), lines) + shown
 
 
 def verified_table(table: pd.DataFrame) -> str:
@@ -293,17 +293,17 @@ def verified_table(table: pd.DataFrame) -> str:
     }
     lines = []
     for cause, row in table.iterrows():
-        bar = _html.bar([(words[name], kind.colour, float(row[name])) for name, kind in looks.items()])
-        counts = [_html.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
+        bar = safe.bar([(words[name], kind.colour, float(row[name])) for name, kind in looks.items()])
+        counts = [safe.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
         lines.append(
             [
                 _named(cause, bar),
-                _html.number(row["tried"]),
+                safe.number(row["tried"]),
                 *counts,
             ]
         )
     heads = ("cause", "tried", *(f"{kind.glyph} {words[name]}" for name, kind in looks.items()))
-    return wide(_html.table(heads, lines, numeric=frozenset(range(1, 6))))
+    return wide(safe.table(heads, lines, numeric=frozenset(range(1, 6))))
 
 
 def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[str]) -> str:
@@ -313,7 +313,7 @@ def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[st
     """
     cell = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate"
     cells = [
-        f'<div style="{cell}" title="{_html.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else _html.escape(value, 120)}</div>'
+        f'<div style="{cell}" title="{safe.escape(value, 300)}">{_marked(_LOOKS[name], value) if name in _LOOKS else safe.escape(value, 120)}</div>'
         for name, value in zip(columns, values, strict=True)
     ]
     shares = [sum(map(int, re.findall(r"(\d+)fr", width))) for width in widths]
@@ -324,7 +324,7 @@ def row_cells(values: Sequence[Any], widths: Sequence[str], columns: Sequence[st
         for half in (slice(at), slice(at, None))
     ]
     head = "" if any(columns) else "font-weight:600;"
-    style = f"display:flex;flex-wrap:wrap;gap:0 10px;line-height:24px;font-size:13px;{head}border-bottom:1px solid {_html.LINE}"
+    style = f"display:flex;flex-wrap:wrap;gap:0 10px;line-height:24px;font-size:13px;{head}border-bottom:1px solid {safe.LINE}"
     return f'<div style="{style}">{"".join(halves)}</div>'
 
 
@@ -332,14 +332,14 @@ def code_block(code: str) -> str:
     """Return code to be copied."""
     import html
 
-    style = f"margin:4px 0;padding:8px 12px;border:1px solid {_html.LINE};border-radius:5px;white-space:pre;overflow-x:auto;font-size:12px;line-height:1.45;color:inherit;background:none"
+    style = f"margin:4px 0;padding:8px 12px;border:1px solid {safe.LINE};border-radius:5px;white-space:pre;overflow-x:auto;font-size:12px;line-height:1.45;color:inherit;background:none"
     return f'<pre style="{style}">{html.escape(code)}</pre>'
 
 
 def _marked(looks: Mapping[str, Look], value: Any) -> str:
     """Return a word with its glyph and the swatch of its colour."""
     kind = look(looks, value)
-    return f'<span style="white-space:nowrap">{_swatch(kind.colour)} {kind.glyph} {_html.escape(value, 40)}</span>'
+    return f'<span style="white-space:nowrap">{_swatch(kind.colour)} {kind.glyph} {safe.escape(value, 40)}</span>'
 
 
 def _swatch(colour: str) -> str:

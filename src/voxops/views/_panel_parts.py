@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from voxops import _loop
+from voxops._core import eventloop
 from voxops.errors import VoxopsError
 from voxops.views.monitor import Monitor
 
@@ -30,11 +30,11 @@ class Desk:
 
     def hand_over(self, work: Callable[[], Awaitable[object]]) -> None:
         """Start some work and return at once."""
-        _loop.submit(self._do(work))
+        eventloop.submit(self._do(work))
 
     def at_once(self, work: Callable[[], object]) -> None:
         """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
-        _loop.submit(self._guarded(lambda: asyncio.to_thread(work)))
+        eventloop.submit(self._guarded(lambda: asyncio.to_thread(work)))
 
     def later(self, work: Callable[[], object]) -> None:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
 from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops.views._report_text import cells, heads
 
@@ -66,7 +66,7 @@ def page(report: Findings) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{_html.escape(report.title)}</title><style>{_PAGE}</style></head>\n"
+        f"<title>{safe.escape(report.title)}</title><style>{_PAGE}</style></head>\n"
         f"<body>{fragment(report)}</body></html>\n"
     )
 
@@ -74,9 +74,9 @@ def page(report: Findings) -> str:
 def fragment(report: Findings) -> str:
     """Return the report as a piece of a page, for notebooks."""
     parts = [
-        f"<h1>{_html.escape(report.title)}</h1>",
-        f'<p class="quiet">{_html.escape(" · ".join(report.about), 400)}</p>',
-        f'<p class="lead">{_html.escape(report.headline, 600)}</p>',
+        f"<h1>{safe.escape(report.title)}</h1>",
+        f'<p class="quiet">{safe.escape(" · ".join(report.about), 400)}</p>',
+        f'<p class="lead">{safe.escape(report.headline, 600)}</p>',
         *map(_facts, report.facts),
         *(_section(section, f"vx{number}") for number, section in enumerate(report.sections)),
     ]
@@ -86,7 +86,7 @@ def fragment(report: Findings) -> str:
 def _facts(facts: Iterable[Fact]) -> str:
     """Return a row of numbers."""
     boxes = (
-        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b> {_html.escape(fact.label)}</div>'
+        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b> {safe.escape(fact.label)}</div>'
         for fact in facts
     )
     return f'<div class="facts">{"".join(boxes)}</div>'
@@ -95,18 +95,18 @@ def _facts(facts: Iterable[Fact]) -> str:
 def _section(section: Section, name: str) -> str:
     """Return one section; `name` keeps its figures' ids apart from those of others."""
     figures = "".join(
-        f"<figure><figcaption>{_html.escape(figure.caption)}</figcaption>{_svg(figure, f'{name}{letter}')}</figure>"
+        f"<figure><figcaption>{safe.escape(figure.caption)}</figcaption>{_svg(figure, f'{name}{letter}')}</figure>"
         for letter, figure in zip("abcdefgh", section.figures, strict=False)
     )
-    text = f"<p>{_html.escape(section.text, 600)}</p>" if section.text else ""
-    return f"<h2>{_html.escape(section.title)}</h2>{text}{figures}{_table(section.table)}\n"
+    text = f"<p>{safe.escape(section.text, 600)}</p>" if section.text else ""
+    return f"<h2>{safe.escape(section.title)}</h2>{text}{figures}{_table(section.table)}\n"
 
 
 def _table(table: pd.DataFrame) -> str:
     """Return a table; numbers stand right, verdicts and outcomes carry their colour. On a narrow page rows become cards."""
     if table.empty:
         return ""
-    names = [_html.escape(name) for name in heads(table)]
+    names = [safe.escape(name) for name in heads(table)]
     kinds = [_kind(str(name), table[name]) for name in table.columns]
     head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, names, strict=True))
     lines = []
@@ -119,7 +119,7 @@ def _table(table: pd.DataFrame) -> str:
 
 def _cell(column: object, kind: str, name: str, value: str) -> str:
     """Return one cell; what is not to be broken is cut short instead."""
-    text = _html.escape(value, 30) if kind == "w" else _html.parted(value, 300)
+    text = safe.escape(value, 30) if kind == "w" else safe.parted(value, 300)
     return f'<td class="{kind}" data-h="{name}">{_swatch(str(column), value)}{text}</td>'
 
 
@@ -159,5 +159,5 @@ def _svg(figure: Figure, name: str) -> str:
     used = {found[1] for found in re.findall(_REFERENCE, svg)}
     svg = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(_REFERENCE, rf"\1{name}-\2", svg)
-    label = f'<svg role="img" aria-label="{_html.escape(figure.caption)}"'
+    label = f'<svg role="img" aria-label="{safe.escape(figure.caption)}"'
     return re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
 from voxops.views._findings import ACTIONS, Findings
 from voxops.views._tables import markdown_table
 
@@ -16,12 +16,12 @@ __all__ = ["heads", "markdown", "plain", "shown"]
 
 def markdown(report: Findings) -> str:
     """Return the report as Markdown, without figures."""
-    lines = [f"# {_html.markdown(report.title)}", _html.markdown(" · ".join(report.about), 400)]
-    lines.append(f"**{_html.markdown(report.headline, 600)}**")
+    lines = [f"# {safe.markdown(report.title)}", safe.markdown(" · ".join(report.about), 400)]
+    lines.append(f"**{safe.markdown(report.headline, 600)}**")
     lines += ["\n".join(f"- {fact.count:,} {fact.label}" for fact in facts) for facts in report.facts]
     for section in report.sections:
-        lines.append(f"## {_html.markdown(section.title)}")
-        lines.append(_html.markdown(section.text, 600))
+        lines.append(f"## {safe.markdown(section.title)}")
+        lines.append(safe.markdown(section.text, 600))
         if len(section.table):
             lines.append(markdown_table(heads(section.table), cells(section.table)))
     return "\n\n".join(line for line in lines if line) + "\n"
@@ -29,10 +29,10 @@ def markdown(report: Findings) -> str:
 
 def plain(report: Findings) -> str:
     """Return the summary as text: title, headline, and who must do what."""
-    lines = [_html.plain(report.title), _html.plain(report.headline, 600)]
+    lines = [safe.plain(report.title), safe.plain(report.headline, 600)]
     for section in report.sections:
         if section.title == ACTIONS:
-            lines += [f"{row[2]:>8}  {_html.plain(f'{row[0]}: {row[1]}')}" for row in cells(section.table)]
+            lines += [f"{row[2]:>8}  {safe.plain(f'{row[0]}: {row[1]}')}" for row in cells(section.table)]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
 from voxops.errors import ConfigError
 
 __all__ = ["markdown_table", "spreadsheet", "write_csv", "write_parquet"]
@@ -23,7 +23,7 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     """
     columns: dict[str, Any] = {}
     for name in frame.columns:
-        column, head = frame[name], str(_html.cell(str(name)))
+        column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
             columns[f"{head} (UTC)"] = column.dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
         elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
@@ -61,7 +61,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; cells are escaped."""
     lines = [heads, ["---"] * len(heads)]
-    lines += [[_html.markdown(value) or " " for value in row] for row in rows]
+    lines += [[safe.markdown(value) or " " for value in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -69,7 +69,7 @@ def _cell(value: Any) -> Any:
     """Return one value as guarded text; nothing for what is missing."""
     if isinstance(value, list | tuple | dict | set):
         value = _json(value)
-    return None if pd.isna(value) else _html.cell(str(value))
+    return None if pd.isna(value) else safe.cell(str(value))
 
 
 def _json(value: Any) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _html
-from voxops.deliveries import attempts_to_success, delivery_state, delivery_stats
-from voxops.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops._core import safe
+from voxops.analysis.deliveries import attempts_to_success, delivery_state, delivery_stats
+from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
@@ -94,7 +94,7 @@ def delivery_report(
         _evidence(lost, rows),
     ]
     return Report(
-        title=_html.plain(title, 120),
+        title=safe.plain(title, 120),
         headline=_headline(endpoints, breaks, lost, _not_lost(log, lost)),
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
@@ -124,7 +124,7 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
     text += "".join(f" {count:,} failed and {why}." for why, count in rest.items())
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
-        length = _html.duration((longest["end"] - longest["start"]).total_seconds())
+        length = safe.duration((longest["end"] - longest["start"]).total_seconds())
         text += f" {_count(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
         text += f" and lost {longest['lost']:,}." if longest["lost"] else ", and retries made up for it."
     down = breaks[breaks["recovered_at"].isna()]
@@ -257,7 +257,7 @@ def _masked(frame: pd.DataFrame) -> pd.DataFrame:
 def _places(urls: pd.Series[Any]) -> str:
     """Name the endpoints that were hit, those hit most first."""
     hit = urls.map(_axes.endpoint).value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    named = ", ".join(f"{_html.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
+    named = ", ".join(f"{safe.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
     return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")
 
 

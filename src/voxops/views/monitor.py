@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from voxops import _html
+from voxops._core import safe
 from voxops.model import Snapshot
 from voxops.views._drawing import ENDED, render_html, render_text
 
@@ -178,7 +178,7 @@ class _Controls:
         result = action()
         if name == "retry" and result is not None:
             draw = getattr(result, "_repr_html_", None)
-            self._below.value = draw() if draw else f"<pre>{_html.escape(result, 2000)}</pre>"
+            self._below.value = draw() if draw else f"<pre>{safe.escape(result, 2000)}</pre>"
 
 
 def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:

@@ -14,13 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.analysis.verdicts import NEEDED, triage
 from voxops.errors import PlanError
-from voxops.frames import targets
+from voxops.frames.columns import need_columns
+from voxops.frames.typed import targets
 from voxops.model import IN_FLIGHT_STATUSES
-from voxops.plan import Plan, need_columns
-from voxops.retries import plan_redeliver, plan_retry
-from voxops.triage import NEEDED, triage
 from voxops.views import _panel_html as draw
 from voxops.views._act import Act
 from voxops.views._choice import Choice, changes_code, days_of, load_code, only_code, option_counts, quoted, rows_code
@@ -153,11 +154,11 @@ class TriagePanel(_Panel):
         self._shown = self._failed
         named = self._failed.get("account_name", self._failed["account_id"])
         whose = zip(self._failed["account_id"], self._failed["platform"], named, strict=True)
-        names = {str(key): _html.plain(f"{platform}: {name}", 40) for key, platform, name in whose}
+        names = {str(key): safe.plain(f"{platform}: {name}", 40) for key, platform, name in whose}
         self._lists = {
             column: widgets.SelectMultiple(
                 options=[
-                    (_html.plain(label, 60), value)
+                    (safe.plain(label, 60), value)
                     for label, value in option_counts(self._failed[column], names if column == "account_id" else None)
                 ],
                 rows=5,
@@ -273,7 +274,7 @@ class TriagePanel(_Panel):
     def _title(self) -> str:
         """Return what the panel is about."""
         read = self._attrs.get("fetched_at")
-        when = f", read {_html.instant(pd.Timestamp(read).to_pydatetime())}" if read else ""
+        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime())}" if read else ""
         return f"{len(self._shown):,} of {len(self._failed):,} failed targets shown, {len(self._rows.chosen):,} chosen{when}"
 
     def _parts(self) -> list[str]:
@@ -364,7 +365,7 @@ class DeliveryPanel(_Panel):
     async def _begin(self) -> None:
         """Read the webhooks, then the deliveries."""
         hooks = await self._ws.aio.webhooks()
-        names = [(_html.plain(f"{row['url']}", 60), str(row["webhook_id"])) for row in hooks.to_dict("records")]
+        names = [(safe.plain(f"{row['url']}", 60), str(row["webhook_id"])) for row in hooks.to_dict("records")]
         self._webhook.options = [("all webhooks", ""), *names]
         await self.load()
 
@@ -380,7 +381,7 @@ class DeliveryPanel(_Panel):
         wanted = self._event.value
         options = [
             ("all events", ""),
-            *((_html.plain(label, 60), value) for label, value in option_counts(log["event_type"])),
+            *((safe.plain(label, 60), value) for label, value in option_counts(log["event_type"])),
         ]
         self._event.options = options
         self._event.value = wanted if wanted in {value for _, value in options} else ""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops.frames import need_frame
+from voxops.frames.spans import zone
+from voxops.frames.typed import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
-from voxops.window import zone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

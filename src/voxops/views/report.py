@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from voxops import _html
+from voxops._core import safe
+from voxops.analysis.verdicts import causes
 from voxops.errors import ConfigError
-from voxops.frames import need_frame
-from voxops.triage import causes
+from voxops.frames.typed import need_frame
 from voxops.views import _findings, _left, _report_html, _report_text, _tables
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
@@ -142,7 +142,7 @@ def report(
         "results": results,
     }
     return Report(
-        title=_html.plain(title, 120),
+        title=safe.plain(title, 120),
         headline=_findings.headline(left, results),
         about=tuple(_findings.about(triaged, run, now)),
         facts=_findings.facts(left, results),

@@ -1,0 +1,348 @@
+"""From a frame to a plan: what would be sent, under which keys, and why the rest would not. Planning sends nothing.
+
+The functions here see only frames (rule 1). What they decide is frozen in `Item` and `Operation`; binding to what the server
+and the ledger know comes later, in the engine. `retries.py` and `creates.py` hold the planners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from voxops._core import safe
+from voxops._core.canonical import canonical, fingerprint
+from voxops.acts import keys
+from voxops.acts.plan_html import plan_html
+from voxops.errors import PlanError
+from voxops.model import VERBS, Action
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "BULK_LIMIT",
+    "PLAN_COLUMNS",
+    "Cost",
+    "Item",
+    "Operation",
+    "Plan",
+    "build_plan",
+    "form",
+    "reasons",
+    "summary",
+]
+
+BULK_LIMIT = 50  # items per POST /posts/bulk (contract: 8.2)
+BATCH = 50  # operations that are counted as one batch where each is a request of its own
+LATER_ATTEMPTS = 6  # attempts beyond its own under which another ledger may have created a row
+DEFAULT_RATE = 500  # requests a minute, where no answer has told the workspace's own limit yet
+PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One eligible row, frozen.
+
+    Attributes
+    ----------
+    row : int
+        Position in ``plan.frame``.
+    identity : str
+        What the row is, for ever: the same failure, or the same row of the same campaign, has the same identity.
+    attempt : int
+        The how-manieth deliberate attempt, from 1.
+    subject : str
+        What the act changes (``post:…``, ``delivery:…``, ``row:…``); one open operation per subject (rule 2).
+    label, platform, account : str
+        For people and for finding the target again; ``""`` where it does not apply.
+    cause : str
+        Group for canaries.
+    method, path : str
+        The call. A fix names its target as ``platform~account`` until the engine has read its id.
+    body : mapping or None
+        What is asked. For a bulk create it is this item's part of the batch.
+    seen : mapping
+        The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
+    """
+
+    row: int
+    identity: str
+    attempt: int
+    subject: str
+    label: str
+    platform: str
+    account: str
+    cause: str
+    method: str
+    path: str
+    body: Mapping[str, Any] | None
+    seen: Mapping[str, Any]
+
+    @property
+    def body_hash(self) -> str:
+        """Fingerprint of what the analyst asked; the mark, which names the attempt, is left out."""
+        body = {name: value for name, value in (self.body or {}).items() if name != "metadata"}
+        return fingerprint(body)
+
+    @property
+    def mark(self) -> str:
+        """What a create carries, so that it can be found again (rule 13); ``""`` for other acts."""
+        return str((self.body or {}).get("metadata", {}).get("voxopsOp", ""))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Marks under which any attempt at this create may be found."""
+        campaign = str(self.seen.get("campaign", ""))
+        return tuple(keys.mark(campaign, self.label, attempt) for attempt in range(1, self.attempt + LATER_ATTEMPTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One logical request: a call, its frozen bytes, its key and the items it covers.
+
+    `batch` counts from 1. `canary` operations go first; the others wait for the causes of their items (rule 7).
+    """
+
+    key: str
+    action: Action
+    method: str
+    path: str
+    body: bytes | None
+    subject: str
+    items: tuple[Item, ...]
+    batch: int
+    canary: bool = False
+
+    @property
+    def causes(self) -> frozenset[str]:
+        """Causes of its items."""
+        return frozenset(item.cause for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What running a plan takes: `requests` in all (acts and the reads around them), `acts`, and `minutes` at `rate` a minute."""
+
+    requests: int
+    acts: int
+    minutes: float
+    rate: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A table of what would be sent and why the rest would not; nothing has been sent.
+
+    Attributes
+    ----------
+    action : Action
+        What is done to the rows.
+    frame : pandas.DataFrame
+        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason`` (string: why, or why not), ``attempt`` (Int64), ``batch``
+        (Int64), ``idempotency_key`` (string), ``request`` (string: method and path); the last three are NA where a row is not
+        eligible.
+    operations : tuple of Operation
+        The requests in the order of sending.
+    campaign : str
+        Name that tells apart two creates of the same row; ``""`` for other acts.
+    key : str
+        Column that names a row of a campaign; ``""`` for other acts.
+    """
+
+    action: Action
+    table: pd.DataFrame = field(repr=False)
+    operations: tuple[Operation, ...]
+    campaign: str = ""
+    key: str = ""
+    canaries: int = 0
+    reads: int = field(default=0)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The plan as a table, as described above; what is done to it does not change the plan."""
+        return self.table.copy(deep=False)
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The eligible rows in the order of sending."""
+        return tuple(item for operation in self.operations for item in operation.items)
+
+    @property
+    def eligible(self) -> int:
+        """How many rows would be sent."""
+        return int(self.table["eligible"].sum())
+
+    @property
+    def held(self) -> int:
+        """How many rows would not."""
+        return len(self.table) - self.eligible
+
+    @property
+    def cost(self) -> Cost:
+        """Requests and minutes. Watching asynchronous acts to their end is counted as one page per 100 items and round."""
+        acts = len(self.operations)
+        rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
+        rounds = 0 if self.action is Action.BULK else 4
+        requests = acts + self.reads + rounds * ceil(self.eligible / 100) + 1 if acts else 0
+        return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
+
+    def canary(self, n: int = 3) -> Plan:
+        """Return a plan that tries the first `n` rows of each cause first.
+
+        The others of a cause follow by themselves when its canaries have ended and at least half of them succeeded; otherwise
+        they are held (rule 7). For creates the first `n` rows are the canaries. Members are fixed by the order of the keys,
+        so the same frame gives the same canaries.
+
+        Parameters
+        ----------
+        n : int
+            Canaries per cause, at least 1.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")
+        if self.canaries:
+            raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
+        if self.action is Action.BULK:
+            return self._bulk_canary(n)
+        left: dict[str, int] = {}
+        chosen: set[str] = set()
+        for operation in sorted(self.operations, key=lambda operation: operation.key):
+            for cause in operation.causes:
+                left.setdefault(cause, n)
+            if any(left[cause] > 0 for cause in operation.causes):
+                chosen.add(operation.key)
+                for item in operation.items:
+                    left[item.cause] -= 1
+        marked = [replace(operation, canary=operation.key in chosen) for operation in self.operations]
+        ordered = sorted(marked, key=lambda operation: not operation.canary)
+        return replace(self, operations=tuple(ordered), canaries=n)
+
+    def _bulk_canary(self, n: int) -> Plan:
+        """The first n rows as a batch of their own."""
+        items = self.items
+        first, rest = form(Action.BULK, items[:n]), form(Action.BULK, items[n:])
+        operations = [replace(operation, canary=True) for operation in first]
+        operations += [replace(operation, batch=operation.batch + len(first)) for operation in rest]
+        return replace(_with_keys(self, operations), canaries=n)
+
+    def __repr__(self) -> str:
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        return plan_html(self, reasons(self))
+
+
+def summary(plan: Plan) -> str:
+    """Say in a few lines of text what a plan would do."""
+    cost = plan.cost
+    lines = [
+        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
+        f"about {cost.requests} requests in all, at least {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
+    ]
+    if plan.canaries:
+        lines.append(f"Canary: the first {plan.canaries} of each cause go first.")
+    lines += [f"  {count:>5}  {why}" for why, count in reasons(plan)]
+    return "\n".join(lines)
+
+
+def reasons(plan: Plan) -> list[tuple[str, int]]:
+    """Why rows are held, with how many, most first."""
+    held = plan.table.loc[~plan.table["eligible"], "reason"]
+    return [
+        (str(why), int(count))
+        for why, count in held.value_counts().sort_index().sort_values(ascending=False, kind="stable").items()
+    ]
+
+
+def form(action: Action, items: Sequence[Item]) -> list[Operation]:
+    """Form operations from items: batches of at most 50 for creates, else one per call; items with the same call share it."""
+    if action is Action.BULK:
+        return [
+            _bulk(items[start : start + BULK_LIMIT], start // BULK_LIMIT + 1)
+            for start in range(0, len(items), BULK_LIMIT)
+        ]
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(f"{item.subject} {item.path}", []).append(item)
+    return [_single(action, group, number // BATCH + 1) for number, group in enumerate(groups.values())]
+
+
+def _single(action: Action, items: list[Item], batch: int) -> Operation:
+    """One call, for one item or for all failed targets of a post."""
+    first = items[0]
+    episode = sorted(item.identity for item in items)
+    attempt = max(item.attempt for item in items)
+    return Operation(
+        key=keys.stable_key(first.method, first.path, first.body, episode, attempt),
+        action=action,
+        method=first.method,
+        path=first.path,
+        body=None if first.body is None else canonical(first.body),
+        subject=first.subject,
+        items=tuple(items),
+        batch=batch,
+    )
+
+
+def _bulk(items: Sequence[Item], batch: int) -> Operation:
+    """One batch of creates; its key covers every member and its attempt."""
+    body = {"posts": [item.body for item in items], "dryRun": False}
+    members = [[item.identity, item.attempt] for item in items]
+    return Operation(
+        key=keys.stable_key("POST", "/v1/posts/bulk", body, members),
+        action=Action.BULK,
+        method="POST",
+        path="/v1/posts/bulk",
+        body=canonical(body),
+        subject=f"batch:{fingerprint(members)}",
+        items=tuple(items),
+        batch=batch,
+    )
+
+
+def build_plan(
+    action: Action,
+    frame: pd.DataFrame,
+    items: Sequence[Item],
+    reason: Sequence[str],
+    attempts: Sequence[int],
+    **details: Any,
+) -> Plan:
+    """Put a plan together from its items and one reason and attempt per row of the frame."""
+    import pandas as pd
+
+    base = frame.drop(columns=[name for name in PLAN_COLUMNS if name in frame.columns])
+    eligible = [False] * len(frame)
+    for item in items:
+        eligible[item.row] = True
+    table = base.assign(
+        eligible=eligible,
+        reason=pd.array(list(reason), dtype="string"),
+        attempt=pd.array(list(attempts), dtype="Int64"),
+    )
+    table.attrs = dict(frame.attrs)
+    bare = Plan(action=action, table=table, operations=(), **details)
+    return _with_keys(bare, form(action, items))
+
+
+def _with_keys(plan: Plan, operations: Sequence[Operation]) -> Plan:
+    """The plan with these operations, their batch, key and call written into its frame."""
+    import pandas as pd
+
+    batch: list[Any] = [pd.NA] * len(plan.table)
+    key: list[Any] = [pd.NA] * len(plan.table)
+    request: list[Any] = [pd.NA] * len(plan.table)
+    for operation in operations:
+        for item in operation.items:
+            batch[item.row] = operation.batch
+            key[item.row] = operation.key
+            request[item.row] = f"{operation.method} {operation.path}"
+    frame = plan.table.assign(
+        batch=pd.array(batch, dtype="Int64"),
+        idempotency_key=pd.array(key, dtype="string"),
+        request=pd.array(request, dtype="string"),
+    )
+    frame.attrs = dict(plan.table.attrs)
+    return replace(plan, table=frame, operations=tuple(operations))

@@ -1,0 +1,1 @@
+"""Frame to frame: triage and its rules, causes, deliveries, incidents, campaign sheets, comparison."""

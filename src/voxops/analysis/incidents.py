@@ -1,0 +1,299 @@
+"""What went wrong with webhook deliveries: outages, duplicates, losses. Frame in, frame out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxops.analysis.deliveries import delivery_attempts, delivery_state
+from voxops.errors import ConfigError
+from voxops.frames.spans import length
+from voxops.frames.typed import need_frame
+from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
+
+__all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
+
+_OUTAGE: dict[str, Any] = {
+    "url": STRING_DTYPE,
+    "start": TIME_DTYPE,
+    "end": TIME_DTYPE,
+    "recovered_at": TIME_DTYPE,
+    "deliveries": pd.Int64Dtype(),
+    "failed_first": pd.Int64Dtype(),
+    "lost": pd.Int64Dtype(),
+    "failure_rate": pd.Float64Dtype(),
+    "symptom": STRING_DTYPE,
+}
+_DUPLICATE: dict[str, Any] = {
+    "webhook_id": STRING_DTYPE,
+    "url": STRING_DTYPE,
+    "event_type": STRING_DTYPE,
+    "first_at": TIME_DTYPE,
+    "last_at": TIME_DTYPE,
+    "copies": pd.Int64Dtype(),
+    "delivered": pd.Int64Dtype(),
+    "evidence": STRING_DTYPE,
+    "delivery_ids": np.dtype(object),
+}
+_EVENT_ID = r"(evt_\w+)"
+
+
+def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
+    """Find the windows in which an endpoint did not take deliveries.
+
+    Deliveries of an endpoint are put in order of ``created_at``. One whose *first attempt* failed counts +1, one that
+    succeeded at once −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures
+    outnumber successes from either end of it, and adding neighbours on either side would not raise the sum. Stretches whose
+    sum is below `at_least` are noise. So a lucky success does not cut an outage in two, and a steady rate of single failures
+    never makes one. A pause longer than `gap` ends a stretch, since nothing is known of the time between.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    at_least : int
+        By how many the failures must outnumber the successes.
+    gap : str or timedelta
+        Longest pause between two deliveries of one outage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per outage, by ``start``: ``url`` (string), ``start end`` (UTC, the first and the last delivery whose first attempt
+        failed), ``recovered_at`` (UTC, the next that succeeded at once; NaT while none has), ``deliveries failed_first lost``
+        (Int64; lost: failed to this day), ``failure_rate`` (Float64, failed_first / deliveries), ``symptom`` (string, the error seen
+        most often in it; where all were delivered in the end, ``delivered by retries``).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    ConfigError
+        If `gap` is no length of time, or `at_least` no number.
+    """
+    _need(log, ("url", "created_at"), "outages()")
+    if not isinstance(at_least, int) or at_least < 1:
+        raise ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
+    longest = length("gap", gap).to_numpy()
+    state = delivery_state(log)
+    failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
+    rows = pd.DataFrame(
+        {
+            "url": log["url"],
+            "at": log["created_at"],
+            "bad": failed_first.astype(bool),
+            "lost": state == "failed",
+            "error": _symptom(log),
+        }
+    )
+    rows = rows[(state != "in flight") & rows["url"].notna() & rows["at"].notna()].sort_values(
+        ["url", "at"], kind="stable"
+    )
+    found = []
+    for url, mine in rows.groupby("url", sort=True):
+        times, bad = mine["at"].to_numpy("M8[us]"), mine["bad"].to_numpy(bool)
+        cuts = np.flatnonzero(np.diff(times) > longest) + 1
+        for first, last in _stretches(bad, cuts, at_least):
+            found.append(_outage(str(url), mine, bad, first, last))
+    return _table(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
+
+
+def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
+    """One row: the stretch from `first` to `last`, both included, of an endpoint's deliveries."""
+    part = mine.iloc[first : last + 1]
+    after = np.flatnonzero(~bad[last + 1 :])
+    errors = part.loc[part["bad"], "error"].dropna()
+    return {
+        "url": url,
+        "start": part["at"].iloc[0],
+        "end": part["at"].iloc[-1],
+        "recovered_at": mine["at"].iloc[last + 1 + after[0]] if len(after) else pd.NaT,
+        "deliveries": len(part),
+        "failed_first": int(part["bad"].sum()),
+        "lost": int(part["lost"].sum()),
+        "failure_rate": float(part["bad"].mean()),
+        "symptom": sorted(errors.mode())[0] if len(errors) else "delivered by retries",
+    }
+
+
+def _stretches(bad: np.ndarray[Any, Any], cuts: np.ndarray[Any, Any], at_least: int) -> list[tuple[int, int]]:
+    """Stretches of maximal sum in each piece between the cuts, as first and last position."""
+    found = []
+    for begin, end in zip([0, *cuts], [*cuts, len(bad)], strict=True):
+        found += [
+            (begin + first, begin + last)
+            for first, last, score in _maximal(np.where(bad[begin:end], 1, -1).tolist())
+            if score >= at_least
+        ]
+    return found
+
+
+def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
+    """All maximal scoring stretches: first, last, score (Ruzzo and Tompa 1999); time grows with the length alone.
+
+    A candidate is ``(first, last, sum before it, sum up to its end, link)``; its link is the nearest earlier candidate with a
+    smaller sum before it, so that looking for one to merge with skips all that can't be.
+    """
+    kept: list[tuple[int, int, int, int, int]] = []
+    total = 0
+    for at, score in enumerate(scores):
+        before, total = total, total + score
+        first = at
+        while score > 0:
+            link = len(kept) - 1
+            while link >= 0 and kept[link][2] >= before:
+                link = kept[link][4]
+            if link < 0 or kept[link][3] >= total:
+                kept.append((first, at, before, total, link))
+                break
+            first, before = kept[link][0], kept[link][2]
+            del kept[link:]
+    return [(first, last, upto - before) for first, last, before, upto, _ in kept]
+
+
+def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
+    """Find events that were sent to one webhook more than once.
+
+    A delivery record does not name its event, so the evidence differs, and is told:
+
+    - ``same delivery``: one delivery id stands in the log twice (a page was listed twice, or two logs were joined),
+    - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…``,
+    - ``same instant``: same webhook, event type and ``created_at`` to the microsecond, and no event id that tells them apart.
+      Posts created in bulk share an instant, too; `possible` = False leaves this kind out.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    possible : bool
+        Whether to report what is only possible.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group of copies, by ``first_at``: ``webhook_id url event_type`` (string), ``first_at last_at`` (UTC), ``copies
+        delivered`` (Int64; delivered: how many the receiver took), ``evidence`` (string), ``delivery_ids`` (object, tuple of str).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    """
+    _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
+    rows = log.assign(_event=_event_ids(log), _ok=log["success"].astype("boolean").fillna(False))
+    same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
+    found = _copies(same_id, ["delivery_id"], "same delivery")
+    rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
+    named = rows[rows["_event"].notna()]
+    found += _copies(named, ["webhook_id", "_event"], "same event")
+    if possible:
+        found += _same_instant(rows)
+    return _table(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+
+
+def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Copies by instant: groups in which at most one event is named, and not all copies name it."""
+    keys = ["webhook_id", "event_type", "created_at"]
+    timed = rows.dropna(subset=keys)
+    groups = timed.groupby(keys)["_event"]
+    odd = (groups.transform("nunique") <= 1) & (groups.transform("count") < groups.transform("size"))
+    return _copies(timed[odd], keys, "same instant")
+
+
+def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str, Any]]:
+    """One entry per group of at least two rows."""
+    many = rows[rows.duplicated(keys, keep=False)]
+    return [
+        {
+            **{name: part[name].iloc[0] for name in ("webhook_id", "url", "event_type")},
+            "first_at": part["created_at"].min(),
+            "last_at": part["created_at"].max(),
+            "copies": len(part),
+            "delivered": int(part["_ok"].sum()),
+            "evidence": evidence,
+            "delivery_ids": tuple(part["delivery_id"].dropna()),
+        }
+        for _, part in many.groupby(keys, dropna=False)
+    ]
+
+
+def never_delivered(
+    log: pd.DataFrame, *, now: datetime | None = None, older_than: str | timedelta = "24h"
+) -> pd.DataFrame:
+    """Return the deliveries that failed and that nobody will try again: what redelivery is for.
+
+    Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
+    published), and those whose event reached the same webhook by another delivery.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    now : datetime, optional
+        The server's time; by default when the log was fetched, else its latest ``created_at``.
+    older_than : str or timedelta
+        Age from which a failure counts as final.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered 4xx:
+        sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    ConfigError
+        If `older_than` is no length of time.
+    """
+    _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
+    age = length("older_than", older_than)
+    now = now or log.attrs.get("fetched_at") or log["created_at"].max()
+    old = (log["created_at"] <= pd.Timestamp(now) - age).to_numpy(bool)
+    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
+    lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
+    code = lost["status_code"].astype("Int64")
+    rejected = code.between(400, 499).fillna(False) & ~code.isin([408, 429])
+    why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
+    told: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
+    return told.sort_values("created_at", kind="stable")
+
+
+def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
+    events = _event_ids(log)
+    ok = log["success"].astype("boolean").fillna(False)
+    reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
+    reached_ids = set(log.loc[ok, "delivery_id"].dropna())
+    pairs = zip(log["webhook_id"], events, log["delivery_id"], strict=True)
+    return np.array(
+        [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
+    )
+
+
+def _table(rows: list[dict[str, Any]], dtypes: dict[str, Any]) -> pd.DataFrame:
+    """Rows as a frame of these columns and dtypes, also where there is none."""
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
+
+
+def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
+    """What a delivery's last failed attempt said: its status code, or its error text."""
+    code = log["status_code"].astype("Int64")
+    said = ("HTTP " + code.astype("string")).where(code.notna(), log["error"])
+    return said.where(~log["success"].astype("boolean").fillna(False))
+
+
+def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
+    """Event that a delivery carries, as far as the log or the receiver's answer says; NA otherwise."""
+    answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
+    return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
+
+
+def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> None:
+    """Raise a PlanError that names the missing columns."""
+    wanted = (*names, "success", "status_code", "latency_ms", "retry_count", "error")
+    need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])

@@ -1,0 +1,143 @@
+"""Find what must not be shared in a notebook someone is about to share: API keys and signing secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxops._core.arguments import file_path
+from voxops.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["scan_notebook"]
+
+
+def _named(words: str) -> re.Pattern[str]:
+    """Return what finds a text assigned to a name with one of these words: ``secret = "…"``, ``"secret": "…"``, ``secret='…'``."""
+    return re.compile(
+        rf"""\b\w*(?:{words})\w*\\?["']?\s*[:=]\s*\\?["'](?P<secret>[A-Za-z0-9+/=_\-]{{12,}})(?=\\?["'])""",
+        re.IGNORECASE,
+    )
+
+
+_NAMED = _named("secret|signing_key")
+_RULES = (
+    ("API key", re.compile(r"(?<![A-Za-z0-9])(?P<shown>(?:vb|sk)_(?:live|test)_)(?P<secret>[A-Za-z0-9_\-]{6,})")),
+    ("signing secret", re.compile(r"(?<![A-Za-z0-9])(?P<shown>whsec_)(?P<secret>[A-Za-z0-9+/=_\-]{6,})")),
+    ("bearer token", re.compile(r"\bBearer\s+(?P<secret>[A-Za-z0-9._\-]{12,})")),
+    ("signing secret", _NAMED),
+    ("API key", _named("api_?key")),
+)
+# The embedded sandbox's own keys open nothing but the sandbox.
+_HARMLESS = frozenset({"vb_test_sandbox", "vb_test_second", "vb_test_readonly", "vb_test_quota"})
+
+
+def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Look through a notebook for API keys and webhook signing secrets: code, text, outputs, metadata and attachments.
+
+    Parameters
+    ----------
+    path : path
+        An ``.ipynb`` file; any other text file is looked through line by line.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per find, in the order of the file; empty when there is nothing: ``cell`` (Int64, counted from 1, NA outside of
+        cells), ``where`` (string: ``source``, ``output 1 text/html``, ``metadata`` and the like), ``line`` (Int64, within that
+        place, from 1), ``kind`` (string: API key, signing secret, bearer token), ``shown`` (string: how it begins; never the
+        secret itself).
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read, or is no notebook in spite of its name.
+    """
+    import pandas as pd
+
+    finds = [
+        (cell, where, line, kind, shown)
+        for cell, where, text in _texts(file_path("path", path))
+        for line, kind, shown in _look(text)
+    ]
+    columns = list(zip(*finds, strict=True)) or [()] * 5
+    return pd.DataFrame(
+        {
+            "cell": pd.array(columns[0], dtype="Int64"),
+            "where": pd.array(columns[1], dtype="string"),
+            "line": pd.array(columns[2], dtype="Int64"),
+            "kind": pd.array(columns[3], dtype="string"),
+            "shown": pd.array(columns[4], dtype="string"),
+        }
+    )
+
+
+def _texts(path: Path) -> Iterator[tuple[int | None, str, str]]:
+    """Yield every piece of text in a file: its cell, its place and the text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from error
+    if path.suffix.lower() != ".ipynb":
+        yield None, "text", text
+        return
+    try:
+        book = json.loads(text)
+        cells = list(book["cells"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is no notebook: it has no JSON with cells") from error
+    for number, cell in enumerate(cells, 1):
+        yield number, "source", _joined(cell.get("source", ""))
+        for index, output in enumerate(cell.get("outputs") or (), 1):
+            for place, piece in _strings(output, f"output {index}"):
+                yield number, place, piece
+        for name in ("metadata", "attachments"):
+            for place, piece in _strings(cell.get(name), name):
+                yield number, place, piece
+    for place, piece in _strings(book.get("metadata"), "metadata"):
+        yield None, place, piece
+
+
+def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every text inside a JSON value, with its place; lists of lines are one text."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            # A secret may be known by its name only.
+            shown = (
+                f'"{name}": "{inner}"' if isinstance(inner, str) and _NAMED.match(f'"{name}": "{inner}"'[1:]) else inner
+            )
+            yield from _strings(shown, place if name == "data" else f"{place} {name}")
+    elif isinstance(value, list):
+        if all(isinstance(line, str) for line in value):
+            yield place, "".join(value) if any(line.endswith("\n") for line in value) else "\n".join(value)
+        else:
+            for inner in value:
+                yield from _strings(inner, place)
+
+
+def _joined(source: Any) -> str:
+    """Return a cell's source, which may be a list of lines."""
+    return source if isinstance(source, str) else "".join(map(str, source or ()))
+
+
+def _look(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, kind and beginning of everything in a text that must not be shared; one find is told once."""
+    for number, line in enumerate(text.splitlines(), 1):
+        seen: list[tuple[int, int]] = []
+        for kind, pattern in _RULES:
+            for found in pattern.finditer(line):
+                start, end = found.span("secret")
+                known = any(first < end and start < last for first, last in seen)
+                prefix = found.groupdict().get("shown", "")
+                if known or prefix + found["secret"] in _HARMLESS:
+                    continue
+                seen.append((start, end))
+                yield number, kind, f"{prefix}…"

@@ -1,0 +1,328 @@
+"""Frame -> cause, verdict, remedy: what failed, why, and what it calls for.
+
+A *cause* is a fingerprint: two failures have the same one if they differ only in numbers, names, addresses and times. What a
+cause calls for stands in the table of `rules`; nothing here decides by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from voxops.analysis.rules import RULES, Rule, analyst_rules, find_rule
+from voxops.analysis.statistics import Tally, flat
+from voxops.frames.typed import need_frame
+from voxops.frames.values import STRING_DTYPE
+from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, WAITING_STATUSES, Verdict
+
+__all__ = [
+    "CAUSE_TALLY",
+    "RULES",
+    "Judgement",
+    "Rule",
+    "cause_partial",
+    "causes",
+    "fingerprint",
+    "finish_causes",
+    "judge",
+    "merge_causes",
+    "triage",
+]
+
+NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
+
+_WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
+_LONGEST = 120  # characters of a message that a cause keeps
+_READ = 2000  # characters of a message that are looked at; what comes later can't tell causes apart
+
+# Parts of a message that differ from one failure to the next; the name of the group that fits takes their place. A message is
+# read word by word, so that words which repeat cost nothing; every repetition is bounded or over disjoint classes, so that
+# hostile text can't make the search slow.
+_QUOTED = re.compile(r"""\"[^"\n]{0,400}\"|“[^”\n]{0,400}”|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{0,400}'(?!\w)""")
+_VARIABLE = re.compile(
+    r"""
+      (?P<url>  \b[a-z][a-z0-9+.-]{1,20}://[^"'<>]+ )
+    | (?P<mail> \b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,63} )
+    | (?P<name> (?<!\w)@\w[\w.-]{0,63}\w )
+    | (?P<time> \b\d{4}-\d\d-\d\d(?:t[\d:.]{4,20})?(?:z|utc|[+-]\d\d:?\d\d)?\b | \b\d\d:\d\d:\d\d(?:\.\d+)?z?\b )
+    | (?P<id>   \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b
+              | \b0x[0-9a-f]+\b
+              | \b[a-z]{1,12}_[a-z]*\d\w*\b
+              | \b(?=[a-z]{0,40}\d)(?=\d{0,40}[a-z])[a-z0-9]{8,}\b
+              | \b(?=[a-z]{0,40}(?:[bcdfghjklmnpqrstvwxz]{5}|[jq][^aeiou\W]))[a-z]{12,}\b )
+    | (?P<n>    [+-]?\d[\d.,:/]*\d%? | \d+%? )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules say of one target.
+
+    Attributes
+    ----------
+    cause : str or None
+        Fingerprint of the failure, or of what it waits for; None where nothing is wrong.
+    verdict : Verdict
+        What to do.
+    remedy : str
+        One sentence for the person who does it.
+    retryable : bool
+        Whether sending it again can succeed, without a second effect.
+    guess : bool
+        Whether the verdict goes by the words of the message.
+    source : str
+        Where the rule comes from: the contract's tag, ``observed``, ``guess``, ``analyst``, ``status`` or ``none``.
+    """
+
+    cause: str | None
+    verdict: Verdict
+    remedy: str
+    retryable: bool = False
+    guess: bool = False
+    source: str = "status"
+
+
+def fingerprint(message: str | None) -> str:
+    """Return a message without its variable parts, in one line of at most 120 characters.
+
+    Neighbours that become the same placeholder become one.
+
+    Addresses, quoted text, @names, times, ids and numbers are replaced by ``<url> <mail> <text> <name> <time> <id> <n>``.
+    """
+    if message is None:
+        return ""
+    words = [_without_variables(word) for word in _SPACE.split(_QUOTED.sub("<text>", message[:_READ])) if word]
+    text = " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+@lru_cache(maxsize=10_000)
+def _without_variables(word: str) -> str:
+    """A word with its variable parts replaced."""
+    return _VARIABLE.sub(lambda found: f"<{found.lastgroup}>", word)
+
+
+def judge(
+    code: str | None,
+    platform: str | None,
+    message: str | None,
+    status: str | None = "failed",
+    post_status: str | None = None,
+    *,
+    stuck: bool = False,
+    rules: Iterable[Rule] = (),
+) -> Judgement:
+    """Say what one target calls for.
+
+    Parameters
+    ----------
+    code, platform, message : str or None
+        Of its error: code in upper case, platform in lower case.
+    status, post_status : str or None
+        Of the target and of its post, in lower case; a target without a status has its post's.
+    stuck : bool
+        Whether it has been under way for `STUCK_AFTER` or longer.
+    rules : iterable of Rule
+        The analyst's own; they come before the table.
+
+    Returns
+    -------
+    Judgement
+        By status first: only what failed has a cause that the rules are asked about.
+    """
+    state = status or post_status
+    if state == "published":
+        return Judgement(None, Verdict.NOTHING, "Published.")
+    if state in _WITHDRAWN or post_status in _WITHDRAWN:
+        return Judgement(None, Verdict.NOTHING, f"The post is {post_status if post_status in _WITHDRAWN else state}.")
+    if state in IN_FLIGHT_STATUSES and post_status not in WAITING_STATUSES:
+        if stuck:
+            return Judgement(
+                _label(f"stuck {state}", platform, ""), Verdict.SUPPORT, _STUCK.format(state), source="PLAY"
+            )
+        remedy = f"It is {state}: let it finish; after 10 minutes look at the dashboard, it may be stuck."
+        return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy, source="PLAY")
+    if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
+        return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: a person or a later time moves it.")
+    if state not in {"failed", "partial"}:
+        remedy = (
+            f"voxops does not know the status {state!r}: look at the post."
+            if state
+            else "It has no status: look at the post."
+        )
+        return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
+    rule = find_rule(code, platform, message, rules)
+    cause = _label(code or "NO_CODE", platform, fingerprint(message))
+    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable, rule.guess, rule.source)
+
+
+_STUCK = (
+    "It has been {} for 10 minutes or longer, so it is stuck: look at the platform and ask support, or set retryable yourself if it is "
+    "not out."
+)
+
+
+def _label(head: str, platform: str | None, tail: str) -> str:
+    """A cause as text: ``RATE_LIMITED twitter: too many requests``."""
+    return f"{_SPACE.sub(' ', head)[:60]} {_SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
+
+
+def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
+    """Say of every target why it failed and what it calls for.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From ``vx.targets(posts)``; needs ``platform status error_code error_message post_status``.
+    rules : iterable of Rule, mapping or None
+        Your own rules, which come before the table: ``{"E_4711": "retry"}``, or `Rule` objects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with ``cause`` (string; NA where nothing is wrong), ``verdict`` (string: retry, wait, fix content, fix media,
+        reconnect account, upgrade plan, ask support, nothing to do), ``remedy`` (string, one sentence) and ``retryable``
+        (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
+        ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
+        was read (``attrs["fetched_at"]``) is stuck, and for support; without the two nothing is called stuck.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing or a rule is unfit.
+    """
+    posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
+    advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
+    need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
+    own = analyst_rules(rules)
+    known = lru_cache(maxsize=None)(
+        lambda platform, status, code, message, post, old: judge(
+            code, platform, message, status, post, stuck=old, rules=own
+        )
+    )
+    rows = zip(*(_plain(frame[name]) for name in NEEDED), _old(frame), strict=True)
+    said = [known(*row) for row in rows]
+    triaged = frame.assign(
+        cause=pd.array([one.cause for one in said], dtype=STRING_DTYPE),
+        verdict=pd.array([str(one.verdict) for one in said], dtype=STRING_DTYPE),
+        remedy=pd.array([one.remedy for one in said], dtype=STRING_DTYPE),
+        retryable=pd.array([one.retryable for one in said], dtype="bool"),
+    )
+    triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
+    return triaged
+
+
+def _old(frame: pd.DataFrame) -> list[bool]:
+    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where that can't be told."""
+    fetched, changed = frame.attrs.get("fetched_at"), frame.get("updated_at")
+    if fetched is None or changed is None or not isinstance(changed.dtype, pd.DatetimeTZDtype):
+        return [False] * len(frame)
+    return [bool(old) for old in pd.Timestamp(fetched) - changed >= STUCK_AFTER]
+
+
+def _plain(column: pd.Series) -> list[str | None]:
+    """Values of a text column, None where there is none."""
+    return [value if isinstance(value, str) else None for value in column.array.to_numpy(object)]
+
+
+# One row per cause, account and post; enough to count each of them exactly after any merge.
+CAUSE_TALLY = Tally(
+    keys=("cause", "verdict", "remedy", "platform", "account_id", "post_id"),
+    totals={"count": "sum", "retryable": "sum", "first_seen": "min", "last_seen": "max", "example": "min"},
+)
+_CAUSE = ["cause", "verdict", "remedy"]
+
+
+def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
+    """Count the causes of one part of a history; merge parts with `merge_causes`.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame
+        From `triage`, with ``post_id account_id updated_at``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A partial: keys ``cause verdict remedy platform account_id post_id`` (string); ``count retryable`` (Int64),
+        ``first_seen last_seen`` (UTC, of the post's last change) and ``example`` (string, a message). Rows without a cause are
+        left out.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    """
+    needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
+    need_frame(triaged, needed, "causes() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
+    rows = triaged.loc[triaged["cause"].notna(), needed].rename(
+        columns={"updated_at": "first_seen", "error_message": "example"}
+    )
+    rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
+    return CAUSE_TALLY.group(rows)
+
+
+def merge_causes(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, given one by one or as an iterable; order and grouping do not matter."""
+    return CAUSE_TALLY.merge(flat(partials))
+
+
+def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
+    """Turn a partial into the table of causes.
+
+    Parameters
+    ----------
+    partial : pandas.DataFrame
+        From `cause_partial`, or several merged.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cause, the commonest first: ``cause verdict remedy`` (string), ``platforms`` (string, joined by a comma),
+        ``count`` (Int64, targets), ``posts accounts`` (Int64, distinct), ``retryable`` (Int64, how many targets),
+        ``first_seen last_seen`` (UTC), ``example`` (string).
+    """
+    grouped = partial.groupby(_CAUSE, dropna=False, sort=True)
+    table = grouped.agg(
+        platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
+        count=("count", "sum"),
+        posts=("post_id", "nunique"),
+        accounts=("account_id", "nunique"),
+        retryable=("retryable", "sum"),
+        first_seen=("first_seen", "min"),
+        last_seen=("last_seen", "max"),
+        example=("example", "min"),
+    ).reset_index()
+    text, number = STRING_DTYPE, "Int64"
+    table = table.astype(
+        {"platforms": text, "posts": number, "accounts": number, "count": number, "retryable": number, "example": text}
+    )
+    return table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
+
+
+def causes(triaged: pd.DataFrame) -> pd.DataFrame:
+    """Group the rows of a triaged frame by cause: how many, where, since when, an example.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame
+        From `triage`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `finish_causes` returns it; rows without a cause (published, withdrawn, not yet due) are left out.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    """
+    return finish_causes(cause_partial(triaged))

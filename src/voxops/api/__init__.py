@@ -1,0 +1,1 @@
+"""What the API promises and what is assumed of it, each once: the matrix, the assumptions."""

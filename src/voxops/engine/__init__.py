@@ -1,0 +1,1 @@
+"""Exactly once: preflight, binding, sending, reading, settling."""

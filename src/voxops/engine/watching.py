@@ -1,0 +1,333 @@
+"""Following things that somebody else started: posts, media, backfills and deliveries, until each has ended; reads only."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import pandas as pd
+
+from voxops.acts.plan import Plan
+from voxops.client import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
+from voxops.engine.drive import REFRESH, Drive
+from voxops.engine.progress import cells_of, fold, start
+from voxops.engine.reader import Reader, interval
+from voxops.engine.settle import delivery_moved, read_deliveries
+from voxops.errors import ConfigError, NotFoundError, PlanError, VoxopsError
+from voxops.frames.columns import plain_values
+from voxops.model import WAITING_STATUSES, Action, Event, Observer, Outcome, Snapshot, Transition
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["WatchJob", "things_of"]
+
+_GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}
+# What a deliveries frame knows of a delivery, by its name on the wire.
+_DELIVERY = {
+    "success": "success", "statusCode": "status_code", "latencyMs": "latency_ms", "retryCount": "retry_count", "error": "error",
+    "deliveredAt": "delivered_at",
+}  # fmt: skip
+
+
+def things_of(things: Any, kind: str) -> dict[Handle, str]:
+    """What to follow, each with the platform or group that the monitor counts it under.
+
+    Parameters
+    ----------
+    things : DataFrame, Handle, str or iterable of Handle or str
+        A frame needs the column ``post_id``, ``media_id``, ``account_id`` or ``delivery_id``, as `kind` says.
+    kind : str
+        What ids are; a handle knows its own kind.
+
+    Raises
+    ------
+    PlanError
+        If the frame has no such column.
+    ConfigError
+        If there is no such kind, or a delivery is given by its id alone.
+    """
+    if kind not in get_args(Kind):
+        raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")
+    if isinstance(things, pd.DataFrame):
+        return _of_frame(things, kind)
+    several = isinstance(things, Iterable) and not isinstance(things, str)
+    values = list(things) if several else [things]
+    if not all(isinstance(value, str | Handle) for value in values):
+        raise ConfigError("ws.watch takes a frame, ids, or what an asynchronous call of ws.client returned")
+    if kind == "delivery" and not all(isinstance(value, Handle) for value in values):
+        raise ConfigError(
+            "a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook"
+        )
+    return {value if isinstance(value, Handle) else Handle(value, kind): "" for value in values}  # type: ignore[arg-type]
+
+
+def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
+    """The things of a frame."""
+    column = f"{kind}_id"
+    wanted = [column, *(["webhook_id"] if kind == "delivery" else [])]
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
+    if kind == "post" and "targets" in frame.columns:
+        groups = [
+            "+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in frame["targets"]
+        ]
+    else:
+        groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
+    ids = plain_values(frame, column)
+    if kind != "delivery":
+        handles = [None if item is None else Handle(str(item), kind) for item in ids]  # type: ignore[arg-type]
+        return {handle: group for handle, group in zip(handles, groups, strict=True) if handle is not None}
+    known = {wire: plain_values(frame, name) for wire, name in _DELIVERY.items()}
+    befores = [dict(zip(known, values, strict=True)) for values in zip(*known.values(), strict=True)]
+    rows = zip(ids, plain_values(frame, "webhook_id"), befores, groups, strict=True)
+    return {
+        # One that has arrived is not expected to change.
+        Handle(
+            item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}
+        ): group
+        for item, webhook, before, group in rows
+        if item is not None and webhook is not None
+    }
+
+
+class WatchJob:
+    """Follows things until each has ended.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    things : mapping
+        Handle -> what it belongs to: the platform or group that the monitor counts it under.
+    deadline : float
+        Seconds of server time after which what has not ended is left pending.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        things: Mapping[Handle, str],
+        *,
+        deadline: float = 1800.0,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.id = f"watch_{secrets.token_hex(5)}"
+        self._client = client
+        self._reader = Reader(client)
+        self._handles = {handle.id: handle for handle in things}
+        self._groups = {handle.id: group for handle, group in things.items()}
+        self._deadline = deadline
+        self._rng = rng or random.Random()
+        self._endings: dict[str, Ending] = {}
+        self._error: dict[str, str] = {}
+        self._settled_at: dict[str, pd.Timestamp] = {}
+
+    def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:  # noqa: ARG002  nothing is sent
+        """Make a drive."""
+        title = f"watch {len(self._handles)} {_named({handle.kind for handle in self._handles.values()})}"
+        snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
+        return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
+
+    async def go(self, drive: Drive) -> Snapshot:
+        """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
+        clock, looks = self._client.clock, 0
+        began = self._client.now().timestamp()
+        due = clock.monotonic()
+        while (left := self._left()) and not drive.paused and not drive.halted:
+            on_time, told = clock.monotonic() >= due, drive.heard()
+            try:
+                moves = await self._look(left if on_time else left & told)
+            except VoxopsError as error:
+                drive.halt(str(error))
+                break
+            self._tell(drive, moves)
+            if not self._holding():
+                break
+            if self._client.now().timestamp() - began > self._deadline:
+                drive.halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
+                break
+            if on_time:
+                looks = 0 if moves else looks + 1
+                due = clock.monotonic() + max(interval(looks, self._rng, self._reader.pages), REFRESH)
+            await drive.rest(clock, due - clock.monotonic())
+        drive.over = True
+        phase = "stopped" if drive.halted else "paused" if drive.paused and self._left() else "done"
+        drive.snapshot = fold(drive.snapshot, Event("phase", self._client.now(), phase=phase, text=drive.halted))
+        if drive.observer is not None:
+            drive.observer.notice(drive.snapshot)
+        return drive.snapshot
+
+    def concerns(self, subject: str) -> bool:
+        """Whether something that has not ended bears this id."""
+        return subject in self._left()
+
+    def _left(self) -> set[str]:
+        """Things that have not ended."""
+        return {item for item in self._handles if self._outcome(item) is Outcome.PENDING}
+
+    def _holding(self) -> bool:
+        """Whether something may still end by itself (rule 20)."""
+        return any(self._status(item) not in WAITING_STATUSES for item in self._left())
+
+    def _outcome(self, item: str) -> Outcome:
+        """How it ended; pending as long as it has not."""
+        return self._endings[item].outcome if item in self._endings else Outcome.PENDING
+
+    def _status(self, item: str) -> str | None:
+        """Its status as read last, None before."""
+        return self._endings[item].status if item in self._endings else None
+
+    async def _look(self, items: Collection[str]) -> list[Transition]:
+        """Read these once; return what changed."""
+        at = self._client.now()
+        found = await self._read([self._handles[item] for item in sorted(items)]) if items else {}
+        moves = []
+        for item, ending in found.items():
+            was = self._endings.get(item)
+            self._endings[item] = ending
+            self._handles[item] = on_its_way(self._handles[item], ending)
+            if was is not None and (was.status, was.outcome) == (ending.status, ending.outcome):
+                continue
+            if ending.outcome is not Outcome.PENDING:
+                self._settled_at[item] = pd.Timestamp(at)
+            shown = "not read yet" if was is None else was.status
+            moves.append(Transition(at, item, self._groups[item], shown, ending.status, self._error.get(item, "")))
+        return moves
+
+    async def _read(self, handles: Sequence[Handle]) -> dict[str, Ending]:
+        """How far each is, by the read that its kind calls for."""
+        by_kind: dict[str, list[Handle]] = {}
+        for handle in handles:
+            by_kind.setdefault(handle.kind, []).append(handle)
+        found: dict[str, Ending] = {}
+        for kind, group in by_kind.items():
+            if kind == "post":
+                found |= await self._read_posts(group)
+            elif kind == "delivery":
+                found |= await self._read_deliveries(group)
+            else:
+                for handle in group:
+                    found[handle.id] = await self._read_one(handle)
+        return found
+
+    async def _read_posts(self, handles: Sequence[Handle]) -> dict[str, Ending]:
+        """Posts, by the lists where they are likely to be."""
+        sight = await self._reader.follow([handle.id for handle in handles])
+        found = {}
+        for handle in handles:
+            state = sight.found.get(handle.id)
+            if state is None and handle.id not in sight.missing:
+                continue
+            record = None if state is None else {"id": handle.id, "status": state.status, "updatedAt": state.updated_at}
+            found[handle.id] = ending_of(handle, record)
+            if state is not None:
+                self._error[handle.id] = next(
+                    (row["error_message"] or "" for row in state.targets if row["status"] == "failed"), ""
+                )
+        return found
+
+    async def _read_deliveries(self, handles: Sequence[Handle]) -> dict[str, Ending]:
+        """Deliveries, by the histories of their webhooks."""
+        by_webhook: dict[str, list[Handle]] = {}
+        for handle in handles:
+            by_webhook.setdefault(handle.webhook_id or "", []).append(handle)
+        found = {}
+        for webhook, group in by_webhook.items():
+            states = await self._reader.deliveries(webhook, [handle.id for handle in group])
+            for handle in group:
+                now = states.get(handle.id)
+                status = "gone" if now is None else _delivery_status(handle, now)
+                found[handle.id] = Ending(status, outcome_of(status), now or {})
+                self._error[handle.id] = "" if now is None or now["success"] else str(now["error"] or "")
+        return found
+
+    async def _read_one(self, handle: Handle) -> Ending:
+        """A medium, or an account's backfill."""
+        try:
+            record = await (self._client.media if handle.kind == "media" else self._client.accounts).get(handle.id)
+        except NotFoundError:
+            return ending_of(handle, None)
+        issues = record.get("validationResults")
+        first = issues[0] if isinstance(issues, list) and issues else None
+        self._error[handle.id] = str(first.get("message") or "") if isinstance(first, Mapping) else ""
+        return ending_of(handle, record)
+
+    def _planned(self, moves: Sequence[Transition]) -> Event:
+        """The state of everything, as an event."""
+        cells = cells_of((group, str(self._outcome(item))) for item, group in self._groups.items())
+        return Event("planned", self._client.now(), cells=cells, transitions=tuple(moves), pace=self._client.pace)
+
+    def _tell(self, drive: Drive, moves: Sequence[Transition]) -> None:
+        """Tell the observer."""
+        snapshot = fold(drive.snapshot, self._planned(moves))
+        waits = Counter(self._status(item) or "not read yet" for item in self._left())
+        drive.snapshot = fold(snapshot, Event("waiting", self._client.now(), waits=waits))
+        if drive.observer is not None:
+            drive.observer.notice(drive.snapshot)
+
+    async def withdraw(self) -> int:
+        """Nothing was sent, so there is nothing to give up."""
+        return 0
+
+    def results(self) -> pd.DataFrame:
+        """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC)."""
+        items = list(self._groups)
+        outcomes = [self._outcome(item) for item in items]
+        waits = [
+            self._status(item) or "not read yet" if out is Outcome.PENDING else None
+            for item, out in zip(items, outcomes, strict=True)
+        ]
+        return pd.DataFrame(
+            {
+                "id": pd.array(items, dtype="string"),
+                "platform": pd.array([self._groups[item] for item in items], dtype="string"),
+                "status": pd.array([self._status(item) for item in items], dtype="string"),
+                "outcome": pd.array([str(out) for out in outcomes], dtype="string"),
+                "waiting_for": pd.array(waits, dtype="string"),
+                "error_message": pd.array([self._error.get(item) or None for item in items], dtype="string"),
+                "settled_at": pd.DatetimeIndex(
+                    [self._settled_at.get(item, pd.NaT) for item in items], dtype="datetime64[us, UTC]"
+                ),
+            }
+        )
+
+    def failed(self) -> pd.DataFrame:
+        """The things that ended badly."""
+        table = self.results()
+        return table[table["outcome"] == Outcome.FAILED]
+
+    async def verify(self) -> pd.DataFrame:
+        """Read everything once more; see `results`."""
+        await self._look(set(self._handles))
+        return self.results()
+
+    @property
+    def plan(self) -> None:
+        """Nothing was planned."""
+
+    def replan(self) -> Plan | None:
+        """Nothing was planned."""
+        return None
+
+
+def _named(kinds: set[Kind]) -> str:
+    """What a person calls things of these kinds."""
+    if len(kinds) != 1:
+        return "things"
+    plurals = {"post": "posts", "media": "media", "account": "accounts", "delivery": "deliveries"}
+    return plurals[min(kinds)]
+
+
+def _delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
+    """Whether a delivery was tried again since its state before, and how that ended (rule 19)."""
+    if handle.before is None:
+        return "delivered" if now["success"] else "queued"
+    before = read_deliveries([handle.before]).get(handle.id, {})
+    if delivery_moved(before, now):
+        return "delivered" if now["success"] else "undelivered"
+    return "queued"

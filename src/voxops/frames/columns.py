@@ -1,0 +1,92 @@
+"""Reading a frame column by column as plain values, and saying what is wrong with one that is unfit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from voxops.errors import PlanError
+from voxops.frames.values import parse_times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["attempts", "flags", "instants", "need_columns", "plain_values"]
+
+
+def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
+    """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {maker}")
+    doubled = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if doubled:
+        raise PlanError(f"the frame has column {', '.join(doubled)} twice; drop or rename one")
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+
+
+def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values: None for what is missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
+    import numpy as np
+    import pandas as pd
+
+    if name not in frame.columns:
+        return [None] * len(frame)
+    column = frame[name]
+    missing = column.isna().to_numpy(dtype=bool)
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC")
+        return [None if gone else value.isoformat() for value, gone in zip(column, missing, strict=True)]
+    values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
+    """A column of times in UTC, None for what is missing or no time; text is read, so that a frame may come back from a file."""
+    import pandas as pd
+
+    if name not in frame.columns:
+        return [None] * len(frame)
+    column = frame[name]
+    times = column.dt.tz_convert("UTC") if isinstance(column.dtype, pd.DatetimeTZDtype) else parse_times(list(column))
+    return [None if pd.isna(value) else value for value in times]
+
+
+_YES_AND_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+
+def flags(frame: pd.DataFrame, name: str) -> list[bool]:
+    """A column of yes and no, False for what is missing.
+
+    Raises
+    ------
+    PlanError
+        If a value is neither; a word such as "no" would else count as a yes.
+    """
+    found = []
+    for row, value in enumerate(plain_values(frame, name)):
+        known = False if value is None else _YES_AND_NO.get(str(value).strip().lower())
+        if known is None:
+            raise PlanError(f"row {row}: {name} is {str(value)[:40]!r}; it must be True or False")
+        found.append(known)
+    return found
+
+
+def attempts(frame: pd.DataFrame) -> list[int]:
+    """The column ``attempt``, 1 for what is missing.
+
+    Raises
+    ------
+    PlanError
+        If a value is not a whole number from 1.
+    """
+    numbers = []
+    for row, value in enumerate(plain_values(frame, "attempt")):
+        number = 1 if value is None else value
+        if isinstance(number, bool) or not isinstance(number, int | float) or number < 1 or number != int(number):
+            raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
+        numbers.append(int(number))
+    return numbers

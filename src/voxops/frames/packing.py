@@ -1,0 +1,280 @@
+"""Frames as JSON bytes and back, exactly: dtypes, time zones, categories, NA, nested values, labels and attrs.
+
+No pickle: bytes out of a ledger or an archive that somebody else may have written must never be able to run code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from voxops.errors import PlanError
+from voxops.frames.target import Target, Targets
+
+__all__ = ["pack", "unpack"]
+
+_VERSION = 1
+_NAT = np.iinfo(np.int64).min
+_PLAIN_INT = range(-(2**63), 2**64)  # integers that every reader of JSON takes as they are
+
+
+def pack(frame: pd.DataFrame) -> bytes:
+    """Write a frame as JSON.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any frame of this package, with whatever columns a user added: numbers, booleans, text, categories, times, time
+        differences, and objects that hold nested JSON values, times, decimals, UUIDs, bytes, tuples or sets.
+
+    Returns
+    -------
+    bytes
+        UTF-8; `unpack` gives the same frame back. NumPy scalars and arrays inside objects come back as Python values, and an
+        index of times without its ``freq``.
+
+    Raises
+    ------
+    PlanError
+        If the frame has several levels of index or columns, or holds what has no JSON form.
+    """
+    if frame.index.nlevels > 1 or frame.columns.nlevels > 1:
+        raise PlanError("A frame with several levels of index or columns can't be kept; call reset_index() first.")
+    try:
+        return msgspec.json.encode(
+            {
+                "version": _VERSION,
+                "index": _labels_out(frame.index),
+                "columns": _labels_out(frame.columns),
+                "arrays": [_array_out(frame.iloc[:, at]) for at in range(frame.shape[1])],
+                "attrs": _value_out(dict(frame.attrs)),
+            }
+        )
+    except RecursionError:
+        raise PlanError("This frame can't be kept: it holds lists or objects that are nested too deeply.") from None
+
+
+def unpack(data: bytes) -> pd.DataFrame:
+    """Read a frame that `pack` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        As returned by `pack`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Equal to the frame that was packed.
+
+    Raises
+    ------
+    PlanError
+        If the bytes are not a packed frame, or one of a later version.
+    """
+    try:
+        content = msgspec.json.decode(data)
+        version = content["version"]
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise PlanError("These bytes are not a packed frame.") from error
+    if version != _VERSION:
+        raise PlanError(f"This frame was packed by another version of voxops: format {version}, not {_VERSION}.")
+    arrays = dict(enumerate(map(_array_in, content["arrays"])))
+    index = _labels_in(content["index"])
+    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
+    frame.index = index
+    frame.columns = _labels_in(content["columns"])
+    frame.attrs = _value_in(content["attrs"])
+    return frame
+
+
+def _labels_out(labels: pd.Index) -> dict[str, Any]:
+    """Labels of rows or columns: their range, or each of them."""
+    name = _value_out(labels.name)
+    if isinstance(labels, pd.RangeIndex):
+        return {"name": name, "range": [labels.start, labels.stop, labels.step]}
+    return {"name": name, "array": _array_out(pd.Series(labels))}
+
+
+def _labels_in(packed: Mapping[str, Any]) -> pd.Index:
+    """Inverse of `_labels_out`."""
+    name = _value_in(packed["name"])
+    if "range" in packed:
+        return pd.RangeIndex(*packed["range"]).rename(name)
+    array = _array_in(packed["array"])
+    labels: pd.Index = pd.Index(array, name=name, dtype=array.dtype)
+    return labels
+
+
+def _array_out(column: pd.Series) -> dict[str, Any]:
+    """One column: its dtype in words, and its values as JSON; a missing value of a typed column is null."""
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories = _array_out(pd.Series(dtype.categories))
+        return {
+            "dtype": "category",
+            "values": column.cat.codes.tolist(),
+            "categories": categories,
+            "ordered": dtype.ordered,
+        }
+    packed = {"dtype": str(dtype)}
+    if isinstance(dtype, pd.StringDtype):
+        packed["storage"] = dtype.storage
+    if dtype == np.dtype(object):
+        return {**packed, "values": [_value_out(value) for value in column]}
+    if dtype.kind in "mM":
+        values: Sequence[Any] = column.array.asi8.tolist()
+        return {**packed, "values": [None if value == _NAT else value for value in values]}
+    convert = _converter(dtype)
+    if isinstance(dtype, np.dtype):
+        return {**packed, "values": [convert(value) for value in column.tolist()]}
+    values = column.array.to_numpy(object, na_value=None)
+    return {**packed, "values": [None if value is None else convert(value) for value in values]}
+
+
+def _converter(dtype: Any) -> Callable[[Any], Any]:
+    """How a present value of a typed column is written."""
+    if isinstance(dtype, pd.StringDtype) or (dtype.kind in "biuf" and not isinstance(dtype, pd.ArrowDtype)):
+        return _float_out if dtype.kind == "f" else _value_out
+    raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
+
+
+def _array_in(packed: Mapping[str, Any]) -> Any:
+    """Inverse of `_array_out`."""
+    name, values = packed["dtype"], packed["values"]
+    if name == "category":
+        return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
+    if name == "object":
+        # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
+        return pd.Series(np.fromiter(map(_value_in, values), object, len(values)), dtype=object)
+    dtype: Any = pd.api.types.pandas_dtype(name)
+    if dtype.kind in "mM":
+        return _times_in(dtype, values)
+    if dtype.kind == "f":
+        values = [None if value is None else float(value) for value in values]
+        if not isinstance(dtype, np.dtype):
+            return _masked_floats(dtype, values)
+    elif isinstance(dtype, pd.StringDtype):
+        values = [_value_in(value) for value in values]
+        dtype = _string_dtype(dtype, packed["storage"])
+    return np.array(values, dtype) if isinstance(dtype, np.dtype) else pd.array(values, dtype=dtype)
+
+
+def _times_in(dtype: Any, values: Sequence[int | None]) -> Any:
+    """Times and time differences from whole numbers of their unit."""
+    stamps = np.array([_NAT if value is None else value for value in values], np.int64)
+    if isinstance(dtype, np.dtype):
+        return stamps.view(dtype)
+    return pd.DatetimeIndex(stamps.view(f"M8[{dtype.unit}]")).tz_localize("UTC").tz_convert(dtype.tz).array
+
+
+def _masked_floats(dtype: Any, values: Sequence[float | None]) -> Any:
+    """``Float64`` and its like, in which NaN and NA are two things."""
+    missing = np.array([value is None for value in values], bool)
+    data = np.array([0.0 if value is None else value for value in values], dtype.numpy_dtype)
+    return pd.arrays.FloatingArray(data, missing)
+
+
+def _string_dtype(dtype: Any, storage: Any) -> Any:
+    """The same text dtype with the storage it had, where this installation has it too."""
+    try:
+        return pd.StringDtype(storage, na_value=dtype.na_value)
+    except ImportError:
+        return dtype
+
+
+def _float_out(value: float) -> float | str:
+    """A float; what JSON can't say of it as text."""
+    return value if math.isfinite(value) else repr(value)
+
+
+# type -> (tag, how it is written, how it is read); the first type that fits counts, so subclasses come before their bases.
+_TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
+    (Targets, "$targets", lambda v: [list(each) for each in v], Targets.of),
+    (Target, "$target", list, Target._make),
+    (type(pd.NaT), "$nat", lambda _: 0, lambda _: pd.NaT),
+    (type(pd.NA), "$na", lambda _: 0, lambda _: pd.NA),
+    (pd.Timestamp, "$timestamp", lambda t: [int(t.asm8.view("i8")), t.unit, _zone(t)], lambda v: _timestamp(*v)),
+    (pd.Timedelta, "$delta", lambda t: [int(t.asm8.view("i8")), t.unit], lambda v: pd.Timedelta(np.timedelta64(*v))),
+    (datetime, "$datetime", datetime.isoformat, datetime.fromisoformat),
+    (date, "$date", date.isoformat, date.fromisoformat),
+    (timedelta, "$timedelta", lambda d: [d.days, d.seconds, d.microseconds], lambda v: timedelta(*v)),
+    (Decimal, "$decimal", str, Decimal),
+    (UUID, "$uuid", str, UUID),
+    (bytes, "$bytes", bytes.hex, bytes.fromhex),
+    (tuple, "$tuple", lambda v: [_value_out(each) for each in v], lambda v: tuple(map(_value_in, v))),
+    (frozenset, "$frozenset", lambda v: [_value_out(each) for each in v], lambda v: frozenset(map(_value_in, v))),
+    (set, "$set", lambda v: [_value_out(each) for each in v], lambda v: set(map(_value_in, v))),
+)
+_READ: dict[str, Callable[[Any], Any]] = {
+    **{tag: read for _, tag, _, read in _TAGGED},
+    "$float": float,
+    "$int": int,
+    "$text": lambda v: bytes.fromhex(v).decode("utf-8", "surrogatepass"),
+    "$dict": lambda v: {_value_in(name): _value_in(value) for name, value in v},
+}
+
+
+def _value_out(value: Any) -> Any:
+    """One value as JSON; what JSON does not have becomes an object with a single key that begins with ``$``."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text_out(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return _value_out(value.tolist())
+    if isinstance(value, int):
+        return value if value in _PLAIN_INT else {"$int": str(value)}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if isinstance(value, list):
+        return [_value_out(each) for each in value]
+    if isinstance(value, Mapping):
+        if all(isinstance(name, str) and not name.startswith("$") and name.isprintable() for name in value):
+            return {name: _value_out(each) for name, each in value.items()}
+        return {"$dict": [[_value_out(name), _value_out(each)] for name, each in value.items()]}
+    for kind, tag, write, _ in _TAGGED:
+        if isinstance(value, kind):
+            return {tag: write(value)}
+    raise PlanError(f"A value of type {type(value).__name__} can't be kept; convert it to text or numbers first.")
+
+
+def _value_in(value: Any) -> Any:
+    """Inverse of `_value_out`."""
+    if isinstance(value, list):
+        return [_value_in(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((tag, content),) = value.items()
+        if tag.startswith("$"):
+            return _READ[tag](content)
+    return {name: _value_in(each) for name, each in value.items()}
+
+
+def _text_out(text: str) -> str | dict[str, str]:
+    """Text; half a surrogate pair, which UTF-8 does not have, makes it hex."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return {"$text": text.encode("utf-8", "surrogatepass").hex()}
+    return text
+
+
+def _zone(time: pd.Timestamp) -> str | None:
+    """Name of a Timestamp's time zone, None if it has none."""
+    return None if time.tzinfo is None else str(time.tzinfo)
+
+
+def _timestamp(value: int, unit: str, zone: str | None) -> pd.Timestamp:
+    """Inverse of a Timestamp's writing."""
+    time = pd.Timestamp(np.datetime64(value, unit))  # type: ignore[call-overload]
+    return time if zone is None else time.tz_localize("UTC").tz_convert(zone)

@@ -1,0 +1,1 @@
+"""What was asked of the API and what became of it, in SQLite; all SQL of the package."""

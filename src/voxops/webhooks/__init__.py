@@ -1,0 +1,1 @@
+"""One webhook event: whether it is genuine, and what it says; recorded ones as a frame."""

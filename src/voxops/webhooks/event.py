@@ -1,0 +1,191 @@
+"""One webhook as it was received: is it theirs, and what does it say.
+
+A payload comes in two envelopes and its data in three shapes (contract: 8.6, WH-1 to WH-3); all read alike. A payload is news,
+not proof: `voxops.run.Run.notify` reads the thing that it names before anything is settled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import msgspec
+
+from voxops._core.arguments import texts
+from voxops.errors import ConfigError, DecodeError
+
+__all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
+
+Payload: TypeAlias = "bytes | str | Mapping[str, Any]"
+
+# The header that carries the signature; the second is its retired name (contract: K1-1).
+SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
+_ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
+
+
+def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Sequence[str]) -> bool:
+    """Say whether a webhook was signed with one of these secrets.
+
+    Parameters
+    ----------
+    body : bytes
+        The request's body as it came, not decoded and encoded again.
+    header : str, bytes or None
+        The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None, where the
+        request had none, is not a signature.
+    secrets : str or sequence of str
+        The webhook's secret; while it is being rotated, the new one and the old one.
+
+    Returns
+    -------
+    bool
+        Every secret is tried, each compared in constant time. The signature covers the body alone: it does not tell a
+        repetition from the first, which the event's id does.
+
+    Raises
+    ------
+    TypeError
+        If the body is not bytes, or the header neither text nor bytes.
+    ConfigError
+        If there is no secret, or an empty one, under which everybody could sign.
+    """
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
+    known = texts("secrets", secrets)
+    if not known or not all(known):
+        raise ConfigError(
+            "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
+        )
+    text = header.decode("latin-1") if isinstance(header, bytes) else header
+    if not isinstance(text, str | None):
+        raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
+    method, _, told = (text or "").strip().partition("=")
+    given = told.strip().lower().encode() if method.strip().lower() == "sha256" else b""
+    matches = [
+        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        for secret in known
+    ]
+    return any(matches)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """One event, whichever envelope and shape it came in.
+
+    Attributes
+    ----------
+    id : str
+        The event's own; for an envelope without one a hash of its content, so that a repetition has the same.
+    type : str
+        Such as ``post.published``. New ones may come; a partial result is ``post.published`` too.
+    created_at : str or None
+        ISO text, as sent.
+    data : mapping
+        As sent.
+    """
+
+    id: str
+    type: str
+    created_at: str | None
+    data: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def post_id(self) -> str | None:
+        """The post it is about, None if it is about none."""
+        return _text(self.data.get("postId") or (self.data.get("id") if self.type.startswith("post") else None))
+
+    @property
+    def account_id(self) -> str | None:
+        """The account it is about, or that its one target belongs to."""
+        return _text(self.data.get("accountId") or (self.data.get("id") if self.type.startswith("account") else None))
+
+    @property
+    def media_id(self) -> str | None:
+        """The medium it is about."""
+        return _text(self.data.get("mediaId") or (self.data.get("id") if self.type.startswith("media") else None))
+
+    @property
+    def subject(self) -> str | None:
+        """Id of the post, account or medium it is about."""
+        return self.post_id or self.media_id or self.account_id
+
+    def post(self) -> dict[str, Any]:
+        """What it says of its post, as a post on the wire; ``{}`` if it is about none."""
+        if self.post_id is None:
+            return {}
+        return {**self.data, "id": self.post_id, "platforms": self._platforms()}
+
+    def _platforms(self) -> Any:
+        """Its targets: objects, names alone (WH-1), or one per event (K1); the event's own word where they say no status."""
+        said = self.data.get("platforms")
+        if said is None and self.data.get("platform") is not None:
+            names = (
+                "platform",
+                "accountId",
+                "postPlatformId",
+                "platformPostId",
+                "platformPostUrl",
+                "publishedAt",
+                "error",
+            )
+            said = [{name: self.data[name] for name in names if name in self.data}]
+        outcome = {"post.published": "published", "post.failed": "failed"}.get(self.type)
+        if not isinstance(said, list) or outcome is None:
+            return said
+        told = [entry if isinstance(entry, Mapping) else {"platform": entry} for entry in said]
+        return [{"status": outcome, **entry} for entry in told]
+
+
+def parse_event(payload: Payload) -> WebhookEvent:
+    """Read one webhook payload.
+
+    Parameters
+    ----------
+    payload : bytes, str or mapping
+        A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or what a tunnel hands over:
+        ``{event, id, timestamp, …}``, also inside ``{type: "webhook", payload}``. Whether it is genuine is for
+        `verify_signature` to say.
+
+    Returns
+    -------
+    WebhookEvent
+
+    Raises
+    ------
+    DecodeError
+        If it is no webhook payload; `body` holds it.
+    """
+    raw = payload.encode() if isinstance(payload, str) else payload if isinstance(payload, bytes) else b""
+    data = payload
+    if not isinstance(data, Mapping):
+        try:
+            data = msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            data = {}
+    if isinstance(data, Mapping) and data.get("type") == "webhook" and "payload" in data:
+        return parse_event(data["payload"])
+    kind = (data.get("type") or data.get("event")) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(kind, str):
+        raise DecodeError(
+            "a webhook payload is an object with a type or an event; this is none", endpoint="webhook", body=raw
+        )
+    said = data.get("data")
+    inner = (
+        said if isinstance(said, Mapping) else {name: value for name, value in data.items() if name not in _ENVELOPE}
+    )
+    when = data.get("createdAt") or data.get("timestamp")
+    return WebhookEvent(_text(data.get("id")) or _content_id(kind, when, inner), kind, _text(when), inner)
+
+
+def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
+    """An id for an event that has none: the same content, the same event."""
+    content = msgspec.json.encode([kind, when, dict(data)], enc_hook=str, order="sorted")
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
+
+
+def _text(value: Any) -> str | None:
+    """An id or a time as text; None where there is none."""
+    return None if value is None or value == "" else str(value)

@@ -1,0 +1,202 @@
+"""Recorded webhooks as a frame: each event once, however often and in whatever shape it came, joined to what it is about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from voxops import frames
+from voxops.errors import ConfigError, DecodeError, PlanError
+from voxops.frames.typed import need_frame
+from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
+from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, parse_event, verify_signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["events", "join_events"]
+
+_DELIVERY_HEADER = "x-voxburst-delivery-id"
+_RECORDS = (".jsonl", ".ndjson", ".json")
+
+
+def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequence[str] | None = None) -> pd.DataFrame:
+    """Turn recorded webhooks into a frame, each event once.
+
+    Parameters
+    ----------
+    source : path or iterable
+        A file of JSON lines or of one JSON document, a folder of such files, or the records themselves. A record is a payload,
+        or what a receiver wrote down: ``{headers, body}``.
+    secrets : str or sequence of str, optional
+        Verify records that have headers and a body as text.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per event, oldest first: ``event_id event_type`` (string), ``created_at`` (UTC), ``post_id status content``
+        (string; the post's, lower case), ``scheduled_for published_at updated_at`` (UTC), ``targets`` (as in a posts frame, so
+        that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
+        ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
+        checked), ``data`` (object). ``attrs["unread"]["record"]`` counts what was no webhook.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file.
+    """
+    firsts: dict[str, _Received] = {}
+    unread = 0
+    for record in _records(source):
+        try:
+            received = _received(record, secrets)
+        except DecodeError:
+            unread += 1
+            continue
+        first = firsts.setdefault(received.event.id, received)
+        if first is not received:
+            first.repeat(received)
+    return _frame(list(firsts.values()), unread)
+
+
+def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Join events to the posts or to the deliveries that they belong to.
+
+    Parameters
+    ----------
+    recorded : pandas.DataFrame
+        From `events`.
+    other : pandas.DataFrame
+        From ``ws.posts`` or ``ws.deliveries``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All events; to deliveries one row per event and delivery. The other frame's columns follow, those of the same name with
+        ``post_`` or ``delivery_`` before it; NA where nothing fits.
+
+    Raises
+    ------
+    PlanError
+        If `other` is neither.
+    """
+    what = "join_events takes a frame of events, and one of posts or deliveries"
+    need_frame(recorded, ["event_id"], what, "Use vx.events(...).")
+    need_frame(other, [], what, "Use ws.posts(...) or ws.deliveries(...).")
+    key = next((name for name in ("delivery_id", "post_id") if name in other.columns), None)
+    if key is None:
+        raise PlanError(
+            f"{what}; the second has neither post_id nor delivery_id. Use ws.posts(...) or ws.deliveries(...)."
+        )
+    left = recorded
+    if key == "delivery_id":
+        left = recorded.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
+        left[key] = left[key].astype(other[key].dtype)
+    prefix = key.removesuffix("id")
+    right = other.drop_duplicates(key).rename(
+        columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns}
+    )
+    return left.merge(right, on=key, how="left")
+
+
+@dataclass(slots=True)
+class _Received:
+    """An event and how it came."""
+
+    event: WebhookEvent
+    deliveries: list[str]
+    verified: bool | None
+    times: int = 1
+
+    def repeat(self, other: _Received) -> None:
+        """Take note of the same event again; one genuine copy makes it genuine."""
+        self.times += 1
+        self.deliveries += [delivery for delivery in other.deliveries if delivery not in self.deliveries]
+        self.verified = other.verified if self.verified is None else self.verified or bool(other.verified)
+
+
+def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
+    """The frame of events."""
+    import pandas as pd
+
+    told = [one.event for one in received]
+    posts = frames.build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in told])
+    columns: dict[str, Any] = {
+        "event_id": TEXT.array([event.id for event in told]),
+        "event_type": LABEL.array([event.type for event in told]),
+        "created_at": TIME.array([event.created_at for event in told]),
+    }
+    names = ("post_id", "status", "content", "scheduled_for", "published_at", "updated_at", "targets", "failed_targets")
+    columns |= {name: posts[name] for name in names}
+    columns["status"] = WORD.array(_statuses(told, list(posts["status"])))
+    columns |= {
+        "account_id": TEXT.array([event.account_id for event in told]),
+        "media_id": TEXT.array([event.media_id for event in told]),
+        "workspace_id": posts["workspace_id"],
+        "delivery_ids": LIST.array([tuple(one.deliveries) for one in received]),
+        "received": COUNT.array([one.times for one in received]),
+        "verified": FLAG.array([one.verified for one in received]),
+        "data": JSON.array([dict(event.data) for event in told]),
+    }
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(told)))
+    frame = frame.sort_values("created_at", kind="stable", ignore_index=True)
+    frame.attrs = {"kind": "events", "unread": {"record": unread} if unread else {}}
+    return frame
+
+
+def _statuses(told: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
+    """Status of each post; a failed event without one means a failed post, a published one of one platform says nothing of it."""
+    whole = ["failed" if event.type == "post.failed" and "platform" not in event.data else None for event in told]
+    return [status if isinstance(status, str) else known for status, known in zip(said, whole, strict=True)]
+
+
+def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
+    """Read one record: a payload, or a receiver's note of headers and body."""
+    if not isinstance(record, bytes | str | Mapping):
+        raise DecodeError("a record of a webhook is a payload, or headers and body", endpoint="webhook")
+    if not isinstance(record, Mapping) or "body" not in record or record.get("type") or record.get("event"):
+        return _Received(parse_event(record), [], None)
+    body, headers = record["body"], record.get("headers")
+    if not isinstance(body, bytes | str | Mapping):
+        raise DecodeError("the body of this record is no webhook payload", endpoint="webhook")
+    named = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+    delivery = named.get(_DELIVERY_HEADER)
+    verified = None
+    if secrets is not None and named and not isinstance(body, Mapping):
+        signature = next((named[name] for name in SIGNATURE_HEADERS if name in named), None)
+        verified = verify_signature(body.encode() if isinstance(body, str) else body, signature, secrets)
+    return _Received(parse_event(body), [delivery] if delivery else [], verified)
+
+
+def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
+    """The records of a file, a folder, or a list."""
+    if not isinstance(source, str | os.PathLike):
+        if not isinstance(source, Iterable):
+            raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
+        yield from [source] if isinstance(source, Mapping | bytes) else source
+        return
+    path = Path(source)
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() in _RECORDS:
+                yield from _of_file(file)
+    elif path.is_file():
+        yield from _of_file(path)
+    else:
+        raise ConfigError(f"no file or folder {path}; vx.events takes a path, or the records themselves")
+
+
+def _of_file(path: Path) -> Iterator[Any]:
+    """The records of one file: a JSON document, or one per line; a line that is no JSON is handed on to be counted."""
+    content = path.read_bytes()
+    try:
+        document = msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        yield from (line for line in content.splitlines() if line.strip())
+        return
+    yield from document if isinstance(document, list) else [document]

@@ -1,0 +1,143 @@
+"""Planning creates: what a row must have, what is sent for it, and when it is the same row."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.acts import keys
+from voxops.acts.creates import plan_bulk, split_list, utc_text
+from voxops.errors import PlanError
+
+
+def rows(**columns) -> pd.DataFrame:
+    length = max((len(value) for value in columns.values() if isinstance(value, list)), default=1)
+    given = {
+        "row_id": [str(n) for n in range(length)],
+        "content": "hello",
+        "accounts": "acc_1",
+        "scheduled_for": "2027-01-01T10:00:00+01:00",
+    }
+    return pd.DataFrame(
+        {name: value if isinstance(value, list) else [value] * length for name, value in {**given, **columns}.items()}
+    )
+
+
+def bodies(plan) -> list[dict]:
+    return [item for operation in plan.operations for item in json.loads(operation.body)["posts"]]
+
+
+def test_a_row_becomes_one_post_with_its_mark():
+    frame = rows(
+        content=["Grüße \u2728"], accounts=["acc_1; acc_2;"], media=["m1;m2"], tags=["a"], first_comment=["more"]
+    )
+    (body,) = bodies(plan_bulk(frame, key="row_id", campaign="spring"))
+    assert body == {
+        "content": "Grüße \u2728",
+        "accountIds": ["acc_1", "acc_2"],
+        "scheduledFor": "2027-01-01T09:00:00Z",
+        "media": ["m1", "m2"],
+        "tags": ["a"],
+        "firstComment": "more",
+        "metadata": {"voxopsOp": keys.mark("spring", "0", 1)},
+    }
+    (bare,) = bodies(plan_bulk(rows(), key="row_id"))
+    assert set(bare) == {"content", "accountIds", "scheduledFor", "metadata"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("content", "", "no content"),
+        ("content", None, "no content"),
+        ("content", "x" * 10_001, "10,000 is the most"),
+        ("accounts", "", "no account"),
+        ("accounts", " ; ", "no account"),
+        ("first_comment", "x" * 2_201, "2,200 is the most"),
+        ("scheduled_for", None, "no time"),
+        ("scheduled_for", "2027-01-01T10:00:00", "no offset"),
+        ("scheduled_for", "tomorrow", "no offset"),
+        ("scheduled_for", pd.Timestamp("2027-01-01"), "no offset"),
+    ],
+)
+def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
+    good = {"content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z"}[
+        column
+    ]
+    plan = plan_bulk(rows(**{column: [value, good]}), key="row_id")
+    assert plan.frame["eligible"].tolist() == [False, True]
+    assert reason in plan.frame["reason"][0]
+
+
+def test_a_row_is_the_same_row_before_and_after_its_names_were_resolved():
+    frame = rows(accounts=["Twitter:@Brand"])
+    before = plan_bulk(frame, key="row_id").operations[0]
+    after = plan_bulk(frame.assign(account_ids=[["acc_9"]]), key="row_id").operations[0]
+    assert before.key == after.key
+    assert before.items[0].body_hash == plan_bulk(rows(accounts=["twitter:brand"]), key="row_id").items[0].body_hash
+    assert before.items[0].platform == "twitter"
+    assert bodies(plan_bulk(frame.drop(columns="accounts").assign(account_ids=[["acc_9"]]), key="row_id"))[0][
+        "accountIds"
+    ] == ["acc_9"]
+
+
+def test_a_stray_blank_or_a_capital_is_no_other_campaign():
+    assert (
+        plan_bulk(rows(), key="row_id", campaign=" Spring  Sale").items[0].mark
+        == plan_bulk(rows(), key="row_id", campaign="spring sale").items[0].mark
+    )
+    with pytest.raises(PlanError, match="must be text"):
+        plan_bulk(rows(), key="row_id", campaign=3)
+
+
+def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
+    one = plan_bulk(rows(), key="row_id").items[0]
+    assert one.mark == plan_bulk(rows(content="other"), key="row_id").items[0].mark
+    assert one.mark != plan_bulk(rows(attempt=2), key="row_id").items[0].mark
+    assert one.mark != plan_bulk(rows(), key="row_id", campaign="x").items[0].mark
+    assert one.mark in one.marks
+    assert plan_bulk(rows(attempt=3), key="row_id").items[0].mark in one.marks, "a later attempt is found, too"
+
+
+def test_the_body_hash_leaves_the_mark_out():
+    assert (
+        plan_bulk(rows(), key="row_id").items[0].body_hash
+        == plan_bulk(rows(attempt=2), key="row_id").items[0].body_hash
+    )
+    assert (
+        plan_bulk(rows(), key="row_id").items[0].body_hash
+        != plan_bulk(rows(content="x"), key="row_id").items[0].body_hash
+    )
+
+
+def test_errors_name_column_rows_and_the_way_out():
+    with pytest.raises(PlanError, match=r"no column scheduled_for; use vx\.read_campaign"):
+        plan_bulk(rows().drop(columns="scheduled_for"), key="row_id")
+    with pytest.raises(PlanError, match="no column sheet_row"):
+        plan_bulk(rows(), key="sheet_row")
+    with pytest.raises(PlanError, match=r"'1' more than once.*duplicated"):
+        plan_bulk(rows(row_id=["1", 1, "2"]), key="row_id")
+    with pytest.raises(PlanError, match="no value in row 0, 2"):
+        plan_bulk(rows(row_id=[None, "a", " "]), key="row_id")
+
+
+@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.timezones()))
+def test_times_are_told_in_utc(when):
+    text = utc_text(when.isoformat())
+    assert text is not None
+    assert text.endswith("Z")
+    assert datetime.fromisoformat(text).timestamp() == pytest.approx(when.timestamp(), abs=1e-6)
+    assert utc_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "parts"),
+    [(None, []), ("a; b ;;c", ["a", "b", "c"]), (["x", " y "], ["x", "y"]), (("z",), ["z"]), ("", [])],
+)
+def test_cells_with_several_values(cell, parts):
+    assert split_list(cell) == parts

@@ -1,0 +1,161 @@
+"""Plans: pure tables of what would be sent; keys, batches, canaries and costs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.acts import plan as plans
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_retry
+from voxops.errors import PlanError
+from voxops.model import Action
+
+FAILED = {"status": "failed", "error_code": "RATE_LIMITED", "error_message": "later", "post_status": "failed"}
+
+
+def campaign(count: int, start: int = 0) -> pd.DataFrame:
+    names = [f"r{row}" for row in range(start, start + count)]
+    return pd.DataFrame({"row_id": names, "content": names, "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"})
+
+
+def targets(*posts: tuple[str, str]) -> pd.DataFrame:
+    rows = [
+        {"post_id": post, "platform": platform, "account_id": "acc", "cause": f"rate {platform}", **FAILED}
+        for post, platform in posts
+    ]
+    frame = pd.DataFrame(rows).assign(verdict="retry", remedy="", retryable=True)
+    frame["updated_at"] = pd.array(["2026-03-01T00:00:00Z"] * len(rows), dtype="datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+    return frame
+
+
+def test_the_frame_tells_the_plan_row_by_row():
+    frame = campaign(3).assign(note=["a", "b", "c"])
+    frame.loc[1, "content"] = " "
+    plan = plan_bulk(frame, key="row_id")
+    assert list(plan.frame.columns) == [*frame.columns, *plans.PLAN_COLUMNS]
+    assert plan.frame["eligible"].tolist() == [True, False, True]
+    assert plan.frame["reason"].tolist() == ["ready", "no content", "ready"]
+    held = plan.frame.loc[1, ["batch", "idempotency_key", "request"]]
+    assert held.isna().all()
+    dtypes = {name: str(plan.frame[name].dtype) for name in plans.PLAN_COLUMNS}
+    assert dtypes == {
+        "eligible": "bool", "reason": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
+    }  # fmt: skip
+    assert (plan.eligible, plan.held) == (2, 1)
+    assert "idempotency_key" not in frame.columns, "the input is left alone"
+
+
+def test_planning_a_plan_s_frame_again_gives_the_same_plan():
+    first = plan_bulk(campaign(4), key="row_id")
+    again = plan_bulk(first.frame, key="row_id")
+    assert [operation.key for operation in again.operations] == [operation.key for operation in first.operations]
+    pd.testing.assert_frame_equal(again.frame, first.frame)
+
+
+def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_members():
+    plan = plan_bulk(campaign(120), key="row_id")
+    assert [len(operation.items) for operation in plan.operations] == [50, 50, 20]
+    assert plan.frame["batch"].value_counts().to_dict() == {1: 50, 2: 50, 3: 20}
+    assert plan.frame["idempotency_key"].nunique() == 3
+    shifted = plan_bulk(campaign(120, start=1), key="row_id")
+    assert not {o.key for o in plan.operations} & {o.key for o in shifted.operations}
+
+
+@given(st.integers(1, 130), st.integers(1, 7))
+def test_every_row_is_in_exactly_one_operation(count, canaries):
+    plan = plan_bulk(campaign(count), key="row_id")
+    for one in (plan, plan.canary(canaries)):
+        rows = [item.row for operation in one.operations for item in operation.items]
+        assert sorted(rows) == list(range(count))
+        assert all(len(operation.items) <= plans.BULK_LIMIT for operation in one.operations)
+        assert sum(len(operation.items) for operation in one.operations if operation.canary) == (
+            min(canaries, count) if one.canaries else 0
+        )
+
+
+def test_canaries_are_the_first_of_each_cause_in_the_order_of_their_keys():
+    frame = targets(*((f"post_{n}", "twitter" if n < 6 else "facebook") for n in range(10)))
+    plan = plan_retry(frame).canary(2)
+    chosen = {
+        cause: [o.key for o in plan.operations if o.canary and cause in o.causes]
+        for cause in ("rate twitter", "rate facebook")
+    }
+    for cause, keys in chosen.items():
+        assert sorted(keys) == sorted(o.key for o in plan.operations if cause in o.causes)[:2]
+    assert [o.canary for o in plan.operations] == [True] * 4 + [False] * 6, "canaries go first"
+    shuffled = frame.sample(frac=1, random_state=3)
+    shuffled.attrs = frame.attrs
+    again = plan_retry(shuffled).canary(2)
+    assert {o.key for o in again.operations if o.canary} == {key for keys in chosen.values() for key in keys}
+
+
+def test_a_canary_is_made_of_a_plan_once():
+    plan = plan_bulk(campaign(5), key="row_id")
+    with pytest.raises(PlanError, match="whole number from 1"):
+        plan.canary(0)
+    with pytest.raises(PlanError, match="canary already"):
+        plan.canary(2).canary(2)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "x"])
+def test_an_attempt_is_a_whole_number_from_one(value):
+    with pytest.raises(PlanError, match="attempt"):
+        plan_bulk(campaign(1).assign(attempt=[value]), key="row_id")
+
+
+def test_a_missing_attempt_is_the_first():
+    plan = plan_bulk(campaign(3).assign(attempt=[pd.NA, 1.0, 2]), key="row_id")
+    assert plan.frame["attempt"].tolist() == [1, 1, 2]
+
+
+def test_the_cost_counts_acts_and_the_reads_around_them():
+    empty = plan_bulk(campaign(1).assign(content=""), key="row_id")
+    assert (empty.cost.requests, empty.cost.acts) == (0, 0)
+    plan = plan_retry(targets(*((f"post_{n}", "twitter") for n in range(300))))
+    assert plan.cost.acts == 300
+    assert plan.cost.requests > 300
+    assert plan.cost.minutes == round(plan.cost.requests / plans.DEFAULT_RATE, 1)
+    frame = targets(("post_1", "twitter"))
+    frame.attrs["rate_limit"] = 60
+    assert plan_retry(frame).cost.rate == 60
+
+
+def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
+    frame = campaign(2).assign(content=["<script>alert(1)</script>", ""])
+    plan = plan_bulk(frame, key="row_id")
+    assert "1 of 2 rows" in repr(plan)
+    assert "Nothing has been sent" in repr(plan)
+    assert "no content" in repr(plan)
+    assert "<script>" not in plan._repr_html_()
+
+
+def test_what_a_plan_shows_is_short_and_the_whole_is_in_titles():
+    frame = targets(("post_" + "x" * 20 + "tail", "twitter"))
+    plan = plan_retry(frame)
+    markup, row = plan._repr_html_(), plan.frame.iloc[0]
+    assert ">post_…xxtail</span>" in markup and f'title="{row["post_id"]}"' in markup
+    assert f'title="{row["request"]}">retry</span>' in markup
+    assert f'title="{row["idempotency_key"]}">{row["idempotency_key"][:6]}…</span>' in markup
+    assert f">{row['reason']}</div>" in markup
+    assert "1 of 1 row. 1 acting request, about" in markup
+
+
+def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
+    frame = targets(("post_1", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter"))
+    frame.loc[1, "retryable"] = False
+    markup = plan_retry(frame)._repr_html_()
+    assert 'title="POST /v1/posts/post_1/platforms/twitter~acc/fix">fix</span>' in markup
+    assert 'onclick="' not in markup
+    bulk = plan_bulk(campaign(1), key="row_id")._repr_html_()
+    assert 'title="POST /v1/posts/bulk">create</span>' in bulk
+
+
+def test_an_empty_frame_is_an_empty_plan():
+    plan = plan_bulk(campaign(0), key="row_id")
+    assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)
+    assert plan.action is Action.BULK
+    assert plans.reasons(plan) == []

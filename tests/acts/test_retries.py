@@ -1,0 +1,205 @@
+"""Planning acts on what exists: whole posts or single targets, what is held and why, and what makes a failure itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.errors import PlanError
+
+NOW = pd.Timestamp("2026-03-02T09:00:00Z")
+OLD, YOUNG = NOW - pd.Timedelta("1h"), NOW - pd.Timedelta("3min")
+
+
+def targets(*rows: dict[str, Any], open_targets: str | None = None) -> pd.DataFrame:
+    base = {
+        "post_id": "post_1", "platform": "twitter", "account_id": "acc", "status": "failed", "error_code": "RATE_LIMITED",
+        "error_message": "later", "post_status": "failed", "updated_at": OLD, "cause": "rate", "verdict": "retry", "remedy": "again",
+        "retryable": True,
+    }  # fmt: skip
+    frame = pd.DataFrame([{**base, **row} for row in rows])
+    frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = NOW.isoformat()
+    if open_targets:
+        frame.attrs["open_targets"] = open_targets
+    return frame
+
+
+def paths(plan: Any) -> list[str]:
+    return [operation.path for operation in plan.operations]
+
+
+def test_all_failed_targets_of_a_post_are_one_retry():
+    plan = plan_retry(targets({}, {"platform": "facebook"}, {"platform": "threads", "status": "published"}))
+    assert paths(plan) == ["/v1/posts/post_1/retry"]
+    assert plan.operations[0].body is None
+    assert [item.platform for item in plan.items] == ["twitter", "facebook"]
+    assert plan.frame["reason"][2] == "already published"
+    assert len(set(plan.frame["idempotency_key"].dropna())) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}],
+)
+def test_a_target_that_is_not_to_be_retried_makes_the_others_fixes(other):
+    plan = plan_retry(targets({}, {"platform": "facebook", **other}, {"platform": "threads"}))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix", "/v1/posts/post_1/platforms/threads~acc/fix"]
+    assert [operation.body for operation in plan.operations] == [b"{}", b"{}"]
+    assert len({operation.key for operation in plan.operations}) == 2
+
+
+def test_targets_that_were_filtered_away_are_remembered():
+    plan = plan_retry(targets({}, open_targets='{"post_1":[2,0]}'))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    moving = plan_retry(targets({}, open_targets='{"post_1":[1,1]}'))
+    assert moving.frame["reason"].tolist() == ["another target of this post is still publishing"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"post_id": None}, "no post id"),
+        ({"account_id": None}, "no target with a platform and an account"),
+        ({"status": "published"}, "already published"),
+        ({"status": "publishing", "updated_at": YOUNG}, "wait until it is 10 minutes old"),
+        ({"status": "pending", "retryable": False}, "set retryable to True"),
+        ({"status": "scheduled"}, "the target is scheduled, not failed"),
+        ({"status": None}, "of unknown status"),
+        ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, "fix media: crop it"),
+    ],
+)
+def test_what_is_held_says_why(row, reason):
+    plan = plan_retry(targets(row))
+    assert plan.operations == ()
+    assert reason in plan.frame["reason"][0]
+
+
+def test_the_analyst_s_word_is_recorded():
+    plan = plan_retry(targets({"verdict": "ask support"}))
+    assert plan.frame["reason"].tolist() == ["the analyst says so (verdict: ask support)"]
+
+
+def test_a_stuck_target_goes_on_the_analyst_s_word():
+    assert paths(plan_retry(targets({"status": "publishing", "updated_at": OLD}))) == ["/v1/posts/post_1/retry"]
+
+
+def test_a_row_that_stands_twice_counts_once():
+    plan = plan_retry(targets({}, {}, open_targets='{"post_1":[2,0]}'))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    assert plan.frame["reason"][1] == "this target stands in the frame twice"
+    fixes = plan_fix(targets({}, {}).assign(new_content=["a", "b"]))
+    assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
+
+
+EPISODE = ("post_id", "error_code", "error_message", "post_status", "updated_at")
+
+
+@pytest.mark.parametrize("name", EPISODE)
+def test_the_failure_itself_makes_the_key(name):
+    other = YOUNG if name == "updated_at" else "another"
+    assert plan_retry(targets({})).operations[0].key != plan_retry(targets({name: other})).operations[0].key
+
+
+@given(st.integers(0, 9), st.text(max_size=5), st.text(max_size=5))
+def test_nothing_else_makes_the_key(retries, name, content):
+    frame = targets({})
+    richer = frame.assign(
+        retry_count=retries, target_id="pp", account_name=name, content=content, cause="x", remedy=name
+    )
+    richer.attrs = frame.attrs
+    assert plan_retry(richer).operations[0].key == plan_retry(frame).operations[0].key
+
+
+def test_a_second_deliberate_attempt_is_another_request():
+    assert plan_retry(targets({})).operations[0].key != plan_retry(targets({"attempt": 2})).operations[0].key
+    assert plan_retry(targets({"attempt": 2})).frame["attempt"].tolist() == [2]
+
+
+def test_rows_of_one_post_share_the_key_in_any_order():
+    one = targets({}, {"platform": "facebook"})
+    two = targets({"platform": "facebook"}, {})
+    assert plan_retry(one).operations[0].key == plan_retry(two).operations[0].key
+
+
+def test_columns_that_are_missing_are_named():
+    with pytest.raises(PlanError, match=r"no column verdict, retryable; use vx\.triage"):
+        plan_retry(targets({}).drop(columns=["verdict", "retryable"]))
+    with pytest.raises(PlanError, match="new_media_url"):
+        plan_fix(targets({}))
+    with pytest.raises(PlanError, match=r"ws\.posts"):
+        plan_cancel(pd.DataFrame({"post_id": ["a"]}))
+    with pytest.raises(PlanError, match=r"ws\.deliveries"):
+        plan_redeliver(pd.DataFrame({"delivery_id": ["a"]}))
+
+
+@pytest.mark.parametrize(
+    ("new", "reason"),
+    [
+        ({"new_content": None}, "neither new_content nor new_media_url"),
+        ({"new_content": "x" * 10_001}, "10,000 is the most"),
+        ({"new_content": "ok", "new_media_url": "http://x"}, "must start with https"),
+    ],
+)
+def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
+    plan = plan_fix(targets({}).assign(**new))
+    assert plan.operations == ()
+    assert reason in plan.frame["reason"][0]
+
+
+def test_a_fix_asks_for_its_one_target():
+    plan = plan_fix(targets({}).assign(new_content="better", new_media_url="https://x/y.jpg"))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    assert plan.operations[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
+    assert plan.frame["reason"].tolist() == ["new content and mediaUrl"]
+
+
+def test_only_what_has_not_gone_out_can_be_cancelled():
+    posts = pd.DataFrame(
+        {"post_id": ["a", "b", "b", None], "status": ["scheduled", "published", "draft", "draft"], "updated_at": OLD}
+    )
+    plan = plan_cancel(posts)
+    assert plan.frame["eligible"].tolist() == [True, False, True, False]
+    assert paths(plan) == ["/v1/posts/a/cancel", "/v1/posts/b/cancel"]
+    twice = plan_cancel(pd.DataFrame({"post_id": ["a", "a"], "status": "draft", "updated_at": OLD}))
+    assert twice.frame["reason"].tolist() == ["not out yet", "this post stands in the frame twice"]
+
+
+def deliveries(**row: Any) -> pd.DataFrame:
+    base = {
+        "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 503, "latency_ms": 9,
+        "retry_count": 5, "error": "x", "delivered_at": pd.NaT, "created_at": OLD - pd.Timedelta("1h"),
+    }  # fmt: skip
+    frame = pd.DataFrame([{**base, **row}])
+    for name in ("delivered_at", "created_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = NOW.isoformat()
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"success": True}, "already delivered"),
+        ({"created_at": YOUNG}, "younger than an hour"),
+        ({"webhook_id": None}, "no webhook id"),
+    ],
+)
+def test_deliveries_that_need_no_help_are_held(row, reason):
+    plan = plan_redeliver(deliveries(**row))
+    assert plan.operations == ()
+    assert reason in plan.frame["reason"][0]
+    assert plan_redeliver(deliveries(**row), force=True).eligible == (0 if "webhook_id" in row else 1)
+
+
+def test_a_delivery_tried_again_by_the_server_is_another_failure():
+    first = plan_redeliver(deliveries()).operations[0]
+    assert first.path == "/v1/webhooks/w/deliveries/d/retry"
+    for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}, {"error": "y"}):
+        assert plan_redeliver(deliveries(**change)).operations[0].key != first.key
+    assert plan_redeliver(deliveries(response_body="z")).operations[0].key == first.key

@@ -1,0 +1,270 @@
+"""Campaign sheets: as spreadsheets export them, read as text; checked without guessing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.acts.creates import plan_bulk
+from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
+from voxops.engine.preflight import AccountNames
+from voxops.errors import PlanError
+from voxops.sandbox import Sandbox
+
+SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+HEADER = "row_id,content,accounts,scheduled_for,media,first_comment,tags"
+ROW = ["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00", None, None, None]
+
+
+def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def one(**cells: str | None) -> pd.DataFrame:
+    """A campaign of one good row, but for the given cells."""
+    row = dict(zip(CAMPAIGN_COLUMNS, ROW, strict=True)) | cells
+    return pd.DataFrame([row], dtype="string")
+
+
+def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
+    found = check_campaign(frame, now=NOW)
+    return list(found["code"] if level is None else found.loc[found["level"] == level, "code"])
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("head", ["", "sep={}\n"])
+def test_every_way_in_which_spreadsheets_export_reads_the_same(tmp_path, encoding, delimiter, end, head):
+    lines = [
+        HEADER.replace(",", delimiter),
+        delimiter.join(["001", '"Zwölf, ""ja""; nein"', '"a;b"', "2026-03-04 10:00", "", "", "x"]),
+        delimiter.join(["1.50", '"two\nlines"', "a", "", "", "", ""]),
+        delimiter * 6,
+        "",
+    ]
+    text = (head.format(delimiter) + "\n".join(lines)).replace("\n", end)
+    frame = read_campaign(written(tmp_path, text, encoding))
+    assert list(frame.columns) == list(CAMPAIGN_COLUMNS)
+    assert {str(dtype) for dtype in frame.dtypes} == {"string"}
+    assert frame.astype(object).where(frame.notna(), None).to_numpy().tolist() == [
+        ["001", 'Zwölf, "ja"; nein', "a;b", "2026-03-04 10:00", None, None, "x"],
+        ["1.50", "two\nlines", "a", None, None, None, None],
+    ]
+    assert frame.attrs["delimiter"] == delimiter
+    assert frame.attrs["source"] == "sheet.csv"
+
+
+def test_optional_columns_are_added_further_ones_kept_and_names_tidied(tmp_path):
+    frame = read_campaign(written(tmp_path, " Row ID ,Scheduled for,Content,ACCOUNTS,Owner,,\na,2026,c,d,Zoë,,\n"))
+    assert list(frame.columns) == [*CAMPAIGN_COLUMNS, "owner"]
+    assert frame["owner"].tolist() == ["Zoë"]
+    assert frame[["media", "first_comment", "tags"]].isna().all(axis=None)
+    assert frame["scheduled_for"].tolist() == ["2026"]
+
+
+def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
+    assert read_campaign(written(tmp_path, HEADER + "\na,b")).iloc[0].isna().sum() == 5
+    empty = read_campaign(written(tmp_path, HEADER))
+    assert len(empty) == 0
+    assert {str(dtype) for dtype in empty.dtypes} == {"string"}
+    assert len(check_campaign(empty)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column row_id, content, accounts, scheduled_for"),
+        ("row_id,text\n1,2", r"no column content, accounts, scheduled_for.*It has: row_id, text"),
+        (HEADER + ",content\n", "column content more than once"),
+        (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
+        (HEADER + "\n" + "x" * 200_000, "no CSV file"),
+    ],
+)
+def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
+    with pytest.raises(PlanError, match=words):
+        read_campaign(written(tmp_path, text))
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(PlanError, match=r"absent\.csv can't be read"):
+        read_campaign(tmp_path / "absent.csv")
+    (tmp_path / "x.csv").write_bytes(b"row_id\x81\x8d\xff,content")
+    with pytest.raises(PlanError, match="no text in UTF-8"):
+        read_campaign(tmp_path / "x.csv")
+
+
+@given(
+    st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)] * 7), max_size=5),
+    st.sampled_from(",;\t"),
+)
+def test_any_text_that_is_written_is_read_back(tmp_path_factory, rows, delimiter):
+    frame = pd.DataFrame(rows, columns=list(CAMPAIGN_COLUMNS), dtype="string")
+    frame = frame[frame.apply(lambda row: any(cell.strip() for cell in row), axis=1)] if len(frame) else frame
+    path = tmp_path_factory.mktemp("sheets") / "sheet.csv"
+    frame.to_csv(path, index=False, sep=delimiter, encoding="utf-8-sig")
+    again = read_campaign(path)
+    expected = [[cell if cell.strip() else None for cell in row] for row in frame.itertuples(index=False, name=None)]
+    assert again.astype(object).where(again.notna(), None).to_numpy().tolist() == expected
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_row_is_left_alone():
+    assert codes(one()) == []
+    assert (
+        codes(one(accounts="acc_1; twitter:@brand", media="media_1", scheduled_for="2026-03-04T09:00Z", tags="a;b"))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [
+        ({"row_id": None}, "ROW_ID_MISSING"),
+        ({"content": None}, "CONTENT_REQUIRED"),
+        ({"content": "  "}, "CONTENT_REQUIRED"),
+        ({"content": "x" * 10_001, "accounts": "acc_1"}, "CONTENT_TOO_LONG"),
+        ({"accounts": None}, "ACCOUNT_REQUIRED"),
+        ({"accounts": " ; "}, "ACCOUNT_REQUIRED"),
+        ({"accounts": "@brand"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:https://x.com/brand"}, "ACCOUNT_FORM"),
+        ({"accounts": ":@brand"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@a, facebook:@a"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@a facebook:@a"}, "ACCOUNT_FORM"),
+        ({"accounts": "Instagram:@brand"}, "MEDIA_REQUIRED"),
+        ({"first_comment": "x" * 2_201}, "COMMENT_TOO_LONG"),
+        ({"scheduled_for": None}, "TIME_MISSING"),
+        ({"scheduled_for": "2026-03-04 10:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "2026-03-04T10:00:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "04.03.2026 10:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "tomorrow"}, "INVALID_DATE"),
+        ({"scheduled_for": "2026-03-02T09:00:00Z"}, "TIME_PAST"),
+    ],
+)
+def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
+    assert codes(one(**cells), "error") == [code]
+    (line,) = check_campaign(one(**cells), now=NOW).itertuples()
+    assert line.row == 0
+    assert line.message.endswith(".")
+
+
+def test_naive_times_are_kept_as_they_were_written():
+    frame = one(scheduled_for="2026-03-04 10:00")
+    check_campaign(frame)
+    assert frame["scheduled_for"].tolist() == ["2026-03-04 10:00"]
+
+
+def test_lengths_at_a_platforms_limit_are_warned_of():
+    assert codes(one(content="x" * 280)) == []
+    assert codes(one(content="x" * 281), "warning") == ["CONTENT_TOO_LONG"]
+    assert codes(one(content="x" * 279 + "🎉"), "warning") == ["CONTENT_NEAR_LIMIT"]
+    assert codes(one(content="x" * 281, accounts="twitter:@a;linkedin:@a;twitter:@a"), "warning") == [
+        "CONTENT_TOO_LONG",
+        "ACCOUNT_DOUBLED",
+    ]
+
+
+def test_rows_that_are_the_same_are_found_by_name_and_by_content():
+    frame = pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True)
+    found = check_campaign(frame)
+    assert found[["row", "code"]].to_numpy().tolist() == [
+        [0, "ROW_ID_DOUBLED"],
+        [1, "ROW_ID_DOUBLED"],
+        [2, "DUPLICATE_POST"],
+    ]
+    assert {str(dtype) for dtype in found.dtypes} == {"Int64", "string"}
+
+
+def test_without_a_clock_no_time_has_passed():
+    assert check_campaign(one(scheduled_for="1999-01-01T00:00Z")).empty
+
+
+@pytest.mark.parametrize(
+    "accounts", ["twitter:brand", "Twitter:@Brand", "twitter: @brand", "mastodon:@brand@example.social", "acc_1"]
+)
+def test_accounts_are_named_in_any_spelling(accounts):
+    assert check_campaign(one(accounts=accounts)).empty
+
+
+def test_two_spellings_of_an_account_are_one():
+    assert check_campaign(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
+    assert "MEDIA_REQUIRED" in set(check_campaign(one(accounts="Instagram:brand"))["code"])
+
+
+@pytest.mark.parametrize(
+    "name", ["twitter:@aldercoffee", "twitter:aldercoffee", "Twitter:@AlderCoffee", "TWITTER: aldercoffee "]
+)
+def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbox, name: str):
+    import voxops as vx
+
+    frame = one(accounts=name)
+    with vx.connect(sandbox=sandbox) as ws:
+        assert ws.validate(frame)["valid"].tolist() == [True]
+    assert check_campaign(frame).empty
+
+
+def test_a_name_that_two_accounts_share_stands_for_neither():
+    names = AccountNames([("TWITTER", "Brand", "acc_1"), ("twitter", "@brand", "acc_2"), ("bluesky", "brand", "acc_3")])
+    assert names.get("twitter:@brand") is None
+    assert "Twitter:brand" not in names
+    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
+    assert {account: name.partition(":")[0] for name, account in names.items()} == {
+        "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
+    }  # fmt: skip
+    assert names.get("acc_1") is None
+
+
+def test_a_frame_without_the_columns_is_refused():
+    with pytest.raises(PlanError, match="missing: media"):
+        check_campaign(one().drop(columns="media"))
+
+
+# --- the sheet of the notebooks ---------------------------------------------------------------------------------------------
+
+
+def test_the_sheet_has_the_mistakes_that_real_sheets_have():
+    sheet = read_campaign(SHEET)
+    found = check_campaign(sheet, now=NOW)
+    assert len(sheet) == 118
+    assert found["code"].value_counts().to_dict() == {
+        "INVALID_DATE": 4, "CONTENT_TOO_LONG": 3, "MEDIA_REQUIRED": 2, "ROW_ID_DOUBLED": 2, "TIME_PAST": 1, "TIME_MISSING": 1,
+        "CONTENT_NEAR_LIMIT": 1, "ACCOUNT_FORM": 1, "CONTENT_REQUIRED": 1, "DUPLICATE_POST": 1,
+    }  # fmt: skip
+    good = sheet.drop(index=found.loc[found["level"] == "error", "row"]).dropna(subset=["scheduled_for"])
+    times = pd.to_datetime(good["scheduled_for"], utc=True, format="ISO8601")
+    assert times.between("2026-03-02T09:00Z", "2026-03-21T00:00Z").all()
+    with pytest.raises(PlanError, match="SP26-038"):
+        plan_bulk(sheet, key="row_id")
+    plan = plan_bulk(sheet.drop_duplicates(), key="row_id")
+    assert plan.eligible == 117 - 4 - 1 - 1
+
+
+def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox: Sandbox):
+    import httpx
+
+    with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}) as http:
+        accounts = http.get("/v1/accounts", params={"limit": 100}).json()["data"]
+        media = http.get("/v1/media", params={"limit": 100}).json()["data"]
+    status = {f"{account['platform']}:@{account['username']}": account["status"] for account in accounts}
+    sheet = read_campaign(SHEET)
+    named = sheet["accounts"].str.split(";").explode().str.strip()
+    assert set(named) - set(status) == {"@aldercoffee", "twitter:@aldercofee"}
+    assert set(named[named.map(status).eq("expired")]) == {"instagram:@alder.berlin"}
+    ready = {file["id"]: file["status"].lower() for file in media}
+    states = sheet["media"].dropna().map(lambda key: ready.get(key, "missing"))
+    assert states.value_counts().drop("ready").to_dict() == {"missing": 1, "pending": 1, "failed": 1}

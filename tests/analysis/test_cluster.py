@@ -1,0 +1,191 @@
+"""The statistics past one machine: Dask with two workers, DuckDB, and what Spark's mapInPandas would do, equal to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import voxops as vx
+from voxops.analysis.deliveries import finish, merge, partial
+from voxops.analysis.verdicts import cause_partial, causes, finish_causes, merge_causes
+from voxops.archive import Archive, read_part
+from voxops.archive._store import Store
+from voxops.frames.typed import build, targets
+
+dask = pytest.importorskip("dask")
+dataframe = pytest.importorskip("dask.dataframe")
+distributed = pytest.importorskip("distributed")
+
+ROWS, DAYS = 20_000, 40
+GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]
+# What belongs to Dask's own workings on the way up and down, not to us.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+def history(rows: int, days: int) -> pd.DataFrame:
+    """Deliveries with every kind of gap: in flight, without latency, negative latency, without webhook or time."""
+    rng = np.random.default_rng(7)
+    success = rng.choice([True, False, None], rows, p=[0.9, 0.08, 0.02])
+    records = [
+        {
+            "id": f"del_{number}",
+            "webhookId": [None, "wh_1", "wh_2", "wh_3"][min(3, number % 7)],
+            "eventType": ["post.published", "post.failed", "post.created"][number % 3],
+            "url": f"https://hooks{number % 5}.example/x",
+            "success": None if ok is None else bool(ok),
+            "statusCode": 200 if ok else (500 if ok is False and number % 2 else None),
+            "latencyMs": None if number % 97 == 0 else int(latency),
+            "retryCount": int(number % 11 == 0) * (number % 4),
+            "error": None if ok else "receiver answered 500",
+            "createdAt": None if number % 5000 == 4999 else str(at),
+        }
+        for number, (ok, latency, at) in enumerate(
+            zip(success, rng.lognormal(5, 1, rows) - 3, pd.date_range("2026-01-20", periods=rows, freq=f"{days * 86_400 // rows}s", tz="UTC"), strict=True)
+        )
+    ]  # fmt: skip
+    return build("deliveries", records)
+
+
+def failures(count: int) -> pd.DataFrame:
+    """Posts over thirty days with failed targets."""
+    records = [
+        {
+            "id": f"post_{number}",
+            "status": "failed",
+            "createdAt": f"2026-02-{number % 28 + 1:02d}T10:00:00Z",
+            "updatedAt": f"2026-02-{number % 28 + 1:02d}T11:{number % 60:02d}:00Z",
+            "platforms": [
+                {"platform": platform, "accountId": f"acc_{number % 6}", "status": "failed", "error": {"code": code, "message": f"try {number}"}}
+                for platform, code in (("TWITTER", "RATE_LIMITED"), ("LINKEDIN", ["MEDIA_INVALID", "INTERNAL_ERROR"][number % 2]))
+            ],
+        }
+        for number in range(count)
+    ]  # fmt: skip
+    return build("posts", records)
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    return history(ROWS, DAYS)
+
+
+@pytest.fixture(scope="module")
+def posts() -> pd.DataFrame:
+    return failures(400)
+
+
+@pytest.fixture(scope="module")
+def archive(log: pd.DataFrame, posts: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    path = tmp_path_factory.mktemp("history")
+    store = Store(path)
+    expanded = targets(posts)
+    created = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
+    with store.writing():
+        store.merge({"deliveries": log, "posts": posts, "targets": expanded.assign(created_at=created)})
+    return Archive(path)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes; the numbers cross a process boundary on their way."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+def tree(parts: list[Any], join: Callable[..., Any], width: int = 4) -> Any:
+    """Merge delayed partials a few at a time, level by level, so that no worker ever holds them all."""
+    while len(parts) > 1:
+        parts = [dask.delayed(join)(parts[at : at + width]) for at in range(0, len(parts), width)]
+    return parts[0]
+
+
+def count(path: Path, by: list[str]) -> pd.DataFrame:
+    """What a worker does with one file."""
+    return partial(read_part(path), by)
+
+
+def count_causes(path: Path) -> pd.DataFrame:
+    """What a worker does with one file of targets."""
+    return cause_partial(vx.triage(read_part(path)))
+
+
+@pytest.mark.parametrize("by", GROUPINGS, ids="+".join)
+def test_files_on_two_workers_give_the_same_digits(
+    cluster: Any, archive: Archive, log: pd.DataFrame, by: list[str]
+) -> None:
+    parts = [dask.delayed(count)(path, by) for path in archive.files("deliveries")]
+    assert len(parts) > DAYS
+    table = finish(tree(parts, merge).compute())
+    assert len(cluster.scheduler_info()["workers"]) == 2
+    pd.testing.assert_frame_equal(table, vx.delivery_stats(log, by=by), check_exact=True)
+    pd.testing.assert_frame_equal(archive.delivery_stats(by=by), table, check_exact=True)
+
+
+def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
+    frame = dataframe.read_parquet([str(path) for path in archive.files("deliveries")], dtype_backend="numpy_nullable")
+    parts = [dask.delayed(partial)(part, ["endpoint"]) for part in frame.to_delayed()]
+    table = finish(tree(parts, merge).compute())
+    expected = vx.delivery_stats(log, by="endpoint")
+    pd.testing.assert_frame_equal(table.astype({"url": expected["url"].dtype}), expected, check_exact=True)
+
+
+def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archive, posts: pd.DataFrame) -> None:
+    parts = [dask.delayed(count_causes)(path) for path in archive.files("targets")]
+    table = finish_causes(tree(parts, merge_causes).compute())
+    pd.testing.assert_frame_equal(table, causes(vx.triage(vx.targets(posts))), check_exact=True)
+    pd.testing.assert_frame_equal(archive.causes(), table, check_exact=True)
+
+
+def test_duckdb_gives_the_same_digits(archive: Archive) -> None:
+    table = archive.sql(
+        """
+        SELECT url, count(*) AS deliveries,
+            count(*) FILTER (success) AS succeeded,
+            count(*) FILTER (NOT success AND (status_code IS NOT NULL OR latency_ms IS NOT NULL OR error IS NOT NULL)) AS failed,
+            quantile_disc(latency_ms, 0.5) FILTER (latency_ms >= 0) AS p50_ms,
+            quantile_disc(latency_ms, 0.95) FILTER (latency_ms >= 0) AS p95_ms,
+            quantile_disc(latency_ms, 0.99) FILTER (latency_ms >= 0) AS p99_ms
+        FROM deliveries GROUP BY url ORDER BY url
+        """
+    )
+    ours = archive.delivery_stats(by="endpoint")
+    pd.testing.assert_frame_equal(ours[list(table.columns)], table, check_exact=True)
+    rate = (table["succeeded"] / (table["succeeded"] + table["failed"])).rename("success_rate")
+    pd.testing.assert_series_equal(ours["success_rate"], rate, check_exact=True)
+
+
+def map_in_pandas(
+    function: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]], tables: list[pa.Table]
+) -> pd.DataFrame:
+    """What Spark's ``mapInPandas`` does: Arrow batches in, frames through the function, Arrow out, with Arrow's own dtypes."""
+    batches = (
+        pa.Table.from_batches([batch]).to_pandas() for table in tables for batch in table.to_batches(max_chunksize=500)
+    )
+    out = [pa.Table.from_pandas(frame, preserve_index=False) for frame in function(batches)]
+    return pa.concat_tables(out).to_pandas()
+
+
+def test_as_spark_would_run_it(log: pd.DataFrame, archive: Archive) -> None:
+    def count(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield partial(batch, ["endpoint"]).astype({"url": "str", "state": "str"})
+
+    columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
+    tables = [pq.read_table(path, columns=columns, partitioning=None) for path in archive.files("deliveries")]
+    table = finish(merge([map_in_pandas(count, tables)]))
+    expected = vx.delivery_stats(log, by="endpoint")
+    pd.testing.assert_frame_equal(table.astype(expected.dtypes.to_dict()), expected, check_exact=True)

@@ -1,0 +1,522 @@
+"""The delivery history: the same digits from one frame, from parts, from files, from Dask, from DuckDB and by hand."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from functools import reduce
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxops.analysis.deliveries import (
+    attempts_to_success,
+    delivery_state,
+    delivery_stats,
+    finish,
+    finish_attempts,
+    merge,
+    partial,
+)
+from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
+from voxops.errors import PlanError
+from voxops.frames.typed import build
+
+URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
+EVENTS = ["post.published", "post.failed", "post.created"]
+BY = [(), "hour", "day", "endpoint", ["endpoint", "event"], ["day", "webhook"], "status"]
+START = pd.Timestamp("2026-01-31T00:00Z")
+
+
+def history(count: int, seed: int = 1, days: int = 30) -> pd.DataFrame:
+    """A delivery log: mostly fast and at once, some retried, some lost, some in flight, latencies with a long tail."""
+    rng = np.random.default_rng(seed)
+    success = rng.random(count) < 0.93
+    silent = ~success & (rng.random(count) < 0.5)
+    created = START + pd.to_timedelta(np.sort(rng.integers(0, days * 86_400_000, count)), unit="ms").as_unit("us")
+    hook = rng.integers(0, 3, count)
+    latency = (40 + rng.exponential(120, count)).astype(np.int64)
+    flight = rng.random(count) < 0.01
+    frame = pd.DataFrame(
+        {
+            "delivery_id": pd.array([f"del_{seed}_{number}" for number in range(count)], "string"),
+            "webhook_id": pd.array([f"wh_{number}" for number in hook], "string"),
+            "event_type": pd.array(rng.choice(EVENTS, count), "string"),
+            "url": pd.array([URLS[number] for number in hook], "string"),
+            "success": pd.arrays.BooleanArray(success & ~flight, flight),
+            "status_code": pd.arrays.IntegerArray(np.where(success, 200, 503), silent | flight),
+            "latency_ms": pd.arrays.IntegerArray(latency, silent | flight),
+            "retry_count": pd.array(
+                np.where(success, rng.geometric(0.9, count) - 1, rng.integers(0, 6, count)), "Int64"
+            ),
+            "error": pd.array(np.where(success | flight, None, "receiver failed"), "string"),
+            "response_body": pd.array([None] * count, "string"),
+            "created_at": created,
+        }
+    )
+    return frame.assign(delivered_at=frame["created_at"].where(frame["success"].fillna(False).astype(bool)))
+
+
+def log_of(*rows: dict) -> pd.DataFrame:
+    """A log of a few wire records; ``at`` is minutes after noon."""
+    records = []
+    for number, row in enumerate(rows):
+        at = pd.Timestamp("2026-03-01T12:00Z") + pd.Timedelta(minutes=row.pop("at", number))
+        record = {"id": f"d{number}", "webhookId": "wh", "url": "https://a.example", "eventType": "post.published"}
+        records.append(
+            {
+                **record,
+                "createdAt": at.isoformat(),
+                "success": True,
+                "retryCount": 0,
+                "statusCode": 200,
+                "latencyMs": 10,
+                **row,
+            }
+        )
+    return build("deliveries", records, fetched_at="2026-03-03T12:00:00Z")
+
+
+OK = {}
+BAD = {"success": False, "statusCode": 503, "error": "receiver answered 503"}
+FLIGHT = {"success": False, "statusCode": None, "latencyMs": None, "error": None}
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    return history(100_000)
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------------------
+
+
+def test_counts_rates_and_quantiles_of_a_log_that_fits_on_a_page():
+    log = log_of(
+        {"latencyMs": 10}, {"latencyMs": 20, "retryCount": 2}, {**BAD, "latencyMs": 30, "retryCount": 5}, {**FLIGHT, "retryCount": 1},
+        {"latencyMs": None},
+    )  # fmt: skip
+    assert delivery_state(log).tolist() == ["succeeded", "succeeded", "failed", "in flight", "succeeded"]
+    stats = delivery_stats(log)
+    assert stats.iloc[0].to_dict() == {
+        "deliveries": 5, "succeeded": 3, "failed": 1, "in_flight": 1, "success_rate": 0.75, "attempts": 1 + 3 + 6 + 1 + 1,
+        "attempts_mean": 12 / 5, "p50_ms": 20, "p95_ms": 30, "p99_ms": 30,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("by", BY)
+def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
+    full, empty, single = (delivery_stats(part, by) for part in (log, log[:0], log[:1]))
+    pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
+    pd.testing.assert_series_equal(single.dtypes, full.dtypes)
+    assert len(single) == 1
+    if by:
+        assert len(empty) == 0
+    else:
+        assert empty.iloc[0].dropna().to_dict() == {
+            "deliveries": 0,
+            "succeeded": 0,
+            "failed": 0,
+            "in_flight": 0,
+            "attempts": 0,
+        }
+    curves = [attempts_to_success(part, by) for part in (log, log[:0], log[:1])]
+    pd.testing.assert_series_equal(curves[1].dtypes, curves[0].dtypes)
+    pd.testing.assert_series_equal(curves[2].dtypes, curves[0].dtypes)
+    assert len(curves[1]) == 0
+
+
+def test_a_group_without_a_settled_delivery_or_a_latency_has_no_rate_and_no_quantile():
+    stats = delivery_stats(log_of({**FLIGHT, "url": "https://b.example"}, OK), "endpoint").set_index("url")
+    assert stats.loc["https://b.example", ["success_rate", "p50_ms", "p99_ms"]].isna().all()
+    assert stats.loc["https://b.example", "in_flight"] == 1
+    assert stats.loc["https://a.example", "success_rate"] == 1
+
+
+def test_a_negative_latency_is_a_clock_and_no_latency():
+    stats = delivery_stats(log_of({"latencyMs": -5}, {"latencyMs": 7}))
+    assert stats.loc[0, ["deliveries", "p50_ms", "p99_ms"]].tolist() == [2, 7, 7]
+
+
+def test_a_missing_endpoint_is_a_group_of_its_own():
+    stats = delivery_stats(log_of(OK, {"url": None}, {"url": None, **BAD}), "endpoint")
+    assert stats["deliveries"].tolist() == [1, 2]
+    assert stats["url"].isna().tolist() == [False, True]
+    assert stats["p50_ms"].tolist() == [10, 10]
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(PlanError, match=r"missing: latency_ms.*ws\.deliveries"):
+        delivery_stats(log_of(OK).drop(columns="latency_ms"))
+    with pytest.raises(PlanError, match="missing: colour"):
+        delivery_stats(log_of(OK), "colour")
+    for function in (outages, duplicates, never_delivered):
+        with pytest.raises(PlanError, match="missing: created_at"):
+            function(log_of(OK).drop(columns="created_at"))
+    with pytest.raises(PlanError, match="same groups"):
+        merge(partial(log_of(OK), "hour"), partial(log_of(OK), "day"))
+    with pytest.raises(PlanError, match="same groups"):
+        merge([])
+
+
+# --- days and hours -------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_is_a_day_of_the_place_also_when_the_clock_changes():
+    hours = pd.date_range("2026-03-28T00:00Z", "2026-03-30T23:00Z", freq="h", unit="us")
+    log = history(len(hours)).assign(created_at=hours)
+    stats = delivery_stats(log, "day", tz="Europe/Berlin").set_index("day")
+    assert stats.index.dtype == "datetime64[us, Europe/Berlin]"
+    assert stats.loc["2026-03-29 00:00+01:00", "deliveries"] == 23
+    assert stats.loc["2026-03-30 00:00+02:00", "deliveries"] == 24
+    assert stats["deliveries"].sum() == len(hours)
+    autumn = pd.date_range("2026-10-24T22:00Z", periods=30, freq="h", unit="us")
+    stats = delivery_stats(history(30).assign(created_at=autumn), "day", tz="Europe/Berlin")
+    assert stats["deliveries"].tolist() == [25, 5]
+
+
+def test_an_hour_that_the_clock_goes_through_twice_is_two_hours():
+    times = pd.to_datetime(
+        ["2026-10-25T00:10Z", "2026-10-25T00:50Z", "2026-10-25T01:10Z", "2026-10-25T02:00Z"]
+    ).as_unit("us")
+    stats = delivery_stats(history(4).assign(created_at=times), "hour", tz="Europe/Berlin")
+    assert stats["deliveries"].tolist() == [2, 1, 1]
+    assert [time.isoformat() for time in stats["hour"]] == [
+        "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00",
+    ]  # fmt: skip
+
+
+def test_hours_of_a_place_with_half_an_hour_of_offset_begin_at_its_own_full_hours():
+    times = pd.to_datetime(["2026-03-01T00:20Z", "2026-03-01T00:40Z"]).as_unit("us")
+    stats = delivery_stats(history(2).assign(created_at=times), "hour", tz="Asia/Kolkata")
+    assert [time.isoformat() for time in stats["hour"]] == ["2026-03-01T05:00:00+05:30", "2026-03-01T06:00:00+05:30"]
+
+
+def test_a_day_that_has_no_midnight_begins_when_it_begins():
+    times = pd.to_datetime(["2026-04-24T12:00Z", "2026-04-23T12:00Z"]).as_unit("us")  # Cairo skips 00:00 on the 24th
+    stats = delivery_stats(history(2).assign(created_at=times), "day", tz="Africa/Cairo")
+    assert [time.isoformat() for time in stats["day"]] == ["2026-04-23T00:00:00+02:00", "2026-04-24T01:00:00+03:00"]
+
+
+# --- the same numbers everywhere ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 400), max_size=5), st.sampled_from(BY), st.integers(0, 3), st.randoms())
+def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng):
+    whole = history(400, seed, days=3)
+    edges = sorted({0, len(whole), *cuts})
+    parts = [partial(whole.iloc[begin:end].sample(frac=1, random_state=seed), by) for begin, end in pairwise(edges)]
+    rng.shuffle(parts)
+    at_once, one_by_one = merge(parts), reduce(merge, parts)
+    pd.testing.assert_frame_equal(at_once, partial(whole, by))
+    pd.testing.assert_frame_equal(one_by_one, at_once)
+    pd.testing.assert_frame_equal(finish(one_by_one), delivery_stats(whole, by))
+    pd.testing.assert_frame_equal(finish_attempts(at_once), attempts_to_success(whole, by))
+
+
+@given(st.lists(st.integers(0, 10**12) | st.none(), max_size=40))
+def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
+    log = log_of(*({"latencyMs": latency} for latency in latencies))
+    known = sorted(latency for latency in latencies if latency is not None)
+    stats = delivery_stats(log).iloc[0]
+    for name, share in (("p50_ms", Fraction(1, 2)), ("p95_ms", Fraction(19, 20)), ("p99_ms", Fraction(99, 100))):
+        expected = known[ceil(share * len(known)) - 1] if known else None
+        assert (None if pd.isna(stats[name]) else stats[name]) == expected
+
+
+SQL = """
+    WITH told AS (
+        SELECT *, CASE WHEN success THEN 'succeeded'
+                       WHEN NOT success AND coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NOT NULL
+                       THEN 'failed' ELSE 'in flight' END AS state
+        FROM log)
+    SELECT {keys}
+           count(*) AS deliveries,
+           count(*) FILTER (state = 'succeeded') AS succeeded,
+           count(*) FILTER (state = 'failed') AS failed,
+           count(*) FILTER (state = 'in flight') AS in_flight,
+           count(*) FILTER (state = 'succeeded') / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS success_rate,
+           sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END)::BIGINT AS attempts,
+           sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END) / count(*)::DOUBLE AS attempts_mean,
+           quantile_disc(latency_ms, 0.50) AS p50_ms,
+           quantile_disc(latency_ms, 0.95) AS p95_ms,
+           quantile_disc(latency_ms, 0.99) AS p99_ms
+    FROM told GROUP BY ALL ORDER BY ALL
+"""
+KEYS = {
+    (): "",
+    "endpoint": "url,",
+    ("endpoint", "event"): "url, event_type,",
+    "hour": "epoch_us(date_trunc('hour', created_at)) AS hour,",
+    "day": "epoch_us(date_trunc('day', created_at)) AS day,",
+}
+
+
+def by_duckdb(log: pd.DataFrame, keys: str, sql: str = SQL) -> pd.DataFrame:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("log", log)
+        return connection.execute(sql.format(keys=keys)).df()
+
+
+@pytest.mark.parametrize("by", KEYS)
+def test_duckdb_finds_the_same_numbers_to_the_last_digit(by, log):
+    ours, theirs = delivery_stats(log, list(by) if isinstance(by, tuple) else by), by_duckdb(log, KEYS[by])
+    assert list(ours.columns) == list(theirs.columns)
+    for name in ours.columns:
+        if name in ("hour", "day"):
+            assert (ours[name].astype("int64") == theirs[name]).all()
+        else:
+            assert (
+                ours[name].astype(object).tolist() == theirs[name].astype(ours[name].dtype).astype(object).tolist()
+            ), name
+
+
+def test_files_give_the_same_numbers_one_by_one(log, tmp_path):
+    for number, (_, day) in enumerate(log.groupby(log["created_at"].dt.date)):
+        day.to_parquet(tmp_path / f"{number:02}.parquet")
+    for by in BY:
+        parts = (partial(pd.read_parquet(path), by) for path in sorted(tmp_path.glob("*.parquet")))
+        pd.testing.assert_frame_equal(finish(merge(parts)), delivery_stats(log, by), check_dtype=by == ())
+    partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would carry it
+    pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), delivery_stats(log, "day"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_dask_gives_the_same_numbers_by_a_tree_of_merges_on_two_workers(log, tmp_path):
+    dask = pytest.importorskip("dask")
+    distributed = pytest.importorskip("distributed")
+    paths = []
+    for number in range(8):
+        log.iloc[number::8].to_parquet(tmp_path / f"{number}.parquet")
+        paths.append(str(tmp_path / f"{number}.parquet"))
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "30s"}),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path / "dask"),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        parts = client.map(lambda path: partial(pd.read_parquet(path), ["day", "endpoint"]), paths)
+        while len(parts) > 1:
+            parts = [client.submit(merge, *parts[at : at + 2]) for at in range(0, len(parts), 2)]
+        tree = client.gather(parts[0])
+    pd.testing.assert_frame_equal(finish(tree), delivery_stats(log, ["day", "endpoint"]), check_dtype=False)
+
+
+# --- attempts until success ------------------------------------------------------------------------------------------------
+
+
+def test_a_survival_curve_by_hand_counts_the_censored_until_they_leave():
+    log = log_of(OK, OK, OK, OK, {"retryCount": 1}, {"retryCount": 1}, {**BAD, "retryCount": 0}, {**BAD, "retryCount": 2}, {"retryCount": 3}, FLIGHT)  # fmt: skip
+    curve = attempts_to_success(log)
+    assert curve["attempt"].tolist() == [1, 2, 3, 4]
+    assert curve["at_risk"].tolist() == [9, 4, 2, 1]
+    assert curve["succeeded"].tolist() == [4, 2, 0, 1]
+    assert curve["censored"].tolist() == [1, 0, 1, 0]
+    assert curve["hazard"].tolist() == [4 / 9, 2 / 4, 0, 1]
+    assert curve["survival"].tolist() == pytest.approx([5 / 9, 5 / 18, 5 / 18, 0])
+
+
+def test_without_censoring_the_curve_is_the_share_not_yet_delivered(log):
+    won = log[log["success"].fillna(False).astype(bool)]
+    curve = attempts_to_success(won)
+    for line in curve.itertuples():
+        assert line.survival == pytest.approx((won["retry_count"] + 1 > line.attempt).mean(), abs=1e-12)
+
+
+def test_curves_of_groups_are_those_of_each_group_alone(log):
+    curves = attempts_to_success(log, "endpoint")
+    for url, curve in curves.groupby("url"):
+        alone = attempts_to_success(log[log["url"] == url])
+        pd.testing.assert_frame_equal(curve.drop(columns="url").reset_index(drop=True), alone)
+
+
+def test_duckdb_finds_the_same_curve(log):
+    sql = """
+        WITH told AS (SELECT success, retry_count + CASE WHEN success IS NULL
+                                 OR coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NULL
+                                 THEN 0 ELSE 1 END AS attempts FROM log),
+             steps AS (SELECT unnest(range(1, (SELECT max(attempts) + 1 FROM told))) AS attempt)
+        SELECT attempt, (SELECT count(*) FROM told WHERE attempts >= attempt) AS at_risk,
+               (SELECT count(*) FROM told WHERE attempts = attempt AND success) AS succeeded
+        FROM steps ORDER BY attempt
+    """
+    curve, theirs = attempts_to_success(log), by_duckdb(log, "", sql)
+    assert (
+        curve[["attempt", "at_risk", "succeeded"]].astype(int).to_numpy().tolist()
+        == theirs.astype(int).to_numpy().tolist()
+    )
+    product = np.cumprod(1 - theirs["succeeded"] / theirs["at_risk"])
+    assert curve["survival"].tolist() == pytest.approx(product.tolist(), abs=1e-12)
+
+
+# --- outages -----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_outage_is_found_with_its_edges_and_its_symptom():
+    log = log_of(
+        *[OK] * 20,
+        *[BAD] * 6,
+        OK,
+        *[{**BAD, "statusCode": None, "error": "no answer"}] * 3,
+        *[{"retryCount": 2}] * 2,
+        *[OK] * 20,
+    )
+    (found,) = outages(log).to_dict("records")
+    assert found["start"] == log["created_at"][20]
+    assert found["end"] == log["created_at"][31]
+    assert found["recovered_at"] == log["created_at"][32]
+    assert (found["deliveries"], found["failed_first"], found["lost"]) == (12, 11, 9)
+    assert found["failure_rate"] == pytest.approx(11 / 12)
+    assert found["symptom"] == "HTTP 503"
+
+
+def test_an_outage_that_goes_on_has_not_recovered_and_one_healed_by_retries_lost_nothing():
+    log = log_of(*[OK] * 5, *[{"retryCount": 1}] * 7)
+    (found,) = outages(log).to_dict("records")
+    assert found["recovered_at"] is pd.NaT
+    assert (found["lost"], found["symptom"]) == (0, "delivered by retries")
+
+
+def test_single_failures_are_never_an_outage_however_many():
+    rng = random.Random(3)
+    rows = [BAD if rng.random() < 0.05 else OK for _ in range(5_000)]
+    assert outages(log_of(*({**row} for row in rows))).empty
+
+
+def test_a_long_silence_cuts_an_outage_and_endpoints_are_apart():
+    rows = [{**BAD, "at": number} for number in range(6)] + [{**BAD, "at": 600 + number} for number in range(6)]
+    assert len(outages(log_of(*({**row} for row in rows)))) == 2
+    assert len(outages(log_of(*({**row} for row in rows)), gap="12h")) == 1
+    mixed = [{**row, "url": f"https://{number % 4}.example"} for number, row in enumerate(rows)]
+    assert outages(log_of(*mixed)).empty
+
+
+def test_what_is_in_flight_or_has_no_time_or_endpoint_is_no_failure():
+    rows = [*[{**FLIGHT}] * 9, *[{**BAD, "url": None}] * 9, *[{**BAD, "createdAt": None}] * 9]
+    assert outages(log_of(*({**row} for row in rows))).empty
+
+
+def test_outages_of_nothing_have_the_same_dtypes():
+    full = outages(log_of(*[BAD] * 9))
+    for part in (log_of(), log_of(OK), log_of(BAD)):
+        pd.testing.assert_series_equal(outages(part).dtypes, full.dtypes)
+        assert outages(part).empty
+
+
+@given(st.lists(st.sampled_from([1, -1]), max_size=40))
+def test_stretches_are_the_maximal_ones_by_definition(scores):
+    """Ruzzo and Tompa: take the stretch of greatest sum, shortest first, leftmost first; then left and right of it again."""
+
+    def by_definition(begin: int, end: int) -> list[tuple[int, int, int]]:
+        sums = [(sum(scores[i : j + 1]), -(j - i), -i, i, j) for i in range(begin, end) for j in range(i, end)]
+        best = max(sums, default=(0,))
+        if best[0] <= 0:
+            return []
+        first, last = best[3], best[4]
+        return [*by_definition(begin, first), (first, last, best[0]), *by_definition(last + 1, end)]
+
+    found = _maximal(scores)
+    assert sorted(score for *_, score in found) == sorted(score for *_, score in by_definition(0, len(scores)))
+    for first, last, score in found:
+        assert sum(scores[first : last + 1]) == score
+        assert all(
+            sum(scores[first : cut + 1]) > 0 and sum(scores[cut : last + 1]) > 0 for cut in range(first, last + 1)
+        )
+    assert all(left[1] < right[0] for left, right in pairwise(found))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", [[-1], [1], [1, -1], [1, -1, -1], [1, 1, -1], [-1] * 9 + [1]])
+def test_finding_stretches_takes_time_in_proportion(pattern):
+    assert len(_maximal(pattern * (600_000 // len(pattern)))) <= 300_000
+
+
+# --- duplicates and losses -----------------------------------------------------------------------------------------------------
+
+
+def test_duplicates_are_told_by_their_evidence():
+    log = log_of(
+        {"id": "a", "responseBody": '{"received":"evt_1"}'},
+        {"id": "b", "responseBody": '{"received":"evt_1"}'},
+        {"id": "c", "at": 50, "responseBody": "OK"},
+        {"id": "d", "at": 50, "responseBody": "OK", **BAD},
+        {"id": "e", "at": 60},
+        {"id": "e", "at": 60},
+        {"id": "f", "at": 70, "responseBody": "evt_2"},
+        {"id": "g", "at": 70, "responseBody": "evt_3"},
+        {"id": "h", "at": 80, "eventType": "x"},
+        {"id": "i", "at": 80},
+        {"id": "j", "at": 81, "webhookId": "other"},
+        {"id": "k", "at": 81},
+    )
+    found = duplicates(log)
+    assert found[["evidence", "copies", "delivered"]].to_numpy().tolist() == [
+        ["same event", 2, 2], ["same instant", 2, 1], ["same delivery", 2, 2],
+    ]  # fmt: skip
+    assert found["delivery_ids"].tolist() == [("a", "b"), ("c", "d"), ("e", "e")]
+    assert duplicates(log, possible=False)["evidence"].tolist() == ["same event", "same delivery"]
+
+
+def test_an_event_id_column_is_evidence():
+    log = log_of({"at": 0}, {"at": 5}, {"at": 9}).assign(event_id=["evt_1", "evt_1", "evt_2"])
+    assert duplicates(log)[["evidence", "copies"]].to_numpy().tolist() == [["same event", 2]]
+
+
+def test_duplicates_of_nothing_have_the_same_dtypes():
+    full = duplicates(log_of({"at": 0}, {"at": 0}))
+    assert len(full) == 1
+    for part in (log_of(), log_of(OK)):
+        pd.testing.assert_series_equal(duplicates(part).dtypes, full.dtypes)
+        assert duplicates(part).empty
+
+
+def test_never_delivered_is_what_redelivery_is_for():
+    log = log_of(
+        OK,
+        {**BAD, "id": "lost"},
+        {**BAD, "id": "rejected", "statusCode": 422},
+        {**BAD, "id": "busy", "statusCode": 429},
+        {**BAD, "id": "silent", "statusCode": None, "error": "no answer within 10 s"},
+        {**BAD, "id": "young", "at": 47 * 60},
+        {**FLIGHT, "id": "flying"},
+        {**BAD, "id": "twice", "at": 5},
+        {"id": "twice", "at": 6},
+        {**BAD, "id": "other way", "at": 7, "responseBody": "evt_9"},
+        {"id": "its copy", "at": 8, "responseBody": "evt_9"},
+    )
+    lost = never_delivered(log)
+    assert dict(zip(lost["delivery_id"], lost["why"], strict=True)) == {
+        "lost": "receiver failed", "rejected": "rejected", "busy": "receiver failed", "silent": "no answer",
+    }  # fmt: skip
+    assert set(lost.columns) == {*log.columns, "why"}
+    assert log.loc[lost.index, "delivery_id"].tolist() == lost["delivery_id"].tolist()
+    assert "young" in set(never_delivered(log, older_than="1h")["delivery_id"])
+    now = pd.Timestamp("2026-03-01T12:30Z")
+    assert never_delivered(log, now=now, older_than="0h")["delivery_id"].tolist() == [
+        "lost",
+        "rejected",
+        "busy",
+        "silent",
+    ]
+    assert lost.attrs["fetched_at"] == log.attrs["fetched_at"]
+
+
+def test_without_a_known_time_the_latest_delivery_is_now():
+    log = log_of({**BAD, "at": 0}, {**OK, "at": 26 * 60})
+    log.attrs = {}
+    assert len(never_delivered(log)) == 1
+    for part in (log[:0], log[1:]):
+        pd.testing.assert_series_equal(never_delivered(part).dtypes, never_delivered(log).dtypes)
+        assert never_delivered(part).empty

@@ -1,0 +1,170 @@
+"""Outages, copies and losses in a history of 100,000 deliveries, counted once more in SQL."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from voxops.analysis.incidents import duplicates, never_delivered, outages
+
+COUNT = 100_000
+NOW = pd.Timestamp("2026-03-02T00:00Z")
+URLS = np.array([f"https://hooks.example/{name}" for name in "abcd"])
+EVENTS = np.array(["post.published", "post.failed", "post.created"])
+# Endpoint, from, until, share of failing first attempts: what the generator puts in.
+DOWN = (("a", "2026-02-03T10:00Z", "2026-02-03T14:00Z", 0.9), ("c", "2026-02-20T00:00Z", "2026-02-21T00:00Z", 1.0))
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    """Thirty days to four endpoints; 1 % fail anywhere, nearly all in the outages; some events come twice, some are lost."""
+    rng = np.random.default_rng(11)
+    url = rng.integers(0, 4, COUNT)
+    at = NOW - pd.to_timedelta(rng.integers(0, 30 * 86_400_000, COUNT), unit="ms")
+    trouble = np.full(COUNT, 0.01)
+    for name, begin, end, share in DOWN:
+        trouble[(URLS[url] == f"https://hooks.example/{name}") & (at >= begin) & (at < end)] = share
+    failed_first = rng.random(COUNT) < trouble
+    lost = failed_first & (rng.random(COUNT) < 0.4)
+    flying = rng.random(COUNT) < 0.002
+    number = np.where(
+        rng.random(COUNT) < 0.01, rng.integers(0, COUNT, COUNT), np.arange(COUNT)
+    )  # 1 % carry another's event
+    status = np.where(lost, rng.choice([500, 503, 429, 422, 408], COUNT), 200)
+    silent = lost & (rng.random(COUNT) < 0.3)
+    named = rng.random(COUNT) < 0.8
+    frame = pd.DataFrame(
+        {
+            "delivery_id": pd.array([f"del_{n}" for n in range(COUNT)], dtype="string"),
+            "webhook_id": pd.array([f"wh_{n}" for n in url], dtype="string"),
+            "event_type": pd.array(EVENTS[number % 3], dtype="string"),
+            "url": pd.array(URLS[url], dtype="string"),
+            "success": pd.array(~lost, dtype="boolean"),
+            "status_code": pd.array(status, dtype="Int64"),
+            "latency_ms": pd.array(rng.integers(20, 9_000, COUNT), dtype="Int64"),
+            "retry_count": pd.array(
+                np.where(lost, 5, np.where(failed_first, rng.integers(1, 5, COUNT), 0)), dtype="Int64"
+            ),
+            "error": pd.array(np.where(lost, "no luck", None), dtype="string"),
+            "response_body": pd.array(
+                np.where(named, [f'{{"received":"evt_{n}"}}' for n in number], None), dtype="string"
+            ),
+            "created_at": pd.DatetimeIndex(at).as_unit("us"),
+        }
+    )
+    frame.loc[silent, "status_code"] = pd.NA
+    frame.loc[flying, ["success", "status_code", "latency_ms", "error", "response_body"]] = pd.NA
+    frame.loc[flying, "retry_count"] = 0
+    return pd.concat([frame, frame.sample(50, random_state=1)], ignore_index=True)  # a page that was listed twice
+
+
+def sql(query: str, **tables: pd.DataFrame) -> pd.DataFrame:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, table in tables.items():
+            connection.register(name, table)
+        return connection.execute(query).df()
+
+
+SETTLED = """
+    settled AS (
+        SELECT *, row_number() OVER (PARTITION BY url ORDER BY created_at, number) AS place,
+               CASE WHEN NOT success OR retry_count > 0 THEN 1 ELSE -1 END AS score
+        FROM (SELECT *, row_number() OVER () AS number FROM log) WHERE success IS NOT NULL
+    )
+"""
+
+
+def test_sql_counts_the_same_in_the_windows_of_the_outages(log: pd.DataFrame) -> None:
+    found = outages(log, at_least=20)
+    assert {url[-1] for url in found["url"]} == {"a", "c"}
+    theirs = sql(
+        f"""
+        WITH {SETTLED}
+        SELECT count(*) AS deliveries, count(*) FILTER (score = 1) AS failed_first, count(*) FILTER (NOT success) AS lost,
+               avg(CASE WHEN score = 1 THEN 1.0 ELSE 0.0 END) AS failure_rate
+        FROM outages AS o JOIN settled AS s ON s.url = o.url AND s.created_at BETWEEN o.start AND o."end"
+        GROUP BY o.url, o.start ORDER BY o.start, o.url
+        """,
+        log=log,
+        outages=found,
+    )
+    for name in ("deliveries", "failed_first", "lost"):
+        assert theirs[name].tolist() == found[name].tolist()
+    assert theirs["failure_rate"].tolist() == pytest.approx(found["failure_rate"].tolist())
+    for name, begin, end, _ in DOWN:
+        (mine,) = found[found["url"].str.endswith(name)].to_dict("records")
+        slack = pd.Timedelta("15min")
+        assert pd.Timestamp(begin) - slack < mine["start"] < pd.Timestamp(begin) + slack
+        assert pd.Timestamp(end) - slack < mine["end"] < pd.Timestamp(end) + slack
+        assert mine["end"] < mine["recovered_at"] < mine["end"] + slack
+
+
+def test_sql_finds_failures_ahead_from_either_end_of_each_outage(log: pd.DataFrame) -> None:
+    """The definition: no beginning and no end of a stretch has as many successes as failures, and neither does a neighbourhood."""
+    found = outages(log, at_least=20)
+    extremes = sql(
+        f"""
+        WITH {SETTLED},
+        inside AS (
+            SELECT o.url, o.start, s.place, s.score FROM outages AS o JOIN settled AS s
+            ON s.url = o.url AND s.created_at BETWEEN o.start AND o."end"
+        )
+        SELECT min(heads) AS heads, min(tails) AS tails FROM (
+            SELECT sum(score) OVER (PARTITION BY url, start ORDER BY place) AS heads,
+                   sum(score) OVER (PARTITION BY url, start ORDER BY place DESC) AS tails FROM inside
+        )
+        """,
+        log=log,
+        outages=found,
+    )
+    assert extremes.iloc[0].tolist() == [1, 1]
+
+
+def test_sql_finds_the_same_copies(log: pd.DataFrame) -> None:
+    found = duplicates(log)
+    theirs = sql(
+        """
+        WITH named AS (SELECT *, nullif(regexp_extract(coalesce(response_body, ''), 'evt_\\w+'), '') AS event FROM log),
+        once AS (SELECT * FROM named QUALIFY row_number() OVER (PARTITION BY delivery_id) = 1)
+        SELECT 'same delivery' AS evidence, count(*) AS copies, count(*) FILTER (success) AS delivered
+        FROM named GROUP BY delivery_id HAVING count(*) > 1
+        UNION ALL
+        SELECT 'same event', count(*), count(*) FILTER (success)
+        FROM once WHERE event IS NOT NULL GROUP BY webhook_id, event HAVING count(*) > 1
+        UNION ALL
+        SELECT 'same instant', count(*), count(*) FILTER (success)
+        FROM once GROUP BY webhook_id, event_type, created_at
+        HAVING count(*) > 1 AND count(DISTINCT event) <= 1 AND count(event) < count(*)
+        """,
+        log=log,
+    )
+    counts = ["evidence", "copies", "delivered"]
+    assert len(found[found["evidence"] == "same delivery"]) == 50
+    assert sorted(found[counts].itertuples(index=False, name=None)) == sorted(
+        theirs[counts].itertuples(index=False, name=None)
+    )
+
+
+def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
+    found = never_delivered(log, now=NOW)
+    theirs = sql(
+        """
+        WITH named AS (SELECT *, nullif(regexp_extract(coalesce(response_body, ''), 'evt_\\w+'), '') AS event FROM log)
+        SELECT DISTINCT delivery_id,
+               CASE WHEN status_code BETWEEN 400 AND 499 AND status_code NOT IN (408, 429) THEN 'rejected'
+                    WHEN status_code IS NULL THEN 'no answer' ELSE 'receiver failed' END AS why
+        FROM named AS n
+        WHERE NOT success AND created_at <= TIMESTAMPTZ '2026-03-01 00:00:00+00'
+          AND NOT EXISTS (SELECT 1 FROM named AS m WHERE m.success AND m.webhook_id = n.webhook_id AND m.event = n.event)
+        """,
+        log=log,
+    )
+    assert len(found) > 500
+    assert found["delivery_id"].is_unique
+    assert set(zip(found["delivery_id"], found["why"], strict=True)) == set(
+        zip(theirs["delivery_id"], theirs["why"], strict=True)
+    )
+    assert found["created_at"].is_monotonic_increasing

@@ -1,0 +1,108 @@
+"""What `scan_notebook` finds before a notebook is shared, and that it never repeats it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import voxops as vx
+
+SECRET = "9fK2mQ7xWz41LbT8"
+
+
+def write(folder: Path, *cells, **metadata) -> Path:
+    path = folder / "book.ipynb"
+    nbformat.write(new_notebook(cells=list(cells), metadata=metadata), path)
+    return path
+
+
+def test_keys_and_secrets_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        new_code_cell(f"import voxops as vx\nws = vx.connect('vb_live_{SECRET}')"),
+        new_markdown_cell(f"old key: sk_live_{SECRET}"),
+        new_code_cell(
+            "hook",
+            outputs=[
+                new_output("stream", text=f"created\nvb_test_{SECRET}\n"),
+                new_output(
+                    "display_data",
+                    data={"text/html": f"<td>whsec_{SECRET}</td>", "application/json": {"secret": SECRET}},
+                ),
+                new_output("error", ename="E", evalue="x", traceback=["one", f"Authorization: Bearer {SECRET}"]),
+            ],
+        ),
+        voxops={"signing_secret": SECRET},
+    )
+    found = vx.scan_notebook(path)
+    told = (
+        found[["cell", "where", "line", "kind"]]
+        .astype(object)
+        .where(found[["cell", "where", "line", "kind"]].notna(), None)
+    )
+    assert [tuple(row) for row in told.itertuples(index=False)] == [
+        (1, "source", 2, "API key"),
+        (2, "source", 1, "API key"),
+        (3, "output 1 text", 2, "API key"),
+        (3, "output 2 application/json secret", 1, "signing secret"),
+        (3, "output 2 text/html", 1, "signing secret"),
+        (3, "output 3 traceback", 2, "bearer token"),
+        (None, "metadata voxops signing_secret", 1, "signing secret"),
+    ]
+    assert list(found["shown"]) == ["vb_live_…", "sk_live_…", "vb_test_…", "…", "whsec_…", "…", "…"]
+    assert SECRET not in found.to_string()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'secret = "{SECRET}"',
+        f"verify_signature(body, header, secret='{SECRET}')",
+        f'{{"webhook_secret": "{SECRET}"}}',
+        f"SIGNING_KEY='{SECRET}'",
+        f'api_key="{SECRET}"',
+    ],
+)
+def test_a_secret_is_known_by_its_name(tmp_path: Path, line: str) -> None:
+    assert len(vx.scan_notebook(write(tmp_path, new_code_cell(line)))) == 1
+
+
+def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
+    cells = [
+        new_code_cell(
+            "ws = vx.connect(sandbox=True)\nkey = os.environ['VOXBURST_API_KEY']\nvx.plan_bulk(frame, key='row_id')"
+        ),
+        new_code_cell("vx.connect('vb_test_sandbox')"),  # opens nothing but the sandbox
+        new_markdown_cell("the form is vb_live_ and a secret"),
+    ]
+    found = vx.scan_notebook(write(tmp_path, *cells))
+    assert found.empty
+    assert list(found.dtypes.astype(str)) == ["Int64", "string", "Int64", "string", "string"]
+
+
+def test_any_text_file_is_looked_through(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(f"a = 1\nkey = 'vb_live_{SECRET}'  # and sk_live_{SECRET}\n")
+    found = vx.scan_notebook(path)
+    assert list(found["line"]) == [2, 2]
+    assert found["cell"].isna().all()
+
+
+def test_what_is_no_notebook_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "book.ipynb"
+    path.write_text("[]")
+    with pytest.raises(vx.ConfigError, match="no notebook"):
+        vx.scan_notebook(path)
+    with pytest.raises(vx.ConfigError, match="can't be read"):
+        vx.scan_notebook(tmp_path / "none.ipynb")
+
+
+def test_the_notebooks_of_this_project_are_clean() -> None:
+    for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")):
+        found = vx.scan_notebook(path)
+        assert isinstance(found, pd.DataFrame)
+        assert found.empty, f"{path.name}\n{found}"

@@ -1,0 +1,445 @@
+"""Triage: the table of rules against the API's own error table, fingerprints, verdicts by status, and counts that merge."""
+
+from __future__ import annotations
+
+import random
+import string
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
+from voxops.analysis.statistics import Tally
+from voxops.analysis.verdicts import (
+    Rule,
+    cause_partial,
+    causes,
+    fingerprint,
+    finish_causes,
+    judge,
+    merge_causes,
+    triage,
+)
+from voxops.errors import PlanError
+from voxops.frames.typed import build, targets
+from voxops.frames.values import STRING_DTYPE
+from voxops.model import Verdict
+from voxops.sandbox import platforms
+
+# The API's error table as published: code -> (HTTP status, retryable).
+PUBLISHED = {
+    "BAD_REQUEST": (400, False),
+    "VALIDATION_ERROR": (400, False),
+    "IDEMPOTENCY_INVALID_KEY": (400, False),
+    "UNAUTHORIZED": (401, False),
+    "LIMIT_EXCEEDED": (402, False),
+    "AUTHORIZATION_ERROR": (403, False),
+    "FORBIDDEN": (403, False),
+    "NOT_FOUND": (404, False),
+    "CONFLICT": (409, False),
+    "IDEMPOTENCY_CONFLICT": (409, False),
+    "IDEMPOTENCY_IN_PROGRESS": (409, True),
+    "RATE_LIMITED": (429, True),
+    "INTERNAL_ERROR": (500, True),
+    "SERVICE_UNAVAILABLE": (503, True),
+    "INVALID_DATE": (400, False),
+    "CONTENT_TOO_LONG": (400, False),
+    "MEDIA_REQUIRED": (400, False),
+    "CONTENT_TYPE_REQUIRED": (400, False),
+    "CONTENT_TYPE_NOT_SUPPORTED": (400, False),
+    "ACCOUNT_NOT_FOUND": (400, False),
+    "PERSONA_IN_USE": (409, False),
+    "PAGE_SELECTION_NOT_SUPPORTED": (400, False),
+    "ACCOUNT_PAGE_MISMATCH": (400, False),
+    "DESTINATIONS_NOT_LOADED": (400, True),
+}
+VERDICTS = {
+    "RATE_LIMITED": Verdict.RETRY,
+    "SERVICE_UNAVAILABLE": Verdict.RETRY,
+    "INTERNAL_ERROR": Verdict.RETRY,
+    "TOKEN_EXPIRED": Verdict.RECONNECT,
+    "ACCOUNT_DISCONNECTED": Verdict.RECONNECT,
+    "CONTENT_TOO_LONG": Verdict.FIX_CONTENT,
+    "MEDIA_ASPECT_RATIO": Verdict.FIX_MEDIA,
+    "MEDIA_TOO_LARGE": Verdict.FIX_MEDIA,
+    "MEDIA_FORMAT_NOT_SUPPORTED": Verdict.FIX_MEDIA,
+    "LIMIT_EXCEEDED": Verdict.UPGRADE,
+    "PUBLISH_ERROR": Verdict.SUPPORT,
+    "E_4711": Verdict.SUPPORT,
+}
+
+
+def failed(*errors, status="failed", platform="twitter"):
+    """A targets frame of one post whose targets failed like this."""
+    entries = [
+        {"platform": platform, "accountId": f"acc_{n}", "status": status, "error": error}
+        for n, error in enumerate(errors)
+    ]
+    return targets(
+        build("posts", [{"id": "p", "status": "failed", "updatedAt": "2026-03-02T09:00:00Z", "platforms": entries}])
+    )
+
+
+# --- the table --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", PUBLISHED)
+def test_each_published_code_has_a_rule_with_the_published_status_and_retryability(code):
+    http, retryable = PUBLISHED[code]
+    rule = find_rule(code, "twitter", "whatever the message says: rate limit, timeout")
+    assert (rule.http, rule.retryable, rule.guess) == (http, retryable, False)
+
+
+def test_only_published_codes_are_ever_retryable():
+    retryable = {code for rule in RULES if rule.retryable for code in rule.codes}
+    assert retryable == {code for code, (_, again) in PUBLISHED.items() if again}
+    assert not any(rule.retryable and not rule.codes for rule in RULES)
+    assert not UNKNOWN.retryable
+
+
+def test_every_rule_can_be_reached_and_says_what_to_do():
+    for number, rule in enumerate(RULES):
+        assert rule.remedy.rstrip(")").rstrip().endswith((".", "message"))
+        assert rule.source
+        assert rule.verdict in Verdict
+        for code in rule.codes:
+            earlier = [
+                first for first in RULES[:number] if first.codes and code in first.codes and first.platform is None
+            ]
+            assert not earlier, f"{code} is shadowed"
+
+
+@pytest.mark.parametrize("code", VERDICTS)
+def test_verdicts(code):
+    assert judge(code, "linkedin", None).verdict == VERDICTS[code]
+
+
+def test_every_code_that_the_sandbox_sends_for_a_target_is_understood_or_meant_to_be_unknown():
+    for code, text in platforms._TEXTS.values():
+        rule = find_rule(code, "instagram", text)
+        assert (rule is UNKNOWN) == code.startswith(("E_", "GRAPH_")), code
+
+
+def test_a_rule_for_one_platform_comes_before_the_one_for_all():
+    assert "4:5" in judge("MEDIA_ASPECT_RATIO", "instagram", None).remedy
+    assert "4:5" not in judge("MEDIA_ASPECT_RATIO", "facebook", None).remedy
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ("Too many requests", Verdict.RETRY),
+        ("The access token has expired", Verdict.RECONNECT),
+        ("This text is too long", Verdict.FIX_CONTENT),
+        ("Aspect ratio 2:1 is not supported", Verdict.FIX_MEDIA),
+        ("HTTP 503", Verdict.RETRY),
+        ("Your plan allows ten posts", Verdict.UPGRADE),
+        ("upstream timeout", Verdict.SUPPORT),
+        ("the moon is full", Verdict.SUPPORT),
+    ],
+)
+@pytest.mark.parametrize("code", [None, "PUBLISH_ERROR", "E_4711"])
+def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, message, verdict):
+    said = judge(code, "x", message)
+    assert said.verdict == verdict
+    assert said.retryable is False
+    assert said.guess == (message != "the moon is full")
+
+
+@given(st.text(max_size=300), st.none() | st.text(string.ascii_uppercase + "_", max_size=12))
+def test_no_message_makes_an_unknown_code_retryable(message, code):
+    if (code or "") not in PUBLISHED:
+        assert not judge(code, "x", message).retryable
+
+
+def test_a_rule_that_reads_messages_can_not_be_made_retryable():
+    with pytest.raises(PlanError, match="guess"):
+        Rule((), Verdict.RETRY, "Retry.", retryable=True, pattern="503")
+
+
+# --- verdicts by status -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "post_status", "verdict", "has_cause"),
+    [
+        ("failed", "failed", Verdict.RETRY, True),
+        ("failed", "partial", Verdict.RETRY, True),
+        ("failed", "publishing", Verdict.RETRY, True),
+        ("failed", "cancelled", Verdict.NOTHING, False),
+        ("failed", "archived", Verdict.NOTHING, False),
+        ("published", "partial", Verdict.NOTHING, False),
+        ("publishing", "publishing", Verdict.WAIT, True),
+        ("pending", "partial", Verdict.WAIT, True),
+        ("pending", "scheduled", Verdict.WAIT, False),
+        ("pending", "draft", Verdict.WAIT, False),
+        (None, "failed", Verdict.RETRY, True),
+        (None, "draft", Verdict.WAIT, False),
+        (None, "published", Verdict.NOTHING, False),
+        ("throttled", "partial", Verdict.SUPPORT, True),
+        (None, None, Verdict.SUPPORT, True),
+    ],
+)
+def test_only_what_failed_is_asked_why(status, post_status, verdict, has_cause):
+    said = judge("RATE_LIMITED", "x", "slow down", status, post_status)
+    assert said.verdict == verdict
+    assert (said.cause is not None) == has_cause
+    assert said.retryable == (verdict is Verdict.RETRY)
+
+
+STUCK = "2026-03-02T08:50:00Z"
+
+
+def under_way(
+    updated_at: str | None, fetched_at: str | None = "2026-03-02T09:00:00+00:00", **columns: str
+) -> pd.DataFrame:
+    """One target that is publishing."""
+    frame = failed({"code": "X"}).assign(**{"status": "publishing", "post_status": "publishing", **columns})
+    frame["updated_at"] = pd.to_datetime([updated_at], utc=True).as_unit("us")
+    frame.attrs = {} if fetched_at is None else {"fetched_at": fetched_at}
+    return frame
+
+
+def test_what_is_under_way_for_ten_minutes_is_stuck_and_for_support():
+    (row,) = triage(under_way(STUCK)).to_dict("records")
+    assert (row["verdict"], row["retryable"]) == ("ask support", False)
+    assert "stuck" in row["cause"] and "10 minutes or longer" in row["remedy"]
+    (row,) = triage(under_way(STUCK, status="pending", post_status="partial")).to_dict("records")
+    assert row["cause"].startswith("stuck pending")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        under_way("2026-03-02T08:50:01Z"),
+        under_way(STUCK, None),
+        under_way(None),
+        under_way(STUCK).drop(columns="updated_at"),
+        under_way(STUCK).astype({"updated_at": str}),
+    ],
+    ids=["young", "never read", "no time", "no column", "text"],
+)
+def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
+    assert triage(frame)["verdict"].item() == "wait"
+
+
+def test_what_waits_for_its_time_is_never_stuck():
+    assert triage(under_way(STUCK, status="pending", post_status="scheduled"))["cause"].isna().all()
+
+
+# --- fingerprints -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
+        ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
+        ("expired at 2026-03-01T09:00:00.123Z", "expired at <time>"),
+        ("expired at 2026-03-01 09:00:00", "expired at <time>"),
+        ("mail jonas.w@alder.example about it", "mail <mail> about it"),
+        ("see https://alder.example/s/1?a=2#x", "see <url>"),
+        ('field "campaign name" is wrong', "field <text> is wrong"),
+        ("field 'campaign name' is wrong", "field <text> is wrong"),
+        ("it can't be, and it won't be", "it can't be, and it won't be"),
+        ("media media_b2f6ajmku5vu2xjv2beq6l4u not found", "media <id> not found"),
+        ("request 550e8400-e29b-41d4-a716-446655440000 failed", "request <id> failed"),
+        ("trace 4f9a12bc77de failed", "trace <id> failed"),
+        ("at 0xDEADBEEF", "at <id>"),
+        ("(request k3v7q2m9x1ab)", "(request <id>)"),
+        ("ratio 0.42:1 is outside 4:5 to 1.91:1", "ratio <n> is outside <n> to <n>"),
+        ("99.5% of 1,000,000 bytes", "<n> of <n> bytes"),
+        ("a\n\tb\x00 c", "a b c"),
+        ("  \n ", ""),
+        (None, ""),
+    ],
+)
+def test_variable_parts_are_taken_out_of_a_message(message, cause):
+    assert fingerprint(message) == cause
+
+
+@given(st.text(max_size=400))
+def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
+    said = fingerprint(message)
+    assert len(said) <= 120
+    assert "\n" not in said
+    if not said.endswith("…"):
+        assert fingerprint(said) == said
+
+
+@given(
+    st.integers(0, 10**12),
+    st.uuids(),
+    st.sampled_from(["Post {n} failed, trace {u}.", "{u}: error {n}", "'{u}' (#{n})"]),
+)
+def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
+    assert fingerprint(text.format(n=number, u=uuid)) == fingerprint(
+        text.format(n=7, u="00000000-0000-0000-0000-000000000000")
+    )
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "part", ["a", "1", "@", '"', "'", "a_", "-", "http://", "a1", ".", "a@", "b" * 11 + " ", "\u202e", "_1"]
+)
+def test_hostile_messages_take_no_time(part):
+    for _ in range(20):
+        fingerprint(part * (1_000_000 // len(part)))
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------------
+
+
+def test_triage_adds_four_columns_and_changes_nothing_else():
+    rows = failed({"code": "RATE_LIMITED", "message": "wait 5 s"}, "Token expired", None)
+    before = rows.copy()
+    triaged = triage(rows)
+    pd.testing.assert_frame_equal(rows, before)
+    pd.testing.assert_frame_equal(triaged[list(rows.columns)], rows)
+    assert {name: str(triaged[name].dtype) for name in ("cause", "verdict", "remedy", "retryable")} == {
+        "cause": "string", "verdict": "string", "remedy": "string", "retryable": "bool",
+    }  # fmt: skip
+    assert triaged["cause"].tolist() == [
+        "RATE_LIMITED twitter: wait <n> s",
+        "NO_CODE twitter: Token expired",
+        "NO_CODE twitter",
+    ]
+    assert triaged["verdict"].tolist() == ["retry", "reconnect account", "ask support"]
+    assert triaged["retryable"].tolist() == [True, False, False]
+    assert triaged.attrs["kind"] == "targets"
+    assert triaged.attrs["rules"] == []
+    pd.testing.assert_frame_equal(triage(triaged), triaged)
+
+
+def test_triage_of_nothing_has_the_same_columns_and_dtypes():
+    empty, full = triage(failed()[:0]), triage(failed({"code": "X"}))
+    pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
+    pd.testing.assert_series_equal(causes(empty).dtypes, causes(full).dtypes)
+    assert len(causes(empty)) == 0
+
+
+def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
+    with pytest.raises(PlanError, match="with the comma"):
+        Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="no regular expression"):
+        Rule((), Verdict.FIX_CONTENT, "Look.", pattern="(")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"e_4711": "retry"}, {"E_4711": Verdict.RETRY}, [Rule(("E_4711",), Verdict.RETRY, "Again.", retryable=True)]],
+)
+def test_rules_of_the_analyst_come_first_and_are_on_record(rules):
+    rows = failed({"code": "E_4711", "message": "upstream"}, {"code": "E_4712", "message": "upstream"})
+    triaged = triage(rows, rules=rules)
+    assert triaged["retryable"].tolist() == [True, False]
+    assert triaged.attrs["rules"] == ["E_4711"]
+    assert judge("E_4711", "twitter", "upstream").retryable is False
+    held = triage(failed({"code": "RATE_LIMITED"}), rules={"RATE_LIMITED": "ask support"})
+    assert held["retryable"].tolist() == [False]
+
+
+@pytest.mark.parametrize("rules", [{"X": "resend"}, ["RATE_LIMITED"], [{"codes": "X"}], {404: "retry"}])
+def test_rules_that_make_no_sense_are_refused(rules):
+    with pytest.raises(PlanError, match=r"verdict|rules="):
+        analyst_rules(rules)
+
+
+def test_a_posts_frame_is_not_triaged_by_mistake():
+    with pytest.raises(PlanError, match=r"vx\.triage\(vx\.targets\(posts\)\)"):
+        triage(build("posts", [{"id": "a"}]))
+    with pytest.raises(PlanError, match="missing: cause"):
+        causes(failed("x"))
+
+
+def test_the_analyst_may_overrule_in_pandas():
+    triaged = triage(failed({"code": "E_4711"}))
+    triaged["retryable"] = True
+    assert causes(triaged)["retryable"].tolist() == [1]
+
+
+# --- causes -----------------------------------------------------------------------------------------------------------------
+
+CODES = ["RATE_LIMITED", "TOKEN_EXPIRED", "E_4711", None]
+
+
+def history(seed: int, count: int) -> pd.DataFrame:
+    """Triaged targets of posts that failed in a few ways on a few accounts."""
+    rng = random.Random(seed)
+    posts = [
+        {
+            "id": f"p{number}",
+            "status": "partial",
+            "updatedAt": f"2026-03-{1 + rng.randrange(28):02}T{rng.randrange(24):02}:00:00Z",
+            "platforms": [
+                {
+                    "platform": rng.choice(["twitter", "threads"]),
+                    "accountId": f"acc_{rng.randrange(4)}",
+                    "status": rng.choice(["failed", "failed", "published", "publishing"]),
+                    "error": {"code": rng.choice(CODES), "message": f"try {rng.randrange(9)}"},
+                }
+                for _ in range(rng.randrange(4))
+            ],
+        }
+        for number in range(count)
+    ]
+    return triage(targets(build("posts", posts)))
+
+
+def test_causes_are_counted_by_hand():
+    triaged = history(1, 300)
+    table = causes(triaged)
+    rows = triaged[triaged["cause"].notna()]
+    assert table["count"].sum() == len(rows)
+    assert table["count"].is_monotonic_decreasing
+    for line in table.itertuples():
+        mine = rows[rows["cause"] == line.cause]
+        assert line.count == len(mine)
+        assert line.posts == mine["post_id"].nunique()
+        assert line.accounts == mine["account_id"].nunique()
+        assert line.retryable == mine["retryable"].sum()
+        assert line.platforms == ", ".join(sorted(set(mine["platform"].dropna())))
+        assert (line.first_seen, line.last_seen) == (mine["updated_at"].min(), mine["updated_at"].max())
+        assert line.example in set(mine["error_message"])
+    assert str(table["first_seen"].dtype) == "datetime64[us, UTC]"
+    assert {str(table[name].dtype) for name in ("count", "posts", "accounts", "retryable")} == {"Int64"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=5), st.integers(0, 5))
+def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
+    whole = history(seed, 60)
+    edges = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
+    parts = [cause_partial(whole.iloc[begin:end]) for begin, end in pairwise(edges)]
+    expected = causes(whole)
+    pd.testing.assert_frame_equal(finish_causes(merge_causes(parts)), expected)
+    pd.testing.assert_frame_equal(finish_causes(merge_causes(*reversed(parts))), expected)
+    left = parts[0]
+    for part in parts[1:]:
+        left = merge_causes(left, part)
+    pd.testing.assert_frame_equal(finish_causes(left), expected)
+
+
+def test_a_hundred_thousand_different_messages_are_a_handful_of_causes():
+    rows = failed({"code": "INTERNAL_ERROR", "message": "x"})
+    many = rows.loc[rows.index.repeat(100_000)].reset_index(drop=True)
+    many["error_message"] = [f"answered 500: trace f{number:031x} at second {number}" for number in range(100_000)]
+    assert causes(triage(many))["cause"].tolist() == ["INTERNAL_ERROR twitter: answered <n>: trace <id> at second <n>"]
+
+
+def test_what_the_api_skipped_for_good_goes_to_a_person():
+    one = judge("SKIPPED", "twitter", "retry limit reached")
+    assert (one.verdict, one.retryable, one.guess) == (Verdict.SUPPORT, False, False)
+    assert "vx.plan_fix" in one.remedy
+    assert one.source == "observed"
+
+
+def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
+    texts = ["cut \ud83d here", "cut \ud83d here", None]
+    rows = pd.DataFrame({"group": [1, 1, 2], "example": pd.array(texts, dtype=STRING_DTYPE)})
+    table = Tally(keys=("group",), totals={"example": "min"}).group(rows)
+    assert table["example"].fillna("").tolist() == ["cut ? here", ""]
+    assert rows["example"].iloc[0] == "cut \ud83d here"

@@ -1,0 +1,124 @@
+"""The matrix as data: what each row says, how a call finds its row, and the policy that follows."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.api.matrix import (
+    MATRIX,
+    Endpoint,
+    Resend,
+    completed_by,
+    find,
+    frame,
+    is_outcome,
+    may_resend,
+    must_read_items,
+    polled,
+)
+
+ROW = {row.row: row for row in MATRIX}
+segment = st.text(string.ascii_letters + string.digits + "_-.~%", min_size=1, max_size=12).filter(
+    lambda s: s not in {".", ".."}
+)
+
+
+def test_there_are_39_rows_in_order():
+    assert [row.row for row in MATRIX] == list(range(1, 40))
+    assert len({str(row) for row in MATRIX}) == 39
+
+
+def test_the_groups_have_their_sizes():
+    assert frame()["group"].value_counts().to_dict() == {"posts": 16, "media": 10, "accounts": 7, "webhooks": 6}
+
+
+# Every set below is read off the published table (contract: MTX, SEED).
+
+
+def test_which_rows_are_what():
+    def rows(condition) -> list[int]:
+        return [row.row for row in MATRIX if condition(row)]
+
+    assert rows(lambda row: not row.idempotent) == [13, 17, 18, 33, 37]
+    assert rows(lambda row: row.is_async) == [4, 5, 10, 23, 26, 30, 31, 32, 39]
+    assert rows(lambda row: row.partial) == [5, 10, 11, 12, 28, 29]
+    assert rows(lambda row: row.resend is Resend.NEVER) == [18, 37]
+    assert rows(lambda row: row.resend is Resend.WITH_KEY) == [1, 4, 5, 7, 8, 10, 11, 12]
+    assert rows(lambda row: row.emits) == [1, 4, 5, 7, 8, 10, 11, 12, 18, 19, 33]
+    assert rows(lambda row: not row.inferred) == [1, 2, 3, 4, 5, 6, 7, 8, 11]
+
+
+@given(st.sampled_from(MATRIX), st.data())
+def test_a_call_finds_its_row_whatever_the_ids(row: Endpoint, data: st.DataObject):
+    if row.method == "PUT":
+        return
+    fixed = {part for other in MATRIX for part in other.path.split("/")}
+    free = segment.filter(lambda text: text not in fixed)
+    path = "/".join(data.draw(free) if part.startswith(":") else part for part in row.path.split("/"))
+    assert find(row.method, path) is row
+    assert find(row.method.lower(), path.removeprefix("/v1")) is row
+
+
+@pytest.mark.parametrize(("method", "path", "row"), [
+    ("POST", "/v1/posts/bulk", 11), ("POST", "/v1/posts/validate", 13), ("POST", "/v1/media/bulk-validate", 30),
+    ("POST", "/v1/webhooks/test", 38), ("DELETE", "/v1/posts/bulk", 3), ("PATCH", "/posts/validate", 2),
+    ("POST", "/v1/accounts/connect/twitter", 17), ("POST", "/v1/posts/p/platforms/t/fix", 10),
+])  # fmt: skip
+def test_fixed_words_win_over_ids(method, path, row):
+    assert find(method, path) is ROW[row]
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "/v1/posts"), ("POST", "/v1/posts/p/retry/again"), ("POST", "/v1/batch"), ("POST", "/v1/media/m/refresh-presign"),
+    ("PUT", "/v1/posts/p"), ("POST", "/v1/posts//retry"), ("POST", "/v2/posts"), ("POST", "/v1/posts/p\n/retry/"), ("POST", ""),
+    ("POST", "/v1/posts/p/platforms/a/b/fix"),
+])  # fmt: skip
+def test_what_no_row_governs_has_none(method, path):
+    assert find(method, path) is None
+
+
+def test_what_no_row_governs_is_never_sent_again():
+    assert not may_resend(None, with_key=True)
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_the_policy_follows_from_the_cells(row: Endpoint):
+    assert may_resend(row, with_key=True) is (row.resend is not Resend.NEVER)
+    if may_resend(row, with_key=False):
+        assert row.resend is Resend.SAFE
+        assert row.method == "PUT" or "retry_safe" not in row.inferred, "an inferred word needs the key"
+    if row.resend is Resend.WITH_KEY:
+        assert row.idempotent
+    assert is_outcome(row) is not row.is_async
+    assert must_read_items(row) is row.partial
+    assert (polled(row) is not None) is row.is_async
+    assert completed_by(row) == (row.emits if row.is_async else ())
+
+
+def test_what_is_polled():
+    kinds = {row.row: polled(row) for row in MATRIX if row.is_async}
+    assert kinds == {
+        4: "post",
+        5: "post",
+        10: "post",
+        23: "account",
+        26: "media",
+        30: "media",
+        31: "media",
+        32: "media",
+        39: "delivery",
+    }
+
+
+def test_the_frame_shows_the_rows():
+    table = frame()
+    assert table.index.to_list() == list(range(1, 40))
+    assert table.dtypes.astype(str).to_dict() == {
+        "group": "str", "method": "str", "path": "str", "idempotent": "bool", "asynchronous": "bool", "partial": "bool",
+        "emits": "str", "resend": "str", "polled": "str", "inferred": "str", "note": "str",
+    }  # fmt: skip
+    assert table.loc[5, ["resend", "polled", "emits"]].to_list() == ["with key", "post", "post.published, post.failed"]

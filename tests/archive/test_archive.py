@@ -1,0 +1,337 @@
+"""The archive against the sandbox: equal to what the API shows, fetched once, safe against kills and second writers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import voxops as vx
+from voxops.analysis.verdicts import causes
+from voxops.archive import Archive, _sync, read_part
+from voxops.archive._spans import covered, gaps, near
+from voxops.archive._store import Store
+from voxops.archive._table import to_frame, to_table
+from voxops.cli import main
+from voxops.errors import ConfigError, DecodeError
+from voxops.frames.typed import build, targets
+from voxops.sandbox import Fault, Sandbox
+
+
+@pytest.fixture
+def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def archive(ws: vx.Workspace, tmp_path: Path) -> Archive:
+    return ws.archive(tmp_path / "history")
+
+
+def same(left: pd.DataFrame, right: pd.DataFrame, key: str | list[str]) -> None:
+    """Equal but for the order of rows that were created at the same instant."""
+    by = [key] if isinstance(key, str) else key
+    pd.testing.assert_frame_equal(left.sort_values(by, ignore_index=True), right.sort_values(by, ignore_index=True))
+
+
+def holds_what_the_api_shows(archive: Archive, ws: vx.Workspace) -> None:
+    posts = ws.posts()
+    same(archive.posts(), posts, "post_id")
+    same(archive.targets(), vx.targets(posts), ["post_id", "platform", "account_id"])
+    same(vx.targets(archive.posts()), vx.targets(posts), ["post_id", "platform", "account_id"])
+    same(archive.deliveries(), ws.deliveries(), "delivery_id")
+
+
+def test_it_holds_what_the_api_shows(archive: Archive, ws: vx.Workspace) -> None:
+    done = archive.sync()
+    assert done.posts == 500
+    holds_what_the_api_shows(archive, ws)
+    assert archive.posts()["created_at"].is_monotonic_decreasing
+
+
+def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(archive: Archive, ws: vx.Workspace) -> None:
+    first = archive.sync()
+    files = {path: path.stat().st_mtime_ns for path in archive.path.rglob("*.parquet")}
+    second = archive.sync()
+    assert second.files == 0
+    assert {path: path.stat().st_mtime_ns for path in archive.path.rglob("*.parquet")} == files
+    assert second.requests < first.requests
+    posts = archive.posts()
+    still_open = ~posts["status"].isin(["published", "cancelled"])
+    assert second.posts <= 100 + still_open.sum()  # a page, and what may change
+    assert second.deliveries <= (~archive.deliveries(since="8D")["success"]).sum()
+
+
+def test_changes_of_old_records_are_found(archive: Archive, ws: vx.Workspace, sandbox: Sandbox) -> None:
+    archive.sync()
+    log = ws.deliveries(since="7D", success=False)
+    failed = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+    ws.run(vx.plan_retry(failed)).wait()
+    ws.run(vx.plan_redeliver(log.head(5))).wait()
+    sandbox.advance(2 * 86_400)
+    assert archive.sync().files > 0
+    holds_what_the_api_shows(archive, ws)
+
+
+def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    posts = archive.posts()
+    draft = posts[posts["status"] == "draft"]["post_id"].iloc[-1]
+    vx.eventloop.run(ws.client.posts.delete(draft))
+    archive.sync()
+    after = archive.posts()
+    assert after.set_index("post_id")["status"][draft] == "deleted"
+    assert set(archive.targets().set_index("post_id")["post_status"][[draft]]) == {"deleted"}
+    assert archive.sync().files == 0
+
+
+def test_full_reads_everything_again(archive: Archive) -> None:
+    first = archive.sync()
+    again = archive.sync(full=True)
+    assert (again.posts, again.files) == (first.posts, 0)
+
+
+def test_since_reads_less_and_later_only_the_rest(archive: Archive, ws: vx.Workspace) -> None:
+    part = archive.sync(since="5D")
+    assert archive.deliveries()["created_at"].min() >= pd.Timestamp(ws.client.now()) - pd.Timedelta("5D")
+    whole = archive.sync()
+    assert part.deliveries + whole.deliveries < len(ws.deliveries()) * 1.2
+    holds_what_the_api_shows(archive, ws)
+
+
+def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    log = archive.deliveries()
+    some = archive.deliveries(since="10D", until="3D", success=True, columns=["delivery_id", "error"])
+    now = pd.Timestamp(archive._store.state()["synced_at"])
+    inside = log["created_at"].between(now - pd.Timedelta("10D"), now - pd.Timedelta("3D"), inclusive="left")
+    assert list(some.columns) == ["delivery_id", "error"]
+    assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"])
+    assert len(some) > 5
+    hook = log["webhook_id"].iloc[0]
+    same(
+        archive.deliveries(webhook=hook, event_type=["post.failed"]),
+        log[(log["webhook_id"] == hook) & (log["event_type"] == "post.failed")],
+        "delivery_id",
+    )
+    same(
+        archive.posts(since="2D", status=["failed", "partial"]),
+        ws.posts(since="2D", status=["failed", "partial"]),
+        "post_id",
+    )
+    with pytest.raises(ConfigError, match="no column colour"):
+        archive.posts(columns=["colour"])
+
+
+def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
+    archive.sync()
+    oldest = archive.files("deliveries")[0]
+    oldest.write_bytes(b"not Parquet at all")
+    assert len(archive.deliveries(since="5D")) > 0
+    assert len(archive.delivery_stats(by="day", since="5D")) >= 5
+    with pytest.raises(ConfigError, match="can't be read"):
+        archive.deliveries()
+
+
+def test_an_empty_archive_has_the_same_columns_and_dtypes(archive: Archive) -> None:
+    for kind in ("posts", "deliveries"):
+        empty = getattr(archive, kind)()
+        assert len(empty) == 0
+        assert dict(empty.dtypes) == dict(build(kind, []).dtypes)
+    assert dict(archive.targets().dtypes) == dict(targets(build("posts", [])).dtypes)
+    assert archive.delivery_stats()["deliveries"].tolist() == [0]
+    assert len(archive.causes()) == 0
+    assert archive.sql("SELECT count(*) AS n FROM posts")["n"].tolist() == [0]
+
+
+def test_sql_reads_the_files(archive: Archive) -> None:
+    archive.sync()
+    log = archive.deliveries()
+    table = archive.sql(
+        "SELECT event_type, count(*) AS n, sum(latency_ms) AS total, max(created_at) AS newest FROM deliveries "
+        "WHERE success = $success GROUP BY 1 ORDER BY 1",
+        {"success": True},
+    )
+    expected = (
+        log[log["success"]]
+        .groupby("event_type", as_index=False)
+        .agg(n=("delivery_id", "count"), total=("latency_ms", "sum"), newest=("created_at", "max"))
+    )
+    pd.testing.assert_frame_equal(table, expected.astype({"n": "Int64"}))
+    per_day = archive.sql("SELECT day, count(DISTINCT post_id) AS n FROM targets GROUP BY day")
+    assert per_day["n"].sum() == 500
+    for query, parameters, said in [
+        ("SELEC 1", None, "SELEC"), ("SELECT * FROM post", None, "post"), ("SELECT ?", None, "parameter"),
+        ("SELECT 1 / 'x'", None, "x"), (5, None, "query=5"),
+    ]:  # fmt: skip
+        with pytest.raises(vx.ConfigError, match=said):
+            archive.sql(query, parameters)
+    assert archive.sql("SELECT count(*) AS n FROM posts, unnest(targets)")["n"].tolist() == [len(archive.targets())]
+
+
+def test_statistics_file_by_file_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    log = ws.deliveries()
+    for by in ([], "hour", ["day", "endpoint"], ["event", "status"], "error"):
+        pd.testing.assert_frame_equal(
+            archive.delivery_stats(by=by, tz="Europe/Berlin"), vx.delivery_stats(log, by=by, tz="Europe/Berlin")
+        )
+    now = pd.Timestamp(archive._store.state()["synced_at"])
+    recent = log[log["created_at"] >= now - pd.Timedelta("50h")]
+    pd.testing.assert_frame_equal(
+        archive.delivery_stats(by="event", since="50h"), vx.delivery_stats(recent, by="event")
+    )
+    pd.testing.assert_frame_equal(archive.causes(), causes(vx.triage(vx.targets(ws.posts()))))
+
+
+def test_a_second_writer_is_refused(archive: Archive) -> None:
+    held = "import sys; from pathlib import Path; from voxops.archive._store import Store\nwith Store(Path(sys.argv[1])).writing():\n print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(archive.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match="being written by another process"):
+            archive.sync()
+        assert len(archive.posts()) == 0  # reading goes on
+        other.communicate(b"")
+    assert archive.sync().posts == 500
+
+
+def test_another_workspaces_archive_is_refused(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    with pytest.raises(ConfigError, match="give another folder"):
+        Archive(archive.path, ws.client, workspace="ws_other").sync()
+
+
+def test_without_a_client_it_can_only_be_read(archive: Archive) -> None:
+    archive.sync()
+    reader = Archive(archive.path)
+    assert len(reader.posts()) == 500
+    with pytest.raises(ConfigError, match="no client"):
+        reader.sync()
+
+
+def test_the_command_syncs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["archive", "sync", str(tmp_path / "history"), "--sandbox"]) == 0
+    assert capsys.readouterr().out.startswith("500 posts and ")
+    assert len(Archive(tmp_path / "history").posts()) == 500
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from voxops.archive import Archive
+from voxops.client import AsyncClient
+import voxops._core.eventloop as loop
+
+url, key, path, workspace, renames = sys.argv[1:]
+replace, left = Path.replace, [int(renames)]
+
+def dying(self, target):
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return replace(self, target)
+
+Path.replace = dying
+archive = Archive(path, AsyncClient(key, url=url), workspace=workspace)
+archive.sync()
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 11, 20, 21, 50])
+def test_a_kill_in_the_middle_loses_and_doubles_nothing(
+    archive: Archive, ws: vx.Workspace, sandbox: Sandbox, renames: int
+) -> None:
+    arguments = [sandbox.url, sandbox.api_key, str(archive.path), ws.id, str(renames)]
+    died = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, timeout=60)
+    assert died.returncode == -signal.SIGKILL
+    for part in archive.path.rglob("*.parquet"):  # whatever there is is whole
+        assert len(read_part(part)) > 0
+    archive.sync()
+    assert not list(archive.path.rglob("*.new"))
+    holds_what_the_api_shows(archive, ws)
+
+
+def test_a_failed_sync_goes_on_where_it_was(
+    archive: Archive, ws: vx.Workspace, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sync, "BLOCK", 100)
+    log = ws.deliveries()
+    longest = log["webhook_id"].value_counts().index[0]
+    sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=2))
+    with pytest.raises(DecodeError):
+        archive.sync()
+    kept = archive.deliveries(webhook=longest)
+    assert 0 < len(kept) < (log["webhook_id"] == longest).sum()
+    sandbox.clear_faults()
+    before = len(sandbox.requests())
+    archive.sync()
+    again = [each for each in sandbox.requests()[before:] if longest in each["path"]]
+    holds_what_the_api_shows(archive, ws)
+    assert len(again) < (log["webhook_id"] == longest).sum() / 100 + 4  # the blocks on disk were not read again
+
+
+HOSTILE = [
+    {"id": "p1", "status": "FAILED", "content": "=cmd()", "createdAt": "2026-03-02T09:00:00Z", "tags": ["a", 7], "metadata": {"n": [1, {"x": None}]},
+     "platforms": [{"platform": "TWITTER", "status": "failed", "error": "words", "retryCount": 9007199254740993}]},
+    {"id": "p2", "status": None, "createdAt": "not a time", "platforms": None, "tags": None, "metadata": None},
+    {"id": "p3", "content": "half \ud83d a pair", "createdAt": "1969-12-31T23:59:59.999999Z", "platforms": ["linkedin"]},
+]  # fmt: skip
+
+
+def test_hostile_records_come_back_as_they_are(tmp_path: Path) -> None:
+    posts = build("posts", HOSTILE)
+    store = Store(tmp_path)
+    with store.writing():
+        assert store.merge({"posts": posts}) == 3
+        assert store.merge({"posts": posts}) == 0
+    assert list(store.files("posts")) == ["1969-12-31", "2026-03-02", "unknown"]
+    back = Archive(tmp_path).posts().sort_values("post_id", ignore_index=True)
+    posts.loc[2, "content"] = "half ? a pair"
+    posts["tags"] = pd.Series([("a", "7"), (), ()], dtype=object)
+    posts.attrs = back.attrs
+    pd.testing.assert_frame_equal(back, posts)
+    assert [list(cell) for cell in back["targets"]] == [list(cell) for cell in posts["targets"]]
+    pd.testing.assert_frame_equal(targets(back), targets(posts))
+
+
+def test_tables_and_frames_turn_into_each_other(ws: vx.Workspace) -> None:
+    posts = ws.posts(limit=50)
+    pd.testing.assert_frame_equal(to_frame(to_table("posts", posts)), posts.reset_index(drop=True))
+
+
+_NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+instants = st.integers(0, 50).map(lambda hours: _NOON + timedelta(hours=hours))
+spans = st.lists(st.tuples(instants, instants).map(lambda pair: (min(pair), max(pair))), max_size=6)
+
+
+@given(spans, instants, instants)
+def test_what_is_read_and_its_gaps_make_up_the_whole(read, one, two) -> None:
+    start, end = min(one, two), max(one, two)
+    missing = gaps(read, start, end)
+    if start < end:
+        assert any(low <= start and end <= high for low, high in covered([*read, *missing]))
+    for low, high in missing:
+        assert start <= low <= high <= end
+        for known_low, known_high in covered(read):
+            assert not (low < known_high and known_low < high), "a gap was read before"
+    assert missing == sorted(missing, reverse=True)
+
+
+@given(st.lists(instants, min_size=1), st.integers(0, 5))
+def test_near_instants_make_one_span(times, hours) -> None:
+    found = near(times, hours * 3600)
+    assert all(any(low <= each <= high for low, high in found) for each in times)
+    assert all((after[0] - before[1]).total_seconds() > hours * 3600 for before, after in pairwise(found))

@@ -1,0 +1,399 @@
+"""The pace: its laws with a clock in hand, then over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops._core import eventloop
+from voxops.client import AsyncClient, Reply
+from voxops.client._clock import ScaledClock, ServerClock
+from voxops.client._pace import Pace, Window, gap
+from voxops.errors import RateLimitError, WaitTooLong
+from voxops.sandbox import Fault, Sandbox
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+class Clock:
+    """Time in the test's hand: a sleep passes at once, in the order of its end."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.time)
+
+
+def answer(
+    clock: Clock, *, left: int | None = None, limit: int = 100, reset: float = 60.0, status: int = 200, **more: str
+) -> Reply:
+    """An answer of a server whose window ends `reset` seconds after the start."""
+    headers = {"date": format_datetime(clock.now().replace(microsecond=0), usegmt=True)}
+    if left is not None:
+        headers |= {
+            "x-ratelimit-limit": str(limit),
+            "x-ratelimit-remaining": str(left),
+            "x-ratelimit-reset": str(int(START.timestamp() + reset)),
+        }
+    return Reply(
+        "GET /v1/posts", status, headers | {name.replace("_", "-"): value for name, value in more.items()}, b"{}"
+    )
+
+
+def paced(clock: Clock, *, concurrency: int = 10, max_wait: float = 300.0) -> Pace:
+    return Pace(clock, clock.now, concurrency=concurrency, max_wait=max_wait)
+
+
+async def go(pace: Pace, clock: Clock, reply: Reply | None = None) -> float:
+    """One request: when it went."""
+    async with pace.slot():
+        at = clock.monotonic()
+        if reply is not None:
+            pace.learn(reply, sent=at, received=clock.monotonic())
+        return at
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 100), st.floats(0.001, 86_400))
+def test_gap_grows_as_requests_run_out_and_is_never_negative(
+    limit: int, left: int, in_flight: int, resets_in: float
+) -> None:
+    wide, narrow = Window(limit, left + 1, 0.0), Window(limit, left, 0.0)
+    assert 0.0 <= gap(wide, in_flight, resets_in) <= gap(narrow, in_flight, resets_in)
+    assert (gap(narrow, in_flight, resets_in) == math.inf) == (left <= in_flight)
+
+
+def test_first_requests_go_at_once_when_nothing_is_known() -> None:
+    clock = Clock()
+    assert asyncio.run(go(paced(clock), clock)) == 0.0
+    assert clock.slept == []
+
+
+def test_it_slows_down_before_the_limit_and_never_runs_past_it() -> None:
+    clock = Clock()
+
+    async def main() -> list[float]:
+        pace = paced(clock)
+        await go(pace, clock, answer(clock, left=12))
+        return [await go(pace, clock, answer(clock, left=left)) for left in range(11, -1, -1)] + [await go(pace, clock)]
+
+    times = asyncio.run(main())
+    assert times[0] == times[1] == 0.0  # more than a tenth left
+    spaced = [later - earlier for earlier, later in pairwise(times[2:-1])]
+    assert all(0 < step <= 60 / 10 for step in spaced)
+    assert times[-2] < 60.0 <= times[-1]  # the last of this window, the first of the next
+
+
+def test_requests_in_flight_count_against_what_is_left() -> None:
+    clock = Clock()
+
+    async def main() -> int:
+        pace = paced(clock, concurrency=50)
+        await go(pace, clock, answer(clock, left=3, limit=10))
+        gone, gate = [], asyncio.Event()
+
+        async def held() -> None:
+            async with pace.slot():
+                gone.append(clock.monotonic())
+                await gate.wait()
+
+        tasks = [asyncio.create_task(held()) for _ in range(8)]
+        for _ in range(200):
+            await asyncio.sleep(0)
+        before = sum(at < 60.0 for at in gone)
+        gate.set()
+        await asyncio.gather(*tasks)
+        return before
+
+    assert asyncio.run(main()) == 3
+
+
+def test_an_answer_that_comes_back_frees_what_it_held() -> None:
+    clock = Clock()
+
+    async def main() -> tuple[int, float]:
+        pace = paced(clock, concurrency=50)
+        await go(pace, clock, answer(clock, left=1, limit=5))
+        gate, went = asyncio.Event(), asyncio.Event()
+
+        async def held() -> None:
+            async with pace.slot():
+                went.set()
+                await gate.wait()
+                # the server had counted it already when it said "1 left"
+                pace.learn(answer(clock, left=1, limit=5), sent=0.0, received=clock.monotonic())
+
+        slow = asyncio.create_task(held())
+        await went.wait()
+        clock.sleep = lambda _: asyncio.Event().wait()
+        next_one = asyncio.create_task(go(pace, clock))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        waiting = not next_one.done()
+        gate.set()
+        await slow
+        return waiting, await asyncio.wait_for(next_one, 5)
+
+    waiting, at = asyncio.run(main())
+    assert waiting and at < 60.0
+
+
+def test_turns_are_taken_in_the_order_of_asking() -> None:
+    clock = Clock()
+
+    async def main() -> list[int]:
+        pace = paced(clock, concurrency=2)
+        pace.learn(answer(clock, status=429, retry_after="7"), sent=0.0, received=0.0)
+        order: list[int] = []
+
+        async def one(number: int) -> None:
+            async with pace.slot():
+                order.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+        return order
+
+    assert asyncio.run(main()) == list(range(20))
+    assert clock.slept == [7.0]
+
+
+@pytest.mark.parametrize("after", ["9", format_datetime(START + timedelta(seconds=9), usegmt=True)])
+def test_a_refusal_pauses_everyone_once(after: str) -> None:
+    clock = Clock()
+
+    async def main() -> list[float]:
+        pace = paced(clock)
+        for _ in range(8):  # eight calls were under way, all are refused
+            pace.learn(answer(clock, status=429, retry_after=after), sent=0.0, received=0.0)
+        return await asyncio.gather(*(go(pace, clock) for _ in range(8)))
+
+    assert asyncio.run(main()) == [9.0] * 8
+    assert clock.slept == [9.0]
+
+
+def test_refusals_without_a_time_pause_once_together_and_longer_each_time() -> None:
+    clock = Clock()
+    pace = paced(clock)
+
+    async def main() -> list[float]:
+        waits = []
+        for _ in range(3):
+            sent = clock.monotonic()
+            for _ in range(5):
+                pace.learn(answer(clock, status=429), sent=sent - 0.001, received=sent)
+            waits.append(await go(pace, clock) - sent)
+        return waits
+
+    assert asyncio.run(main()) == [1.0, 2.0, 4.0]
+
+
+def test_a_refusal_without_a_time_waits_for_the_window_that_is_used_up() -> None:
+    clock = Clock()
+    pace = paced(clock)
+    pace.learn(answer(clock, status=429, left=0, reset=42), sent=0.0, received=0.0)
+    assert asyncio.run(go(pace, clock)) == 42.0
+
+
+def test_a_pause_longer_than_max_wait_is_refused_with_the_time_to_come_back() -> None:
+    clock = Clock()
+    pace = paced(clock, max_wait=60)
+    pace.learn(answer(clock, status=429, retry_after="3600"), sent=0.0, received=0.0)
+    with pytest.raises(WaitTooLong, match="come back after 2026-03-02 10:00:00 UTC") as caught:
+        asyncio.run(go(pace, clock))
+    assert caught.value.seconds == 3600
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("after", ["1e400", "nan", "-5", "soon", "0"])
+def test_a_senseless_retry_after_neither_hangs_nor_breaks(after: str) -> None:
+    clock = Clock()
+    pace = paced(clock, max_wait=60)
+    pace.learn(answer(clock, status=429, retry_after=after), sent=0.0, received=0.0)
+    try:
+        assert asyncio.run(go(pace, clock)) <= 60
+    except WaitTooLong as error:
+        assert after == "1e400" and "come back after" in str(error)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_ratelimit_remaining": "many"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "60"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"},
+    ],
+)
+def test_senseless_rate_headers_are_ignored(headers: dict[str, str]) -> None:
+    clock = Clock()
+    pace = paced(clock)
+    pace.learn(answer(clock, **headers), sent=0.0, received=0.0)
+    assert asyncio.run(go(pace, clock)) == 0.0
+    assert pace.info.limit is None
+
+
+def test_a_late_answer_of_a_window_that_is_over_changes_nothing() -> None:
+    clock = Clock()
+    pace = paced(clock)
+    clock.time = 61.0
+    pace.learn(answer(clock, left=99, reset=120), sent=61.0, received=61.0)
+    pace.learn(answer(clock, left=0, reset=60), sent=10.0, received=61.0)
+    assert pace.info.remaining == 99
+
+
+def test_info_tells_limit_rest_and_pause() -> None:
+    clock = Clock()
+    pace = paced(clock)
+    assert pace.info.limit is None and pace.info.paused_for is None
+    pace.learn(answer(clock, left=40, status=429, retry_after="5"), sent=0.0, received=0.0)
+    info = pace.info
+    assert (info.limit, info.remaining, info.resets_in, info.paused_for) == (100, 40, 60.0, 5.0)
+    clock.time = 61.0
+    assert (pace.info.limit, pace.info.remaining, pace.info.resets_in, pace.info.paused_for) == (100, None, None, None)
+
+
+def test_a_slot_is_given_back_whatever_happens_inside() -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        pace = paced(clock, concurrency=1)
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                async with pace.slot():
+                    raise ZeroDivisionError
+        waiting = asyncio.create_task(asyncio.sleep(0))
+        async with pace.slot():
+            blocked = asyncio.create_task(go(pace, clock))
+            await waiting
+            blocked.cancel()
+            await asyncio.gather(blocked, return_exceptions=True)
+        await asyncio.wait_for(go(pace, clock), 5)
+
+    asyncio.run(main())
+
+
+# --- the server's clock ---------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30),
+    st.floats(-1e6, 1e6),
+)
+def test_the_server_s_time_is_never_told_ahead_and_at_most_a_second_and_a_trip_behind(
+    trips: list[tuple[float, float, float]], skew: float
+) -> None:
+    now = 1_000.0
+    clock = ServerClock(lambda: now)
+    base = 1.7e9 + skew
+    for pause, there, back in trips:
+        sent = now = now + pause
+        shown = datetime.fromtimestamp(math.floor(base + sent + there), UTC)
+        now = sent + there + back
+        clock.learn(shown, sent, now)
+        behind = base + now - clock.now().timestamp()
+        assert -0.001 <= behind <= 1.0 + back + 0.001
+
+
+def test_a_clock_that_was_set_anew_is_believed_at_once() -> None:
+    now = 0.0
+    clock = ServerClock(lambda: now)
+    clock.learn(START, 0.0, 0.0)
+    clock.learn(START + timedelta(hours=1), 0.0, 0.0)
+    assert clock.now() == START + timedelta(hours=1)
+    clock.learn(START, 0.0, 0.0)
+    assert clock.now() == START
+
+
+def test_a_clock_at_another_speed_sleeps_less() -> None:
+    clock = ScaledClock(1000)
+    began = clock.monotonic()
+    asyncio.run(clock.sleep(20))
+    assert 20 <= clock.monotonic() - began < 2000
+    with pytest.raises(ValueError, match="speed"):
+        ScaledClock(0)
+
+
+# --- over real sockets ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_429_pauses_every_concurrent_call_once(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+    sandbox.add_fault(Fault("retry_after", path="/v1/posts", seconds=5, times=6))
+
+    async def main() -> list[Reply]:
+        return await asyncio.gather(*(client.request("GET", "/v1/posts", params={"limit": 1}) for _ in range(6)))
+
+    replies = eventloop.run(main())
+    assert [reply.status for reply in replies] == [200] * 6
+    assert len(sandbox.requests()) == client.requests == 12
+    assert sum(clock.slept) == pytest.approx(5.0, abs=1.01)
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_read_in_both_forms(client: AsyncClient, sandbox: Sandbox, clock: Any, as_date: bool) -> None:
+    sandbox.set_switches(retry_after_date=as_date)
+    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=30))
+    eventloop.run(client.identity())
+    assert sum(clock.slept) == pytest.approx(30.0, abs=1.01)
+
+
+def test_a_pause_beyond_max_wait_stops_with_the_time_to_come_back(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=900))
+
+    async def main() -> None:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60) as client:
+            with pytest.raises(WaitTooLong, match=r"come back after 2026-03-02 09:1\d:\d\d UTC"):
+                await client.identity()
+            with pytest.raises(WaitTooLong):
+                await client.posts.get("post_1")
+            assert client.requests == 1
+
+    asyncio.run(main())
+
+
+def test_a_refusal_that_never_ends_is_raised_with_its_pause(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=2, times=None))
+    with pytest.raises(RateLimitError) as caught:
+        eventloop.run(client.identity())
+    assert caught.value.retry_after == 2.0 and client.requests == 5
+
+
+def test_the_rate_limit_is_never_hit_by_one_client() -> None:
+    with Sandbox(speed=0, rate_limit=40, posts=5, deliveries=0) as sandbox:
+
+        class Clock:
+            now = 0.0
+
+            def monotonic(self) -> float:
+                return self.now
+
+            async def sleep(self, seconds: float) -> None:
+                await asyncio.to_thread(sandbox.advance, max(0.0, seconds))
+                self.now += max(0.0, seconds)
+
+        async def main() -> tuple[list[int], int | None]:
+            async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=Clock(), rng=random.Random(1)) as client:
+                await client.identity()
+                await asyncio.gather(*(client.identity() for _ in range(99)))
+                return [request["status"] for request in sandbox.requests()], client.pace.limit
+
+        statuses, limit = asyncio.run(main())
+        assert statuses == [200] * 100 and limit == 40
+        assert (sandbox.now() - START).total_seconds() < 180

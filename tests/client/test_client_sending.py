@@ -1,0 +1,433 @@
+"""Sending again: reads always, writes as their row of the matrix allows, planned acts never by the client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from voxops._core import eventloop
+from voxops.api.matrix import MATRIX, Resend, may_resend
+from voxops.client import AsyncClient, PostFields
+from voxops.errors import (
+    ConfigError,
+    ConflictError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    ValidationError,
+    WaitTooLong,
+)
+from voxops.sandbox import Fault, Sandbox
+
+Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
+
+# --- reads ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("drop", times=2),
+        Fault("truncate", times=2),
+        Fault("status", status=500, times=2),
+        Fault("status", status=503, code="SERVICE_UNAVAILABLE", times=2),
+        Fault("status", status=408, times=2),
+        Fault("retry_after", seconds=3, times=2),
+    ],
+    ids=lambda fault: f"{fault.action}-{fault.status}",
+)
+def test_reads_are_sent_again(client: AsyncClient, sandbox: Sandbox, fault: Fault) -> None:
+    sandbox.add_fault(fault)
+    assert eventloop.run(client.identity())["plan"] == "PRO"
+    assert client.requests == len(sandbox.requests()) == 3
+
+
+def test_reads_are_given_up_after_five_tries(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+    sandbox.add_fault(Fault("drop", times=None))
+    with pytest.raises(TransportError, match=r"the connection to 127\.0\.0\.1:[0-9]+ broke$"):
+        eventloop.run(client.identity())
+    assert client.requests == 5 and len(clock.slept) == 4
+    assert all(0 <= slept <= bound for slept, bound in zip(clock.slept, (0.5, 1, 2, 4), strict=True))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
+def test_what_the_server_refuses_is_not_asked_again(client: AsyncClient, sandbox: Sandbox, status: int) -> None:
+    sandbox.add_fault(Fault("status", status=status, code="X", times=None))
+    with pytest.raises(Exception, match=f"answered {status} X"):
+        eventloop.run(client.identity())
+    assert client.requests == 1
+
+
+def test_a_page_of_a_list_is_read_again_where_it_broke(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("drop", path="/v1/posts", nth=3))
+
+    async def main() -> list[str]:
+        return [record["id"] async for page in client.posts.list() for record in page.records]
+
+    ids = eventloop.run(main())
+    assert len(ids) == len(set(ids)) == 500 and client.requests == 6
+
+
+def test_a_list_that_runs_in_a_circle_ends(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("repeat_cursor", path="/v1/posts", nth=2))
+
+    async def main() -> int:
+        count = 0
+        with pytest.raises(Exception, match="repeats a cursor after 2 pages"):
+            async for page in client.posts.list():
+                count += len(page.records)
+        return count
+
+    assert eventloop.run(main()) == 200
+
+
+# --- writes ---------------------------------------------------------------------------------------------------------------------
+
+
+def fields(**more: Any) -> PostFields:
+    return PostFields(content="hello", account_ids=[ACCOUNT], **more)
+
+
+ACCOUNT = ""
+
+
+@pytest.fixture(autouse=True)
+def _account(sandbox: Sandbox) -> None:
+    """The first account that can publish text."""
+    global ACCOUNT
+    ACCOUNT = next(
+        one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
+    )
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", ["drop", "status"])
+def test_a_write_is_sent_again_under_one_key_and_takes_effect_once(
+    client: AsyncClient, sandbox: Sandbox, action: str, when: str
+) -> None:
+    sandbox.add_fault(Fault(action, method="POST", path="/v1/posts", when=when, times=2))
+    post = eventloop.run(client.posts.create(fields()))
+    tries = [request for request in sandbox.requests(acting=True) if request["path"] == "/v1/posts"]
+    assert len(tries) == 3 and len({request["key"] for request in tries}) == 1
+    assert len({request["body"] for request in tries}) == 1
+    assert [effect["post"] for effect in sandbox.effects("post.create")] == [post["id"]]
+    assert sandbox.duplicates() == []
+
+
+def test_two_writes_have_two_keys_and_a_given_key_is_kept(client: AsyncClient, sandbox: Sandbox) -> None:
+    async def main() -> list[str]:
+        made = [await client.posts.create(fields()) for _ in range(2)]
+        made += [await client.posts.create(fields(), idempotency_key="the-same-key") for _ in range(2)]
+        return [post["id"] for post in made]
+
+    ids = eventloop.run(main())
+    assert len(set(ids)) == 3 and ids[2] == ids[3]
+    keys = [request["key"] for request in sandbox.requests(acting=True)]
+    assert len(set(keys)) == 3 and keys[2:] == ["the-same-key"] * 2
+
+
+def test_a_request_still_at_work_under_its_key_is_waited_for(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(
+        Fault("status", method="POST", path="/v1/posts", status=409, code="IDEMPOTENCY_IN_PROGRESS", times=2)
+    )
+    eventloop.run(client.posts.create(fields()))
+    assert len(sandbox.effects("post.create")) == 1 and client.requests == 3
+
+
+def test_a_key_that_clashes_is_never_exchanged_for_a_new_one(client: AsyncClient, sandbox: Sandbox) -> None:
+    async def main() -> None:
+        await client.posts.create(fields(), idempotency_key="the-same-key")
+        with pytest.raises(ConflictError) as caught:
+            await client.posts.create(fields(tags=["other"]), idempotency_key="the-same-key")
+        assert (caught.value.status, caught.value.code) == (0, "IDEMPOTENCY_CONFLICT")
+
+    eventloop.run(main())
+    assert client.requests == 1
+
+
+NEVER: list[tuple[int, str, Write]] = [
+    (18, "/v1/accounts/callback/linkedin", lambda client: client.accounts.callback("linkedin", "code", "state")),
+    (37, "/v1/webhooks/*/rotate-secret", lambda client: client.webhooks.rotate_secret("wh_1")),
+]
+
+
+def test_the_rows_that_are_never_sent_twice_are_these() -> None:
+    assert [row.row for row in MATRIX if row.resend is Resend.NEVER] == [row for row, _, _ in NEVER]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop", "when": "after"},
+        {"action": "drop"},
+        {"action": "status", "status": 500},
+        {"action": "status", "status": 503},
+        {"action": "retry_after"},
+        {"action": "status", "status": 409, "code": "IDEMPOTENCY_IN_PROGRESS"},
+    ],
+    ids=lambda fault: f"{fault['action']}-{fault.get('status', '')}",
+)
+@pytest.mark.parametrize(
+    ("row", "path", "write"), NEVER, ids=lambda value: str(value) if isinstance(value, int) else ""
+)
+def test_callback_and_rotate_secret_are_never_sent_twice(
+    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], row: int, path: str, write: Write
+) -> None:
+    sandbox.add_fault(Fault(method="POST", path=path, times=None, **fault))
+    with pytest.raises((TransportError, ServerError, RateLimitError, ConflictError)):
+        eventloop.run(write(client))
+    assert client.requests == 1
+
+
+def test_a_write_without_a_row_goes_only_once_and_only_by_raw(client: AsyncClient, sandbox: Sandbox) -> None:
+    with pytest.raises(
+        ValidationError, match=r"no row of the matrix governs POST /v1/posts/p/approve; send it once with client.raw"
+    ):
+        eventloop.run(client.request("POST", "/v1/posts/p/approve"))
+    assert client.requests == 0 and not may_resend(None, with_key=True)
+    sandbox.add_fault(Fault("drop", path="/v1/posts/p/approve", times=None))
+    with pytest.raises(TransportError):
+        eventloop.run(client.raw("POST", "/v1/posts/p/approve"))
+    assert client.requests == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_raw_is_never_sent_again_and_makes_up_no_key(client: AsyncClient, sandbox: Sandbox, method: str) -> None:
+    sandbox.add_fault(Fault("status", status=503, times=1))
+    with pytest.raises(ServerError):
+        eventloop.run(client.raw(method, "/v1/posts", json={"a": 1} if method == "POST" else None))
+    assert client.requests == 1 and sandbox.requests()[-1]["key"] is None
+
+
+def test_a_write_in_doubt_is_not_called_unsent_when_the_next_try_would_have_to_wait_too_long(sandbox: Sandbox) -> None:
+    sandbox.add_fault(
+        Fault("status", method="POST", path="/v1/posts", status=503, headers={"Retry-After": "3600"}, when="after")
+    )
+
+    async def main() -> None:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60, rng=random.Random(1)) as client:
+            client._sending._backoff = type(client._sending._backoff)(base=0.001)
+            with pytest.raises(ServerError, match="503"):
+                await client.posts.create(fields())
+            with pytest.raises(WaitTooLong):
+                await client.identity()
+
+    asyncio.run(main())
+    assert len(sandbox.effects("post.create")) == 1
+
+
+# --- batch ----------------------------------------------------------------------------------------------------------------------
+
+
+def operation(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"op-{number}",
+        "method": "POST",
+        "path": "/v1/posts",
+        "body": {"content": "x", "accountIds": [ACCOUNT]},
+        **more,
+    }
+
+
+def test_a_batch_is_read_item_by_item(client: AsyncClient, sandbox: Sandbox) -> None:
+    answer = eventloop.run(client.batch([operation(1), operation(2, body={"content": ""}), operation(3)]))
+    assert [result["status"] for result in answer["results"]] == [201, 400, 201]
+    assert answer["summary"] == {"total": 3, "succeeded": 2, "failed": 1, "skipped": 0}
+    stopped = eventloop.run(client.batch([operation(2, body={"content": ""}), operation(3)], continue_on_error=False))
+    assert stopped["summary"]["skipped"] == 1 and len(sandbox.effects("post.create")) == 2
+
+
+def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("drop", path="/v1/batch", when="after", times=None))
+    with pytest.raises(TransportError):
+        eventloop.run(client.batch([operation(1)]))
+    assert client.requests == 1 and len(sandbox.effects("post.create")) == 1
+
+
+@pytest.mark.parametrize(
+    ("operations", "what"),
+    [
+        ([], "1 to 100 allowed"),
+        ([operation(n) for n in range(101)], "101 given"),
+        ([operation(1), operation(1)], "an id of its own"),
+        ([operation(1, id="x" * 65)], "1 to 64"),
+        ([operation(1, method="GET")], "POST, PATCH or DELETE"),
+        ([operation(1, path="/v1/billing")], "lies under"),
+        ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
+        ([operation(1, body={"x": "y" * 102_400})], "102,400 allowed"),
+        ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
+    ],
+)
+def test_the_limits_of_a_batch_are_checked_before_it_is_sent(
+    client: AsyncClient, operations: list[dict[str, Any]], what: str
+) -> None:
+    with pytest.raises(ValidationError, match=what):
+        eventloop.run(client.batch(operations))
+    assert client.requests == 0
+
+
+# --- planned acts ---------------------------------------------------------------------------------------------------------------
+
+KEY = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ({"action": "status", "status": 503}, 503),
+        ({"action": "retry_after"}, 429),
+        ({"action": "status", "status": 404}, 404),
+    ],
+)
+def test_a_permit_is_one_try_and_returns_whatever_came(
+    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], status: int
+) -> None:
+    sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
+
+    async def main() -> int:
+        async with client.permit() as permit:
+            return (await permit.send("POST", "/v1/posts/p1/retry", None, KEY)).status
+
+    assert eventloop.run(main()) == status
+    (request,) = sandbox.requests(acting=True)
+    assert request["key"] == KEY and request["body"] == "" and client.requests == 1
+
+
+def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("drop", path="/v1/posts", when="after", times=None))
+
+    async def main(one: AsyncClient) -> TransportError:
+        with pytest.raises(TransportError) as caught:
+            async with one.permit() as permit:
+                await permit.send(
+                    "POST", "/v1/posts", body=b'{"content":"x","accountIds":["%s"]}' % ACCOUNT.encode(), key=KEY
+                )
+        return caught.value
+
+    error = eventloop.run(main(client))
+    assert error.sent and "nobody knows whether the request took effect" in str(error)
+    assert len(sandbox.effects("post.create")) == client.requests == 1
+
+    async def nobody() -> TransportError:
+        async with AsyncClient("vb_test_x", url="http://127.0.0.1:9") as one:
+            return await main(one)
+
+    unsent = asyncio.run(nobody())
+    assert not unsent.sent and "nobody answers" in str(unsent)
+
+
+def test_a_permit_is_good_for_one_try_inside_its_block(client: AsyncClient, sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with client.permit() as permit:
+            await permit.send("POST", "/v1/posts/p1/retry", None, KEY)
+            with pytest.raises(RuntimeError, match="one try"):
+                await permit.send("POST", "/v1/posts/p1/retry", None, KEY)
+        async with client.permit() as unused:
+            pass
+        with pytest.raises(RuntimeError, match="one try"):
+            await unused.send("POST", "/v1/posts/p1/retry", None, KEY)
+
+    eventloop.run(main())
+    assert len(sandbox.requests(acting=True)) == 1
+
+
+def test_a_permit_that_is_not_used_gives_its_place_back(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, concurrency=1) as client:
+            for _ in range(3):
+                async with client.permit():
+                    pass
+                with pytest.raises(ZeroDivisionError):
+                    async with client.permit():
+                        raise ZeroDivisionError
+            await asyncio.wait_for(client.identity(), 10)
+            assert client.requests == 1
+
+    asyncio.run(main())
+
+
+def test_a_permit_shares_the_pace(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+    sandbox.add_fault(Fault("retry_after", path="/v1/posts/p1/retry", seconds=20))
+
+    async def main() -> None:
+        async with client.permit() as permit:
+            assert (await permit.send("POST", "/v1/posts/p1/retry", None, KEY)).status == 429
+        assert client.pace.paused_for == 20.0
+        await client.identity()
+        assert sum(clock.slept) == 20.0
+
+    eventloop.run(main())
+
+
+def test_a_permit_is_refused_when_the_pause_is_too_long(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("retry_after", seconds=900))
+
+    async def main() -> None:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60) as client:
+            with pytest.raises(WaitTooLong):
+                await client.identity()
+            with pytest.raises(WaitTooLong, match="Nothing was sent"):
+                async with client.permit():
+                    pytest.fail("no permit may be given out")
+
+    asyncio.run(main())
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_bounded_before_the_pool(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("delay", path="/v1/auth/me", seconds=0.05, times=None))
+
+    async def main() -> float:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, concurrency=4) as client:
+            most = 0
+
+            async def watch() -> None:
+                nonlocal most
+                while True:
+                    most = max(most, client._sending._pace._in_flight)
+                    await asyncio.sleep(0.005)
+
+            watcher = asyncio.create_task(watch())
+            await asyncio.gather(*(client.identity() for _ in range(20)))
+            watcher.cancel()
+            return most
+
+    assert asyncio.run(main()) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_client_works_on_in_a_forked_process(client: AsyncClient) -> None:
+    assert eventloop.run(client.identity())["plan"] == "PRO"
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover  the child is not measured
+        answer = b"failed"
+        try:
+            answer = eventloop.run(client.identity())["plan"].encode()
+        finally:
+            os.write(writing, answer)
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100) == b"PRO"
+    os.close(reading)
+    os.close(writing)
+    assert eventloop.run(client.identity())["plan"] == "PRO"
+
+
+def test_a_closed_client_says_so(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        client = AsyncClient(sandbox.api_key, url=sandbox.url)
+        await client.aclose()
+        await client.aclose()
+        with pytest.raises(ConfigError, match="closed"):
+            async with client.permit():
+                pass
+
+    asyncio.run(main())

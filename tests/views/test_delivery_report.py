@@ -1,0 +1,215 @@
+"""The delivery report and the two reporting commands: right numbers, nothing secret, statuses that a schedule can use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from voxops import workspace
+from voxops.cli import ATTENTION, main
+from voxops.errors import PlanError
+from voxops.frames.typed import build
+from voxops.sandbox import Sandbox
+from voxops.views.delivery_report import delivery_report
+
+NOW = pd.Timestamp("2026-03-02T09:00Z")
+SHOP = "https://shop.example/in?token=s3cret"
+
+
+def delivery(
+    number: int, at: str, *, status: int | None = 200, retries: int = 0, url: str = SHOP, **more: object
+) -> dict[str, object]:
+    good = status == 200
+    error = None if good else "no answer within 10 s" if status is None else f"receiver answered {status}"
+    return {
+        "id": f"del_{number}", "webhookId": "wh_1", "eventType": "post.published", "url": url, "success": good, "statusCode": status,
+        "latencyMs": 120 if good else 10_000, "retryCount": retries, "error": error, "responseBody": "OK" if good else None,
+        "createdAt": at, "deliveredAt": at if good else None, **more,
+    }  # fmt: skip
+
+
+def log(*records: dict[str, object]) -> pd.DataFrame:
+    frame = build("deliveries", list(records))
+    frame.attrs["fetched_at"] = NOW.isoformat()
+    return frame
+
+
+def troubled() -> pd.DataFrame:
+    """Six fine; six failed in a row, of which four are lost and two are young; one rejected; one in flight."""
+    fine = [delivery(n, f"2026-02-20T1{n}:00:00Z") for n in range(6)]
+    down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=(503, None)[n % 2], retries=5) for n in range(4)]
+    young = [delivery(20 + n, f"2026-03-02T08:0{n}:00Z", status=503, retries=2) for n in range(2)]
+    rejected = delivery(30, "2026-02-21T10:00:00Z", status=422, retries=5)
+    flying = delivery(31, "2026-03-02T08:59:00Z") | {
+        "success": None,
+        "statusCode": None,
+        "latencyMs": None,
+        "deliveredAt": None,
+    }
+    return log(*fine, *down, *young, rejected, flying)
+
+
+def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
+    made = delivery_report(troubled())
+    assert made.headline.startswith(
+        "6 of 13 deliveries succeeded (46.2 %). 5 never arrived: 4 worth sending again, 1 rejected"
+    )
+    counts = {fact.label: fact.count for facts in made.facts for fact in facts}
+    assert counts["arrived at once"] == 6
+    assert counts["failed"] == 7
+    assert counts["in flight"] == 1
+    assert sum(fact.count for fact in made.facts[0]) == len(troubled())
+    assert "1 rejected by the receiver. 2 failed and may still be retried by the API." in made.headline
+    assert counts["failed, may still be retried by the API"] == 2, "seven failed, five of them are lost"
+
+
+def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> None:
+    """Five failed, four never arrived: the fifth event reached the receiver by a later delivery."""
+    again = [
+        delivery(n, "2026-02-25T10:00:00Z", status=s, responseBody="evt_1 seen") for n, s in ((40, 503), (41, 200))
+    ]
+    down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(4)]
+    made = delivery_report(log(*again, *down))
+    assert (
+        "4 never arrived: 4 worth sending again, 0 rejected by the receiver. 1 failed and came by another delivery."
+        in made.headline
+    )
+    assert ("failed, came by another delivery", 1) in [(fact.label, fact.count) for fact in made.facts[1]]
+
+
+def test_one_outage_is_one() -> None:
+    down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
+    assert (1, "outage") in [(fact.count, fact.label) for fact in delivery_report(log(*down)).facts[1]]
+
+
+def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:
+    markup = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert markup.count("<svg") == 3 and "Failures by endpoint and hour" in markup
+    assert "<image" not in markup
+
+
+def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
+    made = delivery_report(troubled(), owners={"rejected": "the shop's developers"})
+    table = made.sections[0].table.set_index("kind")
+    assert table["deliveries"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
+    assert table.loc["rejected", "who"] == "the shop's developers"
+    assert table.loc["rejected", "endpoints"] == "shop.example/in?… (1)"
+
+
+def test_an_endpoint_that_is_down_now_comes_first() -> None:
+    down = [delivery(n, f"2026-03-02T08:1{n}:00Z", status=503) for n in range(6)]
+    made = delivery_report(log(*down))
+    assert list(made.sections[0].table["kind"]) == ["down now"]
+    assert made.headline.endswith("Not recovered: shop.example/in?….")
+
+
+def test_all_is_a_hundred_percent_and_almost_all_is_not() -> None:
+    fine = [delivery(n, "2026-02-20T10:00:00Z") for n in range(3_000)]
+    assert "(100 %)" in delivery_report(log(*fine)).headline
+    assert "(99.9 %)" in delivery_report(log(*fine, delivery(9_999, "2026-02-20T11:00:00Z", status=503))).headline
+
+
+def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_shows(tmp_path: Path) -> None:
+    hostile = delivery(40, "2026-02-22T10:00:00Z", status=500, retries=5) | {
+        "error": "<script>alert(1)</script>",
+        "eventType": "=cmd|x",
+    }
+    made = delivery_report(log(hostile, delivery(1, "2026-02-20T10:00:00Z")), title="<b>x</b>")
+    made.to_html(tmp_path / "a.html")
+    made.to_markdown(tmp_path / "a.md")
+    made.to_csv(tmp_path / "csv")
+    written = {path.name: path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert len(written) == 8
+    for text in written.values():
+        assert "s3cret" not in text
+    assert "<script>" not in written["a.html"]
+    assert "<b>x</b>" not in written["a.html"]
+    assert "'=cmd|x" in written["lost.csv"]
+
+
+def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (delivery_report(troubled()).to_html(tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
+    assert first == second
+
+
+def test_nothing_to_report_is_a_report_too(tmp_path: Path) -> None:
+    made = delivery_report(troubled().iloc[:0])
+    assert made.headline == "Nothing was delivered, and nothing failed."
+    assert made.to_html(tmp_path / "a.html").stat().st_size > 1_000
+    assert repr(made)
+
+
+def test_a_frame_of_something_else_is_refused() -> None:
+    with pytest.raises(PlanError, match="deliveries frame"):
+        delivery_report(pd.DataFrame({"post_id": ["post_1"]}))
+
+
+# -- the commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """A workspace without posts and deliveries, which the commands connect to as to a real one."""
+    with Sandbox(empty=True, rate_limit=None) as sandbox:
+        monkeypatch.setenv("VOXBURST_API_URL", sandbox.url)
+        monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+        monkeypatch.setattr(workspace, "default_path", lambda host, name: tmp_path / "ledger.sqlite")
+        yield sandbox
+
+
+def test_the_status_is_0_where_there_is_nothing_to_do(empty: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["triage", "--since", "7D"]) == 0
+    assert main(["deliveries", "--since", "7D"]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing failed." in said
+    assert "nothing yet" in said
+    assert not empty.requests(acting=True)
+
+
+def test_the_status_is_3_where_somebody_has_to_act(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    files = ["--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md"), "--csv", str(tmp_path / "csv")]
+    assert main(["triage", "--sandbox", "--since", "30D", *files]) == ATTENTION
+    assert "reconnect account: whoever owns the account" in capsys.readouterr().out
+    assert "<h2>Who must do what</h2>" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert {path.name for path in (tmp_path / "csv").iterdir()} == {"causes.csv", "failures.csv"}
+    assert (
+        main(["deliveries", "--sandbox", "--since", "30D", "--by", "event", "--tz", "Europe/Berlin", *files])
+        == ATTENTION
+    )
+    said = capsys.readouterr().out
+    assert "the developers of the receiver" in said
+    assert "post.published" in said
+    assert "Webhook deliveries" in (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert (tmp_path / "csv" / "lost.csv").exists()
+
+
+def test_what_resolves_by_itself_or_came_in_the_end_is_no_reason_to_act(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deliveries", "--sandbox", "--since", "12h"]) == 0
+    assert "(100 %)" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_written_is_an_error_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["deliveries", "--sandbox", "--html", str(tmp_path / "file" / "a.html")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "can't be written" in line
+
+
+@pytest.mark.parametrize("wrong", [["--tz", "Mars/Phobos"], ["--by", "colour"], ["--since"]])
+def test_wrong_usage_is_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["deliveries", *wrong])
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["triage", "deliveries"])
+def test_the_help_says_what_the_statuses_mean(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "3 somebody has to act" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,197 @@
+"""Hostile text in every display, panel, plot and report, in a real browser: nothing executes, nothing breaks the page.
+
+Each sample sets a global of the page if it executes. The first test shows the samples unescaped and must catch them, so that
+the others can fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.browser import CHROMIUM, Lab
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
+    ),
+]
+
+SAMPLES = [
+    "<script>window.hit_0=1</script>",
+    "<img src=x onerror='window.hit_1=1'>",
+    '"><svg><animate onbegin="window.hit_2=1" attributeName="x" dur="1s"></svg>',
+    "</div></td></table></pre></script><img src=x onerror=window.hit_3=1>",
+    "<iframe srcdoc='<script>parent.hit_4=1</script>'></iframe>",
+    "<details open ontoggle='window.hit_5=1'>x</details>",
+    "' onmouseover='window.hit_6=1' style='position:fixed;inset:0;z-index:9999' x='",
+    "<style>body{display:none!important}</style><b style='position:fixed;inset:0;background:red'>&lt;b&gt;",
+    "\x1b[31mred\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x00",
+    "abc \u202egnp.exe \u2066\u200f right to left",
+    "$\\frac{a}{$ $x^{2$ %s {0} \\",
+    "[click](javascript:window.hit_11=1) ![x](http://evil.example/x.png) `code` **b** <b>",
+    '=HYPERLINK("http://evil.example";"x")',
+    "x" * 1_000_000 + "<img src=x onerror=window.hit_13=1>",
+    "<a href=javascript:window.hit_14=1 id=jp-main-dock-panel>clobber</a>",
+]
+EXECUTE = {0, 1, 2, 3, 4, 5}  # those that need nobody's click
+
+PREPARE = """
+import json, pathlib
+import pandas as pd
+import voxops as vx
+samples = json.loads(pathlib.Path("samples.json").read_text())
+"""
+
+FRAMES = """
+ws = vx.connect(sandbox=True)
+posts = ws.posts(status=['failed', 'partial'], since='30D')
+def spoil(frame, *names):
+    evil = frame.copy()
+    for name in names:
+        evil[name] = pd.array([samples[row % len(samples)] for row in range(len(frame))], dtype='string')
+    evil.attrs = frame.attrs
+    return evil
+targets = spoil(vx.targets(posts), 'content', 'error_code', 'error_message', 'account_name', 'platform')
+triaged = vx.triage(targets)
+log = spoil(ws.deliveries(since='30D'), 'url', 'error', 'response_body', 'event_type')
+log['success'] = pd.array([row % 3 > 0 for row in range(len(log))], dtype='boolean')
+log.attrs['filters'] = {}
+"""
+
+MONITOR = """
+from dataclasses import replace
+from datetime import UTC, datetime
+from voxops.model import Cell, Outcome, Snapshot, Transition
+from voxops.views.monitor import Monitor
+now = datetime(2026, 3, 2, tzinfo=UTC)
+cells = tuple(Cell(text, outcome, 3) for text, outcome in zip(samples, list(Outcome) * 4))
+moves = tuple(Transition(now, text, text, text, 'failed', text) for text in samples[:8])
+for shown in (samples[:8], samples[7:]):
+    Monitor(Snapshot(shown[0], 'retry', shown[1], 'sending', cells, 45, 3, {text: 2 for text in shown},
+            tuple(Transition(now, text, text, text, text, text) for text in shown), now, now, note=' '.join(text[:80] for text in shown)),
+            on_pause=lambda: None, on_retry=lambda: None).show()
+"""
+
+PANELS = """
+class Deliveries:
+    sandbox = None
+    client = ws.client
+    class aio:
+        async def webhooks():
+            return pd.DataFrame({'webhook_id': samples, 'url': samples})
+        async def deliveries(**_):
+            return log
+panel = vx.triage_panel(ws, triaged)
+panel._act.reason.value = samples[3]
+panel._code_shown = True
+panel
+"""
+
+DELIVERIES = """
+deliveries = vx.delivery_panel(Deliveries)
+deliveries._code_shown = True
+deliveries
+"""
+
+OPEN = """
+import asyncio
+await asyncio.sleep(1)
+for row in range(4):
+    deliveries._open(deliveries._shown['delivery_id'].iloc[row])
+deliveries._act.complain(samples[1])
+panel._act.make_plan()
+panel._act.complain(' '.join(text[:60] for text in samples))
+await asyncio.sleep(1)
+"""
+
+OBJECTS = """
+plan = vx.plan_retry(triaged)
+display(plan, vx.plan_redeliver(log), vx.report(triaged, plan=plan), vx.causes(triaged).head(20), triaged.head(20), log.head(20), ws)
+vx.report(triaged, plan=plan).to_html('report.html')
+"""
+
+PLOTS = """
+%matplotlib inline
+import matplotlib.pyplot as plt
+for draw in (vx.plots.causes_by_platform,):
+    draw(triaged)
+for draw in (vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.endpoint_heatmap):
+    draw(log)
+plt.show()
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab of its own: what it is asked to fetch from elsewhere is part of the test."""
+    with Lab(tmp_path_factory.mktemp("hostile")) as running:
+        (running.root / "samples.json").write_text(json.dumps(SAMPLES))
+        yield running
+
+
+HITS = "() => Object.keys(window).filter(name => name.startsWith('hit_')).map(name => Number(name.slice(4))).sort((a, b) => a - b)"
+
+
+def test_samples_execute_where_nobody_escapes_them(lab: Lab) -> None:
+    lab.write(
+        "control.ipynb",
+        PREPARE,
+        "from IPython.display import HTML\nfor text in samples[:6]: display(HTML(f'<p>{text}</p>'))\nprint('shown')",
+    )
+    book = lab.open("control.ipynb")
+    book.run_all()
+    book.at(1).wait("shown")
+    book.page.wait_for_timeout(1000)
+    assert set(book.page.evaluate(HITS)) == EXECUTE
+    book.close()
+
+
+def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
+    lab.fetched_elsewhere.clear()
+    lab.write("hostile.ipynb", PREPARE, FRAMES, MONITOR, PANELS, DELIVERIES, OPEN, OBJECTS, PLOTS, "print('the end')")
+    book = lab.open("hostile.ipynb", height=1800)
+    book.run_all()
+    book.finished()
+    assert book.errors() == []
+    book.at(8).wait("the end")
+    for cell in range(9):  # cells out of sight are not drawn
+        book.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
+        book.page.wait_for_timeout(300)
+    assert book.at(3).area.locator("option").count() > 10, "the panel was not drawn"
+    assert "Delivery" in book.at(4).text()
+    book.at(3).area.locator(".voxops-panel [title]").first.hover()
+    assert book.page.evaluate(HITS) == []
+    assert book.page.evaluate("() => getComputedStyle(document.body).display") != "none"
+    assert (
+        book.page.evaluate(
+            "() => document.querySelectorAll('.jp-OutputArea [onmouseover], .jp-OutputArea [onerror], .jp-OutputArea [onload]').length"
+        )
+        == 0
+    )
+    wide = [text for text in book.overflow() if "voxops" in text or "settled" in text or "Failures" in text]
+    assert wide == []
+    assert book.page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert lab.fetched_elsewhere == []
+    book.pictures(Path(__file__).parents[2] / "build" / "screens", "hostile")
+    book.save()
+    book.close()
+
+    again = lab.open("hostile.ipynb", kernel=False, height=1800)
+    for cell in range(9):
+        again.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
+    again.page.wait_for_timeout(500)
+    assert again.page.evaluate(HITS) == []
+    again.page.context.close()
+
+    page = lab.show(lab.root / "report.html")
+    page.wait_for_timeout(300)
+    assert page.evaluate(HITS) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert lab.fetched_elsewhere == []
+    page.context.close()

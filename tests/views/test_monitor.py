@@ -1,0 +1,457 @@
+"""The monitor: what it says, that it says it safely, and how often it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.engine.progress import fold, start
+from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
+from voxops.run import Run
+from voxops.views._palette import OUTCOME
+from voxops.views.monitor import Monitor, render_html, render_text
+
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+HOSTILE = (
+    "<script>window.pwned=1</script>",
+    "\"><img src=x onerror='window.pwned=1'>",
+    "</div></style><svg onload=alert(1)>",
+    "`${window.pwned=1}` & <b>bold</b>",
+)
+
+
+def snapshot(**more: Any) -> Snapshot:
+    """A run in the middle: three platforms, all four outcomes, waits, transitions, a pace and a note."""
+    cells = (
+        Cell("linkedin", Outcome.SUCCEEDED, 40),
+        Cell("linkedin", Outcome.FAILED, 4),
+        Cell("linkedin", Outcome.PENDING, 16),
+        Cell("threads", Outcome.PENDING, 9),
+        Cell("twitter", Outcome.SUCCEEDED, 20),
+        Cell("twitter", Outcome.UNKNOWN, 1),
+    )
+    begun = start("8c1f02", "retry", at=NOON, title="Retry what failed", cells=cells, held=8)
+    changes = (
+        Transition(NOON + timedelta(seconds=61), "post_9", "twitter", "pending", "unknown", "connection lost"),
+        Transition(NOON + timedelta(seconds=64), "post_7", "linkedin", "pending", "failed", "TOKEN_EXPIRED"),
+    )
+    pace = PaceInfo(limit=120, remaining=87, resets_in=23)
+    at = NOON + timedelta(seconds=64)
+    moved = fold(begun, Event("note", at, transitions=changes, pace=pace, requests=31, acts=12, text="Going well."))
+    return replace(moved, **{"waits": {"the platform's queue": 16, "rate limit": 9}, **more})
+
+
+class Desk:
+    """A fake clock with its timers, and a record of what was published at which time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.published: list[tuple[float, str, bool, dict[str, Any]]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        self.timers.append((self.now + seconds, function))
+
+    def publish(self, bundle: dict[str, Any], display_id: str, update: bool) -> None:
+        self.published.append((self.now, display_id, update, bundle))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass and fire what falls due, in order."""
+        end = self.now + seconds
+        while due := [timer for timer in self.timers if timer[0] <= end]:
+            first = min(due, key=lambda timer: timer[0])
+            self.timers.remove(first)
+            self.now = first[0]
+            first[1]()
+        self.now = end
+
+    def monitor(self, shown: Snapshot | None = None, **actions: Any) -> Monitor:
+        begun = shown or snapshot()
+        return Monitor(begun, clock=self.clock, later=self.later, publish=self.publish, **actions)
+
+    @property
+    def updates(self) -> list[tuple[float, dict[str, Any]]]:
+        return [(at, bundle) for at, _, update, bundle in self.published if update]
+
+
+def numbered(index: int) -> Snapshot:
+    return replace(snapshot(), note=f"state {index}")
+
+
+TEXT = """\
+Retry what failed · run 8c1f02 · ▶ sending · 2026-11-03 12:01:04 UTC
+[██████████████████████████xx···········?] 64 of 90 settled (71 %) · 8 held back
+✓ 60 succeeded  ✗ 4 failed  … 25 pending  ? 1 unknown
+60.0 settled a minute · about 26 s left · 64 s since the start · 31 requests, 12 of them acts · \
+rate limit 87 of 120 left, renewed in 23 s
+  platform succeeded    failed   pending   unknown       all
+  linkedin        40         4        16         ·        60
+  twitter         20         ·         ·         1        21
+  threads          ·         ·         9         ·         9
+waiting for
+      16  the platform's queue
+       9  rate limit
+last changes
+  12:01:04 UTC ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
+  12:01:01 UTC ? pending → unknown · post_9 twitter · connection lost
+note: Going well."""
+
+
+class Standing:
+    """A job that does nothing: its drive stands where it began."""
+
+    id = "run_1"
+
+    def begin(self, observer: Any, stop_after_failures: int | None = None) -> Any:
+        return SimpleNamespace(paused=False, snapshot=snapshot())
+
+    async def go(self, drive: Any) -> Snapshot:
+        return drive.snapshot
+
+
+def test_an_end_that_comes_while_somebody_begins_to_follow_is_the_last_thing_heard():
+    run = Run(cast("Any", Standing()))
+    racing = threading.Thread(target=lambda: run.notice(replace(snapshot(), phase="done")))
+    heard: list[str] = []
+
+    class Follower:
+        def notice(self, state: Snapshot) -> None:
+            if not heard:
+                racing.start()
+                racing.join(0.1)  # it ends in no time, unless it is made to wait
+            heard.append(state.phase)
+
+    run.follow(Follower())
+    racing.join(10)
+    assert heard == [snapshot().phase, "done"]
+
+
+def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_shown():
+    """The loop tells of the end on its own thread, just as the display is on its way: the update must not overtake it."""
+    published: list[tuple[bool, str]] = []
+    racing = threading.Thread(target=lambda: monitor.notice(replace(snapshot(), phase="done")))
+
+    def publish(bundle: dict[str, Any], _: str, update: bool) -> None:
+        if not update:
+            racing.start()
+            racing.join(0.1)  # it ends in no time, unless it is made to wait
+        published.append((update, bundle["text/plain"]))
+
+    monitor = Monitor(snapshot(), publish=publish)
+    monitor.show()
+    racing.join(10)
+    assert [update for update, _ in published] == [False, True]
+    assert "done" in published[-1][1]
+
+
+def test_the_text_of_a_snapshot() -> None:
+    assert render_text(snapshot()) == TEXT
+
+
+def test_html_says_what_the_text_says() -> None:
+    words = "".join(_Text.of(render_html(snapshot())))
+    for said in (
+        "Retry what failed · run 8c1f02", "▶ sending", "12:01:04 UTC", "64 of 90 settled (71 %) · 8 held back",
+        "✓ 60 succeeded", "✗ 4 failed", "… 25 pending", "? 1 unknown", "about 26 s left", "rate limit 87 of 120",
+        "16 · the platform's queue", "pending → failed · post_7 linkedin · TOKEN_EXPIRED", "Going well.",
+    ):  # fmt: skip
+        assert said in words
+
+
+def test_redeliveries_are_counted_by_event() -> None:
+    shown = snapshot(action="redeliver")
+    assert "  event    succeeded" in render_text(shown)
+    assert "event" in _Text.of(render_html(shown)) and "platform" not in _Text.of(render_html(shown))
+
+
+def test_a_long_id_is_short_in_html_and_whole_on_hovering_and_in_text() -> None:
+    item = "post_" + "x" * 20 + "tail"
+    shown = snapshot(recent=(Transition(NOON, item, "linkedin", "pending", "failed", "TOKEN_EXPIRED"),))
+    markup = render_html(shown)
+    assert "pending → failed · post_xx…xxxxtail linkedin · TOKEN_EXPIRED" in "".join(_Text.of(markup))
+    assert f"pending → failed · {item} linkedin · TOKEN_EXPIRED" in markup
+    assert item in render_text(shown)
+
+
+def test_both_are_deterministic() -> None:
+    assert render_html(snapshot()) == render_html(snapshot())
+    assert render_text(snapshot()) == render_text(snapshot())
+
+
+def test_html_is_one_piece_without_scripts_styles_sheets_or_addresses() -> None:
+    markup = render_html(snapshot())
+    assert not {"script", "style", "link", "img", "iframe"} & set(_Tags.of(markup))
+    assert "http" not in markup and "url(" not in markup
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize(
+    "sink", ["title", "run_id", "phase", "note", "waits", "platform", "item", "was", "now", "detail"]
+)
+def test_hostile_text_is_only_ever_text(sink: str, text: str) -> None:
+    if sink in {"title", "run_id", "phase", "note"}:
+        shown = snapshot(**{sink: text})
+    elif sink == "waits":
+        shown = snapshot(waits={text: 1})
+    elif sink == "platform":
+        shown = snapshot(cells=(Cell(text, Outcome.FAILED, 1),))
+    else:
+        change = Transition(NOON, "post_1", "linkedin", "pending", "failed")
+        shown = snapshot(recent=(replace(change, **{sink: text}),))
+    markup = render_html(shown)
+    assert set(_Tags.of(markup)) <= {"div", "b", "span", "table", "thead", "tbody", "tr", "th", "td"}
+    assert not any(name.startswith("on") for name in _Attributes.of(markup))
+    assert text[:6] in "".join(_Text.of(markup))
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred\x1b[0m", "\x1b]0;title\x07x", "a\nb\r\nc", "\u202egnp.exe", "x\x00\x08y", "\ud800"]
+)
+def test_text_holds_nothing_that_a_terminal_acts_on(text: str) -> None:
+    lines = render_text(snapshot(note=text)).splitlines()
+    assert len(lines) == len(TEXT.splitlines())
+    lines[-1].encode()
+    assert not set(lines[-1]) & set("\x1b\x00\x07\x08\r\u202e")
+
+
+def test_a_megabyte_of_text_stays_a_line() -> None:
+    shown = snapshot(note="x" * 1_000_000, title="y" * 1_000_000)
+    assert len(render_text(shown)) < 2_500
+    assert len(render_html(shown)) < 12_000
+
+
+def test_five_thousand_platforms_and_items_stay_a_screen() -> None:
+    cells = tuple(Cell(f"place {index:04}", outcome, 7) for index in range(1250) for outcome in Outcome)
+    shown = snapshot(cells=cells, total=35_000)
+    assert len(render_text(shown).splitlines()) < 40
+    assert "1238 others" in render_text(shown)
+    assert len(render_html(shown)) < 30_000
+
+
+@given(st.dictionaries(st.sampled_from(list(Outcome)), st.integers(1, 10**6), min_size=1))
+def test_the_bar_is_full_and_shows_whatever_is_there(counts: dict[Outcome, int]) -> None:
+    cells = tuple(Cell("linkedin", outcome, count) for outcome, count in counts.items())
+    drawn = render_text(snapshot(cells=cells)).splitlines()[1][1:41]
+    assert all(OUTCOME[outcome].block in drawn for outcome in counts)
+    assert set(drawn) == {OUTCOME[outcome].block for outcome in counts}
+    assert len(drawn) == 40
+
+
+def test_hundred_percent_means_all() -> None:
+    cells = (Cell("a", Outcome.SUCCEEDED, 9_999), Cell("a", Outcome.PENDING, 1))
+    assert "9,999 of 10,000 settled (99 %)" in render_text(snapshot(cells=cells, total=10_000))
+
+
+def test_an_empty_run_has_words_too() -> None:
+    empty = start("r", "retry", at=NOON)
+    assert "no rows" in render_text(empty) and "no rows" in render_html(empty)
+
+
+def test_outcomes_differ_in_glyph_block_and_colour() -> None:
+    looks = [OUTCOME[outcome] for outcome in OUTCOMES]
+    for field in ("colour", "glyph", "block"):
+        assert len({getattr(look, field) for look in looks}) == len(looks)
+
+
+def test_showing_publishes_state_and_buttons_apart() -> None:
+    desk = Desk()
+    desk.monitor(on_pause=lambda: None).show()
+    (_, state_id, _, state), (_, controls_id, _, controls) = desk.published
+    assert set(state) == {"text/html", "text/plain"}
+    assert state["text/plain"] == render_text(snapshot(), snapshot())
+    assert set(controls) == {"text/html", "text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert state_id != controls_id
+
+
+def test_nothing_is_published_before_it_is_shown() -> None:
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.notice(numbered(1))
+    desk.advance(10)
+    assert not desk.published
+    assert monitor.snapshot == numbered(1)
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=40))
+def test_at_most_two_updates_a_second_and_the_last_state_always(gaps: list[float]) -> None:
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.show()
+    for index, gap in enumerate(gaps):
+        desk.advance(gap)
+        monitor.notice(numbered(index))
+    desk.advance(1)
+    times = [desk.published[0][0]] + [at for at, _ in desk.updates]
+    assert all(later - earlier >= Monitor.INTERVAL - 1e-9 for earlier, later in pairwise(times))
+    assert f"state {len(gaps) - 1}" in desk.updates[-1][1]["text/plain"]
+    assert len(desk.timers) == 0
+
+
+def test_the_last_state_is_at_most_half_a_second_late() -> None:
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.show()
+    desk.advance(0.1)
+    monitor.notice(numbered(1))
+    monitor.notice(numbered(2))
+    assert not desk.updates
+    desk.advance(0.4)
+    assert [at for at, _ in desk.updates] == [pytest.approx(100.5)]
+    assert "state 2" in desk.updates[0][1]["text/plain"]
+
+
+def test_the_end_is_shown_at_once_and_only_once() -> None:
+    # A cell that waits for the run ends with it; tools that run cell by cell drop whatever comes later.
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.show()
+    desk.advance(0.1)
+    monitor.notice(numbered(1))
+    monitor.notice(replace(numbered(2), phase="done"))
+    assert [(at, "state 2" in bundle["text/plain"]) for at, bundle in desk.updates] == [(100.1, True)]
+    desk.advance(10)
+    assert len(desk.updates) == 1
+
+
+def test_updates_come_while_the_loop_of_the_displaying_thread_is_blocked() -> None:
+    # A kernel runs cells on its loop, and a cell that waits for the run blocks it.
+    shown = threading.Event()
+
+    async def cell() -> bool:
+        monitor = Monitor(snapshot(), publish=lambda bundle, display_id, update: shown.set() if update else None)
+        monitor.show()
+        monitor.notice(numbered(1))
+        return shown.wait(10)
+
+    assert asyncio.run(cell())
+
+
+def test_an_update_is_one_message() -> None:
+    desk = Desk()
+    monitor = desk.monitor(on_pause=lambda: None)
+    monitor.show()
+    shown = len(desk.published)
+    desk.advance(1)
+    monitor.notice(numbered(1))
+    assert len(desk.published) == shown + 1
+
+
+def buttons(monitor: Monitor) -> dict[str, Any]:
+    assert monitor._controls is not None
+    return monitor._controls._buttons
+
+
+@pytest.mark.parametrize(
+    ("phase", "failed", "usable"),
+    [
+        ("sending", 0, {"pause", "cancel"}),
+        ("watching", 3, {"pause", "cancel", "retry"}),
+        ("paused", 0, {"resume", "cancel"}),
+        ("stopped", 1, {"resume", "retry"}),
+        ("done", 1, {"retry"}),
+    ],
+)
+def test_only_buttons_that_make_sense_can_be_pressed(phase: str, failed: int, usable: set[str]) -> None:
+    cells = (Cell("a", Outcome.SUCCEEDED, 5), Cell("a", Outcome.FAILED, failed))
+    nothing = lambda: None  # noqa: E731
+    monitor = Desk().monitor(
+        snapshot(phase=phase, cells=cells), on_pause=nothing, on_resume=nothing, on_cancel=nothing, on_retry=nothing
+    )
+    monitor.show()
+    assert {name for name, button in buttons(monitor).items() if not button.disabled} == usable
+
+
+def test_a_button_calls_what_it_was_given_and_nothing_else() -> None:
+    called: list[str] = []
+    monitor = Desk().monitor(on_pause=lambda: called.append("pause"), on_cancel=lambda: called.append("cancel"))
+    monitor.show()
+    assert set(buttons(monitor)) == {"pause", "cancel"}
+    buttons(monitor)["pause"].click()
+    assert called == ["pause"]
+
+
+def test_the_plan_of_a_retry_is_shown_beneath_and_other_results_are_not_markup() -> None:
+    class Plan:
+        def _repr_html_(self) -> str:
+            return "<table>the plan</table>"
+
+    plans: list[object] = [Plan(), HOSTILE[0]]
+    monitor = Desk().monitor(on_retry=lambda: plans.pop(0))
+    monitor.show()
+    below = monitor._controls._below
+    buttons(monitor)["retry"].click()
+    assert below.value == "<table>the plan</table>"
+    buttons(monitor)["retry"].click()
+    assert "script" not in set(_Tags.of(below.value))
+
+
+def test_a_run_that_ended_without_failures_leaves_no_dead_buttons_behind() -> None:
+    desk = Desk()
+    monitor = desk.monitor(on_pause=lambda: None, on_retry=lambda: None)
+    monitor.show()
+    desk.advance(1)
+    monitor.notice(snapshot(phase="done", cells=(Cell("a", Outcome.SUCCEEDED, 90),)))
+    assert desk.published[-1][1].endswith("-controls")
+    assert desk.published[-1][3]["text/html"] == ""
+    shown = len(desk.published)
+    monitor.show()
+    assert len(desk.published) == shown + 1
+
+
+def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> None:
+    monitor = Monitor(snapshot())
+    assert repr(monitor) == render_text(snapshot(), snapshot())
+
+
+def test_importing_loads_no_notebook_library() -> None:
+    code = (
+        "import sys, voxops.views.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "none"
+
+
+class _Reader(HTMLParser):
+    """Base of the three below: what a browser would make of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+
+    @classmethod
+    def of(cls, markup: str) -> list[str]:
+        reader = cls()
+        reader.feed(markup)
+        reader.close()
+        return reader.found
+
+
+class _Tags(_Reader):
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.found.append(tag)
+
+
+class _Attributes(_Reader):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [name for name, _ in attrs]
+
+
+class _Text(_Reader):
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)

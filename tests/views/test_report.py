@@ -1,0 +1,412 @@
+"""The report: its numbers are those of the frames, its text is safe in every form, its bytes are the same each time."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+from voxops.acts.retries import plan_retry
+from voxops.analysis.verdicts import causes, triage
+from voxops.errors import ConfigError, PlanError
+from voxops.views.report import Report, report
+
+NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
+HOSTILE = (
+    "<script>window.pwned=1</script>",
+    "\"><img src=x onerror='window.pwned=1'>",
+    "</style></title></svg><svg onload=alert(1)>",
+    "=cmd|' /C calc'!A0",
+    "[click](javascript:alert(1)) @someone | **x** $x^2",
+    "\x1b[31m\u202e\x00" + "x" * 2_000,
+)
+HARMLESS = {
+    "wbr",
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "div",
+    "b",
+    "h1",
+    "h2",
+    "p",
+    "figure",
+    "figcaption",
+    "span",
+}
+HARMLESS |= {"table", "thead", "tbody", "tr", "th", "td", "svg", "g", "path", "use", "defs", "clippath", "rect"}
+TEXT_COLUMNS = ("post_id", "platform", "account_id", "account_name", "error_code", "error_message")
+
+
+def text(*values: object) -> pd.Series[Any]:
+    return pd.Series(values, dtype="string")
+
+
+def targets() -> pd.DataFrame:
+    """Seven targets of five posts: six with a problem, one published."""
+    frame = pd.DataFrame(
+        {
+            "post_id": text("p1", "p1", "p2", "p3", "p4", "p5", "p5"),
+            "platform": text("linkedin", "twitter", "linkedin", "instagram", "twitter", "twitter", "threads"),
+            "account_id": text("a1", "a2", "a1", "a3", "a2", "a2", "a4"),
+            "account_name": text("@li", "@tw", "@li", "@ig", "@tw", "@tw", "@th"),
+            "status": text("failed", "failed", "failed", "failed", "failed", "publishing", "published"),
+            "error_code": text(
+                "TOKEN_EXPIRED", "TOKEN_EXPIRED", "RATE_LIMITED", "MEDIA_INVALID", "RATE_LIMITED", pd.NA, pd.NA
+            ),
+            "error_message": text("expired", "expired", "slow down", "bad file", "slow down", pd.NA, pd.NA),
+            "post_status": text("failed", "failed", "failed", "failed", "failed", "publishing", "publishing"),
+            "updated_at": pd.to_datetime(["2026-11-03T10:00:05Z"] * 5 + ["2026-11-03T17:55:00Z"] * 2).as_unit("us"),
+        }
+    )
+    frame.attrs = {
+        "source": "sandbox", "fetched_at": "2026-11-03T18:02:11+00:00", "filters": {"since": "7D", "platform": None}, "complete": True
+    }  # fmt: skip
+    return frame
+
+
+@dataclass
+class Plan:
+    frame: pd.DataFrame
+
+
+@dataclass
+class Run:
+    plan: Plan
+    frame: pd.DataFrame
+    id: str = "r1"
+
+    def results(self) -> pd.DataFrame:
+        return self.frame
+
+    def failed(self) -> pd.DataFrame:
+        return self.frame[self.frame["outcome"] == "failed"]
+
+
+def plan(triaged: pd.DataFrame) -> Plan:
+    return Plan(
+        triaged.assign(
+            eligible=triaged["retryable"],
+            reason=text(*["retry the post" if yes else "held: not retryable" for yes in triaged["retryable"]]),
+        )
+    )
+
+
+def ran(triaged: pd.DataFrame) -> Run:
+    """A retry of the two rate-limited targets, of which one succeeded."""
+    planned = plan(triaged)
+    results = planned.frame[planned.frame["eligible"]].assign(
+        outcome=["succeeded", "failed"], waiting_for=pd.NA, error_code=[pd.NA, "RATE_LIMITED"]
+    )
+    return Run(planned, results)
+
+
+def full() -> Report:
+    triaged = triage(targets())
+    after = triaged.assign(status=triaged["status"].mask(triaged["post_id"] == "p2", "published"))
+    return report(triaged, ran(triaged), after=after, now=NOW)
+
+
+def section(made: Report, title: str) -> Any:
+    (found,) = [part for part in made.sections if part.title == title]
+    return found
+
+
+def test_the_headline_says_it_in_ten_seconds() -> None:
+    assert report(triage(targets())).headline == (
+        "5 targets of 4 posts failed, 1 target is still under way: "
+        "2 can be retried; 3 need someone to act first; 1 resolves by waiting."
+    )
+    assert full().headline == (
+        "4 targets of 3 posts are left, 1 target is still under way: "
+        "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
+    )
+
+
+def test_the_facts_add_up() -> None:
+    failed, retried = ([fact.count for fact in facts] for facts in full().facts)
+    assert failed[0] == sum(failed[1:]) == 5
+    assert retried == [1, 1, 0, 0]
+
+
+def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
+    frame = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
+    assert report(triage(frame)).headline == (
+        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
+    )
+
+
+def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
+    """Of five that were tried one succeeded, one failed for another reason, one is awaited, one unknown and one never sent."""
+    frame = targets().iloc[[2] * 5].reset_index(drop=True).assign(post_id=text("a", "b", "c", "d", "e"))
+    triaged = triage(frame)
+    run = ran(triaged.iloc[:2])
+    run.frame = (
+        run.plan.frame.reindex(columns=run.frame.columns)
+        .iloc[[0]]
+        .loc[[0] * 5]
+        .reset_index(drop=True)
+        .assign(
+            post_id=frame["post_id"],
+            outcome=text("succeeded", "failed", "pending", "unknown", "pending"),
+            waiting_for=text(pd.NA, pd.NA, "publishing", "no answer", "held"),
+            error_code=text(pd.NA, "TOKEN_EXPIRED", pd.NA, pd.NA, pd.NA),
+            tries=[1, 1, 1, 1, 0],
+        )
+    )
+    made = report(triaged.set_axis([0] * 5), run)  # two frames put together repeat their index
+    assert made.headline == (
+        "3 targets of 3 posts are left, 1 target is still under way: 1 can be retried; 2 need someone to act first; "
+        "1 resolves by waiting. Tried 5: 1 recovered, 1 failed again, 2 pending, 1 unknown."
+    )
+    told = made.frames["left"].set_index("post_id")["verdict"].to_dict()
+    assert told == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
+
+
+def test_a_frame_that_was_read_after_the_run_is_believed() -> None:
+    triaged = triage(targets())
+    run = ran(triaged)
+    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:00:00Z")
+    assert len(report(triaged, run).frames["left"]) == 6
+    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:03:00Z")
+    assert len(report(triaged, run).frames["left"]) == 5
+
+
+def test_a_run_that_brings_all_back_leaves_nothing() -> None:
+    triaged = triage(targets().iloc[[2, 4]])
+    run = ran(triaged)
+    run.frame["outcome"] = "succeeded"
+    assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+
+
+def test_what_waits_for_another_target_of_its_post_is_told_apart_as_the_plan_does() -> None:
+    frame = targets()
+    frame.loc[4, ["post_id", "account_id"]] = ["p5", "a9"]  # rate limited, next to one that is publishing
+    triaged = triage(frame)
+    assert "2 can be retried (1 only when another target of its post has ended);" in report(triaged).headline
+    planned = plan_retry(triaged)
+    assert (planned.eligible, int(planned.frame["reason"].str.contains("another target").sum())) == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])
+def test_a_place_that_cannot_be_written_to_is_told(form: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
+        getattr(full(), form)(tmp_path / "file" / "report")
+
+
+def test_what_an_analyst_calls_retryable_counts_as_such() -> None:
+    triaged = triage(targets())
+    triaged["retryable"] = triaged["cause"].notna()
+    assert "6 can be retried." in report(triaged).headline
+
+
+def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
+    table = section(full(), "Who must do what").table.set_index("what")
+    assert table.loc["reconnect account", "who"] == "whoever owns the account"
+    assert table.loc["reconnect account", "accounts"] == "linkedin @li (1), twitter @tw (1)"
+    assert table.loc["retry", "accounts"] == "1 account"
+    assert table["targets"].sum() == 5
+    told = report(triage(targets()), owners={"reconnect account": "Ada"})
+    assert section(told, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
+
+
+def test_a_cause_on_two_platforms_is_one_row_of_the_report_and_two_of_the_data() -> None:
+    made = full()
+    table = section(made, "Why it failed").table.set_index("cause")
+    assert table.loc["TOKEN_EXPIRED: expired", ["targets", "posts", "platforms"]].tolist() == [
+        2,
+        1,
+        "linkedin, twitter",
+    ]
+    pd.testing.assert_frame_equal(made.frames["causes"], causes(triage(targets())))
+
+
+def test_a_plan_alone_says_that_nothing_was_sent() -> None:
+    triaged = triage(targets())
+    part = section(report(triaged, plan=plan(triaged)), "The retry plan")
+    assert part.text == "2 of 7 rows would be sent. Nothing has been sent."
+    assert part.table.to_numpy().tolist() == [
+        ["to be sent", 2, "retry the post"],
+        ["held back", 5, "held: not retryable"],
+    ]
+
+
+def test_a_run_brings_its_plan_and_its_results() -> None:
+    made = full()
+    assert section(made, "The retry plan").text == "2 of 7 rows were sent."
+    happened = section(made, "What the retry did")
+    assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, of 2 rows."
+    assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", "slow down", 1]]
+    assert [figure.caption for figure in happened.figures] == ["Targets before and after", "Outcome by platform"]
+    assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
+
+
+def test_the_evidence_shows_what_became_of_each_target() -> None:
+    evidence = section(full(), "Evidence").table.set_index(["post_id", "platform"])
+    assert evidence.loc[("p2", "linkedin"), "outcome"] == "succeeded"
+    assert evidence.loc[("p4", "twitter"), "outcome"] == "failed"
+    assert pd.isna(evidence.loc[("p1", "linkedin"), "outcome"])
+    assert len(evidence) == 6
+
+
+def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> None:
+    many = pd.concat([targets()] * 400, ignore_index=True)
+    made = report(triage(many), rows=20)
+    evidence = section(made, "Evidence")
+    assert (len(evidence.table), evidence.text) == (
+        20,
+        "20 rows; 2,380 more: report.to_csv(folder) and report.to_parquet(folder) write all.",
+    )
+    assert len(made._repr_html_()) < 150_000
+    (_, failures) = made.to_csv(tmp_path)
+    assert len(read(failures)) == 2_400
+
+
+def test_nothing_failed_is_an_answer_too(tmp_path: Path) -> None:
+    made = report(triage(targets()).iloc[6:])
+    assert made.headline == "Nothing failed."
+    assert "Nothing failed." in made.to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    made.to_csv(tmp_path)
+
+
+def test_a_frame_that_was_not_triaged_is_refused_with_advice() -> None:
+    with pytest.raises(PlanError, match=r"cause.*vx\.triage"):
+        report(targets())
+
+
+def test_it_says_where_the_data_come_from_and_if_they_are_incomplete() -> None:
+    triaged = triage(targets())
+    assert report(triaged, now=NOW).about == (
+        "data from sandbox", "read 2026-11-03 18:02:11 UTC", "since 7D", "report made 2026-11-03 18:25:00 UTC"
+    )  # fmt: skip
+    triaged.attrs["complete"] = False
+    assert any("INCOMPLETE" in line for line in report(triaged).about)
+
+
+def test_the_same_frames_give_the_same_bytes_whatever_the_style_of_the_notebook(tmp_path: Path) -> None:
+    first = full().to_html(tmp_path / "1.html").read_bytes()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "text.usetex": False, "svg.fonttype": "none"}):
+        assert full().to_html(tmp_path / "2.html").read_bytes() == first
+        assert mpl.rcParams["font.size"] == 30
+    assert full().to_markdown(tmp_path / "1.md").read_bytes() == full().to_markdown(tmp_path / "2.md").read_bytes()
+
+
+def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
+    page = Page.of(full().to_html(tmp_path / "sub" / "r.html").read_text(encoding="utf-8"))
+    assert not set(page.tags) & {"script", "link", "img", "iframe", "object", "embed", "a", "base", "form"}
+    assert page.tags.count("svg") == 3
+    assert all(value.startswith("#") for name, value in page.attributes if "href" in name)
+    assert not any(name in {"src", "action", "data"} or name.startswith("on") for name, _ in page.attributes)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+    assert "image" not in page.tags, "its own policy would refuse it"
+
+
+def test_ids_are_unique_and_every_reference_has_its_target() -> None:
+    markup = full()._repr_html_()
+    ids = [value for name, value in Page.of(markup).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', markup)) == set(ids)
+
+
+def test_figures_take_the_ink_of_the_page() -> None:
+    markup = full()._repr_html_()
+    assert "currentColor" in markup and "#010203" not in markup
+    colours = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", markup))
+    assert all(re.fullmatch(r"none|currentColor|#[0-9a-f]{6}", colour) for colour in colours)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_only_ever_text(hostile: str, tmp_path: Path) -> None:
+    """Everywhere at once: ids, platforms, names, codes, messages, title, source, filters, owners and notes."""
+    frame = targets().assign(**{name: text(*[hostile] * 7) for name in TEXT_COLUMNS})
+    frame.attrs = {"source": hostile, "filters": {hostile: [hostile]}}
+    triaged = triage(frame)
+    run = ran(triaged.assign(retryable=triaged["post_id"].index.isin([2, 4])))
+    run.frame["error_code"], run.frame["waiting_for"] = pd.NA, hostile
+    made = report(triaged, run, title=hostile, owners={verdict: hostile for verdict in triaged["verdict"]})
+    page = Page.of(made.to_html(tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert set(page.tags) <= HARMLESS
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    markdown = made.to_markdown(tmp_path / "r.md").read_text(encoding="utf-8")
+    assert not set("\x1b\x00\u202e") & set(markdown + repr(made))
+    assert "<" not in markdown and not re.search(r"(?<!\\)\]\(", markdown) and not re.search(r"@(?!\u2060)", markdown)
+    for path in made.to_csv(tmp_path):
+        assert not any(value.startswith(("=", "+", "-", "@", "\t")) for row in read(path) for value in row.values())
+
+
+def test_csv_opens_in_a_spreadsheet_as_meant(tmp_path: Path) -> None:
+    path = next(path for path in full().to_csv(tmp_path) if path.name == "failures.csv")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    first = read(path)[0]
+    assert first["updated_at (UTC)"] == "2026-11-03 10:00:05"
+    assert first["account_name"] == "'@li"
+    assert first["retryable"] == "False"
+
+
+def test_parquet_keeps_types(tmp_path: Path) -> None:
+    made = full()
+    made.frames["failures"]["tags"] = pd.Series([["a", "b"]] * 6, index=made.frames["failures"].index)
+    path = next(path for path in made.to_parquet(tmp_path) if path.name == "failures.parquet")
+    frame = pd.read_parquet(path)
+    assert str(frame["updated_at"].dtype) == "datetime64[us, UTC]"
+    assert frame["tags"].tolist() == ['["a", "b"]'] * 6
+    assert len(frame) == 6
+
+
+def test_markdown_is_a_ticket(tmp_path: Path) -> None:
+    written = full().to_markdown(tmp_path / "ticket.md").read_text(encoding="utf-8")
+    assert written.startswith("# Failure triage\n")
+    assert "| reconnect account | whoever owns the account | 2 | 1 |" in written
+    assert "- 5 targets with a problem left" in written
+    assert "linkedin \\@\u2060li (1)" in written
+
+
+def test_repr_is_the_summary() -> None:
+    assert repr(full()).splitlines()[:2] == ["Failure triage", full().headline]
+    assert "     2  reconnect account: whoever owns the account" in repr(full())
+
+
+def test_importing_loads_no_drawing_library() -> None:
+    code = "import sys, voxops.views.report; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "none"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Read a CSV as text."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, and its attributes with their values."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    @classmethod
+    def of(cls, markup: str) -> Page:
+        page = cls()
+        page.feed(markup)
+        page.close()
+        return page
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]

@@ -1,0 +1,265 @@
+"""Webhooks as received: the signature, every shape that the contract lists, and the frame of recorded ones."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+
+import httpx
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops import frames
+from voxops.errors import ConfigError, DecodeError, PlanError
+from voxops.sandbox import Sandbox, Switches
+from voxops.webhooks.event import parse_event, verify_signature
+from voxops.webhooks.recorded import events, join_events
+
+WHEN = "2026-03-02T09:00:00Z"
+NEWEST = {
+    "id": "post_1", "workspaceId": "ws_1", "content": "News", "status": "PARTIAL", "publishedAt": WHEN,
+    "platforms": [
+        {"platform": "TWITTER", "status": "PUBLISHED", "platformPostId": "99", "platformPostUrl": "https://t.example/99"},
+        {"platform": "FACEBOOK", "status": "FAILED", "error": {"code": "PUBLISH_ERROR", "message": "no"}},
+    ],
+}  # fmt: skip
+MIDDLE = {
+    "postId": "post_1", "status": "partial", "publishedAt": WHEN,
+    "platforms": [
+        {"postPlatformId": "pp_1", "accountId": "acc_1", "platform": "twitter", "status": "published", "error": None},
+        {"postPlatformId": "pp_2", "accountId": "acc_2", "platform": "facebook", "status": "failed", "error": "no"},
+    ],
+}  # fmt: skip
+NAMES = {"postId": "post_1", "platforms": ["twitter", "facebook"], "publishedAt": WHEN}
+SINGLE = {"postId": "post_1", "platform": "twitter", "platformPostId": "99", "platformPostUrl": "https://t.example/99"}
+SHAPES = {"newest": NEWEST, "middle": MIDDLE, "names": NAMES, "single": SINGLE}
+
+
+def docs(data: dict, kind: str = "post.published", key: str = "evt_1") -> dict:
+    return {"id": key, "type": kind, "createdAt": WHEN, "data": data}
+
+
+def sdk(data: dict, kind: str = "post.published") -> dict:
+    return {"event": kind, "timestamp": WHEN, "data": data}
+
+
+def tunnel(data: dict, kind: str = "post.published") -> dict:
+    return {"type": "webhook", "payload": {"event": kind, "id": "evt_1", "timestamp": WHEN, **data}}
+
+
+def signed(body: bytes, secret: str) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+# The signature.
+
+
+@given(body=st.binary(max_size=200), secret=st.text(min_size=1, max_size=40), at=st.integers(0, 199))
+def test_only_the_very_bytes_under_the_very_secret_are_genuine(body: bytes, secret: str, at: int):
+    header = signed(body, secret)
+    assert verify_signature(body, header, secret)
+    assert not verify_signature(body + b" ", header, secret)
+    assert not verify_signature(body, header, secret + "x")
+    if body:
+        at %= len(body)
+        assert not verify_signature(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :], header, secret)
+
+
+def test_while_a_secret_is_rotated_both_are_good():
+    body = b'{"a":1}'
+    assert verify_signature(body, signed(body, "old"), ["new", "old"])
+    assert verify_signature(body, signed(body, "new").upper().replace("SHA256", "sha256"), ["new", "old"])
+    assert not verify_signature(body, signed(body, "older"), ["new", "old"])
+
+
+def test_a_header_may_come_as_bytes_and_nothing_else():
+    assert verify_signature(b"{}", signed(b"{}", "s").encode(), "s")
+    with pytest.raises(TypeError, match="text or bytes"):
+        verify_signature(b"{}", 7, "s")
+
+
+@pytest.mark.parametrize("header", [None, "", "sha256=", "sha1=00", "garbage", "sha256=é", "sha256"])
+def test_what_is_no_signature_is_not_genuine(header):
+    assert verify_signature(b"{}", header, "secret") is False
+
+
+@pytest.mark.parametrize("secrets", ["", [], ["good", ""]])
+def test_without_a_secret_nobody_can_sign(secrets):
+    with pytest.raises(ConfigError):
+        verify_signature(b"{}", signed(b"{}", ""), secrets)
+
+
+def test_the_decoded_body_is_refused():
+    with pytest.raises(TypeError, match="raw body"):
+        verify_signature("{}", "sha256=00", "secret")  # type: ignore[arg-type]
+
+
+# Every shape.
+
+
+@pytest.mark.parametrize("envelope", [docs, sdk, tunnel])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("encode", [lambda p: p, json.dumps, lambda p: json.dumps(p).encode()])
+def test_every_envelope_and_shape_names_the_post_and_its_targets(envelope, shape, encode):
+    event = parse_event(encode(envelope(SHAPES[shape])))
+    assert (event.type, event.created_at, event.post_id) == ("post.published", WHEN, "post_1") or envelope is tunnel
+    if (
+        envelope is tunnel and shape == "newest"
+    ):  # its own id and the post's are one field there, which only names the event
+        return
+    assert event.post_id == event.subject == "post_1"
+    (row,) = events([encode(envelope(SHAPES[shape]))]).to_dict("records")
+    assert row["post_id"] == "post_1"
+    assert row["created_at"] == pd.Timestamp(WHEN)
+    found = {target.platform: target.status for target in row["targets"]}
+    wanted = {
+        "newest": {"twitter": "published", "facebook": "failed"},
+        "middle": {"twitter": "published", "facebook": "failed"},
+        "names": {"twitter": "published", "facebook": "published"},
+        "single": {"twitter": "published"},
+    }
+    assert found == wanted[shape]
+
+
+def test_the_shapes_give_the_same_columns_and_types():
+    empty = events([])
+    for shape in SHAPES.values():
+        for envelope in (docs, sdk, tunnel):
+            frame = events([envelope(shape)])
+            assert list(frame.columns) == list(empty.columns)
+            assert frame.dtypes.to_dict() == empty.dtypes.to_dict()
+
+
+@pytest.mark.parametrize(("data", "kind", "subject"), [
+    ({"accountId": "acc_1", "platform": "twitter", "username": "x"}, "account.connected", "acc_1"),
+    ({"accountId": "acc_1", "error": {"code": "X", "message": "y"}}, "account.error", "acc_1"),
+    ({"id": "media_1", "workspaceId": "ws_1"}, "media.uploaded", "media_1"),
+    ({"test": True}, "post.published", None),
+    ({"x": 1}, "something.new", None),
+])  # fmt: skip
+def test_events_that_are_about_no_post(data, kind, subject):
+    event = parse_event(docs(data, kind))
+    assert (event.type, event.subject, event.post()) == (kind, subject, {})
+
+
+@pytest.mark.parametrize("payload", [b"", b"<html>", "[]", "3", {}, {"data": {}}, {"type": 5}, b"\xff", "null"])
+def test_what_is_no_payload_is_refused_with_its_bytes(payload):
+    with pytest.raises(DecodeError) as caught:
+        parse_event(payload)
+    if isinstance(payload, bytes):
+        assert caught.value.body == payload
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "type", "event", "data", "platforms", "status", "body", "headers"]), inner, max_size=5), max_leaves=20))  # fmt: skip
+def test_whatever_is_recorded_the_frame_has_its_columns(record):
+    assert list(events([record]).columns) == list(events([]).columns)
+
+
+# The frame.
+
+
+def test_an_event_that_came_thrice_is_one_row():
+    other = docs(NEWEST, key="evt_2")
+    frame = events([docs(NEWEST), other, docs(NEWEST), docs(NEWEST)])
+    assert frame["event_id"].to_list() == ["evt_1", "evt_2"]
+    assert frame["received"].to_list() == [3, 1]
+
+
+def test_events_without_an_id_are_told_apart_by_their_content():
+    frame = events([sdk(NEWEST), sdk(MIDDLE), sdk(NEWEST)])
+    assert frame["received"].to_list() == [2, 1]
+    assert frame["event_id"].str.startswith("sha256:").all()
+
+
+def test_files_folders_and_lists_give_the_same_frame(tmp_path):
+    payloads = [docs(NEWEST), docs({"accountId": "acc_1"}, "account.connected", "evt_2"), sdk(MIDDLE)]
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("\n".join(map(json.dumps, payloads)) + "\nno json\n\n")
+    document = tmp_path / "all.json"
+    document.write_text(json.dumps(payloads, indent=2))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, payload in enumerate(payloads):
+        (folder / f"{number}.json").write_text(json.dumps(payload))
+    (folder / "readme.txt").write_text("not one of them")
+    wanted = events(payloads)
+    for source in (lines, str(document), folder):
+        pd.testing.assert_frame_equal(events(source), wanted)
+    assert events(lines).attrs["unread"] == {"record": 1}
+    with pytest.raises(ConfigError, match="no file"):
+        events(tmp_path / "none.jsonl")
+
+
+def test_a_receivers_notes_are_verified_and_know_their_delivery():
+    body = json.dumps(docs(NEWEST))
+    good = {
+        "headers": {"X-VoxBurst-Signature": signed(body.encode(), "s"), "X-VoxBurst-Delivery-Id": "del_1"},
+        "body": body,
+    }
+    bad = {
+        "headers": {"X-VoxBurst-Signature": "sha256=00", "X-VoxBurst-Delivery-Id": "del_2"},
+        "body": body.replace("evt_1", "evt_2"),
+    }
+    frame = events([good, bad, docs(NEWEST, key="evt_3")], secrets="s")
+    assert frame["verified"].to_list() == [True, False, pd.NA]
+    assert frame["delivery_ids"].to_list() == [("del_1",), ("del_2",), ()]
+    assert events([good])["verified"].isna().all()
+
+
+def test_targets_of_events_are_a_targets_frame():
+    rows = frames.targets(events([docs(NEWEST)]))
+    assert rows[["platform", "status", "error_code"]].fillna("").to_dict("list") == {
+        "platform": ["twitter", "facebook"], "status": ["published", "failed"], "error_code": ["", "PUBLISH_ERROR"],
+    }  # fmt: skip
+
+
+def test_joining_needs_posts_or_deliveries():
+    with pytest.raises(PlanError):
+        join_events(events([]), pd.DataFrame({"a": [1]}))
+
+
+# What a real server sends.
+
+
+@pytest.mark.parametrize("envelope", ["docs", "sdk"])
+@pytest.mark.parametrize("shape", ["newest", "middle", "oldest"])
+def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
+    switches = Switches(event_shape=shape, event_envelope=envelope, failure_rate=0.0)
+    with Sandbox(posts=20, deliveries=10, rate_limit=None, switches=switches) as sandbox:
+        with httpx.Client(
+            base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, trust_env=False
+        ) as api:
+            hook = api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["post.published"]}).json()
+            account = api.get("/v1/accounts", params={"platform": "facebook"}).json()["data"][0]["id"]
+            post = api.post("/v1/posts", json={"content": "News", "accountIds": [account], "saveAsDraft": True}).json()
+            api.post(f"/v1/posts/{post['id']}/publish")
+            sandbox.advance(90)
+            posts = frames.build("posts", [api.get(f"/v1/posts/{post['id']}").json()])
+            log = frames.build("deliveries", api.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["data"])
+        recorded = [entry for entry in sandbox.received() if entry["host"] == "mine.example"]
+        frame = events(recorded, secrets=["another", hook["secret"]])
+    assert len(frame) == 1
+    assert frame["verified"].all()
+    with_posts = join_events(frame, posts).iloc[0]
+    assert (with_posts["post_id"], with_posts["post_status"]) == (post["id"], "published")
+    with_log = join_events(frame, log).iloc[0]
+    assert (with_log["delivery_id"], with_log["success"], with_log["delivery_event_type"]) == (
+        log["delivery_id"][0],
+        True,
+        "post.published",
+    )
+
+
+def test_the_public_names_are_these():
+    """A function and a module share the name; the function must win."""
+    import voxops as vx
+
+    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (
+        events,
+        join_events,
+        parse_event,
+        verify_signature,
+    )

@@ -1,0 +1,205 @@
+"""Bad input gets one clear sentence of ours: what, where, what to do; never the key, never a library's traceback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+KEY = "vb_live_0123456789abcdefWXYZ"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Sandbox]:
+    with Sandbox(rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def html_server() -> Iterator[str]:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html><body>Please log in</body></html>")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    with pytest.raises(vx.ConfigError, match="VOXBURST_API_KEY"):
+        vx.connect()
+
+
+def test_wrong_key(world: Sandbox) -> None:
+    with pytest.raises(vx.AuthError) as caught:
+        vx.connect(KEY, url=world.url)
+    assert caught.value.status == 401
+    assert KEY[8:16] not in str(caught.value)
+    assert "key" in str(caught.value)
+
+
+def test_server_down() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(vx.TransportError, match=str(port)):
+        vx.connect(KEY, url=f"http://127.0.0.1:{port}")
+
+
+def test_plain_http_to_another_machine() -> None:
+    with pytest.raises(vx.ConfigError, match="https"):
+        vx.connect(KEY, url="http://api.voxburst.io")
+
+
+def test_an_address_without_scheme() -> None:
+    with pytest.raises(vx.ConfigError, match="https://"):
+        vx.connect(KEY, url="api.voxburst.io")
+
+
+def test_html_instead_of_json(html_server: str) -> None:
+    with pytest.raises(vx.VoxopsError) as caught:
+        vx.connect(KEY, url=html_server)
+    assert "web page" in str(caught.value)
+    assert "VOXBURST_API_URL" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_lengths_of_time_that_are_none(world: Sandbox) -> None:
+    with pytest.raises(vx.ConfigError, match="max_wait='soon'"):
+        vx.connect(world.api_key, url=world.url, max_wait="soon")
+
+
+def test_naive_times_are_refused(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.ConfigError, match="offset"):
+        ws.posts(since="2026-03-01T10:00")
+
+
+@pytest.mark.parametrize("make", [vx.targets, vx.triage, vx.plan_retry, vx.plan_fix, vx.plan_cancel, vx.plan_redeliver])
+def test_a_frame_without_the_columns(make: object) -> None:
+    with pytest.raises(vx.PlanError) as caught:
+        make(pd.DataFrame({"something": [1]}))  # type: ignore[operator]
+    assert "vx." in str(caught.value) or "ws." in str(caught.value)
+
+
+def test_keys_null_or_doubled() -> None:
+    frame = pd.DataFrame(
+        {"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"}
+    )
+    with pytest.raises(vx.PlanError, match="no value in row 2"):
+        vx.plan_bulk(frame, key="row_id")
+    with pytest.raises(vx.PlanError, match="more than once"):
+        vx.plan_bulk(frame.head(2), key="row_id")
+
+
+def test_running_what_is_no_plan(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.PlanError, match="plan_retry"):
+        ws.run(pd.DataFrame())
+
+
+def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.LedgerError, match=r"ws.runs\(\)"):
+        ws.attach("run_nothing")
+
+
+def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
+    from voxops.frames.typed import build
+
+    posts = build(
+        "posts",
+        [{"id": "post_1", "status": "TELEPORTING", "platforms": [{"platform": "MYSPACE", "status": "Beaming"}]}],
+    )
+    assert posts["status"].tolist() == ["teleporting"]
+    plan = vx.plan_retry(vx.triage(vx.targets(posts)))
+    assert plan.eligible == 0
+    assert "beaming" in plan.frame["reason"].iloc[0] or "platform and an account" in plan.frame["reason"].iloc[0]
+
+
+NO_FRAMES = {
+    "nothing": None,
+    "a list": [{"post_id": "p"}],
+    "a series": pd.Series([1]),
+    "other columns": pd.DataFrame({"x": [1]}),
+}
+TAKE_A_FRAME = {
+    "triage": vx.triage,
+    "targets": vx.targets,
+    "causes": vx.causes,
+    "report": vx.report,
+    "delivery_report": vx.delivery_report,
+    "check_campaign": vx.check_campaign,
+    "delivery_stats": vx.delivery_stats,
+    "attempts_to_success": vx.attempts_to_success,
+    "outages": vx.outages,
+    "duplicates": vx.duplicates,
+    "never_delivered": vx.never_delivered,
+    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
+    "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
+    "plots.outage_bands log": lambda frame: vx.plots.outage_bands(
+        pd.DataFrame(columns=["url", "start", "end"]), [] if frame is None else frame
+    ),
+}
+
+
+@pytest.mark.parametrize("given", NO_FRAMES.values(), ids=NO_FRAMES.keys())
+@pytest.mark.parametrize("take", TAKE_A_FRAME.values(), ids=TAKE_A_FRAME.keys())
+def test_what_is_no_such_frame(take: Callable[[object], object], given: object) -> None:
+    with pytest.raises(vx.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
+        take(given)
+
+
+def test_a_report_of_what_is_no_run_of_a_plan(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status="failed", limit=20)))
+        watch = ws.watch(triaged)
+        for run in (watch, triaged, "run_1"):
+            with pytest.raises(vx.PlanError, match=r"report\(run=\) needs the run of a plan.*ws\.run"):
+                vx.report(triaged, run=run)
+        with pytest.raises(vx.PlanError, match=r"report\(plan=\) needs a plan.*vx\.plan_retry"):
+            vx.report(triaged, plan=triaged)
+        with pytest.raises(vx.PlanError, match=r"report\(after=\) needs a targets frame"):
+            vx.report(triaged, after=pd.DataFrame())
+
+
+def test_spans_of_deliveries_that_are_none(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        log = ws.deliveries(since="7D")
+    with pytest.raises(vx.ConfigError, match="gap='x'"):
+        vx.outages(log, gap="x")
+    with pytest.raises(vx.ConfigError, match="older_than=24"):
+        vx.never_delivered(log, older_than=24)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(vx.outages(log, gap="6H"), vx.outages(log, gap="6h"))
+
+
+def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world) as ws:
+        log, posts = ws.deliveries(since="2D"), ws.posts(limit=20)
+    log.to_csv(tmp_path / "log.csv", index=False)
+    back = pd.read_csv(tmp_path / "log.csv")
+    figures = [vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.delivery_delay, vx.plots.endpoint_heatmap]
+    for take in (vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, *figures):
+        with pytest.raises(vx.PlanError, match=r"created_at holds str, not times with a zone.*pd\.to_datetime"):
+            take(back)
+    assert len(vx.delivery_stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
+    for draw in (*figures, vx.delivery_stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):
+        with pytest.raises(vx.ConfigError, match=r"tz='Mars/Base' is no time zone"):
+            draw(log, tz="Mars/Base")

@@ -1,0 +1,385 @@
+"""In a real Jupyter kernel: Run All loses no cell, an interrupt stops the sending, a restart goes on, the monitor keeps moving."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.kernel import Cell, Kernel, ipykernel_6
+
+from voxops.sandbox import Fault, Sandbox
+
+pytestmark = pytest.mark.kernel
+
+BUILD = Path(__file__).parents[2] / "build"
+SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)  # so that a run can be interrupted
+
+
+@pytest.fixture
+def api() -> Iterator[Sandbox]:
+    """The API in this process, so that it outlives the kernel and its log can be read here."""
+    with Sandbox(seed=7, speed=20, rate_limit=None, posts=300, deliveries=300) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """One kernel for the tests that leave nothing behind in it."""
+    with Kernel(tmp_path_factory.mktemp("kernel")) as kernel:
+        yield kernel
+
+
+def connect(api: Sandbox, ledger: Path, name: str = "ws") -> str:
+    """The cell that connects to the sandbox of the test."""
+    return f"import asyncio, time\nimport voxops as vx\n{name} = vx.connect('{api.api_key}', url='{api.url}', ledger='{ledger}')"
+
+
+PLAN = "plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status=['failed', 'partial']))))"
+COUNTS = "print(run.results()['outcome'].value_counts().to_dict())"
+
+
+def acting(api: Sandbox) -> int:
+    """How many acting requests the server has seen."""
+    return len(api.requests(acting=True))
+
+
+def assert_once(api: Sandbox) -> None:
+    """Nothing happened twice, and no two requests asked for the same thing."""
+    assert api.duplicates() == []
+    assert set(Counter(request["key"] for request in api.requests(acting=True)).values()) <= {1}
+
+
+# -- Run All ----------------------------------------------------------------------------------------------------------------
+
+NEST = "import nest_asyncio; nest_asyncio.apply()"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "before", "after"),
+    [
+        pytest.param(7, "pass", "pass", id="ipykernel 7"),
+        pytest.param(7, NEST, "pass", id="ipykernel 7, nest_asyncio applied before"),
+        pytest.param(7, "pass", NEST, id="ipykernel 7, nest_asyncio applied after"),
+        pytest.param(6, "pass", "pass", id="ipykernel 6"),
+        pytest.param(6, "pass", NEST, id="ipykernel 6, nest_asyncio applied after"),
+    ],
+)
+def test_run_all_runs_all(kernel: int, before: str, after: str, api: Sandbox, tmp_path: Path) -> None:
+    cells = [
+        f"{before}\n{connect(api, tmp_path / 'ledger')}\nimport ipykernel\nprint(ipykernel.version_info[0])",
+        "posts = ws.posts(status=['failed', 'partial'])\nprint(len(posts))",
+        f"{after}\nawaited = await ws.aio.posts(status=['failed', 'partial'])\nprint(len(awaited))",
+        PLAN,
+        "run = ws.run(plan, reason='run all')\nrun",
+        "run.wait(60)\nprint(run.snapshot.phase)",
+        "await asyncio.sleep(0.05)\nawait run\nprint(run.running)",
+        COUNTS,
+    ]
+    with Kernel(tmp_path, path=ipykernel_6(BUILD) if kernel == 6 else None) as driven:
+        done = driven.run(*cells, patience=60)
+    assert [cell.status for cell in done] == ["ok"] * 8, "\n".join(cell.traceback for cell in done)
+    assert [cell.answered_at for cell in done] == sorted(cell.answered_at for cell in done)
+    texts = [cell.text.strip() for cell in done]
+    assert texts[0] == str(kernel)
+    assert texts[1] == texts[2]
+    assert texts[5:7] == ["done", "False"]
+    outcomes = eval(texts[7])  # a dict that our own cell printed
+    assert set(outcomes) <= {"succeeded", "failed"}
+    assert outcomes["succeeded"] > 10
+    shown = done[4].bundles[0]
+    assert "run_" in shown["text/html"]
+    assert "settled" in shown["text/plain"]
+    assert_once(api)
+
+
+def test_a_kernel_that_loses_cells_is_noticed(tmp_path: Path) -> None:
+    """The measurement behind the private loop, and the proof that the test above can fail."""
+    block = "import asyncio\nasyncio.get_event_loop().run_until_complete(asyncio.sleep(0.3))"
+    with Kernel(tmp_path) as kernel:
+        done = kernel.run(NEST, block, *["1"] * 6, patience=6)
+    assert [cell.status for cell in done].count(None) >= 1
+
+
+# -- interrupts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("blocked", "error"),
+    [
+        pytest.param("run.wait()", "KeyboardInterrupt", id="sync helper"),
+        pytest.param("await asyncio.sleep(0)\nrun.wait()", "KeyboardInterrupt", id="async cell blocked in a helper"),
+        pytest.param("await run", "KeyboardInterrupt CancelledError", id="awaited"),
+    ],
+)
+def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Path, blocked: str, error: str) -> None:
+    api.add_fault(SLOW)
+    shared.do(connect(api, tmp_path / "ledger"))
+    planned = int(shared.do(f"{PLAN}\nprint(plan.cost.acts)"))
+    shared.do("run = ws.run(plan, reason='to be interrupted')")
+    cells = begin(shared, blocked, tmp_path / "begun")
+    wait_for(lambda: acting(api) >= 3)
+    began = time.monotonic()
+    shared.interrupt()
+    shared.collect(cells)
+    assert cells[0].error in error.split()
+    assert cells[0].answered_at - began < 2.5
+
+    shared.do("run.pause()")
+    sent = acting(api)
+    assert 3 <= sent < planned
+    shared.published(1.5)
+    assert acting(api) == sent, "a request was sent after the interrupt"
+    book = shared.do(
+        "book = ws.ledger()\nprint(int(book['first_sent_at'].notna().groupby(book['idempotency_key']).any().sum()))"
+    )
+    assert int(book) == sent, "the ledger does not know what was sent"
+
+    api.clear_faults()
+    assert "'pending'" not in shared.do(f"run.resume().wait(60)\n{COUNTS}", patience=70)
+    assert acting(api) == planned
+    assert_once(api)
+    shared.do("ws.close()")
+
+
+def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
+    shared.do(connect(api, tmp_path / "ledger"))
+    api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=1.0, times=None))
+    seen = len(api.requests())
+    for blocked in ("ws.posts()", "await asyncio.sleep(0)\nws.posts()", "await ws.aio.posts()"):
+        cells = begin(shared, blocked, tmp_path / f"begun {seen}")
+        wait_for(lambda seen=seen: len(api.requests()) > seen)
+        began = time.monotonic()
+        shared.interrupt()
+        shared.collect(cells)
+        assert cells[0].error in {"KeyboardInterrupt", "CancelledError"}
+        assert cells[0].answered_at - began < 1.0
+        seen = len(api.requests())
+        shared.published(1.2)
+        assert len(api.requests()) == seen, "the listing went on after the interrupt"
+    api.clear_faults()
+    assert shared.do("print(len(ws.posts(limit=5)))\nws.close()") == "5"
+
+
+# -- the monitor ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        pytest.param(["1 + 1"] * 6, id="other cells run"),
+        pytest.param(
+            ["end = time.monotonic() + 3\nwhile time.monotonic() < end: sum(range(1000))"], id="a cell computes"
+        ),
+        pytest.param(["time.sleep(3)"], id="a cell sleeps"),
+        pytest.param(["await asyncio.sleep(3)"], id="an await waits"),
+    ],
+)
+def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, busy: list[str]) -> None:
+    api.add_fault(SLOW)
+    shared.do(connect(api, tmp_path / "ledger"))
+    shared.do(PLAN)
+    shown = shared.run("run = ws.run(plan)\nrun")[0]
+    ids = {m["content"]["transient"]["display_id"] for m in shown.messages if m["msg_type"] == "display_data"}
+    heard = len(shared.everything)
+    shared.run(*busy)
+    if len(busy) > 1:
+        shared.published(3.0)
+    updates = [m for m in shared.everything[heard:] if m["msg_type"] == "update_display_data"]
+    mine = [m for m in updates if m["content"]["transient"]["display_id"] in ids]
+    assert 2 <= len(mine) <= 9, f"{len(mine)} updates in about three seconds"
+    assert len({m["content"]["data"]["text/plain"] for m in mine}) >= 2
+    shared.do("run.cancel().wait(30)\nws.close()")
+
+
+def test_buttons_hand_the_work_over(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
+    api.add_fault(SLOW)
+    shared.do(connect(api, tmp_path / "ledger"))
+    shared.do(PLAN)
+    shared.run("run = ws.run(plan)\nrun")
+    wait_for(lambda: acting(api) >= 3)
+    shared.click("Pause")
+    assert shared.do("await asyncio.sleep(1.2)\nprint(run.snapshot.phase)") == "paused"
+    sent = acting(api)
+    shared.published(1.2)
+    assert acting(api) == sent
+    shared.click("Resume")
+    api.clear_faults()
+    assert shared.do("run.wait(60)\nprint(run.snapshot.phase)", patience=70) == "done"
+    sent = acting(api)
+    shared.click("Plan a retry of what failed")
+    shared.do("await asyncio.sleep(0.5)")
+    assert acting(api) == sent, "the button sent something by itself"
+    values = [
+        m["content"]["data"].get("state", {}).get("value", "") for m in shared.everything if m["msg_type"] == "comm_msg"
+    ]
+    assert any("Plan to retry" in str(value) for value in values), "the plan was not shown"
+    assert_once(api)
+    shared.do("ws.close()")
+
+
+# -- restart ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
+    api.add_fault(SLOW)
+    with Kernel(tmp_path) as kernel:
+        kernel.do(connect(api, tmp_path / "ledger"))
+        planned = int(kernel.do(f"{PLAN}\nprint(plan.cost.acts)"))
+        name = kernel.do("run = ws.run(plan)\nprint(run.id)")
+        wait_for(lambda: acting(api) >= 3)
+        kernel.restart()
+        sent = acting(api)
+        assert sent < planned
+        api.clear_faults()
+
+        kernel.do(connect(api, tmp_path / "ledger"))
+        assert kernel.do("print(ws.runs().index[0])") == name
+        kernel.do(f"run = ws.attach({name!r})\nrun.wait(3)")
+        assert acting(api) == sent, "attach alone must not send what was never sent"
+        let_leases_run_out(tmp_path / "ledger")
+        counts = kernel.do(f"run.resume().wait(90)\n{COUNTS}", patience=100)
+    assert set(eval(counts)) <= {"succeeded", "failed"}, counts
+    assert api.duplicates() == []  # what was in flight may have been asked for again, under its key
+
+
+# -- other places -----------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import asyncio, os, sys, threading
+import voxops as vx
+
+def work(ws):
+    run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=['failed', 'partial'])))))
+    return run.wait(60).snapshot.phase
+
+async def inside():  # a blocking call where a loop runs, and an awaited one
+    with vx.connect({key!r}, url={url!r}, ledger={ledger!r} + '-2') as other:
+        return len(other.posts(limit=3)), len(await other.aio.posts(limit=3))
+
+if __name__ == '__main__':
+    with vx.connect({key!r}, url={url!r}, ledger={ledger!r}) as ws:
+        print(work(ws), asyncio.run(inside()))
+"""
+
+
+@pytest.mark.parametrize(
+    "program", [["-I"], ["-m", "IPython", "--colors=NoColor", "--no-banner"]], ids=["python", "IPython"]
+)
+def test_a_script_and_plain_ipython(api: Sandbox, tmp_path: Path, program: list[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(key=api.api_key, url=api.url, ledger=str(tmp_path / "ledger")))
+    assert run_script(script, tmp_path, program) == "done (3, 3)"
+    assert_once(api)
+
+
+def test_two_workspaces_at_once(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
+    with Sandbox(seed=8, speed=20, rate_limit=None, posts=60, deliveries=60) as other:
+        shared.do(connect(api, tmp_path / "one"))
+        shared.do(connect(other, tmp_path / "two", "ws2"))
+        text = shared.do(
+            "runs = [w.run(vx.plan_retry(vx.triage(vx.targets(w.posts(status=['failed', 'partial']))))) for w in (ws, ws2)]\n"
+            "print([run.wait(60).snapshot.phase for run in runs], ws.id != ws2.id)\nws.close(); ws2.close()",
+            patience=120,
+        )
+        assert text == "['done', 'done'] True"
+        assert acting(other) > 0
+        assert_once(other)
+    assert_once(api)
+
+
+FORK = """
+import os, sys
+import voxops as vx
+ws = vx.connect({key!r}, url={url!r}, ledger={ledger!r})
+print(len(ws.posts(limit=3)), flush=True)
+child = os.fork()
+if child == 0:
+    with vx.connect({key!r}, url={url!r}, ledger={ledger!r} + '-child') as mine:
+        print('child', len(mine.posts(limit=4)), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(len(ws.posts(limit=5)))
+ws.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_connects_by_itself(api: Sandbox, tmp_path: Path) -> None:
+    script = tmp_path / "fork.py"
+    script.write_text(FORK.format(key=api.api_key, url=api.url, ledger=str(tmp_path / "ledger")))
+    assert run_script(script, tmp_path, ["-I"]) == "3\nchild 4\n5"
+
+
+# -- nested loops -----------------------------------------------------------------------------------------------------------
+
+HIDE = "import sys; sys.modules['nest_asyncio2'] = None"
+ALLOW = textwrap.dedent("""\
+    import voxops as vx
+    try:
+        print(vx.allow_nested_loops())
+    except vx.ConfigError as error:
+        print('refused:', error)
+""")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "first", "said"),
+    [
+        pytest.param(7, "pass", "nest_asyncio2", id="the better one where it is there"),
+        pytest.param(7, NEST, "refused: nest_asyncio has been applied", id="refused where the other was applied"),
+        pytest.param(7, HIDE, "refused: nest_asyncio loses cells", id="refused where only the other is there"),
+        pytest.param(6, HIDE, "nest_asyncio", id="the other one where it loses nothing"),
+    ],
+)
+def test_nested_loops_are_picked_or_refused(kernel: int, first: str, said: str, tmp_path: Path) -> None:
+    with Kernel(tmp_path, path=ipykernel_6(BUILD) if kernel == 6 else None) as driven:
+        done = driven.run(
+            first, ALLOW, "import asyncio\nasync def f(): return 42", "print(asyncio.run(f()))", *["print('on')"] * 4
+        )
+    assert done[1].text.startswith(said)
+    if not said.startswith("refused"):
+        assert [cell.status for cell in done] == ["ok"] * 8
+        assert done[3].text.strip() == "42"
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------------------
+
+
+def run_script(script: Path, folder: Path, program: list[str]) -> str:
+    """Run a file in a fresh process; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *program, str(script)], capture_output=True, text=True, cwd=folder, timeout=90, check=False,
+        env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "IPYTHONDIR": str(folder / "ipython")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def begin(kernel: Kernel, code: str, sign: Path) -> list[Cell]:
+    """Queue a cell, and return once it has begun: the kernel ignores an interrupt between two cells."""
+    cells = kernel.queue([f"import pathlib; pathlib.Path({str(sign)!r}).touch()\n{code}"])
+    wait_for(sign.exists)
+    time.sleep(0.3)  # from its first line into the blocking one
+    return cells
+
+
+def let_leases_run_out(ledger: Path) -> None:
+    """As if the killed kernel had been silent for as long as its leases last."""
+    with sqlite3.connect(ledger) as db:
+        assert db.execute("UPDATE operations SET lease_until = lease_until - 3600 WHERE state = 'sent'").rowcount > 0
+    db.close()
+
+
+def wait_for(condition, patience: float = 20.0) -> None:
+    """Look twenty times a second whether something has come true."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.05)
