@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
+from voxops.client import prefetch
 from voxops.errors import NotFoundError
 from voxops.frames.typed import Columns, parse_times, targets
 

@@ -86,7 +86,7 @@ class Reply:
 
 
 def decode(body: bytes) -> Any:
-    """Read JSON, as leniently as `voxops._json.decode`.
+    """Read JSON, as leniently as `voxops._core.jsontext.decode`.
 
     Raises
     ------
