@@ -1,0 +1,70 @@
+"""Steps that the tests of the engine share: faults, kernels killed while the server holds a request, edits by people."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import Any
+
+from tests.chaos.rig import Kernel, Rig
+
+from voxops._core import eventloop
+from voxops.acts.creates import plan_bulk
+from voxops.sandbox import Fault
+
+RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
+HOUR = 3600.0
+HELD = 0.4  # real seconds that the server holds a request up
+
+
+def post(*actions: Any, path: str = "/v1/**", **where: Any) -> list[Fault]:
+    """Faults that hit the same acting requests."""
+    return [Fault(method="POST", path=path, **{**where, **action}) for action in actions]
+
+
+def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before") -> Future[Any]:
+    """Drive a run until the server holds one of its requests, and return while it does."""
+    rig.clock.speed = 50
+    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=path, when=when, seconds=HELD))
+    work = kernel.start(run)
+    wait_for(lambda: rig.sandbox.faults()[-1]["struck"])
+    return work
+
+
+def killed(rig: Rig, kernel: Kernel, run: str, path: str) -> None:
+    """Kill a kernel while the server holds one of its requests; the server carries the request out all the same."""
+    kernel.kill(caught(rig, kernel, run, path))
+    time.sleep(HELD)
+    rig.sandbox.clear_faults()
+    rig.clock.speed = None
+
+
+def let_go(rig: Rig) -> None:
+    """Wait until the held request has been carried out, then let time run; before, looks would outrun the server's real seconds."""
+    time.sleep(HELD)
+    rig.clock.speed = None
+
+
+def wait_for(ready: Any, seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+
+
+def edit(rig: Rig, post_id: str) -> None:
+    """Somebody edits the post's tags: only its time stamp moves."""
+    rig.sandbox.advance(2)
+    rig.sandbox.touch(post_id)
+
+
+def plan_rows(rig: Rig, count: int, **options: Any) -> Any:
+    return plan_bulk(rig.campaign(count), key="row_id", **options)
+
+
+def send_once(kernel: Kernel, run: str) -> None:
+    """Send the first operation of a run and look no further, as a kernel that dies right after."""
+    drive = kernel.engine.drive(run)
+    drive.closed = True
+    eventloop.run(kernel.engine._sender.send(drive, kernel.ledger.clearance(kernel.ledger.operations_of(run)[0])))

@@ -1,0 +1,192 @@
+"""What an answer proves: items by index, refusals, and what stops a run (rules 15 to 17)."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.count import expected
+from tests.chaos.rig import outcomes
+from tests.engine.steps import (
+    BULK,
+    RETRY,
+    caught,
+    killed,
+    plan_rows,
+    post,
+    wait_for,
+)
+
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_retry
+from voxops.sandbox import Fault
+
+
+@pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
+def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt):
+    kernel = rig.kernel()
+    frame = rig.campaign(6)
+    frame.loc[1, "accounts"] = "acc_unknown"
+    plan = plan_bulk(frame, key="row_id")
+    rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
+    run = kernel.bind(plan)
+    table = kernel.results(run)
+    kernel.go(run)
+    table = kernel.results(run)
+    assert outcomes(table) == {"succeeded": 5, "failed": 1}
+    assert table["outcome"].tolist()[1] == "failed"
+    by_text = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
+    assert [by_text.get(text) for text in table["content"]] == [
+        None if pd.isna(one) else one for one in table["result_id"]
+    ]
+    assert set(rig.created().values()) == {1}
+
+
+@pytest.mark.parametrize("body", ["html", "json", "empty"])
+def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "garbage", "body": body, "nth": 1}, path=RETRY))
+    rig.sandbox.add_fault(
+        *post({"action": "garbage", "body": body, "when": "before", "status": 200, "nth": 1}, path=BULK)
+    )
+    assert outcomes(kernel.run(plan_retry(kernel.triaged()))) == {"succeeded": 1}
+    assert outcomes(kernel.run(plan_rows(rig, 3))) == {"succeeded": 3}
+    assert rig.effects("post.retry") == 1
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_15_a_refused_batch_that_shows_items_is_read_and_not_sent_anew(rig):
+    """422, five items say created and one is missing: what happened is looked up, nothing leaves under another key."""
+    rig.sandbox.set_switches(bulk_status="422")
+    kernel = rig.kernel()
+    plan = plan_rows(rig, 6)
+    wanted = expected(plan)
+    rig.sandbox.add_fault(Fault(action="bulk_missing_index", method="POST", path=BULK))
+    assert outcomes(kernel.run(plan)) == {"succeeded": 6}
+    assert rig.effects("post.create") == 6
+    assert rig.count(wanted).holds
+
+
+def test_rule_16_a_4xx_on_the_first_try_proves_failure(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    frame = kernel.triaged()
+    rig.sandbox.add_fault(*post({"action": "status", "status": 409, "code": "CONFLICT"}, path=RETRY))
+    table = kernel.run(plan_retry(frame))
+    assert outcomes(table) == {"failed": 1}
+    assert table["error_code"].tolist() == ["CONFLICT"]
+    again = frame.assign(attempt=2)
+    again.attrs = frame.attrs
+    assert outcomes(kernel.run(plan_retry(again))) == {"succeeded": 1}
+    assert len({entry["key"] for entry in rig.acts()}) == 2
+
+
+def test_rule_16_a_4xx_after_an_ambiguous_try_proves_nothing(rig):
+    """The first try took effect and its answer was lost; the second is told that the post can't be retried any more."""
+    rig.sandbox.set_switches(ignore_keys=True, linger_failed_seconds=90.0)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "after", "nth": 1}, path=RETRY))
+    rig.sandbox.add_fault(*post({"action": "status", "status": 409, "code": "CONFLICT", "nth": 2}, path=RETRY))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert outcomes(table) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
+    assert len(rig.acts()) == 2, "whoever was refused does not ask again, but reads"
+
+
+def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
+    """The sender was killed with a 400 on its way, which the server keeps under the key: every resend is told the same."""
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    frame = rig.campaign(1)
+    frame.loc[0, "accounts"] = "acc_unknown"
+    killed(rig, kernel, kernel.bind(plan_bulk(frame, key="row_id")), BULK)
+    table = rig.kernel().run(plan_bulk(frame, key="row_id"))
+    assert outcomes(table) == {"failed": 1}
+    assert len(rig.acts()) <= 3
+
+
+@pytest.mark.parametrize("code", ["IDEMPOTENCY_CONFLICT", ""])
+def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig, code):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "status", "status": 409, "code": code, "times": None}, path=RETRY))
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"unknown": 1}
+    assert len({entry["key"] for entry in rig.acts()}) == 1
+    assert "dashboard" in kernel.results(run)["waiting_for"][0]
+
+
+def test_rule_16_a_request_still_in_progress_is_waited_for(rig):
+    """Two ledgers send the same key at the same moment: the second is told to wait, and learns how the first ended."""
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    one, two = rig.kernel("one"), rig.kernel("two")
+    plan = plan_retry(one.triaged())
+    mine, hers = one.bind(plan), two.bind(plan)
+    work = caught(rig, one, mine, RETRY)
+    wait_for(lambda: len(rig.acts()) == 1)
+    two.go(hers)
+    work.result(30)
+    assert outcomes(one.results(mine)) == outcomes(two.results(hers)) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
+    assert 409 in {entry["status"] for entry in rig.acts()}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "UNAUTHORIZED"), (402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR")]
+)
+def test_rule_17_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, status, code):
+    world.plant_posts(rig.sandbox, 40, targets=1)
+    kernel = rig.kernel()
+    plan = plan_retry(kernel.triaged())
+    rig.sandbox.add_fault(
+        *[
+            f
+            for n in range(5, 60)
+            for f in post({"action": "status", "status": status, "code": code, "nth": n}, path=RETRY)
+        ]
+    )
+    run = kernel.bind(plan)
+    snapshot = kernel.go(run)
+    assert snapshot.phase == "stopped"
+    assert code in snapshot.note
+    assert snapshot.count("failed") == 0
+    assert len(rig.acts()) < 20
+    rig.sandbox.clear_faults()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 40}
+    assert rig.count(expected(plan)).holds
+
+
+def test_rule_17_a_key_that_is_refused_at_a_resend_stops_the_run_too(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "drop", "nth": 1}, path=RETRY))
+    rig.sandbox.add_fault(*post({"action": "status", "status": 401, "code": "UNAUTHORIZED", "nth": 2}, path=RETRY))
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    assert kernel.go(run).phase == "stopped"
+    assert outcomes(kernel.results(run)) == {"unknown": 1}
+    assert len(rig.acts()) == 2
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+
+
+def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(rig):
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(
+        Fault(
+            action="status", method="POST", path=BULK, status=400, code="VALIDATION_ERROR", details={"index": 3}, nth=1
+        )
+    )
+    table = kernel.run(plan_rows(rig, 8))
+    assert outcomes(table) == {"succeeded": 7, "failed": 1}
+    assert table["outcome"].tolist()[3] == "failed"
+    rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=400, code="VALIDATION_ERROR", nth=1))
+    rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=422, code="", nth=2))
+    other = kernel.run(plan_bulk(rig.campaign(8, start=20), key="row_id"))
+    assert outcomes(other) == {"succeeded": 8}
+    assert set(other["batch"]) == {1}
+    assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
+    assert set(rig.created().values()) == {1}

@@ -1,0 +1,243 @@
+"""Living with it: two senders, stopping, other API keys, forgetting, and where the ledger lives (rules 21 to 25)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+import warnings
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.chaos import world
+from tests.chaos.count import expected
+from tests.chaos.rig import outcomes
+from tests.engine.steps import (
+    HOUR,
+    RETRY,
+    killed,
+    plan_rows,
+    post,
+    wait_for,
+)
+
+import voxops as vx
+from voxops._core import eventloop
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_retry
+from voxops.errors import LedgerError
+from voxops.ledger import audit
+from voxops.ledger import file as ledger_file
+from voxops.sandbox import Fault
+
+
+def test_rule_21_two_senders_on_one_ledger_do_everything_once(rig):
+    world.plant_posts(rig.sandbox, 40)
+    one, two = rig.kernel(), rig.kernel()
+    plans = [plan_retry(one.triaged()), plan_rows(rig, 200)]
+    wanted = set().union(*map(expected, plans))
+    rig.clock.speed = 200
+    works = [(kernel, run, kernel.start(run)) for plan in plans for kernel in (one, two) for run in [kernel.bind(plan)]]
+    for _, _, work in works:
+        work.result(60)
+    assert rig.count(wanted).holds
+    assert rig.count(wanted).effects == len(wanted)
+    for kernel, run, _ in works:
+        assert set(outcomes(kernel.results(run))) == {"succeeded"}
+    keys_sent = Counter(entry["key"] for entry in rig.acts())
+    assert max(keys_sent.values()) == 1, "nobody repeated the other"
+
+
+def test_rule_21_a_lease_outlives_its_sender_and_no_longer(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    first, second = rig.kernel(), rig.kernel()
+    run = first.bind(plan_retry(first.triaged()))
+    killed(rig, first, run, RETRY)
+    assert second.ledger.abandon() == 0, "the lease still holds"
+    rig.sandbox.advance(91)
+    assert second.ledger.abandon() == 1
+    second.go(run)
+    assert outcomes(second.results(run)) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
+
+
+def test_rule_21_whoever_wakes_late_writes_nothing_over(rig):
+    """A sender is suspended with the answer in hand; meanwhile another has settled the operation by reading."""
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    sleeper, other = rig.kernel(), rig.kernel()
+    run = sleeper.bind(plan_retry(sleeper.triaged()))
+    answered = sleeper.engine._sender._answered
+
+    async def late(drive: Any, claim: Any, reply: Any) -> None:
+        await asyncio.to_thread(lambda: rig.sandbox.advance(200))
+        await other._go(run)
+        await answered(drive, claim, reply)
+
+    sleeper.engine._sender._answered = late
+    sleeper.go(run)
+    assert outcomes(sleeper.results(run)) == {"succeeded": 1}
+    assert sleeper.ledger.operations_of(run, ("settled",))
+    assert rig.effects("post.retry") == 1
+
+
+def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
+    """One sender finds a row late and would re-form the batch; the other has it already under way, as it was."""
+    kernel, other = rig.kernel(), rig.kernel()
+    frame = rig.campaign(4)
+    frame.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(minutes=30)).isoformat()
+    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    stored = kernel.ledger.operations_of(run)[0]
+    claim = other.ledger.claim(
+        other.ledger.clearance(stored),
+        owner="o",
+        credential="c",
+        server_now=other.client.now().timestamp(),
+        deadline=HOUR,
+    )
+    rig.sandbox.advance(HOUR)
+    eventloop.run(kernel.client.identity())
+    assert eventloop.run(kernel.engine._sender._drop_past(kernel.ledger.clearance(stored))) is None
+    assert kernel.ledger.operation(stored.id).state == "sent"
+    assert len(kernel.ledger.members(claim.operation.id)) == 4
+    assert len(kernel.ledger.operations_of(run)) == 1
+
+
+def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
+    world.plant_posts(rig.sandbox, 30, targets=1)
+    first = rig.kernel()
+    plan = plan_retry(first.triaged())
+    run = first.bind(plan)
+    drive = first.engine.drive(run)
+    rig.clock.speed = 100
+    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
+    work = eventloop.submit(first.engine.go(drive))
+    wait_for(lambda: len(rig.acts()) >= 5)
+    drive.paused = True
+    drive.changed.set()
+    eventloop.run(drive.quiet())
+    sent = len(rig.acts())
+    assert 5 <= sent < 30
+    work.result(60)
+    assert len(rig.acts()) == sent
+    rig.sandbox.clear_faults()
+    rig.clock.speed = None
+    second = rig.kernel()
+    attached = second.engine.drive(run)
+    attached.paused = True
+    eventloop.run(second.engine.go(attached))
+    assert len(rig.acts()) == sent
+    assert outcomes(second.results(run)) == {"succeeded": sent, "pending": 30 - sent}
+    second.go(run)
+    assert outcomes(second.results(run)) == {"succeeded": 30}
+    assert rig.count(expected(plan)).holds
+
+
+def test_rule_22_leaving_the_workspace_stops_sending_settles_and_says_how_to_go_on(rig, tmp_path, capsys):
+    world.plant_posts(rig.sandbox, 30, targets=1)
+    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
+    with vx.connect(rig.sandbox.api_key, url=rig.sandbox.url, ledger=tmp_path / "left.sqlite") as ws:
+        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
+        run = ws.run(plan)
+        wait_for(lambda: len(rig.acts()) >= 5)
+    sent = len(rig.acts())
+    assert sent < 30
+    time.sleep(0.2)
+    assert len(rig.acts()) == sent
+    assert f"ws.attach('{run.id}')" in capsys.readouterr().out
+    with sqlite3.connect(tmp_path / "left.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM operations WHERE state = 'sent'").fetchone() == (0,)
+    rig.sandbox.clear_faults()
+    rig.sandbox.set_speed(500)
+    with vx.connect(rig.sandbox.api_key, url=rig.sandbox.url, ledger=tmp_path / "left.sqlite") as ws:
+        again = ws.attach(run.id)
+        again.wait(30)
+        assert len(rig.acts()) == sent
+        again.resume().wait(60)
+        assert outcomes(again.results()) == {"succeeded": 30}
+    rig.sandbox.set_speed(0)
+    assert rig.count(expected(plan)).holds
+
+
+def test_rule_23_under_another_key_an_unknown_is_never_resent_but_read(rig):
+    """Keys belong to an API key: what another one sent is unknown to the server, so a resend would act twice."""
+    world.plant_posts(rig.sandbox, 2)
+    first = rig.kernel()
+    plan = plan_retry(first.triaged())
+    run = first.bind(plan)
+    rig.sandbox.add_fault(
+        *post({"action": "drop", "when": "after", "nth": 1}, {"action": "drop", "when": "before", "nth": 2}, path=RETRY)
+    )
+    drive = first.engine.drive(run)
+    work = eventloop.submit(first.engine.go(drive))
+    wait_for(lambda: len(rig.acts()) == 2)
+    first.kill(work)
+    rig.sandbox.advance(100)
+    second = rig.kernel(api_key="vb_test_second")
+    second.go(run)
+    table = second.results(run)
+    assert outcomes(table) == {"succeeded": len(table)}
+    assert rig.count(expected(plan)).holds
+    again = [datetime.fromisoformat(entry["at"]) for entry in rig.acts() if entry["api_key"] == "vb_test_second"]
+    assert all(at - datetime.fromisoformat(rig.acts()[1]["at"]) >= timedelta(minutes=5) for at in again)
+
+
+def test_rule_23_the_key_is_kept_as_a_salted_fingerprint_only(rig):
+    one, two = rig.kernel("one"), rig.kernel("two")
+    assert one.ledger.credential("vb_live_x") != two.ledger.credential("vb_live_x")
+    assert (
+        one.ledger.credential("vb_live_x") == one.ledger.credential("vb_live_x") != one.ledger.credential("vb_live_y")
+    )
+    one.run(plan_rows(rig, 2))
+    one.close()
+    assert rig.sandbox.api_key.encode() not in b"".join(path.read_bytes() for path in rig.folder.glob("one.sqlite*"))
+
+
+def test_rule_23_without_an_identity_planning_works_and_running_refuses(rig, monkeypatch, tmp_path):
+    rig.sandbox.set_switches(no_identity=True)
+    world.plant_posts(rig.sandbox, 1)
+    with vx.connect(rig.sandbox.api_key, url=rig.sandbox.url) as ws:
+        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
+        assert plan.eligible == 2
+        with pytest.raises(LedgerError, match="identity"):
+            ws.run(plan)
+    assert rig.acts() == []
+    path = ledger_file.default_path("api.voxburst.io", "ws_1")
+    assert path.name == "api.voxburst.io-ws_1.sqlite"
+
+
+def test_rule_24_forgetting_keeps_identity_and_outcome(rig):
+    kernel = rig.kernel()
+    plan = plan_rows(rig, 3)
+    kernel.run(plan)
+    dropped = audit.prune(kernel.ledger, datetime.now(UTC) + timedelta(days=400))
+    assert dropped == 1
+    assert kernel.ledger.query("SELECT count(*) FROM operations WHERE body IS NOT NULL OR reply IS NOT NULL")[0][0] == 0
+    rig.sandbox.advance(30 * HOUR)
+    table = kernel.run(plan)
+    assert outcomes(table) == {"succeeded": 3}
+    assert table["result_id"].notna().all()
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_25_the_ledger_is_private_and_lives_in_the_data_folder(tmp_path):
+    path = tmp_path / "deep" / "l.sqlite"
+    ledger_file.open_database(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    import platformdirs
+
+    assert str(ledger_file.default_path("h", "w")).startswith(platformdirs.user_data_dir("voxops", appauthor=False))
+
+
+def test_rule_25_a_network_file_system_is_warned_of_and_refused_if_its_locks_fail(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger_file, "_file_system", lambda path: "nfs4")
+    with pytest.warns(UserWarning, match="network file system"):
+        db = ledger_file.open_database(tmp_path / "net.sqlite")
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    db.close()
+    monkeypatch.setattr(ledger_file, "locks_hold", lambda path: False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(LedgerError, match="ledger="):
+            ledger_file.open_database(tmp_path / "other.sqlite")
