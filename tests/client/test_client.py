@@ -513,7 +513,7 @@ def test_errors_over_the_wire_keep_status_code_request_id_and_bytes(
     assert str(error).startswith(f"GET /v1/auth/me answered {status} {code}: injected by a fault")
 
 
-@pytest.mark.parametrize("shape", ["envelope", "string", "toplevel"])
+@pytest.mark.parametrize("shape", ["envelope", "string", "pair", "toplevel"])
 def test_each_shape_of_error_over_the_wire(client: AsyncClient, sandbox: Sandbox, shape: str) -> None:
     sandbox.set_switches(error_shape=shape)
     with pytest.raises(NotFoundError, match="post not found") as caught:

@@ -569,6 +569,7 @@ def test_switches_change_the_shapes(sandbox, api):
             lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0],
         ),
         ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
+        ({"error_shape": "pair"}, "/none", lambda d: (d["error"], type(d["message"])) == ("NOT_FOUND", str)),
         ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),
         ({"no_identity": True}, "/auth/me", lambda d: d["error"]["code"] == "NOT_FOUND"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 from voxops._core import jsontext
 from voxops._core.backoff import retry_after
 from voxops._core.collector import held
+from voxops.api.errors import ErrorBody, read_answer
 from voxops.client._clock import parse_date
 from voxops.errors import (
     ApiError,
@@ -27,7 +28,6 @@ from voxops.errors import (
 __all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
-_WORDS = frozenset({"code", "message", "error", "details"})
 _LONGEST = 500  # characters of a server's message that are quoted
 
 
@@ -156,10 +156,15 @@ def error_of(reply: Reply, *, url: str = "", now: datetime | None = None) -> Api
     """
     if reply.ok:
         return None
-    code, message, details = _told(reply)
-    said: dict[str, Any] = {"code": code, "details": details, "request_id": reply.request_id, "body": reply.body}
-    words = f"{reply.endpoint} answered {' '.join(filter(None, (str(reply.status), code)))}"
-    words += f": {message}" if message else ""
+    error = _error_body(reply)
+    said: dict[str, Any] = {
+        "code": error.code,
+        "details": error.details,
+        "request_id": reply.request_id,
+        "body": reply.body,
+    }
+    words = f"{reply.endpoint} answered {' '.join(filter(None, (str(reply.status), error.code)))}"
+    words += f": {_short(error.message)}" if error.message else ""
     words += _hint(reply, url)
     if reply.status == 429:
         now = now or reply.date
@@ -184,35 +189,17 @@ def _kind(status: int) -> type[ApiError]:
     return kinds.get(status, ApiError)
 
 
-def _told(reply: Reply) -> tuple[str, str, dict[str, Any]]:
-    """Code, message and details, from an object, a string, the top level, or nothing at all (contract: section 5)."""
+def _error_body(reply: Reply) -> ErrorBody:
+    """What the body of an error says; of a web page only that it is one."""
     try:
-        data = reply.data
+        return read_answer(reply.data)
     except DecodeError:
-        return "", "a web page" if _is_page(reply) else "", {}
-    error = data.get("error", data) if isinstance(data, dict) else data
-    if isinstance(error, str):
-        # Some services put the code into `error` and the words beside it.
-        beside = data.get("message") if isinstance(data, dict) else None
-        return ("", _short(error), {}) if not beside else (_code(error), _short(beside), {})
-    if not isinstance(error, dict):
-        return "", "", {}
-    details = error.get("details")
-    if details is None:  # such as PERSONA_IN_USE with its linkedPostCount
-        details = {name: value for name, value in error.items() if name not in _WORDS}
-    if not isinstance(details, dict):
-        details = {"details": details}
-    return _code(error.get("code")), _short(error.get("message")), details
+        return ErrorBody(message="a web page" if _is_page(reply) else "")
 
 
-def _code(value: Any) -> str:
-    """An error code in upper case."""
-    return str(value).strip().upper()[:100] if isinstance(value, str | int) and value != "" else ""
-
-
-def _short(value: Any) -> str:
+def _short(message: str) -> str:
     """A server's words on one line, cut where they grow long."""
-    text = " ".join(value.split()) if isinstance(value, str) else ""
+    text = " ".join(message.split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.backoff import Backoff, delay
 from voxops.api.assumptions import KEY_EARLY
+from voxops.api.errors import read_answer
 from voxops.api.matrix import Endpoint, find, must_read_items, polled
 from voxops.engine.binding import reform
 from voxops.engine.drive import Drive
@@ -45,6 +46,7 @@ __all__ = ["Sender"]
 
 Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those that an answer settles, as they are then
 
+LONGEST_MESSAGE = 500  # characters of a server's message that are kept
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
 
@@ -234,7 +236,8 @@ class Sender:
 
     async def _answered(self, drive: Drive, claim: Claim, reply: Any) -> None:
         """Record what an answer proves."""
-        code, message = error_of(reply)
+        said = read_answer(_data(reply))
+        code, message = said.code, said.message[:LONGEST_MESSAGE]
         match judge(reply.status, code, first_try=claim.first):
             case Answer.TAKEN:
                 await self._taken(drive, claim, reply)
@@ -300,7 +303,8 @@ class Sender:
         self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str
     ) -> None:
         """A batch refused as a whole: fail the row that the answer names, or halve it."""
-        named = _named_row(reply, members)
+        row = read_answer(_data(reply)).row
+        named = next((member for member in members if member.position == row), None)
         half = len(members) // 2
         groups = [[m for m in members if m is not named]] if named else [members[:half], members[half:]]
         failed = [settled(named, Outcome.FAILED, error_code=code, error_message=message)] if named else []
@@ -345,29 +349,9 @@ def _told(claim: Claim, endpoint: Endpoint, data: Any) -> Settle | None:
     return partial(settle_skipped, reply=data) if claim.first and data.get("skippedPlatforms") else None
 
 
-def error_of(reply: Any) -> tuple[str, str]:
-    """Code and message of an answer, in any of the shapes that errors have; empty where it has none."""
-    data = _data(reply)
-    error = data.get("error", data) if isinstance(data, dict) else None
-    if isinstance(error, str):
-        return "", error[:500]
-    if not isinstance(error, dict):
-        return "", ""
-    return str(error.get("code") or "").upper(), str(error.get("message") or "")[:500]
-
-
 def _data(reply: Any) -> Any:
     """The decoded answer; None if it is no JSON."""
     try:
         return reply.data
     except DecodeError:
         return None
-
-
-def _named_row(reply: Any, members: Sequence[Member]) -> Member | None:
-    """The row that a refusal of a whole batch names by its index, if it does."""
-    data = _data(reply)
-    error = data.get("error") if isinstance(data, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    index = details.get("index") if isinstance(details, dict) else None
-    return next((member for member in members if member.position == index), None)

@@ -8,8 +8,7 @@ what the server sent.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -19,6 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionDtype
+
+from voxops.api.errors import read_error
+from voxops.api.names import canonical
 
 __all__ = [
     "CODE",
@@ -44,7 +46,6 @@ TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
 
 _NONE = type(None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
@@ -56,11 +57,6 @@ Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
-def canonical(name: str) -> str:
-    """Name of a field without its spelling: ``has_more``, ``hasMore`` and ``HASMORE`` are one."""
-    return name.replace("_", "").replace("-", "").lower()
-
-
 def to_bool(value: Any) -> bool | None:
     """True or False as JSON, number or text says it; None where it says neither."""
     if value is None or isinstance(value, bool):
@@ -70,27 +66,9 @@ def to_bool(value: Any) -> bool | None:
 
 
 def error_parts(error: Any) -> tuple[str | None, str | None]:
-    """Code and message of an error in any of its shapes: object, text, list of them, null (contract: 8.1).
-
-    A text that is nothing but a code (``MEDIA_INVALID``) is the code; any other text is a message, and no code is read out of it.
-    """
-    if type(error) is dict and "code" in error and "message" in error:
-        return _text(error["code"]), _text(error["message"])
-    if isinstance(error, list):
-        error = next((entry for entry in error if entry), None)
-    if isinstance(error, Mapping):
-        fields = {canonical(str(name)): value for name, value in error.items()}
-        code, message = fields.get("code"), fields.get("message")
-        if code is None and message is None:
-            code, message = fields.get("issue"), fields.get("detail") or fields.get("issue")
-            code = code if isinstance(code, str) and _BARE_CODE.fullmatch(code) else None
-        if message is None and code is None and fields:
-            message = fields
-        return _text(code), _text(message)
-    text = _text(error)
-    if text and _BARE_CODE.fullmatch(text):
-        return text, None
-    return None, text or None
+    """Code and message of an error in any of its shapes, None where it has none (contract: 8.1)."""
+    said = read_error(error)
+    return said.code or None, said.message or None
 
 
 def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:

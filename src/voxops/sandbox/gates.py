@@ -147,6 +147,8 @@ def error_answer(world: World, error: RefusedError) -> Answer:
     data: dict[str, Any] = {"error": body}
     if switches.error_shape == "string":
         data = {"error": error.message}
+    elif switches.error_shape == "pair":
+        data = {"error": body.pop("code"), **body}
     elif switches.error_shape == "toplevel":
         data = body
     return Answer(error.status or switches.validation_status, data)

@@ -53,7 +53,7 @@ class Switches:
     wrapped_objects : bool
         Single objects come as ``{data: {…}}``.
     error_shape : str
-        ``envelope``, ``string`` (``{error: "…"}``) or ``toplevel`` (``{code, message}``).
+        ``envelope``, ``string`` (``{error: "…"}``), ``pair`` (``{error: CODE, message}``) or ``toplevel`` (``{code, message}``).
     validation_status : int
         400 or 422.
     forbidden_code : str

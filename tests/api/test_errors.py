@@ -1,0 +1,118 @@
+"""An error body says the same to the client, to the engine and in a frame, whichever shape it has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import voxops as vx
+from voxops._core import eventloop
+from voxops.api.errors import ErrorBody, read_answer, read_error
+from voxops.sandbox import Sandbox
+
+FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ({"error": {"code": "NOT_FOUND", "message": "no"}}, ErrorBody("NOT_FOUND", "no")),
+        ({"error": {"code": "VALIDATION_ERROR", "message": "no", "details": FIELD}}, ErrorBody("VALIDATION_ERROR", "no", FIELD)),
+        ({"error": {"CODE": "not_found", "Message": "no"}}, ErrorBody("NOT_FOUND", "no")),
+        ({"Error": {"code": "X", "message": "no"}}, ErrorBody("X", "no")),
+        ({"code": "CONFLICT", "message": "not now"}, ErrorBody("CONFLICT", "not now")),
+        ({"message": "email not confirmed"}, ErrorBody("", "email not confirmed")),
+        ({"error": "the body is larger than 100 KB"}, ErrorBody("", "the body is larger than 100 KB")),
+        ({"error": "VALIDATION_ERROR", "message": "too long"}, ErrorBody("VALIDATION_ERROR", "too long")),
+        ({"error": "VALIDATION_ERROR", "message": "too long", "details": FIELD}, ErrorBody("VALIDATION_ERROR", "too long", FIELD)),
+        ({"error": "Conflict", "message": "not now"}, ErrorBody("CONFLICT", "not now")),
+        ({"error": "not now", "code": "CONFLICT"}, ErrorBody("CONFLICT", "not now")),
+        ({"error": "MEDIA_INVALID"}, ErrorBody("MEDIA_INVALID")),
+        ({"error": {"code": "PERSONA_IN_USE", "message": "m", "linkedPostCount": 3}}, ErrorBody("PERSONA_IN_USE", "m", {"linkedPostCount": 3})),
+        ({"error": {"code": "X", "message": "m", "details": ["a"]}}, ErrorBody("X", "m", {"details": ["a"]})),
+        ({"errors": [{"field": "media", "issue": "MEDIA_NOT_READY", "detail": "wait"}]}, ErrorBody("MEDIA_NOT_READY", "wait", {"field": "media", "issue": "MEDIA_NOT_READY", "detail": "wait"})),
+        ({"error": {"field": "media", "issue": "too large"}}, ErrorBody("", "too large", {"field": "media", "issue": "too large"})),
+        ({"error": {"reason": "odd"}}, ErrorBody("", '{"reason":"odd"}', {"reason": "odd"})),
+        ({"error": {"code": 4017, "message": None}}, ErrorBody("4017")),
+        ({"error": None}, ErrorBody()),
+        ({}, ErrorBody()),
+        ([], ErrorBody()),
+        ("no", ErrorBody("", "no")),
+        (None, ErrorBody()),
+    ],
+)  # fmt: skip
+def test_every_shape_of_an_answer_is_read(body: Any, wanted: ErrorBody) -> None:
+    assert read_answer(body) == wanted
+
+
+@pytest.mark.parametrize(
+    ("details", "row"),
+    [
+        ({"index": 7}, 7),
+        ({"field": "posts[7].scheduledFor"}, 7),
+        ([{"field": "posts[3]"}, {"index": 9}], 3),
+        ({"index": "7"}, None),
+        ({"index": True}, None),
+        ({"field": "content"}, None),
+        ({"field": "threadPosts[7]"}, None),
+        (None, None),
+        ("posts[7]", None),
+    ],
+)
+@pytest.mark.parametrize("envelope", [
+    lambda details: {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": details}},
+    lambda details: {"code": "VALIDATION_ERROR", "message": "no", "details": details},
+    lambda details: {"error": "VALIDATION_ERROR", "message": "no", "details": details},
+])  # fmt: skip
+def test_the_row_that_a_refused_batch_names(envelope: Any, details: Any, row: int | None) -> None:
+    assert read_answer(envelope(details)).row == row
+
+
+def test_an_error_of_a_target_is_an_object_a_text_a_list_or_null() -> None:
+    assert read_error({"code": "PUBLISH_ERROR", "message": "no"}) == ErrorBody("PUBLISH_ERROR", "no")
+    assert read_error("TOKEN_EXPIRED") == ErrorBody("TOKEN_EXPIRED")
+    assert read_error("the token has expired") == ErrorBody("", "the token has expired")
+    assert read_error([None, {"code": "X", "message": "m"}]) == ErrorBody("X", "m")
+    assert read_error(None) == ErrorBody()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["error", "errors", "code", "message", "details", "issue", "index", "x"]) | st.text(), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(JSON)
+def test_nothing_that_a_server_sends_raises(data: Any) -> None:
+    found = read_answer(data)
+    assert isinstance(found.code, str) and isinstance(found.message, str) and found.code == found.code.upper()
+    assert isinstance(dict(found.details), dict) and (found.row is None or type(found.row) is int)
+
+
+def test_a_deep_error_is_read() -> None:
+    deep: Any = "x"
+    for _ in range(900):
+        deep = [deep]
+    assert read_answer({"error": {"message": deep}}).message.startswith("[")
+    assert json.loads(read_answer({"error": {"message": [1, "a"]}}).message) == [1, "a"]
+
+
+@pytest.mark.parametrize("shape", ["envelope", "pair", "toplevel"])
+def test_client_and_engine_read_the_same_code(sandbox: Sandbox, shape: str) -> None:
+    """The engine read no code out of ``{"error": "CONTENT_TOO_LONG", "message": …}``, the client did."""
+    sandbox.set_switches(error_shape=shape)
+    with vx.connect(sandbox=sandbox) as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+        rows = triaged[(triaged["verdict"] == "fix content") & (triaged["platform"] == "twitter")].head(1)
+        (result,) = ws.run(vx.plan_fix(rows.assign(new_content="y" * 5_000))).wait(60).results().to_dict("records")
+        with pytest.raises(vx.ValidationError) as caught:
+            post = eventloop.run(ws.client.posts.get(result["post_id"]))
+            (target,) = [each for each in post["platforms"] if each["platform"] == "twitter"]
+            eventloop.run(ws.client.posts.fix(post["id"], target["postPlatformId"], content="y" * 5_000))
+    assert (result["outcome"], result["http_status"], result["error_code"]) == ("failed", 400, "CONTENT_TOO_LONG")
+    assert caught.value.code == result["error_code"] and result["error_message"] in str(caught.value)
