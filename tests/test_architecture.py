@@ -1,11 +1,11 @@
-"""The map of the house holds: a room imports only from rooms that stand above it, and each foreign library has one room."""
+"""The map of the house holds: a room imports only from rooms that stand above it, each foreign library has one room, sizes stay readable."""
 
 from __future__ import annotations
 
 import ast
+import re
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import voxops
 
@@ -32,9 +32,50 @@ LIBRARIES = {
     "uvicorn": {"sandbox"},
 }
 
+# The ledger holds all SQL; the archive asks DuckDB, and the sandbox, which shares nothing, has a store of its own.
+MAY_WRITE_SQL = {"ledger", "archive", "sandbox"}
+SQL = re.compile(
+    r"\bSELECT\b.+\bFROM\b|\bINSERT (OR \w+ )?INTO\b|\bUPDATE \w+ SET\b|\bDELETE FROM\b"
+    r"|\bCREATE (TABLE|VIEW|INDEX|TRIGGER)\b|\bPRAGMA \w|\bBEGIN (IMMEDIATE|EXCLUSIVE)\b",
+    re.DOTALL,
+)
 
-def modules() -> list[Path]:
-    return sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts)
+LINES = 400  # of a file; about 300 is the aim
+METHODS = 12  # public ones of a class
+HELD_BY_ANALYSTS = {"Workspace", "Run", "AsyncClient"}  # their methods are the public promise
+
+# What is above the limits today, each with its own limit: it may shrink, and is struck out once it fits.
+LONG_FILES = {
+    "acts/retries.py": 439,
+    "core.py": 576,
+    "ledger/ledger.py": 694,
+    "views/panels.py": 542,
+    "views/plots.py": 426,
+    "workspace.py": 430,
+}
+LARGE_CLASSES = {"core.Core": 14, "conformance.bench.Bench": 16, "ledger.ledger.Ledger": 37}
+SQL_ELSEWHERE = {"engine/binding.py": 4, "engine/drive.py": 2, "engine/jobs.py": 2}
+
+
+@cache
+def modules() -> tuple[Path, ...]:
+    return tuple(sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """The syntax tree of a file, flat; read once."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def place(path: Path) -> str:
+    """A file as the map names it, like ``ledger/file.py``."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def dotted(path: Path) -> str:
+    """A file as imports name it, like ``ledger.file``."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def room(path: Path) -> str:
@@ -42,81 +83,120 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Everything of voxops that a file imports, wherever in the file, as dotted names without the package."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively"
+            assert node.level == 0, f"{place(path)} imports relatively"
             if node.module and node.module.split(".")[0] == "voxops":
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("voxops.") for name in found if name.startswith("voxops.")}
+    return frozenset(name.removeprefix("voxops.") for name in found if name.startswith("voxops."))
+
+
+def above_limit(sizes: dict[str, int], limit: int, known: dict[str, int]) -> list[str]:
+    """What exceeds its limit, and what is still excused although it fits by now."""
+    grown = [
+        f"{name} has {size}, at most {known.get(name, limit)}"
+        for name, size in sizes.items()
+        if size > known.get(name, limit)
+    ]
+    return grown + [f"strike {name} from the list, it fits" for name in known if sizes.get(name, 0) <= limit]
 
 
 def test_every_module_has_a_room() -> None:
     assert {room(path) for path in modules()} - {"sandbox"} <= set(ROOMS)
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if room(p) != "sandbox"], ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_follow_the_flow_of_the_data(path: Path) -> None:
-    mine = room(path)
-    for name in imports(path):
-        other = name.split(".")[0]
-        if other == "sandbox":
-            assert mine in MAY_START_A_SANDBOX, f"{mine} knows the sandbox"
-        elif other != mine and (mine, other) not in EXCEPTIONS:
-            assert other in ROOMS, f"{mine} imports {other} from the face of the package"
-            assert ROOMS.index(other) < ROOMS.index(mine), f"{mine} imports {name}, which stands below it on the map"
+def test_imports_follow_the_flow_of_the_data() -> None:
+    wrong = []
+    for path in modules():
+        mine = room(path)
+        for name in sorted(imports(path)) if mine != "sandbox" else ():
+            other = name.split(".")[0]
+            if other == "sandbox":
+                allowed = mine in MAY_START_A_SANDBOX
+            else:
+                allowed = other == mine or (mine, other) in EXCEPTIONS or other in ROOMS[: ROOMS.index(mine)]
+            if not allowed:
+                wrong.append(f"{place(path)} imports {name}, which does not stand above it on the map")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_sandbox_shares_nothing() -> None:
     for path in modules():
         if room(path) == "sandbox":
-            assert all(name.startswith("sandbox") for name in imports(path)), path
+            assert all(name.startswith("sandbox") for name in imports(path)), place(path)
 
 
-def graph(package: Path) -> dict[str, set[str]]:
-    """Who imports whom inside a room, by the dotted names of modules."""
-    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in package.glob("*.py")}
-    return {
-        name: {
-            other
-            for other in files
-            if other != name and any(each == other or each.startswith(f"{other}.") for each in imports(path))
-        }
-        for name, path in files.items()
+def test_no_cycles_inside_a_room() -> None:
+    names = {dotted(path) for path in modules()}
+    edges = {
+        dotted(path): {other for name in imports(path) for other in (name, name.rpartition(".")[0]) if other in names}
+        for path in modules()
     }
-
-
-@pytest.mark.parametrize(
-    "package", sorted(path for path in ROOT.iterdir() if (path / "__init__.py").exists()), ids=lambda path: path.name
-)
-def test_no_cycles_inside_a_room(package: Path) -> None:
-    edges = graph(package)
-    seen: set[str] = set()
+    done: set[str] = set()
 
     def walk(name: str, trail: tuple[str, ...]) -> None:
         assert name not in trail, " imports ".join((*trail, name))
-        if name not in seen:
-            for other in edges[name]:
-                walk(other, (*trail, name))
-            seen.add(name)
+        if name not in done:
+            for other in sorted(edges[name] - {name}):
+                if other.split(".")[0] == name.split(".")[0]:
+                    walk(other, (*trail, name))
+            done.add(name)
 
-    for name in edges:
+    for name in sorted(names):
         walk(name, ())
 
 
 def test_one_foreign_library_one_room() -> None:
     for path in modules():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {
-            alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-        }
-        names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        for library in names & set(LIBRARIES):
-            assert room(path) in LIBRARIES[library], f"{path.name} imports {library}"
+        for node in nodes(path):
+            if isinstance(node, ast.Import):
+                names = {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {(node.module or "").split(".")[0]}
+            else:
+                continue
+            for library in names & set(LIBRARIES):
+                assert room(path) in LIBRARIES[library], f"{place(path)} imports {library}"
+
+
+def test_all_sql_stands_in_the_ledger() -> None:
+    found = {
+        place(path): sum(
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(SQL.search(node.value))
+            for node in nodes(path)
+        )
+        for path in modules()
+        if room(path) not in MAY_WRITE_SQL
+    }
+    wrong = above_limit(found, 0, SQL_ELSEWHERE)
+    assert not wrong, "statements of SQL outside the ledger:\n" + "\n".join(wrong)
+
+
+def test_files_stay_short() -> None:
+    sizes = {place(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    wrong = above_limit(sizes, LINES, LONG_FILES)
+    assert not wrong, "lines:\n" + "\n".join(wrong)
+
+
+def test_classes_stay_small() -> None:
+    sizes = {
+        f"{dotted(path)}.{node.name}": sum(
+            isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and not each.name.startswith("_")
+            for each in node.body
+        )
+        for path in modules()
+        if room(path) != "sandbox"
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef) and node.name not in HELD_BY_ANALYSTS
+    }
+    wrong = above_limit(sizes, METHODS, LARGE_CLASSES)
+    assert not wrong, "public methods:\n" + "\n".join(wrong)
 
 
 def test_each_room_says_what_it_is_for_in_one_line() -> None:
