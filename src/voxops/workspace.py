@@ -215,8 +215,8 @@ class Workspace:
             "ledger": self._ledger_told(),
             "rate limit": "not told yet" if limit is None else f"{limit:,} requests a minute",
         }
-        cells = [[safe.escape(name), safe.escape(value, 500)] for name, value in rows.items()]
-        return safe.table(["Workspace", safe.escape(self.name or self.id or "of unknown identity")], cells)
+        cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]
+        return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
     def _ledger_told(self) -> str:
         """Where the ledger is, as a notebook may show it: not whose machine this is."""

@@ -133,3 +133,19 @@ def test_a_bar_divides_its_width_by_the_amounts(amounts: list[int]) -> None:
     widths = [float(piece.split("%")[0]) for piece in drawn.split("width:")[2:] if "%" in piece.split(";")[0]]
     assert len(widths) == sum(amount > 0 for amount in amounts)
     assert not widths or sum(widths) == pytest.approx(100, abs=0.1)
+
+
+@given(ANY)
+def test_text_in_a_template_is_only_ever_text(text: str) -> None:
+    drawn = safe.html('<b title="{}">{}</b>', text, text)
+    assert drawn.count("<") == 2
+    assert drawn.count('"') == 2
+    assert safe.html("<i>{}</i>", drawn) == f"<i>{drawn}</i>", "our own markup is not escaped again"
+
+
+@given(st.lists(ANY, max_size=4))
+def test_a_table_escapes_what_is_no_markup(cells: list[str]) -> None:
+    drawn = safe.table(cells, [cells, [safe.html("<b>{}</b>", cell) for cell in cells]])
+    assert drawn.count("<b>") == len(cells)
+    assert drawn.count("<td") == 2 * len(cells)
+    assert not {"script", "img"} & set(drawn.split("<"))

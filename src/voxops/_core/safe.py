@@ -1,30 +1,36 @@
 """Untrusted text made safe to show, and the small pieces of HTML that the displays share.
 
-Post contents, error messages and names come from other people. `escape` makes them harmless in HTML, `plain` in a
-terminal, `cell` in a spreadsheet, `markdown` in a ticket. Displays inherit the page's text colour and draw lines in a
+Post contents, error messages and names come from other people. `html` makes them harmless in HTML, `plain` in a
+terminal, `cell` in a spreadsheet, `markdown` in a ticket. In HTML the type decides: `Markup` is ours and stays as it is,
+everything else is text and is escaped; markup is put together by `html` and `joined` alone. Displays inherit the page's text colour and draw lines in a
 half-transparent grey, so that they read in light and dark themes without asking which one is on; styles are inline,
 because notebooks drop style sheets from outputs they do not trust.
 """
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import markupsafe
 import pandas as pd
+from markupsafe import Markup
 
 __all__ = [
+    "IGNORE_MATH",
     "LINE",
+    "Markup",
     "bar",
     "cell",
     "clip",
     "duration",
     "escape",
+    "html",
     "instant",
+    "joined",
     "line",
     "many",
     "markdown",
@@ -36,6 +42,8 @@ __all__ = [
 ]
 
 LINE = "rgba(128,128,128,.35)"  # a rule that shows on white and on black
+# Classes of every display: without them MathJax would set what stands between two dollar signs, links included.
+IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
@@ -58,15 +66,25 @@ def plain(value: Any, limit: int = 200) -> str:
     return clip(text, limit)
 
 
-def escape(value: object, limit: int = 200) -> str:
-    """Return `plain` text, escaped for HTML content and quoted attributes."""
-    return html.escape(plain(value, limit), quote=True)
+def escape(value: object, limit: int = 200) -> Markup:
+    """Return `plain` text, escaped for HTML content and quoted attributes; what is `Markup` already stays as it is."""
+    return value if isinstance(value, Markup) else markupsafe.escape(plain(value, limit))
 
 
-def parted(value: object, limit: int = 200) -> str:
+def html(template: str, *values: object, **named: object) -> Markup:
+    """Fill the ``{}`` of a template of ours; what is no `Markup` is made plain and escaped."""
+    return Markup(template).format(*map(escape, values), **{name: escape(value) for name, value in named.items()})
+
+
+def joined(parts: Iterable[object], between: str = "") -> Markup:
+    """Return pieces as one; what is no `Markup` is made plain and escaped. `between` is ours."""
+    return Markup(between).join(map(escape, parts))
+
+
+def parted(value: object, limit: int = 200) -> Markup:
     """Return `escape` with the places marked where a line may end, as ``TOKEN_<wbr>EXPIRED``; they are not copied."""
     marked = _LONG.sub("\\g<0>\u200b", _JOINT.sub("\\g<0>\u200b", plain(value, limit)))
-    return html.escape(marked, quote=True).replace("\u200b", "<wbr>")
+    return Markup("<wbr>").join(marked.split("\u200b"))
 
 
 def cell(value: object) -> object:
@@ -79,7 +97,7 @@ def cell(value: object) -> object:
 
 def markdown(value: object, limit: int = 200) -> str:
     """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket."""
-    text = _MARKDOWN.sub(r"\\\1", html.escape(plain(value, limit), quote=False))
+    text = _MARKDOWN.sub(r"\\\1", plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     # Ticket systems look for these in the shown text, where an escape no longer counts: a joiner no one sees parts them.
     return _MENTION.sub("\\1\u2060", text)
 
@@ -122,7 +140,7 @@ def instant(at: datetime, *, day: bool = True) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if day else "%H:%M:%S UTC")
 
 
-def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> str:
+def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Markup:
     """Return text on one line, or on a few, cut by an ellipsis where there is no room; all of it shows on hovering.
 
     The grid lets the line shrink to the minimum of `style` within a table, which text that does not wrap would stretch.
@@ -130,11 +148,16 @@ def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> str
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     if lines > 1:
         cut = f"overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:{lines}"
-    inner = f'<div style="{cut}" title="{escape(full, 400)}">{escape(shown)}</div>'
-    return f'<div style="display:grid;grid-template-columns:minmax(0,1fr);{style}">{inner}</div>'
+    return html(
+        '<div style="display:grid;grid-template-columns:minmax(0,1fr);{}"><div style="{}" title="{}">{}</div></div>',
+        style,
+        cut,
+        escape(full, 400),
+        shown,
+    )
 
 
-def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> str:
+def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> Markup:
     """Return a stacked bar of (name, colour, amount); each part says in its tooltip what it is.
 
     Parts beside each other are told apart by a gap as well as by colour. The last part has no width of its own and
@@ -142,31 +165,45 @@ def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> str
     """
     present = [part for part in parts if part[2] > 0]
     total = sum(amount for _, _, amount in present)
-    pieces = "".join(
-        f'<div title="{escape(name)}: {number(amount)}" style="width:{100 * amount / total:.2f}%;min-width:3px;'
-        f'height:{height};background-color:{colour};border-right:1px solid transparent;background-clip:padding-box"></div>'
+    pieces = joined(
+        html(
+            '<div title="{}: {}" style="width:{}%;min-width:3px;height:{};background-color:{};'
+            'border-right:1px solid transparent;background-clip:padding-box"></div>',
+            name,
+            number(amount),
+            f"{100 * amount / total:.2f}",
+            height,
+            colour,
+        )
         for name, colour, amount in present
     )
-    return (
-        f'<div style="display:flex;width:100%;height:{height};background-color:{LINE};border-radius:3px;'
-        f'overflow:hidden">{pieces}</div>'
+    return html(
+        '<div style="display:flex;width:100%;height:{};background-color:{};border-radius:3px;overflow:hidden">{}</div>',
+        height,
+        LINE,
+        pieces,
     )
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: frozenset[int] = frozenset()) -> str:
-    """Return a plain table. Heads and cells are HTML already: escape what they hold; `numeric` columns align right."""
+def table(
+    heads: Sequence[object], rows: Iterable[Sequence[object]], *, numeric: frozenset[int] = frozenset()
+) -> Markup:
+    """Return a plain table; `numeric` columns align right."""
 
-    def row(tag: str, cells: Sequence[str], style: str) -> str:
-        aligned = (
-            f'<{tag} style="text-align:{"right" if index in numeric else "left"};{style}">{content}</{tag}>'
-            for index, content in enumerate(cells)
-        )
-        return f"<tr>{''.join(aligned)}</tr>"
+    def row(tag: str, cells: Sequence[object], style: str) -> Markup:
+        cell = f'<{tag} style="text-align:{{}};{style}">{{}}</{tag}>'
+        aligned = (html(cell, "right" if at in numeric else "left", content) for at, content in enumerate(cells))
+        return html("<tr>{}</tr>", joined(aligned))
 
     head = row("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")
-    body = "".join(row("td", cells, "padding:2px 10px 2px 0;vertical-align:top") for cells in rows)
-    style = "border-collapse:collapse;font-size:inherit;margin:0;background:none"
-    return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
+    body = joined(row("td", cells, "padding:2px 10px 2px 0;vertical-align:top") for cells in rows)
+    return html(
+        '<table class="{}" style="border-collapse:collapse;font-size:inherit;margin:0;background:none"><thead>{}</thead>'
+        "<tbody>{}</tbody></table>",
+        IGNORE_MATH,
+        head,
+        body,
+    )
 
 
 def _visible(char: str) -> str:

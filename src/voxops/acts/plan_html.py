@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voxops._core import safe
+from voxops._core.safe import Markup, html
 from voxops.model import VERBS, Action
 
 __all__ = ["plan_html"]
@@ -15,59 +16,69 @@ _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
 
 
-def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> str:
+def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> Markup:
     """Return a plan as HTML: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
-    acts, minutes = (
+    facts = html(
+        "<b>Plan to {}</b>: {} of {}. {}, about {} in all, {} minute{} at {} a minute. <i>Nothing has been sent.</i>{}",
+        VERBS[plan.action],
+        safe.number(plan.eligible),
+        safe.many(len(plan.table), "row"),
         safe.many(cost.acts, "acting request"),
-        f"{cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}",
+        safe.number(cost.requests),
+        f"{cost.minutes:g}",
+        "" if cost.minutes == 1 else "s",
+        safe.number(cost.rate),
+        f" The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+        if plan.canaries
+        else "",
     )
-    facts = (
-        f"<b>Plan to {VERBS[plan.action]}</b>: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}. "
-        f"{acts}, about {safe.number(cost.requests)} in all, {minutes} at {safe.number(cost.rate)} a minute. "
-        "<i>Nothing has been sent.</i>"
-    )
-    if plan.canaries:
-        facts += (
-            f" The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
-        )
-    parts = [f"<p style='margin:4px 0'>{facts}</p>"]
+    parts = [html("<p style='margin:4px 0'>{}</p>", facts)]
     if plan.eligible:
         parts.append(_sample(plan))
-    held = [(safe.number(count), safe.escape(why)) for why, count in reasons]
+    held = [(safe.number(count), why) for why, count in reasons]
     if held:
-        parts.append("<p style='margin:8px 0 2px'><b>Held</b>, and why:</p>")
+        parts.append(Markup("<p style='margin:8px 0 2px'><b>Held</b>, and why:</p>"))
         parts.append(safe.table(("rows", "reason"), held[:ROWS], numeric=frozenset({0})))
-    return f"<div style='font-size:13px;line-height:1.5;max-width:900px;overflow-x:auto'>{''.join(parts)}</div>"
+    return html(
+        "<div class='{}' style='font-size:13px;line-height:1.5;max-width:900px;overflow-x:auto'>{}</div>",
+        safe.IGNORE_MATH,
+        safe.joined(parts),
+    )
 
 
-def _sample(plan: Any) -> str:
+def _sample(plan: Any) -> Markup:
     """The first rows that would be sent."""
     names = [name for name in _SHOWN if name in plan.table.columns][:4]
     sent = plan.table[plan.table["eligible"]]
     rows = sent.head(ROWS)
-    counts = [
-        name for name in ("attempt", "batch") if (sent[name] > 1).any()
-    ]  # where all are the first, there is no need to say so
+    # Where all are the first attempt, or in the first batch, there is no need to say so.
+    counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
     lines = [
         (
             *(_cell(name, row[name]) for name in names),
             *(safe.number(row[name]) for name in counts),
             safe.line(row["reason"], row["reason"], "min-width:6em;max-width:18em", lines=2),
-            f"{_short(_word(row['request'], plan.action), row['request'])} "
-            f"<code>{_short(safe.clip(row['idempotency_key'], 7), row['idempotency_key'])}</code>",
+            html(
+                "{} <code>{}</code>",
+                _short(_word(row["request"], plan.action), row["request"]),
+                _short(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]),
+            ),
         )
         for row in rows.to_dict("records")
     ]
     heads = (*map(safe.parted, (*names, *counts)), "reason", "request, key")
     more = plan.eligible - len(lines)
     rest = (
-        f"<p style='margin:2px 0;opacity:.75'>and {safe.number(more)} more; plan.frame has them all</p>" if more else ""
+        html("<p style='margin:2px 0;opacity:.75'>and {} more; plan.frame has them all</p>", safe.number(more))
+        if more
+        else ""
     )
-    return safe.table(heads, lines, numeric=frozenset(range(len(names), len(names) + len(counts)))) + rest
+    numeric = frozenset(range(len(names), len(names) + len(counts)))
+    return safe.joined([safe.table(heads, lines, numeric=numeric), rest])
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> Markup:
     """One value of a row: ids lose their middle, long text keeps to one line."""
     if name.endswith("_id"):
         return _short(safe.middle(value, 12), value)
@@ -76,9 +87,9 @@ def _cell(name: str, value: Any) -> str:
     return safe.escape(value, 60)
 
 
-def _short(shown: str, full: Any) -> str:
+def _short(shown: str, full: Any) -> Markup:
     """Text made short; all of it shows on hovering."""
-    return f'<span style="white-space:nowrap" title="{safe.escape(full, 400)}">{safe.escape(shown)}</span>'
+    return html('<span style="white-space:nowrap" title="{}">{}</span>', safe.escape(full, 400), shown)
 
 
 def _word(request: str, action: Action) -> str:

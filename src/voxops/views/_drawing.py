@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from voxops._core import safe
+from voxops._core.safe import Markup
 from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
@@ -189,11 +190,11 @@ def _html_table(snapshot: Snapshot) -> str:
     rows = []
     for platform, counts in _places(snapshot):
         parts = [(name, OUTCOME[name].colour, float(count)) for name, count in zip(OUTCOMES, counts, strict=True)]
-        numbers = [safe.number(count) if count else '<span style="opacity:.4">·</span>' for count in counts]
+        numbers = [safe.number(count) if count else Markup('<span style="opacity:.4">·</span>') for count in counts]
         name = f'<div style="overflow-wrap:anywhere;line-height:1.3">{safe.escape(platform)}</div>'
         graph = f'<div style="padding:1px 0 3px">{safe.bar(parts, height="6px")}</div>'
         place = f'<div style="min-width:100px;max-width:240px">{name}{graph}</div>'
-        rows.append([place, *numbers, f"<b>{sum(counts):,}</b>"])
+        rows.append([Markup(place), *numbers, Markup(f"<b>{sum(counts):,}</b>")])
     if not rows:
         return ""
     heads = [_head(snapshot), *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.safe import Markup
 from voxops.analysis.deliveries import delivery_stats
 from voxops.analysis.verdicts import causes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look, look
@@ -116,9 +117,11 @@ def cause_table(rows: pd.DataFrame, failed: int | None = None) -> str:
         lines.append(
             [
                 _named(entry["cause"], bar, width),
-                f"<b>{entry['count']:,}</b>",
-                f'<div style="min-width:130px;max-width:380px">{_marked(VERDICT, entry["verdict"])}'
-                f'<div style="{_QUIET}">{safe.escape(entry["remedy"], 160)}</div></div>',
+                _ours(f"<b>{entry['count']:,}</b>"),
+                _ours(
+                    f'<div style="min-width:130px;max-width:380px">{_marked(VERDICT, entry["verdict"])}'
+                    f'<div style="{_QUIET}">{safe.escape(entry["remedy"], 160)}</div></div>'
+                ),
             ]
         )
     rest = len(table) - _CAUSES
@@ -130,10 +133,15 @@ def cause_table(rows: pd.DataFrame, failed: int | None = None) -> str:
     )
 
 
-def _named(text: object, bar: str, width: int = 100) -> str:
+def _ours(markup: str) -> Markup:
+    """Mark what is escaped already."""
+    return Markup(markup)
+
+
+def _named(text: object, bar: str, width: int = 100) -> Markup:
     """Return a name with its bar beneath, in percent of the place there is."""
     drawn = f'<div style="width:{width}%;padding:2px 0 6px">{bar}</div>'
-    return f'<div style="min-width:110px;max-width:380px">{safe.parted(text, 90)}{drawn}</div>'
+    return _ours(f'<div style="min-width:110px;max-width:380px">{safe.parted(text, 90)}{drawn}</div>')
 
 
 def _platforms(rows: pd.DataFrame) -> str:
@@ -164,9 +172,9 @@ def status_table(log: pd.DataFrame) -> str:
         lines.append(
             [
                 _named(name, bar, max(3, round(100 * count / highest))),
-                f"<b>{count:,}</b>",
+                _ours(f"<b>{count:,}</b>"),
                 safe.number(rows["url"].nunique()),
-                f'<span style="{_QUIET}">{safe.instant(rows["created_at"].max().to_pydatetime())}</span>',
+                _ours(f'<span style="{_QUIET}">{safe.instant(rows["created_at"].max().to_pydatetime())}</span>'),
             ]
         )
     return wide(safe.table(("answer", "failed", "endpoints", "last seen"), lines, numeric=frozenset({1, 2})))
@@ -263,8 +271,8 @@ def delivery_details(row: Mapping[str, Any]) -> str:
     )
     lines = [
         [
-            f'<span style="{_QUIET}">{name}</span>',
-            f'<div style="overflow-wrap:anywhere">{safe.escape(row.get(name), 400) or "–"}</div>',
+            _ours(f'<span style="{_QUIET}">{name}</span>'),
+            _ours(f'<div style="overflow-wrap:anywhere">{safe.escape(row.get(name), 400) or "–"}</div>'),
         ]
         for name in names
     ]
@@ -294,7 +302,7 @@ def verified_table(table: pd.DataFrame) -> str:
     lines = []
     for cause, row in table.iterrows():
         bar = safe.bar([(words[name], kind.colour, float(row[name])) for name, kind in looks.items()])
-        counts = [safe.number(row[name]) if row[name] else '<span style="opacity:.4">·</span>' for name in looks]
+        counts = [safe.number(row[name]) if row[name] else _ours('<span style="opacity:.4">·</span>') for name in looks]
         lines.append(
             [
                 _named(cause, bar),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.safe import Markup, html
 from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops.views._report_text import cells, heads
 
@@ -60,67 +61,70 @@ _PAGE = """\
 """
 
 
-def page(report: Findings) -> str:
+def page(report: Findings) -> Markup:
     """Return the whole document."""
-    return (
+    return html(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{safe.escape(report.title)}</title><style>{_PAGE}</style></head>\n"
-        f"<body>{fragment(report)}</body></html>\n"
+        "<title>{}</title><style>{}</style></head>\n<body>{}</body></html>\n",
+        report.title,
+        Markup(_PAGE),
+        fragment(report),
     )
 
 
-def fragment(report: Findings) -> str:
+def fragment(report: Findings) -> Markup:
     """Return the report as a piece of a page, for notebooks."""
     parts = [
-        f"<h1>{safe.escape(report.title)}</h1>",
-        f'<p class="quiet">{safe.escape(" · ".join(report.about), 400)}</p>',
-        f'<p class="lead">{safe.escape(report.headline, 600)}</p>',
+        html("<h1>{}</h1>", report.title),
+        html('<p class="quiet">{}</p>', safe.escape(" · ".join(report.about), 400)),
+        html('<p class="lead">{}</p>', safe.escape(report.headline, 600)),
         *map(_facts, report.facts),
         *(_section(section, f"vx{number}") for number, section in enumerate(report.sections)),
     ]
-    return f'<div class="vx"><style>{_STYLE}</style>\n{"".join(parts)}</div>'
+    return html('<div class="vx {}"><style>{}</style>\n{}</div>', safe.IGNORE_MATH, Markup(_STYLE), safe.joined(parts))
 
 
-def _facts(facts: Iterable[Fact]) -> str:
+def _facts(facts: Iterable[Fact]) -> Markup:
     """Return a row of numbers."""
-    boxes = (
-        f'<div class="fact" style="border-left-color:{fact.colour}"><b>{fact.count:,}</b> {safe.escape(fact.label)}</div>'
-        for fact in facts
+    box = '<div class="fact" style="border-left-color:{}"><b>{}</b> {}</div>'
+    return html(
+        '<div class="facts">{}</div>',
+        safe.joined(html(box, fact.colour, f"{fact.count:,}", fact.label) for fact in facts),
     )
-    return f'<div class="facts">{"".join(boxes)}</div>'
 
 
-def _section(section: Section, name: str) -> str:
+def _section(section: Section, name: str) -> Markup:
     """Return one section; `name` keeps its figures' ids apart from those of others."""
-    figures = "".join(
-        f"<figure><figcaption>{safe.escape(figure.caption)}</figcaption>{_svg(figure, f'{name}{letter}')}</figure>"
+    figures = safe.joined(
+        html("<figure><figcaption>{}</figcaption>{}</figure>", figure.caption, _svg(figure, f"{name}{letter}"))
         for letter, figure in zip("abcdefgh", section.figures, strict=False)
     )
-    text = f"<p>{safe.escape(section.text, 600)}</p>" if section.text else ""
-    return f"<h2>{safe.escape(section.title)}</h2>{text}{figures}{_table(section.table)}\n"
+    text = html("<p>{}</p>", safe.escape(section.text, 600)) if section.text else ""
+    return html("<h2>{}</h2>{}{}{}\n", section.title, text, figures, _table(section.table))
 
 
-def _table(table: pd.DataFrame) -> str:
-    """Return a table; numbers stand right, verdicts and outcomes carry their colour. On a narrow page rows become cards."""
+def _table(table: pd.DataFrame) -> Markup:
+    """Return a table; numbers stand right, verdicts and outcomes have their colour. On a narrow page rows become cards."""
     if table.empty:
-        return ""
-    names = [safe.escape(name) for name in heads(table)]
+        return Markup()
+    names = heads(table)
     kinds = [_kind(str(name), table[name]) for name in table.columns]
-    head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, names, strict=True))
+    head = safe.joined(html('<th class="{}">{}</th>', kind, name) for kind, name in zip(kinds, names, strict=True))
     lines = []
     for row in cells(table):
         columns = zip(table.columns, kinds, names, row, strict=True)
-        lines.append("".join(_cell(*column) for column in columns))
-    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        lines.append(html("<tr>{}</tr>\n", safe.joined(_cell(*column) for column in columns)))
+    return html(
+        '<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>', head, safe.joined(lines)
+    )
 
 
-def _cell(column: object, kind: str, name: str, value: str) -> str:
+def _cell(column: object, kind: str, name: str, value: str) -> Markup:
     """Return one cell; what is not to be broken is cut short instead."""
     text = safe.escape(value, 30) if kind == "w" else safe.parted(value, 300)
-    return f'<td class="{kind}" data-h="{name}">{_swatch(str(column), value)}{text}</td>'
+    return html('<td class="{}" data-h="{}">{}{}</td>', kind, name, _swatch(str(column), value), text)
 
 
 def _kind(name: str, values: pd.Series[Any]) -> str:
@@ -132,15 +136,15 @@ def _kind(name: str, values: pd.Series[Any]) -> str:
     return "t" if name in _ROOMY else "s"
 
 
-def _swatch(column: str, value: str) -> str:
+def _swatch(column: str, value: str) -> Markup:
     """Return the colour of a verdict, an outcome or a status, as a small square before its word."""
     looks = _COLOURED.get(column)
     if looks is None or not value:
-        return ""
-    return f'<span class="sw" style="background-color:{look(looks, value).colour}"></span>'
+        return Markup()
+    return html('<span class="sw" style="background-color:{}"></span>', look(looks, value).colour)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str) -> Markup:
     """Draw a figure as inline SVG: the same bytes each time, text as outlines, its ink the page's own."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
@@ -159,5 +163,5 @@ def _svg(figure: Figure, name: str) -> str:
     used = {found[1] for found in re.findall(_REFERENCE, svg)}
     svg = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(_REFERENCE, rf"\1{name}-\2", svg)
-    label = f'<svg role="img" aria-label="{safe.escape(figure.caption)}"'
-    return re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip()
+    label = html('<svg role="img" aria-label="{}"', figure.caption)
+    return Markup(re.sub(r"\n\s*", "\n", svg.replace("<svg", label, 1)).strip())
