@@ -32,25 +32,30 @@ deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``sto
 ``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
 ``authorize(state)``                   the person who agrees to connect an account; gives ``code`` and ``state``
 ``touch(post_id)``                     somebody edits the post's tags in the dashboard: `updatedAt` moves, nothing else
+``person.edit(post_id, …)``            people in the web page, see `Person`: ``edit delete withdraw unpublish duplicate
+                                       post_copy submit approve reject backdate``; copies keep the metadata
+``plant_post(content, accounts, …)``   a post that was always there, e.g. ``status="pending_approval", daysOld=40``
 ``set_switches(**changes)``            change readings while it runs; ``switches`` shows the present ones
 ``state()``                            seed, clock, workspace, counts
 ``reset(empty=False)``                 the seeded beginning again: records, clock, logs, faults
 =====================================  ==============================================================================
 
-API keys: ``vb_test_sandbox`` and ``vb_test_second`` may do everything, ``vb_test_readonly`` only reads (403 on writes),
+API keys: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) may do everything in the same workspace, each with
+idempotency keys of its own (`Switches.workspace_keys` shares them); ``vb_test_readonly`` only reads (403 on writes),
 ``vb_test_quota`` creates nothing (402).
 
 **Control calls** (no API key, never logged, no rate limit): GET ``/_sandbox/state``, ``/requests``, ``/effects``,
 ``/duplicates``, ``/received``, ``/faults``, ``/switches``; POST ``/_sandbox/advance`` ``{seconds}``, ``/speed`` ``{speed}``,
-``/faults`` (one or a list), ``/receiver``, ``/touch`` ``{post}``, ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
+``/faults`` (one or a list), ``/receiver``, ``/touch`` ``{post}``, ``/person`` ``{act, post, …}``, ``/posts`` (plants one), ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
 GET ``/_sandbox/oauth/authorize?state=…`` plays the person who agrees, and gives ``{code, state}``.
 
 **Kinds of effects**: ``post.create post.update post.delete post.publish post.retry post.cancel post.clone post.duplicate
 post.unpublish target.fix target.requeue target.publish target.fail recurrence.create recurrence.update recurrence.delete
 account.connect account.connected account.disconnect account.refresh account.test account.page account.backfill media.create
 media.upload media.delete media.validate media.register media.presign media.import webhook.create webhook.update
-webhook.delete webhook.rotate webhook.test delivery.resend delivery.attempt``. ``mark`` is ``metadata.voxopsOp`` of a
-created post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
+webhook.delete webhook.rotate webhook.test delivery.resend delivery.attempt``, and ``person.edit`` and so on for what people
+did. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause` ``retry`` or ``fix``; `again` if an earlier
+publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of a created or published post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
 
 **Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``, lasting until mended
 ``TOKEN_EXPIRED ACCOUNT_DISCONNECTED CONTENT_TOO_LONG MEDIA_ASPECT_RATIO MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TOO_LARGE
@@ -69,8 +74,8 @@ from __future__ import annotations
 
 from voxops.sandbox.command import main, serve
 from voxops.sandbox.faults import Fault
-from voxops.sandbox.remote import API_KEY, Remote
+from voxops.sandbox.remote import API_KEY, SECOND_API_KEY, Person, Remote
 from voxops.sandbox.server import Sandbox
 from voxops.sandbox.switches import Switches
 
-__all__ = ["API_KEY", "Fault", "Remote", "Sandbox", "Switches", "main", "serve"]
+__all__ = ["API_KEY", "SECOND_API_KEY", "Fault", "Person", "Remote", "Sandbox", "Switches", "main", "serve"]

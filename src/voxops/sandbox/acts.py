@@ -9,7 +9,7 @@ from voxops.sandbox.clock import iso
 from voxops.sandbox.http import Answer, Call, Route, invalid, not_found, refuse, single
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.posts import find_post
-from voxops.sandbox.queue import enqueue, is_stuck, publish_post
+from voxops.sandbox.queue import is_stuck, publish_post, requeue
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.world import World
 
@@ -27,7 +27,7 @@ def _publish(call: Call) -> Answer:
     if post.status not in ("draft", "scheduled", "approved"):
         refuse(409, "CONFLICT", f"a post that is {post.status} can't be published", status=post.status)
     call.effect("post.publish", post=post.id)
-    publish_post(world, post, world.now(), key=call.key, request=call.request)
+    publish_post(world, post, world.now(), key=call.key, holds=True)
     return single(world, wire.post(world, post), 202)
 
 
@@ -44,8 +44,8 @@ def _retry(call: Call) -> Answer:
         shown = {"platform": wire.word(world, target.platform), "accountId": target.account_id}
         reason = _skip_reason(target, at)
         if reason is None:
-            target.retry_count += 1
-            due = enqueue(world, post, target, at, key=call.key, request=call.request)
+            count = target.retry_count + 1
+            due = requeue(world, post, target, at, cause="retry", count=count, key=call.key, request=call.request)
             retried.append(shown | {"retryCount": target.retry_count, "nextRetryAt": iso(due)})
         else:
             skipped.append(shown | {"retryCount": target.retry_count, "reason": reason})
@@ -75,9 +75,9 @@ def _fix(call: Call) -> Answer:
     if target.status == "published" or post.status in ("draft", "scheduled", "cancelled", "unpublished", "archived"):
         refuse(409, "CONFLICT", f"a platform that is {target.status} can't be fixed", status=target.status)
     mended = _mend(world, post, target, body)
-    target.retry_count = 0 if mended else target.retry_count + 1
+    count = 0 if mended else target.retry_count + 1
     call.effect("target.fix", post=post.id, target=target.id, changed=sorted(mended))
-    enqueue(world, post, target, world.now(), key=call.key, request=call.request)
+    requeue(world, post, target, world.now(), cause="fix", count=count, key=call.key, request=call.request)
     world.keep(post)
     answer = {"success": True, "platformId": target.id, "status": wire.word(world, target.status)}
     return single(world, answer, 202)

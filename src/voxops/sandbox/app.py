@@ -18,7 +18,7 @@ from voxops.sandbox.draw import identifier
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.gates import KEYS, KeyStore, Limiter, authorise, error_answer, too_many
 from voxops.sandbox.http import Answer, Call, RefusedError, Route, refuse
-from voxops.sandbox.spoil import Cut, inject, spoil
+from voxops.sandbox.spoil import Cut, cut_short, inject, spoil
 from voxops.sandbox.world import World
 
 __all__ = ["Api"]
@@ -131,7 +131,7 @@ class Api:
         answer, sent = Answer(500), 500
         try:
             await self._delay(faults, "before")
-            call.item_limit = next((fault.items for fault in faults if fault.action == "bulk_partial"), None)
+            call.cut_short = cut_short(faults)
             answer = _handled(route, call)
             self.world.requests.amend(entry, effect=call.changed)
             if answer.settled is not None:
@@ -142,7 +142,7 @@ class Api:
             await self._delay(faults, "after")
         finally:
             if keyed:
-                self.keys.finish(call, answer, sent)
+                self.keys.finish(call, answer, sent, forget=any(fault.forget_key for fault in faults))
         return answer
 
     def _route(self, call: Call) -> Route:
@@ -184,7 +184,7 @@ class Api:
         media = spoiled.headers.pop("Content-Type", "application/json")
         headers = {
             **spoiled.headers,
-            "Date": http_date(self.world.now()),
+            "Date": http_date(self.world.shown_time()),
             "X-Request-Id": identifier("req_", self.world.seed, entry["seq"]),
         }
         body = spoiled.encoded()

@@ -58,8 +58,8 @@ def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
         _refuse_whole(call, items)
     results = []
     for index, item in enumerate(items):
-        if call.item_limit is not None and index >= call.item_limit:
-            return Answer(500, {"error": {"code": "INTERNAL_ERROR", "message": "the request broke off"}})
+        if call.cut_short is not None and index >= call.cut_short.items:
+            return call.cut_short.answer
         results.append(_item(call, index, item, dry=dry))
     failed = sum(result["status"] == "failed" for result in results)
     created = 0 if dry else len(results) - failed

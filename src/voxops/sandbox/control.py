@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from voxops.sandbox import people
 from voxops.sandbox.accounts import oauth_code
 from voxops.sandbox.clock import iso
 from voxops.sandbox.duplicates import by_kind, duplicates
@@ -51,6 +52,8 @@ def routes(sandbox: Controlled) -> list[Route]:
         ("POST", "speed"): control.set_speed,
         ("POST", "receiver"): control.receiver,
         ("POST", "touch"): control.touch,
+        ("POST", "person"): control.person,
+        ("POST", "posts"): control.plant_post,
         ("POST", "reset"): control.reset,
         ("GET", "oauth/authorize"): control.authorize,
     }
@@ -157,10 +160,9 @@ class _Control:
         return asdict(self._world.switches)
 
     async def set_switches(self, request: Request) -> dict[str, Any]:
-        """Change readings; what was encoded under the old ones is encoded anew."""
+        """Change readings."""
         world = self._world
-        world.switches = world.switches.changed(await _json(request))
-        world.listed.clear()
+        world.read_by(world.switches.changed(await _json(request)))
         return asdict(world.switches)
 
     async def advance(self, request: Request) -> dict[str, Any]:
@@ -193,6 +195,14 @@ class _Control:
         post.tags = [*post.tags, "edited"]
         self._world.touch(post, self._world.now())
         return {"updatedAt": iso(post.updated_at)}
+
+    async def person(self, request: Request) -> dict[str, Any]:
+        """Let a person do something to a post in the web page."""
+        return people.act(self._world, await _json(request))
+
+    async def plant_post(self, request: Request) -> dict[str, Any]:
+        """Put a post into the workspace as if it had always been there."""
+        return people.plant_post(self._world, await _json(request))
 
     async def reset(self, request: Request) -> dict[str, Any]:
         """Begin again."""

@@ -21,8 +21,8 @@ def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     -------
     list of dict
         One entry per surplus effect: `kind` (``post.create``: same mark, or without a mark the same content, accounts and
-        time; ``target.publish``: same target; ``delivery.resend``: again while one was in flight or after one had
-        succeeded), `subject`, `first` and `again` (numbers of the two effects), `effect`.
+        time; ``target.publish``: same target; ``target.requeue``: again while an earlier publication of the target had not
+        ended; ``delivery.resend``: again while one was in flight or after one had succeeded), `subject`, `first` and `again` (numbers of the two effects), `effect`.
     """
     first: dict[tuple[str, str], int] = {}
     found = []
@@ -45,7 +45,7 @@ def _subject(effect: dict[str, Any]) -> str | None:
         if effect["mark"]:
             return f"mark {effect['mark']}"
         return f"{effect['content']} | {' '.join(sorted(effect['accounts']))} | {effect['scheduled_for']}"
-    if kind == "target.publish":
+    if kind in ("target.publish", "target.requeue"):
         return str(effect["target"])
     return str(effect["delivery"]) if kind == "delivery.resend" else None
 

@@ -12,7 +12,7 @@ from voxops.sandbox.draw import fraction
 
 __all__ = ["ACTIONS", "Fault", "FaultBook"]
 
-# Faults that spoil an answer and so strike after the effect, unless they are told otherwise.
+# Faults that spoil an answer and so strike after the effect, unless they say otherwise.
 _SPOILING = frozenset(
     {"truncate", "garbage", "repeat_cursor", "bulk_double_index", "bulk_missing_index", "bulk_unknown_index"}
 )
@@ -31,7 +31,7 @@ class Fault:
         (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true status; ``retry_after`` answers 429
         and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`; ``repeat_cursor`` gives a list's own
         cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and ``bulk_unknown_index`` spoil the items of
-        a bulk answer; ``bulk_partial`` creates only the first `items` items and then answers `status`.
+        a bulk answer; ``bulk_partial`` creates only the first `items` items and then answers `status` with `code`.
     method, path : str
         Which requests: the method or ``*``, and a pattern where ``*`` stands for one segment and ``**`` for any number.
     nth : int or None
@@ -46,6 +46,8 @@ class Fault:
         ``before`` the request takes effect, or ``after``; empty is after for what spoils an answer (``truncate``,
         ``garbage``, ``bulk_…``, ``repeat_cursor``) and before for the rest. An injected answer before the effect leaves
         no idempotency key.
+    forget_key : bool
+        The server does not remember the key of this request, although it took effect: a later one with the same key runs.
     """
 
     action: str
@@ -65,6 +67,7 @@ class Fault:
     body: str = "html"
     items: int = 0
     seed: int = 0
+    forget_key: bool = False
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:

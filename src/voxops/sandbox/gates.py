@@ -67,7 +67,9 @@ class Limiter:
 
 def too_many(world: World, seconds: float, code: str = "RATE_LIMITED") -> Answer:
     """Return the 429, with its pause in seconds or as a date."""
-    after = http_date(world.now() + int(seconds * 1000)) if world.switches.retry_after_date else str(ceil(seconds))
+    after = (
+        http_date(world.shown_time() + int(seconds * 1000)) if world.switches.retry_after_date else str(ceil(seconds))
+    )
     error = {"code": code, "message": f"too many requests, retry after {ceil(seconds)} s"}
     return Answer(429, {"error": error}, headers={"Retry-After": after})
 
@@ -97,10 +99,10 @@ class KeyStore:
         self._world.in_flight[name] = print_
         return None
 
-    def finish(self, call: Call, answer: Answer, sent_status: int) -> None:
+    def finish(self, call: Call, answer: Answer, sent_status: int, *, forget: bool = False) -> None:
         """Remember the answer: of every request that took effect, and of refusals but 429 and in-progress.
 
-        `sent_status` is what really goes out, which a fault may have changed.
+        `sent_status` is what really goes out, which a fault may have changed; a fault may also ask to `forget` the key.
         """
         if call.key is None or self._world.switches.ignore_keys:
             return
@@ -108,7 +110,7 @@ class KeyStore:
         if self._world.in_flight.pop(name, None) is None:
             return
         switches = self._world.switches
-        forgotten = switches.forget_key_on_5xx and max(answer.status, sent_status) >= 500
+        forgotten = forget or (switches.forget_key_on_5xx and max(answer.status, sent_status) >= 500)
         if forgotten or answer.status == 429 or (answer.status >= 500 and not call.changed):
             return
         status, body = answer.status, answer.encoded().decode()

@@ -20,6 +20,7 @@ from voxops.sandbox.world import World
 __all__ = [
     "Answer",
     "Call",
+    "CutShort",
     "RefusedError",
     "Route",
     "envelope",
@@ -82,6 +83,14 @@ def not_found(kind: str, key: str) -> NoReturn:
     refuse(404, "NOT_FOUND", f"{kind} not found")
 
 
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """A bulk request that breaks off after so many items, and what is answered then."""
+
+    items: int
+    answer: Answer
+
+
 @dataclass(slots=True)
 class Call:
     """One request, as handlers see it."""
@@ -96,7 +105,7 @@ class Call:
     api_key: str = ""
     key: str | None = None
     request: int | None = None
-    item_limit: int | None = None
+    cut_short: CutShort | None = None
     changed: bool = False
 
     def json(self, *, required: bool = False) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from voxops.sandbox.queue import publish_post
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.world import World
 
-__all__ = ["ROUTES", "create_post", "deleted", "find_post", "refuse_quota"]
+__all__ = ["ROUTES", "copy_post", "create_post", "deleted", "find_post", "refuse_quota"]
 
 _EDITABLE = ("draft", "scheduled")
 
@@ -35,27 +35,50 @@ def refuse_quota(call: Call) -> None:
         refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)
 
 
+def _seen(world: World, key: str, *, listed: bool) -> Post | None:
+    """Return a post as a list or a single read shows it: as it is, or as it was where such reads lag."""
+    switches = world.switches
+    if not switches.list_lag_seconds or not (listed or switches.single_reads_lag):
+        return world.posts.get(key)
+    return world.past.seen(key, _instant(world))
+
+
+def _instant(world: World) -> int:
+    """Return the instant whose posts the lists show."""
+    return world.now() - round(world.switches.list_lag_seconds * 1000)
+
+
 def _list(call: Call) -> Answer:
     """GET /posts: newest created first."""
     world = call.world
     status, platform, account = call.word("status"), call.word("platform"), call.query.get("accountId")
+    order = world.post_order
+    if world.switches.list_lag_seconds:
+        order = world.past.order(order, _instant(world))
 
     def accept(key: str) -> bool:
-        item = world.posts[key]
+        item = shown(key)
         if status is not None and item.status != status:
             return False
         return (platform is None or any(target.platform == platform for target in item.targets)) and (
             not account or any(target.account_id == account for target in item.targets)
         )
 
-    keys, limit, following = page(call, world.post_order, accept)
-    records = [msgspec.Raw(wire.listed_post(world, world.posts[key])) for key in keys]
+    def shown(key: str) -> Post:
+        found = _seen(world, key, listed=True)
+        assert found is not None, "the order names only what lists show"
+        return found
+
+    keys, limit, following = page(call, order, accept)
+    records = [msgspec.Raw(wire.listed_post(world, shown(key))) for key in keys]
     return envelope(world, "data", records, limit, following)
 
 
 def _get(call: Call) -> Answer:
     """GET /posts/:id."""
-    return single(call.world, wire.post(call.world, find_post(call)))
+    key = call.params["id"]
+    post = _seen(call.world, key, listed=False) or not_found("post", key)
+    return single(call.world, wire.post(call.world, post))
 
 
 def create_post(call: Call, body: Mapping[str, Any], *parts: object) -> Post:
@@ -123,7 +146,7 @@ def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
         due = max(post.scheduled_for, world.now())
         world.schedule(due, "post.due", post.id, key=call.key, **{"for": post.scheduled_for})
     elif post.status == "draft" and not explicit and world.switches.publish_on_create:
-        publish_post(world, post, world.now(), key=call.key, request=call.request)
+        publish_post(world, post, world.now(), key=call.key)
 
 
 def _create(call: Call) -> Answer:
@@ -185,7 +208,8 @@ def _apply(world: World, post: Post, body: Mapping[str, Any]) -> None:
         post.targets = _targets(world, post.id, merged)
         for target in post.targets:
             if target.account_id in kept:
-                target.id = kept[target.account_id].id
+                before = kept[target.account_id]
+                target.id, target.jobs, target.running = before.id, before.jobs, before.running
 
 
 def _delete(call: Call) -> Answer:
@@ -203,11 +227,9 @@ def deleted(world: World, key: str) -> Answer:
     return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
 
 
-def _copy(call: Call, kind: str) -> Answer:
-    """Return a new draft with content, accounts, media and metadata of a post (contract: K1-2)."""
-    world, source, at = call.world, find_post(call), call.world.now()
-    refuse_quota(call)
-    copy_id = new_id(call, "post_", world.posts)
+def copy_post(world: World, source: Post, copy_id: str) -> Post:
+    """Keep a new draft with content, accounts, media and metadata of a post (contract: K1-2)."""
+    at = world.now()
     targets = [
         Target(
             identifier("pp_", world.seed, copy_id, t.account_id, n),
@@ -224,8 +246,16 @@ def _copy(call: Call, kind: str) -> Answer:
         first_comment=source.first_comment, first_comment_delay=source.first_comment_delay,
     )  # fmt: skip
     world.add_post(copy)
-    call.effect(kind, post=copy_id, source=source.id)
     emit_post(world, "post.created", copy, at)
+    return copy
+
+
+def _copy(call: Call, kind: str) -> Answer:
+    """POST /posts/:id/clone and /duplicate."""
+    world, source = call.world, find_post(call)
+    refuse_quota(call)
+    copy = copy_post(world, source, new_id(call, "post_", world.posts))
+    call.effect(kind, post=copy.id, source=source.id)
     return single(world, wire.post(world, copy), 201)
 
 

@@ -1,6 +1,6 @@
 """The publishing queue: pending, publishing, then published or failed, over hash-drawn virtual seconds.
 
-Every time a target is queued it gets a job of its own, and no job is ever cancelled by a later one. So a target that is
+Every time that a target is queued it gets a job of its own, and no job is ever cancelled by a later one. So a target that is
 about to succeed and is queued again is published twice, as on the real platforms; the record of effects shows both.
 """
 
@@ -14,7 +14,7 @@ from voxops.sandbox.platforms import STUCK_MS, Attempt, outcome, post_url
 from voxops.sandbox.records import Event, Post, Target
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "enqueue", "is_stuck", "publish_post", "summary_status"]
+__all__ = ["HANDLERS", "is_stuck", "publish_post", "requeue", "summary_status"]
 
 
 def is_stuck(target: Target, at: int) -> bool:
@@ -32,46 +32,54 @@ def summary_status(post: Post) -> str:
     return "partial" if "published" in states else "failed"
 
 
-def publish_post(world: World, post: Post, at: int, *, key: str | None, request: int | None = None) -> None:
-    """Queue every target of a post for the first time."""
-    post.status = "publishing"
+def publish_post(world: World, post: Post, at: int, *, key: str | None, holds: bool = False) -> None:
+    """Queue every target of a post for the first time; `holds` where the queue may show nothing of it for a while."""
+    held = round(world.switches.queue_hold_seconds * 1000) if holds else 0
+    if not held:
+        post.status = "publishing"
     for target in post.targets:
-        enqueue(world, post, target, at, key=key, request=request, again=False)
-    world.touch(post, at)
+        _queue(world, post, target, at, held, key=key)
+    if not held:
+        world.touch(post, at)
 
 
-def enqueue(
-    world: World,
-    post: Post,
-    target: Target,
-    at: int,
-    *,
-    key: str | None,
-    request: int | None = None,
-    again: bool = True,
+def requeue(
+    world: World, post: Post, target: Target, at: int, *, cause: str, count: int, key: str | None, request: int | None
 ) -> int:
-    """Queue a target and say when its publication will end.
+    """Queue a target once more and say when its publication will end.
 
-    `again` is for retries and fixes: the effect is on record as ``target.requeue``, and the old status may linger.
+    `cause` is ``retry`` or ``fix``, `count` the retry count from now on. The effect is on record as ``target.requeue``,
+    with `again` where an earlier publication of the target has not ended. The old status may linger.
     """
+    switches = world.switches
+    about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs + 1, "key": key}
+    world.effect("target.requeue", at=at, request=request, cause=cause, again=target.running > 0, **about)
+    if switches.queue_hold_seconds and target.shown_retry_count is None:
+        target.shown_retry_count = target.retry_count
+    target.retry_count = count
+    lingers = round(max(switches.linger_failed_seconds, switches.queue_hold_seconds) * 1000)
+    return _queue(world, post, target, at, lingers, key=key)
+
+
+def _queue(world: World, post: Post, target: Target, at: int, hidden: int, *, key: str | None) -> int:
+    """Give a target a job of its own, whose first `hidden` milliseconds don't show, and say when it will end."""
     target.jobs += 1
+    target.running += 1
     took = int(uniform(*world.switches.publish_seconds, world.seed, "queue", target.id, target.jobs) * 1000)
     waits = int(took * uniform(0.2, 0.6, world.seed, "wait", target.id, target.jobs))
-    lingers = int(world.switches.linger_failed_seconds * 1000) if again else 0
     about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs, "key": key}
-    if again:
-        world.effect("target.requeue", at=at, request=request, **about)
-    if lingers:
-        world.schedule(at + lingers, "target.pending", target.id, **about)
+    if hidden:
+        world.schedule(at + hidden, "target.pending", target.id, **about)
     else:
         _enter(world, post, target, "pending", at)
-    world.schedule(at + lingers + waits, "target.publishing", target.id, **about)
-    world.schedule(at + lingers + took, "target.result", target.id, **about)
-    return at + lingers + took
+    world.schedule(at + hidden + waits, "target.publishing", target.id, **about)
+    world.schedule(at + hidden + took, "target.result", target.id, **about)
+    return at + hidden + took
 
 
 def _enter(world: World, post: Post, target: Target, status: str, at: int) -> None:
     """Show a target in another status, unless it is published for good."""
+    target.shown_retry_count = None
     if target.status != "published":
         target.status, target.since, target.error = status, at, None
         post.status = summary_status(post)
@@ -79,11 +87,12 @@ def _enter(world: World, post: Post, target: Target, status: str, at: int) -> No
 
 
 def _find(world: World, event: Event) -> tuple[Post, Target] | None:
-    """Return the post and target of an event, None if the post is gone."""
+    """Return the post and target of an event, None if the post or its target is gone or the post was withdrawn."""
     post = world.posts.get(event.data["post"])
-    if post is None:
+    if post is None or post.status == "cancelled":
         return None
-    return post, next(target for target in post.targets if target.id == event.subject)
+    target = next((target for target in post.targets if target.id == event.subject), None)
+    return None if target is None else (post, target)
 
 
 def _on_pending(world: World, event: Event) -> None:
@@ -104,10 +113,13 @@ def _on_result(world: World, event: Event) -> None:
     if found is None:
         return
     post, target = found
+    target.running = max(0, target.running - 1)
+    target.shown_retry_count = None
     job, key = event.data["job"], event.data["key"]
     account = world.accounts.get(target.account_id)
     error = outcome(world.seed, Attempt(post, target, account, job), world.switches, event.at)
     ids = {"at": event.at, "key": key, "post": post.id, "target": target.id, "job": job, "platform": target.platform}
+    ids["mark"] = post.metadata.get("voxopsOp")
     if error is None:
         number = str(10**17 + int(fraction(world.seed, "number", target.id, job) * 9 * 10**17))
         world.effect("target.publish", platform_post=number, **ids)
@@ -141,7 +153,11 @@ def _conclude(world: World, post: Post, at: int) -> None:
 def _on_due(world: World, event: Event) -> None:
     """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
-    if post is not None and post.status == "scheduled" and post.scheduled_for == event.data["for"]:
+    if post is None or any(
+        target.running for target in post.targets
+    ):  # gone, or published by hand in a queue that holds
+        return
+    if post.status == "scheduled" and post.scheduled_for == event.data["for"]:
         publish_post(world, post, event.at, key=event.data.get("key"))
 
 

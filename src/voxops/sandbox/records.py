@@ -13,8 +13,8 @@ class Target:
     """One platform of a post.
 
     `status` is what the API shows; `flaw` is why publishing fails until somebody mends it (``aspect format size
-    rejected``), empty if nothing is wrong with it. `jobs` counts publications ever queued, `since` says when the status
-    was entered.
+    rejected``), empty if nothing is wrong with it. `jobs` counts publications ever queued, `running` those that have not
+    ended; `since` says when the status was entered. `shown_retry_count` is what answers show while a held queue shows nothing yet.
     """
 
     id: str
@@ -30,6 +30,8 @@ class Target:
     retry_count: int = 0
     jobs: int = 0
     flaw: str = ""
+    running: int = 0
+    shown_retry_count: int | None = None
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,73 @@ import httpx
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.switches import Switches
 
-__all__ = ["API_KEY", "Remote"]
+__all__ = ["API_KEY", "SECOND_API_KEY", "Person", "Remote"]
 
 API_KEY = "vb_test_sandbox"
+# A second key of the same workspace, with idempotency keys of its own.
+SECOND_API_KEY = "vb_test_second"
+
+
+class Person:
+    """Somebody at work in the web page; what they do is no request, and on record as effects ``person.…``.
+
+    Each method raises ValueError where the post's status does not allow it. Those that make a copy return its id.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def _act(self, act: str, post_id: str, **more: Any) -> str:
+        """Do one thing to a post; the id of the post, or of the copy."""
+        return str(self._call("POST", "person", {"act": act, "post": post_id, **more})["post"])
+
+    def edit(
+        self,
+        post_id: str,
+        *,
+        tags: Iterable[str] | None = None,
+        content: str | None = None,
+        scheduled_for: str | None = None,
+    ) -> None:
+        """Change tags, text or time (ISO 8601 with an offset) of a post; `updatedAt` moves."""
+        wanted = None if tags is None else list(tags)
+        self._act("edit", post_id, tags=wanted, content=content, scheduledFor=scheduled_for)
+
+    def delete(self, post_id: str) -> None:
+        """Delete a post, whatever its status."""
+        self._act("delete", post_id)
+
+    def withdraw(self, post_id: str) -> None:
+        """Cancel a post that has not gone out."""
+        self._act("withdraw", post_id)
+
+    def unpublish(self, post_id: str) -> None:
+        """Take a published post down."""
+        self._act("unpublish", post_id)
+
+    def duplicate(self, post_id: str) -> str:
+        """Make a draft of a post, its metadata (and so its mark) copied."""
+        return self._act("duplicate", post_id)
+
+    def post_copy(self, post_id: str, *, scheduled_for: str | None = None) -> str:
+        """Post a copy, its metadata copied: at `scheduled_for`, else the post's own time if that is to come, else now."""
+        return self._act("post_copy", post_id, scheduledFor=scheduled_for)
+
+    def submit(self, post_id: str) -> None:
+        """Send a draft or scheduled post for approval: it is ``pending_approval``."""
+        self._act("submit", post_id)
+
+    def approve(self, post_id: str) -> None:
+        """Approve a post: ``scheduled`` if it has a time, else ``approved``."""
+        self._act("approve", post_id)
+
+    def reject(self, post_id: str) -> None:
+        """Send a post back to its author: a draft again."""
+        self._act("reject", post_id)
+
+    def backdate(self, post_id: str, *, days: float) -> None:
+        """Let a post be as old as if it had been made so many days earlier."""
+        self._act("backdate", post_id, days=days)
 
 
 class Remote:
@@ -30,6 +94,8 @@ class Remote:
         self._url = url.rstrip("/")
         self._http = httpx.Client(trust_env=False, timeout=60)
         self.api_key = API_KEY
+        self.second_api_key = SECOND_API_KEY
+        self.person = Person(self._control)
 
     @property
     def url(self) -> str:
@@ -131,6 +197,21 @@ class Remote:
     def touch(self, post_id: str) -> None:
         """Let somebody edit a post's tags in the dashboard, so that its `updatedAt` moves and nothing else."""
         self._control("POST", "touch", {"post": post_id})
+
+    def plant_post(self, content: str, account_ids: Iterable[str], **fields: Any) -> str:
+        """Put a post into the workspace as if it had always been there, and return its id; no effect, no event.
+
+        Parameters
+        ----------
+        content : str
+            Its text.
+        account_ids : iterable of str
+            Accounts of this workspace.
+        **fields
+            `status` (default ``draft``), `daysOld`, `scheduledFor`, `tags`, `metadata`.
+        """
+        body = {"content": content, "accountIds": list(account_ids), **fields}
+        return str(self._control("POST", "posts", body)["post"])
 
     @property
     def switches(self) -> Switches:

@@ -10,10 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.gates import too_many
-from voxops.sandbox.http import Answer
+from voxops.sandbox.http import Answer, CutShort
 from voxops.sandbox.world import World
 
-__all__ = ["CONNECTION", "Cut", "inject", "spoil"]
+__all__ = ["CONNECTION", "Cut", "cut_short", "inject", "spoil"]
 
 # Where the server puts the connection of a request, for whoever must close it.
 CONNECTION = "voxops.connection"
@@ -57,6 +57,12 @@ def inject(world: World, faults: list[Fault]) -> Answer | None:
         if fault.action == "garbage":
             return Answer(200, {})
     return None
+
+
+def cut_short(faults: list[Fault]) -> CutShort | None:
+    """Return after how many items a bulk request breaks off; None if it does not."""
+    fault = next((fault for fault in faults if fault.action == "bulk_partial"), None)
+    return None if fault is None else CutShort(fault.items, _status(fault))
 
 
 def _status(fault: Fault) -> Answer:

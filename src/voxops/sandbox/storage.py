@@ -87,7 +87,7 @@ class Storage:
     def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
         """Return the answer on its wire."""
         spoiled = spoil(answer, faults, None)
-        headers = {**spoiled.headers, "Date": http_date(self._world.now())}
+        headers = {**spoiled.headers, "Date": http_date(self._world.shown_time())}
         cut = next((fault for fault in faults if fault.action in ("drop", "truncate")), None)
         self._world.requests.amend(entry, status=spoiled.status if cut is None else 0)
         if cut is not None:

@@ -34,8 +34,24 @@ class Switches:
         Listed posts show ``retryCount`` and ``postPlatformId`` too (the richer reading).
     no_retry_counts, no_target_ids, no_metadata : bool
         No answer ever shows them.
+    no_listed_metadata : bool
+        Lists show no metadata, single reads do.
+    list_lag_seconds : float
+        Lists show the posts as they were so many virtual seconds ago; single reads are current.
+    single_reads_lag : bool
+        Single reads lag as the lists do: what was just created is not found.
+    listed_error_characters : int
+        Lists cut error messages after so many characters; 0 shows them whole.
+    listed_whole_seconds : bool
+        Lists show times without milliseconds; single reads and answers show them.
+    date_ahead_seconds : float
+        The ``Date`` header is ahead of the clock by so much; nothing else is.
     linger_failed_seconds : float
-        A retried or fixed post keeps its old status and `updatedAt` for so many virtual seconds after the 202.
+        A retried or fixed post keeps its old status and `updatedAt` for so many virtual seconds after the 202; its retry
+        count rises at once.
+    queue_hold_seconds : float
+        After the 202 to a retry, fix or publish nothing at all shows for so many virtual seconds: neither status nor retry
+        count nor `updatedAt`.
     strict_retry : bool
         A retry is refused with 409 unless the post is failed or partial; by default a post still publishing is accepted.
     retry_returns_post : bool
@@ -105,7 +121,14 @@ class Switches:
     no_retry_counts: bool = False
     no_target_ids: bool = False
     no_metadata: bool = False
+    no_listed_metadata: bool = False
+    list_lag_seconds: float = 0.0
+    single_reads_lag: bool = False
+    listed_error_characters: int = 0
+    listed_whole_seconds: bool = False
+    date_ahead_seconds: float = 0.0
     linger_failed_seconds: float = 0.0
+    queue_hold_seconds: float = 0.0
     strict_retry: bool = False
     retry_returns_post: bool = False
     string_errors: bool = False

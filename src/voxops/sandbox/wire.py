@@ -8,6 +8,7 @@ import msgspec
 
 from voxops.sandbox.clock import iso
 from voxops.sandbox.records import Account, Delivery, Media, Post, Target, Webhook
+from voxops.sandbox.switches import Switches
 from voxops.sandbox.world import World
 
 __all__ = ["account", "delivery", "listed_post", "media", "post", "webhook", "word"]
@@ -23,13 +24,26 @@ def _when(at: int | None) -> str | None:
     return None if at is None else iso(at)
 
 
+def _whole_seconds(at: int | None) -> str | None:
+    """Return an instant without its milliseconds, or null."""
+    return None if at is None else iso(at)[:-5] + "Z"
+
+
+def _error(switches: Switches, error: dict[str, Any] | None, *, listed: bool) -> Any:
+    """Return a target's error as an object, a text, or null."""
+    if error is None:
+        return None
+    most = switches.listed_error_characters
+    if listed and most:
+        error = {**error, "message": error["message"][:most]}
+    return f"{error['code']}: {error['message']}" if switches.string_errors else error
+
+
 def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
     """One entry of ``platforms[]``."""
     switches = world.switches
     owner = world.accounts.get(target.account_id)
-    error: Any = target.error
-    if error is not None and switches.string_errors:
-        error = f"{error['code']}: {error['message']}"
+    when = _whole_seconds if listed and switches.listed_whole_seconds else _when
     shown: dict[str, Any] = {
         "platform": word(world, target.platform),
         "accountId": target.account_id,
@@ -38,13 +52,14 @@ def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
         "status": word(world, target.status),
         "platformPostId": target.platform_post_id,
         "platformPostUrl": target.platform_post_url,
-        "publishedAt": _when(target.published_at),
-        "error": error,
+        "publishedAt": when(target.published_at),
+        "error": _error(switches, target.error, listed=listed),
     }
     if not switches.no_target_ids and (not listed or switches.listed_target_ids):
         shown["postPlatformId"] = target.id
     if not switches.no_retry_counts and (not listed or switches.listed_retry_counts):
-        shown["retryCount"] = target.retry_count
+        held = target.shown_retry_count
+        shown["retryCount"] = target.retry_count if held is None else held
     return shown
 
 
@@ -57,15 +72,17 @@ def _post_media(world: World, media_id: str) -> dict[str, Any]:
 
 def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
     """Return a post; listed posts show less than single ones."""
+    switches = world.switches
+    when = _whole_seconds if listed and switches.listed_whole_seconds else _when
     shown = {
         "id": item.id,
         "content": item.content,
         "contentType": item.content_type,
         "status": word(world, item.status),
-        "scheduledFor": _when(item.scheduled_for),
-        "publishedAt": _when(item.published_at),
-        "createdAt": iso(item.created_at),
-        "updatedAt": iso(item.updated_at),
+        "scheduledFor": when(item.scheduled_for),
+        "publishedAt": when(item.published_at),
+        "createdAt": when(item.created_at),
+        "updatedAt": when(item.updated_at),
         "platforms": [_target(world, target, listed) for target in item.targets],
         "media": [_post_media(world, media_id) for media_id in item.media],
         "tags": item.tags,
@@ -74,13 +91,15 @@ def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
         "firstCommentDelay": item.first_comment_delay,
         "recurrence": item.recurrence,
     }
-    if world.switches.no_metadata:
+    if switches.no_metadata or (listed and switches.no_listed_metadata):
         del shown["metadata"]
     return shown
 
 
 def listed_post(world: World, item: Post) -> bytes:
     """Return a listed post as JSON, encoded once per version of the post."""
+    if world.posts.get(item.id) is not item:  # an earlier state of it
+        return msgspec.json.encode(post(world, item, listed=True))
     encoded = world.listed.get(item.id)
     if encoded is None:
         encoded = world.listed[item.id] = msgspec.json.encode(post(world, item, listed=True))

@@ -12,6 +12,7 @@ from typing import Any
 from voxops.sandbox.clock import VirtualClock, iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.faults import FaultBook
+from voxops.sandbox.past import Past
 from voxops.sandbox.records import Delivery, Event, Post
 from voxops.sandbox.store import Disk, Tables
 from voxops.sandbox.switches import Switches
@@ -58,6 +59,7 @@ class World(Tables):
         self.disk = disk
         self.handlers = handlers
         self.faults = FaultBook()
+        self.past = Past()
         self.receiver_rules: list[dict[str, Any]] = []
         self.hosts: dict[str, str] = {}
         self.post_order: list[tuple[int, int, str]] = []
@@ -76,6 +78,19 @@ class World(Tables):
     def now(self) -> int:
         """Return the present instant."""
         return self.clock.now()
+
+    def shown_time(self) -> int:
+        """Return the instant that the ``Date`` header shows."""
+        return self.now() + round(self.switches.date_ahead_seconds * 1000)
+
+    def read_by(self, switches: Switches) -> None:
+        """Read the contract by these switches from now on; what was encoded under the old ones is encoded anew."""
+        self.switches = switches
+        self.listed.clear()
+        if not switches.list_lag_seconds:
+            self.past.end()
+        elif not self.past.kept:
+            self.past.begin(self.posts.values())
 
     # -- what happened --------------------------------------------------------------------------------------------
 
@@ -156,23 +171,27 @@ class World(Tables):
     def add_post(self, post: Post) -> Post:
         """Keep a new post."""
         insort(self.post_order, (post.created_at, post.ordinal, post.id))
+        self.past.note(post.id, self.now(), post)
         return self.posts.save(post)
 
     def touch(self, post: Post, at: int) -> None:
         """Keep a changed post; its `updated_at` always moves."""
         post.updated_at = max(at, post.updated_at + 1)
         self.listed.pop(post.id, None)
+        self.past.note(post.id, at, post)
         self.posts.save(post)
 
     def keep(self, post: Post) -> None:
         """Keep a post that changed in what only a single read shows; `updated_at` stays."""
         self.listed.pop(post.id, None)
+        self.past.note(post.id, self.now(), post)
         self.posts.save(post)
 
     def remove_post(self, post: Post) -> None:
         """Forget a post."""
         self.posts.drop(post.id)
         self.listed.pop(post.id, None)
+        self.past.note(post.id, self.now(), None)
         del self.post_order[bisect_left(self.post_order, (post.created_at, post.ordinal, post.id))]
 
     def add_delivery(self, delivery: Delivery) -> Delivery:
@@ -208,3 +227,5 @@ class World(Tables):
         self._last_event = max((event.id for event in self.events.values()), default=0)
         ordinals = [entry[1] for entry in (*self.post_order, *self.delivery_order)]
         self._last_ordinal = max(ordinals, default=0)
+        self.past.end()
+        self.read_by(self.switches)
