@@ -21,7 +21,22 @@ from voxops.frames.target import Target, Targets
 
 __all__ = ["pack", "unpack"]
 
-_VERSION = 1
+_VERSION = 2
+# Versions that are read. The first wrote targets as values in the order that `Target` had then.
+_READABLE = (1, 2)
+_FIRST_FIELDS = (
+    "target_id",
+    "platform",
+    "account_id",
+    "account_name",
+    "status",
+    "error_code",
+    "error_message",
+    "retry_count",
+    "platform_post_id",
+    "platform_post_url",
+    "published_at",
+)
 _NAT = np.iinfo(np.int64).min
 _PLAIN_INT = range(-(2**63), 2**64)  # integers that every reader of JSON takes as they are
 
@@ -85,8 +100,8 @@ def unpack(data: bytes) -> pd.DataFrame:
         version = content["version"]
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
-    if version != _VERSION:
-        raise PlanError(f"This frame was packed by another version of voxops: format {version}, not {_VERSION}.")
+    if version not in _READABLE:
+        raise PlanError(f"This frame was packed by a later version of voxops: format {version}, not {_VERSION}.")
     arrays = dict(enumerate(map(_array_in, content["arrays"])))
     index = _labels_in(content["index"])
     frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
@@ -196,10 +211,21 @@ def _float_out(value: float) -> float | str:
     return value if math.isfinite(value) else repr(value)
 
 
+def _target_out(target: Target) -> dict[str, Any]:
+    """The fields of a target that have a value, by name, so that a field that comes later makes no stored frame unreadable."""
+    return {name: _value_out(value) for name, value in target._asdict().items() if value is not None}
+
+
+def _target_in(packed: Mapping[str, Any] | Sequence[Any]) -> Target:
+    """Inverse of `_target_out`; what only a later version knows is left out."""
+    named = packed if isinstance(packed, Mapping) else dict(zip(_FIRST_FIELDS, packed, strict=True))
+    return Target(**{name: _value_in(value) for name, value in named.items() if name in Target._fields})
+
+
 # type -> (tag, how it is written, how it is read); the first type that fits counts, so subclasses come before their bases.
 _TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
-    (Targets, "$targets", lambda v: [list(each) for each in v], Targets.of),
-    (Target, "$target", list, Target._make),
+    (Targets, "$targets", lambda v: list(map(_target_out, v)), lambda v: Targets.of(map(_target_in, v))),
+    (Target, "$target", _target_out, _target_in),
     (type(pd.NaT), "$nat", lambda _: 0, lambda _: pd.NaT),
     (type(pd.NA), "$na", lambda _: 0, lambda _: pd.NA),
     (pd.Timestamp, "$timestamp", lambda t: [int(t.asm8.view("i8")), t.unit, _zone(t)], lambda v: _timestamp(*v)),

@@ -1,0 +1,166 @@
+"""Frames become bytes and come back equal; the bytes never run."""
+
+from __future__ import annotations
+
+import pickle
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.frames.makers import PROMISED, dtypes, some_posts, two_posts
+
+from voxops import frames
+from voxops.errors import PlanError
+from voxops.frames import Target, targets
+from voxops.frames.typed import build
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=12,
+)
+_cell = (
+    _json
+    | st.datetimes()
+    | st.dates()
+    | st.timedeltas()
+    | st.decimals(allow_nan=False)
+    | st.uuids()
+    | st.binary(max_size=6)
+    | st.tuples(st.text(), st.integers())
+    | st.frozensets(st.text(), max_size=3)
+    | st.dictionaries(st.integers(), _json, max_size=2)
+    | st.dictionaries(st.just("$time"), _json, max_size=1)
+    | st.text(st.characters(categories=["Cs"]), max_size=2)
+)
+
+
+def same(frame: pd.DataFrame) -> None:
+    again = frames.unpack(frames.pack(frame))
+    pd.testing.assert_frame_equal(again, frame, check_freq=False, check_column_type=True)
+    assert dtypes(again) == dtypes(frame)
+    assert again.attrs == frame.attrs
+
+
+@given(st.lists(_cell, max_size=6))
+@example([float("inf"), -0.0, 2**64, -(2**63) - 1, True, pd.NaT, pd.NA])
+def test_objects_come_back_with_value_and_type(cells):
+    frame = pd.DataFrame({"cell": pd.Series(np.fromiter(cells, object, len(cells)), dtype=object)})
+    again = frames.unpack(frames.pack(frame))["cell"].tolist()
+    assert repr(again) == repr(cells) or all(
+        type(found) is type(cell) and (found is cell or found == cell) for found, cell in zip(again, cells, strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", PROMISED)
+def test_frames_of_every_kind_come_back_equal(kind):
+    records = [
+        {"id": f"x{number}", "createdAt": "2026-03-02T09:00:00.5Z", "platforms": ["a", {"platform": "b"}]}
+        for number in range(3)
+    ]
+    same(build(kind, [*records, {}], source="s", filters={"status": ["failed"]}))
+    same(build(kind, []))
+
+
+def test_frames_with_columns_of_users_come_back_equal():
+    frame = some_posts(3).assign(
+        ordered=pd.Categorical(["b", "a", None], ["b", "a"], ordered=True),
+        spans=pd.Categorical(pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-01"])),
+        real=[1.5, np.nan, -np.inf],
+        small=np.array([0.1, 0.2, 0.3], "float32"),
+        nullable=pd.array([1.5, None, 0.1 + 0.2], dtype="Float64"),
+        whole=[1, 2, 2**62],
+        unsigned=np.array([0, 1, 2**64 - 1], "uint64"),
+        flag=[True, False, True],
+        maybe=pd.array([True, None, False], dtype="boolean"),
+        naive=pd.to_datetime(["2026-01-01", None, "2026-01-02T03:04:05.678901"], format="ISO8601"),
+        nano=pd.to_datetime([1, 2, 3], unit="ns"),
+        local=pd.to_datetime(["2026-10-25T00:30Z", "2026-10-25T01:30Z", None]).tz_convert("Europe/Berlin"),
+        offset=pd.to_datetime(["2026-01-01T00:00+05:30"] * 3),
+        span=pd.to_timedelta([1, None, 3], unit="s"),
+        text=["a", None, "ü😀"],
+        nested=[{"a": [1, {"b": None}]}, [], None],
+    )
+    frame.attrs["more"] = {"deep": [1, "x", None]}
+    same(frame)
+    same(frame.set_index("whole"))
+    same(frame.set_index("local"))
+    same(frame.set_index(pd.Index(["x", "y", "z"], name="label")).iloc[:0])
+    same(frame.iloc[1:2])
+    same(frame[["text", "text"]])
+    same(pd.DataFrame({0: [1], 1: ["x"]}))
+    same(pd.DataFrame())
+    same(pd.DataFrame(index=[3, 5]))
+
+
+def test_a_float_nullable_column_keeps_nan_and_na_apart():
+    array = pd.arrays.FloatingArray(np.array([np.nan, 0.0, 1.0]), np.array([False, True, False]))
+    again = frames.unpack(frames.pack(pd.DataFrame({"x": array})))["x"].array
+    assert again._mask.tolist() == [False, True, False]
+    assert np.isnan(again._data[0])
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "reset_index"),
+        (pd.DataFrame({("a", "b"): [1]}), "reset_index"),
+        (pd.DataFrame({"x": pd.period_range("2026", periods=2, freq="D")}), "dtype period"),
+        (pd.DataFrame({"x": [object()]}), "type object"),
+        (
+            pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(4000), [])]),
+            "can't be kept",
+        ),
+    ],
+)
+def test_what_has_no_json_form_is_refused_in_words(frame, words):
+    with pytest.raises(PlanError, match=words):
+        frames.pack(frame)
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", b"[]", b"{}", b"null", b'{"version":99}', pickle.dumps({"version": 1})])
+def test_bytes_of_another_kind_are_refused_and_never_run(data):
+    with pytest.raises(PlanError):
+        frames.unpack(data)
+
+
+def test_targets_are_written_by_the_names_of_their_fields():
+    packed = msgspec.json.decode(frames.pack(two_posts()[["targets"]]))
+    first, childless = packed["arrays"][0]["values"]
+    assert first["$targets"][1] == {
+        "target_id": "t2",
+        "platform": "bluesky",
+        "account_id": "a2",
+        "status": "publishing",
+    }
+    assert childless["$targets"] == []
+
+
+def test_targets_of_another_version_are_read_field_by_field():
+    posts = two_posts()
+    for frame in (posts, posts.explode("targets", ignore_index=True)):
+        text = frames.pack(frame).decode()
+        later = frames.unpack(text.replace('"platform":"bluesky"', '"platform":"bluesky","boosted":true').encode())
+        pd.testing.assert_frame_equal(later, frame)
+        earlier = targets(frames.unpack(text.replace('"account_id":"a2",', "").encode()))
+        assert earlier["account_id"].isna().tolist() == [False, True, False, True]
+
+
+def test_the_first_edition_wrote_targets_by_their_order():
+    values = [["t", "x", None, None, "failed", "CODE", "text", 2, None, None, "2026-03-02T09:00:00Z"]]
+    array = {"dtype": "object", "values": [{"$targets": values}, {"$target": values[0]}, {"$targets": []}]}
+    labels = {"name": None, "array": {"dtype": "str", "storage": "python", "values": ["targets"]}}
+    packed = {
+        "version": 1,
+        "index": {"name": None, "range": [0, 3, 1]},
+        "columns": labels,
+        "arrays": [array],
+        "attrs": {},
+    }
+    whole, single, nothing = frames.unpack(msgspec.json.encode(packed))["targets"]
+    assert single == Target("t", "x", None, None, "failed", "CODE", "text", 2, None, None, "2026-03-02T09:00:00Z")
+    assert whole == [single]
+    assert nothing == []

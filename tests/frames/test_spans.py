@@ -1,0 +1,108 @@
+"""What a span of time means, and which rows fall into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from tests.frames.makers import NOW, UTC_US
+
+from voxops.errors import ConfigError
+from voxops.frames.spans import length
+from voxops.frames.typed import build, moment, window, within
+from voxops.frames.values import parse_times
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("7D", "2026-02-23T09:00Z"),
+        ("12h", "2026-03-01T21:00Z"),
+        ("1.5h", "2026-03-02T07:30Z"),
+        ("30 min", "2026-03-02T08:30Z"),
+        ("7d", "2026-02-23T09:00Z"),
+        ("1w", "2026-02-23T09:00Z"),
+        ("12H", "2026-03-01T21:00Z"),
+        ("30MIN", "2026-03-02T08:30Z"),
+        (timedelta(days=1), "2026-03-01T09:00Z"),
+        ("2026-03-01Z", "2026-03-01T00:00Z"),
+        ("2026-03-01+01:00", "2026-02-28T23:00Z"),
+        ("2026-03-01T10:00+01:00", "2026-03-01T09:00Z"),
+        (pd.Timestamp("2026-03-01T09:00Z"), "2026-03-01T09:00Z"),
+        (datetime(2026, 3, 1, 9, tzinfo=UTC), "2026-03-01T09:00Z"),
+    ],
+)
+def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time):
+    start, end = window(value, None, NOW)
+    assert (start, end) == (pd.Timestamp(time), None)
+    assert start.unit == "us"
+    assert window(None, value, NOW) == (None, pd.Timestamp(time))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-03-01",
+        "2026-03-01T09:00",
+        "yesterday",
+        "7",
+        "1M",
+        "",
+        5,
+        pd.Timestamp("2026-03-01"),
+        object(),
+        "999999999D",
+        "-3D",
+    ],
+)
+def test_a_time_without_zone_or_sense_is_refused_and_not_guessed(value):
+    with pytest.raises(ConfigError, match="since="):
+        window(value, None, NOW)
+
+
+@pytest.mark.parametrize("value", [7, "7", 7.0])
+def test_a_number_without_unit_is_told_what_to_write(value):
+    with pytest.raises(ConfigError, match=rf"since={value!r} has no unit; write '{value}D'"):
+        window(value, None, NOW)
+
+
+@pytest.mark.parametrize("value", ["x", "7", 7, None, "1M", "-6h", ""])
+def test_what_is_no_length_of_time_is_refused(value):
+    with pytest.raises(ConfigError, match="gap="):
+        length("gap", value)
+
+
+def test_a_length_of_time_takes_its_unit_in_either_case():
+    assert length("gap", "6h") == length("gap", "6H") == length("gap", timedelta(hours=6)) == pd.Timedelta(6, "h")
+
+
+def test_a_window_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ConfigError, match="before since"):
+        window("1D", "2D", NOW)
+    assert window(None, None, NOW) == (None, None)
+    assert window(pd.NaT, None, NOW) == (None, None)
+
+
+def test_within_is_half_open_and_keeps_what_has_no_time():
+    times = pd.Series(
+        parse_times(["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", None, "2026-03-03T00:00:00Z"]), index=[5, 6, 7, 8]
+    )
+    start, end = pd.Timestamp("2026-03-01T00:00Z"), pd.Timestamp("2026-03-03T00:00Z")
+    assert within(times, start, end).to_dict() == {5: True, 6: True, 7: True, 8: False}
+    assert within(times, None, None).all()
+
+
+def test_the_moment_of_a_post_is_the_latest_of_its_times():
+    posts = build(
+        "posts",
+        [
+            {"id": "a", "createdAt": "2026-03-01T00:00:00Z", "scheduledFor": "2026-04-01T00:00:00Z"},
+            {"id": "b", "createdAt": "2026-03-01T00:00:00Z", "updatedAt": "2026-03-02T00:00:00Z"},
+            {"id": "c"},
+        ],
+    )
+    latest = moment(posts)
+    assert str(latest.dtype) == UTC_US
+    assert latest.tolist()[:2] == [pd.Timestamp("2026-04-01T00:00Z"), pd.Timestamp("2026-03-02T00:00Z")]
+    assert pd.isna(latest[2])

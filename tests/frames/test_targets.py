@@ -1,0 +1,117 @@
+"""The targets of posts: one cell per post, one row per platform."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import msgspec
+import pandas as pd
+import pytest
+from tests.frames.makers import some_posts, two_posts
+
+from voxops.errors import PlanError
+from voxops.frames.typed import Target, Targets, targets
+
+
+def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
+    posts = some_posts()
+    mixed = pd.concat([posts.sample(frac=0.5, random_state=1), posts.iloc[::-3], some_posts(5)])
+    rows = targets(mixed)
+    expected = [
+        (post, entry)
+        for post, entries in zip(mixed["post_id"], mixed["targets"], strict=True)
+        for entry in entries or [Target()]
+    ]
+    assert list(rows["post_id"]) == [post for post, _ in expected]
+    accounts = [None if pd.isna(value) else value for value in rows["account_id"]]
+    assert accounts == [entry.account_id for _, entry in expected]
+    assert [
+        None if account is None else post[1:] == account[1:]
+        for post, account in zip(rows["post_id"], accounts, strict=True)
+    ].count(False) == 0
+    assert rows.index.equals(pd.RangeIndex(len(expected)))
+
+
+def test_targets_of_plain_dicts_that_came_back_from_a_file(tmp_path):
+    posts = some_posts(6)
+    posts.assign(targets=[[entry._asdict() for entry in cell] for cell in posts["targets"]], metadata=None).to_parquet(
+        tmp_path / "p"
+    )
+    again = pd.read_parquet(tmp_path / "p")
+    columns = ["post_id", "platform", "account_id", "status"]
+    assert (
+        targets(again)[columns].astype(object).to_numpy().tolist()
+        == targets(posts)[columns].astype(object).to_numpy().tolist()
+    )
+
+
+def test_targets_remember_what_is_open_even_when_rows_are_filtered_away():
+    rows = targets(some_posts(8))
+    counted = rows.groupby("post_id")["status"].agg(
+        lambda states: [(states == "failed").sum(), (states == "publishing").sum()]
+    )
+    assert msgspec.json.decode(rows.attrs["open_targets"]) == {
+        post: list(map(int, both)) for post, both in counted.items() if any(both)
+    }
+    assert rows[rows["platform"] == "twitter"].attrs["open_targets"] == rows.attrs["open_targets"]
+
+
+def test_targets_names_what_is_missing():
+    with pytest.raises(PlanError, match=r"missing: targets, scheduled_for.*ws\.posts"):
+        targets(some_posts(2).drop(columns=["targets", "scheduled_for"]))
+
+
+def test_a_cell_of_targets_is_a_sequence_like_any_other():
+    cell = some_posts()["targets"][699]
+    assert isinstance(cell, Targets)
+    assert len(cell) == 3
+    assert cell[0].platform == "twitter"
+    assert cell[-1] == list(cell)[-1]
+    assert cell[1:] == list(cell)[1:]
+    assert cell == list(cell)
+    assert cell != list(cell)[:1]
+    assert cell != 3
+    assert [entry.platform for entry in cell] == ["twitter", "threads", "bluesky"]
+    for same in (pickle.loads(pickle.dumps(cell)), copy.copy(cell), copy.deepcopy(cell)):
+        assert same == cell
+    assert repr(cell) == repr(list(cell))
+    assert not Targets.of([])
+    with pytest.raises(TypeError):
+        hash(cell)
+    with pytest.raises(IndexError):
+        cell[3]
+    assert some_posts(5).explode("targets")["post_id"].tolist() == ["p0", "p1", "p2", "p2", "p3", "p3", "p3", "p4"]
+
+
+def test_a_targets_cell_does_not_pin_more_than_its_own_rows_when_pickled():
+    posts = some_posts()
+    assert len(pickle.dumps(posts["targets"][699])) < 1_500
+
+
+def test_targets_of_an_exploded_frame_are_those_of_the_posts():
+    posts = two_posts()
+    exploded, whole = targets(posts.explode("targets")), targets(posts)
+    pd.testing.assert_frame_equal(exploded, whole)
+    assert exploded.attrs == whole.attrs
+    assert msgspec.json.decode(exploded.attrs["open_targets"]) == {"p1": [2, 1]}
+
+
+def test_targets_read_back_from_csv_are_refused(tmp_path):
+    two_posts().to_csv(tmp_path / "posts.csv")
+    with pytest.raises(PlanError, match=r"row 0: .*names no platform.*ws\.posts"):
+        targets(pd.read_csv(tmp_path / "posts.csv"))
+
+
+def test_targets_read_back_from_parquet_are_the_same(tmp_path):
+    posts = two_posts()
+    plain = posts.assign(targets=[[target._asdict() for target in cell] for cell in posts["targets"]])
+    plain.drop(columns="metadata").to_parquet(tmp_path / "posts.parquet")
+    back, whole = targets(pd.read_parquet(tmp_path / "posts.parquet")), targets(posts)
+    pd.testing.assert_frame_equal(back, whole, check_dtype=False)
+
+
+@pytest.mark.parametrize("given", [None, [{"id": "p1"}], pd.Series(["p1"]), {"post_id": ["p1"]}])
+def test_what_is_no_frame_is_refused(given):
+    with pytest.raises(PlanError, match=r"targets\(\) needs a posts frame, not .*ws\.posts"):
+        targets(given)

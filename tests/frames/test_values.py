@@ -1,0 +1,224 @@
+"""What one value on the wire means, in every form that the API may send it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.frames.makers import NOW, UTC_US, target
+
+from voxops.frames.typed import Columns, Target, build, targets
+from voxops.frames.values import parse_times, to_bool
+
+
+def test_a_large_number_next_to_a_null_stays_itself():
+    log = build(
+        "deliveries", [{"id": 9007199254740993, "latencyMs": 9007199254740993}, {"id": None, "latencyMs": None}]
+    )
+    assert log["latency_ms"][0] == 9007199254740993
+    assert log["delivery_id"][0] == "9007199254740993"
+    assert log["latency_ms"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("sent", "count"),
+    [(3, 3), ("3", 3), (" 3 ", 3), (3.0, 3), (2.6, 3), (-1, -1), (2**63 - 1, 2**63 - 1), (2**63, None), (-(2**63) - 1, None), (True, None), ("3.4", 3), ("many", None), ([3], None), (float("nan"), None)],
+)  # fmt: skip
+def test_counts_are_read_leniently_and_what_is_lost_is_told(sent, count):
+    log = build("deliveries", [{"retryCount": sent}, {"retryCount": None}])
+    assert (None if pd.isna(log["retry_count"][0]) else log["retry_count"][0]) == count
+    assert log.attrs["unread"] == ({"retry_count": 1} if count is None else {})
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [(True, True), (False, False), (1, True), (0, False), ("true", True), ("FALSE", False), ("yes", True), (None, None), ("maybe", None), ([], None)],
+)  # fmt: skip
+def test_to_bool(sent, said):
+    assert to_bool(sent) is said
+    assert build("deliveries", [{"success": sent}])["success"].tolist() == [pd.NA if said is None else said]
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"),
+        ("2026-03-02T09:00:00.123Z", "2026-03-02T09:00:00.123Z"),
+        ("2026-03-02T09:00:00.123456Z", "2026-03-02T09:00:00.123456Z"),
+        ("2026-03-02T09:00:00.123456789Z", "2026-03-02T09:00:00.123456Z"),
+        ("2026-03-02T11:00:00+02:00", "2026-03-02T09:00:00Z"),
+        ("2026-03-02T04:00:00-05:00", "2026-03-02T09:00:00Z"),
+        ("2026-03-02T09:00:00+0000", "2026-03-02T09:00:00Z"),
+        ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
+        ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"),
+        (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_times_are_read_in_every_form_the_api_may_send(text, time):
+    expected = pd.Timestamp(datetime.fromisoformat(time)).as_unit("us")
+    for others in ([], [None], ["2026-03-02T09:00:00Z"], ["2026-03-02T09:00:00+01:00", "garbage", 5]):
+        parsed = parse_times([text, *others])
+        assert str(parsed.dtype) == UTC_US
+        assert parsed[0] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "today", "nowZ", "2026-03-02TnowZ", "garbage", "", "NaT", "2026-02-30T00:00:00Z", "2026-03-02T25:00:00Z", "2026-03-02T09:00+01:00Z", "2026-03-02T09:00-01:00Z", "2026-03-02T09:00:00ZZ", 1772442000, 1.5, True, {}, [], pd.NaT],
+)  # fmt: skip
+def test_what_is_no_time_is_nat_and_its_neighbours_are_read(text):
+    parsed = parse_times(["2026-03-02T09:00:00Z", text, None])
+    assert parsed.isna().tolist() == [False, True, True]
+    assert build("posts", [{"createdAt": text if text is not pd.NaT else "x"}]).attrs["unread"] == {"created_at": 1}
+
+
+@given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC) | st.timezones()), max_size=20))
+def test_any_time_that_python_can_write_is_read_back(times):
+    try:
+        expected = [None if time is None else time.astimezone(UTC) for time in times]
+    except OverflowError:
+        return
+    texts = [None if time is None else time.isoformat() for time in times]
+    parsed = parse_times(texts)
+    assert [None if pd.isna(time) else time.to_pydatetime() for time in parsed] == [
+        None if time is None else datetime.fromisoformat(text).astimezone(UTC)
+        for time, text in zip(expected, texts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (None, None, None),
+        ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
+        ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
+        ({"Code": "X_1", "Message": None}, "X_1", None),
+        ({"message": "only words"}, None, "only words"),
+        ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
+        ({"field": "content", "issue": "is too long"}, None, "is too long"),
+        ("Token expired", None, "Token expired"),
+        ("RATE_LIMITED", "RATE_LIMITED", None),
+        ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
+        ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"),
+        ([], None, None),
+        ("", None, None),
+        ({"odd": 1}, None, '{"odd":1}'),
+        (17, None, "17"),
+    ],
+)
+def test_errors_of_every_shape(error, code, message):
+    row = target(platform="x", error=error)
+    assert (None if pd.isna(row["error_code"]) else row["error_code"]) == code
+    assert (None if pd.isna(row["error_message"]) else row["error_message"]) == message
+
+
+def test_flat_error_fields_win_over_nothing():
+    row = target(errorCode="a_b", errorMessage="m", error=None)
+    assert (row["error_code"], row["error_message"]) == ("A_B", "m")
+
+
+@pytest.mark.parametrize(
+    "platforms",
+    [
+        ["TWITTER", "linkedin"],
+        [{"platform": "Twitter"}, {"platform": "LINKEDIN"}],
+        {"TWITTER": {"status": "x"}, "linkedin": {}},
+    ],
+)
+def test_platforms_as_names_objects_or_a_map(platforms):
+    rows = targets(build("posts", [{"id": "p", "platforms": platforms}]))
+    assert list(rows["platform"]) == ["twitter", "linkedin"]
+
+
+def test_a_post_without_platforms_keeps_its_row_and_does_not_claim_to_have_none_failed():
+    posts = build("posts", [{"id": "a"}, {"id": "b", "platforms": None}, {"id": "c", "platforms": []}])
+    assert posts["failed_targets"].tolist() == [pd.NA, pd.NA, 0]
+    rows = targets(posts)
+    assert list(rows["post_id"]) == ["a", "b", "c"]
+    assert rows[list(Target._fields)].isna().all(axis=None)
+
+
+def test_envelopes_are_taken_off_and_pages_of_both_kinds_mix():
+    posts = build("posts", [{"data": {"id": "a"}}, {"id": "b"}, {"id": "c", "data": {"id": "no"}}, {"data": None}])
+    assert posts["post_id"].tolist() == ["a", "b", "c", pd.NA]
+
+
+def test_the_first_spelling_with_a_value_wins():
+    posts = build("posts", [{"id": "a", "scheduledFor": None, "scheduled_at": "2026-03-02T09:00:00Z"}, {"postId": "b"}])
+    assert posts["scheduled_for"][0] == NOW
+    assert list(posts["post_id"]) == ["a", "b"]
+
+
+def test_fields_of_the_list_fill_what_its_records_lack():
+    columns = Columns("deliveries")
+    columns.extend([{"id": "d1"}, {"id": "d2", "webhookId": "own"}], webhookId="asked")
+    assert list(columns.frame()["webhook_id"]) == ["asked", "own"]
+
+
+def test_what_is_no_record_is_counted_and_the_rest_is_kept():
+    columns = Columns("posts")
+    columns.extend([{"id": "a"}, "junk", None, 5, {"id": "b", "createdAt": "soon"}])
+    frame = columns.frame()
+    assert list(frame["post_id"]) == ["a", "b"]
+    assert frame.attrs["unread"] == {"record": 3, "created_at": 1}
+
+
+def test_unknown_fields_come_on_request_and_never_a_secret():
+    record = {"id": "wh_1", "secret": "whsec_1", "signing_secret": "x", "filters": {"a": [1]}}
+    assert "extra" not in build("webhooks", [record]).columns
+    frame = build("webhooks", [record, {}], extra=True)
+    assert list(frame["extra"]) == [{"filters": {"a": [1]}}, {}]
+    assert "whsec_1" not in frame.astype(str).to_csv()
+
+
+def test_old_and_new_bulk_results():
+    new = [
+        {"index": 0, "status": "created", "postId": "post_1"},
+        {
+            "index": 1,
+            "status": "FAILED",
+            "errors": [{"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}],
+        },
+        {"index": 2, "status": "valid"},
+    ]
+    old = [
+        {"index": 0, "success": True, "post": {"id": "post_1", "status": "scheduled"}},
+        {"index": 1, "success": False, "error": "Content too long"},
+    ]
+    frame = build("bulk_results", new)
+    assert frame["status"].tolist() == ["created", "failed", "valid"]
+    assert frame["post_id"].tolist() == ["post_1", pd.NA, pd.NA]
+    assert frame.loc[1, ["error_code", "error_message", "error_field"]].tolist() == [
+        "CONTENT_TOO_LONG",
+        "300 of 280",
+        "content",
+    ]
+    frame = build("bulk_results", old)
+    assert frame["status"].tolist() == ["created", "failed"]
+    assert frame["post_id"].tolist() == ["post_1", pd.NA]
+    assert frame["error_message"].tolist() == [pd.NA, "Content too long"]
+
+
+def test_an_error_object_of_a_delivery_is_one_line():
+    log = build("deliveries", [{"error": {"code": "TIMEOUT", "message": "10 s"}}, {"error": "timeout"}, {"error": {}}])
+    assert log["error"].tolist() == ["TIMEOUT: 10 s", "timeout", pd.NA]
+
+
+def test_many_different_labels_are_all_kept():
+    log = build("deliveries", [{"url": f"https://hooks.example/{number}"} for number in range(25_000)])
+    assert log["url"].nunique() == 25_000
+    assert log["url"][24_999] == "https://hooks.example/24999"
+
+
+def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
+    deep: list = []
+    for _ in range(1000):
+        deep = [deep]
+    posts = build("posts", [{"id": deep, "content": deep, "status": deep, "platforms": [{"error": deep}, deep]}])
+    assert posts["content"].notna().all()
+    assert len(targets(posts)) == 2
