@@ -16,6 +16,7 @@ from voxops._core.arguments import texts
 from voxops._core.eventloop import all_or_none
 from voxops.acts.creates import split_list
 from voxops.acts.plan import Plan
+from voxops.api import assumptions, limits
 from voxops.client import prefetch
 from voxops.engine.checkup import check_up
 from voxops.engine.engine import Engine
@@ -37,7 +38,6 @@ __all__ = ["Core"]
 
 Words = str | Sequence[str] | None
 _PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
-PAGE = 100  # records per page, the most the API gives (contract: section 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Core:
         asked_for = partial(_asked_for, statuses=statuses, platforms=platforms, accounts=accounts)
         cut = False
         for one in statuses or ["all"]:
-            query: dict[str, Any] = {"status": one, "limit": PAGE}
+            query: dict[str, Any] = {"status": one, "limit": limits.PAGE_RECORDS}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]
@@ -214,13 +214,13 @@ class Core:
         events = _words("event_type", event_type)
         start, end = window(since, until, self.client.now())
         columns = Columns("deliveries")
-        query: dict[str, Any] = {"limit": PAGE}
+        query: dict[str, Any] = {"limit": limits.PAGE_RECORDS}
         query |= {} if start is None else {"from": _stamp(start)}
         query |= {} if end is None else {"to": _stamp(end)}
         query |= {} if success is None else {"success": "true" if success else "false"}
         query |= {"eventType": events[0]} if len(events) == 1 else {}
         for one in webhooks:
-            await self._take(columns, f"/v1/webhooks/{one}/deliveries", query, oldest=start, webhookId=one)
+            await self._take(columns, assumptions.deliveries_path(one), query, oldest=start, webhookId=one)
         frame = columns.frame()
         keep = within(frame["created_at"], start, end) & ~frame["delivery_id"].duplicated()
         if success is not None:
@@ -241,7 +241,7 @@ class Core:
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
         """
         columns = Columns("accounts")
-        await self._take(columns, "/v1/accounts", {"limit": PAGE, "status": "all"})
+        await self._take(columns, "/v1/accounts", {"limit": limits.PAGE_RECORDS, "status": "all"})
         frame = columns.frame()
         return self._told(frame, "accounts", frame.attrs, {})
 
@@ -295,7 +295,7 @@ class Core:
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
         """
         columns = Columns("webhooks")
-        await self._take(columns, "/v1/webhooks", {"limit": PAGE})
+        await self._take(columns, "/v1/webhooks", {"limit": limits.PAGE_RECORDS})
         frame = columns.frame()
         return self._told(frame, "webhooks", frame.attrs, {})
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from voxops._core import eventloop, safe
 from voxops._core.arguments import file_path
-from voxops.api.assumptions import KEY_RETENTION
+from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.core import Core
 from voxops.engine.engine import Engine
@@ -39,7 +39,6 @@ __all__ = ["Awaitables", "Workspace", "connect", "open_workspace"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_URL = "https://api.voxburst.io"
 SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from voxops.acts import plan as plans
 from voxops.acts.creates import plan_bulk
 from voxops.acts.retries import plan_retry
+from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 from voxops.model import Action
 
@@ -71,7 +72,7 @@ def test_every_row_is_in_exactly_one_operation(count, canaries):
     for one in (plan, plan.canary(canaries)):
         rows = [item.row for operation in one.operations for item in operation.items]
         assert sorted(rows) == list(range(count))
-        assert all(len(operation.items) <= plans.BULK_LIMIT for operation in one.operations)
+        assert all(len(operation.items) <= BULK_POSTS for operation in one.operations)
         assert sum(len(operation.items) for operation in one.operations if operation.canary) == (
             min(canaries, count) if one.canaries else 0
         )

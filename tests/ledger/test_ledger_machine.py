@@ -222,7 +222,7 @@ def search(
     )
     names = itertools.count()  # of runs, in the order of their making, so that the same steps give the same history
     with (
-        mock.patch.object(plan, "BULK_LIMIT", 3),
+        mock.patch.object(plan, "BULK_POSTS", 3),
         mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
     ):
         run_state_machine_as_test(machine, settings=small)

@@ -12,6 +12,7 @@ from voxops._core.canonical import fingerprint
 from voxops._core.jsontext import sound
 from voxops.acts import keys
 from voxops.acts.plan import Item, Plan, build_plan
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, need_columns, plain_values
 from voxops.model import Action
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["plan_bulk", "split_list", "utc_text"]
-
-CONTENT_LIMIT = 10_000  # characters (contract: POST-3)
-COMMENT_LIMIT = 2_200  # characters (contract: POST-3)
 
 
 def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
@@ -153,12 +151,12 @@ def _why_not(row: Mapping[str, Any]) -> str | None:
     content, comment, when = row["content"], row["first_comment"], row["scheduled_for"]
     if content is None or not str(content).strip():
         return "no content"
-    if len(str(content)) > CONTENT_LIMIT:
-        return f"content has {len(str(content))} characters; {CONTENT_LIMIT:,} is the most"
+    if len(str(content)) > CONTENT_CHARACTERS:
+        return f"content has {len(str(content))} characters; {CONTENT_CHARACTERS:,} is the most"
     if not row["accounts"]:
         return "no account"
-    if comment is not None and len(str(comment)) > COMMENT_LIMIT:
-        return f"first_comment has {len(str(comment))} characters; {COMMENT_LIMIT:,} is the most"
+    if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
+        return f"first_comment has {len(str(comment))} characters; {COMMENT_CHARACTERS:,} is the most"
     if when is None or not str(when).strip():
         return "no time: nobody knows whether the API would publish it at once"
     if utc_text(when) is None:

@@ -15,6 +15,7 @@ from voxops._core import safe
 from voxops._core.canonical import canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.plan_html import plan_html
+from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.errors import PlanError
 from voxops.model import VERBS, Action
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "BULK_LIMIT",
     "PLAN_COLUMNS",
     "Cost",
     "Item",
@@ -34,7 +34,6 @@ __all__ = [
     "summary",
 ]
 
-BULK_LIMIT = 50  # items per POST /posts/bulk (contract: 8.2)
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
 LATER_ATTEMPTS = 6  # attempts beyond its own under which another ledger may have created a row
 DEFAULT_RATE = 500  # requests a minute, where no answer has told the workspace's own limit yet
@@ -181,11 +180,11 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """Requests and minutes. Watching asynchronous acts to their end is counted as one page per 100 items and round."""
+        """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
         acts = len(self.operations)
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         rounds = 0 if self.action is Action.BULK else 4
-        requests = acts + self.reads + rounds * ceil(self.eligible / 100) + 1 if acts else 0
+        requests = acts + self.reads + rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def canary(self, n: int = 3) -> Plan:
@@ -260,8 +259,8 @@ def form(action: Action, items: Sequence[Item]) -> list[Operation]:
     """Form operations from items: batches of at most 50 for creates, else one per call; items with the same call share it."""
     if action is Action.BULK:
         return [
-            _bulk(items[start : start + BULK_LIMIT], start // BULK_LIMIT + 1)
-            for start in range(0, len(items), BULK_LIMIT)
+            _bulk(items[start : start + BULK_POSTS], start // BULK_POSTS + 1)
+            for start in range(0, len(items), BULK_POSTS)
         ]
     groups: dict[str, list[Item]] = {}
     for item in items:

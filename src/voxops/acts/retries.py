@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.plan import Item, Plan, build_plan
+from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, flags, instants, need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, Action, Verdict
@@ -29,8 +30,7 @@ __all__ = [
     "target_rows",
 ]
 
-# How long the API may still retry a delivery by itself; its schedule is not published (rule 19).
-SERVER_RETRIES_FOR = timedelta(hours=1)
+SERVER_RETRIES_FOR = timedelta(hours=1)  # a delivery, by the API itself; its schedule is not published (rule 19)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +338,8 @@ def _why_not_fix(body: Mapping[str, Any]) -> str | None:
         return "neither new_content nor new_media_url"
     if not all(isinstance(value, str) and value.strip() for value in body.values()):
         return "new_content and new_media_url must be text, and not blank"
-    if len(body.get("content", "")) > 10_000:
-        return f"new_content has {len(body['content'])} characters; 10,000 is the most"
+    if len(body.get("content", "")) > CONTENT_CHARACTERS:
+        return f"new_content has {len(body['content'])} characters; {CONTENT_CHARACTERS:,} is the most"
     if not body.get("mediaUrl", "https://").startswith("https://"):
         return "new_media_url must start with https://"
     return None

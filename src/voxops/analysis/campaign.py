@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import file_path
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.errors import PlanError
 from voxops.frames.typed import need_frame
 from voxops.frames.values import STRING_DTYPE
@@ -27,10 +28,6 @@ __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 _NEEDED = CAMPAIGN_COLUMNS[:4]
 
-_CONTENT_LIMIT = 10_000  # characters (contract: POST-3)
-_COMMENT_LIMIT = 2_200  # characters (contract: POST-3)
-# What the platforms say themselves; only warned of, the API decides.
-_PLATFORM_LIMITS = {"twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2200, "linkedin": 3000}
 _FINDING: dict[str, Any] = {
     "row": "Int64",
     "row_id": STRING_DTYPE,
@@ -205,12 +202,12 @@ def _row_findings(row: Mapping[str, str | None], ids: Mapping[str | None, int]) 
     if "instagram" in platforms and not _parts(row["media"]):
         yield "media", "error", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video."
     comment = row["first_comment"]
-    if comment is not None and len(comment) > _COMMENT_LIMIT:
+    if comment is not None and len(comment) > COMMENT_CHARACTERS:
         yield (
             "first_comment",
             "error",
             "COMMENT_TOO_LONG",
-            f"{len(comment):,} characters; {_COMMENT_LIMIT:,} is the most.",
+            f"{len(comment):,} characters; {COMMENT_CHARACTERS:,} is the most.",
         )
 
 
@@ -220,10 +217,10 @@ def _text_findings(content: str | None, platforms: Sequence[str]) -> Iterator[_F
         yield "content", "error", "CONTENT_REQUIRED", "There is no text."
         return
     length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
-    if length > _CONTENT_LIMIT:
-        yield "content", "error", "CONTENT_TOO_LONG", f"{length:,} characters; {_CONTENT_LIMIT:,} is the most."
+    if length > CONTENT_CHARACTERS:
+        yield "content", "error", "CONTENT_TOO_LONG", f"{length:,} characters; {CONTENT_CHARACTERS:,} is the most."
     for platform in sorted(set(platforms)):
-        most = _PLATFORM_LIMITS.get(platform)
+        most = PLATFORM_CHARACTERS.get(platform)
         if most is not None and length > most:
             yield "content", "warning", "CONTENT_TOO_LONG", f"{length:,} characters; {platform} allows {most:,}."
         elif most is not None and units > most:

@@ -1,1 +1,1 @@
-"""What the API promises and what is assumed of it, each once: the matrix, the assumptions, how an error reads."""
+"""What the API promises and what is assumed of it, each once: matrix, limits, assumptions, how an error reads."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from voxops.model import TERMINAL_STATUSES
 
@@ -16,19 +17,22 @@ __all__ = [
     "BULK_VALIDATE_LIST",
     "BULK_VIDEO_LIST",
     "CONNECT_RETURN",
-    "DELIVERIES_PATH",
+    "DEFAULT_URL",
     "DELIVERIES_QUERY",
     "DRAFT_IS_SAID",
     "DRIVE_FILE",
     "KEY_EARLY",
     "KEY_RETENTION",
-    "LARGEST_PAGE",
     "PRESIGN_NAMES",
     "TERMINAL_STATUSES",
     "UNDECIDED",
     "VERSION_HEADER",
+    "deliveries_path",
     "polled_status",
 ]
+
+# The API's address. Sources write it with ``/v1`` and without; both are taken.
+DEFAULT_URL = "https://api.voxburst.io"
 
 # How long the server remembers an idempotency key, and how many seconds earlier it counts as forgotten.
 KEY_RETENTION = "24h"
@@ -39,10 +43,14 @@ KEY_EARLY = 3600.0
 # under their key.
 UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
 
-# Where the delivery history is, and the query that it takes; newest first.
-DELIVERIES_PATH = "/v1/webhooks/{webhook}/deliveries"
+# The query that a webhook's delivery history takes; newest first.
 DELIVERIES_QUERY = {"since": "from", "until": "to", "event_type": "eventType", "success": "success", "limit": "limit"}
-LARGEST_PAGE = 100  # records; known for posts and contacts, assumed for the other lists
+
+
+def deliveries_path(webhook_id: str) -> str:
+    """Return where a webhook's delivery history is; the id is one segment, whatever it holds."""
+    return f"/v1/webhooks/{quote(webhook_id, safe='')}/deliveries"
+
 
 # The version token of an update is the post's `updatedAt`, sent in this header; a stale one is answered by 409 CONFLICT.
 VERSION_HEADER = "If-Match"

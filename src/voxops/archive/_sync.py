@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from voxops.api.limits import PAGE_RECORDS
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sync", "Synced"]
 
-PAGE = 100  # records per page, the most the API gives (contract: section 3)
 BLOCK = 50_000  # records held before they are written
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
@@ -113,7 +113,7 @@ class Sync:
         until = BEGINNING if known is None else datetime.fromisoformat(known) - LATE
         newest, ids = known, set()
         columns = Columns("posts")
-        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE}):
+        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
             created = sorted(_created(page.records))
             newest = max(filter(None, (newest, *(when.isoformat() for when in created[-1:]))), default=None)
@@ -165,7 +165,7 @@ class Sync:
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
         """Take posts from one list while its pages are worth their cost: one page against one request for each post left."""
         fruitless = 0
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE}):
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             hits = [record for record in page.records if record.get("id") in left]
             columns.extend(hits)
             left -= {record["id"] for record in hits}

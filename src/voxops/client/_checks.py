@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from voxops.api import limits
 from voxops.errors import ValidationError
 
 __all__ = [
@@ -28,25 +29,17 @@ __all__ = [
     "texts",
 ]
 
-MOST_CHARACTERS = 10_000
-MOST_COMMENT = 2_200
-MOST_COMMENT_DELAY = 60  # seconds; one client allows 3600, the API's own page 60
-MOST_THREAD = 25
-_MEGABYTE = 1024 * 1024
-# Content type -> most bytes (contract: MED).
-FILE_SIZES: Mapping[str, int] = {
-    **dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp"), 20 * _MEGABYTE),
-    **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"), 500 * _MEGABYTE),
-    "application/pdf": 100 * _MEGABYTE,
-    **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
-}
 _GROUPS = ("posts", "accounts", "media", "webhooks")
-_MOST_OPERATIONS = 100
 
 
 def refuse(field: str, why: str, *, code: str = "VALIDATION_ERROR", **details: Any) -> NoReturn:
     """Raise the ValidationError of a request that was never sent; its `status` is 0."""
     raise ValidationError(f"{field}: {why}; nothing was sent", status=0, code=code, details={"field": field, **details})
+
+
+def _too_long(field: str, actual: int, most: int, unit: str = "characters", code: str = "VALIDATION_ERROR") -> NoReturn:
+    """Refuse what is longer than allowed."""
+    refuse(field, f"{actual:,} {unit}, {most:,} allowed", code=code, maxLength=most, actualLength=actual)
 
 
 def check_count(field: str, items: Sequence[Any], most: int) -> None:
@@ -89,8 +82,16 @@ def check_id(field: str, value: str) -> str:
 
 def check_key(key: str, field: str = "idempotency_key") -> str:
     """An idempotency key, or another token, that a header can carry."""
-    if not (isinstance(key, str) and 1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
-        refuse(field, "takes 1 to 255 ASCII characters without spaces", code="IDEMPOTENCY_INVALID_KEY")
+    if not (
+        isinstance(key, str)
+        and 1 <= len(key) <= limits.KEY_CHARACTERS
+        and key.isascii()
+        and key.isprintable()
+        and " " not in key
+    ):
+        refuse(
+            field, f"takes 1 to {limits.KEY_CHARACTERS} ASCII characters without spaces", code="IDEMPOTENCY_INVALID_KEY"
+        )
     return key
 
 
@@ -105,34 +106,23 @@ def check_length(field: str, text: Any) -> None:
     """A text, which may be empty, of at most 10,000 characters."""
     if not isinstance(text, str):
         refuse(field, f"takes a text, not {type(text).__name__}")
-    if len(text) > MOST_CHARACTERS:
-        refuse(
-            field,
-            f"{len(text):,} characters, {MOST_CHARACTERS:,} allowed",
-            code="CONTENT_TOO_LONG",
-            maxLength=MOST_CHARACTERS,
-            actualLength=len(text),
-        )
+    if len(text) > limits.CONTENT_CHARACTERS:
+        _too_long(field, len(text), limits.CONTENT_CHARACTERS, code="CONTENT_TOO_LONG")
 
 
 def check_comment(text: str | None, delay: int | None) -> None:
     """The first comment and its delay."""
     if text is not None and not isinstance(text, str):
         refuse("firstComment", f"takes a text, not {type(text).__name__}")
-    if text is not None and len(text) > MOST_COMMENT:
-        refuse(
-            "firstComment",
-            f"{len(text):,} characters, {MOST_COMMENT:,} allowed",
-            maxLength=MOST_COMMENT,
-            actualLength=len(text),
-        )
-    if delay is not None and not (type(delay) is int and 0 <= delay <= MOST_COMMENT_DELAY):
-        refuse("firstCommentDelay", f"{delay!r} given, 0 to {MOST_COMMENT_DELAY} whole seconds allowed")
+    if text is not None and len(text) > limits.COMMENT_CHARACTERS:
+        _too_long("firstComment", len(text), limits.COMMENT_CHARACTERS)
+    if delay is not None and not (type(delay) is int and 0 <= delay <= limits.COMMENT_DELAY_SECONDS):
+        refuse("firstCommentDelay", f"{delay!r} given, 0 to {limits.COMMENT_DELAY_SECONDS} whole seconds allowed")
 
 
 def check_thread(parts: Sequence[Mapping[str, Any]]) -> None:
     """At most 25 posts, numbered from 1 without gaps."""
-    check_items("threadPosts", parts, MOST_THREAD)
+    check_items("threadPosts", parts, limits.THREAD_POSTS)
     if [part.get("sequence") for part in parts] != list(range(1, len(parts) + 1)):
         refuse("threadPosts", "sequence must count 1, 2, 3, … without gaps")
     for number, part in enumerate(parts, 1):
@@ -145,15 +135,16 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
         refuse("metadata", f"takes a mapping, not {type(metadata).__name__}")
     for name, value in metadata.items():
         field = f"metadata.{str(name)[:100]}"
-        if not isinstance(name, str) or not 1 <= len(name) <= 100:
-            refuse(field, "a name is a text of 1 to 100 characters")
-        if isinstance(value, str) and len(value) > 1_000:
-            refuse(field, f"{len(value):,} characters, 1,000 allowed", maxLength=1_000, actualLength=len(value))
+        if not isinstance(name, str) or not 1 <= len(name) <= limits.METADATA_NAME_CHARACTERS:
+            refuse(field, f"a name is a text of 1 to {limits.METADATA_NAME_CHARACTERS} characters")
+        if isinstance(value, str) and len(value) > limits.METADATA_TEXT_CHARACTERS:
+            _too_long(field, len(value), limits.METADATA_TEXT_CHARACTERS)
         if isinstance(value, list | tuple):
-            if len(value) > 100:
-                refuse(field, f"{len(value)} items, 100 allowed", maxLength=100, actualLength=len(value))
-            if any(isinstance(item, str) and len(item) > 200 for item in value):
-                refuse(field, "an item has more than 200 characters", maxLength=200)
+            if len(value) > limits.METADATA_LIST_ITEMS:
+                _too_long(field, len(value), limits.METADATA_LIST_ITEMS, "items")
+            most = limits.METADATA_ITEM_CHARACTERS
+            if any(isinstance(item, str) and len(item) > most for item in value):
+                refuse(field, f"an item has more than {most} characters", maxLength=most)
 
 
 def instant(field: str, value: datetime | str) -> str:
@@ -179,10 +170,10 @@ def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None 
     """A file that may be uploaded, of a content type that begins with `kind` (contract: MED)."""
     if not isinstance(filename, str) or not filename or "/" in filename or "\\" in filename:
         refuse("filename", f"{filename!r} is no file name")
-    types = sorted(name for name in FILE_SIZES if name.startswith(kind))
+    types = sorted(name for name in limits.FILE_BYTES if name.startswith(kind))
     if content_type not in types:
         refuse("contentType", f"{content_type!r} given; one of {', '.join(types)} allowed")
-    allowed = FILE_SIZES[content_type] if most is None else most
+    allowed = limits.FILE_BYTES[content_type] if most is None else most
     if type(size) is not int:
         refuse("sizeBytes", f"{filename}: {size!r} is no whole number of bytes")
     if not 1 <= size <= allowed:
@@ -210,7 +201,7 @@ def check_event_names(events: Sequence[str]) -> None:
 
 def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None:
     """The operations of a batch (contract: BATCH-n); `size` gives a body's bytes on the wire."""
-    check_items("operations", operations, _MOST_OPERATIONS)
+    check_items("operations", operations, limits.BATCH_OPERATIONS)
     ids = [operation.get("id") for operation in operations]
     if len(set(map(str, ids))) != len(ids):
         refuse("operations", "each needs an id of its own")
@@ -218,19 +209,22 @@ def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None
     for number, operation in enumerate(operations):
         field = f"operations[{number}]"
         name, path = operation.get("id"), operation.get("path")
-        if not isinstance(name, str) or not 1 <= len(name) <= 64:
-            refuse(f"{field}.id", "takes 1 to 64 characters")
+        if not isinstance(name, str) or not 1 <= len(name) <= limits.BATCH_ID_CHARACTERS:
+            refuse(f"{field}.id", f"takes 1 to {limits.BATCH_ID_CHARACTERS} characters")
         if operation.get("method") not in ("POST", "PATCH", "DELETE"):
             refuse(f"{field}.method", "is POST, PATCH or DELETE")
         if (
             not isinstance(path, str)
-            or len(path) > 500
+            or len(path) > limits.BATCH_PATH_CHARACTERS
             or not path.startswith(tuple(f"/v1/{group}" for group in _GROUPS))
         ):
-            refuse(f"{field}.path", f"lies under /v1/ and {', '.join(_GROUPS)}, and has at most 500 characters")
+            refuse(
+                f"{field}.path",
+                f"lies under /v1/ and {', '.join(_GROUPS)}, and has at most {limits.BATCH_PATH_CHARACTERS} characters",
+            )
         weight = size(operation.get("body"))
         total += weight
-        if weight > 100 * 1024:
-            refuse(f"{field}.body", f"{weight:,} bytes, 102,400 allowed", maxLength=102_400, actualLength=weight)
-    if total > 5 * _MEGABYTE:
-        refuse("operations", f"{total:,} bytes in all, {5 * _MEGABYTE:,} allowed")
+        if weight > limits.BATCH_BODY_BYTES:
+            _too_long(f"{field}.body", weight, limits.BATCH_BODY_BYTES, "bytes")
+    if total > limits.BATCH_BYTES:
+        refuse("operations", f"{total:,} bytes in all, {limits.BATCH_BYTES:,} allowed")

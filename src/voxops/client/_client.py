@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
+from voxops.api import limits
+from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.matrix import find, may_resend
 from voxops.client import _checks as checks
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
@@ -31,8 +33,7 @@ __all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
-DEFAULT_URL = "https://api.voxburst.io"
-_BATCH_SECONDS = 75.0  # the API may work on a batch for 60 (contract: BATCH-n)
+_BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch
 
 
 class AsyncClient:
@@ -247,7 +248,7 @@ class AsyncClient:
         """
         checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
-        call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_SECONDS)
+        call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
         return single(await self._sending.carry(call))
 
     def permit(self) -> AbstractAsyncContextManager[Permit]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from voxops.api.assumptions import DELIVERIES_PATH, LARGEST_PAGE, polled_status
+from voxops.api.assumptions import deliveries_path, polled_status
+from voxops.api.limits import PAGE_RECORDS
 from voxops.client._caller import Caller, path
+from voxops.client._checks import check_id
 from voxops.client._reply import single
 from voxops.errors import ApiError, ConfigError, NotFoundError
 from voxops.frames.values import parse_times
@@ -136,8 +138,8 @@ async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any
 
 async def read_delivery(caller: Caller, webhook_id: str, delivery_id: str) -> dict[str, Any] | None:
     """Find one delivery in its webhook's history, newest first; None if it is not listed."""
-    segment = path("webhooks", webhook_id).rpartition("/")[2]
-    async for page in caller.pages(DELIVERIES_PATH.format(webhook=segment), {"limit": LARGEST_PAGE}):
+    where = deliveries_path(check_id("webhookId", webhook_id))
+    async for page in caller.pages(where, {"limit": PAGE_RECORDS}):
         found = next((record for record in page.records if str(record.get("id")) == delivery_id), None)
         if found is not None:
             return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from voxops.api.assumptions import CONNECT_RETURN, LARGEST_PAGE
+from voxops.api import limits
+from voxops.api.assumptions import CONNECT_RETURN
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle
@@ -27,7 +28,7 @@ class Accounts:
         status: str | None = None,
         platform: str | None = None,
         include_archived: bool = False,
-        page_size: int = LARGEST_PAGE,
+        page_size: int = limits.PAGE_RECORDS,
     ) -> AsyncIterator[Page]:
         """Read accounts page by page.
 

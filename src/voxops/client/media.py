@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from voxops.api.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE, LARGEST_PAGE
+from voxops.api import limits
+from voxops.api.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle
@@ -14,8 +15,6 @@ from voxops.client._reply import Reply, single, with_items
 
 __all__ = ["Media"]
 
-MOST_VALIDATED = 100
-
 
 class Media:
     """Images, videos, documents and captions; a post takes them by id once their status is ``ready``."""
@@ -23,7 +22,7 @@ class Media:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def list(self, *, status: str | None = None, page_size: int = LARGEST_PAGE) -> AsyncIterator[Page]:
+    def list(self, *, status: str | None = None, page_size: int = limits.PAGE_RECORDS) -> AsyncIterator[Page]:
         """Read media page by page, of one status (``pending processing ready failed``) or all."""
         return self._caller.pages("/v1/media", present(status=status, limit=page_size))
 
@@ -60,7 +59,7 @@ class Media:
             One per id, in their order; ``accepted`` is the item's own answer, ``{}`` where the API gave none. An item of status
             ``failed`` was not queued.
         """
-        checks.check_count(BULK_VALIDATE_LIST, media_ids, MOST_VALIDATED)
+        checks.check_count(BULK_VALIDATE_LIST, media_ids, limits.MANY_MEDIA)
         for media_id in media_ids:
             checks.check_id(BULK_VALIDATE_LIST, media_id)
         reply = await self._post("/v1/media/bulk-validate", {BULK_VALIDATE_LIST: [*media_ids]}, idempotency_key)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from voxops.api.assumptions import BULK_READ_STATUSES, LARGEST_PAGE
+from voxops.api import limits
+from voxops.api.assumptions import BULK_READ_STATUSES
 from voxops.client import _checks as checks
 from voxops.client._acts import PostActs
 from voxops.client._caller import path, present
@@ -15,9 +16,6 @@ from voxops.client._pages import Page
 from voxops.client._reply import single, with_items
 
 __all__ = ["Posts"]
-
-MOST_BULK = 50
-MOST_VIDEOS = 20
 
 
 class Posts(PostActs):
@@ -36,7 +34,7 @@ class Posts(PostActs):
         account: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
-        page_size: int = LARGEST_PAGE,
+        page_size: int = limits.PAGE_RECORDS,
     ) -> AsyncIterator[Page]:
         """Read posts page by page, newest created first.
 
@@ -153,7 +151,7 @@ class Posts(PostActs):
         ApiError
             If the whole was refused, so that there are no items to read.
         """
-        checks.check_count("posts", posts, MOST_BULK)
+        checks.check_count("posts", posts, limits.BULK_POSTS)
         items = [_fields(f"posts[{at}]", post).item(at, dry_run=dry_run) for at, post in enumerate(posts)]
         body = {"posts": items, "dryRun": dry_run}
         return await self._many("/v1/posts/bulk", body, idempotency_key)
@@ -166,7 +164,7 @@ class Posts(PostActs):
         Items pass through; only their ``content`` and ``scheduledFor`` are looked at, which are those of a post.
         The never-twice promise covers plans; see the class.
         """
-        checks.check_items("videos", videos, MOST_VIDEOS)
+        checks.check_items("videos", videos, limits.BULK_VIDEOS)
         body = {"videos": [_video(f"videos[{number}]", video) for number, video in enumerate(videos)]}
         return await self._many("/v1/posts/bulk-video", body, idempotency_key)
 
@@ -207,9 +205,9 @@ class Posts(PostActs):
         dict
             ``valid``, and per platform ``valid``, ``errors`` and ``warnings``; platforms may come in either case, or in both.
         """
-        checks.check_count("platforms", platforms, 100)
+        checks.check_count("platforms", platforms, limits.VALIDATED_PLATFORMS)
         if media:
-            checks.check_items("media", media, 100)
+            checks.check_items("media", media, limits.VALIDATED_MEDIA)
         body = present(
             content=content,
             platforms=[platform.upper() for platform in checks.texts("platforms", platforms)],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxops.api import limits
 from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_READ_STATUSES, BULK_VIDEO_LIST, polled_status
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path
@@ -22,8 +23,6 @@ from voxops.errors import ApiError, AuthError, DecodeError, TransportError
 __all__ = ["Presigned", "Progress", "Uploaded", "Uploads"]
 
 PARALLEL = 3  # files under way at once
-MOST_FILES = 100
-MOST_VIDEOS, MOST_VIDEO_BYTES = 20, 20 * 1024**3  # (contract: MED)
 
 Notice = Callable[[Progress], None]
 
@@ -156,7 +155,7 @@ class Uploads:
         dict
             ``results`` holds one entry per file, found by its ``index``; read each.
         """
-        checks.check_items(BULK_PRESIGN_LIST, files, MOST_FILES)
+        checks.check_items(BULK_PRESIGN_LIST, files, limits.MANY_MEDIA)
         for item in files:
             checks.check_file(item.get("filename"), item.get("contentType"), item.get("sizeBytes"))
         return await self._many("/v1/media/bulk-presign", {BULK_PRESIGN_LIST: [*map(dict, files)]}, idempotency_key)
@@ -165,18 +164,18 @@ class Uploads:
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Ask for addresses of up to 20 videos of together 20 GB (row 29); otherwise as `bulk_presign`."""
-        checks.check_items(BULK_VIDEO_LIST, videos, MOST_VIDEOS)
+        checks.check_items(BULK_VIDEO_LIST, videos, limits.BULK_VIDEOS)
         for item in videos:
             checks.check_file(
                 item.get("filename"),
                 item.get("contentType"),
                 item.get("sizeBytes"),
-                most=MOST_VIDEO_BYTES,
+                most=limits.BULK_VIDEO_BYTES,
                 kind="video/",
             )
         total = sum(item["sizeBytes"] for item in videos)
-        if total > MOST_VIDEO_BYTES:
-            checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {MOST_VIDEO_BYTES:,} allowed")
+        if total > limits.BULK_VIDEO_BYTES:
+            checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {limits.BULK_VIDEO_BYTES:,} allowed")
         body = {BULK_VIDEO_LIST: [*map(dict, videos)]}
         return await self._many("/v1/media/bulk-video-upload-urls", body, idempotency_key)
 

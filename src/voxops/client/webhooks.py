@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from voxops.api.assumptions import DELIVERIES_PATH, DELIVERIES_QUERY, LARGEST_PAGE
+from voxops.api import limits
+from voxops.api.assumptions import DELIVERIES_QUERY, deliveries_path
 from voxops.client import _checks as checks
 from voxops.client._caller import Caller, path, present
 from voxops.client._handles import Handle, before_act, read_delivery
@@ -22,7 +23,7 @@ class Webhooks:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def list(self, *, page_size: int = LARGEST_PAGE) -> AsyncIterator[Page]:
+    def list(self, *, page_size: int = limits.PAGE_RECORDS) -> AsyncIterator[Page]:
         """Read webhooks page by page."""
         return self._caller.pages("/v1/webhooks", {"limit": page_size})
 
@@ -96,7 +97,7 @@ class Webhooks:
         until: datetime | str | None = None,
         event_type: str | None = None,
         success: bool | None = None,
-        page_size: int = LARGEST_PAGE,
+        page_size: int = limits.PAGE_RECORDS,
     ) -> AsyncIterator[Page]:
         """Read a webhook's delivery history page by page, newest first (assumed).
 
@@ -124,10 +125,8 @@ class Webhooks:
             success=success,
             limit=page_size,
         )
-        # The id is put into the path as one segment, whatever it holds.
-        segment = path("webhooks", webhook_id).rpartition("/")[2]
         query = {DELIVERIES_QUERY[name]: value for name, value in asked.items()}
-        return self._caller.pages(DELIVERIES_PATH.format(webhook=segment), query)
+        return self._caller.pages(deliveries_path(checks.check_id("id", webhook_id)), query)
 
     async def retry_delivery(self, webhook_id: str, delivery_id: str, *, idempotency_key: str | None = None) -> Handle:
         """Queue a delivery again (row 39, asynchronous). The never-twice promise covers plans (``ws.run``).

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.plan import Plan
+from voxops.api.limits import PAGE_RECORDS
 from voxops.engine.binding import Facts, reform, why_not_now
 from voxops.engine.reader import Marks, Reader
 from voxops.engine.settle import baseline_of, settled
@@ -181,7 +182,7 @@ async def account_names(client: AsyncClient) -> AccountNames:
     return AccountNames(
         [
             (str(record.get("platform", "")), str(record.get("username", "")), str(record.get("id")))
-            async for page in client.pages("/v1/accounts", {"limit": 100})
+            async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
             for record in page.records
         ]
     )

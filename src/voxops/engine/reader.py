@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from voxops.api.assumptions import deliveries_path
+from voxops.api.limits import PAGE_RECORDS
 from voxops.engine.settle import PostState, read_deliveries, read_posts
 from voxops.errors import NotFoundError
 from voxops.model import IN_FLIGHT_STATUSES
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Marks", "Reader", "Sight", "interval", "worth_reading"]
 
-PAGE = 100  # records per page, the most the API gives (contract: section 3)
 FIRST_LOOK = 2.0  # seconds; the API publishes within seconds when all is well
 LONGEST_LOOK = 30.0  # seconds between two looks at the most
 PER_PAGE = 2.0  # seconds between two looks for each page that a look takes
@@ -218,7 +219,7 @@ class Reader:
         """
         pages = fruitless = 0
         oldest = min((self._last.get(item, ("", None))[1] or "" for item in left), default="")
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE}):
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             pages += 1
             states = read_posts(page.records)
             hits = left.intersection(states)
@@ -252,11 +253,11 @@ class Reader:
         """Read marks of all posts created since an instant, newest first, whatever their status; of these statuses `also` older ones."""
         marks = Marks()
         for status in also:
-            async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE}):
+            async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
                 marks.take(read_posts(page.records).values())
         oldest: datetime | None = None
         in_order = True
-        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE}):
+        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             states = read_posts(page.records)
             marks.take(states.values())
             for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):
@@ -272,7 +273,7 @@ class Reader:
         left = set(ids)
         found: dict[str, dict[str, Any]] = {}
         try:
-            async for page in self._client.pages(f"/v1/webhooks/{webhook_id}/deliveries", {"limit": PAGE}):
+            async for page in self._client.pages(deliveries_path(webhook_id), {"limit": PAGE_RECORDS}):
                 states = read_deliveries(page.records)
                 hits = left.intersection(states)
                 found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
