@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxops._core.safe import plain, printable
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except VoxopsError as error:
-        print(f"voxops: {error}", file=sys.stderr)
+        print(f"voxops: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
@@ -197,7 +198,7 @@ def _matrix(options: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     """Print a line at once, also into a pipe."""
-    print(line, flush=True)
+    print(printable(line), flush=True)
 
 
 def _triage(options: argparse.Namespace) -> int:
@@ -233,13 +234,13 @@ def _deliveries(options: argparse.Namespace) -> int:
 def _archive_sync(options: argparse.Namespace) -> int:
     """Bring an archive up to date."""
     with _connect(options) as ws:
-        print(ws.archive(options.path).sync(options.since, full=options.full))
+        print(printable(ws.archive(options.path).sync(options.since, full=options.full)))
     return 0
 
 
 def _tell(made: Report, options: argparse.Namespace) -> None:
     """Print a report's summary, and write it wherever the options ask for it."""
-    print(made)
+    print(printable(made))
     for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
         if path is None:
             continue
@@ -253,7 +254,7 @@ def _tell(made: Report, options: argparse.Namespace) -> None:
 def _port(text: str) -> int:
     """The number of a port; 0 takes a free one."""
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; 0 to 65535, 0 for a free one")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: 0 to 65535, 0 for a free one")
     return int(text)
 
 
@@ -264,7 +265,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = math.nan
     if not 0 <= speed < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed; a number from 0, such as 20")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number from 0, such as 20")
     return speed
 
 
@@ -275,7 +276,7 @@ def _zone(name: str) -> str:
     try:
         return str(ZoneInfo(name))
     except (KeyError, ValueError, OSError) as error:
-        raise argparse.ArgumentTypeError(f"{name!r} is no time zone; write it like Europe/Berlin") from error
+        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone: write it like Europe/Berlin") from error
 
 
 def _ledger(options: argparse.Namespace) -> int:
@@ -305,10 +306,8 @@ def _ledger(options: argparse.Namespace) -> int:
 
 def _print_frame(frame: pd.DataFrame) -> None:
     """Print a frame whole, without markup or control characters of others."""
-    from voxops._core.safe import plain
-
     shown = frame.map(lambda value: plain(value, 60))
-    print(shown.to_string() if len(shown) else "nothing yet")
+    print(printable(shown.to_string()) if len(shown) else "nothing yet")
 
 
 if __name__ == "__main__":

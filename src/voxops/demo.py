@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import rich.markup
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -64,7 +65,9 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
 
     console = Console(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:
-        console.print(f"[b]voxops[/b]: {ws.name or ws.id}, the API on this machine at {sandbox.url}")
+        console.print(
+            f"[b]voxops[/b]: {rich.markup.escape(safe.plain(ws.name or ws.id))}, the API on this machine at {sandbox.url}"
+        )
         posts = ws.posts(status=["failed", "partial"])
         console.print(
             f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"

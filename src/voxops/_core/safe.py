@@ -38,6 +38,7 @@ __all__ = [
     "number",
     "parted",
     "plain",
+    "printable",
     "table",
 ]
 
@@ -64,6 +65,12 @@ def plain(value: Any, limit: int = 200) -> str:
     text = _ANSI.sub("", str(value)[: limit * 8 + 64])  # a megabyte is not searched to show a line of it
     text = " ".join("".join(map(_visible, text)).split())
     return clip(text, limit)
+
+
+def printable(value: object) -> str:
+    """Return text with its lines and blanks as they are, without what a terminal would obey or hide."""
+    lines = _ANSI.sub("", str(value)).splitlines()
+    return "\n".join("".join(char if char == " " else _visible(char) for char in each) for each in lines)
 
 
 def escape(value: object, limit: int = 200) -> Markup:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import redact_address
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -173,9 +174,8 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
 
 
 def endpoint(url: object) -> str:
-    """Return an address without scheme and query, which may hold a secret."""
-    address, query, _ = str(url).partition("?")
-    return address.removeprefix("https://").removeprefix("http://") + ("?…" if query else "")
+    """Return an address as it may be shown, without its scheme."""
+    return redact_address(url).removeprefix("https://").removeprefix("http://")
 
 
 def _without(cause: str, platform: Any) -> str:

@@ -84,7 +84,7 @@ def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
         f"max-width:760px;padding:8px 12px;border:1px solid {safe.LINE};border-radius:6px;color:inherit;"
         "font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
     )
-    return f'<div class="voxops-monitor" style="{style}">{"".join(sections)}</div>'
+    return f'<div class="voxops-monitor {safe.IGNORE_MATH}" style="{style}">{"".join(sections)}</div>'
 
 
 def _title(snapshot: Snapshot) -> str:

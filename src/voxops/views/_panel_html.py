@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import redact_addresses
 from voxops._core.safe import Markup
 from voxops.analysis.deliveries import delivery_stats
 from voxops.analysis.verdicts import causes
@@ -40,7 +41,7 @@ _CHART = (860, 150)  # width and height of a chart, in its own units
 
 def board(parts: Iterable[str]) -> str:
     """Return the whole of what a panel shows besides its controls."""
-    return f'<div class="voxops-panel" style="{_PLACE}">{"".join(parts)}</div>'
+    return f'<div class="voxops-panel {safe.IGNORE_MATH}" style="{_PLACE}">{"".join(parts)}</div>'
 
 
 def heading(text: str, aside: str = "") -> str:
@@ -272,17 +273,23 @@ def delivery_details(row: Mapping[str, Any]) -> str:
     lines = [
         [
             _ours(f'<span style="{_QUIET}">{name}</span>'),
-            _ours(f'<div style="overflow-wrap:anywhere">{safe.escape(row.get(name), 400) or "–"}</div>'),
+            _ours(f'<div style="overflow-wrap:anywhere">{safe.escape(_shown_detail(row, name), 400) or "–"}</div>'),
         ]
         for name in names
     ]
-    body = safe.escape(row.get("response_body"), 4000)
+    body = safe.escape(_shown_detail(row, "response_body"), 4000)
     shown = (
         f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;max-height:180px;overflow:auto;margin:4px 0">{body}</pre>'
         if body
         else ""
     )
     return heading("Delivery", str(row.get("delivery_id"))) + safe.table(("", ""), lines) + shown
+
+
+def _shown_detail(row: Mapping[str, Any], name: str) -> Any:
+    """Return a detail as it may be shown."""
+    value = row.get(name)
+    return redact_addresses(value) if isinstance(value, str) else value
 
 
 def verified_table(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
+from voxops._core import files, safe
 from voxops.errors import ConfigError
 
 __all__ = ["markdown_table", "spreadsheet", "write_csv", "write_parquet"]
@@ -35,8 +35,9 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
     """Write a frame for a spreadsheet; with a byte order mark, without which Excel takes UTF-8 for something else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spreadsheet(frame).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\r\n")
+    files.make_folder(path.parent)
+    with files.replacing(path) as file:
+        spreadsheet(frame).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\r\n")
     return path
 
 
@@ -48,11 +49,12 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     ConfigError
         Without pyarrow.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     nested = [name for name in frame.columns if frame[name].dtype == object]
     flat = frame.assign(**{name: frame[name].map(_json).astype("string") for name in nested})
     try:
-        flat.to_parquet(path, index=False)
+        with files.replacing(path) as file:
+            flat.to_parquet(file, index=False)
     except ImportError as error:
         raise ConfigError("Parquet needs pyarrow: pip install 'voxops[archive]'") from error
     return path

@@ -5,13 +5,14 @@ It is drawn like the report of a triage, as HTML, Markdown and for a notebook; t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import redact_address, redact_addresses
 from voxops.analysis.deliveries import attempts_to_success, delivery_state, delivery_stats
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
@@ -35,6 +36,7 @@ _REMEDIES = {
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
+_TEXTS = ("error", "response_body")  # may name the address that they are about
 _LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 
 
@@ -75,6 +77,7 @@ def delivery_report(
     PlanError
         If a column is missing.
     """
+    log = _without_addresses(log, _TEXTS)
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
     frames = {
@@ -247,11 +250,23 @@ def _evidence(lost: pd.DataFrame, rows: int) -> Section:
 
 
 def _masked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose addresses have no query."""
+    """Return a frame whose addresses open nothing."""
     if "url" not in frame:
         return frame
-    masked: dict[str, Any] = {"url": frame["url"].str.replace(r"\?.*", "?…", regex=True)}
+    masked: dict[str, Any] = {"url": frame["url"].map(redact_address, na_action="ignore").astype(frame["url"].dtype)}
     return frame.assign(**masked)
+
+
+def _without_addresses(log: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Return a log in whose texts addresses open nothing."""
+    redacted: dict[str, Any] = {
+        name: log[name].map(redact_addresses, na_action="ignore").astype(log[name].dtype)
+        for name in columns
+        if name in log
+    }
+    clean = log.assign(**redacted)
+    clean.attrs = log.attrs
+    return clean
 
 
 def _places(urls: pd.Series[Any]) -> str:

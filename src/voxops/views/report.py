@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from voxops._core import safe
+from voxops._core import files, safe
 from voxops.analysis.verdicts import causes
 from voxops.errors import ConfigError
 from voxops.frames.typed import need_frame
@@ -160,9 +160,9 @@ def _results(run: Any) -> pd.DataFrame:
 
 
 def _write(text: str, path: Path) -> Path:
-    """Write a file, its folder included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    """Write a file, its folder included, for its owner's eyes."""
+    files.make_folder(path.parent)
+    files.write_file(path, text)
     return path
 
 
