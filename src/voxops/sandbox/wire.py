@@ -1,4 +1,4 @@
-"""Records as the API shows them (contract: POST, ACC, MED, WH), in the reading that the switches choose."""
+"""Records as the API shows them (contract: 8.1, 8.4, 8.5, 8.6), in the reading that the switches choose."""
 
 from __future__ import annotations
 

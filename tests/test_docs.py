@@ -1,0 +1,141 @@
+"""What the code cites is in `docs/`, every numbered rule has tests of its name, and links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+HOME = HERE.parent
+DOCS = HOME / "docs"
+RULES = DOCS / "exactly-once.md"
+API = DOCS / "api.md"
+
+RULE = re.compile(r"\b[Rr]ules?((?:(?:,? and|,? or| to|,)? \d+)+)")
+CONTRACT = re.compile(r"\(contract: ([^)]*)\)")
+SECTION = re.compile(r"\bsections? (\d+(?:\.\d+)?)|(?<![\w-])(\d+\.\d+)\b")
+TAG = re.compile(r"\b[A-Z]{2,}(?:-[0-9no]\b)?|\bK\d(?:-\d)?")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@cache
+def heading_anchors(path: Path) -> frozenset[str]:
+    """The anchors that a forge makes of a page's headings, and those written by hand."""
+    text = path.read_text("utf-8")
+    made = {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").strip().lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    return frozenset(made | set(re.findall(r'<a id="([^"]+)"', text)))
+
+
+@cache
+def rules() -> dict[int, str]:
+    """The numbered rules: what each section says."""
+    parts = re.split(r"^### Rule (\d+): ", RULES.read_text("utf-8"), flags=re.MULTILINE)
+    return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def sections() -> set[str]:
+    return set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", API.read_text("utf-8"), flags=re.MULTILINE))
+
+
+def sources() -> list[Path]:
+    return [
+        path
+        for folder in (HOME / "src", HERE)
+        for path in sorted(folder.rglob("*.py"))
+        if "__pycache__" not in path.parts and path != Path(__file__)
+    ]
+
+
+def prose(path: Path) -> str:
+    """A file's text with comments and docstrings running on over their line ends."""
+    return re.sub(r"\s*\n\s*(?:# )?", " ", path.read_text("utf-8"))
+
+
+def numbers(said: str) -> set[int]:
+    """``" 11 to 14 and 17"`` as the rules it names."""
+    found = {int(each) for each in re.findall(r"\d+", said)}
+    for first, last in re.findall(r"(\d+) to (\d+)", said):
+        found |= set(range(int(first), int(last) + 1))
+    return found
+
+
+def test_the_rules_are_numbered_without_a_gap():
+    assert list(rules()) == list(range(1, len(rules()) + 1))
+
+
+def test_every_cited_rule_is_in_the_docs():
+    missing = [
+        f"{path.relative_to(HOME)}: rule {number}"
+        for path in sources()
+        for said in RULE.findall(prose(path))
+        for number in numbers(said) - set(rules())
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def test_every_citation_of_the_contract_is_in_the_docs():
+    known, anchors = sections(), heading_anchors(API)
+    cited, missing = 0, []
+    for path in sources():
+        for said in CONTRACT.findall(prose(path)):
+            places = {first or second for first, second in SECTION.findall(said)}
+            tags = set(TAG.findall(said))
+            cited += len(places) + len(tags)
+            missing += [
+                f"{path.relative_to(HOME)}: {said}"
+                for found in (places - known, {tag for tag in tags if tag.lower() not in anchors})
+                if found
+            ]
+            if not places and not tags:
+                missing.append(f"{path.relative_to(HOME)}: {said} names nothing")
+    assert not missing, "\n".join(missing)
+    assert cited > 50, "the pattern finds nothing any more"
+
+
+def test_every_source_of_a_triage_rule_is_in_the_docs():
+    from voxops.analysis import rules as triage
+
+    tags = {rule.source for rule in triage.RULES} - {"observed", "guess", "analyst", "none", "status"}
+    assert tags, "no rule names its source"
+    assert {tag.lower() for tag in tags} <= heading_anchors(API)
+
+
+@pytest.mark.parametrize("number", rules())
+def test_every_rule_has_what_breaks_without_it_and_its_tests(number: int):
+    text = rules()[number]
+    assert "*Without it:*" in text
+    held = re.findall(r"`(test_rule_(\d\d)_)\*` in `([^`]+)`", text)
+    assert held, "no test is named"
+    for prefix, named, file in held:
+        assert int(named) == number
+        tree = ast.parse((HOME / file).read_text("utf-8"))
+        assert any(isinstance(node, ast.FunctionDef) and node.name.startswith(prefix) for node in tree.body), prefix
+
+
+def test_every_test_of_a_rule_has_its_rule():
+    named = {
+        int(found) for path in sources() for found in re.findall(r"\bdef test_rule_(\d\d)_", path.read_text("utf-8"))
+    }
+    assert named == set(rules())
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(DOCS.glob("*.md")), HOME / "README.md", HOME / "CONTRIBUTING.md"], ids=lambda p: p.name
+)
+def test_links_inside_the_repository_lead_somewhere(page: Path):
+    for target in LINK.findall(page.read_text("utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name} links to {target}"
+        if anchor and path.suffix == ".md":
+            assert anchor in heading_anchors(path), f"{page.name} links to {target}"
