@@ -9,13 +9,24 @@ from voxops.sandbox import wire
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier, uniform
 from voxops.sandbox.hooks import emit
-from voxops.sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, refuse, single
+from voxops.sandbox.http import (
+    Answer,
+    Call,
+    Route,
+    envelope,
+    invalid,
+    is_web_address,
+    new_id,
+    not_found,
+    refuse,
+    single,
+)
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.posts import refuse_quota
 from voxops.sandbox.records import Account, Event
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "ROUTES", "oauth_code"]
+__all__ = ["HANDLERS", "ROUTES", "connection", "oauth_code"]
 
 _PAGE_ID = re.compile(r"page_[0-9]{1,20}")
 
@@ -81,12 +92,28 @@ def _connect(call: Call) -> Answer:
     world, platform = call.world, call.params["platform"].lower()
     if platform not in LIMITS:
         refuse(400, "BAD_REQUEST", f"no such platform: {platform[:40]}")
-    back = call.json().get("redirectUri") or call.json().get("callbackUrl")
+    back = _return_address(call.json())
     number = sum(effect["kind"] == "account.connect" for effect in world.effects)
     state = identifier("st_", world.seed, platform, number)
     url = f"{world.hosts.get('api', '')}/_sandbox/oauth/authorize?platform={platform}&state={state}"
-    call.effect("account.connect", platform=platform, state=state)
+    call.effect("account.connect", platform=platform, state=state, redirect=back)
     return Answer(200, {"authorizationUrl": url, "authUrl": url, "url": url, "state": state, "redirectUri": back})
+
+
+def _return_address(body: dict[str, Any]) -> str | None:
+    """Return where the person is to come back to, under either name; it must be a web address."""
+    back = body.get("redirectUri") or body.get("callbackUrl")
+    if back is None:
+        return None
+    if not is_web_address(back, "http", "https"):
+        invalid("the address to come back to must be http or https", field="callbackUrl")
+    return str(back)
+
+
+def connection(world: World, state: str) -> dict[str, Any] | None:
+    """Return the beginning of a connection (`platform`, `redirect`); None if nobody began one with this state."""
+    begun = (effect for effect in world.effects if effect["kind"] == "account.connect" and effect["state"] == state)
+    return next(begun, None)
 
 
 def oauth_code(world: World, state: str) -> str:
@@ -98,9 +125,9 @@ def _callback(call: Call) -> Answer:
     """POST /accounts/callback/:platform: a code works once; an expired account of the platform comes back to life."""
     world, platform, body = call.world, call.params["platform"].lower(), call.json(required=True)
     code, state = str(body.get("code", "")), str(body.get("state", ""))
-    issued = [effect for effect in world.effects if effect["kind"] == "account.connect" and effect["state"] == state]
+    issued = connection(world, state)
     used = any(effect["kind"] == "account.connected" and effect["state"] == state for effect in world.effects)
-    if not issued or issued[0]["platform"] != platform or code != oauth_code(world, state):
+    if issued is None or issued["platform"] != platform or code != oauth_code(world, state):
         invalid("the code does not belong to this state and platform", field="code")
     if used:
         invalid("the code has been used", field="code")

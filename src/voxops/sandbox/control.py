@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from starlette.requests import Request
@@ -12,14 +13,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from voxops.sandbox import people
-from voxops.sandbox.accounts import oauth_code
+from voxops.sandbox.accounts import connection, oauth_code
 from voxops.sandbox.clock import iso
 from voxops.sandbox.duplicates import by_kind, duplicates
 from voxops.sandbox.faults import Fault
+from voxops.sandbox.guard import is_loopback_address
 from voxops.sandbox.store import Log
 from voxops.sandbox.world import World
 
-__all__ = ["Controlled", "routes"]
+__all__ = ["PAGES", "Controlled", "routes"]
+
+# Where a link on another site may lead a person.
+PAGES = ("/_sandbox/oauth/authorize",)
 
 
 class Controlled(Protocol):
@@ -69,6 +74,10 @@ def _endpoint(
     """Wrap a control call for HTTP: what is due happens first, a bad request is 400."""
 
     async def endpoint(request: Request) -> Response:
+        # A page can send a form or plain text anywhere without asking first, JSON only where it is allowed to.
+        if request.method in ("POST", "PATCH") and not _is_json(request):
+            error = {"error": "control calls take JSON: send Content-Type: application/json"}
+            return Response(msgspec.json.encode(error), 415, media_type="application/json")
         await sandbox.world.settle()
         try:
             data = await action(request)
@@ -80,6 +89,11 @@ def _endpoint(
         )
 
     return endpoint
+
+
+def _is_json(request: Request) -> bool:
+    """Whether the request says that its body is JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 async def _json(request: Request) -> Any:
@@ -210,10 +224,20 @@ class _Control:
         return await self.state(request)
 
     async def authorize(self, request: Request) -> Any:
-        """Play the person who agrees to a connection."""
+        """Play the person who agrees to a connection; a browser is sent back to what was registered, or to this machine."""
         state = request.query_params.get("state", "")
-        code = oauth_code(self._world, state)
+        begun = connection(self._world, state)
+        if begun is None:
+            raise ValueError("no connection was begun with this state")
+        answer = {"code": oauth_code(self._world, state), "state": state}
         back = request.query_params.get("redirect_uri")
-        if back:
-            return RedirectResponse(f"{back}?code={code}&state={state}")
-        return {"code": code, "state": state}
+        if not back and "text/html" in request.headers.get("accept", ""):
+            back = begun["redirect"]
+        if not back:
+            return answer
+        if back != begun["redirect"] and not is_loopback_address(back):
+            raise ValueError("redirect_uri is neither what was registered nor on this machine")
+        parts = urlsplit(back)
+        return RedirectResponse(
+            urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(answer))))))
+        )

@@ -14,6 +14,7 @@ import msgspec
 
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
+from voxops.sandbox.guard import LOOPBACK
 from voxops.sandbox.records import Delivery, Event, Post, Target, Webhook
 from voxops.sandbox.world import Handler, World
 
@@ -27,6 +28,7 @@ __all__ = [
     "emit_post",
     "emit_result",
     "handlers",
+    "is_example_host",
     "queue_attempt",
 ]
 
@@ -35,7 +37,6 @@ BACKOFF = (30, 120, 600, 3600, 21600)
 TIMEOUT_MS = 10_000
 # The built-in receiver says how long it pretends to have taken, so that latencies belong to the virtual world.
 CLAIMED_LATENCY = "x-sandbox-latency-ms"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> None:
@@ -230,7 +231,7 @@ def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
     """Where a URL leads on this machine: loopback as it is, example hosts to the built-in receiver, nowhere else."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in _LOOPBACK:
+    if host in LOOPBACK:
         return url
     if _is_example(url):
         headers["Host"] = host
@@ -240,7 +241,12 @@ def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
 
 def _is_example(url: str) -> bool:
     """Whether the address leads to the built-in receiver."""
-    return (urlsplit(url).hostname or "").endswith(".example")
+    return is_example_host(urlsplit(url).hostname or "")
+
+
+def is_example_host(host: str) -> bool:
+    """Whether a host is the built-in receiver's: the ending is reserved for examples, so it can be nobody else's."""
+    return host.partition(":")[0].endswith(".example")
 
 
 def _old_payload(world: World, delivery: Delivery) -> str:

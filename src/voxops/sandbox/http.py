@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,6 +26,7 @@ __all__ = [
     "Route",
     "envelope",
     "invalid",
+    "is_web_address",
     "new_id",
     "not_found",
     "page",
@@ -164,6 +166,15 @@ class Route:
     keyed: bool = True
     reads: bool = False
     public: bool = False
+
+
+def is_web_address(value: Any, *schemes: str) -> bool:
+    """Whether a value from a body is an address with one of the schemes and a host."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        return parts is not None and parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # unbalanced brackets, or no such port
+        return False
 
 
 def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) -> str:

@@ -16,6 +16,7 @@ from voxops.sandbox.http import (
     Route,
     envelope,
     invalid,
+    is_web_address,
     new_id,
     not_found,
     page,
@@ -139,9 +140,9 @@ def _register(call: Call) -> Answer:
 def _web_address(body: dict[str, Any]) -> str:
     """Return the https address in a body."""
     url = body.get("url")
-    if not isinstance(url, str) or urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
+    if not is_web_address(url, "https"):
         invalid("url must be an https address", field="url")
-    return url
+    return str(url)
 
 
 def _bulk_presign(call: Call) -> Answer:

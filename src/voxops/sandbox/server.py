@@ -19,6 +19,7 @@ from voxops.sandbox import accounts, acts, bulk, control, hooks, media, posts, q
 from voxops.sandbox.app import Api
 from voxops.sandbox.clock import START, VirtualClock
 from voxops.sandbox.gates import Limiter
+from voxops.sandbox.guard import Guard
 from voxops.sandbox.ports import Connections, Ports, PortServer, listen, protocol
 from voxops.sandbox.receiver import Receiver
 from voxops.sandbox.remote import Remote
@@ -170,12 +171,15 @@ class Sandbox(Remote):
         tables = (posts.ROUTES, acts.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
         api.add(session.routes(api.dispatch))
-        everything = [
-            Starlette(routes=[*control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]),
-            Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)]),
-            Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])]),
-        ]
-        return {sock.getsockname()[1]: app for sock, app in zip(self._sockets, everything, strict=True)}
+        ports = [sock.getsockname()[1] for sock in self._sockets]
+        main = Starlette(routes=[*control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)])
+        storage = Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)])
+        receiver = Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])])
+        return {
+            ports[0]: Guard(main, ports[0], pages=control.PAGES),
+            ports[1]: Guard(storage, ports[1]),
+            ports[2]: Guard(receiver, ports[2], open_to=hooks.is_example_host),
+        }
 
     def stop(self) -> None:
         """Stop listening; open requests get a second to end. The state file, if any, is complete."""

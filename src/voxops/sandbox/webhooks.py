@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,7 +10,19 @@ from voxops.sandbox import wire
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import fraction, identifier
 from voxops.sandbox.hooks import deliver, queue_attempt
-from voxops.sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, page, refuse, single
+from voxops.sandbox.http import (
+    Answer,
+    Call,
+    Route,
+    envelope,
+    invalid,
+    is_web_address,
+    new_id,
+    not_found,
+    page,
+    refuse,
+    single,
+)
 from voxops.sandbox.posts import deleted, refuse_quota
 from voxops.sandbox.records import Webhook
 
@@ -46,14 +57,12 @@ def _get(call: Call) -> Answer:
 def _check(body: dict[str, Any], *, partial: bool) -> None:
     """Refuse a wrong address or unknown events."""
     url, events = body.get("url"), body.get("events")
-    if not (partial and "url" not in body):
-        parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            invalid("url must be an http or https address", field="url")
+    if not (partial and "url" not in body) and not is_web_address(url, "http", "https"):
+        invalid("url must be an http or https address", field="url")
     if not (partial and "events" not in body):
         if not isinstance(events, list) or not events:
             invalid("events must name at least one event", field="events")
-        unknown = [str(event) for event in events if event not in EVENTS]
+        unknown = [str(event)[:100] for event in events if not isinstance(event, str) or event not in EVENTS]
         if unknown:
             invalid(f"unknown events: {', '.join(unknown)}", field="events")
     if "enabled" in body and not isinstance(body["enabled"], bool):
