@@ -162,7 +162,7 @@ def _matrix(options: argparse.Namespace) -> int:
     if options.check:
         from voxops.conformance import check
 
-        return 0 if check(options.url, write=options.write, tell=_say) else ATTENTION
+        return 0 if check(options.url, write=options.write, report=_say) else ATTENTION
     if options.url or options.write:
         raise ConfigError("--url and --write belong to: voxops matrix --check")
     from rich.console import Console

@@ -121,7 +121,7 @@ def test_items_without_an_index_of_their_own_are_noticed(own: Bench, row: int):
     assert "nobody knows which items took effect" in str(found)
 
 
-def test_a_row_that_breaks_down_is_told_in_its_line(own: Bench):
+def test_a_row_that_breaks_down_is_reported_in_its_line(own: Bench):
     own.sandbox.add_fault(
         Fault("status", method="POST", path="/v1/posts/*/clone", status=403, code="FORBIDDEN", times=None)
     )
@@ -155,7 +155,7 @@ def test_the_last_line_counts():
 )
 def test_writing_elsewhere_is_refused(url):
     with pytest.raises(ConfigError, match="only a sandbox on this machine"):
-        check(url, write=True, tell=lambda _: pytest.fail("told of a row"))
+        check(url, write=True, report=lambda _: pytest.fail("reported a row"))
 
 
 def test_writing_needs_a_sandbox():
@@ -169,7 +169,7 @@ def test_another_server_is_only_read(monkeypatch):
     monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
     lines: list[str] = []
     with Sandbox(posts=20, deliveries=200) as sandbox:
-        assert check(sandbox.url + "/v1", tell=lines.append)
+        assert check(sandbox.url + "/v1", report=lines.append)
         assert {entry["method"] for entry in sandbox.requests()} == {"GET"}
         assert sandbox.requests(acting=True) == []
     assert lines[-1] == "matrix: rows=39 ok=39"
@@ -207,7 +207,7 @@ def test_either_reading_of_the_contract_is_read(switches):
         assert all(finding.ok for finding in readings(sandbox))
 
 
-def test_what_is_read_wrong_is_told():
+def test_what_is_read_wrong_is_reported():
     with Sandbox(posts=20, deliveries=20) as sandbox:
         sandbox.add_fault(Fault("garbage", method="GET", path="/v1/media/*", times=None))
         found = {finding.row.row: finding for finding in readings(sandbox)}

@@ -13,20 +13,23 @@ from typing import Any, Self
 
 from voxops.api.matrix import Endpoint, find
 from voxops.client import AsyncClient, PostFields, SteppedClock
-from voxops.errors import ConfigError, DecodeError
-from voxops.frames.typed import build, targets
+from voxops.errors import ConfigError
 from voxops.sandbox import Fault, Remote
 
 __all__ = ["HOST", "Bench", "Mark"]
 
 HOST = "matrix-check.example"  # leads to the sandbox's own receiver
-SHORT, LONG, PAUSE = 0.15, 0.3, 0.1  # real seconds: how long the hasty client waits, the server takes, and a rest lasts
+SHORT, LONG, PAUSE = (
+    0.15,
+    0.3,
+    0.1,
+)  # real seconds: how long the hasty client waits, how long the server takes, and a pause
 UPLOAD_PATH = "/upload/*"
 _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
 
-class _RestingClock(SteppedClock):
-    """Waiting moves the server's clock and takes a moment here, too, so that a request still at work may end."""
+class _PausingClock(SteppedClock):
+    """Waiting moves the server's clock and takes a moment here, too, so that a request in progress may end."""
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass at the server, and a moment here."""
@@ -35,7 +38,7 @@ class _RestingClock(SteppedClock):
 
 
 class Mark:
-    """A place in the sandbox's records, to tell what came after it."""
+    """A position in the sandbox's records, to select what came after it."""
 
     def __init__(self, sandbox: Remote) -> None:
         counts = sandbox.state()["counts"]
@@ -46,8 +49,8 @@ class Mark:
 
     def effects(self, kind: str) -> list[dict[str, Any]]:
         """Side effects of a kind that happened since; of an upload only those that brought something new."""
-        happened = self._sandbox.effects(kind, since=self._effects) if kind else []
-        return [effect for effect in happened if effect.get("first", True)]
+        found = self._sandbox.effects(kind, since=self._effects) if kind else []
+        return [effect for effect in found if effect.get("first", True)]
 
     def requests(self, row: Endpoint) -> list[dict[str, Any]]:
         """Requests of a row since; an upload goes to the storage, which no path of the API names."""
@@ -85,6 +88,8 @@ class Bench:
         Of the webhook that gets every event.
     account : str
         An active account without peculiarities.
+    folder : Path
+        Where files may be put; removed at the end.
     """
 
     def __init__(self, sandbox: Remote) -> None:
@@ -92,13 +97,14 @@ class Bench:
         self._rng = random.Random(39)
         self._serial = 0
         self._folder = tempfile.TemporaryDirectory(prefix="voxops-")
+        self.folder = Path(self._folder.name)
         self.client = self._new_client()
         self.stranger = self._new_client()
-        self.hasty = self._new_client(timeout=SHORT, clock=_RestingClock(sandbox.advance))
+        self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox.advance))
         self.secret = self.account = self.hook = ""
 
     def _new_client(self, **options: Any) -> AsyncClient:
-        """A client that never waits in real time, unless it is told to."""
+        """Return a client that waits in virtual time only, unless the options say otherwise."""
         options = {"clock": SteppedClock(self.sandbox.advance), **options}
         return AsyncClient(self.sandbox.api_key, url=self.sandbox.url, rng=random.Random(self._rng.random()), **options)
 
@@ -132,7 +138,7 @@ class Bench:
         """The present place in the records."""
         return Mark(self.sandbox)
 
-    def heard(self) -> set[str]:
+    def delivered(self) -> set[str]:
         """Deliveries that came to our own address so far."""
         return {str(entry["delivery"]) for entry in self.sandbox.received() if entry["host"] == HOST}
 
@@ -159,66 +165,6 @@ class Bench:
         finally:
             self.sandbox.clear_faults()
 
-    # Things to act on.
-
     def fields(self, **more: Any) -> PostFields:
-        """A post that no platform minds."""
+        """Return a post that no platform minds."""
         return PostFields(content=f"Row check {self.serial()}", account_ids=[self.account], **more)
-
-    async def draft(self) -> str:
-        """A new draft."""
-        return str((await self.client.posts.create(self.fields()))["id"])
-
-    async def published(self) -> str:
-        """A post that has gone out."""
-        handle = await self.client.posts.publish(await self.draft())
-        await handle
-        return handle.id
-
-    async def failed(self) -> str:
-        """A post that has failed for a passing reason."""
-        self.sandbox.set_switches(failure_rate=1.0)
-        post = await self.published()
-        self.sandbox.set_switches(failure_rate=0.0)
-        return post
-
-    async def failed_target(self) -> tuple[str, str]:
-        """A failed post and the id of its failed target."""
-        post = await self.failed()
-        target = targets(build("posts", [await self.client.posts.get(post)]))["target_id"].iloc[0]
-        if not isinstance(target, str):
-            raise DecodeError(
-                "a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id"
-            )
-        return post, target
-
-    async def medium(self) -> str:
-        """A medium that is ready."""
-        return str((await self.client.media.register(f"https://cdn.example/{self.serial()}.jpg", "image/jpeg"))["id"])
-
-    async def agreed(self) -> tuple[str, str]:
-        """Code and state of a person who agreed to connect an account."""
-        begun = await self.client.accounts.connect("threads")
-        told = self.sandbox.authorize(str(begun["state"]))
-        return told["code"], told["state"]
-
-    async def connected(self) -> str:
-        """A new account, which may be lost."""
-        return str((await self.client.accounts.callback("threads", *await self.agreed()))["account"]["id"])
-
-    async def webhook(self) -> str:
-        """A new webhook."""
-        return str(
-            (await self.client.webhooks.create(f"https://other.example/{self.serial()}", ["media.uploaded"]))["id"]
-        )
-
-    async def delivery(self) -> tuple[str, str]:
-        """A webhook and a delivery of it."""
-        hook = await self.webhook()
-        return hook, str((await self.client.webhooks.test(hook))["id"])
-
-    async def file(self) -> Path:
-        """A small image on disk."""
-        path = Path(self._folder.name) / f"{self.serial()}.jpg"
-        await asyncio.to_thread(path.write_bytes, b"a few bytes")
-        return path

@@ -7,7 +7,8 @@ from dataclasses import dataclass, is_dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from voxops.client import AsyncClient, Handle
+from voxops.client import AsyncClient, Handle, PostFields
+from voxops.conformance import subjects
 from voxops.conformance.bench import Bench
 
 __all__ = ["CASES", "Case", "ids_in"]
@@ -66,7 +67,11 @@ async def _posts(bench: Bench) -> tuple[Any, Any]:
 
 async def _videos(bench: Bench) -> tuple[Any, Any]:
     """Two video posts, the second with media that does not exist."""
-    good = {"content": f"Video {bench.serial()}", "accountIds": [bench.account], "mediaId": await bench.medium()}
+    good = {
+        "content": f"Video {bench.serial()}",
+        "accountIds": [bench.account],
+        "mediaId": await subjects.medium(bench),
+    }
     return good, {**good, "mediaId": "media_of_nobody"}
 
 
@@ -78,7 +83,7 @@ async def _versioned(bench: Bench) -> tuple[str, str]:
 
 async def _recurring(bench: Bench) -> str:
     """A draft that repeats."""
-    post = await bench.draft()
+    post = await subjects.draft(bench)
     await bench.client.posts.set_recurrence(post, {"frequency": "DAILY"})
     return post
 
@@ -100,24 +105,22 @@ async def _clips(bench: Bench) -> tuple[Any, Any]:
     return good, {**good, "sizeBytes": 600 * 1024**2}
 
 
-def _edited(bench_post: tuple[str, str]) -> Any:
-    """What an update changes."""
-    from voxops.client import PostFields
-
-    return PostFields(content=f"Edited {bench_post[0]}")
+def _edited(versioned: tuple[str, str]) -> PostFields:
+    """Return what an update changes."""
+    return PostFields(content=f"Edited {versioned[0]}")
 
 
 CASES: Mapping[int, Case] = {
     1: Case("post.create", _later, lambda c, t, k: c.posts.create(t, idempotency_key=k)),
     2: Case("post.update", _versioned, lambda c, t, k: c.posts.update(t[0], _edited(t), version=t[1], idempotency_key=k)),
-    3: Case("post.delete", Bench.draft, lambda c, t, k: c.posts.delete(t, idempotency_key=k)),
-    4: Case("post.publish", Bench.draft, lambda c, t, k: c.posts.publish(t, idempotency_key=k)),
-    5: Case("post.retry", Bench.failed, lambda c, t, k: c.posts.retry(t, idempotency_key=k)),
-    6: Case("post.cancel", Bench.draft, lambda c, t, k: c.posts.cancel(t, idempotency_key=k)),
-    7: Case("post.clone", Bench.draft, lambda c, t, k: c.posts.clone(t, idempotency_key=k)),
-    8: Case("post.duplicate", Bench.draft, lambda c, t, k: c.posts.duplicate(t, idempotency_key=k)),
-    9: Case("post.unpublish", Bench.published, lambda c, t, k: c.posts.unpublish(t, idempotency_key=k)),
-    10: Case("target.fix", Bench.failed_target, lambda c, t, k: c.posts.fix(*t, content="Mended", idempotency_key=k)),
+    3: Case("post.delete", subjects.draft, lambda c, t, k: c.posts.delete(t, idempotency_key=k)),
+    4: Case("post.publish", subjects.draft, lambda c, t, k: c.posts.publish(t, idempotency_key=k)),
+    5: Case("post.retry", subjects.failed, lambda c, t, k: c.posts.retry(t, idempotency_key=k)),
+    6: Case("post.cancel", subjects.draft, lambda c, t, k: c.posts.cancel(t, idempotency_key=k)),
+    7: Case("post.clone", subjects.draft, lambda c, t, k: c.posts.clone(t, idempotency_key=k)),
+    8: Case("post.duplicate", subjects.draft, lambda c, t, k: c.posts.duplicate(t, idempotency_key=k)),
+    9: Case("post.unpublish", subjects.published, lambda c, t, k: c.posts.unpublish(t, idempotency_key=k)),
+    10: Case("target.fix", subjects.failed_target, lambda c, t, k: c.posts.fix(*t, content="Mended", idempotency_key=k)),
     11: Case(
         "post.create", _posts,
         lambda c, t, k: c.posts.bulk(t[:1], idempotency_key=k),
@@ -131,19 +134,19 @@ CASES: Mapping[int, Case] = {
         lambda c, t, k: c.posts.bulk_video(t[1:], idempotency_key=k),
     ),
     13: Case("", _nothing, lambda c, _, __: c.posts.validate(content="A text", platforms=["facebook"])),
-    14: Case("recurrence.create", Bench.draft, lambda c, t, k: c.posts.set_recurrence(t, {"frequency": "WEEKLY"}, idempotency_key=k)),
+    14: Case("recurrence.create", subjects.draft, lambda c, t, k: c.posts.set_recurrence(t, {"frequency": "WEEKLY"}, idempotency_key=k)),
     15: Case("recurrence.update", _recurring, lambda c, t, k: c.posts.update_recurrence(t, {"frequency": "MONTHLY"}, idempotency_key=k)),
     16: Case("recurrence.delete", _recurring, lambda c, t, k: c.posts.delete_recurrence(t, idempotency_key=k)),
     17: Case("account.connect", _nothing, lambda c, _, k: c.accounts.connect("threads", idempotency_key=k)),
-    18: Case("account.connected", Bench.agreed, lambda c, t, _: c.accounts.callback("threads", *t)),
-    19: Case("account.disconnect", Bench.connected, lambda c, t, k: c.accounts.delete(t, idempotency_key=k)),
+    18: Case("account.connected", subjects.agreed, lambda c, t, _: c.accounts.callback("threads", *t)),
+    19: Case("account.disconnect", subjects.connected, lambda c, t, k: c.accounts.delete(t, idempotency_key=k)),
     20: Case("account.refresh", _account, lambda c, t, k: c.accounts.refresh(t, idempotency_key=k)),
     21: Case("account.test", _account, lambda c, t, k: c.accounts.test(t, idempotency_key=k)),
     22: Case("account.page", _account, lambda c, t, k: c.accounts.select_page(t, "page_1", idempotency_key=k)),
     23: Case("account.backfill", _account, lambda c, t, k: c.accounts.backfill(t, idempotency_key=k)),
     24: Case("media.create", _number, lambda c, t, k: c.uploads.presign(f"{t}.jpg", "image/jpeg", 5, idempotency_key=k)),
-    25: Case("media.delete", Bench.medium, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
-    26: Case("media.validate", Bench.medium, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
+    25: Case("media.delete", subjects.medium, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
+    26: Case("media.validate", subjects.medium, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
     27: Case("media.register", _number, lambda c, t, k: c.media.register(f"https://cdn.example/r{t}.jpg", "image/jpeg", idempotency_key=k)),
     28: Case(
         "media.create", _files,
@@ -157,16 +160,16 @@ CASES: Mapping[int, Case] = {
         lambda c, t, k: c.uploads.bulk_video_urls(t, idempotency_key=k),
         lambda c, t, k: c.uploads.bulk_video_urls(t[1:], idempotency_key=k),
     ),
-    30: Case("media.validate", Bench.medium, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
+    30: Case("media.validate", subjects.medium, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
     31: Case("media.import", _number, lambda c, t, k: c.media.import_from_url(f"https://cdn.example/i{t}.jpg", idempotency_key=k)),
     32: Case("media.import", _number, lambda c, t, k: c.media.import_from_drive(f"file-{t}", idempotency_key=k)),
-    33: Case("media.upload", Bench.file, lambda c, t, _: c.uploads.send(t)),
+    33: Case("media.upload", subjects.file, lambda c, t, _: c.uploads.send(t)),
     34: Case("webhook.create", _number, lambda c, t, k: c.webhooks.create(f"https://other.example/{t}", ["post.failed"], idempotency_key=k)),
-    35: Case("webhook.update", Bench.webhook, lambda c, t, k: c.webhooks.update(t, enabled=False, idempotency_key=k)),
-    36: Case("webhook.delete", Bench.webhook, lambda c, t, k: c.webhooks.delete(t, idempotency_key=k)),
-    37: Case("webhook.rotate", Bench.webhook, lambda c, t, _: c.webhooks.rotate_secret(t)),
-    38: Case("webhook.test", Bench.webhook, lambda c, t, k: c.webhooks.test(t, idempotency_key=k)),
-    39: Case("delivery.resend", Bench.delivery, lambda c, t, k: c.webhooks.retry_delivery(*t, idempotency_key=k)),
+    35: Case("webhook.update", subjects.webhook, lambda c, t, k: c.webhooks.update(t, enabled=False, idempotency_key=k)),
+    36: Case("webhook.delete", subjects.webhook, lambda c, t, k: c.webhooks.delete(t, idempotency_key=k)),
+    37: Case("webhook.rotate", subjects.webhook, lambda c, t, _: c.webhooks.rotate_secret(t)),
+    38: Case("webhook.test", subjects.webhook, lambda c, t, k: c.webhooks.test(t, idempotency_key=k)),
+    39: Case("delivery.resend", subjects.delivery, lambda c, t, k: c.webhooks.retry_delivery(*t, idempotency_key=k)),
 }  # fmt: skip
 
 

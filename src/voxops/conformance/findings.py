@@ -1,4 +1,4 @@
-"""What was found out about a row, and how it is told."""
+"""What was found about a row, and how it is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Finding", "summary"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found out about a row.
+    """What was found about a row.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Finding:
     differs : tuple of str
         What is not as the row says; empty if all is well.
     untried : str
-        Why the row could not be looked at; empty if it was.
+        Why the row could not be tried; empty if it was.
     """
 
     row: Endpoint
@@ -30,7 +30,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether the row was looked at and all is well."""
+        """Whether the row was tried and all is well."""
         return not self.differs and not self.untried
 
     def __str__(self) -> str:

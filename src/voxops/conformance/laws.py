@@ -217,22 +217,22 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     bench.sandbox.advance(
         1
     )  # what making the thing emits goes out before; the receiver may ask for it once more, later
-    old = bench.heard()
+    before = bench.delivered()
     mark = bench.mark()
     answer = await case.call(bench.client, thing, bench.key())
     if isinstance(answer, Handle):
         await answer
     bench.sandbox.advance(1)
-    received = [entry for entry in mark.received() if entry["delivery"] not in old]
+    received = [entry for entry in mark.received() if entry["delivery"] not in before]
     found = [
         "an event with a wrong signature"
         for entry in received
         if not verify_signature(entry["body"].encode(), entry["headers"].get("x-voxburst-signature"), [bench.secret])
     ]
-    told = [parse_event(entry["body"]) for entry in received]
-    named = {event.subject for event in told}
-    mine = {event.type for event in told if event.subject in ids_in(thing, answer)}
-    if len(events(received, secrets=bench.secret)) != len({event.id for event in told}):
+    parsed = [parse_event(entry["body"]) for entry in received]
+    named = {event.subject for event in parsed}
+    mine = {event.type for event in parsed if event.subject in ids_in(thing, answer)}
+    if len(events(received, secrets=bench.secret)) != len({event.id for event in parsed}):
         found.append("the frame does not hold each event once")
     if must_read_items(row) and isinstance(answer, Mapping) and not ids_in(answer) <= named:
         found.append("an item without an event")

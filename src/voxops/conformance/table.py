@@ -21,11 +21,11 @@ from voxops.sandbox import Remote, Sandbox
 
 __all__ = ["check", "try_row", "try_rows"]
 
-Tell = Callable[[str], Any]
+Report = Callable[[str], Any]
 
 
 async def try_row(bench: Bench, row: Endpoint) -> Finding:
-    """Try one row under every law; what keeps several laws from being tried is told once."""
+    """Try one row under every law; what keeps several laws from being tried is reported once."""
     differs: dict[str, str] = {}
     for name, law in LAWS.items():
         try:
@@ -37,26 +37,26 @@ async def try_row(bench: Bench, row: Endpoint) -> Finding:
     return Finding(row, tuple(f"{name}: {what}" for what, name in differs.items()))
 
 
-async def try_rows(sandbox: Remote, tell: Tell) -> list[Finding]:
-    """Try all rows in a sandbox, and tell of each as it is done.
+async def try_rows(sandbox: Remote, report: Report) -> list[Finding]:
+    """Try all rows in a sandbox, and report each as it is done.
 
     Parameters
     ----------
     sandbox : Remote
         A running sandbox; what is tried stays done in it.
-    tell : callable
+    report : callable
         Takes one line of text per row.
     """
     findings = []
     async with Bench(sandbox) as bench:
         for row in MATRIX:
             findings.append(await try_row(bench, row))
-            tell(str(findings[-1]))
+            report(str(findings[-1]))
     return findings
 
 
-def check(url: str | None = None, *, write: bool = False, tell: Tell = print) -> bool:
-    """Check the matrix, tell of each row in a line and of all in a last one, and return whether all is well.
+def check(url: str | None = None, *, write: bool = False, report: Report = print) -> bool:
+    """Check the matrix, report each row in a line and all of them in a last one, and return whether all is well.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
         A server. It is only read, with the API key in ``VOXBURST_API_KEY``. By default a sandbox is started, and everything tried.
     write : bool
         Try everything at `url`, too; only a sandbox on this machine is taken, since the check counts what happened by its record.
-    tell : callable
+    report : callable
         Takes the lines.
 
     Raises
@@ -73,16 +73,16 @@ def check(url: str | None = None, *, write: bool = False, tell: Tell = print) ->
         If `write` is asked for anything but a sandbox on this machine, or there is no API key to read with.
     """
     if url is None and write:
-        raise ConfigError("--write needs --url; without it everything is tried in a sandbox of its own anyhow")
+        raise ConfigError("--write needs --url; without it everything is tried in a fresh sandbox anyway")
     if url is None:
         with Sandbox(rate_limit=None) as sandbox:
-            findings = eventloop.run(try_rows(sandbox, tell))
+            findings = eventloop.run(try_rows(sandbox, report))
     elif write:
         with contextlib.closing(_sandbox_at(url)) as remote:
-            findings = eventloop.run(try_rows(remote, tell))
+            findings = eventloop.run(try_rows(remote, report))
     else:
-        findings = eventloop.run(_read(url, tell))
-    tell(summary(findings))
+        findings = eventloop.run(_read(url, report))
+    report(summary(findings))
     return all(finding.ok for finding in findings)
 
 
@@ -103,7 +103,7 @@ def _sandbox_at(url: str) -> Remote:
     return remote
 
 
-async def _read(url: str, tell: Tell) -> list[Finding]:
+async def _read(url: str, report: Report) -> list[Finding]:
     """Read at a server."""
     key = os.environ.get("VOXBURST_API_KEY")
     if not key:
@@ -111,5 +111,5 @@ async def _read(url: str, tell: Tell) -> list[Finding]:
     async with AsyncClient(key, url=url) as client:
         findings = await read_rows(client)
     for finding in findings:
-        tell(str(finding))
+        report(str(finding))
     return findings

@@ -41,7 +41,7 @@ deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``sto
 =====================================  ==============================================================================
 
 API keys: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) may do everything in the same workspace, each with
-idempotency keys of its own (`Switches.workspace_keys` shares them); ``vb_test_readonly`` only reads (403 on writes),
+separate idempotency keys (`Switches.workspace_keys` shares them); ``vb_test_readonly`` only reads (403 on writes),
 ``vb_test_quota`` creates nothing (402).
 
 **Control calls** (no API key, never logged, no rate limit): GET ``/_sandbox/state``, ``/requests``, ``/effects``,
@@ -59,7 +59,7 @@ publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of a created
 
 **Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``, lasting until mended
 ``TOKEN_EXPIRED ACCOUNT_DISCONNECTED CONTENT_TOO_LONG MEDIA_ASPECT_RATIO MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TOO_LARGE
-PUBLISH_ERROR``, and two that nobody has heard of, ``E_4711 GRAPH_368_NODE``. How many publications fail and recover is
+PUBLISH_ERROR``, and two unknown ones, ``E_4711 GRAPH_368_NODE``. How many publications fail and recover is
 `Switches.failure_rate` and `Switches.recovery_rate`.
 
 **Time** is virtual and starts at 2026-03-02T09:00:00Z; the ``Date`` header shows it. With ``speed=0`` two starts answer the

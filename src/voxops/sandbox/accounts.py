@@ -135,7 +135,7 @@ def _callback(call: Call) -> Answer:
     world.accounts.save(account)
     world.listed.clear()
     call.effect("account.connected", account=account.id, platform=platform, state=state)
-    _tell(world, "account.connected", account)
+    _emit(world, "account.connected", account)
     return Answer(200, {"account": wire.account(world, account)})
 
 
@@ -154,7 +154,7 @@ def _new(call: Call, platform: str) -> Account:
     return Account(key, platform, f"alder_{key[4:10]}", "Alder Coffee New", "business", "active", call.world.now())
 
 
-def _tell(world: World, kind: str, account: Account, **more: Any) -> None:
+def _emit(world: World, kind: str, account: Account, **more: Any) -> None:
     """Send an account event (contract: K1)."""
     data = {"accountId": account.id, "platform": account.platform.upper(), "username": account.username, **more}
     emit(world, kind, data, world.now(), identifier("evt_", world.seed, kind, account.id, len(world.effects)))
@@ -168,7 +168,7 @@ def _disconnect(call: Call) -> Answer:
         world.accounts.save(account)
         world.listed.clear()
         call.effect("account.disconnect", account=account.id)
-        _tell(world, "account.disconnected", account, reason="user_request")
+        _emit(world, "account.disconnected", account, reason="user_request")
     return (
         Answer(204) if world.switches.delete_204 else Answer(200, {"id": account.id, "success": True, "deleted": True})
     )
@@ -215,7 +215,7 @@ def _select_page(call: Call) -> Answer:
 
 
 def _backfill(call: Call) -> Answer:
-    """POST /accounts/:id/backfill: analytics come later; `backfill.status` of the account tells (assumed)."""
+    """POST /accounts/:id/backfill: analytics come later; `backfill.status` of the account says when (assumed)."""
     world, account = call.world, _find(call)
     at = world.now()
     account.backfill = {"status": "processing", "startedAt": iso(at), "finishedAt": None}

@@ -68,7 +68,7 @@ class Api:
             world.flush()
 
     def _note(self, call: Call, query: str) -> dict[str, Any]:
-        """Put the request on record; an API key that is none of ours is not written down."""
+        """Put the request on record; an unknown API key is not written down."""
         key = call.headers.get("authorization", "").partition(" ")[2].strip()
         call.api_key = key if key in KEYS else ""
         entry = self.world.requests.note(

@@ -14,7 +14,7 @@ from voxops.sandbox.draw import fraction, identifier
 from voxops.sandbox.platforms import LIMITS, PLATFORMS, Attempt, failure, post_url
 from voxops.sandbox.queue import summary_status
 from voxops.sandbox.records import Account, Post, Target
-from voxops.sandbox.texts import CAMPAIGNS, OWNERS, long_text, post_text, tags
+from voxops.sandbox.sample_posts import CAMPAIGNS, OWNERS, long_text, post_text, tags
 from voxops.sandbox.world import World
 
 __all__ = ["plant_posts"]

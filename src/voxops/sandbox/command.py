@@ -1,4 +1,4 @@
-"""The command ``voxops sandbox``: serve until told to stop."""
+"""The command ``voxops sandbox``: serve until it is stopped."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     with Sandbox(port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts) as sandbox:
-        _say(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
+        _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         done.wait()
 
 
-def _say(text: str) -> None:
-    """Tell whoever started the command."""
+def _print(text: str) -> None:
+    """Print a line for whoever started the command."""
     sys.stdout.write(f"sandbox: {text}\n")
     sys.stdout.flush()
 
@@ -53,6 +53,6 @@ def main(argv: list[str] | None = None) -> int:
             rate_limit=wanted.rate_limit or None,
         )  # fmt: skip
     except OSError as error:
-        _say(str(error.strerror or error))
+        _print(str(error.strerror or error))
         return 1
     return 0

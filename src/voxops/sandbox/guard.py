@@ -1,7 +1,7 @@
 """What stands before every port: requests that a web page could have caused are refused.
 
 A page that the user visits may send requests to this machine. It must not act on a sandbox, and must not read it under a
-name of its own that it lets point here (DNS rebinding): so the Host must be this machine's, and a browser must not say
+name that it lets point here (DNS rebinding): so the Host must be this machine's, and a browser must not say
 that the request comes from elsewhere.
 """
 

@@ -81,7 +81,7 @@ def _envelope(world: World, event_type: str, data: dict[str, Any], at: int, even
 
 
 def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
-    """Tell that a post was created or scheduled (contract: EVT)."""
+    """Send that a post was created or scheduled (contract: EVT)."""
     data = {
         "id": post.id,
         "workspaceId": world.workspace_id,
@@ -93,7 +93,7 @@ def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
 
 
 def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
-    """Tell how publishing a post ended; a partial result is ``post.published`` (contract: WH-2)."""
+    """Send how publishing a post ended; a partial result is ``post.published`` (contract: WH-2)."""
     kind = "post.failed" if post.status == "failed" else "post.published"
     shape = world.switches.event_shape
     if shape == "oldest":
@@ -250,7 +250,7 @@ def is_example_host(host: str) -> bool:
 
 
 def _old_payload(world: World, delivery: Delivery) -> str:
-    """Say what a delivery of the seeded history carries; its post is older than the posts that are kept."""
+    """Return the payload of a delivery of the seeded history; its post is older than the posts that are kept."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
     return msgspec.json.encode(
         _envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)

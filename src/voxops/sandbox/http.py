@@ -173,7 +173,7 @@ def is_web_address(value: Any, *schemes: str) -> bool:
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
         return parts is not None and parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # unbalanced brackets, or no such port
+    except ValueError:  # unbalanced brackets, or not a valid port
         return False
 
 

@@ -27,7 +27,7 @@ from voxops.sandbox.posts import deleted, refuse_quota
 from voxops.sandbox.records import Event, Media
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "ROUTES", "UPLOAD_SECONDS", "start_processing", "tell_uploaded"]
+__all__ = ["HANDLERS", "ROUTES", "UPLOAD_SECONDS", "emit_uploaded", "start_processing"]
 
 UPLOAD_SECONDS = 15 * 60
 _MEGABYTE = 1024 * 1024
@@ -191,7 +191,7 @@ def _presign_one(call: Call, index: int, item: Any, kind: str) -> dict[str, Any]
 
 
 def _validate(call: Call) -> Answer:
-    """POST /media/:id/validate: queued; the media's status tells (assumed)."""
+    """POST /media/:id/validate: queued; follow the media's status (assumed)."""
     media = _find(call)
     _queue_check(call, media)
     return single(call.world, {"id": media.id, "mediaId": media.id, "status": "queued"}, 202)
@@ -242,7 +242,7 @@ def _import_drive(call: Call) -> Answer:
 
 
 def _import(call: Call, name: str, body: dict[str, Any]) -> Answer:
-    """Return a file that comes by itself; it stays pending, `metadata.importStatus` tells (contract: MED)."""
+    """Return a file that comes by itself; it stays pending, `metadata.importStatus` says how far it is (contract: MED)."""
     refuse_quota(call)
     world = call.world
     media = _new(call, name, str(body.get("contentType") or "image/jpeg"), 0)
@@ -255,7 +255,7 @@ def _import(call: Call, name: str, body: dict[str, Any]) -> Answer:
 
 
 def start_processing(world: World, media: Media, at: int) -> None:
-    """Let a file be looked at; its status tells when that is done."""
+    """Let a file be looked at; its status says when that is done."""
     media.status = "processing"
     world.media.save(media)
     took = int(uniform(2_000, 20_000, world.seed, "media", media.id, at))
@@ -302,11 +302,11 @@ def _on_imported(world: World, event: Event) -> None:
         media.import_status, media.status = "completed", "ready"
         media.size = 200_000 + int(fraction(world.seed, "size", media.id) * 2_000_000)
         media.url = f"https://cdn.voxburst.example/{media.id}/{media.filename}"
-        tell_uploaded(world, media, event.at)
+        emit_uploaded(world, media, event.at)
     world.media.save(media)
 
 
-def tell_uploaded(world: World, media: Media, at: int) -> None:
+def emit_uploaded(world: World, media: Media, at: int) -> None:
     """Send ``media.uploaded``."""
     data = {
         "id": media.id,

@@ -46,7 +46,7 @@ _PASSING = ("rate", "unavailable", "internal", "unavailable")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One publication: which post and target on which account, and the how-manieth."""
+    """One publication: which post and target on which account; `job` counts the publications of the target from 1."""
 
     post: Post
     target: Target

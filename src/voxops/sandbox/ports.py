@@ -1,4 +1,4 @@
-"""Under the application: loopback sockets, a server that can be told to stop, connections that can be closed."""
+"""Under the application: loopback sockets, a server that can be stopped, connections that can be closed."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ def listen(port: int) -> socket.socket:
         sock.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
         sock.close()
-        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (EINVAL, "there is no such port")
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (EINVAL, "not a valid port")
         raise OSError(number, f"port {port} on 127.0.0.1 can't be used: {why}") from None
     sock.listen(512)
     return sock
 
 
 class PortServer(uvicorn.Server):
-    """A server that says when it is ready, and stops when it is told instead of looking ten times a second."""
+    """A server that says when it is ready, and stops at once instead of looking ten times a second."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event, rest: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: threading.Event, before_stop: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(config)
         self._ready = ready
-        self._rest = rest
+        self._before_stop = before_stop
         self._leave = asyncio.Event()
-        self._home = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -51,17 +53,17 @@ class PortServer(uvicorn.Server):
         self._ready.set()
 
     async def main_loop(self) -> None:
-        """Wait until it is told to stop."""
+        """Wait for `leave`."""
         await self._leave.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop what happens by itself before the connections close."""
-        await self._rest()
+        await self._before_stop()
         await super().shutdown(sockets=sockets)
 
     def leave(self) -> None:
         """Stop; from any thread."""
-        self._home.call_soon_threadsafe(self._leave.set)
+        self._loop.call_soon_threadsafe(self._leave.set)
 
 
 class Ports:

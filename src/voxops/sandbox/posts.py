@@ -82,7 +82,7 @@ def _get(call: Call) -> Answer:
 
 
 def create_post(call: Call, body: Mapping[str, Any], *parts: object) -> Post:
-    """Make a checked post; `parts` tell the items of one request apart."""
+    """Make a checked post; `parts` distinguish the items of one request."""
     world, at = call.world, call.world.now()
     post_id = new_id(call, "post_", world.posts, *parts)
     scheduled, draft = scheduled_time(body), body.get("saveAsDraft") is True
@@ -159,7 +159,7 @@ def _create(call: Call) -> Answer:
 
 
 def _require_content_type(world: World, body: Mapping[str, Any]) -> None:
-    """Instagram needs to be told what kind of post it is (contract: GS)."""
+    """Instagram needs to know what kind of post it is (contract: GS)."""
     platforms = [world.accounts[key].platform for key in body["accountIds"]]
     if "instagram" in platforms and not body.get("contentType") and body.get("saveAsDraft") is not True:
         refuse(400, "CONTENT_TYPE_REQUIRED", "instagram needs a contentType", field="contentType", platform="INSTAGRAM")

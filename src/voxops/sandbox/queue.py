@@ -1,6 +1,6 @@
 """The publishing queue: pending, publishing, then published or failed, over hash-drawn virtual seconds.
 
-Every time that a target is queued it gets a job of its own, and no job is ever cancelled by a later one. So a target that is
+Every time that a target is queued it gets a new job, and no job is ever cancelled by a later one. So a target that is
 about to succeed and is queued again is published twice, as on the real platforms; the record of effects shows both.
 """
 
@@ -62,7 +62,7 @@ def requeue(
 
 
 def _queue(world: World, post: Post, target: Target, at: int, hidden: int, *, key: str | None) -> int:
-    """Give a target a job of its own, whose first `hidden` milliseconds don't show, and say when it will end."""
+    """Give a target a new job, whose first `hidden` milliseconds don't show, and say when it will end."""
     target.jobs += 1
     target.running += 1
     took = int(uniform(*world.switches.publish_seconds, world.seed, "queue", target.id, target.jobs) * 1000)
@@ -140,7 +140,7 @@ def _publish(target: Target, username: str, number: str, at: int) -> None:
 
 
 def _conclude(world: World, post: Post, at: int) -> None:
-    """Bring a post's status up to date and tell the webhooks when it is terminal."""
+    """Bring a post's status up to date and notify the webhooks when it is terminal."""
     before = post.status
     post.status = summary_status(post)
     if post.status in ("published", "partial") and post.published_at is None:

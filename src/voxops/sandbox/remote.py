@@ -15,7 +15,7 @@ from voxops.sandbox.switches import Switches
 __all__ = ["API_KEY", "SECOND_API_KEY", "Person", "Remote"]
 
 API_KEY = "vb_test_sandbox"
-# A second key of the same workspace, with idempotency keys of its own.
+# A second key of the same workspace, with separate idempotency keys.
 SECOND_API_KEY = "vb_test_second"
 
 

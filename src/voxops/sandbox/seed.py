@@ -92,7 +92,7 @@ def _plant_media(world: World) -> None:
 
 
 def _plant_webhooks(world: World) -> None:
-    """Three endpoints of different temper."""
+    """Three endpoints with different event lists."""
     for name, url, events in _WEBHOOKS:
         key = identifier("wh_", world.seed, name)
         secret = identifier("whsec_", world.seed, name, "secret")

@@ -1,4 +1,4 @@
-"""The sandbox as a server: three loopback ports, one thread, one loop of its own."""
+"""The sandbox as a server: three loopback ports, one thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp
 
-from voxops.sandbox import accounts, acts, bulk, control, hooks, media, posts, queue, seed, session, webhooks
+from voxops.sandbox import accounts, bulk, control, hooks, lifecycle, media, posts, queue, seed, session, webhooks
 from voxops.sandbox.app import Api
 from voxops.sandbox.clock import START, VirtualClock
 from voxops.sandbox.gates import Limiter
@@ -138,7 +138,7 @@ class Sandbox(Remote):
         return self
 
     def _serve(self, ready: threading.Event) -> None:
-        """Run the server on a loop of its own until it is told to stop."""
+        """Run the server on its own event loop until it is stopped."""
         # run_until_complete and not asyncio.run, which nest_asyncio replaces.
         loop = asyncio.new_event_loop()
         try:
@@ -153,12 +153,12 @@ class Sandbox(Remote):
             Ports(self._apps(), connections), http=protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        self._server = PortServer(config, ready, self._rest)
+        self._server = PortServer(config, ready, self._halt)
         self._ticker = asyncio.create_task(_tick(self.world))
         await self._server.serve(sockets=self._sockets)
         self.world.flush()
 
-    async def _rest(self) -> None:
+    async def _halt(self) -> None:
         """Stop what happens by itself; what was under way is done again after a restart."""
         tasks = [*self.world.background, *([] if self._ticker is None else [self._ticker])]
         for task in tasks:
@@ -168,7 +168,7 @@ class Sandbox(Remote):
 
     def _apps(self) -> dict[int, ASGIApp]:
         """Return the application of each port."""
-        tables = (posts.ROUTES, acts.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
+        tables = (posts.ROUTES, lifecycle.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
         api.add(session.routes(api.dispatch))
         ports = [sock.getsockname()[1] for sock in self._sockets]

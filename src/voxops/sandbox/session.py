@@ -87,7 +87,7 @@ _SKIPPED = {"code": "SKIPPED", "message": "an operation before this one failed"}
 
 
 def _check(operation: Any, number: int) -> None:
-    """Refuse a batch with an operation that is none."""
+    """Refuse a batch with a malformed operation."""
     field = f"operations[{number}]"
     if (
         not isinstance(operation, dict)

@@ -1,4 +1,4 @@
-"""The presigned storage on a port of its own: takes the bytes, and nothing that belongs to the API (row 33)."""
+"""The presigned storage on another port: takes the bytes, and nothing that belongs to the API (row 33)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from voxops.sandbox.clock import http_date, iso
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.http import Answer
-from voxops.sandbox.media import start_processing, tell_uploaded
+from voxops.sandbox.media import emit_uploaded, start_processing
 from voxops.sandbox.records import Media
 from voxops.sandbox.spoil import Cut, inject, spoil
 from voxops.sandbox.world import World
@@ -66,7 +66,7 @@ class Storage:
         world.effect("media.upload", request=entry["seq"], media=key, sha256=media.sha256, size=size, first=first)
         if first:
             start_processing(world, media, world.now())
-            tell_uploaded(world, media, world.now())
+            emit_uploaded(world, media, world.now())
         return Answer(200, headers={"ETag": f'"{media.sha256[:32]}"'})
 
     def _refusal(self, request: Request, media: Media | None) -> Answer | None:

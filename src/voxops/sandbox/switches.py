@@ -161,7 +161,7 @@ class Switches:
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
-        """Return the same switches with some changed; ValueError for a name that is none."""
+        """Return the same switches with some changed; ValueError for an unknown name."""
         unknown = set(changes) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
