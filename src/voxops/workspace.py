@@ -301,7 +301,7 @@ async def open_workspace(
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
     owned = list(owned)
-    client.reside(eventloop.arun)
+    client.bind_loop(eventloop.arun)
     try:
         identity, book, engine = await _enrol(client, ledger, retention)
     except BaseException:

@@ -545,8 +545,8 @@ def test_a_client_is_of_one_loop_and_begins_anew_when_that_has_ended(sandbox: Sa
 
     async def use() -> None:
         await client.identity()
-        await client._sending._transport.close()  # the loop ends with its connections closed
-        client._sending._transport.renew()
+        await client._transport.close()  # the loop ends with its connections closed
+        client._transport.renew()
 
     asyncio.run(use())
     eventloop.run(client.identity())

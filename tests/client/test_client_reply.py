@@ -213,7 +213,7 @@ def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
 def test_what_is_no_list_is_an_error_that_names_the_endpoint(body: Any) -> None:
-    with pytest.raises(DecodeError, match="GET /v1/posts answered with something that is no list"):
+    with pytest.raises(DecodeError, match="GET /v1/posts answered with something that is not a list"):
         read_page(reply(body))
 
 

@@ -211,7 +211,7 @@ def test_a_write_in_doubt_is_not_called_unsent_when_the_next_try_would_have_to_w
 
     async def main() -> None:
         async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60, rng=random.Random(1)) as client:
-            client._sending._backoff = type(client._sending._backoff)(base=0.001)
+            client._retries.backoff = type(client._retries.backoff)(base=0.001)
             with pytest.raises(ServerError, match="503"):
                 await client.posts.create(fields())
             with pytest.raises(WaitTooLong):
@@ -253,8 +253,8 @@ def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
     ("operations", "what"),
     [
         ([], "1 to 100 allowed"),
-        ([operation(n) for n in range(101)], "101 given"),
-        ([operation(1), operation(1)], "an id of its own"),
+        ([operation(n) for n in range(101)], "101 entries"),
+        ([operation(1), operation(1)], "two have the same id"),
         ([operation(1, id="x" * 65)], "1 to 64"),
         ([operation(1, method="GET")], "POST, PATCH or DELETE"),
         ([operation(1, path="/v1/billing")], "lies under"),
@@ -391,7 +391,7 @@ def test_calls_are_bounded_before_the_pool(sandbox: Sandbox) -> None:
             async def watch() -> None:
                 nonlocal most
                 while True:
-                    most = max(most, client._sending._pace._in_flight)
+                    most = max(most, client._pace._in_flight)
                     await asyncio.sleep(0.005)
 
             watcher = asyncio.create_task(watch())

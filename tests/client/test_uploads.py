@@ -168,7 +168,7 @@ def while_it_rests(client: AsyncClient, sandbox: Sandbox, work: Callable[[], Any
         await asyncio.to_thread(sandbox.advance, 15 * 60)
         await client.health()  # shows the server's time
 
-    client._sending.rest = rest
+    client._retries.pause = rest
 
 
 def test_an_address_that_has_expired_is_renewed_before_it_is_used(
@@ -258,7 +258,7 @@ def test_one_that_fails_does_not_stop_the_others(
     done = eventloop.run(client.uploads.send_all(files))
     assert [one.path for one in done] == files
     assert [one.media_id is not None for one in done] == [True, False, False, False, False, True]
-    words = ["", "can't be read (No such file", "0 bytes, 1 to", "does not tell; pass content_type=", "is no file", ""]
+    words = ["", "can't be read (No such file", "0 bytes, 1 to", "pass content_type=", "is not a file", ""]
     assert all(word in str(one.error or "") for word, one in zip(words, done, strict=True))
     assert all(isinstance(one.error, ValidationError) for one in done if one.error is not None)
 
@@ -306,7 +306,7 @@ def test_a_file_that_is_no_receipt_is_not_overwritten(
 ) -> None:
     receipt = tmp_path / "receipt.json"
     receipt.write_text(content)
-    with pytest.raises(ConfigError, match="no receipt"):
+    with pytest.raises(ConfigError, match="not a receipt"):
         eventloop.run(client.uploads.send_all(photos, receipt=receipt))
     assert receipt.read_text() == content
 

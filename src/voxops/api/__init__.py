@@ -1,1 +1,38 @@
-"""What the API promises and what is assumed of it, each once: matrix, limits, assumptions, how an error reads."""
+"""What the API promises and what is assumed of it, each once.
+
+`matrix` is the table of all writes and the policy that follows from it, `limits` what the API allows in numbers, `assumptions` what
+the contract leaves open, `errors` how an error body reads, `names` how fields are spelled. `limits` and `assumptions` are imported as
+modules, the rest from here.
+"""
+
+from __future__ import annotations
+
+from voxops.api.errors import ErrorBody, read_answer, read_error
+from voxops.api.matrix import (
+    MATRIX,
+    Endpoint,
+    Resend,
+    completed_by,
+    find,
+    is_outcome,
+    may_resend,
+    must_read_items,
+    polled,
+)
+from voxops.api.names import canonical
+
+__all__ = [
+    "MATRIX",
+    "Endpoint",
+    "ErrorBody",
+    "Resend",
+    "canonical",
+    "completed_by",
+    "find",
+    "is_outcome",
+    "may_resend",
+    "must_read_items",
+    "polled",
+    "read_answer",
+    "read_error",
+]

@@ -80,7 +80,7 @@ PRESIGN_NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def polled_status(kind: str, record: Mapping[str, Any]) -> str:
-    """Return how far an asynchronous job is, in lower case; ``""`` where the record does not tell.
+    """Return how far an asynchronous job is, in lower case; ``""`` where the record does not say.
 
     Parameters
     ----------

@@ -1,20 +1,19 @@
-"""The API as an async client: `AsyncClient` and the words it speaks in.
+"""The API as an async client: `AsyncClient` and the types that its calls take and return.
 
-One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks` and `uploads` are thin typed methods; `_client`
-asks the matrix; `_pages` turns pages; `_sending` sends and sends again, at the pace of `_pace`; `_transport` is the network and
-`_reply` what comes back. `assumptions` names what the contract leaves open, `_checks` what it limits.
+One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks` and `uploads` are thin typed methods; `_client` looks
+up the matrix, waits for the shared pace of `_pace` and sends; `_retries` decides whether a call is sent again; `_pages` reads lists;
+`_transport` is the network and `_reply` what came back.
 """
 
 from __future__ import annotations
 
-from voxops.client._client import AsyncClient
+from voxops.client._client import AsyncClient, Permit
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
 from voxops.client._pages import Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
-from voxops.client._sending import Permit
 from voxops.client._transport import is_loopback
 from voxops.client._upload import Presigned, Progress, Uploaded
 

@@ -47,7 +47,7 @@ def check_count(field: str, items: Sequence[Any], most: int) -> None:
     if isinstance(items, str | bytes) or not isinstance(items, Sequence):
         refuse(field, f"takes a list, not {type(items).__name__}")
     if not 1 <= len(items) <= most:
-        refuse(field, f"{len(items)} given, 1 to {most} allowed", maxLength=most, actualLength=len(items))
+        refuse(field, f"{len(items)} entries, 1 to {most} allowed", maxLength=most, actualLength=len(items))
 
 
 def check_items(field: str, items: Sequence[Any], most: int) -> None:
@@ -76,12 +76,12 @@ def texts(field: str, values: Any) -> list[str]:
 def check_id(field: str, value: str) -> str:
     """An identifier: any text that is not empty; prefixes are never looked at (contract: SCH)."""
     if not isinstance(value, str) or not value:
-        refuse(field, f"{value!r} is no id")
+        refuse(field, f"{value!r} is not a valid id")
     return value
 
 
 def check_key(key: str, field: str = "idempotency_key") -> str:
-    """An idempotency key, or another token, that a header can carry."""
+    """An idempotency key, or another token, that fits into a header."""
     if not (
         isinstance(key, str)
         and 1 <= len(key) <= limits.KEY_CHARACTERS
@@ -117,7 +117,10 @@ def check_comment(text: str | None, delay: int | None) -> None:
     if text is not None and len(text) > limits.COMMENT_CHARACTERS:
         _too_long("firstComment", len(text), limits.COMMENT_CHARACTERS)
     if delay is not None and not (type(delay) is int and 0 <= delay <= limits.COMMENT_DELAY_SECONDS):
-        refuse("firstCommentDelay", f"{delay!r} given, 0 to {limits.COMMENT_DELAY_SECONDS} whole seconds allowed")
+        refuse(
+            "firstCommentDelay",
+            f"{delay!r} is not a valid delay; 0 to {limits.COMMENT_DELAY_SECONDS} whole seconds allowed",
+        )
 
 
 def check_thread(parts: Sequence[Mapping[str, Any]]) -> None:
@@ -154,7 +157,7 @@ def instant(field: str, value: datetime | str) -> str:
         try:
             moment = datetime.fromisoformat(moment)
         except ValueError:
-            refuse(field, f"{moment!r} is no ISO 8601 time", code="INVALID_DATE")
+            refuse(field, f"{moment!r} is not a valid ISO 8601 time", code="INVALID_DATE")
     if not isinstance(moment, datetime):
         refuse(field, f"takes a datetime or ISO text, not {type(moment).__name__}", code="INVALID_DATE")
     if moment.tzinfo is None or moment.utcoffset() is None:
@@ -169,13 +172,13 @@ def instant(field: str, value: datetime | str) -> str:
 def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None = None, kind: str = "") -> None:
     """A file that may be uploaded, of a content type that begins with `kind` (contract: MED)."""
     if not isinstance(filename, str) or not filename or "/" in filename or "\\" in filename:
-        refuse("filename", f"{filename!r} is no file name")
+        refuse("filename", f"{filename!r} is not a valid file name")
     types = sorted(name for name in limits.FILE_BYTES if name.startswith(kind))
     if content_type not in types:
-        refuse("contentType", f"{content_type!r} given; one of {', '.join(types)} allowed")
+        refuse("contentType", f"{content_type!r} is not a valid content type; one of {', '.join(types)} allowed")
     allowed = limits.FILE_BYTES[content_type] if most is None else most
     if type(size) is not int:
-        refuse("sizeBytes", f"{filename}: {size!r} is no whole number of bytes")
+        refuse("sizeBytes", f"{filename}: {size!r} is not a whole number of bytes")
     if not 1 <= size <= allowed:
         refuse(
             "sizeBytes", f"{filename}: {size:,} bytes, 1 to {allowed:,} allowed", maxLength=allowed, actualLength=size
@@ -204,7 +207,7 @@ def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None
     check_items("operations", operations, limits.BATCH_OPERATIONS)
     ids = [operation.get("id") for operation in operations]
     if len(set(map(str, ids))) != len(ids):
-        refuse("operations", "each needs an id of its own")
+        refuse("operations", "two have the same id")
     total = 0
     for number, operation in enumerate(operations):
         field = f"operations[{number}]"

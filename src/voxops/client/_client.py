@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
@@ -15,25 +15,59 @@ from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.matrix import find, may_resend
 from voxops.client import _checks as checks
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
-from voxops.client._clock import SystemClock
+from voxops.client._clock import ServerClock, SystemClock
+from voxops.client._loop import LoopRunner, OwnLoop
+from voxops.client._pace import Pace
 from voxops.client._pages import Page, pages
-from voxops.client._reply import Reply, single
+from voxops.client._reply import Reply, error_of, single
+from voxops.client._retries import Retries
 from voxops.client._secret import Secret
-from voxops.client._sending import Carrier, Permit, Sending
 from voxops.client._transport import Transport, base_url
+from voxops.client._upload import Storage
 from voxops.client.accounts import Accounts
 from voxops.client.media import Media
 from voxops.client.posts import Posts
 from voxops.client.uploads import Uploads
 from voxops.client.webhooks import Webhooks
-from voxops.errors import ConfigError
+from voxops.errors import ApiError, ConfigError
 from voxops.model import Clock, PaceInfo
 
-__all__ = ["AsyncClient"]
+__all__ = ["AsyncClient", "Permit"]
 
 T = TypeVar("T")
 
 _BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch
+
+
+class Permit:
+    """The right to one single try of a planned act, granted by the shared pace (rule 10).
+
+    Parameters
+    ----------
+    send : callable
+        One try, now.
+    """
+
+    def __init__(self, send: Callable[[Call], Awaitable[Reply]]) -> None:
+        self._send: Callable[[Call], Awaitable[Reply]] | None = send
+
+    def revoke(self) -> None:
+        """End the right, used or not."""
+        self._send = None
+
+    async def send(self, method: str, path: str, body: bytes | None, key: str) -> Reply:
+        """Send once, these bytes under this key, and return the answer whatever its status.
+
+        Raises
+        ------
+        TransportError
+            If no answer came; `sent` says whether the request may have arrived.
+        """
+        if self._send is None:
+            raise RuntimeError("a permit is good for one try, inside its own block")
+        send, self._send = self._send, None
+        call = freeze(method, path, key=key)
+        return await send(Call(call.method, call.path, call.query, call.headers, body, resend=False))
 
 
 class AsyncClient:
@@ -45,7 +79,7 @@ class AsyncClient:
     the API's rate limit.
 
     A client belongs to the event loop that first uses it, and refuses any other; only that of a workspace (``ws.client``), which
-    lives on voxops's own loop, may be used on all.
+    runs on voxops's own loop, may be awaited from all.
 
     Parameters
     ----------
@@ -72,6 +106,8 @@ class AsyncClient:
         The API's address, without ``/v1``.
     clock : Clock
         The clock in use.
+    requests : int
+        Requests sent to the API so far, repeated ones included.
 
     Raises
     ------
@@ -100,18 +136,23 @@ class AsyncClient:
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
-        transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
-        self._sending = Sending(transport, self.clock, self._rng, concurrency=concurrency, max_wait=max_wait)
+        self.requests = 0
+        self._server = ServerClock(self.clock.monotonic)
+        self._transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
+        self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=max_wait)
+        self._retries = Retries(self.clock, self._rng)
+        self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
         self.posts = Posts(self)
         self.accounts = Accounts(self)
         self.media = Media(self)
         self.webhooks = Webhooks(self)
-        self.uploads = Uploads(self, self._sending)
+        self.uploads = Uploads(self, Storage(self.url, self._transport.put, self.now, self._retries, self._loop))
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
-        await self._sending.close()
+        self._loop.close()
+        await self._loop.run(self._transport.close())
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,21 +170,16 @@ class AsyncClient:
 
     @property
     def pace(self) -> PaceInfo:
-        """The rate limit as the API told it last."""
-        return self._sending.pace
-
-    @property
-    def requests(self) -> int:
-        """Requests sent to the API so far, repeated ones included."""
-        return self._sending.requests
+        """The rate limit as the API's answers last showed it."""
+        return self._pace.info
 
     def now(self) -> datetime:
         """Return the server's time, in UTC; this machine's before the first answer."""
-        return self._sending.now()
+        return self._server.now()
 
-    def reside(self, carrier: Carrier) -> None:
-        """Live on one event loop, and be of use on all: `carrier` does work on that loop, and is awaited from any other."""
-        self._sending.reside(carrier)
+    def bind_loop(self, runner: LoopRunner) -> None:
+        """Run on one event loop from now on: `runner` runs a coroutine there, and can be awaited from any other loop."""
+        self._loop.run_by(runner)
 
     def fingerprint(self, digest: Callable[[str], T]) -> T:
         """Hand the API key to a one-way function, such as a ledger's salted hash, and return what it makes of it."""
@@ -201,12 +237,39 @@ class AsyncClient:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
         call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
-        return await self._sending.at_home(self._checked(call, accept))
+        return await self._loop.run(self._resent(call, accept, check_key=True))
 
-    async def _checked(self, call: Call, accept: Collection[int]) -> Reply:
-        """Send a call whose key was used for no other, on the client's own loop, which alone writes the book of keys."""
-        self._keys.check(call)
-        return await self._sending.carry(call, accept)
+    async def _resent(self, call: Call, accept: Collection[int] = (), *, check_key: bool = False) -> Reply:
+        """Send a call, again where it may be; on the client's own loop, which alone writes the book of keys."""
+        if check_key:
+            self._keys.check(call)
+
+        def failure_of(reply: Reply) -> ApiError | None:
+            return None if reply.status in accept else error_of(reply, url=self.url, now=self.now())
+
+        return await self._retries.send(call, self._once, failure_of)
+
+    async def _once(self, call: Call) -> Reply:
+        """One try, in its turn."""
+        self._loop.bind()
+        async with self._pace.slot():
+            return await self._send(call)
+
+    async def _send(self, call: Call) -> Reply:
+        """One try, now; clock and pace learn from the answer."""
+        self.requests += 1
+        sent = self.clock.monotonic()
+        reply = await self._transport.send(call)
+        received = self.clock.monotonic()
+        if reply.date is not None:
+            self._server.learn(reply.date, sent, received)
+        self._pace.learn(reply, sent=sent, received=received)
+        return reply
+
+    def _renew(self) -> None:
+        """Replace what was bound to an event loop that has ended, or to another process."""
+        self._transport.renew()
+        self._pace.renew()
 
     async def raw(
         self,
@@ -221,7 +284,8 @@ class AsyncClient:
 
         For calls that the matrix does not know. No key is made up: without `idempotency_key` none is sent.
         """
-        return await self._sending.carry(freeze(method, path, params=params, json=json, key=idempotency_key))
+        call = freeze(method, path, params=params, json=json, key=idempotency_key)
+        return await self._loop.run(self._resent(call))
 
     async def batch(
         self,
@@ -244,24 +308,31 @@ class AsyncClient:
         Returns
         -------
         dict
-            ``results``, each with ``id``, ``status``, ``body`` and ``error``, to be read one by one; ``summary``.
+            ``results``, each with ``id``, ``status``, ``body`` and ``error``, to be read one by one, and ``summary``.
         """
         checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
         call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
-        return single(await self._sending.carry(call))
+        return single(await self._loop.run(self._resent(call)))
 
-    def permit(self) -> AbstractAsyncContextManager[Permit]:
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[Permit]:
         """Wait for the shared pace, then hold the right to one try; for the engine, which alone resends planned acts (rule 10).
 
-        A permit that is not used gives its place back.
+        A permit that is not used frees its place.
 
         Raises
         ------
         WaitTooLong
             If the rate limit asks for more than `max_wait`.
         """
-        return self._sending.permit()
+        self._loop.bind()
+        async with self._pace.slot():
+            permit = Permit(self._send)
+            try:
+                yield permit
+            finally:
+                permit.revoke()
 
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page]:
         """Read a list to its end, page by page.
@@ -271,7 +342,7 @@ class AsyncClient:
         ApiError, TransportError, WaitTooLong
             As by `request`.
         DecodeError
-            If a page is no list, or the list runs in a circle.
+            If a page is not a list, or the list repeats itself.
         """
 
         async def fetch(query: Mapping[str, Any]) -> Reply:

@@ -81,7 +81,7 @@ class ServerClock:
 
     A header says in whole seconds what the server's clock showed at some instant between sending and receiving. Each answer so
     bounds how far that clock is ahead of `monotonic`; the bounds of all answers are combined, and a clock that was set anew, which
-    shows as bounds that exclude each other, is believed at once. What is told is the lower bound: never ahead of the server.
+    shows as bounds that exclude each other, is believed at once. `now` is the lower bound: never ahead of the server.
 
     Parameters
     ----------

@@ -165,18 +165,21 @@ class PostFields:
         return body
 
 
-def _by_platform(field: str, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _by_platform(field: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Fields by platform in upper case; what replaces the content there is as long as that at the most."""
-    checks.check_mapping(field, given)
-    for platform, fields in given.items():
+    checks.check_mapping(field, overrides)
+    for platform, fields in overrides.items():
         checks.check_mapping(f"{field}.{platform}", fields)
         if fields.get("content") is not None:
             checks.check_length(f"{field}.{platform}.content", fields["content"])
-    return {platform.upper(): dict(fields) for platform, fields in given.items()}
+    return {platform.upper(): dict(fields) for platform, fields in overrides.items()}
 
 
 def _content_type(value: str) -> str:
     """A content type in upper case."""
     if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
-        checks.refuse("contentType", f"{value!r} given; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed")
+        checks.refuse(
+            "contentType",
+            f"{value!r} is not a valid content type; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed",
+        )
     return value.upper()

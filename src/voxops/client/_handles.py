@@ -1,4 +1,4 @@
-"""What an asynchronous call hands back: a thing to follow, since its 2xx only means "queued" (contract: SEED)."""
+"""What an asynchronous call returns: a handle to follow, since its 2xx only means "queued" (contract: SEED)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Kind = Literal["post", "media", "account", "delivery"]
 
 FIRST_LOOK, LONGEST_LOOK = 2.0, 30.0  # seconds (contract: MEDIAFLOW polls every two to three)
 PATIENCE = 1800.0  # seconds after which what has not ended is left pending (contract: PLAY)
-# The header that tells the server's time has whole seconds, and a request may have taken effect just before its answer.
+# The header with the server's time has whole seconds, and a request may have taken effect just before its answer.
 _GRAIN = timedelta(seconds=2)
 _GOOD = frozenset({"published", "ready", "completed", "cancelled", "unpublished", "archived", "delivered"})
 _BAD = frozenset({"gone", "error", "undelivered"})
@@ -31,7 +31,7 @@ _RESULT = ("success", "statusCode", "latencyMs", "error", "deliveredAt")
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How far a thing is.
+    """The state of an asynchronous job.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Ending:
     outcome : Outcome
         ``succeeded``, ``failed``, or ``pending`` where it had not ended when the wait did.
     record : mapping
-        The thing as it was read last, as the API sent it.
+        The post, medium, account or delivery as it was read last, as the API sent it.
     """
 
     status: str
@@ -51,9 +51,9 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A thing that the API is working on; ``await handle`` follows it until it has ended, and so does ``ws.watch(handle)``.
+    """An asynchronous job of the API; ``await handle`` follows it until it has ended, and so does ``ws.watch(handle)``.
 
-    Awaiting reads the thing from time to time and gives an `Ending`: status, outcome, and the record as read last. After half an
+    Awaiting reads the post, medium, account or delivery from time to time and returns an `Ending`: status, outcome, and the record as read last. After half an
     hour what has not ended is left ``pending``. A state that is older than the act is not taken for its outcome (rules 18, 19).
 
     Attributes
@@ -69,8 +69,8 @@ class Handle:
     accepted_at : datetime or None
         When it was accepted, by the server's clock.
     before : mapping or None
-        A delivery or a failed post as it was before the act, since only its change tells that it was tried again; None where that
-        tells nothing.
+        A delivery or a failed post as it was before the act, since only its change shows that it was tried again; None where that
+        shows nothing.
     """
 
     id: str

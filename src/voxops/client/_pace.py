@@ -21,12 +21,12 @@ WIDEST_GAP = 5.0  # seconds between two requests in that zone, at the most
 SHORTEST_PAUSE = 0.5  # seconds, for a server that says "retry after 0"
 LONGEST_PAUSE = 30.0  # seconds, for a refusal that does not say how long
 LONGEST_WINDOW = 86_400.0  # seconds; a reset further away is not a time
-_FOREVER = 365 * 86_400.0  # seconds; longer pauses are cut to this, so that they can be told as a date
+_FOREVER = 365 * 86_400.0  # seconds; longer pauses are cut to this, so that they fit into a date
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rate window that the server told last.
+    """The rate window that the server announced last.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Window:
 def gap(window: Window, in_flight: int, resets_in: float) -> float:
     """Seconds to keep between two requests; infinite where the window has none left.
 
-    Requests in flight count as not yet told, so that many at once can't run past the limit together. While more than a tenth
+    Requests in flight count as not yet counted by the server, so that many at once can't run past the limit together. While more than a tenth
     of the limit is left there is no gap. Below, what is left is spread evenly over the rest of the window: as many requests
     get through as in a rush, without the stop at the end of it.
     """
@@ -86,7 +86,7 @@ class Pace:
         self.renew()
 
     def renew(self) -> None:
-        """Begin anew on another event loop; what the server told stays known."""
+        """Replace what is bound to an event loop; what the server announced stays known."""
         # The semaphore stands before the connection pool: queueing inside the pool costs seconds at the tail.
         self._slots = asyncio.Semaphore(self._concurrency)
         self._turn = asyncio.Lock()
@@ -185,7 +185,7 @@ class Pace:
             self._refusals = 0
 
     def _see_window(self, reply: Reply) -> None:
-        """Read the rate headers (contract: section 4); what is no number, or no time near, is ignored."""
+        """Read the rate headers (contract: section 4); what is not a number, or not a time nearby, is ignored."""
         left, reset = _number(reply, "x-ratelimit-remaining"), _number(reply, "x-ratelimit-reset")
         if left is None or reset is None or not 0 < reset - self._now().timestamp() <= LONGEST_WINDOW:
             return

@@ -57,7 +57,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Raises
     ------
     DecodeError
-        If a page is no list, or the list comes back to a place where it has been: it would never end.
+        If a page is not a list, or the list repeats a cursor and so would never end.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
@@ -75,7 +75,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
 
 
 async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
-    """Ask for the next page of a list before the last one is worked on, so that the work costs no time of its own.
+    """Ask for the next page of a list before the last one is worked on, so that the work and the waiting overlap.
 
     For lists that are read to their end: who stops early has asked for one page too many.
     """
@@ -100,17 +100,17 @@ def read_page(reply: Reply) -> Page:
     Raises
     ------
     DecodeError
-        If it is no list of objects.
+        If it is not a list of objects.
     """
     data = reply.data
     records = _records(data, reply.endpoint.rpartition("/")[2])
     if records is None or not set(map(type, records)) <= {dict}:
-        raise _broken(reply, "answered with something that is no list of objects")
+        raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply)
-    told = data["pagination"] if isinstance(data.get("pagination"), dict) else data
-    cursor = _first(told, "nextCursor", "next_cursor")
-    more = _first(told, "hasMore", "has_more")
+    place = data["pagination"] if isinstance(data.get("pagination"), dict) else data
+    cursor = _first(place, "nextCursor", "next_cursor")
+    more = _first(place, "hasMore", "has_more")
     if more is False:
         return Page(records, None, reply)
     if cursor not in (None, ""):
@@ -135,9 +135,9 @@ def _records(data: Any, name: str) -> list[Any] | None:
     return _records(data.get("data"), name) if not lists else None
 
 
-def _first(told: Mapping[str, Any], *names: str) -> Any:
+def _first(record: Mapping[str, Any], *names: str) -> Any:
     """The first of these that is there and not null."""
-    return next((told[name] for name in names if told.get(name) is not None), None)
+    return next((record[name] for name in names if record.get(name) is not None), None)
 
 
 def _next_number(data: Mapping[str, Any], count: int) -> str | None:

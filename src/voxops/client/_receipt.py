@@ -51,7 +51,7 @@ class Receipt:
     Raises
     ------
     ConfigError
-        If the file is no receipt, or one of another API.
+        If the file is not a receipt, or one of another API.
     """
 
     def __init__(self, file: Path | None, url: str) -> None:
@@ -65,7 +65,7 @@ class Receipt:
             content = json.loads(file.read_bytes())
             kept, self._entries = content["url"], dict(content["files"])
         except (ValueError, TypeError, KeyError):
-            raise ConfigError(f"{file} is no receipt of uploads; name another file, or delete it") from None
+            raise ConfigError(f"{file} is not a receipt of uploads; name another file, or delete it") from None
         if kept != url:
             raise ConfigError(f"{file} is a receipt of uploads to {kept}, not to {url}; name another file")
 

@@ -15,7 +15,7 @@ _SHORTEST = 8  # characters; text shorter than that may stand in an answer by ch
 
 
 class Secret:
-    """A text that only `use` gives out; every print of it is ``***``.
+    """A text that only `expose_to` reveals; every print of it is ``***``.
 
     Making one never raises, so that the caller can forget the text before `check` does: a traceback that prints local variables
     then has nothing to show.
@@ -33,7 +33,7 @@ class Secret:
         self._held: Callable[[], str] = lambda: held
 
     def check(self) -> None:
-        """Raise ConfigError if there is no text, or none that a header can carry."""
+        """Raise ConfigError if there is no text, or one that does not fit into a header."""
         problem = self.expose_to(_problem)
         if problem:
             raise ConfigError(problem)
@@ -59,5 +59,5 @@ def _problem(text: str) -> str:
     if not text:
         return "no API key: set VOXBURST_API_KEY or pass api_key="
     if not (text.isascii() and text.isprintable() and " " not in text):
-        return "the API key holds spaces or signs that no key has; copy it again from the dashboard"
+        return "the API key holds spaces or characters that no key has; copy it again from the dashboard"
     return ""

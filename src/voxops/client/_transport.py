@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
 
+from voxops.api.assumptions import DEFAULT_URL
+from voxops.client._calls import Call
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
@@ -30,30 +32,30 @@ def base_url(url: str) -> str:
     Raises
     ------
     ConfigError
-        If it is no http address, or plain http to another machine.
+        If it is not an http address, or plain http to another machine.
     """
     text = url.strip() if isinstance(url, str) else ""
     if not text:
-        raise ConfigError("url= is no web address; write it as https://api.voxburst.io")
+        raise ConfigError(f"url= is not a valid web address; write it as {DEFAULT_URL}")
     if "://" not in text:
         raise ConfigError(f"url={text!r} has no scheme; write https://{text}")
     parts = _split(text)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("url= is no web address; write it as https://api.voxburst.io")
+        raise ConfigError(f"url= is not a valid web address; write it as {DEFAULT_URL}")
     if parts.username or parts.password:
         raise ConfigError("url= holds a user name or password; the API takes its key by api_key= alone")
     if parts.query or parts.fragment:
-        raise ConfigError("url= has a part after ? or #; give the plain address, such as https://api.voxburst.io")
+        raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError(f"url={text!r} is plain http, which would show the API key to the network; use https")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of an address, None if it has no sense."""
+    """The parts of an address, None if it is not a valid one."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018  raises for a port that is none
+        parts.port  # noqa: B018  raises for what is not a valid port
     except ValueError:
         return None
     return parts
@@ -108,8 +110,8 @@ class Transport:
         self.renew()
 
     def renew(self) -> None:
-        """Begin with fresh connections; those of another event loop or process are left alone."""
-        # Proxies of the environment are for other machines; for this one they would carry plain http away.
+        """Open fresh pools; connections of another event loop or process are left alone."""
+        # Proxies of the environment are for other machines; for this one they would take plain http off it.
         outside = urlsplit(self.url).scheme == "https"
         self._api = _connections(self._timeout, self._concurrency, trust_env=outside)
         self._storage = _connections(self._timeout, _UPLOADS, trust_env=outside)
@@ -119,36 +121,27 @@ class Transport:
         await self._api.aclose()
         await self._storage.aclose()
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-    ) -> Reply:
-        """Send one request to the API, once, and return whatever came back.
+    async def send(self, call: Call) -> Reply:
+        """Send a call to the API, once, and return whatever came back.
 
         Raises
         ------
         TransportError
             If no answer came; `sent` says whether the request may have arrived.
         """
-        target = safe_path(path)
-        common = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
+        target = safe_path(call.path)
+        common = {"Accept": "application/json", "Content-Type": "application/json", **call.headers}
         return await self._send_once(
             self._api,
             self._api.build_request(
-                method,
+                call.method,
                 self.url + target,
-                params=dict(params) if params else None,
+                params=dict(call.query) if call.query else None,
                 headers={**common, "Authorization": self._secret.expose_to("Bearer {}".format)},
-                content=body,
-                timeout=self._timeout if timeout is None else timeout,
+                content=call.body,
+                timeout=self._timeout if call.timeout is None else call.timeout,
             ),
-            f"{method} {target}",
+            f"{call.method} {target}",
         )
 
     async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from voxops._core.backoff import is_ambiguous
 from voxops.api.assumptions import PRESIGN_NAMES
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.client import _checks as checks
+from voxops.client._loop import OwnLoop
 from voxops.client._receipt import Receipt, Source
 from voxops.client._reply import Reply, single
+from voxops.client._retries import Retries
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
 
-__all__ = ["Desk", "Presigned", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
-
-T = TypeVar("T")
+__all__ = ["Presigned", "Presigner", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
 
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # seconds before its end at which an address counts as expired
@@ -88,30 +88,33 @@ class Uploaded:
     error: VoxopsError | None = None
 
 
-class Storage(Protocol):
-    """The storage host, and the client's time."""
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The storage host, and what an upload takes from the client that it belongs to.
+
+    Attributes
+    ----------
+    url : str
+        The API that presigns.
+    put : callable
+        Puts bytes to a presigned address, once: address, headers, content, size.
+    now : callable
+        The server's time.
+    retries : Retries
+        How often the bytes are sent, and the pauses between.
+    loop : OwnLoop
+        Where uploads run.
+    """
 
     url: str
-
-    @property
-    def tries(self) -> int:
-        """How often the bytes are sent at the most."""
-
-    def now(self) -> datetime:
-        """The server's time."""
-
-    async def at_home(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do work on the loop where the client lives."""
-
-    async def rest(self, attempt: int) -> None:
-        """Wait before the next try, after so many."""
-
-    async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
-        """Put bytes to a presigned address, once."""
+    put: Callable[[str, Mapping[str, str], AsyncIterable[bytes], int], Awaitable[Reply]]
+    now: Callable[[], datetime]
+    retries: Retries
+    loop: OwnLoop
 
 
-class Desk(Protocol):
-    """Gives out addresses, and knows what has arrived."""
+class Presigner(Protocol):
+    """Presigns addresses, and knows which bytes have arrived."""
 
     async def presign(self, filename: str, content_type: str, size: int) -> Presigned:
         """An address for a new medium."""
@@ -131,41 +134,41 @@ def source_of(file: Path, content_type: str | None) -> Source:
     except OSError as error:
         checks.refuse("file", f"{file} can't be read ({error.strerror})")
     if not absolute.is_file():
-        checks.refuse("file", f"{file} is no file")
+        checks.refuse("file", f"{file} is not a file")
     kind = content_type or _TYPES.get(file.suffix.lower(), "")
     if not kind:
-        checks.refuse("contentType", f"the name {file.name!r} does not tell; pass content_type=")
+        checks.refuse("contentType", f"it does not follow from the name {file.name!r}; pass content_type=")
     checks.check_file(file.name, kind, stat.st_size)
     return Source(absolute, kind, stat.st_size, stat.st_mtime_ns)
 
 
 async def upload(
-    desk: Desk, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
+    presigner: Presigner, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
 ) -> Uploaded:
-    """Bring one file to the storage, or find that it is there.
+    """Upload one file, or find that its bytes are there already.
 
     Raises
     ------
     ApiError, TransportError
-        If it could not be brought.
+        If it could not be uploaded.
     """
     known = receipt.media_id(source)
-    place = "gone" if known is None else await _look(desk, known)
+    place = "gone" if known is None else await _arrived(presigner, known)
     if place == "there":
         return Uploaded(source.path, known, reused=True)
     renewals = 0
     failure: ApiError | TransportError | None = None
-    for attempt in range(storage.tries):
+    for attempt in range(storage.retries.backoff.tries):
         if failure is not None:
-            await storage.rest(attempt)
+            await storage.retries.pause(attempt)
         refused = isinstance(failure, ApiError) and failure.status == 403  # how object stores say "expired"
         if isinstance(place, Presigned) and (refused or _expired(place, storage.now())):
             known, renewals = place.media_id, renewals + refused
-            place = await _look(desk, known)
+            place = await _arrived(presigner, known)
         if place == "there":
             return Uploaded(source.path, known)
         if not isinstance(place, Presigned):
-            place = await desk.presign(source.path.name, source.content_type, source.size)
+            place = await presigner.presign(source.path.name, source.content_type, source.size)
             await asyncio.to_thread(receipt.keep, source, place.media_id)
         failure = await _put(storage, source, place, notice)
         if failure is None:
@@ -206,16 +209,16 @@ async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGe
         file.close()
 
 
-async def _look(desk: Desk, media_id: str) -> Presigned | Literal["there", "gone"]:
+async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["there", "gone"]:
     """Whether a medium's bytes have come; if not, a new address for them, if one can be had."""
     for _ in range(2):
         try:
-            status = await desk.status(media_id)
+            status = await presigner.status(media_id)
             if status == "failed":
                 return "gone"
             if status != "pending":
                 return "there"
-            return await desk.renew(media_id)
+            return await presigner.renew(media_id)
         except ConflictError:
             continue  # the bytes came between looking and asking
         except (NotFoundError, DecodeError):
@@ -254,20 +257,20 @@ def presigned(reply: Reply, media_id: str | None) -> Presigned:
     """
     data = single(reply)
 
-    def told(what: str) -> Any:
+    def named(what: str) -> Any:
         return next((data[name] for name in PRESIGN_NAMES[what] if data.get(name)), None)
 
-    url, headers, media = told("url"), told("headers") or {}, media_id or told("id")
+    url, headers, media = named("url"), named("headers") or {}, media_id or named("id")
     if not isinstance(url, str) or not isinstance(headers, Mapping) or not media:
         text = f"{reply.endpoint} answered without an upload address"
         raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
     return Presigned(
-        str(media), url, {str(name): str(value) for name, value in headers.items()}, _time(told("expires"))
+        str(media), url, {str(name): str(value) for name, value in headers.items()}, _time(named("expires"))
     )
 
 
 def _time(text: Any) -> datetime | None:
-    """An instant, None if there is none to read."""
+    """An instant, None if the text is not one."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -77,7 +77,7 @@ class Media:
         content_type: str | None = None,
         idempotency_key: str | None = None,
     ) -> Handle:
-        """Let the API fetch a file from the web (row 31, asynchronous); ``metadata.importStatus`` tells how far it is."""
+        """Let the API fetch a file from the web (row 31, asynchronous); ``metadata.importStatus`` shows how far it is."""
         checks.check_https("url", url)
         body = present(url=url, filename=filename, contentType=content_type)
         return self._imported(await self._post("/v1/media/import-from-url", body, idempotency_key))

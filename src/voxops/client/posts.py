@@ -21,7 +21,7 @@ __all__ = ["Posts"]
 class Posts(PostActs):
     """Posts of the workspace.
 
-    Every method sends at once and resends only as its row of the matrix allows, under one key. That a thing is never done twice
+    Every method sends at once and resends only as its row of the matrix allows, under one key. That nothing is done twice
     *across calls, kernels and crashes* is promised for plans alone (``ws.run(plan)``); here it holds as far as the caller passes
     the same `idempotency_key` for the same request.
     """
@@ -219,16 +219,16 @@ class Posts(PostActs):
         return single(await self._caller.request("POST", "/v1/posts/validate", json=body))
 
 
-def _fields(name: str, given: PostFields) -> PostFields:
+def _fields(name: str, fields: PostFields) -> PostFields:
     """The fields of a post, as the class that checks them."""
-    if not isinstance(given, PostFields):
-        checks.refuse(name, f"takes vx.PostFields(content=..., account_ids=[...]), not {type(given).__name__}")
-    return given
+    if not isinstance(fields, PostFields):
+        checks.refuse(name, f"takes vx.PostFields(content=..., account_ids=[...]), not {type(fields).__name__}")
+    return fields
 
 
-def _video(field: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _video(field: str, video: Mapping[str, Any]) -> dict[str, Any]:
     """One item of a bulk request for videos."""
-    item = dict(given)
+    item = dict(video)
     if item.get("content") is not None:
         checks.check_length(f"{field}.content", item["content"])
     if item.get("scheduledFor") is not None:

@@ -66,7 +66,7 @@ class Uploads:
         """
         source = await asyncio.to_thread(source_of, _path(file), content_type)
         receipt = Receipt(None, self._storage.url)
-        return await self._storage.at_home(upload(self, self._storage, source, receipt, progress or _ignore))
+        return await self._storage.loop.run(upload(self, self._storage, source, receipt, progress or _ignore))
 
     async def send_all(
         self,
@@ -95,15 +95,15 @@ class Uploads:
         Raises
         ------
         AuthError, WaitTooLong
-            These would meet every file, so they end the batch.
+            These would stop every file, so they end the batch.
         ConfigError
-            If the receipt is of another API, or none.
+            If the file is not a receipt, or one of another API.
         """
         if isinstance(files, str | bytes | os.PathLike):
             checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")
         paths = [_path(file) for file in files]
         kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._storage.url)
-        return await self._storage.at_home(self._send_all(paths, kept, progress or _ignore))
+        return await self._storage.loop.run(self._send_all(paths, kept, progress or _ignore))
 
     async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
         """Upload many files, on the client's own loop."""
@@ -186,11 +186,11 @@ class Uploads:
 
 
 def _path(file: Any) -> Path:
-    """A path, and not something that no path can be made of."""
+    """A path, checked before anything is read."""
     if not isinstance(file, str | os.PathLike):
         checks.refuse("file", f"takes a path, not {type(file).__name__}")
     return Path(file)
 
 
 def _ignore(progress: Progress) -> None:
-    """Nobody wants to know."""
+    """The progress of an upload that nobody follows."""

@@ -1,7 +1,7 @@
 """One webhook as it was received: is it theirs, and what does it say.
 
 A payload comes in two envelopes and its data in three shapes (contract: 8.6, WH-1 to WH-3); all read alike. A payload is news,
-not proof: `voxops.run.Run.notify` reads the thing that it names before anything is settled.
+not proof: `voxops.run.Run.notify` reads the post or delivery that it names before anything is settled.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Seq
     Returns
     -------
     bool
-        Every secret is tried, each compared in constant time. The signature covers the body alone: it does not tell a
-        repetition from the first, which the event's id does.
+        Every secret is tried, each compared in constant time. The signature covers the body alone: whether an event is a
+        repetition shows in its id.
 
     Raises
     ------
     TypeError
         If the body is not bytes, or the header neither text nor bytes.
     ConfigError
-        If there is no secret, or an empty one, under which everybody could sign.
+        If there is no secret, or a blank one, with which anybody could sign.
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
@@ -62,10 +62,10 @@ def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Seq
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if not isinstance(text, str | None):
         raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
-    method, _, told = (text or "").strip().partition("=")
-    given = told.strip().lower().encode() if method.strip().lower() == "sha256" else b""
+    method, _, digest = (text or "").strip().partition("=")
+    signed = digest.strip().lower().encode() if method.strip().lower() == "sha256" else b""
     matches = [
-        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), signed)
         for secret in known
     ]
     return any(matches)
@@ -135,8 +135,8 @@ class WebhookEvent:
         outcome = {"post.published": "published", "post.failed": "failed"}.get(self.type)
         if not isinstance(said, list) or outcome is None:
             return said
-        told = [entry if isinstance(entry, Mapping) else {"platform": entry} for entry in said]
-        return [{"status": outcome, **entry} for entry in told]
+        entries = [entry if isinstance(entry, Mapping) else {"platform": entry} for entry in said]
+        return [{"status": outcome, **entry} for entry in entries]
 
 
 def parse_event(payload: Payload) -> WebhookEvent:
@@ -145,7 +145,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
     Parameters
     ----------
     payload : bytes, str or mapping
-        A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or what a tunnel hands over:
+        A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or what a tunnel delivers:
         ``{event, id, timestamp, …}``, also inside ``{type: "webhook", payload}``. Whether it is genuine is for
         `verify_signature` to say.
 
@@ -156,7 +156,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
     Raises
     ------
     DecodeError
-        If it is no webhook payload; `body` holds it.
+        If it is not a webhook payload; `body` holds it.
     """
     raw = payload.encode() if isinstance(payload, str) else payload if isinstance(payload, bytes) else b""
     data = payload
@@ -170,7 +170,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
     kind = (data.get("type") or data.get("event")) if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(kind, str):
         raise DecodeError(
-            "a webhook payload is an object with a type or an event; this is none", endpoint="webhook", body=raw
+            "this is not a webhook payload, which is an object with a type or an event", endpoint="webhook", body=raw
         )
     said = data.get("data")
     inner = (
@@ -187,5 +187,5 @@ def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """An id or a time as text; None where there is none."""
+    """An id or a time as text; None where it is absent or empty."""
     return None if value is None or value == "" else str(value)

@@ -43,7 +43,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
         (string; the post's, lower case), ``scheduled_for published_at updated_at`` (UTC), ``targets`` (as in a posts frame, so
         that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
         ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
-        checked), ``data`` (object). ``attrs["unread"]["record"]`` counts what was no webhook.
+        checked), ``data`` (object). ``attrs["unread"]["record"]`` counts records that are not webhooks.
 
     Raises
     ------
@@ -124,34 +124,34 @@ def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
     """The frame of events."""
     import pandas as pd
 
-    told = [one.event for one in received]
-    posts = frames.build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in told])
+    found = [one.event for one in received]
+    posts = frames.build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in found])
     columns: dict[str, Any] = {
-        "event_id": TEXT.array([event.id for event in told]),
-        "event_type": LABEL.array([event.type for event in told]),
-        "created_at": TIME.array([event.created_at for event in told]),
+        "event_id": TEXT.array([event.id for event in found]),
+        "event_type": LABEL.array([event.type for event in found]),
+        "created_at": TIME.array([event.created_at for event in found]),
     }
     names = ("post_id", "status", "content", "scheduled_for", "published_at", "updated_at", "targets", "failed_targets")
     columns |= {name: posts[name] for name in names}
-    columns["status"] = WORD.array(_statuses(told, list(posts["status"])))
+    columns["status"] = WORD.array(_statuses(found, list(posts["status"])))
     columns |= {
-        "account_id": TEXT.array([event.account_id for event in told]),
-        "media_id": TEXT.array([event.media_id for event in told]),
+        "account_id": TEXT.array([event.account_id for event in found]),
+        "media_id": TEXT.array([event.media_id for event in found]),
         "workspace_id": posts["workspace_id"],
         "delivery_ids": LIST.array([tuple(one.deliveries) for one in received]),
         "received": COUNT.array([one.times for one in received]),
         "verified": FLAG.array([one.verified for one in received]),
-        "data": JSON.array([dict(event.data) for event in told]),
+        "data": JSON.array([dict(event.data) for event in found]),
     }
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(told)))
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(found)))
     frame = frame.sort_values("created_at", kind="stable", ignore_index=True)
     frame.attrs = {"kind": "events", "unread": {"record": unread} if unread else {}}
     return frame
 
 
-def _statuses(told: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
+def _statuses(found: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
     """Status of each post; a failed event without one means a failed post, a published one of one platform says nothing of it."""
-    whole = ["failed" if event.type == "post.failed" and "platform" not in event.data else None for event in told]
+    whole = ["failed" if event.type == "post.failed" and "platform" not in event.data else None for event in found]
     return [status if isinstance(status, str) else known for status, known in zip(said, whole, strict=True)]
 
 
@@ -163,7 +163,7 @@ def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
         return _Received(parse_event(record), [], None)
     body, headers = record["body"], record.get("headers")
     if not isinstance(body, bytes | str | Mapping):
-        raise DecodeError("the body of this record is no webhook payload", endpoint="webhook")
+        raise DecodeError("the body of this record is not a webhook payload", endpoint="webhook")
     named = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     delivery = named.get(_DELIVERY_HEADER)
     verified = None
@@ -192,7 +192,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
 
 
 def _of_file(path: Path) -> Iterator[Any]:
-    """The records of one file: a JSON document, or one per line; a line that is no JSON is handed on to be counted."""
+    """The records of one file: a JSON document, or one per line; a line that is not JSON is passed on to be counted."""
     content = path.read_bytes()
     try:
         document = msgspec.json.decode(content)

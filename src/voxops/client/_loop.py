@@ -1,0 +1,67 @@
+"""Which event loop a client belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from voxops.errors import ConfigError
+
+__all__ = ["LoopRunner", "OwnLoop"]
+
+T = TypeVar("T")
+
+LoopRunner = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
+
+
+class OwnLoop:
+    """The one event loop that connections, locks and semaphores of a client are bound to.
+
+    Parameters
+    ----------
+    renew : callable
+        Replaces whatever is bound to a loop; called when the old loop has ended, or the process was forked.
+    """
+
+    def __init__(self, renew: Callable[[], None]) -> None:
+        self._renew = renew
+        self._runner: LoopRunner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        self._closed = False
+
+    def run_by(self, runner: LoopRunner) -> None:
+        """Use the loop of `runner` from now on, which runs a coroutine there and can be awaited from any loop."""
+        self._runner = runner
+
+    def close(self) -> None:
+        """Refuse all work from now on."""
+        self._closed = True
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the client's loop; without a runner that is the running one."""
+        return await (work if self._runner is None else self._runner(work))
+
+    def bind(self) -> None:
+        """Bind to the running loop, and renew what was bound to one that has ended.
+
+        Raises
+        ------
+        ConfigError
+            If the client is closed, or in use on another loop.
+        """
+        if self._closed:
+            raise ConfigError("this client is closed; make a new one")
+        loop = asyncio.get_running_loop()
+        forked = self._process != os.getpid()
+        if loop is self._loop and not forked:
+            return
+        if self._loop is not None:
+            if not forked and not self._loop.is_closed():
+                raise ConfigError(
+                    "this client is in use on another event loop; use one client per loop, or ws.client of a workspace"
+                )
+            self._renew()
+        self._loop, self._process = loop, os.getpid()
