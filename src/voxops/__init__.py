@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from voxops.acts.creates import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
-from voxops.analysis.verdicts import Rule, causes, triage
 from voxops.api.matrix import frame as matrix
 from voxops.client import AsyncClient, PostFields
 from voxops.errors import (
@@ -39,7 +39,7 @@ from voxops.errors import (
     VoxopsError,
     WaitTooLong,
 )
-from voxops.frames.typed import targets
+from voxops.frames import targets
 from voxops.run import Run
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events, join_events
@@ -47,8 +47,8 @@ from voxops.workspace import Workspace, connect
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
+    from voxops.analysis import attempts_to_success, delivery_stats
     from voxops.analysis.campaign import check_campaign, read_campaign
-    from voxops.analysis.deliveries import attempts_to_success, delivery_stats
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
     from voxops.views import plots
@@ -114,11 +114,11 @@ __all__ = [
 # only some notebooks call.
 _LATER = {
     "allow_nested_loops": "voxops._core.nested",
-    "attempts_to_success": "voxops.analysis.deliveries",
+    "attempts_to_success": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "delivery_panel": "voxops.views.panels",
     "delivery_report": "voxops.views.delivery_report",
-    "delivery_stats": "voxops.analysis.deliveries",
+    "delivery_stats": "voxops.analysis",
     "duplicates": "voxops.analysis.incidents",
     "never_delivered": "voxops.analysis.incidents",
     "outages": "voxops.analysis.incidents",

@@ -203,8 +203,8 @@ def _say(line: str) -> None:
 
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
-    from voxops.analysis.verdicts import triage
-    from voxops.frames.typed import targets
+    from voxops.analysis import triage
+    from voxops.frames import targets
     from voxops.model import Verdict
     from voxops.views.report import report
 
@@ -217,7 +217,7 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
-    from voxops.analysis.deliveries import delivery_stats
+    from voxops.analysis import delivery_stats
     from voxops.views._axes import endpoint
     from voxops.views.delivery_report import delivery_report
 

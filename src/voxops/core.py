@@ -24,9 +24,9 @@ from voxops.engine.jobs import PlanJob
 from voxops.engine.preflight import account_names
 from voxops.engine.watching import WatchJob, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError, ValidationError
+from voxops.frames import Columns, build
 from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.spans import When, moment, window, within
-from voxops.frames.typed import Columns, build
 from voxops.ledger import audit
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 from voxops.run import Run

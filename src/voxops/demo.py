@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from voxops._core import eventloop, safe
 from voxops.acts.retries import plan_retry
-from voxops.analysis.verdicts import causes, triage
+from voxops.analysis import causes, triage
 from voxops.client import AsyncClient, SteppedClock
-from voxops.frames.typed import targets
+from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
 from voxops.workspace import SANDBOX_SPEED, open_workspace

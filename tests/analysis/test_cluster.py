@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import voxops as vx
-from voxops.analysis.deliveries import finish, merge, partial
-from voxops.analysis.verdicts import cause_partial, causes, finish_causes, merge_causes
+from voxops.analysis import cause_partial, causes, finish, finish_causes, merge, merge_causes, partial
 from voxops.archive import Archive, read_part
 from voxops.archive._store import Store
-from voxops.frames.typed import build, targets
+from voxops.frames import build, targets
 
 dask = pytest.importorskip("dask")
 dataframe = pytest.importorskip("dask.dataframe")

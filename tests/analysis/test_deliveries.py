@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxops.analysis.deliveries import (
+from voxops.analysis import (
     attempts_to_success,
     delivery_state,
     delivery_stats,
@@ -25,7 +25,7 @@ from voxops.analysis.deliveries import (
 )
 from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
 from voxops.errors import PlanError
-from voxops.frames.typed import build
+from voxops.frames import build
 
 URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
 EVENTS = ["post.published", "post.failed", "post.created"]

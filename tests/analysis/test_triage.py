@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
-from voxops.analysis.statistics import Tally
-from voxops.analysis.verdicts import (
+from voxops.analysis import (
     Rule,
     cause_partial,
     causes,
@@ -23,8 +21,10 @@ from voxops.analysis.verdicts import (
     merge_causes,
     triage,
 )
+from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
+from voxops.analysis.statistics import Tally
 from voxops.errors import PlanError
-from voxops.frames.typed import build, targets
+from voxops.frames import build, targets
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import Verdict
 from voxops.sandbox import platforms

@@ -16,14 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops.analysis.verdicts import causes
+from voxops._core import eventloop
+from voxops.analysis import causes
 from voxops.archive import Archive, _sync, read_part
 from voxops.archive._spans import covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame, to_table
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames.typed import build, targets
+from voxops.frames import build, targets
 from voxops.sandbox import Fault, Sandbox
 
 
@@ -87,7 +88,7 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: v
     archive.sync()
     posts = archive.posts()
     draft = posts[posts["status"] == "draft"]["post_id"].iloc[-1]
-    vx.eventloop.run(ws.client.posts.delete(draft))
+    eventloop.run(ws.client.posts.delete(draft))
     archive.sync()
     after = archive.posts()
     assert after.set_index("post_id")["status"][draft] == "deleted"

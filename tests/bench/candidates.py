@@ -15,12 +15,12 @@ import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
 
-from voxops.analysis.deliveries import delivery_stats
+from voxops.analysis import delivery_stats
 from voxops.archive import Archive
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
 from voxops.core import Core
-from voxops.frames.typed import Columns, targets
+from voxops.frames import Columns, targets
 
 BY = ["day", "endpoint"]
 

@@ -26,7 +26,7 @@ from tests.chaos import sender, world
 from tests.chaos.count import Count, count, expected
 
 from voxops import frames
-from voxops.analysis.verdicts import triage
+from voxops.analysis import triage
 from voxops.client import AsyncClient
 from voxops.sandbox import API_KEY, Fault, Remote
 

@@ -16,7 +16,7 @@ from tests.chaos.count import Count, Thing, count
 from voxops import frames
 from voxops._core import eventloop
 from voxops.acts.plan import Plan
-from voxops.analysis.verdicts import triage
+from voxops.analysis import triage
 from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
 from voxops.ledger import audit

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, ODD, PROMISED, TARGETS, dtypes
 
 from voxops import frames
-from voxops.frames.typed import Columns, Target, build, targets
+from voxops.frames import Columns, Target, build, targets
 
 
 @pytest.mark.parametrize("kind", PROMISED)

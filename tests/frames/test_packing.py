@@ -14,8 +14,7 @@ from tests.frames.makers import PROMISED, dtypes, some_posts, two_posts
 
 from voxops import frames
 from voxops.errors import PlanError
-from voxops.frames import Target, targets
-from voxops.frames.typed import build
+from voxops.frames import Target, build, targets
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -9,9 +9,9 @@ import pytest
 from tests.frames.makers import NOW, UTC_US
 
 from voxops.errors import ConfigError
+from voxops.frames import build, moment, window, within
 from voxops.frames.spans import length
-from voxops.frames.typed import build, moment, window, within
-from voxops.frames.values import parse_times
+from voxops.frames.times import parse_times
 
 
 @pytest.mark.parametrize(

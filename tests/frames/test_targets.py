@@ -11,7 +11,7 @@ import pytest
 from tests.frames.makers import some_posts, two_posts
 
 from voxops.errors import PlanError
-from voxops.frames.typed import Target, Targets, targets
+from voxops.frames import Target, Targets, targets
 
 
 def test_targets_follow_their_posts_through_sorting_filtering_and_joining():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
-from voxops.frames.typed import Columns, Target, build, targets
+from voxops.frames import Columns, Target, build, targets
 from voxops.frames.values import parse_times, to_bool
 
 

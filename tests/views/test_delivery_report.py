@@ -10,7 +10,7 @@ import pytest
 from voxops import workspace
 from voxops.cli import ATTENTION, main
 from voxops.errors import PlanError
-from voxops.frames.typed import build
+from voxops.frames import build
 from voxops.sandbox import Sandbox
 from voxops.views.delivery_report import delivery_report
 

@@ -122,7 +122,7 @@ def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
 
 
 def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
-    from voxops.frames.typed import build
+    from voxops.frames import build
 
     posts = build(
         "posts",
@@ -201,5 +201,5 @@ def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path:
             take(back)
     assert len(vx.delivery_stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
     for draw in (*figures, vx.delivery_stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):
-        with pytest.raises(vx.ConfigError, match=r"tz='Mars/Base' is no time zone"):
+        with pytest.raises(vx.ConfigError, match=r"tz='Mars/Base' is not a time zone"):
             draw(log, tz="Mars/Base")

@@ -1,1 +1,44 @@
 """Frame to frame: triage and its rules, causes, deliveries, incidents, campaign sheets, comparison."""
+
+from __future__ import annotations
+
+from voxops.analysis.campaign import check_campaign, read_campaign
+from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, merge_causes
+from voxops.analysis.comparison import compare
+from voxops.analysis.deliveries import delivery_stats, finish
+from voxops.analysis.fingerprints import fingerprint
+from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.analysis.leaks import scan_notebook
+from voxops.analysis.partials import delivery_attempts, delivery_state, merge, partial
+from voxops.analysis.rules import RULES, Rule
+from voxops.analysis.survival import attempts_to_success, finish_attempts
+from voxops.analysis.verdicts import Judgement, judge, triage
+
+__all__ = [
+    "RULES",
+    "Judgement",
+    "Rule",
+    "attempts_to_success",
+    "came_otherwise",
+    "cause_partial",
+    "causes",
+    "check_campaign",
+    "compare",
+    "delivery_attempts",
+    "delivery_state",
+    "delivery_stats",
+    "duplicates",
+    "fingerprint",
+    "finish",
+    "finish_attempts",
+    "finish_causes",
+    "judge",
+    "merge",
+    "merge_causes",
+    "never_delivered",
+    "outages",
+    "partial",
+    "read_campaign",
+    "scan_notebook",
+    "triage",
+]

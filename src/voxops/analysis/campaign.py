@@ -20,7 +20,7 @@ import pandas as pd
 from voxops._core.arguments import file_path
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.errors import PlanError
-from voxops.frames.typed import need_frame
+from voxops.frames import need_frame
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -71,7 +71,7 @@ def read_campaign(path: str | Path) -> pd.DataFrame:
     try:
         header, *rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter)) or [[]]
     except csv.Error as error:
-        raise PlanError(f"{path} is no CSV file: {error}.") from error
+        raise PlanError(f"{path} is not a CSV file: {error}.") from error
     names = _names(header, path)
     width = len(names)
     cells = [
@@ -100,7 +100,7 @@ def _text(path: Path) -> tuple[str, str]:
             return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
         except UnicodeDecodeError:
             continue
-    raise PlanError(f"{path} is no text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
+    raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
 
 
 def _delimiter(header: str) -> str:
@@ -257,7 +257,7 @@ def _time_findings(row: Mapping[str, str | None], now: datetime | None) -> Itera
             "scheduled_for",
             "error",
             "INVALID_DATE",
-            f"{text[:40]!r} is no time; write it like 2026-03-04T10:00:00+01:00.",
+            f"{text[:40]!r} is not a time; write it like 2026-03-04T10:00:00+01:00.",
         )
         return
     if when.tzinfo is None:

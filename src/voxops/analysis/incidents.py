@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops.analysis.deliveries import delivery_attempts, delivery_state
+from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
+from voxops.frames import need_frame
 from voxops.frames.spans import length
-from voxops.frames.typed import need_frame
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
 __all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
@@ -72,7 +72,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     PlanError
         If a column is missing.
     ConfigError
-        If `gap` is no length of time, or `at_least` no number.
+        If `gap` is not a length of time, or `at_least` not a number.
     """
     _need(log, ("url", "created_at"), "outages()")
     if not isinstance(at_least, int) or at_least < 1:
@@ -157,7 +157,7 @@ def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
 def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     """Find events that were sent to one webhook more than once.
 
-    A delivery record does not name its event, so the evidence differs, and is told:
+    A delivery record does not name its event, so each row says on which evidence it is called so:
 
     - ``same delivery``: one delivery id stands in the log twice (a page was listed twice, or two logs were joined),
     - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…``,
@@ -248,7 +248,7 @@ def never_delivered(
     PlanError
         If a column is missing.
     ConfigError
-        If `older_than` is no length of time.
+        If `older_than` is not a length of time.
     """
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
@@ -259,8 +259,8 @@ def never_delivered(
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin([408, 429])
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
-    told: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
-    return told.sort_values("created_at", kind="stable")
+    table: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
+    return table.sort_values("created_at", kind="stable")
 
 
 def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -57,7 +57,7 @@ def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ConfigError
-        If the file can't be read, or is no notebook in spite of its name.
+        If the file can't be read, or is not a notebook in spite of its name.
     """
     import pandas as pd
 
@@ -91,7 +91,7 @@ def _texts(path: Path) -> Iterator[tuple[int | None, str, str]]:
         book = json.loads(text)
         cells = list(book["cells"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no notebook: it has no JSON with cells") from error
+        raise ConfigError(f"{path} is not a notebook: it has no JSON with cells") from error
     for number, cell in enumerate(cells, 1):
         yield number, "source", _joined(cell.get("source", ""))
         for index, output in enumerate(cell.get("outputs") or (), 1):
@@ -129,7 +129,7 @@ def _joined(source: Any) -> str:
 
 
 def _look(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line, kind and beginning of everything in a text that must not be shared; one find is told once."""
+    """Yield line, kind and beginning of everything in a text that must not be shared; each find once."""
     for number, line in enumerate(text.splitlines(), 1):
         seen: list[tuple[int, int]] = []
         for kind, pattern in _RULES:

@@ -49,7 +49,7 @@ class Rule:
     Raises
     ------
     PlanError
-        If a rule that looks at the message calls something retryable, `codes` is no tuple of texts, or `pattern` no regular
+        If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, or `pattern` not a regular
         expression.
     """
 
@@ -69,7 +69,7 @@ class Rule:
             try:
                 re.compile(self.pattern)
             except (re.error, TypeError) as error:
-                raise PlanError(f"pattern={self.pattern!r} is no regular expression: {error}") from None
+                raise PlanError(f"pattern={self.pattern!r} is not a regular expression: {error}") from None
         if self.pattern is not None and self.retryable:
             raise PlanError(
                 "A rule that matches message text is a guess and can't make anything retryable; match a code."
@@ -220,5 +220,5 @@ def _short_rule(code: str, verdict: Verdict | str) -> Rule:
     try:
         known = Verdict(str(verdict).lower())
     except ValueError:
-        raise PlanError(f"{verdict!r} is no verdict; choose one of: {', '.join(Verdict)}.") from None
+        raise PlanError(f"{verdict!r} is not a verdict; choose one of: {', '.join(Verdict)}.") from None
     return Rule((code.upper(),), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from voxops._core.jsontext import sound
 
-__all__ = ["Tally", "flat", "quantiles", "whole"]
+__all__ = ["Tally", "flat", "quantiles", "share", "whole"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def whole(texts: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:
-    """Partials that were given one by one, as iterables, or both."""
-    return [part for given in partials for part in ([given] if isinstance(given, pd.DataFrame) else given)]
+    """Partials one by one, in iterables, or both."""
+    return [part for each in partials for part in ([each] if isinstance(each, pd.DataFrame) else each)]
 
 
 def quantiles(
@@ -114,3 +114,8 @@ def quantiles(
         )
         found[name] = pd.Series(reached[value].to_numpy(object), dtype="Int64")
     return found[[*keys, *percents]].astype(dict.fromkeys(percents, "Int64"))
+
+
+def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
+    """One count by another, Float64; NA where there is nothing to divide by."""
+    return cast("pd.Series[Any]", part.astype("Float64") / whole.astype("Float64").where(whole > 0))

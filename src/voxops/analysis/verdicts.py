@@ -6,59 +6,23 @@ cause calls for stands in the table of `rules`; nothing here decides by itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
 
-from voxops.analysis.rules import RULES, Rule, analyst_rules, find_rule
-from voxops.analysis.statistics import Tally, flat
-from voxops.frames.typed import need_frame
+from voxops.analysis.fingerprints import SPACE, fingerprint
+from voxops.analysis.rules import Rule, analyst_rules, find_rule
+from voxops.frames import need_frame
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, WAITING_STATUSES, Verdict
 
-__all__ = [
-    "CAUSE_TALLY",
-    "RULES",
-    "Judgement",
-    "Rule",
-    "cause_partial",
-    "causes",
-    "fingerprint",
-    "finish_causes",
-    "judge",
-    "merge_causes",
-    "triage",
-]
+__all__ = ["NEEDED", "Judgement", "judge", "triage"]
 
 NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
 
 _WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
-_LONGEST = 120  # characters of a message that a cause keeps
-_READ = 2000  # characters of a message that are looked at; what comes later can't tell causes apart
-
-# Parts of a message that differ from one failure to the next; the name of the group that fits takes their place. A message is
-# read word by word, so that words which repeat cost nothing; every repetition is bounded or over disjoint classes, so that
-# hostile text can't make the search slow.
-_QUOTED = re.compile(r"""\"[^"\n]{0,400}\"|“[^”\n]{0,400}”|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{0,400}'(?!\w)""")
-_VARIABLE = re.compile(
-    r"""
-      (?P<url>  \b[a-z][a-z0-9+.-]{1,20}://[^"'<>]+ )
-    | (?P<mail> \b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,63} )
-    | (?P<name> (?<!\w)@\w[\w.-]{0,63}\w )
-    | (?P<time> \b\d{4}-\d\d-\d\d(?:t[\d:.]{4,20})?(?:z|utc|[+-]\d\d:?\d\d)?\b | \b\d\d:\d\d:\d\d(?:\.\d+)?z?\b )
-    | (?P<id>   \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b
-              | \b0x[0-9a-f]+\b
-              | \b[a-z]{1,12}_[a-z]*\d\w*\b
-              | \b(?=[a-z]{0,40}\d)(?=\d{0,40}[a-z])[a-z0-9]{8,}\b
-              | \b(?=[a-z]{0,40}(?:[bcdfghjklmnpqrstvwxz]{5}|[jq][^aeiou\W]))[a-z]{12,}\b )
-    | (?P<n>    [+-]?\d[\d.,:/]*\d%? | \d+%? )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_SPACE = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +51,6 @@ class Judgement:
     retryable: bool = False
     guess: bool = False
     source: str = "status"
-
-
-def fingerprint(message: str | None) -> str:
-    """Return a message without its variable parts, in one line of at most 120 characters.
-
-    Neighbours that become the same placeholder become one.
-
-    Addresses, quoted text, @names, times, ids and numbers are replaced by ``<url> <mail> <text> <name> <time> <id> <n>``.
-    """
-    if message is None:
-        return ""
-    words = [_without_variables(word) for word in _SPACE.split(_QUOTED.sub("<text>", message[:_READ])) if word]
-    text = " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
-
-
-@lru_cache(maxsize=10_000)
-def _without_variables(word: str) -> str:
-    """A word with its variable parts replaced."""
-    return _VARIABLE.sub(lambda found: f"<{found.lastgroup}>", word)
 
 
 def judge(
@@ -171,7 +115,7 @@ _STUCK = (
 
 def _label(head: str, platform: str | None, tail: str) -> str:
     """A cause as text: ``RATE_LIMITED twitter: too many requests``."""
-    return f"{_SPACE.sub(' ', head)[:60]} {_SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
+    return f"{SPACE.sub(' ', head)[:60]} {SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
 
 
 def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
@@ -220,7 +164,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
 
 def _old(frame: pd.DataFrame) -> list[bool]:
-    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where that can't be told."""
+    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so."""
     fetched, changed = frame.attrs.get("fetched_at"), frame.get("updated_at")
     if fetched is None or changed is None or not isinstance(changed.dtype, pd.DatetimeTZDtype):
         return [False] * len(frame)
@@ -230,99 +174,3 @@ def _old(frame: pd.DataFrame) -> list[bool]:
 def _plain(column: pd.Series) -> list[str | None]:
     """Values of a text column, None where there is none."""
     return [value if isinstance(value, str) else None for value in column.array.to_numpy(object)]
-
-
-# One row per cause, account and post; enough to count each of them exactly after any merge.
-CAUSE_TALLY = Tally(
-    keys=("cause", "verdict", "remedy", "platform", "account_id", "post_id"),
-    totals={"count": "sum", "retryable": "sum", "first_seen": "min", "last_seen": "max", "example": "min"},
-)
-_CAUSE = ["cause", "verdict", "remedy"]
-
-
-def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
-    """Count the causes of one part of a history; merge parts with `merge_causes`.
-
-    Parameters
-    ----------
-    triaged : pandas.DataFrame
-        From `triage`, with ``post_id account_id updated_at``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A partial: keys ``cause verdict remedy platform account_id post_id`` (string); ``count retryable`` (Int64),
-        ``first_seen last_seen`` (UTC, of the post's last change) and ``example`` (string, a message). Rows without a cause are
-        left out.
-
-    Raises
-    ------
-    PlanError
-        If a column is missing.
-    """
-    needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
-    need_frame(triaged, needed, "causes() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
-    rows = triaged.loc[triaged["cause"].notna(), needed].rename(
-        columns={"updated_at": "first_seen", "error_message": "example"}
-    )
-    rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
-    return CAUSE_TALLY.group(rows)
-
-
-def merge_causes(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Make one partial of several, given one by one or as an iterable; order and grouping do not matter."""
-    return CAUSE_TALLY.merge(flat(partials))
-
-
-def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
-    """Turn a partial into the table of causes.
-
-    Parameters
-    ----------
-    partial : pandas.DataFrame
-        From `cause_partial`, or several merged.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per cause, the commonest first: ``cause verdict remedy`` (string), ``platforms`` (string, joined by a comma),
-        ``count`` (Int64, targets), ``posts accounts`` (Int64, distinct), ``retryable`` (Int64, how many targets),
-        ``first_seen last_seen`` (UTC), ``example`` (string).
-    """
-    grouped = partial.groupby(_CAUSE, dropna=False, sort=True)
-    table = grouped.agg(
-        platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
-        count=("count", "sum"),
-        posts=("post_id", "nunique"),
-        accounts=("account_id", "nunique"),
-        retryable=("retryable", "sum"),
-        first_seen=("first_seen", "min"),
-        last_seen=("last_seen", "max"),
-        example=("example", "min"),
-    ).reset_index()
-    text, number = STRING_DTYPE, "Int64"
-    table = table.astype(
-        {"platforms": text, "posts": number, "accounts": number, "count": number, "retryable": number, "example": text}
-    )
-    return table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
-
-
-def causes(triaged: pd.DataFrame) -> pd.DataFrame:
-    """Group the rows of a triaged frame by cause: how many, where, since when, an example.
-
-    Parameters
-    ----------
-    triaged : pandas.DataFrame
-        From `triage`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `finish_causes` returns it; rows without a cause (published, withdrawn, not yet due) are left out.
-
-    Raises
-    ------
-    PlanError
-        If a column is missing.
-    """
-    return finish_causes(cause_partial(triaged))

@@ -15,9 +15,8 @@ import pyarrow.dataset as ds
 
 from voxops._core import eventloop
 from voxops._core.arguments import file_path
-from voxops.analysis.deliveries import finish, merge, partial
+from voxops.analysis import cause_partial, finish, finish_causes, merge, merge_causes, partial, triage
 from voxops.analysis.rules import Rule
-from voxops.analysis.verdicts import cause_partial, finish_causes, merge_causes, triage
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Sync, Synced
@@ -232,7 +231,7 @@ class Archive:
         columns : sequence of str, optional
             Only these.
         since : Timestamp, str or timedelta, optional
-            Days before it are left out; the first day is given whole.
+            Days before it are left out; the first day is whole.
 
         Yields
         ------

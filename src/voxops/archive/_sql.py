@@ -34,7 +34,7 @@ def ask(root: Path, filled: Mapping[str, bool], query: str, parameters: Any) -> 
 def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
     """The answer to a query, or in words why there is none."""
     if not isinstance(query, str):
-        raise ConfigError(f"query={query!r} is no SQL; it takes a text such as 'SELECT count(*) FROM posts'")
+        raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     try:
         answer = connection.execute(query, parameters).arrow()
         # a table before DuckDB 1.4

@@ -22,7 +22,7 @@ from voxops.archive._store import Store
 from voxops.archive._table import to_frame
 from voxops.client import prefetch
 from voxops.errors import NotFoundError
-from voxops.frames.typed import Columns, parse_times, targets
+from voxops.frames import Columns, parse_times, targets
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient

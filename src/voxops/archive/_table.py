@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxops._core.jsontext import sound
+from voxops.frames import TARGET_COLUMNS
 from voxops.frames.schemas import SCHEMAS, TARGET
 from voxops.frames.target import Target, Targets, gather
-from voxops.frames.typed import TARGET_COLUMNS
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["REPEATING", "SCHEMA", "read_part", "to_frame", "to_table"]

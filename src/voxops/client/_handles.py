@@ -13,7 +13,7 @@ from voxops.client._caller import Caller, path
 from voxops.client._checks import check_id
 from voxops.client._reply import single
 from voxops.errors import ApiError, ConfigError, NotFoundError
-from voxops.frames.values import parse_times
+from voxops.frames.times import parse_times
 from voxops.model import TERMINAL_STATUSES, Outcome
 
 __all__ = ["Ending", "Handle", "Kind", "before_act", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]

@@ -10,7 +10,7 @@ from voxops.client import Handle
 from voxops.conformance.bench import LONG, Bench, Mark
 from voxops.conformance.cases import Case, ids_in
 from voxops.errors import ConflictError, ServerError, TransportError, VoxopsError
-from voxops.frames.typed import build, targets
+from voxops.frames import build, targets
 from voxops.model import Outcome
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events

@@ -11,7 +11,7 @@ from voxops.api.matrix import MATRIX, Endpoint, polled
 from voxops.client import AsyncClient, Page
 from voxops.conformance.findings import Finding
 from voxops.errors import VoxopsError
-from voxops.frames.typed import SCHEMAS, build
+from voxops.frames import SCHEMAS, build
 
 __all__ = ["read_rows"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voxops.conformance.bench import Bench
 from voxops.errors import DecodeError
-from voxops.frames.typed import build, targets
+from voxops.frames import build, targets
 
 __all__ = [
     "agreed",

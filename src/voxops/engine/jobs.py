@@ -12,7 +12,7 @@ from voxops import frames
 from voxops.acts.creates import plan_bulk
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.retries import plan_redeliver, plan_retry
-from voxops.analysis.verdicts import triage
+from voxops.analysis import triage
 from voxops.engine.drive import Drive
 from voxops.engine.engine import Engine
 from voxops.engine.verification import verified

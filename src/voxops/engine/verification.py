@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.analysis.verdicts import judge
+from voxops.analysis import judge
 from voxops.engine.settle import PostState
 from voxops.model import Action
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from voxops.frames.columns import need_columns, need_frame
+from voxops.frames.expansion import TARGET_COLUMNS, targets
 from voxops.frames.packing import pack, unpack
 from voxops.frames.schemas import SCHEMAS
 from voxops.frames.spans import moment, window, within
 from voxops.frames.target import Target, Targets
-from voxops.frames.typed import TARGET_COLUMNS, Columns, build, need_frame, targets
-from voxops.frames.values import parse_times, to_bool
+from voxops.frames.times import parse_times
+from voxops.frames.typed import Columns, build
+from voxops.frames.values import to_bool
 
 __all__ = [
     "SCHEMAS",
@@ -17,6 +20,7 @@ __all__ = [
     "Targets",
     "build",
     "moment",
+    "need_columns",
     "need_frame",
     "pack",
     "parse_times",

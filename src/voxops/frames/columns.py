@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.values import parse_times
+from voxops.frames.times import parse_times
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["attempts", "flags", "instants", "need_columns", "need_frame", "plain_values"]
 
-__all__ = ["attempts", "flags", "instants", "need_columns", "plain_values"]
+
+def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
+    """Raise a PlanError where something is not a frame, lacks columns, or has text where times should be.
+
+    Parameters
+    ----------
+    frame : object
+        The argument.
+    columns : iterable of str
+        What it must have.
+    what : str
+        Who needs what, such as ``triage() needs a targets frame``.
+    maker : str
+        The call that makes one, as a sentence.
+    times : iterable of str
+        Which of the columns hold times.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise PlanError(f"{what}, not {'None' if frame is None else f'a {type(frame).__name__}'}. {maker}")
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise PlanError(f"{what}; missing: {', '.join(missing)}. {maker}")
+    for name in times:
+        if not isinstance(frame[name].dtype, pd.DatetimeTZDtype) and frame[name].notna().any():
+            advice = f"Read them with pd.to_datetime(frame[{name!r}], utc=True)."
+            raise PlanError(f"{what}; {name} holds {frame[name].dtype}, not times with a zone. {advice}")
 
 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
-    import pandas as pd
-
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {maker}")
     doubled = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
@@ -30,9 +55,6 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
 
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     """A column as plain values: None for what is missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
-    import numpy as np
-    import pandas as pd
-
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]
@@ -46,8 +68,6 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
     """A column of times in UTC, None for what is missing or no time; text is read, so that a frame may come back from a file."""
-    import pandas as pd
-
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]

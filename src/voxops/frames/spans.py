@@ -68,7 +68,7 @@ def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
             time = pd.Timestamp(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
-            f"{name}={value!r} is no time. Give ISO text with an offset such as '2026-03-02T09:00Z', or a span before now such as "
+            f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', or a span before now such as "
             "'7D', '12h' or '30min'."
         ) from error
     if time.tzinfo is None:
@@ -84,7 +84,7 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
     Parameters
     ----------
     name : str
-        What it is called where it was given, for the message.
+        The name of the argument, for the message.
     value : str or timedelta
         Such as ``"6h"``, ``"7D"`` or ``"30min"``; the unit in either case.
 
@@ -96,7 +96,9 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
     try:
         read = _length(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigError(f"{name}={value!r} is no length of time; write one such as '6h', '7D' or '30min'.") from error
+        raise ConfigError(
+            f"{name}={value!r} is not a length of time; write one such as '6h', '7D' or '30min'."
+        ) from error
     return read
 
 
@@ -118,7 +120,7 @@ def zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-        raise ConfigError(f"tz={name!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
+        raise ConfigError(f"tz={name!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
     return name
 
 

@@ -53,7 +53,7 @@ class Targets(msgspec.Struct, Sequence[Target], metaclass=_OneOfMany, gc=False, 
 
     @classmethod
     def of(cls, targets: Iterable[Iterable[Any]]) -> Targets:
-        """Make one of targets, each given as its fields in order."""
+        """Make one of targets, each a sequence of its fields in order."""
         rows = [Target._make(fields) for fields in targets]
         columns = zip(*rows, strict=True) if rows else ((),) * len(Target._fields)
         return cls(tuple(np.fromiter(column, object, len(rows)) for column in columns), 0, len(rows))

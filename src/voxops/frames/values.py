@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from pandas.api.extensions import ExtensionDtype
 
 from voxops.api.errors import read_error
 from voxops.api.names import canonical
+from voxops.frames.times import NAT, TIME_DTYPE, Numbers, parse_times, stamps, utc
 
 __all__ = [
     "CODE",
@@ -42,19 +42,15 @@ __all__ = [
 ]
 
 STRING_DTYPE = pd.StringDtype("python")
-TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
 
 _NONE = type(None)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
-_NAT = np.iinfo(np.int64).min
 _NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
 _THREE_WAYS = {True: 1, False: 0, None: -1}
 
 Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
-Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
 def to_bool(value: Any) -> bool | None:
@@ -69,73 +65,6 @@ def error_parts(error: Any) -> tuple[str | None, str | None]:
     """Code and message of an error in any of its shapes, None where it has none (contract: 8.1)."""
     said = read_error(error)
     return said.code or None, said.message or None
-
-
-def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
-    """Parse times into ``datetime64[us, UTC]``.
-
-    Parameters
-    ----------
-    values : sequence of str, datetime or None
-        ISO 8601 with ``Z`` or an offset, with or without fractions, in any mixture. A time without an offset is UTC, as every
-        time that the API sends is (contract: SCH). Digits beyond the microsecond are cut.
-
-    Returns
-    -------
-    pandas.DatetimeIndex
-        NaT for None and for what is no time: words such as ``now``, numbers, garbage.
-    """
-    return _utc(_stamps(values))
-
-
-def _stamps(values: Sequence[Any]) -> Numbers:
-    """Times as microseconds since 1970, `_NAT` where there is none."""
-    usual = _without_z(values)
-    if usual is not None:
-        try:
-            return np.array(usual, "M8[us]").view(np.int64)
-        except ValueError:  # a day or an hour that does not exist: read one by one
-            pass
-    texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
-    index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
-    stamps: Numbers = index.asi8.copy()
-    for at in np.flatnonzero(stamps == _NAT).tolist():
-        when = None if values[at] is None else _one_time(values[at])
-        if when is not None:
-            stamps[at] = (when - _EPOCH) // timedelta(microseconds=1)
-    return stamps
-
-
-def _without_z(values: Sequence[Any]) -> list[str] | None:
-    """Texts of the API's own form, ``2026-03-02T09:00:00Z``, without the Z, ready for NumPy; None if one has another form."""
-    if not _only(values, str):
-        return None
-    texts = [
-        "NaT" if value is None else value[:-1] for value in values if value is None or value[10:11] + value[-1:] == "TZ"
-    ]
-    joined = "".join(texts)
-    offset = "+" in joined or "Z" in joined or joined.count("-") != 2 * (len(values) - values.count(None))
-    return None if offset or len(texts) != len(values) else texts
-
-
-def _utc(stamps: Numbers) -> pd.DatetimeIndex:
-    """Microseconds since 1970 as times."""
-    return pd.DatetimeIndex(stamps.view("M8[us]")).tz_localize("UTC")
-
-
-def _one_time(value: Any) -> datetime | None:
-    """One time that the fast path did not take: a datetime, or text that only Python's own parser reads."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-    if not isinstance(value, datetime) or pd.isna(value):
-        return None
-    try:
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        return None
 
 
 def _text(value: Any) -> str | None:
@@ -311,7 +240,7 @@ def _booleans(staged: Any) -> Any:
 
 def _times(staged: Numbers) -> Any:
     """Microseconds since 1970 as times."""
-    return _utc(staged).array
+    return utc(staged).array
 
 
 def _as_they_are(staged: Objects) -> pd.Series[Any]:
@@ -325,6 +254,6 @@ WORD = Kind("word", STRING_DTYPE, _Memo(lambda text: text.strip().lower()).clean
 CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
 COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
 FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)
-TIME = Kind("time", TIME_DTYPE, _same, _stamps, _times, lambda staged: staged == _NAT)
+TIME = Kind("time", TIME_DTYPE, _same, stamps, _times, lambda staged: staged == NAT)
 LIST = Kind("list", np.dtype(object), clean_lists, _objects, _as_they_are)
 JSON = Kind("json", np.dtype(object), _same, _objects, _as_they_are)

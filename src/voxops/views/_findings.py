@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
-from voxops.analysis.verdicts import causes, fingerprint
+from voxops.analysis import causes, fingerprint
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes

@@ -12,8 +12,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops._core.addresses import redact_addresses
 from voxops._core.safe import Markup
-from voxops.analysis.deliveries import delivery_stats
-from voxops.analysis.verdicts import causes
+from voxops.analysis import causes, delivery_stats
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look, look
 
 __all__ = [

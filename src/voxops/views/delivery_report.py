@@ -13,7 +13,7 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import redact_address, redact_addresses
-from voxops.analysis.deliveries import attempts_to_success, delivery_state, delivery_stats
+from voxops.analysis import attempts_to_success, delivery_state, delivery_stats
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section

@@ -19,8 +19,8 @@ from voxops.acts.plan import Plan
 from voxops.acts.retries import plan_redeliver, plan_retry
 from voxops.analysis.verdicts import NEEDED, triage
 from voxops.errors import PlanError
+from voxops.frames import targets
 from voxops.frames.columns import need_columns
-from voxops.frames.typed import targets
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views import _panel_html as draw
 from voxops.views._act import Act

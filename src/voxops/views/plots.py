@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops.frames import need_frame
 from voxops.frames.spans import zone
-from voxops.frames.typed import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from voxops._core import files, safe
-from voxops.analysis.verdicts import causes
+from voxops.analysis import causes
 from voxops.errors import ConfigError
-from voxops.frames.typed import need_frame
+from voxops.frames import need_frame
 from voxops.views import _findings, _left, _report_html, _report_text, _tables
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 

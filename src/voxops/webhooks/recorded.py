@@ -12,7 +12,7 @@ import msgspec
 
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
-from voxops.frames.typed import need_frame
+from voxops.frames import need_frame
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, parse_event, verify_signature
 

@@ -1,0 +1,152 @@
+"""What the webhook delivery history says: rates, attempts, latencies, outages, duplicates, losses. Frame in, frame out.
+
+Every count rests on one *partial*: how many deliveries there are of each group, state, number of attempts and latency.
+Partials are frames and merge in any order, so the same three functions run on one pandas frame, over a Parquet archive file
+by file, on Dask partitions and in Spark's ``mapInPandas``, and give the same digits::
+
+    finish(merge(partial(part, by="day") for part in parts))
+
+**State** of a delivery: *succeeded* if ``success`` is true; *failed* if it is false and an attempt left a trace (status code,
+latency or error), for all that the API may still try it again; *in flight* otherwise. **Attempts** are ``retry_count + 1``,
+and ``retry_count`` of a delivery in flight, whose first attempt has left no trace yet. **Latency** is what the API measured
+for the last attempt, in whole milliseconds; a negative one (two clocks) is no latency. **Time** is ``created_at``, the API's
+own clock; ``delivered_at`` is never compared with another machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from voxops._core.arguments import texts
+from voxops.analysis.statistics import Tally, flat
+from voxops.errors import PlanError
+from voxops.frames import need_frame
+from voxops.frames.spans import zone
+
+__all__ = [
+    "FIELDS",
+    "SPANS",
+    "STATES",
+    "begin",
+    "delivery_attempts",
+    "delivery_state",
+    "group_columns",
+    "merge",
+    "partial",
+]
+
+STATES = ("succeeded", "failed", "in flight")
+_STATE = pd.CategoricalDtype(list(STATES))
+FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
+SPANS = {"hour": "h", "day": "D"}
+_COUNTED = ("state", "attempts", "latency_ms")
+_NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
+
+
+def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
+    """State of each delivery: ``succeeded``, ``failed`` or ``in flight``.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``; needs ``success status_code latency_ms error``.
+
+    Returns
+    -------
+    pandas.Series
+        category, with the index of `log`.
+    """
+    success = log["success"].astype("boolean")
+    tried = log["status_code"].notna() | log["latency_ms"].notna() | log["error"].notna()
+    codes = np.select([success.fillna(False).to_numpy(bool), (success.notna() & tried).to_numpy(bool)], [0, 1], 2)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=_STATE), index=log.index, name="state")
+
+
+def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:
+    """How many attempts each delivery has had, Int64; a missing retry count is 0."""
+    retries = log["retry_count"].astype("Int64").fillna(0).clip(lower=0)
+    return retries + (state != "in flight").astype("Int64")
+
+
+def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
+    """Count one part of a history.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Any part of it, in any order.
+    by, tz
+        As for `delivery_stats`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, ``state`` (category), ``attempts`` (Int64) and ``latency_ms`` (Int64): ``deliveries`` (Int64).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    ConfigError
+        If `tz` is not a time zone.
+    """
+    names = texts("by", by)
+    columns = [FIELDS.get(name, name) for name in names]
+    needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
+    what = "these statistics need a deliveries frame"
+    need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
+    zone(tz)
+    rows = pd.DataFrame(
+        {name: begin(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
+    )
+    latency = log["latency_ms"].astype("Int64")
+    state = delivery_state(log)
+    rows = rows.assign(
+        state=state,
+        attempts=delivery_attempts(log, state),
+        latency_ms=latency.where(latency >= 0),
+        deliveries=pd.array(np.ones(len(log), np.int64), dtype="Int64"),
+    )
+    return _tally(columns).group(rows)
+
+
+def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, one by one or as an iterable; order and grouping do not matter.
+
+    Raises
+    ------
+    PlanError
+        If there is none, or they are not of the same groups.
+    """
+    parts = flat(partials)
+    if len({tuple(part.columns) for part in parts}) != 1:
+        raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
+    return _tally(group_columns(parts[0])).merge(parts)
+
+
+def begin(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
+    """When the hour or day of each time began in a time zone; ``datetime64[us, tz]``."""
+    local = times.dt.tz_convert(tz)
+    if span == "hour":
+        # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
+        wall = local.dt.tz_localize(None)
+        begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
+    else:
+        midnight = local.dt.tz_localize(None).dt.normalize()
+        first = np.ones(len(times), bool)  # of two midnights
+        begun = midnight.dt.tz_localize(tz, ambiguous=first, nonexistent="shift_forward")
+    return cast("pd.Series[Any]", begun.dt.as_unit("us"))
+
+
+def group_columns(partial: pd.DataFrame) -> list[str]:
+    """The columns of a partial that name its groups."""
+    return [str(name) for name in partial.columns if name not in {*_COUNTED, "deliveries"}]
+
+
+def _tally(columns: Sequence[str]) -> Tally:
+    """The shape of a partial with these groups."""
+    return Tally(keys=(*columns, *_COUNTED), totals={"deliveries": "sum"})

@@ -1,0 +1,97 @@
+"""From one row per post to one row per post and platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from voxops.errors import PlanError
+from voxops.frames.columns import need_frame
+from voxops.frames.entries import entries, read_targets
+from voxops.frames.schemas import TARGET
+from voxops.frames.target import Target, Targets, gather
+from voxops.model import IN_FLIGHT_STATUSES
+
+__all__ = ["TARGET_COLUMNS", "targets"]
+
+# What a row of the targets frame takes from its post: column -> the post's column.
+_OF_POST = {
+    "post_status": "status",
+    "updated_at": "updated_at",
+    "scheduled_for": "scheduled_for",
+    "content": "content",
+    "workspace_id": "workspace_id",
+}
+TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
+
+_OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
+_PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells
+_CHILDLESS = Targets.of([Target()])
+
+
+def targets(posts: pd.DataFrame) -> pd.DataFrame:
+    """One row per post and platform.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
+        scheduled_for content workspace_id``. Its column ``targets`` holds objects, which neither CSV nor Parquet keeps: to write
+        a file, write the frame that this function returns. To write the posts themselves, make plain data of it first,
+        ``posts.assign(targets=[[target._asdict() for target in cell] for cell in posts["targets"]]).to_parquet(path)``;
+        what ``pandas.read_parquet`` returns is taken here.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
+        error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
+        ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string). A post without
+        targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets and
+        ``open_targets``: JSON text, post id -> [failed, in flight], so that a plan still knows of the rows that are filtered
+        away.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, or ``targets`` is text that a CSV file made of it.
+    """
+    needed = ("post_id", "targets", *_OF_POST.values())
+    need_frame(posts, needed, "targets() needs a posts frame", "Load it with ws.posts(...).")
+    for row, cell in enumerate(posts["targets"]):
+        if isinstance(cell, str) and not _PLATFORM.fullmatch(cell):
+            raise PlanError(
+                f"row {row}: the column targets holds text that names no platform, {cell[:30]!r}; a CSV file keeps no targets. "
+                "Load the posts with ws.posts(...), or keep vx.targets(posts) as a Parquet file."
+            )
+    groups = [cell if isinstance(cell, Targets) else read_targets(entries(cell)) for cell in posts["targets"]]
+    groups = [group or _CHILDLESS for group in groups]
+    of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
+    fields = gather(groups)
+    columns |= {column.name: column.kind.array(fields[column.name]) for column in TARGET if column.shown}
+    for name, source in _OF_POST.items():
+        columns[name] = posts[source].array.take(of_post)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
+    frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(posts["post_id"], groups)}
+    return frame
+
+
+def _open_targets(post_ids: Iterable[Any], groups: Sequence[Targets]) -> str:
+    """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
+    places: dict[str, set[tuple[Any, ...]]] = {}  # a post that was exploded has several rows
+    for post_id, group in zip(post_ids, groups, strict=True):
+        states = group.column("status")
+        if not _OPEN.isdisjoint(states):
+            names = map(group.column, ("target_id", "platform", "account_id"))
+            places.setdefault(str(post_id), set()).update(zip(states, *names, strict=True))
+    counts = {}
+    for post_id, of_post in places.items():
+        states = [state for state, *_ in of_post]
+        counts[post_id] = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
+    return msgspec.json.encode(counts).decode()
