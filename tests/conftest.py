@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from voxops._core import eventloop
 from voxops.client import AsyncClient, SteppedClock
 from voxops.sandbox import Sandbox, Switches
 
-# No law depends on how fast this machine is just now.
-settings.register_profile("voxops", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("voxops")
+# No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
+settings.register_profile(
+    "voxops", settings.default, max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("voxops"), max_examples=300)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "voxops"))
 
 # A shell that starts the tests in the background has them, and all processes that they start, ignore interrupts, of which some are
 # about.

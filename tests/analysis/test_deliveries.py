@@ -11,7 +11,7 @@ from math import ceil
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.analysis import (
@@ -205,7 +205,6 @@ def test_a_day_that_has_no_midnight_begins_when_it_begins():
 # --- the same numbers everywhere ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
 @given(st.lists(st.integers(0, 400), max_size=5), st.sampled_from(BY), st.integers(0, 3), st.randoms())
 def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng):
     whole = history(400, seed, days=3)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.analysis import (
@@ -408,7 +408,6 @@ def test_causes_are_counted_by_hand():
     assert {str(table[name].dtype) for name in ("count", "posts", "accounts", "retryable")} == {"Int64"}
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=5), st.integers(0, 5))
 def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
     whole = history(seed, 60)
