@@ -184,7 +184,13 @@ class Archive:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
         return self._load("deliveries", columns, wanted)
 
-    def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def sql(
+        self,
+        query: str,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        allow_file_access: bool = False,
+    ) -> pd.DataFrame:
         """Ask DuckDB, which reads the files where they are.
 
         Parameters
@@ -193,6 +199,9 @@ class Archive:
             SQL over the tables ``posts``, ``targets`` and ``deliveries``, with the columns of the frames and ``day`` (text).
         parameters : sequence or mapping, optional
             Values of ``?`` or ``$name`` in the query; never put values into its text.
+        allow_file_access : bool
+            Let the query also read and write other files, attach databases and load extensions: whatever you may do yourself.
+            Else it sees the three tables and nothing besides, so that a query from somebody else does no harm.
 
         Returns
         -------
@@ -202,9 +211,10 @@ class Archive:
         Raises
         ------
         ConfigError
-            If DuckDB can't answer the query, in its words.
+            If DuckDB can't answer the query, in its words, or it is more than one statement.
         """
-        return ask(self.path, {kind: bool(self._store.files(kind)) for kind in SCHEMA}, query, parameters)
+        files = {kind: list(self._store.files(kind).values()) for kind in SCHEMA}
+        return ask(files, query, parameters, allow_file_access=allow_file_access)
 
     def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
         """Return the files of one table, a day each, the earliest first: what a cluster's partitions are made of.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +18,55 @@ from voxops.errors import ConfigError
 __all__ = ["ask"]
 
 
-def ask(root: Path, filled: Mapping[str, bool], query: str, parameters: Any) -> pd.DataFrame:
-    """Run one query with a view per table; `filled` says which tables have files."""
-    with duckdb.connect() as connection:
+def ask(
+    files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool = False
+) -> pd.DataFrame:
+    """Run one query over the tables, each of which is a view of its files."""
+    if not isinstance(query, str):
+        raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
+    with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET temp_directory = {_literal(Path(spill))}")  # else .tmp in the folder that one works in
+        connection.execute("SET python_enable_replacements = false")  # a frame of the caller's is not a table
         for kind, schema in SCHEMA.items():
-            if filled[kind]:
-                pattern = str(root / kind / "day=*" / "part-0.parquet").replace("'", "''")
-                source = f"read_parquet('{pattern}', hive_partitioning = true, hive_types = {{'day': VARCHAR}})"
+            if files[kind]:
+                listed = ", ".join(map(_pattern, files[kind]))
+                source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': VARCHAR}})"
                 connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source}")
             else:
                 connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
+        if not allow_file_access:
+            _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
     return to_frame(answer.cast(pa.schema([_narrowed(field) for field in answer.schema])))
 
 
+def _lock_up(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Let a query read these files and nothing else, attach nothing, load nothing, and not undo this (DuckDB's own locks)."""
+    # by name when they are read, as a pattern when the view looks for them
+    allowed = ", ".join([*map(_literal, files), *map(_pattern, files)])
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _pattern(path: Path) -> str:
+    """A path as a pattern that fits it alone: where it has a ``*``, ``?`` or ``[``, these stand for themselves."""
+    return _literal(Path(re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))))
+
+
+def _literal(path: Path) -> str:
+    """A path as SQL text."""
+    return "'" + str(path.absolute()).replace("'", "''") + "'"
+
+
 def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
     """The answer to a query, or in words why there is none."""
-    if not isinstance(query, str):
-        raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     try:
-        answer = connection.execute(query, parameters).arrow()
+        statements = connection.extract_statements(query)
+        if len(statements) != 1:
+            raise ConfigError(f"query= takes one statement, not {len(statements)}")
+        answer = connection.execute(statements[0], parameters).arrow()
         # a table before DuckDB 1.4
         return answer.read_all() if isinstance(answer, pa.RecordBatchReader) else answer
     except duckdb.Error as error:

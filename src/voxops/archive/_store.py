@@ -3,22 +3,27 @@
 ::
 
     archive.json                        what has been read, of which workspace
+    .lock                               held by the one writer
     posts/day=2026-03-02/part-0.parquet
     targets/day=2026-03-02/part-0.parquet
     deliveries/day=2026-03-02/part-0.parquet
 
 The day is that of ``created_at`` in UTC, for targets that of their post; it never changes, so a row never moves. A row
-without it is kept under ``day=unknown``.
+without it is kept under ``day=unknown``. Files are for their owner only, unless the umask shares them with the group.
+
+Nothing else is ever touched: a folder that holds other files does not become an archive, and what others put into one later is
+left alone.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pandas as pd
@@ -26,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from voxops._core.files import create_file, flush_folder, make_folder
 from voxops.archive._table import SCHEMA, to_table
 from voxops.errors import ConfigError
 
@@ -41,7 +47,11 @@ _ORDER = {
     "targets": ["post_id", "platform", "account_id", "target_id"],
     "deliveries": ["delivery_id"],
 }
+_STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
 _ASIDE = ".new"
+_DAY = re.compile(r"day=(\d{4}-\d\d-\d\d|unknown)")
+# What file browsers and notebooks leave in any folder.
+_LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
 _ROWS = 65_536  # per row group: what a filter on time can skip
 
 
@@ -70,12 +80,15 @@ class Store:
         Raises
         ------
         ConfigError
-            If another process writes, or the folder can't be written.
+            If another process writes, the folder can't be written, or it is not an archive and holds something else.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
+            self._refuse_foreign_files()
+            with suppress(FileExistsError):
+                create_file(self.root / _LOCK).close()
             # SQLite's lock is the operating system's on every platform: it ends with the process, however that ends.
-            lock = sqlite3.connect(self.root / ".lock", timeout=0, isolation_level=None)
+            lock = sqlite3.connect(self.root / _LOCK, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
         with closing(lock):
@@ -85,10 +98,34 @@ class Store:
                 raise ConfigError(
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
-            for left in self.root.rglob(f"*{_ASIDE}"):
-                left.unlink()
+            for left in self._left_aside():
+                left.unlink(missing_ok=True)
             yield
             lock.execute("ROLLBACK")
+
+    def _refuse_foreign_files(self) -> None:
+        """Raise a ConfigError where a folder without an archive holds what is not of one."""
+        if (self.root / _STATE).exists():
+            return
+        ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
+        for path in sorted(self.root.iterdir()):
+            if path.name not in ours and not (path.name in KINDS and self._is_table(path)):
+                raise ConfigError(
+                    f"{self.root} holds other files, such as {path.name}, and is not an archive; choose a new or empty folder"
+                )
+
+    def _is_table(self, folder: Path) -> bool:
+        """Whether a folder is one that a sync has begun to fill."""
+        return folder.is_dir() and all(_DAY.fullmatch(path.name) or path.name in _LITTER for path in folder.iterdir())
+
+    def _left_aside(self) -> Iterable[Path]:
+        """What this class itself writes before it renames it, in its own folders, and nothing that a link leads to."""
+        yield self.root / (_STATE + _ASIDE)
+        for kind in KINDS:
+            if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
+                for folder in (self.root / kind).iterdir():
+                    if _DAY.fullmatch(folder.name) and not folder.is_symlink():
+                        yield folder / (_PART + _ASIDE)
 
     def state(self) -> dict[str, Any]:
         """What has been read so far; empty for a new archive.
@@ -98,7 +135,7 @@ class Store:
         ConfigError
             If the file is none of ours, or of a later version.
         """
-        path = self.root / "archive.json"
+        path = self.root / _STATE
         try:
             state = msgspec.json.decode(path.read_bytes())
             version = state["version"]
@@ -112,15 +149,16 @@ class Store:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state; what it says has been read must be on disk already."""
-        aside = self.root / f"archive.json{_ASIDE}"
-        _flush(aside, msgspec.json.format(msgspec.json.encode(dict(state))))
-        aside.replace(self.root / "archive.json")
+        with _aside(self.root / _STATE) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(dict(state))))
+        _rename(self.root / _STATE)
+        flush_folder(self.root)
 
     def files(self, kind: str) -> dict[str, Path]:
         """Day -> file, the earliest first, rows without a day last."""
         if kind not in KINDS:
             raise ConfigError(f"kind={kind!r}; an archive has {', '.join(KINDS)}")
-        found = (self.root / kind).glob("day=*/part-0.parquet")
+        found = (self.root / kind).glob(f"day=*/{_PART}")
         return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
 
     def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
@@ -134,12 +172,12 @@ class Store:
         aside = []
         for kind, frame in frames.items():
             for day, rows in frame.groupby(days_of(frame["created_at"]), sort=False):
-                path = self.root / kind / f"day={day}" / "part-0.parquet"
+                path = self.root / kind / f"day={day}" / _PART
                 aside += self._merge_day(kind, path, to_table(kind, rows))
         for path in aside:
-            path.with_name(path.name + _ASIDE).replace(path)
+            _rename(path)
         for folder in {path.parent for path in aside}:
-            _sync_folder(folder)
+            flush_folder(folder)
         return len(aside)
 
     def _merge_day(self, kind: str, path: Path, new: pa.Table) -> list[Path]:
@@ -153,26 +191,21 @@ class Store:
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
         if old is not None and merged.equals(old):
             return []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sink = pa.BufferOutputStream()
-        pq.write_table(merged, sink, compression="zstd", row_group_size=_ROWS)
-        _flush(path.with_name(path.name + _ASIDE), sink.getvalue())
+        make_folder(path.parent)
+        with _aside(path) as file:
+            pq.write_table(merged, file, compression="zstd", row_group_size=_ROWS)
         return [path]
 
 
-def _flush(path: Path, data: Any) -> None:
-    """Write a file and wait until it is on disk."""
-    with path.open("wb") as file:
-        file.write(data)
+@contextmanager
+def _aside(path: Path) -> Iterator[BinaryIO]:
+    """Write what will be renamed; it is on disk when the block ends."""
+    with create_file(path.with_name(path.name + _ASIDE)) as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Wait until a folder's renames are on disk, where the system can say so."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _rename(path: Path) -> None:
+    """Put what was written aside into its place."""
+    path.with_name(path.name + _ASIDE).replace(path)
