@@ -89,7 +89,7 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
         ("row_id,text\n1,2", r"no column content, accounts, scheduled_for.*It has: row_id, text"),
         (HEADER + ",content\n", "column content more than once"),
         (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
-        (HEADER + "\n" + "x" * 200_000, "no CSV file"),
+        (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
     ],
 )
 def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
@@ -101,7 +101,7 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path):
     with pytest.raises(PlanError, match=r"absent\.csv can't be read"):
         read_campaign(tmp_path / "absent.csv")
     (tmp_path / "x.csv").write_bytes(b"row_id\x81\x8d\xff,content")
-    with pytest.raises(PlanError, match="no text in UTF-8"):
+    with pytest.raises(PlanError, match="not text in UTF-8"):
         read_campaign(tmp_path / "x.csv")
 
 

@@ -95,7 +95,7 @@ def test_any_text_file_is_looked_through(tmp_path: Path) -> None:
 def test_what_is_no_notebook_is_said(tmp_path: Path) -> None:
     path = tmp_path / "book.ipynb"
     path.write_text("[]")
-    with pytest.raises(vx.ConfigError, match="no notebook"):
+    with pytest.raises(vx.ConfigError, match="not a notebook"):
         vx.scan_notebook(path)
     with pytest.raises(vx.ConfigError, match="can't be read"):
         vx.scan_notebook(tmp_path / "none.ipynb")

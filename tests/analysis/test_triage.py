@@ -324,7 +324,7 @@ def test_triage_of_nothing_has_the_same_columns_and_dtypes():
 def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
     with pytest.raises(PlanError, match="with the comma"):
         Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
-    with pytest.raises(PlanError, match="no regular expression"):
+    with pytest.raises(PlanError, match="not a regular expression"):
         Rule((), Verdict.FIX_CONTENT, "Look.", pattern="(")
 
 

@@ -19,6 +19,8 @@ import markupsafe
 import pandas as pd
 from markupsafe import Markup
 
+from voxops._core.spreadsheets import guard
+
 __all__ = [
     "IGNORE_MATH",
     "LINE",
@@ -49,7 +51,6 @@ IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
@@ -95,11 +96,10 @@ def parted(value: object, limit: int = 200) -> Markup:
 
 
 def cell(value: object) -> object:
-    """Guard a spreadsheet cell: text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    """Return text for a spreadsheet: without control characters, and with a guard where it would be run as a formula."""
     if not isinstance(value, str):
         return value
-    text = "".join(char for char in value if char in "\t\n" or unicodedata.category(char) not in {"Cc", "Cs"})
-    return "'" + text if text.lstrip(" \u00a0\ufeff").startswith(_FORMULA) or value.startswith(_FORMULA) else text
+    return guard("".join(char for char in value if char in "\t\n" or unicodedata.category(char) not in {"Cc", "Cs"}))
 
 
 def markdown(value: object, limit: int = 200) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import file_path
+from voxops._core.spreadsheets import unguard
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -55,7 +56,8 @@ def read_campaign(path: str | Path) -> pd.DataFrame:
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column. ``attrs``: ``kind``, ``source``, ``encoding``, ``delimiter``.
+        column. The apostrophe by which our own reports keep a spreadsheet from running a text is taken off. ``attrs``: ``kind``,
+        ``source``, ``encoding``, ``delimiter``.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def _padded(row: Sequence[str], width: int, line: int, path: str | Path) -> list
             f"{path}: row {line} has more cells than there are columns; is a text with a delimiter not quoted?"
         )
     cells = [*row[:width], *[""] * (width - len(row))]
-    return [cell if cell.strip() else None for cell in cells]
+    return [unguard(cell) if cell.strip() else None for cell in cells]
 
 
 def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.DataFrame:

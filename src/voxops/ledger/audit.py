@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from voxops import frames
+from voxops._core.files import write_file
 from voxops._core.safe import cell
 from voxops.acts.plan import Operation, Plan
 from voxops.errors import LedgerError
@@ -252,11 +254,12 @@ def prune(ledger: Ledger, before: datetime) -> int:
 def export(ledger: Ledger, path: Path) -> Path:
     """Write the audit trail as CSV, formulas guarded, and return the path."""
     table = history(ledger)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(table.columns)
-        for row in table.itertuples(index=False):
-            out.writerow(["" if pd.isna(value) else cell(str(value)) for value in row])
+    text = StringIO(newline="")
+    out = csv.writer(text)
+    out.writerow(table.columns)
+    for row in table.itertuples(index=False):
+        out.writerow(["" if pd.isna(value) else cell(str(value)) for value in row])
+    write_file(path, text.getvalue())
     return path
 
 
