@@ -200,7 +200,7 @@ def test_a_workspace_without_things_is_not_called_well():
 
 @pytest.mark.parametrize("switches", [
     Switches(pagination="snake"), Switches(pagination="camel"), Switches(webhooks_envelope="webhooks", accounts_envelope="accounts"),
-    Switches(uppercase_status=True, media_lowercase=True, webhook_active=True), Switches(wrapped_objects=True),
+    Switches(uppercase_status=True, media_lowercase=False, webhook_flag="active"), Switches(wrapped_objects=True),
 ])  # fmt: skip
 def test_either_reading_of_the_contract_is_read(switches):
     with Sandbox(posts=20, deliveries=200, switches=switches) as sandbox:
@@ -221,9 +221,9 @@ def test_what_is_read_wrong_is_reported():
 
 @pytest.mark.parametrize("switches", [
     {"uppercase_status": True, "wrapped_objects": True, "delete_204": True, "pagination": "snake"},
-    {"error_shape": "toplevel", "validation_status": 422, "forbidden_code": "FORBIDDEN", "webhook_active": True, "pagination": "none"},
-    {"event_shape": "middle", "event_envelope": "sdk", "media_lowercase": True, "json_bodies": True},
-    {"event_shape": "oldest", "string_errors": True, "no_metadata": True, "retry_returns_post": True},
+    {"error_shape": "toplevel", "validation_status": 422, "forbidden_code": "FORBIDDEN", "webhook_flag": "active", "pagination": "none"},
+    {"event_shape": "middle", "event_envelope": "sdk", "media_lowercase": False, "json_bodies": True},
+    {"event_shape": "oldest", "publish_on_create": False, "string_errors": True, "no_metadata": True, "retry_returns_post": True},
     {"linger_failed_seconds": 3, "bulk_status": "200", "bulk_camel": True, "strict_retry": True, "workspace_keys": True},
 ], ids=lambda switches: "-".join(switches)[:60])  # fmt: skip
 def test_rows_keep_their_laws_under_either_reading(switches):

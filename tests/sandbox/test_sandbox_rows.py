@@ -169,8 +169,8 @@ def test_an_oauth_code_works_once(setting: Setting):
 @pytest.mark.parametrize(("row", "path", "read"), [
     (4, "/v1/posts/{}", lambda d: d["status"] not in ("publishing", "draft")),
     (23, "/v1/accounts/{}", lambda d: d["backfill"]["status"] == "completed"),
-    (26, "/v1/media/{}", lambda d: d["status"] == "READY"),
-    (31, "/v1/media/{}", lambda d: d["metadata"]["importStatus"] == "completed" and d["status"] == "READY"),
+    (26, "/v1/media/{}", lambda d: d["status"] == "ready"),
+    (31, "/v1/media/{}", lambda d: d["metadata"]["importStatus"] == "completed" and d["status"] == "ready"),
     (32, "/v1/media/{}", lambda d: d["metadata"]["importStatus"] == "completed"),
 ])  # fmt: skip
 def test_an_async_row_ends_where_its_read_says(setting: Setting, row: int, path: str, read: Callable[[Any], bool]):
@@ -194,9 +194,9 @@ def test_row_33_takes_the_bytes_and_tells_the_webhooks(setting: Setting):
     assert link["uploadUrl"].startswith(setting.sandbox.storage_url)
     answer = httpx.put(link["uploadUrl"], content=b"hello", headers=link["uploadHeaders"], trust_env=False)
     assert answer.status_code == 200
-    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "PROCESSING"
+    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "processing"
     setting.sandbox.advance(30)
-    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "READY"
+    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "ready"
     again = httpx.put(link["uploadUrl"], content=b"hello", headers=link["uploadHeaders"], trust_env=False)
     assert again.status_code == 200
     assert [effect["first"] for effect in setting.sandbox.effects("media.upload")] == [True, False]
@@ -212,7 +212,7 @@ def test_the_storage_refuses_what_is_not_its_own(setting: Setting, extra: dict[s
     answer = httpx.put(link["uploadUrl"], content=b"bytes", headers=link["uploadHeaders"] | extra, trust_env=False)
     assert answer.status_code == status
     assert answer.text.startswith("<?xml")
-    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "PENDING"
+    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "pending"
 
 
 def test_an_upload_address_expires_and_is_renewed(setting: Setting):
@@ -233,7 +233,7 @@ def test_a_short_upload_is_not_taken(setting: Setting):
     media, link = upload(setting, b"12345")
     answer = httpx.put(link["uploadUrl"], content=b"123", headers=link["uploadHeaders"], trust_env=False)
     assert answer.status_code == 400
-    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "PENDING"
+    assert setting.api.get(f"/v1/media/{media}").json()["status"] == "pending"
 
 
 def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(setting: Setting):
@@ -244,8 +244,8 @@ def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(setting: Setting):
         ids.append(media)
     setting.sandbox.advance(30)
     good, broken = (setting.api.get(f"/v1/media/{key}").json() for key in ids)
-    assert (good["status"], good["contentType"]) == ("READY", "image/jpeg")
-    assert (broken["status"], broken["validationResults"][0]["code"]) == ("FAILED", "MEDIA_PROCESSING_FAILED")
+    assert (good["status"], good["contentType"]) == ("ready", "image/jpeg")
+    assert (broken["status"], broken["validationResults"][0]["code"]) == ("failed", "MEDIA_PROCESSING_FAILED")
     body = {"content": "x", "accountIds": [setting.account("facebook")], "media": [ids[1]]}
     assert setting.api.post("/v1/posts", json=body).status_code == 400
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from voxops.sandbox import wire
@@ -28,8 +27,6 @@ from voxops.sandbox.world import Handler, World
 
 __all__ = ["HANDLERS", "ROUTES", "connection", "oauth_code"]
 
-_PAGE_ID = re.compile(r"page_[0-9]{1,20}")
-
 
 def _find(call: Call) -> Account:
     """Return the account that the path names."""
@@ -54,13 +51,13 @@ def _list(call: Call) -> Answer:
         return platform is None or item.platform == platform
 
     found = [item for item in world.accounts.values() if shown(item)]
-    limit, start = call.limit(), _offset(call, found)
+    limit, start = call.limit(), _place(call, found) + call.offset()
     following = found[start + limit - 1].id if len(found) > start + limit else None
     records = [wire.account(world, item) for item in found[start : start + limit]]
-    return envelope(world, world.switches.accounts_envelope, records, limit, following)
+    return envelope(world, world.switches.accounts_envelope, records, limit, following, "accounts")
 
 
-def _offset(call: Call, found: list[Account]) -> int:
+def _place(call: Call, found: list[Account]) -> int:
     """Index behind the account that the cursor names."""
     cursor = call.query.get("cursor")
     if not cursor:
@@ -81,15 +78,22 @@ def _pages(call: Call) -> Answer:
     account = _find(call)
     if account.platform not in ("facebook", "linkedin"):
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
-    return Answer(
-        200, {"pages": [{"id": f"page_{number}", "name": f"{account.display_name} {number}"} for number in (1, 2)]}
-    )
+    return Answer(200, {"pages": [{"id": key, "name": name} for key, name in _pages_of(account).items()]})
+
+
+def _pages_of(account: Account) -> dict[str, str]:
+    """Return the pages that an account may post to, name by id: the one it has, and two more."""
+    own = {} if account.page_id is None else {account.page_id: account.page_name or account.display_name}
+    return own | {f"page_{number}": f"{account.display_name} {number}" for number in (1, 2)}
 
 
 def _connect(call: Call) -> Answer:
-    """POST /accounts/connect/:platform: where a person must go to agree, under every name that was seen."""
+    """POST /accounts/connect/:platform, or with the platform in the body: where a person must go to agree, under every name."""
     refuse_quota(call)
-    world, platform = call.world, call.params["platform"].lower()
+    world = call.world
+    platform = str(call.params.get("platform") or call.json(required=True).get("platform") or "").lower()
+    if not platform:
+        invalid("platform is required", field="platform")
     if platform not in LIMITS:
         refuse(400, "BAD_REQUEST", f"no such platform: {platform[:40]}")
     back = _return_address(call.json())
@@ -190,6 +194,9 @@ def _test(call: Call) -> Answer:
     """POST /accounts/:id/test: 200 also for an account that does not work."""
     account = _find(call)
     call.effect("account.test", account=account.id)
+    if account.status == "active" and account.scope_health is None:
+        account.scope_health = {"status": "OK", "degradedCapabilities": [], "verifiedAt": iso(call.world.now())}
+        call.world.accounts.save(account)
     if account.status != "active":
         return Answer(200, {"success": False, "message": f"The account is {account.status}. Reconnect it."})
     number = identifier("", call.world.seed, account.id)[:12]
@@ -205,10 +212,11 @@ def _select_page(call: Call) -> Answer:
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
     if not isinstance(page_id, str):
         invalid("pageId is required; empty clears it", field="pageId")
-    if page_id and not _PAGE_ID.fullmatch(page_id):
+    if page_id and page_id not in _pages_of(account):
         refuse(400, "ACCOUNT_PAGE_MISMATCH", "the page does not belong to this account")
+    known = _pages_of(account)
     account.page_id = page_id or None
-    account.page_name = (str(body.get("pageName") or "") or None) if page_id else None
+    account.page_name = (str(body.get("pageName") or "") or known.get(page_id)) if page_id else None
     world.accounts.save(account)
     call.effect("account.page", account=account.id, page=page_id)
     return Answer(200, {"success": True})
@@ -240,6 +248,7 @@ ROUTES = (
     Route("GET", "/v1/accounts", _list),
     Route("GET", "/v1/accounts/{id}", _get),
     Route("GET", "/v1/accounts/{id}/pages", _pages),
+    Route("POST", "/v1/accounts/connect", _connect, keyed=False),
     Route("POST", "/v1/accounts/connect/{platform}", _connect, keyed=False),
     Route("POST", "/v1/accounts/callback/{platform}", _callback, keyed=False),
     Route("DELETE", "/v1/accounts/{id}", _disconnect),

@@ -149,7 +149,7 @@ class Api:
         """Return the route that serves a call, if the API key may use it."""
         route = self._match(call)
         if route is None:
-            refuse(404, "NOT_FOUND", f"no such endpoint: {call.method} {call.path[:200]}")
+            refuse(404, "NOT_FOUND", f"no such endpoint: {call.method} {call.path[:200]}", endpoint=call.path[:200])
         if call.method != "GET" and not (route.reads or route.public) and not KEYS.get(call.api_key, False):
             refuse(403, "AUTHORIZATION_ERROR", "the API key may only read")
         return route

@@ -6,6 +6,7 @@ from typing import Any
 
 from voxops.sandbox.checks import problems
 from voxops.sandbox.http import Answer, Call, Route, invalid
+from voxops.sandbox.legacy import translated
 from voxops.sandbox.posts import create_post, refuse_quota
 
 __all__ = ["ROUTES"]
@@ -65,13 +66,16 @@ def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
     created = 0 if dry else len(results) - failed
     name = "dryRun" if call.world.switches.bulk_camel else "dry_run"
     data = {name: dry, "total": len(results), "created": created, "failed": failed, "results": results}
-    return Answer(_status(call, len(results), failed, dry=dry), data)
+    if failed == len(results) and call.world.switches.bulk_status == "refuses":
+        error = {"code": "VALIDATION_ERROR", "message": "no post was created"}
+        return Answer(422, {"error": error, **data})
+    return Answer(_status(call, failed, dry=dry), data)
 
 
 def _refuse_whole(call: Call, items: list[Any]) -> None:
     """Refuse everything for the first bad item, naming it."""
     for index, item in enumerate(items):
-        for problem in problems(call.world, item) if isinstance(item, dict) else ():
+        for problem in problems(call.world, translated(call.world, item)) if isinstance(item, dict) else ():
             invalid(problem.message, problem.code, field=f"posts[{index}].{problem.field}", index=index)
 
 
@@ -80,6 +84,7 @@ def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
     if not isinstance(item, dict):
         errors = [{"field": "", "issue": "VALIDATION_ERROR", "detail": "an item must be an object"}]
     else:
+        item = translated(call.world, item)
         errors = [problem.item() for problem in problems(call.world, item)]
     if errors:
         return {"index": index, "status": "failed", "errors": errors}
@@ -88,13 +93,11 @@ def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
     return {"index": index, "status": "created", "postId": create_post(call, item, index).id}
 
 
-def _status(call: Call, total: int, failed: int, *, dry: bool) -> int:
+def _status(call: Call, failed: int, *, dry: bool) -> int:
     """Return the status of the whole, which the contract leaves open."""
     fixed = call.world.switches.bulk_status
-    if fixed != "by_result":
+    if fixed not in ("by_result", "refuses"):
         return int(fixed)
-    if failed == total:
-        return 422
     return 207 if failed else (200 if dry else 201)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxops.sandbox.clock import parse_time
 from voxops.sandbox.http import RefusedError
+from voxops.sandbox.legacy import old_field
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.records import Account
 from voxops.sandbox.world import World
@@ -70,7 +71,9 @@ def problems(world: World, body: Mapping[str, Any], *, partial: bool = False) ->
 
 
 def _shape_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
-    """Wrong types, times and values of single fields."""
+    """Wrong types, times and values of single fields, and names that are no longer read."""
+    if (old := old_field(body)) is not None:
+        yield Problem("VALIDATION_ERROR", old[0], f"{old[0]} is not read: send {old[1]} (the switch `legacy` reads it)")
     try:
         scheduled_time(body)
     except ValueError:

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from voxops.sandbox import events
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.guard import LOOPBACK
-from voxops.sandbox.records import Delivery, Event, Post, Target, Webhook
+from voxops.sandbox.records import Delivery, Event, Post, Webhook
 from voxops.sandbox.world import Handler, World
 
 __all__ = [
@@ -43,7 +44,7 @@ def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id:
     """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
     if world.switches.silent_webhooks:
         return
-    payload = msgspec.json.encode(_envelope(world, event_type, data, at, event_id)).decode()
+    payload = msgspec.json.encode(events.payload(world.switches, event_type, data, at, event_id)).decode()
     for webhook in world.webhooks.values():
         if webhook.enabled and (event_type in webhook.events or "*" in webhook.events):
             deliver(world, webhook, event_type, payload, at, event_id)
@@ -73,57 +74,17 @@ def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None 
     world.schedule(at, "delivery.attempt", delivery.id, key=key, manual=manual)
 
 
-def _envelope(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> dict[str, Any]:
-    """Return the payload of an event, in either envelope."""
-    if world.switches.event_envelope == "sdk":
-        return {"event": event_type, "timestamp": iso(at), "data": data}
-    return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
-
-
 def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
     """Send that a post was created or scheduled (contract: EVT)."""
-    data = {
-        "id": post.id,
-        "workspaceId": world.workspace_id,
-        "content": post.content,
-        "status": post.status.upper(),
-        "scheduledFor": None if post.scheduled_for is None else iso(post.scheduled_for),
-    }
+    data = events.created_data(world.switches, world.workspace_id, post)
     emit(world, event_type, data, at, identifier("evt_", world.seed, post.id, event_type, post.updated_at))
 
 
 def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
-    """Send how publishing a post ended; a partial result is ``post.published`` (contract: WH-2)."""
-    kind = "post.failed" if post.status == "failed" else "post.published"
-    shape = world.switches.event_shape
-    if shape == "oldest":
-        for target in post.targets:
-            data: dict[str, Any] = {"postId": post.id, "platform": target.platform}
-            data |= {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
-            emit(world, kind, data, at, identifier("evt_", event_id, target.id))
-        return
-    published = None if post.published_at is None else iso(post.published_at)
-    if shape == "middle":
-        data = {"postId": post.id, "status": post.status, "publishedAt": published}
-    else:
-        data = {"id": post.id, "workspaceId": world.workspace_id, "content": post.content}
-        data |= {"status": post.status.upper(), "publishedAt": published}
-    data["platforms"] = [_result(target, shape) for target in post.targets]
-    emit(world, kind, data, at, event_id)
-
-
-def _result(target: Target, shape: str) -> dict[str, Any]:
-    """One platform inside a completion event."""
-    if shape == "middle":
-        shown: dict[str, Any] = {"postPlatformId": target.id, "accountId": target.account_id}
-        shown |= {"platform": target.platform, "status": target.status}
-        return shown | {"error": target.error and target.error["message"]}
-    shown = {"platform": target.platform.upper(), "status": target.status.upper()}
-    if target.error is not None:
-        return shown | {"error": {"code": target.error["code"], "message": target.error["message"]}}
-    published = None if target.published_at is None else iso(target.published_at)
-    shown |= {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
-    return shown | {"publishedAt": published}
+    """Send how publishing a post ended."""
+    said = events.result_events(world.switches, world.workspace_id, post)
+    for number, (kind, data) in enumerate(said):
+        emit(world, kind, data, at, identifier("evt_", event_id, number) if number else event_id)
 
 
 class Sender:
@@ -252,9 +213,8 @@ def is_example_host(host: str) -> bool:
 def _old_payload(world: World, delivery: Delivery) -> str:
     """Return the payload of a delivery of the seeded history; its post is older than the posts that are kept."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
-    return msgspec.json.encode(
-        _envelope(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
-    ).decode()
+    said = events.payload(world.switches, delivery.event_type, data, delivery.created_at, delivery.event_id)
+    return msgspec.json.encode(said).decode()
 
 
 def handlers(sender: Sender) -> dict[str, Handler]:

@@ -82,7 +82,7 @@ def not_found(kind: str, key: str) -> NoReturn:
     """Answer that there is no such thing, or that the id can't be one (contract: ERR)."""
     if not _ID.fullmatch(key):
         refuse(400, "BAD_REQUEST", f"malformed {kind} id")
-    refuse(404, "NOT_FOUND", f"{kind} not found")
+    refuse(404, "NOT_FOUND", f"{kind} not found", resource=kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,17 @@ class Call:
             invalid(f"limit must be a number from 1 to {most}", field="limit")
         return int(text)
 
+    def offset(self) -> int:
+        """Return how many entries to skip, which earlier versions asked for instead of a cursor; refused by name otherwise."""
+        text = self.query.get("offset")
+        if text is None:
+            return 0
+        if not self.world.switches.legacy:
+            invalid("offset is not read: send cursor (the switch `legacy` reads it)", field="offset")
+        if not text.isdecimal() or len(text) > 9:
+            invalid("offset must be a number from 0", field="offset")
+        return int(text)
+
     def word(self, name: str) -> str | None:
         """Return a filter in lower case whatever its casing; None if absent or ``all``."""
         text = self.query.get(name, "").lower()
@@ -192,11 +203,14 @@ def single(world: World, data: dict[str, Any], status: int = 200) -> Answer:
     return Answer(status, {"data": data} if world.switches.wrapped_objects else data)
 
 
-def envelope(world: World, name: str, records: Iterable[Any], limit: int, following: str | None) -> Answer:
-    """Return a list with its pagination, in the chosen spelling (contract: section 3)."""
-    if name != "data":
-        return Answer(200, {name: list(records)})
-    shown: dict[str, Any] = {"data": list(records)}
+def envelope(
+    world: World, name: str, records: Iterable[Any], limit: int, following: str | None, path: str = ""
+) -> Answer:
+    """Return a list with its pagination, in the chosen spelling (contract: section 3); `path` is its other name."""
+    listed = list(records)
+    if name not in ("data", "both"):
+        return Answer(200, {name: listed})
+    shown: dict[str, Any] = {"data": listed} | ({path: listed} if name == "both" else {})
     spelling = world.switches.pagination
     pages: dict[str, Any] = {}
     if spelling in ("both", "snake"):
@@ -216,17 +230,18 @@ def page(
     `order` is ascending by instant and ordinal. The cursor names the last entry shown, so a list that grows in front
     neither repeats nor skips.
     """
-    limit = call.limit(default)
+    limit, skip = call.limit(default), call.offset()
     position = _start(call, order)
     since, until = call.time("from"), call.time("to")
     found: list[tuple[int, int, str]] = []
-    while position > 0 and len(found) <= limit:
+    while position > 0 and len(found) <= limit + skip:
         position -= 1
         entry = order[position]
         if since is not None and entry[0] < since:
             break
         if (until is None or entry[0] <= until) and accept(entry[2]):
             found.append(entry)
+    found = found[skip:]
     following = _cursor(found[limit - 1]) if len(found) > limit else None
     return [entry[2] for entry in found[:limit]], limit, following
 

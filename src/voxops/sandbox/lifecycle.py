@@ -6,10 +6,11 @@ from typing import Any
 
 from voxops.sandbox import wire
 from voxops.sandbox.clock import iso
+from voxops.sandbox.hooks import emit_post
 from voxops.sandbox.http import Answer, Call, Route, invalid, not_found, refuse, single
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.posts import find_post
-from voxops.sandbox.queue import is_stuck, publish_post, requeue
+from voxops.sandbox.queue import await_time, is_stuck, publish_post, requeue
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.world import World
 
@@ -167,12 +168,62 @@ def _stop_recurring(call: Call) -> Answer:
     return single(world, wire.post(world, post))
 
 
+def _submit(call: Call) -> Answer:
+    """POST /posts/:id/start-approval: a draft or scheduled post waits for somebody's approval (contract: APR)."""
+    return _moved(call, "post.submit", "pending_approval", "draft", "scheduled")
+
+
+def _approve(call: Call) -> Answer:
+    """POST /posts/:id/approve: scheduled if it has a time, else it waits to be published (contract: APR)."""
+    world, post = call.world, find_post(call)
+    answer = _moved(call, "post.approve", "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
+    await_time(world, post)
+    emit_post(world, "post.draft.approved", post, world.now())
+    return answer
+
+
+def _reject(call: Call) -> Answer:
+    """POST /posts/:id/reject: a draft again (contract: APR)."""
+    return _moved(call, "post.reject", "draft", "pending_approval")
+
+
+def _archive(call: Call) -> Answer:
+    """POST /posts/:id/archive: puts away what will not change any more (contract: LIFE)."""
+    post = find_post(call)
+    before = post.status
+    answer = _moved(call, "post.archive", "archived", "published", "partial", "failed", "cancelled", "unpublished")
+    post.archived_from = before
+    return answer
+
+
+def _unarchive(call: Call) -> Answer:
+    """POST /posts/:id/unarchive: as it was before."""
+    post = find_post(call)
+    return _moved(call, "post.unarchive", post.archived_from or "draft", "archived")
+
+
+def _moved(call: Call, kind: str, status: str, *allowed: str) -> Answer:
+    """Put a post into another status, if the present one allows it."""
+    world, post = call.world, find_post(call)
+    if post.status not in allowed:
+        refuse(409, "CONFLICT", f"the post is {post.status}, not {' or '.join(allowed)}", status=post.status)
+    post.status = status
+    world.touch(post, world.now())
+    call.effect(kind, post=post.id)
+    return single(world, wire.post(world, post))
+
+
 ROUTES = (
     Route("POST", "/v1/posts/{id}/publish", _publish),
     Route("POST", "/v1/posts/{id}/retry", _retry),
     Route("POST", "/v1/posts/{id}/cancel", _cancel),
     Route("POST", "/v1/posts/{id}/unpublish", _unpublish),
     Route("POST", "/v1/posts/{id}/platforms/{target}/fix", _fix),
+    Route("POST", "/v1/posts/{id}/start-approval", _submit),
+    Route("POST", "/v1/posts/{id}/approve", _approve),
+    Route("POST", "/v1/posts/{id}/reject", _reject),
+    Route("POST", "/v1/posts/{id}/archive", _archive),
+    Route("POST", "/v1/posts/{id}/unarchive", _unarchive),
     Route("POST", "/v1/posts/{id}/recurrence", _recur),
     Route("PATCH", "/v1/posts/{id}/recurrence", _recur),
     Route("DELETE", "/v1/posts/{id}/recurrence", _stop_recurring),

@@ -173,7 +173,7 @@ def _presign_many(call: Call, names: tuple[str, ...], most: int, kind: str = "")
     results = [_presign_one(call, index, item, kind) for index, item in enumerate(files)]
     failed = sum(result["status"] == "failed" for result in results)
     data = {"total": len(results), "created": len(results) - failed, "failed": failed, "results": results}
-    return Answer(422 if failed == len(results) else 207 if failed else 201, data)
+    return Answer(207 if failed else 201, data)
 
 
 def _presign_one(call: Call, index: int, item: Any, kind: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from voxops.sandbox.clock import parse_time
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.posts import copy_post
-from voxops.sandbox.queue import publish_post
+from voxops.sandbox.queue import await_time, publish_post
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.world import World
 
@@ -75,15 +75,9 @@ def _edit(world: World, post: Post, body: Mapping[str, Any]) -> Post:
         _require(post, "draft", "scheduled")
         post.scheduled_for = parse_time(str(body["scheduledFor"]))
         post.status = "scheduled"
-        _await_time(world, post)
+        await_time(world, post)
     world.touch(post, world.now())
     return post
-
-
-def _await_time(world: World, post: Post) -> None:
-    """Let a scheduled post go out at its time."""
-    if post.status == "scheduled" and post.scheduled_for is not None:
-        world.schedule(max(post.scheduled_for, world.now()), "post.due", post.id, **{"for": post.scheduled_for})
 
 
 def _delete(world: World, post: Post, _: Mapping[str, Any]) -> Post:
@@ -119,7 +113,7 @@ def _post_copy(world: World, post: Post, body: Mapping[str, Any]) -> Post:
     if planned is not None and planned > world.now():
         copy.scheduled_for = planned
         _enter(world, copy, "scheduled")
-        _await_time(world, copy)
+        await_time(world, copy)
     else:
         publish_post(world, copy, world.now(), key=None)
     return copy
@@ -135,7 +129,7 @@ def _approve(world: World, post: Post, _: Mapping[str, Any]) -> Post:
     """Approve a post: scheduled if it has a time, else it waits to be published (contract: APR)."""
     _require(post, "pending_approval")
     _enter(world, post, "approved" if post.scheduled_for is None else "scheduled")
-    _await_time(world, post)
+    await_time(world, post)
     return post
 
 
@@ -203,5 +197,5 @@ def plant_post(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
         tags=[str(tag) for tag in body.get("tags") or []], metadata=dict(body.get("metadata") or {}),
     )  # fmt: skip
     world.add_post(post)
-    _await_time(world, post)
+    await_time(world, post)
     return {"post": key, "status": status}

@@ -16,6 +16,7 @@ __all__ = ["LIMITS", "PLATFORMS", "STUCK_MS", "Attempt", "failure", "outcome", "
 LIMITS = {
     "twitter": 280, "linkedin": 3000, "instagram": 2200, "facebook": 63206, "bluesky": 300, "threads": 500,
     "pinterest": 500, "reddit": 40000, "tiktok": 2200, "youtube": 5000, "mastodon": 500,
+    "snapchat": 160, "telegram": 4096, "google_business": 1500, "whatsapp": 4096,
 }  # fmt: skip
 PLATFORMS = ("twitter", "linkedin", "instagram", "facebook", "bluesky", "threads")
 NAMES = {"twitter": "X", "linkedin": "LinkedIn", "instagram": "Instagram", "facebook": "Facebook", "bluesky": "Bluesky"}

@@ -13,6 +13,7 @@ from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.hooks import emit_post
 from voxops.sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, page, refuse, single
+from voxops.sandbox.legacy import translated
 from voxops.sandbox.platforms import LIMITS
 from voxops.sandbox.queue import publish_post
 from voxops.sandbox.records import Post, Target
@@ -152,7 +153,7 @@ def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
 def _create(call: Call) -> Answer:
     """POST /posts."""
     refuse_quota(call)
-    body = call.json(required=True)
+    body = translated(call.world, call.json(required=True))
     first_refusal(call.world, body)
     _require_content_type(call.world, body)
     return single(call.world, wire.post(call.world, create_post(call, body)), 201)
@@ -167,7 +168,7 @@ def _require_content_type(world: World, body: Mapping[str, Any]) -> None:
 
 def _update(call: Call) -> Answer:
     """PATCH /posts/:id: drafts and scheduled posts, under the version token if one is sent."""
-    world, post, body = call.world, find_post(call), call.json(required=True)
+    world, post, body = call.world, find_post(call), translated(call.world, call.json(required=True))
     token = call.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
     if token and token not in ("*", iso(post.updated_at)):
         refuse(409, "CONFLICT", "the post has changed since it was read", updatedAt=iso(post.updated_at))

@@ -14,7 +14,7 @@ from voxops.sandbox.platforms import STUCK_MS, Attempt, outcome, post_url
 from voxops.sandbox.records import Event, Post, Target
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "is_stuck", "publish_post", "requeue", "summary_status"]
+__all__ = ["HANDLERS", "await_time", "is_stuck", "publish_post", "requeue", "summary_status"]
 
 
 def is_stuck(target: Target, at: int) -> bool:
@@ -148,6 +148,12 @@ def _conclude(world: World, post: Post, at: int) -> None:
     world.touch(post, at)
     if post.status not in (before, "publishing"):
         emit_result(world, post, at, identifier("evt_", world.seed, post.id, post.updated_at))
+
+
+def await_time(world: World, post: Post) -> None:
+    """Let a scheduled post go out at its time."""
+    if post.status == "scheduled" and post.scheduled_for is not None:
+        world.schedule(max(post.scheduled_for, world.now()), "post.due", post.id, **{"for": post.scheduled_for})
 
 
 def _on_due(world: World, event: Event) -> None:

@@ -36,7 +36,10 @@ class Target:
 
 @dataclass(slots=True)
 class Post:
-    """One post with its targets; `ordinal` breaks ties of `created_at`."""
+    """One post with its targets; `ordinal` breaks ties of `created_at`.
+
+    `archived_from` is the status before archiving, `analytics_at` when somebody last asked for fresh figures.
+    """
 
     id: str
     ordinal: int
@@ -55,11 +58,13 @@ class Post:
     first_comment: str | None = None
     first_comment_delay: int = 0
     recurrence: dict[str, Any] | None = None
+    archived_from: str = ""
+    analytics_at: int = 0
 
 
 @dataclass(slots=True)
 class Account:
-    """One connected account; only an ``active`` one can publish."""
+    """One connected account; only an ``active`` one can publish. `scope_health` is None where it was never verified."""
 
     id: str
     platform: str
@@ -73,6 +78,8 @@ class Account:
     page_id: str | None = None
     page_name: str | None = None
     backfill: dict[str, Any] | None = None
+    scope_health: dict[str, Any] | None = None
+    analytics_at: int = 0
 
 
 @dataclass(slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from voxops.sandbox.campaign import plant_posts
-from voxops.sandbox.clock import START
+from voxops.sandbox.clock import START, iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.history import plant_deliveries
 from voxops.sandbox.platforms import PLATFORMS
@@ -61,7 +62,22 @@ def _plant_accounts(world: World) -> None:
             )
             if platform == "facebook":
                 account.page_id, account.page_name = f"page_{rng.randrange(10**9, 10**10)}", name
+            account.scope_health = _scope_health(handle, platform)
             world.accounts.save(account)
+
+
+def _scope_health(handle: str, platform: str) -> dict[str, Any] | None:
+    """Return what was last verified of an account's permissions, which need not agree with its status (contract: K2)."""
+    if (handle, platform) == ("alder.berlin", "threads"):
+        return None
+    verified = iso(START - 2 * _DAY)
+    if platform == "bluesky":
+        return {"status": "NOT_APPLICABLE", "degradedCapabilities": []}
+    if (handle, platform) == ("alder.berlin", "linkedin"):
+        lost = {"capability": "analytics", "label": "Read analytics"}
+        message = "Reconnect the account to read analytics again."
+        return {"status": "DEGRADED", "degradedCapabilities": [lost], "message": message, "verifiedAt": verified}
+    return {"status": "OK", "degradedCapabilities": [], "verifiedAt": verified}
 
 
 def _plant_media(world: World) -> None:

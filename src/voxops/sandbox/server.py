@@ -15,7 +15,20 @@ from starlette.applications import Starlette
 from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp
 
-from voxops.sandbox import accounts, bulk, control, hooks, lifecycle, media, posts, queue, seed, session, webhooks
+from voxops.sandbox import (
+    accounts,
+    analytics,
+    bulk,
+    control,
+    hooks,
+    lifecycle,
+    media,
+    posts,
+    queue,
+    seed,
+    session,
+    webhooks,
+)
 from voxops.sandbox.app import Api
 from voxops.sandbox.clock import START, VirtualClock
 from voxops.sandbox.gates import Limiter
@@ -168,7 +181,15 @@ class Sandbox(Remote):
 
     def _apps(self) -> dict[int, ASGIApp]:
         """Return the application of each port."""
-        tables = (posts.ROUTES, lifecycle.ROUTES, bulk.ROUTES, accounts.ROUTES, media.ROUTES, webhooks.ROUTES)
+        tables = (
+            posts.ROUTES,
+            lifecycle.ROUTES,
+            bulk.ROUTES,
+            accounts.ROUTES,
+            media.ROUTES,
+            webhooks.ROUTES,
+            analytics.ROUTES,
+        )
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
         api.add(session.routes(api.dispatch))
         ports = [sock.getsockname()[1] for sock in self._sockets]

@@ -61,11 +61,16 @@ class Switches:
     uppercase_status : bool
         Enums in answers are upper case.
     publish_on_create : bool
-        A post with neither ``scheduledFor`` nor ``saveAsDraft`` is published at once instead of kept as a draft.
+        A post with neither ``scheduledFor`` nor ``saveAsDraft`` is published at once, the more dangerous reading; False keeps
+        it as a draft.
+    legacy : bool
+        Names of earlier versions are read: ``platforms scheduledAt draft mediaIds overrides`` of a post, ``offset`` of a list.
+        By default they are refused by name.
     pagination : str
         ``both``, ``snake``, ``camel`` or ``none``: spelling of the pagination object.
     accounts_envelope, webhooks_envelope, deliveries_envelope : str
-        Name of the list in the answer; ``data`` carries a pagination object, any other name does not.
+        Name of the list in the answer; ``data`` comes with a pagination object, any other name without. ``both``: the list
+        under ``data`` and under the name of its path.
     wrapped_objects : bool
         Single objects come as ``{data: {…}}``.
     error_shape : str
@@ -75,7 +80,8 @@ class Switches:
     forbidden_code : str
         ``AUTHORIZATION_ERROR`` or the old ``FORBIDDEN``.
     bulk_status : str
-        ``by_result`` (201, 207, 422), ``200``, ``201`` or ``207`` whatever the items say.
+        ``by_result`` (201 if all were created, else 207), ``refuses`` (the same, but 422 with an error beside the results
+        where none was created), or ``200``, ``201``, ``207``, ``422`` whatever the items say.
     bulk_refuses_whole : bool
         One bad item refuses the whole bulk with a 4xx that names it, instead of a result per item.
     bulk_camel : bool
@@ -83,15 +89,16 @@ class Switches:
     delete_204 : bool
         Deletes answer 204 without a body.
     media_lowercase : bool
-        Media statuses in lower case.
+        Media statuses in lower case, as clients compare them; False shows them in upper case.
     validate_both_cases : bool
         The validation map holds each platform in both cases.
-    webhook_active : bool
-        Webhooks show ``active`` instead of ``enabled``.
+    webhook_flag : str
+        Webhooks show ``active``, ``enabled`` or ``both``.
     delivery_event_ids : bool
         Delivery records show ``eventId``.
     event_shape : str
-        Data of completion events: ``newest``, ``middle`` or ``oldest``.
+        Data of events about posts: ``newest``, ``middle``, ``first`` (platforms as words, partial results as
+        ``post.partial``) or ``oldest`` (one event per platform).
     event_envelope : str
         ``docs`` (``{id, type, createdAt, data}``) or ``sdk`` (``{event, timestamp, data}``).
     silent_webhooks : bool
@@ -133,10 +140,11 @@ class Switches:
     retry_returns_post: bool = False
     string_errors: bool = False
     uppercase_status: bool = False
-    publish_on_create: bool = False
+    publish_on_create: bool = True
+    legacy: bool = False
     pagination: str = "both"
     accounts_envelope: str = "data"
-    webhooks_envelope: str = "data"
+    webhooks_envelope: str = "both"
     deliveries_envelope: str = "data"
     wrapped_objects: bool = False
     error_shape: str = "envelope"
@@ -146,9 +154,9 @@ class Switches:
     bulk_refuses_whole: bool = False
     bulk_camel: bool = False
     delete_204: bool = False
-    media_lowercase: bool = False
+    media_lowercase: bool = True
     validate_both_cases: bool = False
-    webhook_active: bool = False
+    webhook_flag: str = "both"
     delivery_event_ids: bool = False
     event_shape: str = "newest"
     event_envelope: str = "docs"

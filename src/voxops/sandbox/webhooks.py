@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from voxops.sandbox import wire
-from voxops.sandbox.clock import iso
+from voxops.sandbox import events, wire
 from voxops.sandbox.draw import fraction, identifier
 from voxops.sandbox.hooks import deliver, queue_attempt
 from voxops.sandbox.http import (
@@ -31,7 +30,7 @@ __all__ = ["EVENTS", "ROUTES"]
 EVENTS = frozenset(
     {
         "post.created", "post.scheduled", "post.published", "post.failed", "post.draft.approved", "account.connected",
-        "account.disconnected", "account.error", "media.uploaded", "*",
+        "account.disconnected", "account.error", "media.uploaded", "post.partial", "*",
     }
 )  # fmt: skip
 
@@ -46,7 +45,7 @@ def _list(call: Call) -> Answer:
     """GET /webhooks."""
     world, limit = call.world, call.limit(100)
     records = [wire.webhook(world, item) for item in world.webhooks.values()]
-    return envelope(world, world.switches.webhooks_envelope, records, limit, None)
+    return envelope(world, world.switches.webhooks_envelope, records, limit, None, "webhooks")
 
 
 def _get(call: Call) -> Answer:
@@ -65,6 +64,8 @@ def _check(body: dict[str, Any], *, partial: bool) -> None:
         unknown = [str(event)[:100] for event in events if not isinstance(event, str) or event not in EVENTS]
         if unknown:
             invalid(f"unknown events: {', '.join(unknown)}", field="events")
+    if "active" in body:
+        body.setdefault("enabled", body["active"])
     if "enabled" in body and not isinstance(body["enabled"], bool):
         invalid("enabled must be true or false", field="enabled")
 
@@ -85,8 +86,6 @@ def _create(call: Call) -> Answer:
 def _update(call: Call) -> Answer:
     """PATCH /webhooks/:id."""
     world, webhook, body = call.world, _find(call), call.json(required=True)
-    if "active" in body:
-        body.setdefault("enabled", body["active"])
     _check(body, partial=True)
     webhook.url = body.get("url", webhook.url)
     webhook.events = list(body.get("events", webhook.events))
@@ -123,9 +122,9 @@ def _test(call: Call) -> Answer:
     number = sum(1 for _, _, item in world.delivery_order if world.deliveries[item].webhook_id == key)
     event_id = identifier("evt_", world.seed, "test", key, number)
     kind = next((event for event in webhook.events if event != "*"), "post.published")
-    data = {"test": True, "workspaceId": world.workspace_id}
-    payload = {"id": event_id, "type": kind, "createdAt": iso(world.now()), "data": data}
-    delivery = deliver(world, webhook, kind, msgspec.json.encode(payload).decode(), world.now(), event_id)
+    data = events.test_data(world.switches, world.workspace_id, event_id)
+    said = events.payload(world.switches, kind, data, world.now(), event_id)
+    delivery = deliver(world, webhook, kind, msgspec.json.encode(said).decode(), world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
     shown = {"data": wire.delivery(world, delivery)}
     return Answer(200, shown, settled=lambda: {"data": wire.delivery(world, delivery)})
@@ -148,7 +147,7 @@ def _deliveries(call: Call) -> Answer:
 
     keys, limit, following = page(call, world.delivery_order, accept)
     records = [wire.delivery(world, world.deliveries[key]) for key in keys]
-    return envelope(world, world.switches.deliveries_envelope, records, limit, following)
+    return envelope(world, world.switches.deliveries_envelope, records, limit, following, "deliveries")
 
 
 def _retry(call: Call) -> Answer:
@@ -166,11 +165,19 @@ def _retry(call: Call) -> Answer:
     return single(world, {"id": key, "status": "queued"}, 202)
 
 
+def _tunnel(_: Call) -> Answer:
+    """WS /webhooks/tunnel: not part of the sandbox, which sends its events to addresses on this machine."""
+    refuse(
+        501, "NOT_IMPLEMENTED", "there is no tunnel here: register a webhook on 127.0.0.1, the sandbox delivers to it"
+    )
+
+
 ROUTES = (
     Route("GET", "/v1/webhooks", _list),
     Route("GET", "/v1/webhooks/{id}", _get),
     Route("POST", "/v1/webhooks", _create),
     Route("POST", "/v1/webhooks/test", _test),
+    Route("GET", "/v1/webhooks/tunnel", _tunnel),
     Route("PATCH", "/v1/webhooks/{id}", _update),
     Route("DELETE", "/v1/webhooks/{id}", _delete),
     Route("POST", "/v1/webhooks/{id}/rotate-secret", _rotate, keyed=False),

@@ -48,6 +48,7 @@ def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
         "platform": word(world, target.platform),
         "accountId": target.account_id,
         "accountName": owner.display_name if owner else None,
+        "accountAvatarUrl": avatar_url(target.account_id),
         "accountStatus": word(world, owner.status) if owner else None,
         "status": word(world, target.status),
         "platformPostId": target.platform_post_id,
@@ -70,10 +71,23 @@ def _post_media(world: World, media_id: str) -> dict[str, Any]:
     return {"id": media_id, "url": file.url if file else None, "type": kind}
 
 
+def _post_account(world: World, target: Target) -> dict[str, Any]:
+    """One entry of a post's ``accounts[]`` (contract: K2)."""
+    owner = world.accounts.get(target.account_id)
+    shown = {"id": target.account_id, "platform": word(world, target.platform)}
+    return shown | {"username": owner.username if owner else None, "displayName": owner.display_name if owner else None}
+
+
+def avatar_url(account_id: str) -> str:
+    """Where an account's picture would be."""
+    return f"https://cdn.voxburst.example/avatars/{account_id}.jpg"
+
+
 def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
     """Return a post; listed posts show less than single ones."""
     switches = world.switches
     when = _whole_seconds if listed and switches.listed_whole_seconds else _when
+    files = [_post_media(world, media_id) for media_id in item.media]
     shown = {
         "id": item.id,
         "content": item.content,
@@ -84,7 +98,9 @@ def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
         "createdAt": when(item.created_at),
         "updatedAt": when(item.updated_at),
         "platforms": [_target(world, target, listed) for target in item.targets],
-        "media": [_post_media(world, media_id) for media_id in item.media],
+        "accounts": [_post_account(world, target) for target in item.targets],
+        "media": files,
+        "mediaUrls": [file["url"] for file in files if file["url"]],
         "tags": item.tags,
         "metadata": item.metadata,
         "firstComment": item.first_comment,
@@ -113,15 +129,14 @@ def account(world: World, item: Account) -> dict[str, Any]:
         "platform": word(world, item.platform),
         "username": item.username,
         "displayName": item.display_name,
-        "avatarUrl": f"https://cdn.voxburst.example/avatars/{item.id}.jpg",
+        "avatarUrl": avatar_url(item.id),
         "accountType": item.account_type,
         "status": word(world, item.status),
         "connectedAt": iso(item.connected_at),
         "followers": item.followers,
     }
-    if item.status != "disconnected":
-        healthy = item.status == "active"
-        shown["scopeHealth"] = {"status": "OK" if healthy else "DEGRADED", "degradedCapabilities": []}
+    if item.scope_health is not None:
+        shown["scopeHealth"] = item.scope_health
     if item.page_id is not None:
         shown["pageId"], shown["pageName"] = item.page_id, item.page_name
     if item.backfill is not None:
@@ -159,7 +174,8 @@ def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, A
         "id": item.id,
         "url": item.url,
         "events": item.events,
-        "active" if world.switches.webhook_active else "enabled": item.enabled,
+        **({"enabled": item.enabled} if world.switches.webhook_flag != "active" else {}),
+        **({"active": item.enabled} if world.switches.webhook_flag != "enabled" else {}),
         "lastDeliveryAt": _when(item.last_delivery_at),
         "failureCount": item.failure_count,
         "createdAt": iso(item.created_at),

@@ -1,0 +1,400 @@
+"""What three published clients send and read, each request in the shape in which it leaves them (A, B, C; none is ours)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from voxops.sandbox import Sandbox, Switches
+
+FIFTEEN = [
+    "twitter",
+    "linkedin",
+    "instagram",
+    "facebook",
+    "bluesky",
+    "threads",
+    "pinterest",
+    "reddit",
+    "tiktok",
+    "youtube",
+    "snapchat",
+    "telegram",
+    "google_business",
+    "mastodon",
+    "whatsapp",
+]
+
+
+@pytest.fixture(scope="module")
+def _server():
+    with Sandbox(posts=60, deliveries=60, rate_limit=None) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_server):
+    plain = {name: getattr(Switches(), name) for name in Switches.__dataclass_fields__}
+    _server.set_switches(**{**plain, "failure_rate": 0.0})
+    _server.reset()
+    return _server
+
+
+@pytest.fixture
+def api(sandbox):
+    headers = {"Authorization": "Bearer vb_test_sandbox", "Content-Type": "application/json"}
+    with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as opened:
+        yield opened
+
+
+def account(sandbox: Sandbox, platform: str = "facebook") -> str:
+    return next(item.id for item in sandbox.world.accounts.values() if item.platform == platform)
+
+
+def item(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    return {"content": "Fresh", "accountIds": [account(sandbox)], **more}
+
+
+# -- A: old names of posts, connecting, webhooks ----------------------------------------------------------------------------
+
+
+def test_a_connects_with_the_platform_in_the_body(api):
+    answer = api.post("/v1/accounts/connect", json={"platform": "twitter"})
+    assert answer.status_code == 200
+    assert answer.json()["url"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("platform", FIFTEEN)
+def test_every_platform_can_be_connected(sandbox, api, platform):
+    begun = api.post(f"/v1/accounts/connect/{platform.upper()}").json()
+    granted = sandbox.authorize(begun["state"])
+    made = api.post(f"/v1/accounts/callback/{platform}", json=granted).json()["account"]
+    assert (made["platform"], made["status"]) == (platform, "active")
+
+
+def test_connecting_names_what_is_missing(api):
+    assert api.post("/v1/accounts/connect", json={}).json()["error"]["details"] == {"field": "platform"}
+    assert api.post("/v1/accounts/connect", json={"platform": "myspace"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [({}, "publishing"), ({"scheduledAt": "2026-04-01T09:00:00Z"}, "scheduled"), ({"draft": True}, "draft")],
+)
+def test_a_posts_by_platform_under_the_switch(sandbox, api, more, status):
+    sandbox.set_switches(legacy=True)
+    answer = api.post("/v1/posts", json={"content": "Hello", "platforms": ["twitter"], **more})
+    assert (answer.status_code, answer.json()["status"]) == (201, status)
+    assert [target["platform"] for target in answer.json()["platforms"]] == ["twitter"]
+
+
+def test_a_changes_time_and_platforms_under_the_switch(sandbox, api):
+    sandbox.set_switches(legacy=True)
+    key = api.post("/v1/posts", json={"content": "Hello", "platforms": ["TWITTER"], "draft": True}).json()["id"]
+    moved = api.patch(f"/v1/posts/{key}", json={"scheduledAt": "2026-04-01T09:00:00Z"}).json()
+    assert (moved["status"], moved["scheduledFor"]) == ("scheduled", "2026-04-01T09:00:00.000Z")
+    changed = api.patch(f"/v1/posts/{key}", json={"platforms": ["linkedin"]}).json()
+    assert [target["platform"] for target in changed["platforms"]] == ["linkedin"]
+
+
+@pytest.mark.parametrize("old", ["platforms", "scheduledAt", "draft", "mediaIds", "overrides"])
+@pytest.mark.parametrize("way", ["create", "bulk", "update"])
+def test_an_old_name_is_refused_and_never_ignored(sandbox, api, old, way):
+    value = {"draft": True, "scheduledAt": "2026-04-01T09:00:00Z", "overrides": {}}.get(old, ["twitter"])
+    draft = api.post("/v1/posts", json=item(sandbox, saveAsDraft=True)).json()["id"]
+    before = len(sandbox.effects())
+    if way == "create":
+        error = api.post("/v1/posts", json=item(sandbox, **{old: value})).json()["error"]["details"]["field"]
+    elif way == "update":
+        error = api.patch(f"/v1/posts/{draft}", json={old: value}).json()["error"]["details"]["field"]
+    else:
+        answer = api.post("/v1/posts/bulk", json={"posts": [item(sandbox, **{old: value})]})
+        error = answer.json()["results"][0]["errors"][0]["field"]
+    assert error == old
+    assert len(sandbox.effects()) == before
+
+
+@pytest.mark.parametrize("path", ["/v1/posts", "/v1/media", "/v1/accounts"])
+def test_an_offset_is_read_under_the_switch_and_else_refused(sandbox, api, path):
+    assert api.get(path, params={"offset": 3}).json()["error"]["details"]["field"] == "offset"
+    sandbox.set_switches(legacy=True)
+    whole = [record["id"] for record in api.get(path, params={"limit": 10}).json()["data"]]
+    assert [record["id"] for record in api.get(path, params={"limit": 5, "offset": 3}).json()["data"]] == whole[3:8]
+
+
+def test_a_reads_webhooks_by_their_name_and_active(api):
+    found = api.get("/v1/webhooks").json()
+    assert found["webhooks"] == found["data"]
+    assert all({"id", "url", "events", "active", "enabled"} <= set(webhook) for webhook in found["webhooks"])
+    changed = api.patch(f"/v1/webhooks/{found['data'][0]['id']}", json={"active": False}).json()
+    assert (changed["active"], changed["enabled"]) == (False, False)
+
+
+def test_a_tunnel_is_answered_with_a_word(api):
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "eA==",
+    }
+    for headers in ({}, upgrade):
+        answer = api.get("/v1/webhooks/tunnel", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NOT_IMPLEMENTED")
+
+
+# -- C: media, bulk, connecting with an address to come back to ---------------------------------------------------------------
+
+
+def test_c_polls_media_until_it_is_ready_in_lower_case(sandbox, api):
+    made = api.post("/v1/media/upload", json={"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 3}).json()
+    httpx.put(made["uploadUrl"], content=b"abc", headers=made["uploadHeaders"], trust_env=False)
+    seen = []
+    for _ in range(40):
+        seen.append(api.get(f"/v1/media/{made['mediaId']}").json()["status"])
+        if seen[-1] in ("ready", "failed"):
+            break
+        sandbox.advance(1)
+    assert list(dict.fromkeys(seen)) == ["processing", "ready"]
+
+
+def test_c_reads_the_items_of_a_bulk_where_all_failed(sandbox, api):
+    wrong = {"posts": [item(sandbox, accountIds=["acc_none"])] * 2}
+    answer = api.post("/v1/posts/bulk", json=wrong)
+    assert (answer.status_code, answer.json()["failed"]) == (207, 2)
+    sandbox.set_switches(bulk_status="refuses")
+    answer = api.post("/v1/posts/bulk", json=wrong)
+    assert (answer.status_code, answer.json()["error"]["code"], len(answer.json()["results"])) == (
+        422, "VALIDATION_ERROR", 2,
+    )  # fmt: skip
+
+
+def test_c_is_sent_back_to_its_address(api):
+    back = "http://127.0.0.1:8976/callback?flow=7"
+    begun = api.post("/v1/accounts/connect/threads", json={"callbackUrl": back}).json()
+    there = urlsplit(httpx.get(begun["authUrl"], headers={"Accept": "text/html"}, trust_env=False).headers["location"])
+    assert (there.netloc, there.path) == ("127.0.0.1:8976", "/callback")
+    assert parse_qs(there.query)["flow"] == ["7"]
+    assert parse_qs(there.query)["state"] == [begun["state"]]
+
+
+# -- B and all: posts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_create_without_a_time_goes_out_at_once(sandbox, api):
+    key = api.post("/v1/posts", json=item(sandbox)).json()["id"]
+    sandbox.advance(120)
+    assert api.get(f"/v1/posts/{key}").json()["status"] == "published"
+
+
+def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
+    media = next(file.id for file in sandbox.world.media.values() if file.status == "ready")
+    post = api.post("/v1/posts", json=item(sandbox, media=[media], saveAsDraft=True)).json()
+    assert post["mediaUrls"] == [post["media"][0]["url"]]
+    assert post["accounts"] == [
+        {"id": account(sandbox), "platform": "facebook", "username": "aldercoffee", "displayName": "Alder Coffee"}
+    ]
+    assert post["platforms"][0]["accountAvatarUrl"].endswith(f"{account(sandbox)}.jpg")
+
+
+def test_scope_health_is_not_the_status(api):
+    found = api.get("/v1/accounts", params={"limit": 100}).json()["data"]
+    health = {(entry["status"], entry.get("scopeHealth", {}).get("status")) for entry in found}
+    assert health == {
+        ("active", "OK"), ("active", "DEGRADED"), ("active", "NOT_APPLICABLE"), ("active", None), ("expired", "OK"),
+    }  # fmt: skip
+    unverified = next(entry["id"] for entry in found if "scopeHealth" not in entry)
+    api.post(f"/v1/accounts/{unverified}/test")
+    assert api.get(f"/v1/accounts/{unverified}").json()["scopeHealth"]["status"] == "OK"
+
+
+def test_page_selection_knows_its_pages(sandbox, api):
+    key = account(sandbox)
+    pages = api.get(f"/v1/accounts/{key}/pages").json()["pages"]
+    assert api.get(f"/v1/accounts/{key}").json()["pageId"] == pages[0]["id"]
+    chosen = pages[1]
+    assert api.post(f"/v1/accounts/{key}/select-page", json={"pageId": chosen["id"]}).json() == {"success": True}
+    shown = api.get(f"/v1/accounts/{key}").json()
+    assert (shown["pageId"], shown["pageName"]) == (chosen["id"], chosen["name"])
+    wrong = api.post(f"/v1/accounts/{key}/select-page", json={"pageId": "page_77"})
+    assert wrong.json()["error"]["code"] == "ACCOUNT_PAGE_MISMATCH"
+
+
+def test_posts_are_approved_rejected_and_archived(sandbox, api):
+    key = api.post("/v1/posts", json=item(sandbox, scheduledFor="2026-03-02T12:00:00Z")).json()["id"]
+
+    def do(act: str) -> tuple[int, str]:
+        answer = api.post(f"/v1/posts/{key}/{act}")
+        return answer.status_code, answer.json().get("status") or answer.json()["error"]["code"]
+
+    assert do("approve") == (409, "CONFLICT")
+    assert do("start-approval") == (200, "pending_approval")
+    assert do("reject") == (200, "draft")
+    assert do("start-approval") == (200, "pending_approval")
+    sandbox.receiver(host="mine.example", status=200)
+    api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["post.draft.approved"]})
+    assert do("approve") == (200, "scheduled")
+    sandbox.advance(4 * 3600)
+    assert [entry["host"] for entry in sandbox.received() if entry["host"] == "mine.example"] == ["mine.example"]
+    assert do("archive") == (200, "archived")
+    assert do("unarchive") == (200, "published")
+    assert do("unarchive") == (409, "CONFLICT")
+    assert [entry["kind"] for entry in sandbox.effects() if entry["kind"].startswith("post.")] == [
+        "post.create", "post.submit", "post.reject", "post.submit", "post.approve", "post.archive", "post.unarchive",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "envelope", "names", "data"),
+    [
+        ("newest", "docs", {"id", "type", "createdAt", "data"}, {"test", "workspaceId"}),
+        ("middle", "sdk", {"event", "timestamp", "data"}, {"test", "workspaceId", "postId"}),
+    ],
+)
+def test_the_test_event_follows_the_readings(sandbox, api, shape, envelope, names, data):
+    sandbox.set_switches(event_shape=shape, event_envelope=envelope)
+    hook = api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["post.failed"]}).json()
+    assert api.post("/v1/webhooks/test", json={"webhookId": hook["id"]}).json()["data"]["success"] is True
+    said = httpx.Response(200, content=sandbox.received()[-1]["body"]).json()
+    assert (set(said), set(said["data"])) == (names, data)
+
+
+def test_the_first_edition_names_platforms_and_partial_results(sandbox, api):
+    sandbox.set_switches(event_shape="first")
+    api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["*"]})
+    key = api.post(
+        "/v1/posts", json=item(sandbox, accountIds=[account(sandbox), account(sandbox, "threads")], saveAsDraft=True)
+    ).json()["id"]
+    next(target for target in sandbox.world.posts[key].targets if target.platform == "threads").flaw = "rejected"
+    api.post(f"/v1/posts/{key}/publish")
+    sandbox.advance(120)
+    said = [
+        httpx.Response(200, content=entry["body"]).json()
+        for entry in sandbox.received()
+        if entry["host"] == "mine.example"
+    ]
+    assert [event["type"] for event in said] == ["post.created", "post.partial"]
+    assert set(said[0]["data"]) == {"postId", "status", "scheduledFor"}
+    assert said[1]["data"]["platforms"] == ["facebook", "threads"]
+
+
+# -- analytics: A, B and C each read one answer -------------------------------------------------------------------------------------
+
+METRICS = {"impressions", "reach", "engagements", "likes", "comments", "shares", "clicks", "saves"}
+
+
+def published(sandbox: Sandbox) -> str:
+    """A post of the campaign that went out on at least two platforms."""
+    return next(
+        post.id
+        for post in sandbox.world.posts.values()
+        if sum(target.status == "published" for target in post.targets) > 1
+    )
+
+
+def test_the_figures_of_a_post_as_a_b_and_c_read_them(sandbox, api):
+    key = published(sandbox)
+    answers = [
+        api.get(f"/v1/analytics/posts/{key}").json(),
+        api.get(f"/v1/analytics/posts/{key}", params={"since": "30d"}).json(),
+        api.get(
+            f"/v1/analytics/posts/{key}",
+            params={"startDate": "2026-02-01", "endDate": "2026-03-02T09:00:00Z", "granularity": "DAILY"},
+        ).json(),
+    ]
+    for answer in answers:
+        assert answer["period"]  # A
+        assert set(answer["metrics"]) == METRICS
+        assert {
+            "postId",
+            "platform",
+            "platformPostUrl",
+            "dataAvailable",
+            "collectedAt",
+            "periodStart",
+            "periodEnd",
+        } <= set(answer)  # B
+        assert all({"postId", "platform", "metrics", "collectedAt"} <= set(record) for record in answer["data"])  # C
+        assert all(record["impressions"] == record["metrics"]["impressions"] for record in answer["data"])
+        for name in METRICS:
+            assert answer["metrics"][name] == sum(record["metrics"][name] for record in answer["data"])
+    assert answers[0]["dataAvailable"] is True
+    assert answers[0]["metrics"]["impressions"] > answers[0]["metrics"]["engagements"] > 0
+    only = api.get(f"/v1/analytics/posts/{key}", params={"metrics": "likes,clicks"}).json()
+    assert set(only["data"][0]["metrics"]) == {"likes", "clicks"}
+
+
+def test_figures_grow_with_age_and_are_collected_by_the_hour_or_when_asked(sandbox, api):
+    key = api.post("/v1/posts", json=item(sandbox)).json()["id"]
+    assert api.get(f"/v1/analytics/posts/{key}").json()["dataAvailable"] is False
+    sandbox.advance(1800)
+    early = api.get(f"/v1/analytics/posts/{key}").json()
+    assert (early["metrics"]["impressions"], early["collectedAt"]) == (0, "2026-03-02T09:00:00.000Z")
+    asked = api.post(f"/v1/analytics/posts/{key}/refresh")
+    assert asked.status_code == 202
+    assert asked.json()["data"][0]["collectedAt"] == "2026-03-02T09:30:00.000Z"
+    seen = [asked.json()["metrics"]["impressions"]]
+    for hours in (1, 6, 24, 240):
+        sandbox.advance(hours * 3600)
+        seen.append(api.get(f"/v1/analytics/posts/{key}").json()["metrics"]["impressions"])
+    assert seen == sorted(seen)
+    assert seen[0] > 0
+    assert seen[-1] > 5 * seen[0]
+    assert [entry["post"] for entry in sandbox.effects("analytics.refresh")] == [key]
+
+
+def test_periods_add_up(sandbox, api):
+    key = published(sandbox)
+
+    def impressions(start: str, end: str) -> int:
+        asked = api.get(f"/v1/analytics/posts/{key}", params={"startDate": start, "endDate": end}).json()
+        return int(asked["metrics"]["impressions"])
+
+    whole = impressions("2026-02-01", "2026-03-02")
+    assert whole == impressions("2026-02-01", "2026-02-27") + impressions("2026-02-27", "2026-03-02")
+
+
+def test_the_figures_of_an_account_as_a_b_and_c_read_them(sandbox, api):
+    key = account(sandbox, "instagram")
+    answer = api.get(f"/v1/analytics/accounts/{key}", params={"since": "7d"}).json()
+    assert answer["period"] == "7d"  # A
+    assert set(answer["metrics"]) >= METRICS
+    assert {"accountId", "followers", "following", "totalPosts", "avgEngagementRate", "collectedAt"} <= set(answer)  # B
+    assert {"accountId", "platform", "username", "displayName", "metrics"} <= set(answer)  # C
+    assert 0 < answer["avgEngagementRate"] < 0.2
+    assert api.post(f"/v1/analytics/accounts/{key}/refresh").json()["accountId"] == key
+
+
+def test_the_overview_as_b_and_c_read_it(sandbox, api):
+    answer = api.get("/v1/analytics/overview", params={"startDate": "2026-02-01", "endDate": "2026-03-02"}).json()
+    assert {"totalImpressions", "totalEngagements", "periodStart", "periodEnd", "bestPostingTime"} <= set(answer)  # B
+    assert all({"postId", "impressions", "engagements"} <= set(post) for post in answer["topPosts"])
+    assert {"summary", "topPosts", "byPlatform", "period"} <= set(answer)  # C
+    assert answer["totalImpressions"] == sum(entry["impressions"] for entry in answer["byPlatform"])
+    engagements = [post["engagements"] for post in answer["topPosts"]]
+    assert engagements == sorted(engagements, reverse=True)
+
+
+def test_the_aggregate_as_c_reads_it(sandbox, api):
+    chosen = [account(sandbox, "twitter"), account(sandbox, "linkedin")]
+    query = {"accountIds": ",".join(chosen), "platforms": "linkedin", "limit": 3}
+    answer = api.get("/v1/analytics/aggregate", params=query).json()
+    assert {"totals", "topPerformingPosts", "byPlatform", "periodStart", "periodEnd"} <= set(answer)
+    assert [entry["platform"] for entry in answer["byPlatform"]] == ["linkedin"]
+    assert len(answer["topPerformingPosts"]) <= 3
+    assert answer["totals"]["impressions"] == answer["byPlatform"][0]["impressions"]
+
+
+def test_an_unknown_post_is_another_404_than_an_unknown_endpoint(api):
+    post = api.get("/v1/analytics/posts/post_none")
+    endpoint = api.get("/v1/analytics/pots/post_none")
+    assert (post.status_code, endpoint.status_code) == (404, 404)
+    assert post.json()["error"]["details"] == {"resource": "post"}
+    assert endpoint.json()["error"]["details"] == {"endpoint": "/v1/analytics/pots/post_none"}
+
+
+@pytest.mark.parametrize("query", [{"since": "soon"}, {"granularity": "YEARLY"}, {"startDate": "yesterday"}])
+def test_a_period_that_makes_no_sense_is_refused(sandbox, api, query):
+    assert api.get(f"/v1/analytics/posts/{published(sandbox)}", params=query).status_code == 400
