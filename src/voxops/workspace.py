@@ -19,6 +19,7 @@ import pandas as pd
 
 from voxops._core import eventloop, safe
 from voxops._core.arguments import file_path
+from voxops.analytics import analytics
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.core import Core
@@ -89,6 +90,7 @@ class Awaitables:
     accounts = _awaitable(Core.accounts)
     check_accounts = _awaitable(Core.check_accounts)
     webhooks = _awaitable(Core.webhooks)
+    analytics = _awaitable(analytics)
     validate = _awaitable(Core.validate)
     run = _awaitable(Core.run)
     watch = _awaitable(Core.watch)
@@ -132,6 +134,7 @@ class Workspace:
     accounts = _blocking(Core.accounts)
     check_accounts = _blocking(Core.check_accounts)
     webhooks = _blocking(Core.webhooks)
+    analytics = _blocking(analytics)
     validate = _blocking(Core.validate)
     run = _showing(Core.run)
     watch = _showing(Core.watch)

@@ -25,6 +25,7 @@ from voxops.client._secret import Secret
 from voxops.client._transport import Transport, base_url
 from voxops.client._upload import Storage
 from voxops.client.accounts import Accounts
+from voxops.client.analytics import Analytics
 from voxops.client.media import Media
 from voxops.client.posts import Posts
 from voxops.client.uploads import Uploads
@@ -102,6 +103,8 @@ class AsyncClient:
     ----------
     posts, accounts, media, webhooks, uploads
         Typed methods for every row of the matrix.
+    analytics
+        Reads of how posts do, which lie outside the matrix.
     url : str
         The API's address, without ``/v1``.
     clock : Clock
@@ -145,6 +148,7 @@ class AsyncClient:
         self._keys = KeyBook()
         self.posts = Posts(self)
         self.accounts = Accounts(self)
+        self.analytics = Analytics(self)
         self.media = Media(self)
         self.webhooks = Webhooks(self)
         self.uploads = Uploads(self, Storage(self.url, self._transport.put, self.now, self._retries, self._loop))

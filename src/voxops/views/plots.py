@@ -17,6 +17,7 @@ from voxops.frames import need_frame
 from voxops.frames.spans import zone
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
+from voxops.views._performance import performance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ __all__ = [
     "latency_bands",
     "outage_bands",
     "outcomes_by_platform",
+    "performance",
     "schedule_calendar",
     "survival_curve",
 ]

@@ -1,0 +1,105 @@
+"""What a campaign brought: every known shape of an answer becomes the same frame, and the figure shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.frames.performance import performance
+from voxops.views import plots
+
+METRICS = {"impressions": 1000, "engagements": 50, "likes": 40, "comments": 4, "shares": 3, "clicks": 3}
+WHEN = "2026-03-02T09:00:00Z"
+SHAPES: dict[str, Any] = {
+    "records, flat": {"data": [{"postId": "post_1", "platform": "TWITTER", **METRICS, "collectedAt": WHEN}]},
+    "records, nested": {"data": [{"postId": "post_1", "platform": "twitter", "metrics": METRICS, "collectedAt": WHEN}]},
+    "one object": {"postId": "post_1", "platform": "twitter", "dataAvailable": True, "metrics": METRICS, "collectedAt": WHEN},
+    "wrapped": {"data": {"postId": "post_1", "platform": "Twitter", "metrics": METRICS, "collectedAt": WHEN}},
+    "bare list": [{"platform": "twitter", "metrics": METRICS, "collectedAt": WHEN}],
+}  # fmt: skip
+DTYPES = {
+    **dict.fromkeys(("post_id", "target_id", "platform", "platform_post_url"), "string"),
+    **dict.fromkeys(("impressions", "reach", "engagements"), "Int64"),
+    "engagement_rate": "Float64",
+    **dict.fromkeys(("likes", "comments", "shares", "clicks", "saves", "video_views"), "Int64"),
+    "as_of": "datetime64[us, UTC]",
+}
+
+
+@pytest.fixture
+def ws(sandbox, tmp_path):
+    sandbox.set_switches(failure_rate=0.0)
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.db") as workspace:
+        yield workspace
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_gives_the_same_row(shape):
+    frame = performance([("post_1", SHAPES[shape])])
+    (row,) = frame.to_dict("records")
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
+    assert (row["post_id"], row["platform"], row["impressions"], row["clicks"]) == ("post_1", "twitter", 1000, 3)
+    assert row["engagement_rate"] == 0.05
+    assert row["as_of"] == pd.Timestamp(WHEN)
+    assert pd.isna(row["saves"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, [], {}, {"data": []}, {"data": None}, {"dataAvailable": False, "metrics": {}}, "text", {"data": ["x", 7]}],
+)
+def test_an_answer_without_figures_is_no_wrong_row(answer):
+    frame = performance([("post_1", answer)])
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
+    assert frame.empty
+
+
+def test_no_impressions_are_no_rate():
+    frame = performance([("post_1", {"data": [{"platform": "x", "impressions": 0, "engagements": 0}]})])
+    assert pd.isna(frame["engagement_rate"].iloc[0])
+
+
+def test_a_campaign_is_read_by_post_and_platform(ws, sandbox):
+    posts = ws.posts(status=["published", "partial", "failed"], since="5D", limit=40)
+    figures = ws.analytics(posts)
+    targets = vx.targets(posts)
+    out = targets[targets["status"] == "published"]
+    assert set(zip(figures["post_id"], figures["platform"], strict=True)) == set(
+        zip(out["post_id"], out["platform"], strict=True)
+    )
+    assert (figures["impressions"] >= figures["engagements"]).all()
+    assert figures["engagement_rate"].between(0, 0.2).all()
+    asked = [entry for entry in sandbox.requests() if entry["path"].startswith("/v1/analytics/")]
+    assert len(asked) == posts["status"].isin(["published", "partial"]).sum()
+    assert not any(entry["acting"] for entry in asked)
+
+
+def test_posts_that_are_gone_and_spans(ws):
+    key = str(ws.posts(status="published", limit=1)["post_id"].iloc[0])
+    whole = ws.analytics([key, "post_none", key])
+    assert set(whole["post_id"]) == {key}
+    part = ws.analytics(key, since="1h")
+    assert (part["impressions"].to_numpy() <= whole["impressions"].to_numpy()).all()
+
+
+def test_what_makes_no_sense_is_refused(ws):
+    with pytest.raises(vx.PlanError, match=r"ws\.posts\(\)"):
+        ws.analytics(pd.DataFrame({"id": ["x"]}))
+    with pytest.raises(vx.PlanError, match="measure"):
+        plots.performance(performance([]), measure="joy")
+
+
+def test_the_figure_shows_the_most_on_top_and_survives_nothing(ws):
+    figures = ws.analytics(ws.posts(status="published", limit=20))
+    ax = plots.performance(figures, measure="engagements")
+    sums = figures.groupby("platform")["engagements"].sum().sort_values(ascending=False, kind="stable")
+    assert [round(bar.get_width()) for bar in ax.patches] == [int(value) for value in sums]
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(sums.index)
+    assert "engagements" in ax.get_xlabel()
+    assert "engaged" in ax.texts[0].get_text()
+    assert plots.performance(performance([])).texts[0].get_text() == "nothing to show"
+    merged = figures.assign(campaign="$\\alpha$")
+    assert [text.get_text() for text in plots.performance(merged, by="campaign").get_yticklabels()] == ["$\\alpha$"]
