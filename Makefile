@@ -1,58 +1,73 @@
-# Every target makes what it needs by itself; the environment in .venv is made once and reused while pyproject.toml stays as it is.
+# Every target makes what it needs by itself; the environment is made once and reused while pyproject.toml stays as it is.
+# It is .venv, and one of its own for each other Python: make test PYTHON=/usr/bin/python3 uses .venv-3.13.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
 # CI installs exactly what the constraints name; elsewhere the ranges of pyproject.toml decide.
 CONSTRAIN := $(if $(CI),-c constraints.txt,)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser lint lab bench chaos notebooks clean help
+.PHONY: demo test test-kernel test-browser flake lint lab bench chaos notebooks dist clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("voxops needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
 # The wheel is what is installed and tested, never the source folder.
-.venv/installed: $(BIN)/python pyproject.toml $(SOURCES)
+$(VENV)/installed: $(BIN)/python pyproject.toml $(SOURCES)
 	$(PIP) install $(CONSTRAIN) --force-reinstall --no-deps .
 	$(PIP) install $(CONSTRAIN) .
 	@touch $@
 
-.venv/tools: .venv/installed
+$(VENV)/tools: $(VENV)/installed
 	$(PIP) install $(CONSTRAIN) '.[test,lint,bench]'
 	@touch $@
 
-demo: .venv/installed  ## The main job in a terminal, against the embedded sandbox
+demo: $(VENV)/installed  ## The main job in a terminal, against the embedded sandbox
 	@$(BIN)/voxops demo
 
-test: .venv/tools  ## All tests; T=ledger runs one room. Those in a browser run where Chromium is found
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(T),tests/$(T))
+# Files go to the workers whole, long ones first: tests/conftest.py knows which.
+TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test-kernel: .venv/tools  ## Tests in a real Jupyter kernel
-	$(BIN)/python -m pytest -m kernel -n 2
+test: $(VENV)/tools  ## All tests; T=ledger runs one room. Those in a browser run where Chromium is found
+	$(TESTS)
 
-test-browser: .venv/tools  ## Tests in JupyterLab in headless Chromium
-	$(BIN)/python -m pytest -m browser -n 2
+flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times
+	$(BIN)/python -m tests.flake --times $(or $(N),20) -- $(TESTS)
 
-lint: .venv/tools  ## ruff, mypy strict
+test-kernel: $(VENV)/tools  ## Tests in a real Jupyter kernel
+	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile
+
+test-browser: $(VENV)/tools  ## Tests in JupyterLab in headless Chromium
+	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile
+
+lint: $(VENV)/tools  ## ruff, mypy strict
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-lab: .venv/tools  ## JupyterLab on the notebooks
+lab: $(VENV)/tools  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-bench: .venv/tools  ## Measure; writes build/bench.json
+bench: $(VENV)/tools  ## Measure; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-chaos: .venv/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED=
+chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED=
 	$(BIN)/python -m tests.chaos
 
-notebooks: .venv/tools  ## Execute and check the notebooks; renders them to build/notebooks
+notebooks: $(VENV)/tools  ## Execute and check the notebooks; renders them to build/notebooks
 	$(BIN)/python -m tests.notebooks
 
+dist: $(VENV)/tools  ## Wheel and source archive, checked, each installed into an empty environment and tried there
+	$(PIP) install $(CONSTRAIN) '.[dist]'
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m tests.dist dist/*
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-* build dist

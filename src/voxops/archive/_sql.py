@@ -66,9 +66,10 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
         statements = connection.extract_statements(query)
         if len(statements) != 1:
             raise ConfigError(f"query= takes one statement, not {len(statements)}")
-        answer = connection.execute(statements[0], parameters).arrow()
-        # a table before DuckDB 1.4
-        return answer.read_all() if isinstance(answer, pa.RecordBatchReader) else answer
+        answer = connection.sql(statements[0], params=parameters)
+        if answer is None:
+            raise ConfigError("the statement has no answer; query= takes a SELECT")
+        return answer.to_arrow_table()
     except duckdb.Error as error:
         raise ConfigError(f"DuckDB can't answer the query. {error}") from error
 
