@@ -24,7 +24,7 @@ EXCEPTIONS = {("client", "frames")}
 LIBRARIES = {
     "httpx": {"client", "sandbox"},
     "sqlite3": {"ledger", "archive", "sandbox"},
-    "pyarrow": {"archive"},
+    "pyarrow": {"archive", "frames"},
     "duckdb": {"archive"},
     "ipywidgets": {"views"},
     "matplotlib": {"views"},

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
+    from voxops.frames.arrow_in import from_arrow
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.panels import delivery_panel, triage_panel
@@ -90,6 +91,7 @@ __all__ = [
     "delivery_stats",
     "duplicates",
     "events",
+    "from_arrow",
     "join_events",
     "matrix",
     "never_delivered",
@@ -120,6 +122,7 @@ _LATER = {
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",
     "duplicates": "voxops.analysis.incidents",
+    "from_arrow": "voxops.frames.arrow_in",
     "never_delivered": "voxops.analysis.incidents",
     "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",

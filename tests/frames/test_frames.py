@@ -108,7 +108,7 @@ def test_a_record_becomes_a_row_that_says_the_same(drawn):
             entry.get("status", "").lower() or None,
             entry.get("retryCount"),
             (entry.get("error") or {}).get("code", "").upper() or None,
-            (entry.get("error") or {}).get("message"),
+            (entry.get("error") or {}).get("message") or None,  # an empty one says nothing
         )
         for post in posts
         for entry in post["platforms"] or [{}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode", "encode", "sound"]
+__all__ = ["decode", "encode", "json_text", "sound", "text"]
 
 _DECODER = msgspec.json.Decoder()
 
@@ -18,6 +18,21 @@ def encode(value: Any) -> str:
         return msgspec.json.encode(value, order="sorted").decode()
     except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def json_text(value: Any) -> str | None:
+    """A value as JSON, nothing as nothing; what JSON does not have, such as a time, as its text."""
+    if value is None:
+        return None
+    try:
+        return encode(value)
+    except TypeError:
+        return json.dumps(value, default=str, sort_keys=True, separators=(",", ":"))
+
+
+def text(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json_text(value) or "null"
 
 
 def sound(text: str) -> str:

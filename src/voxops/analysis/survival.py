@@ -77,7 +77,8 @@ def finish_attempts(partial: pd.DataFrame) -> pd.DataFrame:
         curve["hazard"] = share(curve["succeeded"], curve["at_risk"])
         curve["survival"] = (1 - curve["hazard"]).cumprod()
     curve = curve.astype({"at_risk": "Int64", "hazard": "Float64", "survival": "Float64"})
-    return curve[[*on, "at_risk", "succeeded", "censored", "hazard", "survival"]]
+    # copied, as DuckDB does not read columns that lie backwards in memory
+    return curve[[*on, "at_risk", "succeeded", "censored", "hazard", "survival"]].copy()
 
 
 def _every_attempt(ended: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

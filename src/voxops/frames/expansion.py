@@ -41,10 +41,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     ----------
     posts : pandas.DataFrame
         A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
-        scheduled_for content workspace_id``. Its column ``targets`` holds objects, which neither CSV nor Parquet keeps: to write
-        a file, write the frame that this function returns. To write the posts themselves, make plain data of it first,
-        ``posts.assign(targets=[[target._asdict() for target in cell] for cell in posts["targets"]]).to_parquet(path)``;
-        what ``pandas.read_parquet`` returns is taken here.
+        scheduled_for content workspace_id``. It may come back from a Parquet file, Polars or DuckDB; CSV keeps no targets.
 
     Returns
     -------

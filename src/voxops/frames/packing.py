@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames.nested import JsonArray, ListArray, NestedDtype, TargetsArray
 from voxops.frames.target import Target, Targets
 
 __all__ = ["pack", "unpack"]
@@ -38,6 +39,7 @@ _FIRST_FIELDS = (
     "published_at",
 )
 _NAT = np.iinfo(np.int64).min
+_NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
 _PLAIN_INT = range(-(2**63), 2**64)  # integers that every reader of JSON takes as they are
 
 
@@ -143,6 +145,8 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     packed = {"dtype": str(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage
+    if isinstance(dtype, NestedDtype):
+        return {"dtype": dtype.name, "values": [_value_out(value) for value in column]}
     if dtype == np.dtype(object):
         return {**packed, "values": [_value_out(value) for value in column]}
     if dtype.kind in "mM":
@@ -167,6 +171,8 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
     name, values = packed["dtype"], packed["values"]
     if name == "category":
         return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
+    if name in _NESTED:
+        return _NESTED[name](np.fromiter(map(_value_in, values), object, len(values)))
     if name == "object":
         # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
         return pd.Series(np.fromiter(map(_value_in, values), object, len(values)), dtype=object)

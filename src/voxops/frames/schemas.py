@@ -11,7 +11,7 @@ count      ``Int64``               a whole number
 flag       ``boolean``             true, false, or NA
 time       ``datetime64[us, UTC]`` ISO 8601
 list       ``object``              lists, as tuples; nothing is an empty one
-json       ``object``              objects and lists as they are
+json       ``object``              objects and lists as they are (both of `nested`, so that Arrow can hold them)
 =========  ======================  ====================================================================
 """
 

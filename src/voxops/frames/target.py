@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, repeat
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import msgspec
 import numpy as np
 
-from voxops.frames.values import Objects
+__all__ = ["Objects", "Target", "Targets", "gather"]
 
-__all__ = ["Target", "Targets", "gather"]
+Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 
 
 class Target(NamedTuple):

@@ -17,6 +17,7 @@ import pandas as pd
 
 from voxops._core.collector import held
 from voxops.frames.entries import entries, read_targets
+from voxops.frames.nested import TargetsArray
 from voxops.frames.schemas import SCHEMAS, pull, spellings, unknown
 from voxops.frames.target import Targets
 from voxops.frames.values import CODE, JSON, LABEL, error_parts
@@ -100,8 +101,9 @@ class Columns:
         kinds = {column.name: column.kind for column in self._schema}
         columns = {name: kinds.get(name, JSON).finish(block) for name, (block,) in self._staged.items()}
         if self._kind == "posts":
+            lengths = self._staged["targets"][0]
             self._targets = [Targets.joined(self._targets)]
-            columns["targets"] = JSON.array(self._targets[0].split(columns["targets"]))
+            columns["targets"] = TargetsArray(JSON.stage(self._targets[0].split(lengths)))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
         said = {"kind": self._kind, **attrs, "unread": self._unread}
         frame.attrs = msgspec.json.decode(msgspec.json.encode(said, enc_hook=_plain))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from pandas.api.extensions import ExtensionDtype
 
 from voxops.api.errors import read_error
 from voxops.api.names import canonical
+from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
+from voxops.frames.target import Objects
 from voxops.frames.times import NAT, TIME_DTYPE, Numbers, parse_times, stamps, utc
 
 __all__ = [
@@ -49,8 +51,6 @@ _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
 _NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
 _THREE_WAYS = {True: 1, False: 0, None: -1}
-
-Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 
 
 def to_bool(value: Any) -> bool | None:
@@ -243,11 +243,6 @@ def _times(staged: Numbers) -> Any:
     return utc(staged).array
 
 
-def _as_they_are(staged: Objects) -> pd.Series[Any]:
-    """Objects as ``object``; pandas left alone would take a column of texts for ``str``."""
-    return pd.Series(staged, dtype=object)
-
-
 TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
 LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
 WORD = Kind("word", STRING_DTYPE, _Memo(lambda text: text.strip().lower()).clean, _objects, _strings)
@@ -255,5 +250,5 @@ CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean
 COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
 FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)
 TIME = Kind("time", TIME_DTYPE, _same, stamps, _times, lambda staged: staged == NAT)
-LIST = Kind("list", np.dtype(object), clean_lists, _objects, _as_they_are)
-JSON = Kind("json", np.dtype(object), _same, _objects, _as_they_are)
+LIST = Kind("list", ListDtype(), clean_lists, _objects, ListArray)
+JSON = Kind("json", JsonDtype(), _same, _objects, JsonArray)
