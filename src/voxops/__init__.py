@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.creates import plan_bulk
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_bulk
+from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
 from voxops.api.matrix import frame as matrix
 from voxops.client import AsyncClient, PostFields
+from voxops.connection import connect
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -43,7 +47,7 @@ from voxops.frames import targets
 from voxops.run import Run
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events, join_events
-from voxops.workspace import Workspace, connect
+from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops

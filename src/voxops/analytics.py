@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import texts
+from voxops._core.arguments import list_of_text
 from voxops.client import AsyncClient
 from voxops.core import Core
 from voxops.errors import NotFoundError
@@ -61,7 +61,7 @@ async def analytics(
 def _ids(posts: pd.DataFrame | str | list[str]) -> list[str]:
     """The posts to ask about, each once."""
     if isinstance(posts, str | list):
-        return list(dict.fromkeys(texts("posts", posts)))
+        return list(dict.fromkeys(list_of_text("posts", posts)))
     need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")
     wanted = posts["status"].isin(_OUT) if "status" in posts else pd.Series(data=True, index=posts.index)
     return [str(post) for post in posts.loc[wanted, "post_id"].dropna().unique()]

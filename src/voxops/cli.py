@@ -125,7 +125,7 @@ def _workspace_options(parser: argparse.ArgumentParser) -> None:
 
 def _connect(options: argparse.Namespace) -> Workspace:
     """The workspace that the options name."""
-    from voxops.workspace import connect
+    from voxops.connection import connect
 
     return connect(sandbox=True) if options.sandbox else connect(url=options.url)
 
@@ -284,8 +284,7 @@ def _ledger(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from voxops.frames.spans import length
-    from voxops.ledger import audit
-    from voxops.ledger.ledger import Ledger
+    from voxops.ledger import Ledger, audit
 
     if not options.path.exists():
         raise ConfigError(f"there is no ledger {options.path}")

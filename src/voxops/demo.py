@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from voxops._core import eventloop, safe
-from voxops.acts.retries import plan_retry
+from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.client import AsyncClient, SteppedClock
+from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
-from voxops.workspace import SANDBOX_SPEED, open_workspace
+from voxops.workspace import Resources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,10 +92,9 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
 def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     """A workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger is kept only if it has a name."""
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
-    if ledger is not None:
-        return eventloop.run(open_workspace(client, ledger=ledger))
-    folder = tempfile.TemporaryDirectory(prefix="voxops-")
-    return eventloop.run(open_workspace(client, ledger=Path(folder.name) / "ledger.sqlite", owned=[folder]))
+    resources = Resources()
+    path = ledger or resources.temporary_ledger()
+    return eventloop.run(open_workspace(client, ledger=path, resources=resources))
 
 
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:

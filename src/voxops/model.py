@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 __all__ = [
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
-    "STUCK_AFTER",
     "TERMINAL_STATUSES",
-    "VERBS",
     "WAITING_STATUSES",
-    "Action",
+    "WATCH",
     "Cell",
     "Clock",
     "Event",
@@ -58,33 +56,12 @@ class Verdict(StrEnum):
     NOTHING = "nothing to do"
 
 
-class Action(StrEnum):
-    """What a plan does to its rows."""
-
-    RETRY = "retry"
-    FIX = "fix"
-    CANCEL = "cancel"
-    BULK = "bulk"
-    REDELIVER = "redeliver"
-    WATCH = "watch"
-
-
-# What a person calls each action.
-VERBS: Mapping[str, str] = {
-    Action.RETRY: "retry",
-    Action.FIX: "fix",
-    Action.CANCEL: "cancel",
-    Action.BULK: "create",
-    Action.REDELIVER: "redeliver",
-    Action.WATCH: "watch",
-}
+WATCH = "watch"  # what a run does that only follows; other runs do an act
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
 # Post statuses that move by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
-# A target that has been in one of them for less than this is about to end by itself (contract: PLAY; rule 3).
-STUCK_AFTER = timedelta(minutes=10)
 # Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 

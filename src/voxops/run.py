@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core import eventloop
-from voxops.engine.drive import Drive
 from voxops.errors import ConfigError
-from voxops.model import Action, Observer, Snapshot
+from voxops.model import WATCH, Observer, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -24,21 +23,35 @@ __all__ = ["Job", "Run"]
 
 
 class Job(Protocol):
-    """What a run does: the engine's work on a plan, or the watching of things that somebody else started."""
+    """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
 
     id: str
+    over: bool
 
-    def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:
-        """Make a drive."""
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
 
-    async def go(self, drive: Drive) -> Snapshot:
-        """Do the work until nothing moves any more."""
+    def renew(self, *, paused: bool = False) -> None:
+        """Make ready for another pass."""
 
-    def concerns(self, subject: str) -> bool:
-        """Whether something that has not ended bears this id."""
+    async def go(self) -> Snapshot:
+        """Work until nothing moves any more."""
 
-    async def withdraw(self) -> int:
-        """Give up what was never sent; return how many operations."""
+    async def pause(self) -> None:
+        """Send nothing more; return when no request is under way."""
+
+    def resume(self) -> None:
+        """Send again."""
+
+    def close(self) -> None:
+        """Send nothing more, and end."""
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if it is none of this run's, or has ended."""
+
+    async def withdraw(self) -> None:
+        """Give up what was never sent."""
 
     def results(self) -> pd.DataFrame:
         """One row per item, with its outcome."""
@@ -68,28 +81,25 @@ class Run:
         Name under which ``ws.attach`` takes the run up again, in any kernel.
     """
 
-    def __init__(self, job: Job, *, paused: bool = False, stop_after_failures: int | None = None) -> None:
-        self._job = job
-        self._limit = stop_after_failures
+    def __init__(self, job: Callable[[Observer], Job]) -> None:
         self._observers: list[Observer] = []
-        self._telling = threading.RLock()
+        self._notifying = threading.RLock()
         self._shown_in: int | None = None
-        self.id = job.id
-        self._drive = job.begin(self, stop_after_failures)
-        self._drive.paused = paused
-        self._snapshot = self._drive.snapshot
-        self._future: Future[Snapshot] = eventloop.submit(job.go(self._drive))
+        self._job = job(self)
+        self.id = self._job.id
+        self._snapshot = self._job.snapshot
+        self._future: Future[Snapshot] = eventloop.submit(self._job.go())
 
     def notice(self, snapshot: Snapshot) -> None:
         """Pass a new state on to whoever follows; called on our own loop."""
-        with self._telling:
+        with self._notifying:
             self._snapshot = snapshot
             for observer in tuple(self._observers):
                 observer.notice(snapshot)
 
     def follow(self, observer: Observer) -> None:
         """Let an observer see every state from now on, the present one first."""
-        with self._telling:  # else a state that comes just now, perhaps the last one, is never seen
+        with self._notifying:  # else a state that comes just now, perhaps the last one, is never seen
             observer.notice(self._snapshot)
             self._observers.append(observer)
 
@@ -143,21 +153,21 @@ class Run:
         return self
 
     async def _join(self, timeout: float | None = None) -> None:
-        """Wait for the drive, without owning it."""
+        """Wait for the pass, without owning it."""
         await self._ended(timeout)
         if self._future.done():
             self._future.result()
 
     async def _is_over(self) -> bool:
-        """Whether the drive does nothing more; one that is on its way out is waited for, since it would not listen."""
-        if self._drive.over:
+        """Whether the last pass does nothing more; one that is on its way out is waited for, since it would not listen."""
+        if self._job.over:
             await self._ended()
         return self._future.done()
 
     async def _ended(self, timeout: float | None = None) -> None:
-        """Wait until the drive has ended, well or badly."""
+        """Wait until the pass has ended, well or badly."""
         wrapped = asyncio.wrap_future(self._future)
-        # Whoever waits asks the drive itself; without this, asyncio would report an error that nobody has taken from the wrapper.
+        # Whoever waits asks the future itself; without this, asyncio would report an error that nobody has taken from the wrapper.
         wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await asyncio.wait({wrapped}, timeout=timeout)
 
@@ -180,9 +190,7 @@ class Run:
 
     async def _pause(self) -> None:
         """Stop the senders."""
-        self._drive.paused = True
-        self._drive.changed.set()
-        await self._drive.quiet()
+        await self._job.pause()
 
     def resume(self) -> Run:
         """Go on sending: what was never sent, and what nobody knows about, under the keys they have."""
@@ -190,15 +198,15 @@ class Run:
         return self
 
     async def _resume(self) -> None:
-        """Let the senders go on, or start a new drive where the last has ended."""
+        """Let the senders go on, or start a new pass where the last has ended."""
         if await self._is_over():
-            self._drive = self._job.begin(self, self._limit)
-            self._future = eventloop.submit(self._job.go(self._drive))
+            self._job.renew()
+            self._future = eventloop.submit(self._job.go())
             return
-        self._drive.go_on()
+        self._job.resume()
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
-        """Tell the run of a webhook that came, so that it looks at that post now instead of at its next turn.
+        """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
 
         The payload itself settles nothing: the run reads the post that it names, and takes what it reads as it always does. So a
         forged, late or repeated event does no harm, and one that comes before the post has moved settles nothing yet. Verify it
@@ -219,18 +227,17 @@ class Run:
         DecodeError
             If it is no webhook payload.
         """
-        told = event if isinstance(event, WebhookEvent) else parse_event(event)
-        return eventloop.run(self._notify(told.subject))
+        known = event if isinstance(event, WebhookEvent) else parse_event(event)
+        return eventloop.run(self._notify(known.subject))
 
     async def _notify(self, subject: str | None) -> bool:
-        """Wake the drive, or look once more where it has ended; sends nothing that it would not have sent."""
-        if subject is None or not self._job.concerns(subject):
+        """Look at the thing next, or once more where the run has ended; sends nothing that it would not have sent."""
+        if subject is None or not self._job.notify(subject):
             return False
         if await self._is_over():
-            self._drive = self._job.begin(self, self._limit)
-            self._drive.paused = True
-            self._future = eventloop.submit(self._job.go(self._drive))
-        self._drive.tell(subject)
+            self._job.renew(paused=True)
+            self._job.notify(subject)
+            self._future = eventloop.submit(self._job.go())
         return True
 
     def cancel(self) -> Run:
@@ -246,11 +253,11 @@ class Run:
     async def end(self) -> str:
         """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
         went_to_its_end = self._future.done() and self._snapshot.phase == "done"
-        self._drive.close()
+        self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled
         # what is only watched has no ledger to go on from
-        if went_to_its_end or not left or self._snapshot.action == Action.WATCH:
+        if went_to_its_end or not left or self._snapshot.action == WATCH:
             return ""
         return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 

@@ -1,80 +1,234 @@
-"""The face: `connect` and `Workspace`. Every method blocks, or is awaited as ``ws.aio.method``; both go through one loop."""
+"""A workspace: every method blocks, or is awaited as ``ws.aio.method``; both go through one loop."""
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
-import math
 import os
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import pandas as pd
 
 from voxops._core import eventloop, safe
-from voxops._core.arguments import file_path
-from voxops.analytics import analytics
-from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
-from voxops.client import AsyncClient, Secret, is_loopback
-from voxops.core import Core
+from voxops.acts.plan import Plan
+from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
-from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
-from voxops.ledger import audit
-from voxops.ledger.file import default_path
-from voxops.ledger.ledger import Ledger
-from voxops.model import Clock
+from voxops.engine.execution import Execution
+from voxops.engine.watching import Watch, things_of
+from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.ledger import Ledger, audit
+from voxops.loading import Loader
 from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
     from voxops.sandbox import Sandbox
 
-__all__ = ["Awaitables", "Workspace", "connect", "open_workspace"]
+__all__ = ["Awaitables", "Resources", "Session", "Workspace"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
+
+@dataclass
+class Resources:
+    """What a workspace owns and closes with itself.
+
+    `sandbox` is the embedded API, None where there is none of our own; `forgets` says that the ledger ends with the workspace.
+    """
+
+    stack: ExitStack = field(default_factory=ExitStack)
+    sandbox: Sandbox | None = None
+    forgets: bool = False
+
+    def temporary_ledger(self) -> Path:
+        """A ledger in a folder that is removed with the workspace."""
+        self.forgets = True
+        return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="voxops-"))) / "ledger.sqlite"
+
+
+class Session(Loader):
+    """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client.
+    engine : Engine or None
+        None where the workspace's identity could not be read: then planning works and running refuses (rule 23).
+    source : str
+        What ``df.attrs`` names as the origin.
+    identify : callable, optional
+        Reads an identity that could not be read once more, before something is run.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        engine: Engine | None,
+        source: str,
+        identify: Callable[[], Awaitable[Engine | None]] | None = None,
+    ) -> None:
+        super().__init__(client, source)
+        self.client = client
+        self._engine = engine
+        self._identify = identify
+        self._identifying = asyncio.Lock()
+        self._closed = False
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+
+    def usable(self) -> Session:
+        """Return itself, while it is open."""
+        if self._closed:
+            raise ConfigError("this workspace is closed; call vx.connect() again")
+        return self
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, or the reason why there is none."""
+        if self._engine is None:
+            raise LedgerError(
+                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
+                "nothing is sent. Check the address and the API key's scopes"
+            )
+        return self._engine
+
+    async def _acting(self) -> Engine:
+        """The engine, whose identity may be readable by now."""
+        async with self._identifying:
+            if self._engine is None and self._identify is not None:
+                self._engine = await self._identify()
+        return self.engine
+
+    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
+        """Bind a plan to the ledger and start to carry it out.
+
+        Parameters
+        ----------
+        plan : Plan
+            From ``vx.plan_retry`` and its like.
+        reason : str, optional
+            Why, for the audit trail.
+        stop_after_failures : int, optional
+            Send nothing more after so many failed rows. Failures of asynchronous acts come some time after they were sent; to risk
+            only a few rows, use ``plan.canary``.
+
+        Returns
+        -------
+        Run
+            At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
+            twice sends nothing twice.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger can't be used; nothing has been sent then.
+        """
+        if not isinstance(plan, Plan):
+            raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
+        limit = stop_after_failures
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
+        engine = await self._acting()
+        run = await engine.bind(plan, reason)
+        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit)))
+
+    async def attach(self, run_id: str) -> Run:
+        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
+        return self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True)))
+
+    async def watch(
+        self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
+    ) -> Run:
+        """Follow things until each is terminal; reads only.
+
+        Parameters
+        ----------
+        frame_or_ids : DataFrame, Handle, str or iterable
+            A posts, targets or deliveries frame, what an asynchronous call of ``ws.client`` returned, or ids.
+        kind : str
+            What the ids are, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
+            knows its own kind.
+
+        Returns
+        -------
+        Run
+            At once; the cell shows it live.
+        """
+        return self._kept(Run(partial(Watch, self.client, things_of(frame_or_ids, kind))))
+
+    def _kept(self, run: Run) -> Run:
+        """Remember a run, so that closing ends it."""
+        self._runs.add(run)
+        return run
+
+    async def close(self) -> list[str]:
+        """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
+        self._closed = True
+        try:
+            # all at once: none goes on sending while the last request of another is waited for (rule 22)
+            lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            await self.client.aclose()
+        return lines
+
+    async def reconcile(self) -> pd.DataFrame:
+        """Settle from the server's state what this ledger does not know; nothing is sent.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What is still open, as in ``ws.ledger()``.
+        """
+        engine = await self._acting()
+        await engine.reconcile()
+        table = audit.history(engine.ledger)
+        return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
 
 
 def _blocking(
-    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, T]],
+    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Workspace, P], T]:
-    """A method of the core as a blocking call."""
+    """A method of the session as a blocking call."""
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
-        return eventloop.run(method(self._core.opened(), *args, **kwargs))
+        return eventloop.run(method(self._session.usable(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Workspace, P], T]", call)
 
 
 def _showing(
-    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, Run]],
+    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, Run]],
 ) -> Callable[Concatenate[Workspace, P], Run]:
-    """A method of the core as a blocking call that shows its run in the cell."""
+    """A method of the session as a blocking call that shows its run in the cell."""
 
     @functools.wraps(method)
     def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> Run:
-        return eventloop.run(method(self._core.opened(), *args, **kwargs)).show()
+        return eventloop.run(method(self._session.usable(), *args, **kwargs)).show()
 
     return cast("Callable[Concatenate[Workspace, P], Run]", call)
 
 
 def _awaitable(
-    method: Callable[Concatenate[Core, P], Coroutine[Any, Any, T]],
+    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Awaitables, P], Awaitable[T]]:
-    """A method of the core as an awaitable for any event loop."""
+    """A method of the session as an awaitable for any event loop."""
 
     @functools.wraps(method)
     def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return eventloop.arun(method(self._core.opened(), *args, **kwargs))
+        return eventloop.arun(method(self._session.usable(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Awaitables, P], Awaitable[T]]", call)
 
@@ -82,20 +236,19 @@ def _awaitable(
 class Awaitables:
     """The methods of a workspace as awaitables: ``await ws.aio.posts(...)``."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-    posts = _awaitable(Core.posts)
-    deliveries = _awaitable(Core.deliveries)
-    accounts = _awaitable(Core.accounts)
-    check_accounts = _awaitable(Core.check_accounts)
-    webhooks = _awaitable(Core.webhooks)
-    analytics = _awaitable(analytics)
-    validate = _awaitable(Core.validate)
-    run = _awaitable(Core.run)
-    watch = _awaitable(Core.watch)
-    attach = _awaitable(Core.attach)
-    reconcile = _awaitable(Core.reconcile)
+    posts = _awaitable(Session.posts)
+    deliveries = _awaitable(Session.deliveries)
+    accounts = _awaitable(Session.accounts)
+    check_accounts = _awaitable(Session.check_accounts)
+    webhooks = _awaitable(Session.webhooks)
+    validate = _awaitable(Session.validate)
+    run = _awaitable(Session.run)
+    watch = _awaitable(Session.watch)
+    attach = _awaitable(Session.attach)
+    reconcile = _awaitable(Session.reconcile)
 
 
 class Workspace:
@@ -108,38 +261,39 @@ class Workspace:
     aio : Awaitables
         The same methods, awaitable.
     name, id : str
-        As the API tells them; ``""`` where it does not.
+        As the API names them; ``""`` where it does not.
     sandbox : Sandbox or None
         The embedded sandbox, if this workspace lives in one.
     """
 
-    def __init__(self, core: Core, *, ledger: Ledger | None, identity: dict[str, Any], owned: list[Any]) -> None:
-        self._core = core
-        self._owned = owned
-        self.client = core.client
-        self.aio = Awaitables(core)
-        self._know(identity, ledger)
+    def __init__(
+        self, session: Session, *, ledger: Ledger | None, identity: Mapping[str, Any], resources: Resources
+    ) -> None:
+        self._session = session
+        self._resources = resources
+        self.client = session.client
+        self.aio = Awaitables(session)
+        self.identify(identity, ledger)
         _open_workspaces.add(self)
-        self.sandbox: Sandbox | None = next((thing for thing in owned if hasattr(thing, "advance")), None)
+        self.sandbox = resources.sandbox
 
-    def _know(self, identity: dict[str, Any], ledger: Ledger | None) -> None:
+    def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
         """Take note of whose workspace it is, and of its ledger."""
         self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
         self.plan = str(identity.get("plan") or "").lower()
 
-    posts = _blocking(Core.posts)
-    deliveries = _blocking(Core.deliveries)
-    accounts = _blocking(Core.accounts)
-    check_accounts = _blocking(Core.check_accounts)
-    webhooks = _blocking(Core.webhooks)
-    analytics = _blocking(analytics)
-    validate = _blocking(Core.validate)
-    run = _showing(Core.run)
-    watch = _showing(Core.watch)
-    attach = _showing(Core.attach)
-    reconcile = _blocking(Core.reconcile)
+    posts = _blocking(Session.posts)
+    deliveries = _blocking(Session.deliveries)
+    accounts = _blocking(Session.accounts)
+    check_accounts = _blocking(Session.check_accounts)
+    webhooks = _blocking(Session.webhooks)
+    validate = _blocking(Session.validate)
+    run = _showing(Session.run)
+    watch = _showing(Session.watch)
+    attach = _showing(Session.attach)
+    reconcile = _blocking(Session.reconcile)
 
     def runs(self) -> pd.DataFrame:
         """Return the runs of this workspace's ledger, newest first; their ids are what `attach` takes.
@@ -150,7 +304,7 @@ class Workspace:
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown`` (Int64, rows).
         """
-        return audit.runs(self._core.opened().engine.ledger)
+        return audit.runs(self._session.usable().engine.ledger)
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
@@ -162,7 +316,7 @@ class Workspace:
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC).
         """
-        return audit.history(self._core.opened().engine.ledger)
+        return audit.history(self._session.usable().engine.ledger)
 
     def archive(self, path: str | os.PathLike[str]) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.
@@ -192,14 +346,12 @@ class Workspace:
         if self not in _open_workspaces:
             return
         _open_workspaces.discard(self)
-        forgets = any(isinstance(thing, tempfile.TemporaryDirectory) for thing in self._owned)
-        for line in eventloop.run(self._core.close()):
-            if not forgets:
+        for line in eventloop.run(self._session.close()):
+            if not self._resources.forgets:
                 print(line)  # noqa: T201  the last word to the person at the keyboard
         if self._ledger is not None:
             self._ledger.close()
-        for thing in self._owned:
-            _dispose(thing)
+        self._resources.stack.close()
 
     def __enter__(self) -> Self:
         return self
@@ -214,18 +366,18 @@ class Workspace:
         limit = self.client.pace.limit
         rows = {
             "address": where + ("" if self in _open_workspaces else ", closed"),
-            "ledger": self._ledger_told(),
-            "rate limit": "not told yet" if limit is None else f"{limit:,} requests a minute",
+            "ledger": self._ledger_place(),
+            "rate limit": "not known yet" if limit is None else f"{limit:,} requests a minute",
         }
         cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]
         return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
-    def _ledger_told(self) -> str:
+    def _ledger_place(self) -> str:
         """Where the ledger is, as a notebook may show it: not whose machine this is."""
         if self._ledger is None:
             return "none: nothing can be run"
         path = self._ledger.path
-        if any(isinstance(thing, tempfile.TemporaryDirectory) for thing in self._owned):
+        if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
         return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
@@ -233,188 +385,6 @@ class Workspace:
         where = "sandbox" if self.sandbox is not None else self.client.url
         where += ", closed" if self not in _open_workspaces else ""
         return f"<Workspace {self.name or self.id or 'of unknown identity'} at {where}>"
-
-
-def connect(
-    api_key: str | None = None,
-    *,
-    url: str | None = None,
-    sandbox: bool | Sandbox = False,
-    ledger: str | os.PathLike[str] | None = None,
-    key_retention: str = KEY_RETENTION,
-    max_wait: str = "5min",
-) -> Workspace:
-    """Connect to a workspace.
-
-    Parameters
-    ----------
-    api_key : str, optional
-        Default: the environment variable ``VOXBURST_API_KEY``.
-    url : str, optional
-        The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is taken
-        only for this machine.
-    sandbox : bool or Sandbox
-        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is
-        taken as it is; where its clock stands still, time passes when somebody waits.
-    ledger : path, optional
-        Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
-    key_retention : str
-        How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
-    max_wait : str
-        How long a call waits for the rate limit before it gives up, resumably.
-
-    Returns
-    -------
-    Workspace
-
-    Raises
-    ------
-    ConfigError
-        If there is no key, or the address can't be used: it redirects, or answers with a web page.
-    AuthError
-        If the API refuses the key.
-    TransportError
-        If nobody answers.
-    LedgerError
-        If the ledger can't be used.
-    """
-    secret = Secret(api_key)
-    del api_key  # so that no traceback from here on finds it among the local variables
-    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
-    path = None if ledger is None else file_path("ledger", ledger)
-    owned: list[Any] = []
-    if sandbox:
-        server = _sandbox(sandbox, owned)
-        client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server in owned else math.inf)
-        if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
-            folder = tempfile.TemporaryDirectory(prefix="voxops-")
-            owned.append(folder)
-            path = Path(folder.name) / "ledger.sqlite"
-    else:
-        client = _client(secret, url, patience)
-    return eventloop.run(open_workspace(client, ledger=path, retention=retention, owned=owned))
-
-
-async def open_workspace(
-    client: AsyncClient,
-    *,
-    ledger: Path | None,
-    retention: float = 86_400.0,
-    owned: Sequence[Any] = (),
-) -> Workspace:
-    """Read who we are, open the ledger that belongs to it, and put the workspace together; `owned` ends with it."""
-    owned = list(owned)
-    client.bind_loop(eventloop.arun)
-    try:
-        identity, book, engine = await _enrol(client, ledger, retention)
-    except BaseException:
-        await client.aclose()
-        for thing in owned:
-            _dispose(thing)
-        raise
-    core = Core(client, engine, client.url)
-    workspace = Workspace(core, ledger=book, identity=identity, owned=owned)
-
-    async def again() -> Engine | None:
-        identity, book, engine = await _enrol(client, ledger, retention)
-        workspace._know(identity, book)
-        return engine
-
-    core.enrol_by(again)
-    return workspace
-
-
-async def _enrol(
-    client: AsyncClient, ledger: Path | None, retention: float
-) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
-    """Who we are, the ledger that belongs to it, and the engine; without an identity there are neither."""
-    identity = await _identity(client)
-    book = _ledger(client.url, ledger, identity)
-    if book is None:
-        return identity, None, None
-    return identity, book, Engine(client, book, credential=client.fingerprint(book.credential), retention=retention)
-
-
-async def _identity(client: AsyncClient) -> dict[str, Any]:
-    """Who the key belongs to; empty where the API won't tell, which neither a refused key nor a wrong address may be."""
-    try:
-        return dict(await client.identity())
-    except DecodeError as error:
-        raise ConfigError(str(error)) from error
-    except ApiError as error:
-        if (
-            300 <= error.status < 400 or error.body.lstrip()[:1] == b"<"
-        ):  # a page: of another site, or of what stands before the API
-            raise ConfigError(str(error)) from error
-        if error.status == 401:
-            raise
-        return {}
-
-
-def _ledger(url: str, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
-    """The workspace's ledger; None where the API does not name the workspace: nothing is sent then (rule 23)."""
-    workspace = str(identity.get("workspaceId") or "")
-    if not workspace:
-        return None
-    host = urlsplit(url).hostname or ""
-    book = Ledger(ledger or default_path("localhost" if is_loopback(host) else host, workspace))
-    try:
-        book.belong(workspace)
-    except LedgerError:
-        book.close()
-        raise
-    return book
-
-
-def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
-    """A client for the real API."""
-    if not secret.expose_to(bool):
-        secret = Secret(_environment("VOXBURST_API_KEY"))
-    if not secret.expose_to(bool):
-        raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
-    return AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
-
-
-def _environment(name: str) -> str | None:
-    """A variable of the environment; in a frame of its own, since a verbose traceback prints what its lines look at."""
-    return os.environ.get(name)
-
-
-def _sandbox(sandbox: Sandbox | Literal[True], owned: list[Any]) -> Sandbox:
-    """The sandbox that was handed in, or one of our own, started."""
-    from voxops.sandbox import Sandbox
-
-    if sandbox is not True:
-        if not isinstance(sandbox, Sandbox):
-            raise ConfigError(f"sandbox={sandbox!r} must be True or a Sandbox")
-        try:
-            sandbox.url  # noqa: B018  raises where nobody listens
-        except RuntimeError as error:
-            raise ConfigError(str(error)) from None
-        return sandbox
-    owned.append(Sandbox().start())
-    return cast("Sandbox", owned[-1])
-
-
-def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
-    """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
-    from voxops.client import ScaledClock, SteppedClock
-
-    clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
-
-
-def _seconds(name: str, text: str) -> float:
-    """A length of time in seconds; a bare number has no unit and is refused."""
-    try:
-        seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan
-    except ValueError:
-        seconds = math.nan
-    if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():
-        seconds = math.nan
-    if not seconds > 0:
-        raise ConfigError(f"{name}={text!r} is no length of time; write it as '24h', '5min' or '30s'")
-    return seconds
 
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
@@ -425,8 +395,3 @@ def _close_all() -> None:
     """At the interpreter's exit: stop new sends, let what is under way end, say how to go on (rule 22)."""
     for workspace in list(_open_workspaces):
         workspace.close()
-
-
-def _dispose(thing: Any) -> None:
-    """End something that the workspace started."""
-    (thing.stop if hasattr(thing, "stop") else thing.cleanup)()

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from voxops.acts import plan as plans
 from voxops.acts.creates import plan_bulk
 from voxops.acts.retries import plan_retry
+
+from voxops.acts import plan as plans
 from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 from voxops.model import Action

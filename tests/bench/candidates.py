@@ -14,13 +14,13 @@ import msgspec
 import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
+from voxops.core import Core
 
 from voxops.analysis import delivery_stats
 from voxops.archive import Archive
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
-from voxops.core import Core
-from voxops.frames import Columns, targets
+from voxops.frames.typed import Columns, targets
 
 BY = ["day", "endpoint"]
 

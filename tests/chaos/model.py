@@ -21,14 +21,14 @@ from typing import Any
 from unittest import mock
 
 import pandas as pd
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.engine.settle import PostState
 
 from voxops._core.canonical import fingerprint
-from voxops.acts.creates import plan_bulk
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_redeliver, plan_retry
 from voxops.engine import engine
 from voxops.engine.reader import Marks, Sight
-from voxops.engine.settle import PostState
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo

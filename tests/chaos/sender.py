@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 from tests.chaos.count import thing_of
-
 from voxops.acts.creates import plan_bulk
-from voxops.acts.plan import Plan
 from voxops.acts.retries import plan_redeliver, plan_retry
+
+from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import drive, engine
 from voxops.ledger import audit

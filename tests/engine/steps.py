@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from tests.chaos.rig import Kernel, Rig
+from voxops.acts.creates import plan_bulk
 
 from voxops._core import eventloop
-from voxops.acts.creates import plan_bulk
 from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"

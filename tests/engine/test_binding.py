@@ -11,15 +11,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
 from voxops.acts.creates import plan_bulk
-from voxops.acts.plan import Plan
 from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
-from voxops.engine.binding import Facts, bind, reform, why_not_now
 from voxops.engine.drive import Drive
+from voxops.engine.settle import PostState, settled
+
+from voxops.acts.plan import Plan
+from voxops.engine.binding import Facts, bind, reform, why_not_now
 from voxops.engine.progress import start
 from voxops.engine.reader import Marks
-from voxops.engine.settle import PostState, settled
 from voxops.ledger import audit
 from voxops.ledger.ledger import Claim, Ledger
 from voxops.model import Outcome, Transition

@@ -16,11 +16,11 @@ from tests.engine.steps import (
     plan_rows,
     post,
 )
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_redeliver, plan_retry
 from voxops.ledger import audit
 from voxops.sandbox import Fault
 

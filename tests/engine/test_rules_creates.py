@@ -21,11 +21,11 @@ from tests.engine.steps import (
     post,
     send_once,
 )
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 from voxops.errors import PlanError
 
 

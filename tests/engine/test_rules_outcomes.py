@@ -18,9 +18,9 @@ from tests.engine.steps import (
     post,
     send_once,
 )
+from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
-from voxops.acts.retries import plan_redeliver, plan_retry
 
 
 def test_rule_18_a_terminal_status_settles_only_after_the_post_has_moved(rig):

@@ -16,9 +16,9 @@ from tests.engine.steps import (
     let_go,
     post,
 )
+from voxops.acts.retries import plan_retry
 
 from voxops.acts import keys
-from voxops.acts.retries import plan_retry
 
 
 def test_rule_08_all_is_on_disk_before_the_bytes_leave(rig):

@@ -22,11 +22,11 @@ from tests.engine.steps import (
     post,
     wait_for,
 )
+from voxops.acts.creates import plan_bulk
+from voxops.acts.retries import plan_retry
 
 import voxops as vx
 from voxops._core import eventloop
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger import file as ledger_file

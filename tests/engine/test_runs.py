@@ -13,11 +13,11 @@ from tests.engine.steps import (
     send_once,
     wait_for,
 )
+from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
+from voxops.engine.jobs import PlanJob
 
 import voxops as vx
 from voxops._core import eventloop
-from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
-from voxops.engine.jobs import PlanJob
 from voxops.run import Run
 from voxops.sandbox import Fault
 

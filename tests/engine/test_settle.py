@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from voxops.engine.settle import Answer, PostState
 
 from voxops.acts.plan import Item
 from voxops.engine import settle
-from voxops.engine.settle import Answer, PostState
 from voxops.ledger.ledger import Member
 from voxops.model import Outcome
 

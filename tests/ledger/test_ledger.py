@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from voxops.acts.creates import plan_bulk
-from voxops.acts.plan import Operation
 from voxops.engine.settle import settled
+
+from voxops.acts.plan import Operation
 from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import audit
 from voxops.ledger import file as ledger_file

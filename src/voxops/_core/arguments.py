@@ -8,10 +8,10 @@ from pathlib import Path
 
 from voxops.errors import ConfigError
 
-__all__ = ["file_path", "texts"]
+__all__ = ["file_path", "list_of_text"]
 
 
-def texts(name: str, value: object) -> list[str]:
+def list_of_text(name: str, value: object) -> list[str]:
     """Read one text or several; ``[]`` for None.
 
     Parameters

@@ -1,23 +1,22 @@
 """From a frame to a plan: what would be sent, under which keys, and why the rest would not. Planning sends nothing.
 
 The functions here see only frames (rule 1). What they decide is frozen in `Item` and `Operation`; binding to what the server
-and the ledger know comes later, in the engine. `retries.py` and `creates.py` hold the planners.
+and the ledger know comes later, in the engine. Each act has its planner in its own module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import safe
-from voxops._core.canonical import canonical, fingerprint
-from voxops.acts import keys
+from voxops.acts.act import Act
+from voxops.acts.operation import Item, Operation
 from voxops.acts.plan_html import plan_html
-from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
+from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import PlanError
-from voxops.model import VERBS, Action
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,99 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "PLAN_COLUMNS",
     "Cost",
-    "Item",
-    "Operation",
     "Plan",
     "build_plan",
-    "form",
     "reasons",
     "summary",
 ]
 
-BATCH = 50  # operations that are counted as one batch where each is a request of its own
-LATER_ATTEMPTS = 6  # attempts beyond its own under which another ledger may have created a row
 DEFAULT_RATE = 500  # requests a minute, where no answer has told the workspace's own limit yet
 PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One eligible row, frozen.
-
-    Attributes
-    ----------
-    row : int
-        Position in ``plan.frame``.
-    identity : str
-        What the row is, for ever: the same failure, or the same row of the same campaign, has the same identity.
-    attempt : int
-        The how-manieth deliberate attempt, from 1.
-    subject : str
-        What the act changes (``post:…``, ``delivery:…``, ``row:…``); one open operation per subject (rule 2).
-    label, platform, account : str
-        For people and for finding the target again; ``""`` where it does not apply.
-    cause : str
-        Group for canaries.
-    method, path : str
-        The call. A fix names its target as ``platform~account`` until the engine has read its id.
-    body : mapping or None
-        What is asked. For a bulk create it is this item's part of the batch.
-    seen : mapping
-        The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
-    """
-
-    row: int
-    identity: str
-    attempt: int
-    subject: str
-    label: str
-    platform: str
-    account: str
-    cause: str
-    method: str
-    path: str
-    body: Mapping[str, Any] | None
-    seen: Mapping[str, Any]
-
-    @property
-    def body_hash(self) -> str:
-        """Fingerprint of what the analyst asked; the mark, which names the attempt, is left out."""
-        body = {name: value for name, value in (self.body or {}).items() if name != "metadata"}
-        return fingerprint(body)
-
-    @property
-    def mark(self) -> str:
-        """What a create carries, so that it can be found again (rule 13); ``""`` for other acts."""
-        return str((self.body or {}).get("metadata", {}).get("voxopsOp", ""))
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """Marks under which any attempt at this create may be found."""
-        campaign = str(self.seen.get("campaign", ""))
-        return tuple(keys.mark(campaign, self.label, attempt) for attempt in range(1, self.attempt + LATER_ATTEMPTS))
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One logical request: a call, its frozen bytes, its key and the items it covers.
-
-    `batch` counts from 1. `canary` operations go first; the others wait for the causes of their items (rule 7).
-    """
-
-    key: str
-    action: Action
-    method: str
-    path: str
-    body: bytes | None
-    subject: str
-    items: tuple[Item, ...]
-    batch: int
-    canary: bool = False
-
-    @property
-    def causes(self) -> frozenset[str]:
-        """Causes of its items."""
-        return frozenset(item.cause for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +50,12 @@ class Plan:
 
     Attributes
     ----------
-    action : Action
-        What is done to the rows.
+    act : Act
+        What is done to the rows; `action` is its name.
     frame : pandas.DataFrame
-        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason`` (string: why, or why not), ``attempt`` (Int64), ``batch``
-        (Int64), ``idempotency_key`` (string), ``request`` (string: method and path); the last three are NA where a row is not
-        eligible.
+        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason``
+        (string: why, or why not), ``attempt`` (Int64), ``batch`` (Int64), ``idempotency_key`` (string), ``request`` (string:
+        method and path); the last three are NA where a row is not eligible.
     operations : tuple of Operation
         The requests in the order of sending.
     campaign : str
@@ -150,13 +64,18 @@ class Plan:
         Column that names a row of a campaign; ``""`` for other acts.
     """
 
-    action: Action
+    act: Act
     table: pd.DataFrame = field(repr=False)
     operations: tuple[Operation, ...]
     campaign: str = ""
     key: str = ""
     canaries: int = 0
     reads: int = field(default=0)
+
+    @property
+    def action(self) -> str:
+        """Name of the act."""
+        return self.act.name
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -183,8 +102,7 @@ class Plan:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
         acts = len(self.operations)
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
-        rounds = 0 if self.action is Action.BULK else 4
-        requests = acts + self.reads + rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
+        requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def canary(self, n: int = 3) -> Plan:
@@ -203,8 +121,8 @@ class Plan:
             raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
-        if self.action is Action.BULK:
-            return self._bulk_canary(n)
+        if self.act.about == "create":
+            return self._create_canary(n)
         left: dict[str, int] = {}
         chosen: set[str] = set()
         for operation in sorted(self.operations, key=lambda operation: operation.key):
@@ -218,10 +136,10 @@ class Plan:
         ordered = sorted(marked, key=lambda operation: not operation.canary)
         return replace(self, operations=tuple(ordered), canaries=n)
 
-    def _bulk_canary(self, n: int) -> Plan:
+    def _create_canary(self, n: int) -> Plan:
         """The first n rows as a batch of their own."""
         items = self.items
-        first, rest = form(Action.BULK, items[:n]), form(Action.BULK, items[n:])
+        first, rest = self.act.form(items[:n]), self.act.form(items[n:])
         operations = [replace(operation, canary=True) for operation in first]
         operations += [replace(operation, batch=operation.batch + len(first)) for operation in rest]
         return replace(_with_keys(self, operations), canaries=n)
@@ -237,7 +155,7 @@ def summary(plan: Plan) -> str:
     """Say in a few lines of text what a plan would do."""
     cost = plan.cost
     lines = [
-        f"Plan to {VERBS[plan.action]}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
+        f"Plan to {plan.act.verb}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
         f"about {cost.requests} requests in all, at least {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
     ]
     if plan.canaries:
@@ -255,54 +173,8 @@ def reasons(plan: Plan) -> list[tuple[str, int]]:
     ]
 
 
-def form(action: Action, items: Sequence[Item]) -> list[Operation]:
-    """Form operations from items: batches of at most 50 for creates, else one per call; items with the same call share it."""
-    if action is Action.BULK:
-        return [
-            _bulk(items[start : start + BULK_POSTS], start // BULK_POSTS + 1)
-            for start in range(0, len(items), BULK_POSTS)
-        ]
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(f"{item.subject} {item.path}", []).append(item)
-    return [_single(action, group, number // BATCH + 1) for number, group in enumerate(groups.values())]
-
-
-def _single(action: Action, items: list[Item], batch: int) -> Operation:
-    """One call, for one item or for all failed targets of a post."""
-    first = items[0]
-    episode = sorted(item.identity for item in items)
-    attempt = max(item.attempt for item in items)
-    return Operation(
-        key=keys.stable_key(first.method, first.path, first.body, episode, attempt),
-        action=action,
-        method=first.method,
-        path=first.path,
-        body=None if first.body is None else canonical(first.body),
-        subject=first.subject,
-        items=tuple(items),
-        batch=batch,
-    )
-
-
-def _bulk(items: Sequence[Item], batch: int) -> Operation:
-    """One batch of creates; its key covers every member and its attempt."""
-    body = {"posts": [item.body for item in items], "dryRun": False}
-    members = [[item.identity, item.attempt] for item in items]
-    return Operation(
-        key=keys.stable_key("POST", "/v1/posts/bulk", body, members),
-        action=Action.BULK,
-        method="POST",
-        path="/v1/posts/bulk",
-        body=canonical(body),
-        subject=f"batch:{fingerprint(members)}",
-        items=tuple(items),
-        batch=batch,
-    )
-
-
 def build_plan(
-    action: Action,
+    act: Act,
     frame: pd.DataFrame,
     items: Sequence[Item],
     reason: Sequence[str],
@@ -322,8 +194,8 @@ def build_plan(
         attempt=pd.array(list(attempts), dtype="Int64"),
     )
     table.attrs = dict(frame.attrs)
-    bare = Plan(action=action, table=table, operations=(), **details)
-    return _with_keys(bare, form(action, items))
+    bare = Plan(act=act, table=table, operations=(), **details)
+    return _with_keys(bare, act.form(items))
 
 
 def _with_keys(plan: Plan, operations: Sequence[Operation]) -> Plan:

@@ -7,7 +7,6 @@ from typing import Any
 
 from voxops._core import safe
 from voxops._core.safe import Markup, html
-from voxops.model import VERBS, Action
 
 __all__ = ["plan_html"]
 
@@ -21,7 +20,7 @@ def plan_html(plan: Any, reasons: Sequence[tuple[str, int]]) -> Markup:
     cost = plan.cost
     facts = html(
         "<b>Plan to {}</b>: {} of {}. {}, about {} in all, {} minute{} at {} a minute. <i>Nothing has been sent.</i>{}",
-        VERBS[plan.action],
+        plan.act.verb,
         safe.number(plan.eligible),
         safe.many(len(plan.table), "row"),
         safe.many(cost.acts, "acting request"),
@@ -61,7 +60,7 @@ def _sample(plan: Any) -> Markup:
             safe.line(row["reason"], row["reason"], "min-width:6em;max-width:18em", lines=2),
             html(
                 "{} <code>{}</code>",
-                _short(_word(row["request"], plan.action), row["request"]),
+                _short(_word(row["request"], plan.act), row["request"]),
                 _short(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]),
             ),
         )
@@ -92,7 +91,7 @@ def _short(shown: str, full: Any) -> Markup:
     return html('<span style="white-space:nowrap" title="{}">{}</span>', safe.escape(full, 400), shown)
 
 
-def _word(request: str, action: Action) -> str:
+def _word(request: str, act: Any) -> str:
     """What a request does, in a word; one plan to retry may hold both retries and fixes."""
     last = request.rpartition("/")[2]
-    return last if action is Action.RETRY and last in _WORDS else VERBS[action]
+    return last if last in _WORDS else str(act.verb)

@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from voxops._core.arguments import texts
+from voxops._core.arguments import list_of_text
 from voxops.analysis.statistics import Tally, flat
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -94,7 +94,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     ConfigError
         If `tz` is not a time zone.
     """
-    names = texts("by", by)
+    names = list_of_text("by", by)
     columns = [FIELDS.get(name, name) for name in names]
     needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
     what = "these statistics need a deliveries frame"

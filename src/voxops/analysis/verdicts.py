@@ -14,9 +14,10 @@ import pandas as pd
 
 from voxops.analysis.fingerprints import SPACE, fingerprint
 from voxops.analysis.rules import Rule, analyst_rules, find_rule
+from voxops.api.windows import STUCK_AFTER
 from voxops.frames import need_frame
 from voxops.frames.values import STRING_DTYPE
-from voxops.model import IN_FLIGHT_STATUSES, STUCK_AFTER, WAITING_STATUSES, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
 __all__ = ["NEEDED", "Judgement", "judge", "triage"]
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 from voxops.client._client import AsyncClient, Permit
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
+from voxops.client._handles import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
 from voxops.client._pages import Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.client._transport import is_loopback
 from voxops.client._upload import Presigned, Progress, Uploaded
+from voxops.client.names import AccountNames, account_names
 
 __all__ = [
     "UNSET",
+    "AccountNames",
     "AsyncClient",
     "Ending",
     "Handle",
@@ -34,9 +36,12 @@ __all__ = [
     "SteppedClock",
     "SystemClock",
     "Uploaded",
+    "account_names",
+    "delivery_status",
     "ending_of",
+    "ending_of_post",
     "is_loopback",
-    "on_its_way",
+    "noted",
     "outcome_of",
     "prefetch",
 ]

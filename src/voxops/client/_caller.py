@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -18,6 +19,9 @@ class Caller(Protocol):
     """Sends requests; `AsyncClient` is one."""
 
     clock: Clock
+
+    def now(self) -> datetime:
+        """The server's time."""
 
     async def request(
         self,

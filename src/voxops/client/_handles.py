@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from voxops.api.assumptions import deliveries_path, polled_status
+from voxops.api.evidence import Attempted, Baseline, delivery_ended, post_ended, promised_counts, sighted
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.states import PostState
+from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, WATCH_FOR
 from voxops.client._caller import Caller, path
 from voxops.client._checks import check_id
 from voxops.client._reply import single
 from voxops.errors import ApiError, ConfigError, NotFoundError
-from voxops.frames.times import parse_times
+from voxops.frames.states import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
 
-__all__ = ["Ending", "Handle", "Kind", "before_act", "ending_of", "follow", "on_its_way", "outcome_of", "read_delivery"]
+__all__ = [
+    "Ending",
+    "Handle",
+    "Kind",
+    "before_act",
+    "delivery_status",
+    "ending_of",
+    "ending_of_post",
+    "follow",
+    "noted",
+    "outcome_of",
+    "read_delivery",
+]
 
 Kind = Literal["post", "media", "account", "delivery"]
 
-FIRST_LOOK, LONGEST_LOOK = 2.0, 30.0  # seconds (contract: MEDIAFLOW polls every two to three)
-PATIENCE = 1800.0  # seconds after which what has not ended is left pending (contract: PLAY)
-# The header with the server's time has whole seconds, and a request may have taken effect just before its answer.
-_GRAIN = timedelta(seconds=2)
 _GOOD = frozenset({"published", "ready", "completed", "cancelled", "unpublished", "archived", "delivered"})
 _BAD = frozenset({"gone", "error", "undelivered"})
-_RESULT = ("success", "statusCode", "latencyMs", "error", "deliveredAt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,10 @@ class Handle:
     accepted_at : datetime or None
         When it was accepted, by the server's clock.
     before : mapping or None
-        A delivery or a failed post as it was before the act, since only its change shows that it was tried again; None where that
-        shows nothing.
+        A delivery or a failed post as it was before the act, since only its change tells that it was tried again; None where that
+        tells nothing.
+    sighted : bool
+        Whether a post was seen on its way since the act: from then on any end is a new one.
     """
 
     id: str
@@ -79,6 +91,7 @@ class Handle:
     webhook_id: str | None = None
     accepted_at: datetime | None = None
     before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    sighted: bool = field(default=False, repr=False, compare=False)
     caller: Caller | None = field(default=None, repr=False, compare=False)
 
     def __await__(self) -> Generator[Any, None, Ending]:
@@ -95,35 +108,72 @@ def outcome_of(status: str | None) -> Outcome:
     return Outcome.FAILED if status in TERMINAL_STATUSES or status in _BAD else Outcome.PENDING
 
 
-def ending_of(handle: Handle, record: Mapping[str, Any] | None) -> Ending:
-    """Say how far the thing of a handle is; what is older than the act says nothing of it (rules 18 and 19)."""
+def ending_of(handle: Handle, record: Mapping[str, Any] | None, now: datetime) -> Ending:
+    """Say how far the thing of a handle is, `now` in server time; a state older than the act says nothing (rules 18 and 19)."""
     if record is None:
         return Ending("gone", Outcome.FAILED, {})
+    if handle.kind == "post":
+        return ending_of_post(handle, read_post(record), now, record)
     if handle.kind == "delivery":
-        status = _delivery_status(handle.before, record)
-        return Ending(status, outcome_of(status), record)
-    status = polled_status(handle.kind, record)
-    outcome = outcome_of(status)
-    if handle.kind == "post" and not _moved(handle, record):
-        outcome = Outcome.PENDING
-    return Ending(status, outcome, record)
+        status = delivery_status(handle, next(iter(read_deliveries([record]).values()), {}))
+    else:
+        status = polled_status(handle.kind, record)
+    return Ending(status, outcome_of(status), record)
 
 
-def on_its_way(handle: Handle, ending: Ending) -> Handle:
-    """The handle of a post that was seen on its way: from now on any end is a new one, whatever its time stamp (rule 18)."""
-    if handle.kind != "post" or outcome_of(ending.status) is not Outcome.PENDING:
+def ending_of_post(
+    handle: Handle, state: PostState | None, now: datetime, record: Mapping[str, Any] | None = None
+) -> Ending:
+    """Say how far the post of a handle is; where nobody acted through the handle, its status alone says it."""
+    if state is None:
+        return Ending("gone", Outcome.FAILED, {})
+    shown = (
+        record if record is not None else {"id": state.post_id, "status": state.status, "updatedAt": state.updated_at}
+    )
+    outcome = outcome_of(state.status)
+    if handle.accepted_at is not None and outcome is not Outcome.PENDING:
+        baseline = _baseline(handle)
+        since = (now - handle.accepted_at).total_seconds()
+        tried = Attempted(baseline, since, handle.sighted or sighted(baseline, state), promised_counts(handle.accepted))
+        one = handle.accepted.get("platformId")
+        if not post_ended(state, tried, None if one is None else str(one)):
+            outcome = Outcome.PENDING
+    return Ending(state.status, outcome, shown)
+
+
+def noted(handle: Handle, state: PostState | None) -> Handle:
+    """The handle of a post, which remembers whether it was seen on its way (rule 18)."""
+    if state is None or handle.sighted or not sighted(_baseline(handle), state):
         return handle
-    return replace(handle, before=None, accepted_at=None)
+    return replace(handle, sighted=True)
 
 
-async def follow(handle: Handle, caller: Caller, patience: float = PATIENCE) -> Ending:
+def delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
+    """Whether a delivery was tried again since its state before the act, and how that ended (rule 19)."""
+    if handle.before is None:  # nobody can tell an old failure from a new one
+        return "delivered" if now.get("success") else "queued"
+    before = next(iter(read_deliveries([handle.before]).values()), {})
+    if not delivery_ended(before, now):
+        return "queued"
+    return "delivered" if now.get("success") else "undelivered"
+
+
+def _baseline(handle: Handle) -> Baseline | None:
+    """The post of a handle as it was read before the act."""
+    state = None if handle.before is None else read_post(handle.before)
+    return None if state is None else Baseline.of(state)
+
+
+async def follow(handle: Handle, caller: Caller, patience: float = WATCH_FOR) -> Ending:
     """Read until the thing has ended or the patience is over; reads only."""
     began, looks = caller.clock.monotonic(), 0
     while True:
-        ending = ending_of(handle, await _read(handle, caller))
+        record = await _read(handle, caller)
+        ending = ending_of(handle, record, caller.now())
         if ending.outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
             return ending
-        handle = on_its_way(handle, ending)
+        if handle.kind == "post" and record is not None:
+            handle = noted(handle, read_post(record))
         await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**looks))
         looks += 1
 
@@ -155,26 +205,3 @@ async def _read(handle: Handle, caller: Caller) -> dict[str, Any] | None:
         return single(await caller.request("GET", path(group, handle.id)))
     except NotFoundError:
         return None
-
-
-def _delivery_status(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
-    """Whether a delivery was tried again since it was read before the act, and how that ended (rule 19)."""
-    known = before or {}
-    moved = before is None or any(known.get(name) != now.get(name) for name in _RESULT)
-    was, now_is = known.get("retryCount"), now.get("retryCount")
-    counted = was is None or now_is is None or now_is > was
-    if not (moved and counted):
-        return "queued"
-    if now.get("success"):
-        return "delivered"
-    # Without a state before the act nobody can tell an old failure from a new one.
-    return "queued" if before is None else "undelivered"
-
-
-def _moved(handle: Handle, record: Mapping[str, Any]) -> bool:
-    """Whether a post has changed since it was read before the act, or, if it was not, since the act; if no time tells, it has."""
-    before = None if handle.before is None else handle.before.get("updatedAt")
-    was, now = parse_times([before, record.get("updatedAt")])
-    if was == was and now == now:  # noqa: PLR0124  NaT is no time
-        return bool(now > was)
-    return handle.accepted_at is None or now != now or bool(now >= handle.accepted_at - _GRAIN)  # noqa: PLR0124

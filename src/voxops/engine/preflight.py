@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
-from voxops.api.limits import PAGE_RECORDS
-from voxops.engine.binding import Facts, reform, why_not_now
+from voxops.acts.table import act_named
+from voxops.api.windows import LOOKBACK, SKEW
+from voxops.client.names import account_names
+from voxops.engine.batches import leave_batch
+from voxops.engine.binding import Facts, why_not_now
 from voxops.engine.reader import Marks, Reader
-from voxops.engine.settle import baseline_of, settled
-from voxops.ledger.ledger import Ledger, Stored
-from voxops.model import Action, Outcome
+from voxops.ledger import Ledger, Stored
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["AccountNames", "account_names", "gather", "renew"]
+__all__ = ["read_facts", "renew"]
 
-LOOKBACK = 30 * 86_400.0  # seconds; how far a new ledger looks back for creates that no longer wait to go out (rule 13)
-SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
 
-async def gather(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
+async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
     """Read the present state of everything that the plan would change."""
-    if plan.action is Action.BULK:
+    if plan.act.about == "create":
         return Facts(
             now=client.now(), accounts=await _accounts(client, plan), marks=await _marks(client, reader, ledger, plan)
         )
-    if plan.action is Action.REDELIVER:
-        deliveries: dict[str, Any] = {}
-        for webhook in sorted({item.account for item in plan.items}):
-            deliveries |= await reader.deliveries(
-                webhook, {item.label for item in plan.items if item.account == webhook}
-            )
-        return Facts(now=client.now(), deliveries=deliveries)
+    if plan.act.about == "delivery":
+        return Facts(now=client.now(), deliveries=await _deliveries(reader, [item.subject for item in plan.items]))
     statuses = Counter(str(item.seen.get("post_status")) for item in plan.items)
-    ids = {item.seen["post_id"] for item in plan.items}
+    ids = {item.subject.id for item in plan.items}
     posts = await reader.posts(ids, [status for status, _ in statuses.most_common()])
     return Facts(now=client.now(), posts=posts)
 
@@ -52,16 +48,16 @@ async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
 
 async def _marks(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Marks | None:
     """Creates that the server shows, wherever they came from; None where every row is known to the ledger (rule 13)."""
-    if all(ledger.latest(item.identity) is not None for item in plan.items):
+    if all(ledger.operations.latest(item.identity) is not None for item in plan.items):
         return None
     return await _lately(client, reader, ledger)
 
 
 async def _lately(client: AsyncClient, reader: Reader, ledger: Ledger) -> Marks:
     """Creates that the server shows since it was asked last."""
-    searched = ledger.meta("searched")
+    searched = ledger.marks.searched
     if searched is not None:
-        return await reader.marks(datetime.fromtimestamp(float(searched) - SKEW, UTC))
+        return await reader.marks(datetime.fromtimestamp(searched - SKEW, UTC))
     # What was created long ago and has not gone out waits in one of these; a row that has gone out is held for its time (rule 6).
     since = client.now().timestamp() - LOOKBACK
     return await reader.marks(datetime.fromtimestamp(since - SKEW, UTC), also=("scheduled", "draft"))
@@ -79,110 +75,56 @@ async def renew(
     The others have a new baseline; creates that somebody else has meanwhile made are settled.
     """
     now = client.now()
-    batches = [operation for operation in planned if operation.action is Action.BULK]
-    others = [operation for operation in planned if operation.action is not Action.BULK]
+    batches = [operation for operation in planned if act_named(operation.action).about == "create"]
+    others = [operation for operation in planned if operation not in batches]
     if batches:
         marks = await _lately(client, reader, ledger)
         await commit(lambda: _renew_creates(ledger, batches, marks, now))
     if not others:
         return {}
-    facts = Facts(now, await _posts(reader, others), await _deliveries(reader, others))
+    subjects = [operation.subject for operation in others]
+    posts = await reader.posts({subject.id for subject in subjects if subject.kind == "post"}, LIKELY)
+    facts = Facts(now, posts, await _deliveries(reader, subjects))
     held: dict[int, str] = await commit(lambda: _renew_acts(ledger, others, facts))
     return held
 
 
-async def _posts(reader: Reader, operations: Sequence[Stored]) -> dict[str, Any]:
-    """Present states of the posts that operations are about."""
-    return await reader.posts(
-        {name for what, _, name in (op.subject.partition(":") for op in operations) if what == "post"}, LIKELY
-    )
-
-
-async def _deliveries(reader: Reader, operations: Sequence[Stored]) -> dict[str, Any]:
-    """Present states of the deliveries that operations are about."""
+async def _deliveries(reader: Reader, subjects: Iterable[Subject]) -> dict[str, Any]:
+    """Present states of deliveries."""
     by_webhook: dict[str, set[str]] = {}
-    for operation in operations:
-        what, _, name = operation.subject.partition(":")
-        if what == "delivery":
-            by_webhook.setdefault(operation.path.split("/")[3], set()).add(name)
+    for subject in subjects:
+        if subject.kind == "delivery":
+            by_webhook.setdefault(subject.parent, set()).add(subject.id)
     states: dict[str, Any] = {}
-    for webhook, names in by_webhook.items():
+    for webhook, names in sorted(by_webhook.items()):
         states |= await reader.deliveries(webhook, names)
     return states
 
 
 def _renew_creates(ledger: Ledger, batches: Sequence[Stored], marks: Marks, now: datetime) -> None:
     """Settle rows that exist by now, and give the rest of their batch one of its own."""
-    ledger.learn_marks(marks.found, now.timestamp())
+    ledger.marks.learn(marks.found, now.timestamp())
     for batch in batches:
-        if not ledger.unchanged(batch):
+        if not ledger.operations.is_unchanged(batch):
             continue
-        members = ledger.members(batch.id)
-        there = {member.position: post for member in members if (post := ledger.created(member.item.marks))}
+        members = ledger.operations.members(batch.id)
+        there = {member.position: post for member in members if (post := ledger.marks.created(member.item.marks))}
         if there:
-            reform(ledger, batch, [[member for member in members if member.position not in there]])
+            leave_batch(ledger, batch, [[member for member in members if member.position not in there]])
             done = [settled(m, Outcome.SUCCEEDED, result_id=there[m.position]) for m in members if m.position in there]
-            ledger.settle(batch.id, done, now.timestamp())
+            ledger.outcomes.settle(batch.id, done, now.timestamp())
         else:
-            ledger.renew(batch.id, baseline=None)
+            ledger.forming.renew(batch.id, baseline=None)
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:
     """Give acts whose subject is as it was a new baseline; say why the others are held."""
     held = {}
     for operation in operations:
-        items = [member.item for member in ledger.members(operation.id)]
-        why = why_not_now(operation.action, operation.body, items, facts)
+        items = [member.item for member in ledger.operations.members(operation.id)]
+        why = why_not_now(act_named(operation.action), operation.body, items, facts.of(operation.subject))
         if why:
             held[operation.id] = why
-            continue
-        what, _, name = operation.subject.partition(":")
-        ledger.renew(
-            operation.id, baseline=baseline_of(facts.posts[name]) if what == "post" else facts.deliveries[name]
-        )
+        else:
+            ledger.forming.renew(operation.id, baseline=facts.baseline(operation.subject))
     return held
-
-
-class AccountNames(Mapping[str, str]):
-    """``platform:@username`` -> account id, in any case and with or without the ``@``.
-
-    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
-
-    Parameters
-    ----------
-    accounts : iterable of (str, str, str)
-        Platform, username and id of each account.
-    """
-
-    def __init__(self, accounts: Iterable[tuple[str, str, str]]) -> None:
-        found: dict[str, set[str]] = {}
-        for platform, username, account in accounts:
-            for name in (username, account):
-                found.setdefault(_folded(f"{platform}:{name}"), set()).add(account)
-        self._ids = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
-
-    def __getitem__(self, name: str) -> str:
-        return self._ids[_folded(name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-
-def _folded(name: str) -> str:
-    """A name in the one spelling that all of its spellings share; an id as it is."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
-
-
-async def account_names(client: AsyncClient) -> AccountNames:
-    """Read the names of all accounts of the workspace."""
-    return AccountNames(
-        [
-            (str(record.get("platform", "")), str(record.get("username", "")), str(record.get("id")))
-            async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
-            for record in page.records
-        ]
-    )

@@ -14,28 +14,25 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.engine.settle import PostState, read_deliveries, read_posts
+from voxops.api.states import PostState
+from voxops.api.windows import FIRST_LOOK, LIST_DISORDER, LONGEST_LOOK, LONGEST_REST, PER_PAGE
 from voxops.errors import NotFoundError
+from voxops.frames.states import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Marks", "Reader", "Sight", "interval", "worth_reading"]
+__all__ = ["Marks", "Reader", "Seen", "interval", "worth_reading"]
 
-FIRST_LOOK = 2.0  # seconds; the API publishes within seconds when all is well
-LONGEST_LOOK = 30.0  # seconds between two looks at the most
-PER_PAGE = 2.0  # seconds between two looks for each page that a look takes
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
-LONGEST_REST = 120.0  # seconds for which a list is left alone at the most, if somebody waits for it
 IN_FLIGHT = "publishing"
-DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
 # Where a post that has left those in flight may be, the shorter lists first.
 ENDS = ("pending", "partial", "failed", "published")
 
@@ -70,7 +67,7 @@ def worth_reading(asked: int, pages: int, rested: float, *, last: bool) -> bool:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Seen:
     """What a look at posts has shown: those that were found, and those that do not exist. Of the others nothing is known now."""
 
     found: dict[str, PostState] = field(default_factory=dict)
@@ -127,7 +124,7 @@ class Reader:
         """Pages that the last look at the posts in flight has taken."""
         return self._listing(IN_FLIGHT).pages
 
-    async def follow(self, ids: Collection[str]) -> Sight:
+    async def follow(self, ids: Collection[str]) -> Seen:
         """Look at posts that are on their way, as far as it is worth its requests; look again for the others.
 
         Parameters
@@ -135,23 +132,23 @@ class Reader:
         ids : collection of str
             The posts. None of them is left unread for good: when nothing is in flight any more, all are read.
         """
-        sight, left = Sight(), set(ids)
+        seen, left = Seen(), set(ids)
         if len(left) > SINGLES:
-            await self._take(IN_FLIGHT, left, sight)
+            await self._take(IN_FLIGHT, left, seen)
             for status in self._places(left):
                 asked = left - self._listing(status).absent
-                last = not any(state.status in IN_FLIGHT_STATUSES for state in sight.found.values())
+                last = not any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values())
                 if self._is_worth(status, len(asked), last=last):
-                    await self._take(status, left, sight)
-            if any(state.status in IN_FLIGHT_STATUSES for state in sight.found.values()):
+                    await self._take(status, left, seen)
+            if any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values()):
                 left = {item for item in left if all(item in self._listing(end).absent for end in ENDS)}
         for post_id in sorted(left):
             state = await self.post(post_id)
             if state is None:
-                sight.missing.add(post_id)
+                seen.missing.add(post_id)
             else:
-                self._found(sight, {post_id: state})
-        return sight
+                self._found(seen, {post_id: state})
+        return seen
 
     def _listing(self, status: str) -> _Listing:
         """What is known of a list."""
@@ -159,10 +156,10 @@ class Reader:
 
     def _places(self, left: Collection[str]) -> list[str]:
         """Lists in which these posts may be: where posts end, and where several of them were seen last."""
-        seen = Counter(self._last[item][0] for item in left if item in self._last)
+        last = Counter(self._last[item][0] for item in left if item in self._last)
         return [
             *ENDS,
-            *(status for status, count in seen.items() if count > SINGLES and status not in {IN_FLIGHT, *ENDS}),
+            *(status for status, count in last.items() if count > SINGLES and status not in {IN_FLIGHT, *ENDS}),
         ]
 
     def _is_worth(self, status: str, asked: int, *, last: bool) -> bool:
@@ -171,19 +168,19 @@ class Reader:
         rested = self._client.clock.monotonic() - listing.read_at
         return asked > 0 and worth_reading(asked, listing.pages, rested, last=last)
 
-    async def _take(self, status: str, left: set[str], sight: Sight) -> None:
+    async def _take(self, status: str, left: set[str], seen: Seen) -> None:
         """Take what one list shows, and note what it does not hold."""
         listing = self._listing(status)
         found: dict[str, PostState] = {}
         listing.pages, whole = await self._from_list(status, left, found)
         listing.read_at = self._client.clock.monotonic()
-        self._found(sight, found)
+        self._found(seen, found)
         if whole and status != IN_FLIGHT:
             listing.absent |= left
 
-    def _found(self, sight: Sight, found: Mapping[str, PostState]) -> None:
+    def _found(self, seen: Seen, found: Mapping[str, PostState]) -> None:
         """Note where posts are; wherever they were not, they may be from now on."""
-        sight.found.update(found)
+        seen.found.update(found)
         for post_id, state in found.items():
             self._last[post_id] = (state.status, state.created_at)
         for listing in self._listings.values():
@@ -209,7 +206,7 @@ class Reader:
             state = await self.post(post_id)
             if state is not None:
                 found[post_id] = state
-        self._found(Sight(), found)
+        self._found(Seen(), found)
         return found
 
     async def _from_list(self, status: str, left: set[str], found: dict[str, PostState]) -> tuple[int, bool]:
@@ -234,7 +231,7 @@ class Reader:
                 return pages, page.cursor is None
         return pages, True
 
-    async def ask_the_time(self) -> None:
+    async def learn_time(self) -> None:
         """Make a small request, whose answer tells the client the server's time."""
         await self._client.request("GET", "/v1/posts", params={"limit": 1})
 
@@ -244,10 +241,8 @@ class Reader:
             reply = await self._client.request("GET", f"/v1/posts/{post_id}")
         except NotFoundError:
             return None
-        record = reply.data
-        if isinstance(record, Mapping) and isinstance(record.get("data"), Mapping):
-            record = record["data"]
-        return read_posts([record]).get(post_id)
+        state = read_post(reply.data)
+        return state if state is not None and state.post_id == post_id else None
 
     async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
         """Read marks of all posts created since an instant, newest first, whatever their status; of these statuses `also` older ones."""
@@ -261,7 +256,7 @@ class Reader:
             states = read_posts(page.records)
             marks.take(states.values())
             for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):
-                in_order = in_order and (oldest is None or created <= oldest + DISORDER)
+                in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
                 oldest = created if oldest is None else min(oldest, created)
             # Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
             if in_order and oldest is not None and oldest < since:

@@ -9,35 +9,26 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.backoff import Backoff, delay
+from voxops.acts.create import late
+from voxops.acts.operation import Member, settled
+from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
-from voxops.api.matrix import Endpoint, find, must_read_items, polled
-from voxops.engine.binding import reform
-from voxops.engine.drive import Drive
+from voxops.api.evidence import Baseline
+from voxops.api.matrix import find, polled
+from voxops.engine.answer import Answer, judge, may_still_run
+from voxops.engine.batches import leave_batch
+from voxops.engine.control import Pass
 from voxops.engine.reader import Reader, interval
-from voxops.engine.settle import (
-    Answer,
-    baseline_of,
-    changes,
-    judge,
-    late,
-    read_bulk,
-    settle_bulk,
-    settle_cancel,
-    settle_skipped,
-    settled,
-    shaped,
-    still_at_work,
-)
 from voxops.engine.settler import transitions
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger.ledger import Claim, Clearance, Ledger, Member, Refusal
-from voxops.ledger.writer import Writer
-from voxops.model import Action, Outcome, Transition
+from voxops.ledger import Claim, Clearance, Ledger, Refusal, Writer
+from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -92,36 +83,38 @@ class Sender:
         self._rng = rng
         self._backoff = Backoff()
 
-    async def send(self, drive: Drive, cleared: Clearance) -> None:
+    async def send(self, current: Pass, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it."""
         stored = cleared.operation
-        clearance = await self._prepare(drive, cleared) if stored.state == "planned" else self._timely(drive, cleared)
+        clearance = (
+            await self._prepare(current, cleared) if stored.state == "planned" else self._timely(current, cleared)
+        )
         if clearance is None:
             return
         async with self.client.permit() as permit:
-            claim = await self._claim(drive, clearance)
+            claim = await self._claim(current, clearance)
             if claim is None:
                 return
-            drive.tries[stored.id] += 1
-            drive.acts += 1
-            drive.looks = 0
+            current.queue.tries[stored.id] += 1
+            current.tally.acts += 1
+            current.tally.looks = 0
             operation = claim.operation
             try:
                 reply = await permit.send(operation.method, operation.path, body=operation.body, key=operation.key)
             except TransportError as error:
-                await self._no_answer(drive, claim, error)
+                await self._no_answer(current, claim, error)
                 return
             except BaseException:
                 await self.commit(lambda: self._ended(claim, status=None, reply=None, answered=False))
                 raise
-        await self._answered(drive, claim, reply)
+        await self._answered(current, claim, reply)
 
-    async def _claim(self, drive: Drive, clearance: Clearance) -> Claim | None:
+    async def _claim(self, current: Pass, clearance: Clearance) -> Claim | None:
         """Claim an operation at the present server time; None if it must not be sent now."""
-        if not drive.sending:
+        if not current.control.sending:
             return None
-        claim = await self.commit(
-            lambda: self.ledger.claim(
+        claim: Claim | Refusal = await self.commit(
+            lambda: self.ledger.claims.claim(
                 clearance,
                 owner=self._owner,
                 credential=self._credential,
@@ -130,15 +123,15 @@ class Sender:
             )
         )
         if isinstance(claim, Refusal):
-            self._refused(drive, clearance.op, claim)
+            self._refused(current, clearance.op, claim)
             return None
-        assert isinstance(claim, Claim)
-        drive.refused.pop(clearance.op, None)
-        if drive.halted or drive.paused:
-            await self.commit(lambda: self.ledger.unsend(claim))
+
+        current.reasons.refused.pop(clearance.op, None)
+        if not current.control.sending:
+            await self.commit(lambda: self.ledger.claims.take_back(claim))
             return None
         # Whoever slept since the claim was given must not send any more; the claim is void by itself.
-        return claim if self.ledger.holds(claim) else None
+        return claim if self.ledger.claims.holds(claim) else None
 
     def _ended(
         self,
@@ -151,7 +144,7 @@ class Sender:
         state: str = "unknown",
     ) -> bool:
         """Record that a try has ended, at the present server time."""
-        return self.ledger.answer(
+        return self.ledger.claims.record(
             claim,
             state=state,
             status=status,
@@ -161,98 +154,107 @@ class Sender:
             waiting_for=why,
         )
 
-    def _refused(self, drive: Drive, op: int, refusal: Refusal) -> None:
+    def _refused(self, current: Pass, op: int, refusal: Refusal) -> None:
         """A claim that was not granted: wait a little, or for good."""
         if refusal.final:
-            drive.waiting[op] = refusal.why
-        drive.refused[op] = refusal.why
-        self._later(drive, op, interval(0, self._rng))
+            current.reasons.waiting[op] = refusal.why
+        current.reasons.refused[op] = refusal.why
+        self._later(current, op, interval(0, self._rng))
 
-    async def _prepare(self, drive: Drive, cleared: Clearance) -> Clearance | None:
+    async def _prepare(self, current: Pass, cleared: Clearance) -> Clearance | None:
         """Look at what a planned operation is about to change; None if it must not be sent as it is."""
         stored = cleared.operation
-        if stored.action is Action.BULK:
+        if act_named(stored.action).about == "create":
             return await self._drop_past(cleared)
-        if not stored.path.endswith("/fix"):
-            return cleared
-        (member,) = self.ledger.members(stored.id)
-        if any(other.id != stored.id and other.state != "planned" for other in self.ledger.open_on(stored.subject)):
-            self._refused(drive, stored.id, Refusal("another request on this post is open"))
+        return await self._address(current, cleared) if stored.about_one_target else cleared
+
+    async def _address(self, current: Pass, cleared: Clearance) -> Clearance | None:
+        """Read the post of a single target just before it is sent: its state must be as planned, and lists leave out target ids."""
+        stored = cleared.operation
+        (member,) = self.ledger.operations.members(stored.id)
+        others = self.ledger.operations.open_on(stored.subject)
+        if any(other.id != stored.id and other.state != "planned" for other in others):
+            self._refused(current, stored.id, Refusal("another request on this post is open"))
             return None
         read = self.ledger.now()
-        state = await self.reader.post(member.item.seen["post_id"])
+        state = await self.reader.post(stored.subject.id)
         target = None if state is None else state.target(member.item.platform, member.item.account)
         if state is None or target is None:
-            drive.waiting[stored.id] = "the post or its target no longer exists; load the posts again"
+            current.reasons.waiting[stored.id] = "the post or its target no longer exists; load the posts again"
             return None
-        differing = [name for name in changes(member.item.seen, state) if name not in {"updated_at", "post_status"}]
-        if differing:
-            drive.waiting[stored.id] = f"changed since loaded ({', '.join(differing)}); load it again"
+        # Another target of the post may have moved its status and time stamp meanwhile.
+        seen = {name: value for name, value in member.item.seen.items() if name not in {"updated_at", "post_status"}}
+        why = act_named(stored.action).why_changed(replace(member.item, seen=seen), state)
+        if why:
+            current.reasons.waiting[stored.id] = why
             return None
-        if target["target_id"] is None:
-            drive.waiting[stored.id] = "the API shows no id for this target; retry the whole post"
+        if target.target_id is None:
+            current.reasons.waiting[stored.id] = "the API shows no id for this target; retry the whole post"
             return None
-        path = f"/v1/posts/{state.post_id}/platforms/{target['target_id']}/fix"
-        await self.commit(lambda: self.ledger.renew(stored.id, baseline=baseline_of(state), path=path))
-        return self.ledger.clearance(stored, read=read)
+        path = f"/v1/posts/{state.post_id}/platforms/{target.target_id}/fix"
+        baseline = Baseline.of(state).stored()
+        await self.commit(lambda: self.ledger.forming.renew(stored.id, baseline=baseline, path=path))
+        return self.ledger.claims.clear(stored, read=read)
 
-    def _timely(self, drive: Drive, cleared: Clearance) -> Clearance | None:
+    def _timely(self, current: Pass, cleared: Clearance) -> Clearance | None:
         """A batch of which nobody knows is not sent again once a row's time has passed (rule 6); proof or a person must come first."""
-        if cleared.operation.action is Action.BULK and late(self.ledger.members(cleared.op), self.client.now()):
-            self._refused(drive, cleared.op, Refusal("nobody knows whether it was created, and its time has passed"))
+        if act_named(cleared.operation.action).about == "create" and late(
+            self.ledger.operations.members(cleared.op), self.client.now()
+        ):
+            self._refused(current, cleared.op, Refusal("nobody knows whether it was created, and its time has passed"))
             return None
         return cleared
 
     async def _drop_past(self, cleared: Clearance) -> Clearance | None:
         """Take rows whose time has passed out of a batch that has not happened (rule 6); None if the batch was formed anew."""
         stored, now = cleared.operation, self.client.now()
-        members = self.ledger.members(stored.id)
+        members = self.ledger.operations.members(stored.id)
         past = late(members, now)
         if not past:
             return cleared
 
         def work() -> None:
-            if self.ledger.unchanged(stored):  # else another sender has it, as it was
-                reform(self.ledger, stored, [[member for member in members if member not in past]])
-                self.ledger.withdraw(stored.id, "its time has passed")
+            if self.ledger.operations.is_unchanged(stored):  # else another sender has it, as it was
+                leave_batch(self.ledger, stored, [[member for member in members if member not in past]])
+                self.ledger.forming.withdraw(stored.id, "its time has passed")
 
         await self.commit(work)
         return None
 
-    async def _no_answer(self, drive: Drive, claim: Claim, error: TransportError) -> None:
+    async def _no_answer(self, current: Pass, claim: Claim, error: TransportError) -> None:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
         op = claim.operation.id
         if error.sent:
             await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
-        await self.note(lambda: self.ledger.unsend(claim))
-        if drive.tries[op] >= self._backoff.tries:
-            drive.halt(f"{error}; run.resume() goes on when the server is back")
-        self._later(drive, op, delay(self._backoff, drive.tries[op], self._rng))
+        await self.note(lambda: self.ledger.claims.take_back(claim))
+        if current.queue.tries[op] >= self._backoff.tries:
+            current.control.halt(f"{error}; run.resume() goes on when the server is back")
+        self._later(current, op, delay(self._backoff, current.queue.tries[op], self._rng))
 
-    def _later(self, drive: Drive, op: int, seconds: float) -> None:
+    def _later(self, current: Pass, op: int, seconds: float) -> None:
         """Send an operation again after so many seconds."""
-        drive.not_before[op] = self.client.now().timestamp() + seconds
+        current.queue.delay(op, self.client.now().timestamp() + seconds)
 
-    async def _answered(self, drive: Drive, claim: Claim, reply: Any) -> None:
+    async def _answered(self, current: Pass, claim: Claim, reply: Any) -> None:
         """Record what an answer proves."""
         said = read_answer(_data(reply))
         code, message = said.code, said.message[:LONGEST_MESSAGE]
         match judge(reply.status, code, first_try=claim.first):
             case Answer.TAKEN:
-                await self._taken(drive, claim, reply)
+                await self._taken(current, claim, reply)
             case Answer.REFUSED:
-                await self._rejected(drive, claim, reply, code, message)
+                await self._rejected(current, claim, reply, code, message)
             case Answer.THROTTLED:
-                await self.note(lambda: self.ledger.unsend(claim))
-                drive.tries[claim.operation.id] -= 1  # it was not looked at
-                drive.throttled[claim.operation.id] += 1
-                if drive.throttled[claim.operation.id] > THROTTLES:
-                    drive.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
-                self._later(drive, claim.operation.id, delay(self._backoff, 1, self._rng))
+                await self.note(lambda: self.ledger.claims.take_back(claim))
+                current.queue.tries[claim.operation.id] -= 1  # it was not looked at
+                current.queue.throttled[claim.operation.id] += 1
+                if current.queue.throttled[claim.operation.id] > THROTTLES:
+                    current.control.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
+                self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
-                await self.note(lambda: self.ledger.unsend(claim))
-                drive.halt(
+                await self.note(lambda: self.ledger.claims.take_back(claim))
+                current.control.halt(
                     f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()"
                 )
             case Answer.UNKNOWN:
@@ -265,42 +267,36 @@ class Sender:
 
     async def _unknown(self, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
-        answered = not still_at_work(code)
+        answered = not may_still_run(code)
         await self.note(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
 
-    async def _taken(self, drive: Drive, claim: Claim, reply: Any) -> None:
+    async def _taken(self, current: Pass, claim: Claim, reply: Any) -> None:
         """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
         operation = claim.operation
-        endpoint = find(operation.method, operation.path)
-        try:
-            data = reply.data
-        except DecodeError:
-            data = None
-        if endpoint is None or not shaped(operation.action, data):
+        act, endpoint = act_named(operation.action), find(operation.method, operation.path)
+        data = _data(reply)
+        if endpoint is None or not act.decodes(data):
             await self._unknown(claim, reply, "", "the answer is not what this call returns")
             return
         state = "accepted" if polled(endpoint) else "unknown"
-        await self._record(drive, claim, reply, state, _told(claim, endpoint, data))
+        await self._record(current, claim, reply, state, partial(act.settle_answer, data=data, first=claim.first))
 
-    async def _rejected(self, drive: Drive, claim: Claim, reply: Any, code: str, message: str) -> None:
+    async def _rejected(self, current: Pass, claim: Claim, reply: Any, code: str, message: str) -> None:
         """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items if it has any, else named or halved (rule 17)."""
         operation = claim.operation
-        members = self.ledger.members(operation.id)
-        if operation.action is Action.BULK:
-            items = read_bulk(_data(reply), 1 + max(member.position for member in members))
-            if items is not None and any(items):
-                await self._record(drive, claim, reply, "unknown", partial(settle_bulk, items=items))
-                return
-            if len(members) > 1:
-                await self._divide(drive, claim, reply, members, code, message)
-                return
-        refused = partial(
-            settled, outcome=Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message
-        )
-        await self._record(drive, claim, reply, "unknown", lambda members: list(map(refused, members)))
+        act, members = act_named(operation.action), self.ledger.operations.members(operation.id)
+        if act.settle_refusal(members, _data(reply)):
+            await self._record(current, claim, reply, "unknown", partial(act.settle_refusal, data=_data(reply)))
+        elif act.about == "create" and len(members) > 1:
+            await self._divide(current, claim, reply, members, code, message)
+        else:
+            refused = partial(
+                settled, outcome=Outcome.FAILED, error_code=code or f"HTTP_{reply.status}", error_message=message
+            )
+            await self._record(current, claim, reply, "unknown", lambda members: list(map(refused, members)))
 
     async def _divide(
-        self, drive: Drive, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str
+        self, current: Pass, claim: Claim, reply: Any, members: Sequence[Member], code: str, message: str
     ) -> None:
         """A batch refused as a whole: fail the row that the answer names, or halve it."""
         row = read_answer(_data(reply)).row
@@ -313,40 +309,28 @@ class Sender:
         def work() -> list[Transition]:
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True):
                 return []
-            reform(self.ledger, claim.operation, groups)
+            leave_batch(self.ledger, claim.operation, groups)
             if failed:
-                self.ledger.settle(claim.operation.id, failed, now.timestamp())
+                self.ledger.outcomes.settle(claim.operation.id, failed, now.timestamp())
             return transitions(members, failed, now)
 
-        drive.note(await self.commit(work))
+        current.note(await self.commit(work))
 
-    async def _record(self, drive: Drive, claim: Claim, reply: Any, state: str, settle: Settle | None) -> None:
-        """Write an answer and the outcomes that it brings, in one transaction; `settle` tells them of the rows, None if it brings none."""
+    async def _record(self, current: Pass, claim: Claim, reply: Any, state: str, settle: Settle) -> None:
+        """Write an answer and what it settles of the operation's rows, in one transaction."""
         now = self.client.now()
         op = claim.operation.id
 
         def work() -> list[Transition]:
-            members = self.ledger.members(op) if settle else []
-            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state) or not settle:
+            members = self.ledger.operations.members(op)
+            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
                 return []
             done = settle(members)
             if done:
-                self.ledger.settle(op, done, now.timestamp())
+                self.ledger.outcomes.settle(op, done, now.timestamp())
             return transitions(members, done, now)
 
-        drive.note(await self.note(work))
-
-
-def _told(claim: Claim, endpoint: Endpoint, data: Any) -> Settle | None:
-    """What a 2xx tells of the rows; None if nothing."""
-    action = claim.operation.action
-    if must_read_items(endpoint) and action is Action.BULK:
-        return lambda members: settle_bulk(members, read_bulk(data, 1 + max(each.position for each in members)) or [])
-    if action is Action.CANCEL:
-        status = str(data.get("status", "")).lower()
-        return lambda members: [result for member in members if (result := settle_cancel(member, status))]
-    # After an ambiguous try, "skipped" may be about what that one queued.
-    return partial(settle_skipped, reply=data) if claim.first and data.get("skippedPlatforms") else None
+        current.note(await self.note(work))
 
 
 def _data(reply: Any) -> Any:

@@ -12,32 +12,23 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
+from voxops.acts.act import DeliveryAct, PostAct
+from voxops.acts.create import late
+from voxops.acts.operation import Member, settled
+from voxops.acts.table import act_named
+from voxops.api.evidence import Attempted, Baseline, delivery_untouched, sighted, untouched
+from voxops.api.states import PostState
+from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, QUIET_ANSWERED, QUIET_UNANSWERED, SKEW
 from voxops.client import Reply
-from voxops.engine.binding import reform
+from voxops.engine.answer import was_refused
+from voxops.engine.batches import leave_batch
 from voxops.engine.reader import Marks, Reader
-from voxops.engine.settle import (
-    PROOF_AFTER,
-    PostState,
-    delivery_moved,
-    late,
-    moved,
-    settle_cancel,
-    settle_delivery,
-    settle_skipped,
-    settle_targets,
-    settled,
-    stamped,
-    unmoved,
-)
-from voxops.ledger.ledger import CLOCKS_DIFFER, Clearance, Ledger, Member, Stored
-from voxops.model import WAITING_STATUSES, Action, Outcome, Transition
+from voxops.ledger import Clearance, Ledger, Stored
+from voxops.model import WAITING_STATUSES, Outcome, Transition
 
-__all__ = ["Look", "Settler"]
+__all__ = ["LIKELY", "Reading", "Settler", "transitions"]
 
-SKEW = 300.0  # seconds that two clocks of the server may differ (rule 14)
-# Seconds after a try before reading says anything: what is queued shows within seconds of the API's answer, but a request that
-# nobody has answered may still be carried out for as long as servers and their gateways let requests live.
-QUIET_ANSWERED, QUIET_UNANSWERED = 6.0, 60.0
+LOOKS_AS_BEFORE = "looks as before; it may still be queued"
 AT_ONCE = 200  # operations settled in one transaction: few flushes, and no sender waits long for its turn
 LIKELY = ("publishing", "pending", "published", "failed", "partial")
 
@@ -45,7 +36,7 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 @dataclass
-class Look:
+class Reading:
     """What one look has brought.
 
     `resend` clears operations to be sent again under their key; `formed` are new ones made of rows that took no effect;
@@ -63,11 +54,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a look has proved of one operation: its members before, and those that are settled now."""
+    """What a look has shown of one operation: its members before, those that are settled now, and whether it is on its way."""
 
     operation: Stored
     before: Sequence[Member]
     after: Sequence[Member]
+    sighted: bool = False
 
 
 class Settler:
@@ -91,24 +83,21 @@ class Settler:
         self._commit = commit
         self._now = now
 
-    async def look(self, operations: Sequence[Stored]) -> Look:
+    async def look(self, operations: Sequence[Stored]) -> Reading:
         """Read once for all of these operations and settle what is proved."""
-        look = Look(began=self._ledger.now())
-        if any(
-            self._since(operation) < -CLOCKS_DIFFER for operation in operations
-        ):  # this clock slept while another sender worked
-            await self._reader.ask_the_time()
+        reading = Reading(began=self._ledger.now())
+        if any(self._since(operation) < -CLOCKS_DIFFER for operation in operations):
+            await self._reader.learn_time()  # this clock slept while another sender worked
         ready = [operation for operation in operations if self._quiet(operation)]
-        by_kind: dict[str, list[Stored]] = {}
-        for operation in ready:
-            by_kind.setdefault(operation.subject.partition(":")[0], []).append(operation)
-        if by_kind.get("post"):
-            await self._look_at_posts(by_kind["post"], look)
-        if by_kind.get("delivery"):
-            await self._look_at_deliveries(by_kind["delivery"], look)
-        if by_kind.get("batch"):
-            await self._look_at_batches(by_kind["batch"], look)
-        return look
+        for about, settle in (
+            ("post", self._look_at_posts),
+            ("delivery", self._look_at_deliveries),
+            ("create", self._look_at_batches),
+        ):
+            group = [operation for operation in ready if act_named(operation.action).about == about]
+            if group:
+                await settle(group, reading)
+        return reading
 
     def _quiet(self, operation: Stored) -> bool:
         """Whether enough time has passed since the last try for reading to say something."""
@@ -120,152 +109,157 @@ class Settler:
         """Seconds since the last try ended, or was sent where nobody saw it end."""
         return self._now().timestamp() - (operation.ended or operation.last_sent or 0.0)
 
-    # Posts: retry, fix, cancel.
+    # Acts on posts.
 
-    async def _look_at_posts(self, operations: Sequence[Stored], look: Look) -> None:
+    async def _look_at_posts(self, operations: Sequence[Stored], reading: Reading) -> None:
         """Settle acts on posts from the posts' present state."""
-        names = {operation.id: operation.subject.partition(":")[2] for operation in operations}
-        doubtful = {names[operation.id] for operation in operations if operation.state == "unknown"}
+        doubtful = {operation.subject.id for operation in operations if operation.state == "unknown"}
         states = await self._reader.posts(doubtful, LIKELY) if doubtful else {}
-        sight = await self._reader.follow({*names.values()} - doubtful)
-        missing = sight.missing | (doubtful - states.keys())
-        states |= sight.found
-        shown = [operation for operation in operations if names[operation.id] in states]
-        members = self._ledger.members_of([operation.id for operation in shown])
+        seen = await self._reader.follow({operation.subject.id for operation in operations} - doubtful)
+        missing = seen.missing | (doubtful - states.keys())
+        states |= seen.found
+        shown = [operation for operation in operations if operation.subject.id in states]
+        members = self._ledger.operations.members_of([operation.id for operation in shown])
         changes: list[_Change] = []
         for operation in operations:
-            state = states.get(names[operation.id])
-            if state is None:
-                if names[operation.id] in missing:
-                    look.waiting[operation.id] = "the post no longer exists; look at the dashboard"
-                continue
-            done = self._ended(operation, members[operation.id], state)
-            if done:
-                changes.append(_Change(operation, members[operation.id], done))
-                if state.status in WAITING_STATUSES:
-                    look.waiting[operation.id] = f"the post is {state.status}"
-            elif operation.state == "unknown" and not stamped(operation.baseline or {}, state):
-                await self._not_shown(operation, look)
-        await self._write(changes, look)
+            state = states.get(operation.subject.id)
+            if state is not None:
+                changes += await self._settle_post(operation, members[operation.id], state, reading)
+            elif operation.subject.id in missing:
+                reading.waiting[operation.id] = "the post no longer exists; look at the dashboard"
+        await self._write(changes, reading)
 
-    def _ended(self, operation: Stored, members: Sequence[Member], state: PostState) -> list[Member]:
-        """Members of an act that the post's present state settles."""
-        if operation.action is Action.CANCEL:
-            return [result for member in members if (result := settle_cancel(member, state.status)) is not None]
-        since = self._since(operation)
-        if moved(operation.baseline or {}, state, since):
-            return settle_targets(members, state)
-        if operation.state == "accepted" and since >= PROOF_AFTER:
-            # No try has moved anything, so what the answer to the last one calls skipped was not queued by an earlier one.
-            return settle_skipped([member for member in members if not member.outcome.final], self._reply(operation))
-        return []
+    async def _settle_post(
+        self, operation: Stored, members: Sequence[Member], state: PostState, reading: Reading
+    ) -> list[_Change]:
+        """What the present state of a post settles of an act on it."""
+        act = act_named(operation.action)
+        assert isinstance(act, PostAct)
+        baseline = Baseline.read(operation.baseline)
+        unknown = operation.state == "unknown"
+        if unknown and baseline is not None and untouched(state, baseline):
+            await self._not_shown(operation, reading)
+            return []
+        on_its_way = sighted(baseline, state)
+        tried = Attempted(baseline, self._since(operation), on_its_way or operation.sighted is not None)
+        done = act.settle_reading(members, state, tried, None if unknown else self._reply(operation))
+        if unknown and not on_its_way and not any(member.outcome.final for member in done):
+            return []  # nothing shows that the act took effect
+        if state.status in WAITING_STATUSES and done:
+            reading.waiting[operation.id] = f"the post is {state.status}"
+        elif not done and tried.since >= NO_EVIDENCE_AFTER:
+            reading.waiting[operation.id] = LOOKS_AS_BEFORE
+        return [_Change(operation, members, done, on_its_way)] if done or on_its_way else []
 
     def _reply(self, operation: Stored) -> Any:
         """What the API answered to the last try of an accepted operation."""
-        body = self._ledger.reply(operation.id)
+        body = self._ledger.operations.reply(operation.id)
         return None if body is None else Reply(operation.path, operation.http_status or 0, {}, body).data
 
-    async def _not_shown(self, operation: Stored, look: Look) -> None:
+    async def _not_shown(self, operation: Stored, reading: Reading) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
         if self._since(operation) < PROOF_AFTER:
-            self._clear(operation, look)
-        elif await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
-            look.formed.append(operation.id)
+            self._clear(operation, reading)
+        elif await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
+            reading.formed.append(operation.id)
 
-    def _clear(self, operation: Stored, look: Look) -> None:
+    def _clear(self, operation: Stored, reading: Reading) -> None:
         """Let an operation be sent again under its key; not if that was refused, as it would be again until absence is proved."""
-        if not refused(operation):
-            look.resend.append(self._ledger.clearance(operation, read=look.began))
+        if not was_refused(operation.http_status, answered=operation.answered):
+            reading.resend.append(self._ledger.claims.clear(operation, read=reading.began))
 
-    # Webhook deliveries.
+    # Acts on webhook deliveries.
 
-    async def _look_at_deliveries(self, operations: Sequence[Stored], look: Look) -> None:
+    async def _look_at_deliveries(self, operations: Sequence[Stored], reading: Reading) -> None:
         """Settle redeliveries from the delivery log (rule 19)."""
         by_webhook: dict[str, list[Stored]] = {}
         for operation in operations:
-            by_webhook.setdefault(operation.path.split("/")[3], []).append(operation)
+            by_webhook.setdefault(operation.subject.parent, []).append(operation)
         for webhook, group in by_webhook.items():
-            states = await self._reader.deliveries(
-                webhook, {operation.subject.partition(":")[2] for operation in group}
-            )
-            members = self._ledger.members_of([operation.id for operation in group])
+            states = await self._reader.deliveries(webhook, {operation.subject.id for operation in group})
+            members = self._ledger.operations.members_of([operation.id for operation in group])
             changes: list[_Change] = []
             for operation in group:
-                now = states.get(operation.subject.partition(":")[2])
+                now = states.get(operation.subject.id)
                 if now is None:
-                    look.waiting[operation.id] = "the delivery is no longer listed; look at the dashboard"
-                elif delivery_moved(operation.baseline or {}, now) or self._same_again(operation, now):
-                    rows = members[operation.id]
-                    changes.append(_Change(operation, rows, [settle_delivery(member, now) for member in rows]))
-                elif operation.state == "unknown" and self._since(operation) >= PROOF_AFTER:
-                    # A delivery does not show that it is queued, so nothing shorter tells a slow queue from a lost request.
-                    if unmoved(operation.baseline or {}, now):
-                        await self._not_shown(operation, look)
-                    else:
-                        look.waiting[operation.id] = (
-                            "it was tried again with the same result, by whom is not known; look at the dashboard"
-                        )
-            await self._write(changes, look)
+                    reading.waiting[operation.id] = "the delivery is no longer listed; look at the dashboard"
+                else:
+                    changes += await self._settle_delivery(operation, members[operation.id], now, reading)
+            await self._write(changes, reading)
 
-    def _same_again(self, operation: Stored, now: Mapping[str, Any]) -> bool:
-        """Whether an accepted redelivery has long shown a further try of which nothing else is new: the same result again."""
-        waited = operation.state == "accepted" and self._since(operation) >= PROOF_AFTER
-        return waited and not unmoved(operation.baseline or {}, now)
+    async def _settle_delivery(
+        self, operation: Stored, members: Sequence[Member], now: Mapping[str, Any], reading: Reading
+    ) -> list[_Change]:
+        """What the present record of a delivery settles of an act on it."""
+        act, baseline = act_named(operation.action), operation.baseline or {}
+        assert isinstance(act, DeliveryAct)
+        long_ago = self._since(operation) >= PROOF_AFTER
+        if act.ended(baseline, now, long_ago=long_ago and operation.state == "accepted"):
+            return [_Change(operation, members, act.settle_reading(members, now))]
+        if operation.state == "unknown" and long_ago:
+            # A delivery does not show that it is queued, so nothing shorter tells a slow queue from a lost request.
+            if delivery_untouched(baseline, now):
+                await self._not_shown(operation, reading)
+            else:
+                reading.waiting[operation.id] = (
+                    "it was tried again with the same result, by whom is not known; look at the dashboard"
+                )
+        return []
 
     # Creates.
 
-    async def _look_at_batches(self, operations: Sequence[Stored], look: Look) -> None:
+    async def _look_at_batches(self, operations: Sequence[Stored], reading: Reading) -> None:
         """Settle unknown creates by their marks (rules 13 and 14)."""
         earliest = min(operation.first_sent or operation.last_sent or 0.0 for operation in operations)
         marks = await self._reader.marks(datetime.fromtimestamp(earliest - SKEW, UTC))
         for operation in operations:
-            await self._settle_batch(operation, marks, look)
+            await self._settle_batch(operation, marks, reading)
 
-    async def _settle_batch(self, operation: Stored, marks: Marks, look: Look) -> None:
+    async def _settle_batch(self, operation: Stored, marks: Marks, reading: Reading) -> None:
         """Take what was found as created; decide what may be done about the rest."""
-        members = self._ledger.members(operation.id)
+        members = self._ledger.operations.members(operation.id)
         unsettled = [member for member in members if not member.outcome.final]
         found = [(member, hits) for member in unsettled if (hits := marks.found.get(member.item.mark))]
-        look.duplicates += [said for member, hits in found if (said := _twice(member, hits, operation))]
+        reading.duplicates += [said for member, hits in found if (said := _twice(member, hits, operation))]
         if found:
             done = [settled(member, Outcome.SUCCEEDED, result_id=hits[0][1]) for member, hits in found]
-            await self._write([_Change(operation, members, done)], look)
+            await self._write([_Change(operation, members, done)], reading)
         rest = [member for member in unsettled if not marks.found.get(member.item.mark)]
         if not rest:
             return
         waited = self._since(operation) >= PROOF_AFTER
         proved = marks.metadata and waited
-        untouched = len(rest) == len(members)
-        if untouched and proved:
-            if await self._commit(lambda: self._ledger.absent(operation.id, operation.tries)):
-                look.formed.append(operation.id)
-        elif untouched and (marks.metadata or not operation.answered) and not late(rest, self._now()):
-            self._clear(operation, look)
+        whole = len(rest) == len(members)
+        if whole and proved:
+            if await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
+                reading.formed.append(operation.id)
+        elif whole and (marks.metadata or not operation.answered) and not late(rest, self._now()):
+            self._clear(operation, reading)
         elif proved:
-            look.formed += await self._commit(lambda: self._reform(operation, rest))
+            reading.formed += await self._commit(lambda: self._leave(operation, rest))
         elif not marks.metadata and waited:
-            look.waiting[operation.id] = (
+            reading.waiting[operation.id] = (
                 "posts show no metadata, so nobody can tell whether it was created; look at the dashboard"
             )
 
-    def _reform(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
+    def _leave(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
         """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""
-        if not self._ledger.unchanged(operation):
+        if not self._ledger.operations.is_unchanged(operation):
             return []
-        made = reform(self._ledger, operation, [rest])
-        self._ledger.settle(operation.id, [], self._now().timestamp())
+        made = leave_batch(self._ledger, operation, [rest])
+        self._ledger.outcomes.settle(operation.id, [], self._now().timestamp())
         return made
 
     # Writing.
 
-    async def _write(self, changes: Sequence[_Change], look: Look) -> None:
+    async def _write(self, changes: Sequence[_Change], reading: Reading) -> None:
         """Write outcomes, many in one transaction, and note what changed."""
         at = self._now()
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
             kept = await self._commit(partial(self._settle, some, at.timestamp()))
             for change in compress(some, kept):
-                look.transitions += transitions(change.before, change.after, at)
+                reading.transitions += transitions(change.before, change.after, at)
 
     def _settle(self, changes: Sequence[_Change], now: float) -> list[bool]:
         """Settle what nobody has sent again since it was looked at; for each whether it was."""
@@ -273,22 +267,14 @@ class Settler:
         for change in changes:
             operation = change.operation
             # That a create exists is true whatever was sent since; how an act ended is told of the try that was looked at.
-            lasts = operation.action is Action.BULK or self._ledger.unchanged(operation)
+            creates = act_named(operation.action).about == "create"
+            lasts = creates or self._ledger.operations.is_unchanged(operation)
             if lasts:
-                if operation.action is not Action.BULK and operation.state == "unknown":
-                    self._ledger.happened(operation.id)
-                self._ledger.settle(operation.id, change.after, now)
+                if not creates:
+                    self._ledger.outcomes.accept(operation.id, sighted=now if change.sighted else None)
+                self._ledger.outcomes.settle(operation.id, change.after, now)
             kept.append(lasts)
         return kept
-
-
-def refused(operation: Stored) -> bool:
-    """Whether the last try was refused for good, which after an ambiguous one proves nothing by itself (rule 16).
-
-    A time-out, a rate limit and a key still in use may pass; a 409 without the API's own word may be about the key, too.
-    """
-    status = operation.http_status or 0
-    return 400 <= status < 500 and status not in {408, 429} and (status != 409 or operation.answered)
 
 
 def _twice(member: Member, hits: Sequence[tuple[str, str]], operation: Stored) -> str:

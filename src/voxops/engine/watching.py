@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, get_args
 import pandas as pd
 
 from voxops.acts.plan import Plan
-from voxops.client import Ending, Handle, Kind, ending_of, on_its_way, outcome_of
-from voxops.engine.drive import REFRESH, Drive
+from voxops.api.windows import WATCH_FOR
+from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
+from voxops.engine.control import Control
 from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
-from voxops.engine.settle import delivery_moved, read_deliveries
+from voxops.engine.reporter import REFRESH
 from voxops.errors import ConfigError, NotFoundError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
-from voxops.model import WAITING_STATUSES, Action, Event, Observer, Outcome, Snapshot, Transition
+from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["WatchJob", "things_of"]
+__all__ = ["Watch", "things_of"]
 
 _GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}
 # What a deliveries frame knows of a delivery, by its name on the wire.
@@ -95,8 +96,8 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
     }
 
 
-class WatchJob:
-    """Follows things until each has ended.
+class Watch:
+    """Follows things until each has ended; reads only.
 
     Parameters
     ----------
@@ -104,20 +105,26 @@ class WatchJob:
         The one client of the workspace.
     things : mapping
         Handle -> what it belongs to: the platform or group that the monitor counts it under.
+    observer : Observer
+        Who is notified of each new snapshot.
     deadline : float
         Seconds of server time after which what has not ended is left pending.
+    rng : random.Random
+        Source of jitter.
     """
 
     def __init__(
         self,
         client: AsyncClient,
         things: Mapping[Handle, str],
+        observer: Observer,
         *,
-        deadline: float = 1800.0,
+        deadline: float = WATCH_FOR,
         rng: random.Random | None = None,
     ) -> None:
         self.id = f"watch_{secrets.token_hex(5)}"
         self._client = client
+        self._observer = observer
         self._reader = Reader(client)
         self._handles = {handle.id: handle for handle in things}
         self._groups = {handle.id: group for handle, group in things.items()}
@@ -126,45 +133,67 @@ class WatchJob:
         self._endings: dict[str, Ending] = {}
         self._error: dict[str, str] = {}
         self._settled_at: dict[str, pd.Timestamp] = {}
-
-    def begin(self, observer: Observer, stop_after_failures: int | None = None) -> Drive:  # noqa: ARG002  nothing is sent
-        """Make a drive."""
         title = f"watch {len(self._handles)} {_named({handle.kind for handle in self._handles.values()})}"
-        snapshot = start(self.id, Action.WATCH, at=self._client.now(), title=title, phase="watching")
-        return Drive(self.id, fold(snapshot, self._planned(())), observer, None)
+        begun = start(self.id, WATCH, at=client.now(), title=title, phase="watching")
+        self.snapshot = fold(begun, self._planned(()))
+        self._control = Control()
+        self.over = False
 
-    async def go(self, drive: Drive) -> Snapshot:
+    def renew(self, *, paused: bool = False) -> None:  # noqa: ARG002  nothing is sent, so there is nothing to hold
+        """Make ready for another pass."""
+        self._control = Control()
+        self.over = False
+
+    async def pause(self) -> None:
+        """Look no more."""
+        self._control.pause()
+
+    def resume(self) -> None:
+        """Look again."""
+        self._control.resume()
+
+    def close(self) -> None:
+        """End."""
+        self._control.close()
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if it has ended, or is not followed."""
+        if subject not in self._left():
+            return False
+        self._control.notify(subject)
+        return True
+
+    async def go(self) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
-        clock, looks = self._client.clock, 0
+        clock, control, looks = self._client.clock, self._control, 0
         began = self._client.now().timestamp()
         due = clock.monotonic()
-        while (left := self._left()) and not drive.paused and not drive.halted:
-            on_time, told = clock.monotonic() >= due, drive.heard()
+        while (left := self._left()) and control.sending:
+            on_time, notified = clock.monotonic() >= due, control.take_notified()
             try:
-                moves = await self._look(left if on_time else left & told)
+                moves = await self._look(left if on_time else left & notified)
             except VoxopsError as error:
-                drive.halt(str(error))
+                control.halt(str(error))
                 break
-            self._tell(drive, moves)
+            self._tell(moves)
             if not self._holding():
                 break
             if self._client.now().timestamp() - began > self._deadline:
-                drive.halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
+                control.halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
                 due = clock.monotonic() + max(interval(looks, self._rng, self._reader.pages), REFRESH)
-            await drive.rest(clock, due - clock.monotonic())
-        drive.over = True
-        phase = "stopped" if drive.halted else "paused" if drive.paused and self._left() else "done"
-        drive.snapshot = fold(drive.snapshot, Event("phase", self._client.now(), phase=phase, text=drive.halted))
-        if drive.observer is not None:
-            drive.observer.notice(drive.snapshot)
-        return drive.snapshot
+            await control.rest(clock, due - clock.monotonic())
+        self.over = True
+        phase = "stopped" if control.halted else "paused" if control.paused and self._left() else "done"
+        return self._show(Event("phase", self._client.now(), phase=phase, text=control.halted))
 
-    def concerns(self, subject: str) -> bool:
-        """Whether something that has not ended bears this id."""
-        return subject in self._left()
+    def _show(self, event: Event) -> Snapshot:
+        """Fold an event into the snapshot and notify the observer."""
+        self.snapshot = fold(self.snapshot, event)
+        self._observer.notice(self.snapshot)
+        return self.snapshot
 
     def _left(self) -> set[str]:
         """Things that have not ended."""
@@ -190,7 +219,6 @@ class WatchJob:
         for item, ending in found.items():
             was = self._endings.get(item)
             self._endings[item] = ending
-            self._handles[item] = on_its_way(self._handles[item], ending)
             if was is not None and (was.status, was.outcome) == (ending.status, ending.outcome):
                 continue
             if ending.outcome is not Outcome.PENDING:
@@ -217,18 +245,17 @@ class WatchJob:
 
     async def _read_posts(self, handles: Sequence[Handle]) -> dict[str, Ending]:
         """Posts, by the lists where they are likely to be."""
-        sight = await self._reader.follow([handle.id for handle in handles])
+        seen = await self._reader.follow([handle.id for handle in handles])
         found = {}
         for handle in handles:
-            state = sight.found.get(handle.id)
-            if state is None and handle.id not in sight.missing:
+            state = seen.found.get(handle.id)
+            if state is None and handle.id not in seen.missing:
                 continue
-            record = None if state is None else {"id": handle.id, "status": state.status, "updatedAt": state.updated_at}
-            found[handle.id] = ending_of(handle, record)
+            found[handle.id] = ending_of_post(handle, state, self._client.now())
+            self._handles[handle.id] = noted(handle, state)
             if state is not None:
-                self._error[handle.id] = next(
-                    (row["error_message"] or "" for row in state.targets if row["status"] == "failed"), ""
-                )
+                failed = (target.error_message or "" for target in state.targets if target.status == "failed")
+                self._error[handle.id] = next(failed, "")
         return found
 
     async def _read_deliveries(self, handles: Sequence[Handle]) -> dict[str, Ending]:
@@ -241,7 +268,7 @@ class WatchJob:
             states = await self._reader.deliveries(webhook, [handle.id for handle in group])
             for handle in group:
                 now = states.get(handle.id)
-                status = "gone" if now is None else _delivery_status(handle, now)
+                status = "gone" if now is None else delivery_status(handle, now)
                 found[handle.id] = Ending(status, outcome_of(status), now or {})
                 self._error[handle.id] = "" if now is None or now["success"] else str(now["error"] or "")
         return found
@@ -251,28 +278,25 @@ class WatchJob:
         try:
             record = await (self._client.media if handle.kind == "media" else self._client.accounts).get(handle.id)
         except NotFoundError:
-            return ending_of(handle, None)
+            return ending_of(handle, None, self._client.now())
         issues = record.get("validationResults")
         first = issues[0] if isinstance(issues, list) and issues else None
         self._error[handle.id] = str(first.get("message") or "") if isinstance(first, Mapping) else ""
-        return ending_of(handle, record)
+        return ending_of(handle, record, self._client.now())
 
     def _planned(self, moves: Sequence[Transition]) -> Event:
         """The state of everything, as an event."""
         cells = cells_of((group, str(self._outcome(item))) for item, group in self._groups.items())
         return Event("planned", self._client.now(), cells=cells, transitions=tuple(moves), pace=self._client.pace)
 
-    def _tell(self, drive: Drive, moves: Sequence[Transition]) -> None:
-        """Tell the observer."""
-        snapshot = fold(drive.snapshot, self._planned(moves))
+    def _tell(self, moves: Sequence[Transition]) -> None:
+        """Notify the observer of what has changed and what still waits."""
+        self.snapshot = fold(self.snapshot, self._planned(moves))
         waits = Counter(self._status(item) or "not read yet" for item in self._left())
-        drive.snapshot = fold(snapshot, Event("waiting", self._client.now(), waits=waits))
-        if drive.observer is not None:
-            drive.observer.notice(drive.snapshot)
+        self._show(Event("waiting", self._client.now(), waits=waits))
 
-    async def withdraw(self) -> int:
+    async def withdraw(self) -> None:
         """Nothing was sent, so there is nothing to give up."""
-        return 0
 
     def results(self) -> pd.DataFrame:
         """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC)."""
@@ -321,13 +345,3 @@ def _named(kinds: set[Kind]) -> str:
         return "things"
     plurals = {"post": "posts", "media": "media", "account": "accounts", "delivery": "deliveries"}
     return plurals[min(kinds)]
-
-
-def _delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
-    """Whether a delivery was tried again since its state before, and how that ended (rule 19)."""
-    if handle.before is None:
-        return "delivered" if now["success"] else "queued"
-    before = read_deliveries([handle.before]).get(handle.id, {})
-    if delivery_moved(before, now):
-        return "delivered" if now["success"] else "undelivered"
-    return "queued"

@@ -116,9 +116,7 @@ class Columns:
         if "data" in spelled:
             records = [_bare(record) for record in records]
             spelled = spellings(records)
-        raw = pull(records, spelled, self._schema)
-        clean: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in self._schema}
-        clean |= _DERIVED.get(self._kind, dict)(clean)
+        raw, clean = _cleaned(self._kind, records, spelled)
         if self._kind == "posts":
             self._targets.append(clean["_flat"])
         for column in self._schema:
@@ -135,6 +133,25 @@ class Columns:
         """Remember how many values of a column could not be read."""
         if values > 0:
             self._unread[column] = self._unread.get(column, 0) + values
+
+
+def _cleaned(
+    kind: str, records: Sequence[Mapping[str, Any]], spelled: Mapping[str, list[str]]
+) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
+    """Raw and uniform values of each column of a kind."""
+    schema = SCHEMAS[kind]
+    raw = pull(records, spelled, schema)
+    clean: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in schema}
+    return raw, clean | _DERIVED.get(kind, dict)(clean)
+
+
+def read_columns(kind: str, records: Sequence[Any]) -> dict[str, Any]:
+    """Records as plain values per column, by the schema of their frame, but without one: times are left as the wire has them.
+
+    For ``posts``, ``targets`` holds how many each post has and ``_flat`` all of them in order, as `Targets`.
+    """
+    found = [_bare(record) for record in records if isinstance(record, Mapping)]
+    return _cleaned(kind, found, spellings(found))[1]
 
 
 def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: Any) -> pd.DataFrame:

@@ -17,10 +17,11 @@ import pandas as pd
 from voxops import frames
 from voxops._core.files import write_file
 from voxops._core.safe import cell
-from voxops.acts.plan import Operation, Plan
-from voxops.errors import LedgerError
-from voxops.ledger.ledger import OPEN, Ledger
-from voxops.model import Action
+from voxops.acts.operation import Operation
+from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import OPEN
 
 __all__ = [
     "RESULT_COLUMNS",
@@ -123,10 +124,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         were sent, and ``outcome`` (string: succeeded, failed, pending, unknown), ``waiting_for`` (string), ``tries http_status``
         (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]).
     """
-    head = ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))
-    if not head:
-        raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
-    plan = frames.unpack(head[0]["frame"])
+    plan = frames.unpack(ledger.runs.frame(run))
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
                    operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
@@ -265,7 +263,7 @@ def export(ledger: Ledger, path: Path) -> Path:
 
 def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
-    head = ledger.query("SELECT * FROM runs WHERE id = ?", (run,))[0]
+    head = ledger.runs.head(run)
     pointers = ledger.query(
         "SELECT op, position, row FROM run_rows JOIN items USING (identity, attempt) WHERE run = ?", (run,)
     )
@@ -281,29 +279,28 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
             subject=stored.subject,
             items=tuple(
                 replace(member.item, row=rows[stored.id, member.position])
-                for member in ledger.members(stored.id)
+                for member in ledger.operations.members(stored.id)
                 if (stored.id, member.position) in rows
             ),
             batch=stored.batch,
             canary=stored.canary,
         )
-        for stored in ledger.operations_of(run, STATES)
+        for stored in ledger.operations.of_run(run, STATES)
     ]
     return Plan(
-        action=Action(head["action"]),
-        table=frames.unpack(head["frame"]),
+        act=act_named(head.action),
+        table=frames.unpack(ledger.runs.frame(run)),
         operations=tuple(operations),
-        campaign=head["campaign"],
-        key=head["key_column"],
-        canaries=head["canaries"],
+        campaign=head.campaign,
+        key=head.key_column,
+        canaries=head.canaries,
     )
 
 
 def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
     """The eligible rows of a run as they were planned, in the order of `results`, which puts its own errors into their place."""
     rows = ledger.query("SELECT row FROM run_rows WHERE run = ? ORDER BY row", (run,))
-    frame = ledger.query("SELECT frame FROM runs WHERE id = ?", (run,))[0]["frame"]
-    return frames.unpack(frame).iloc[[row["row"] for row in rows]]
+    return frames.unpack(ledger.runs.frame(run)).iloc[[row["row"] for row in rows]]
 
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -87,6 +87,10 @@ MIGRATIONS: tuple[str, ...] = (
     DROP TABLE members;
     ALTER TABLE new_members RENAME TO members;
     """,
+    # When the subject of an act was seen on its way since its last try (rule 18).
+    """
+    ALTER TABLE operations ADD COLUMN sighted REAL;
+    """,
 )
 
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")

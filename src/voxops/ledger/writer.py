@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from voxops.errors import ConfigError
 from voxops.ledger.ledger import Ledger
 
 __all__ = ["Writer"]
+
+T = TypeVar("T")
 
 # Seconds for which a piece waits for company: one that a request waits for, and one that nothing waits for.
 URGENT, PATIENT = 0.003, 0.01
@@ -59,15 +61,15 @@ class Writer:
         self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
         self._thread.start()
 
-    async def commit(self, work: Callable[[], Any]) -> Any:
+    async def commit(self, work: Callable[[], T]) -> T:
         """Do a piece of work in the ledger; return its result when it is on disk, even if the caller is cancelled meanwhile."""
         return await self._do(work, URGENT)
 
-    async def note(self, work: Callable[[], Any]) -> Any:
+    async def note(self, work: Callable[[], T]) -> T:
         """As `commit`, for work that nothing to be sent depends on: it waits a moment for a commit to share."""
         return await self._do(work, PATIENT)
 
-    async def _do(self, work: Callable[[], Any], patience: float) -> Any:
+    async def _do(self, work: Callable[[], T], patience: float) -> T:
         """Hand a piece of work to the thread and wait for it."""
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
@@ -76,7 +78,8 @@ class Writer:
         self.unwritten += 1
         done.add_done_callback(self._written)
         self._pieces.put(_Piece(work, done, loop, time.monotonic() + patience))
-        return await asyncio.shield(done)
+        result: T = await asyncio.shield(done)
+        return result
 
     def _written(self, _: asyncio.Future[Any]) -> None:
         """Count a piece that is done."""
@@ -117,7 +120,7 @@ class Writer:
         """Do a group in one transaction and tell who waits."""
         results: Sequence[Any]
         try:
-            results = self._ledger.together([piece.work for piece in group])
+            results = self._ledger.in_one_commit([piece.work for piece in group])
         except Exception as error:  # noqa: BLE001  whatever it is belongs to those who wait for it
             results = [error] * len(group)
         for piece, result in zip(group, results, strict=True):

@@ -16,7 +16,8 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.analysis.verdicts import NEEDED, triage
 from voxops.errors import PlanError
 from voxops.frames import targets

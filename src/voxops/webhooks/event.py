@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from voxops._core.arguments import texts
+from voxops._core.arguments import list_of_text
 from voxops.errors import ConfigError, DecodeError
 
 __all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
@@ -54,7 +54,7 @@ def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Seq
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
-    known = texts("secrets", secrets)
+    known = list_of_text("secrets", secrets)
     if not known or not all(known):
         raise ConfigError(
             "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"

@@ -1,26 +1,154 @@
-"""Planner for creates: a campaign's rows as batches of at most 50 (matrix row 11). Nothing is sent."""
+"""Create: a campaign's rows as posts, in batches of at most 50 (matrix row 11)."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.canonical import fingerprint
+from voxops._core.canonical import canonical, fingerprint
 from voxops._core.jsontext import sound
 from voxops.acts import keys
-from voxops.acts.plan import Item, Plan, build_plan
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.acts.act import Act
+from voxops.acts.operation import Item, Member, Operation, Subject, settled
+from voxops.acts.plan import Plan, build_plan
+from voxops.api.limits import BULK_POSTS, COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.api.states import PostState
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, need_columns, plain_values
-from voxops.model import Action
+from voxops.frames.states import read_bulk_results
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["plan_bulk", "split_list", "utc_text"]
+__all__ = ["CREATE", "BulkItem", "late", "plan_bulk", "read_bulk", "split_list", "utc_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkItem:
+    """One readable item of a bulk answer."""
+
+    created: bool
+    post_id: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+class _Create(Act):
+    """Rows are sent in batches; each item of an answer counts by itself, and what was created is found by its mark."""
+
+    name = "bulk"
+    verb = "create"
+    about = "create"
+    rounds = 0
+
+    def form(self, items: Sequence[Item]) -> list[Operation]:
+        """Batches of at most 50; a batch's key covers every member and its attempt."""
+        return [
+            _batch(items[start : start + BULK_POSTS], start // BULK_POSTS + 1)
+            for start in range(0, len(items), BULK_POSTS)
+        ]
+
+    def as_attempt(self, item: Item, attempt: int) -> Item:
+        """The mark names the attempt, too."""
+        if item.attempt == attempt:
+            return item
+        mark = keys.mark(str(item.seen.get("campaign", "")), item.label, attempt)
+        return replace(item, attempt=attempt, body={**(item.body or {}), "metadata": {"voxopsOp": mark}})
+
+    def decodes(self, data: Any) -> bool:
+        """A list of items."""
+        return isinstance(data, Mapping) and isinstance(data.get("results"), list)
+
+    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+        """Each row by its own item; rows whose item can't be read are unknown."""
+        items = read_bulk(data, _places(members)) or [None] * _places(members)
+        return [_settle(member, items[member.position]) for member in members]
+
+    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
+        """A refused batch that shows items is read by them."""
+        items = read_bulk(data, _places(members))
+        return [_settle(member, items[member.position]) for member in members] if items and any(items) else []
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Recovered is what exists."""
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return "created", "recovered" if state is not None else failed
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
+        """Create what failed, as the next attempt."""
+        return plan_bulk(failed, key=key, campaign=campaign)
+
+
+CREATE = _Create()
+
+
+def _batch(items: Sequence[Item], batch: int) -> Operation:
+    """One batch of creates."""
+    body = {"posts": [item.body for item in items], "dryRun": False}
+    members = [[item.identity, item.attempt] for item in items]
+    return Operation(
+        key=keys.stable_key("POST", "/v1/posts/bulk", body, members),
+        action=CREATE.name,
+        method="POST",
+        path="/v1/posts/bulk",
+        body=canonical(body),
+        subject=Subject("batch", fingerprint(members)),
+        items=tuple(items),
+        batch=batch,
+    )
+
+
+def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
+    """Read a bulk answer by ``index`` (rule 15).
+
+    Returns
+    -------
+    list or None
+        One entry per item, None where the index is missing, doubled or says nothing; None for an answer that holds no items.
+    """
+    results = data.get("results") if isinstance(data, Mapping) else None
+    if not isinstance(results, list):
+        return None
+    rows = read_bulk_results(results)
+    times = Counter(row[0] for row in rows)
+    items: list[BulkItem | None] = [None] * count
+    for index, status, post_id, code, message in rows:
+        if index is None or not 0 <= index < count or times[index] > 1:
+            continue
+        if status == "created" and post_id:
+            items[index] = BulkItem(True, post_id, None, None)
+        elif status == "failed":
+            items[index] = BulkItem(False, None, code, message)
+    return items
+
+
+def late(members: Sequence[Member], now: datetime) -> list[Member]:
+    """Rows of a batch that are to be created for a time that has passed (rule 6)."""
+    return [
+        member
+        for member in members
+        if not member.outcome.final and datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now
+    ]
+
+
+def _places(members: Sequence[Member]) -> int:
+    """Items that the answer to a batch may have."""
+    return 1 + max((member.position for member in members), default=-1)
+
+
+def _settle(member: Member, item: BulkItem | None) -> Member:
+    """Outcome of a row from its item; an unreadable one leaves it unknown."""
+    if item is None:
+        return replace(member, outcome=Outcome.UNKNOWN, waiting_for="the answer did not say what became of it")
+    if item.created:
+        return settled(member, Outcome.SUCCEEDED, result_id=item.post_id)
+    message = item.error_message or "the server gave no reason"
+    return settled(member, Outcome.FAILED, error_code=item.error_code or "FAILED", error_message=message)
 
 
 def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
@@ -67,7 +195,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
                 row=number,
                 identity=identity,
                 attempt=attempt,
-                subject=f"row:{identity}",
+                subject=Subject("row", identity),
                 label=name,
                 platform="+".join(sorted({name.partition(":")[0].lower() for name in row["accounts"] if ":" in name})),
                 account="",
@@ -78,7 +206,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
                 seen={"campaign": campaign, "row": name},
             )
         )
-    return build_plan(Action.BULK, frame, items, reasons, numbers, campaign=campaign, key=key, reads=1)
+    return build_plan(CREATE, frame, items, reasons, numbers, campaign=campaign, key=key, reads=1)
 
 
 def split_list(value: Any) -> list[str]:

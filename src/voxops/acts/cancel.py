@@ -1,0 +1,119 @@
+"""Cancel: withdraw posts that have not gone out (matrix row 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from voxops._core.canonical import fingerprint
+from voxops.acts.act import PostAct
+from voxops.acts.operation import Item, Member, Subject, settled
+from voxops.acts.plan import Plan, build_plan
+from voxops.acts.rows import target_rows
+from voxops.api.evidence import Attempted
+from voxops.api.states import PostState
+from voxops.frames.columns import need_columns
+from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CANCEL", "plan_cancel"]
+
+
+class _Cancel(PostAct):
+    """The answer says how it ended, and so does the status of the post."""
+
+    name = "cancel"
+    verb = "cancel"
+
+    def decodes(self, data: Any) -> bool:
+        """The post as it is now."""
+        return isinstance(data, Mapping) and bool({"id", "status"} & data.keys())
+
+    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+        """The answer is the post."""
+        return _settle(members, str(data.get("status", "")).lower())
+
+    def settle_reading(
+        self,
+        members: Sequence[Member],
+        state: PostState,
+        tried: Attempted,  # noqa: ARG002  a withdrawn post is withdrawn, whoever did it
+        reply: Any = None,  # noqa: ARG002
+    ) -> list[Member]:
+        """The status of the post alone decides; nothing while it still waits to go out."""
+        return _settle(members, state.status)
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Recovered is what is cancelled now."""
+        wanted = state is not None and state.status == "cancelled"
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return str(row.get("status") or "created"), "recovered" if wanted else failed
+
+
+def _settle(members: Sequence[Member], status: str) -> list[Member]:
+    """Outcomes of a cancel from the post's status; none while it still waits to go out."""
+    if status == "cancelled":
+        return [settled(member, Outcome.SUCCEEDED, result_id=member.item.label) for member in members]
+    if status in TERMINAL_STATUSES or status in IN_FLIGHT_STATUSES:
+        why = f"the post is {status} already"
+        return [settled(member, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for member in members]
+    return []
+
+
+CANCEL = _Cancel()
+
+
+def plan_cancel(posts: pd.DataFrame) -> Plan:
+    """Plan to withdraw posts that have not gone out (matrix row 6).
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        From ``ws.posts``; only drafts and scheduled posts are eligible.
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`; one request per post.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing.
+    """
+    need_columns(posts, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
+    items, reasons, numbers = [], [], []
+    seen_ids: set[str] = set()
+    for number, row in enumerate(target_rows(posts)):
+        numbers.append(row["attempt"])
+        reason = None
+        if row["post_id"] is None:
+            reason = "no post id"
+        elif row["post_id"] in seen_ids:
+            reason = "this post stands in the frame twice"
+        elif row["status"] not in {"draft", "scheduled"}:
+            reason = f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
+        reasons.append(reason or "not out yet")
+        if reason is not None:
+            continue
+        seen_ids.add(row["post_id"])
+        seen = {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+        items.append(
+            Item(
+                row=number,
+                identity=fingerprint("cancel", seen),
+                attempt=row["attempt"],
+                subject=Subject("post", row["post_id"]),
+                label=row["post_id"],
+                platform="",
+                account="",
+                cause=row["status"],
+                method="POST",
+                path=f"/v1/posts/{row['post_id']}/cancel",
+                body=None,
+                seen=seen,
+            )
+        )
+    return build_plan(CANCEL, posts, items, reasons, numbers)

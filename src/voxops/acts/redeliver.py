@@ -1,0 +1,116 @@
+"""Redeliver: send webhook deliveries again (matrix row 39)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from voxops._core.canonical import fingerprint
+from voxops.acts.act import DeliveryAct
+from voxops.acts.operation import Item, Subject
+from voxops.acts.plan import Plan, build_plan
+from voxops.acts.rows import age_of, delivery_rows, fetched_at
+from voxops.api.states import PostState
+from voxops.api.windows import SERVER_RETRIES_FOR
+from voxops.errors import PlanError
+from voxops.frames.columns import need_columns
+from voxops.frames.states import DELIVERY_EPISODE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["REDELIVER", "plan_redeliver"]
+
+
+class _Redeliver(DeliveryAct):
+    """One request per delivery; it is queued, and the delivery's record changes when it has been tried."""
+
+    name = "redeliver"
+    verb = "redeliver"
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
+        """By the outcome of the run; causes are the kinds of events."""
+        return str(row["event_type"]), {"succeeded": "recovered", "failed": "failed_same"}.get(
+            row["outcome"], "pending"
+        )
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
+        """Send again what failed."""
+        return plan_redeliver(failed)
+
+
+REDELIVER = _Redeliver()
+
+
+def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
+    """Plan to send webhook deliveries again (matrix row 39).
+
+    Parameters
+    ----------
+    deliveries : pandas.DataFrame
+        From ``ws.deliveries``. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
+        hour), are held.
+    force : bool
+        Take those rows, too.
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`; one request per delivery.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing, or `force` is neither True nor False.
+    """
+    if not isinstance(force, bool):
+        raise PlanError(f"force= must be True or False, not a {type(force).__name__}")
+    need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
+    now = fetched_at(deliveries)
+    items, reasons, numbers = [], [], []
+    seen_ids: set[str] = set()
+    for number, row in enumerate(delivery_rows(deliveries)):
+        numbers.append(row["attempt"])
+        reason = _why_not_redeliver(row, seen_ids, now, force=force)
+        reasons.append(reason or ("forced" if row["success"] else "not delivered"))
+        if reason is not None:
+            continue
+        seen_ids.add(row["delivery_id"])
+        seen = {name: row[name] for name in DELIVERY_EPISODE}
+        items.append(
+            Item(
+                row=number,
+                identity=fingerprint("redeliver", seen),
+                attempt=row["attempt"],
+                subject=Subject("delivery", row["delivery_id"], row["webhook_id"]),
+                label=row["delivery_id"],
+                platform=row["event_type"] or "",
+                account=row["webhook_id"],
+                cause=f"{row['webhook_id']} {row['status_code'] or row['error'] or ''}".strip(),
+                method="POST",
+                path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
+                body=None,
+                seen=seen,
+            )
+        )
+    return build_plan(REDELIVER, deliveries, items, reasons, numbers)
+
+
+def _why_not_redeliver(
+    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool
+) -> str | None:
+    """Why a delivery is not sent again; None if it is."""
+    if row["delivery_id"] is None or row["webhook_id"] is None:
+        return "no delivery id or no webhook id"
+    if row["delivery_id"] in seen_ids:
+        return "this delivery stands in the frame twice"
+    if force:
+        return None
+    if row["success"]:
+        return "already delivered"
+    age = age_of(row, now)
+    if age is None:
+        return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"
+    if age < SERVER_RETRIES_FOR:
+        return "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
+    return None

@@ -1,0 +1,184 @@
+"""Rows of targets and deliveries frames as plain values, and what forbids any act on them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from voxops._core.canonical import fingerprint
+from voxops.acts.operation import Item, Subject
+from voxops.api.windows import STUCK_AFTER
+from voxops.frames.columns import attempts, flags, instants, plain_values
+from voxops.frames.states import DELIVERY_EPISODE
+from voxops.model import IN_FLIGHT_STATUSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "TARGET_EPISODE",
+    "OpenTargets",
+    "age_of",
+    "delivery_rows",
+    "fetched_at",
+    "fix_path",
+    "open_targets",
+    "repeated",
+    "target_item",
+    "target_rows",
+    "why_no_act",
+]
+
+# What a failed target's episode is: what its failure is, and nothing that another listing could leave out (rule 4).
+TARGET_EPISODE = (
+    "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
+)  # fmt: skip
+MOVING = "another target of this post is still publishing"
+TWICE = "this target stands in the frame twice"
+_TIMES = frozenset({"updated_at", "delivered_at"})
+_NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTargets:
+    """Targets of one post that are not published: failed, in flight, and of these the ones chosen by hand."""
+
+    failed: int
+    in_flight: int
+    chosen: int
+
+    @property
+    def moving(self) -> bool:
+        """Whether a target is about to end by itself and was not chosen: nothing may touch the post then (rule 3)."""
+        return self.in_flight > self.chosen
+
+
+def open_targets(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, OpenTargets]:
+    """What is open per post: as the frame shows it, or more where the posts had more before the frame was filtered."""
+    now = fetched_at(frame)
+    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
+    failed, in_flight, chosen = Counter[str](), Counter[str](), Counter[str]()
+    for row, again in zip(rows, repeated(rows), strict=True):
+        if again:
+            continue
+        post = row["post_id"] or ""
+        failed[post] += row["status"] == "failed"
+        if row["status"] in IN_FLIGHT_STATUSES:
+            in_flight[post] += 1
+            chosen[post] += why_no_act(row, now) is None
+    opened = {}
+    for post in {row["post_id"] or "" for row in rows}:
+        before = known.get(post, [0, 0])
+        opened[post] = OpenTargets(max(failed[post], before[0]), max(in_flight[post], before[1]), chosen[post])
+    return opened
+
+
+def repeated(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which rows are about a target that an earlier row is about."""
+    places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
+    first = {place: number for number, place in reversed(list(enumerate(places)))}
+    return [first[place] != number for number, place in enumerate(places)]
+
+
+def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
+    """When the frame was loaded, in server time; None for a frame of unknown origin."""
+    import pandas as pd
+
+    fetched = frame.attrs.get("fetched_at")
+    return None if fetched is None else pd.Timestamp(fetched)
+
+
+def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None:
+    """How old the row's last change was when it was loaded; None if it can't be told."""
+    if now is None or row["_stamp"] is None:
+        return None
+    age: timedelta = (now - row["_stamp"]).to_pytimedelta()
+    return age
+
+
+def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
+    """Why no act may touch this target, whatever its verdict; None if one may."""
+    if row["post_id"] is None:
+        return "no post id"
+    if row["platform"] is None or row["account_id"] is None:
+        return "the post lists no target with a platform and an account"
+    if row["status"] == "published":
+        return "already published"
+    if row["status"] in IN_FLIGHT_STATUSES:
+        age = age_of(row, now)
+        if age is None or age < STUCK_AFTER:
+            return f"still {row['status']}; wait until it is 10 minutes old"
+        if not row["retryable"]:
+            return f"still {row['status']}; if it is stuck, set retryable to True"
+        return None
+    if row["status"] != "failed":
+        return f"the target is {row['status'] or 'of unknown status'}, not failed"
+    return None
+
+
+def target_item(number: int, row: Mapping[str, Any], action: str, path: str, body: dict[str, Any] | None) -> Item:
+    """An item that acts on one target of a post."""
+    seen = {name: row[name] for name in TARGET_EPISODE}
+    return Item(
+        row=number,
+        identity=fingerprint(action, seen),
+        attempt=row["attempt"],
+        subject=Subject("post", row["post_id"]),
+        label=row["post_id"],
+        platform=row["platform"] or "",
+        account=row["account_id"] or "",
+        cause=row["cause"] or row["error_code"] or "",
+        method="POST",
+        path=path,
+        body=body,
+        seen=seen,
+    )
+
+
+def fix_path(row: Mapping[str, Any]) -> str:
+    """Where a fix goes; the target is named by platform and account until its id has been read."""
+    return f"/v1/posts/{row['post_id']}/platforms/{row['platform']}~{row['account_id']}/fix"
+
+
+def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a targets frame as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1."""
+    names = (
+        *TARGET_EPISODE,
+        "target_id",
+        "platform_post_id",
+        "cause",
+        "verdict",
+        "remedy",
+        "new_content",
+        "new_media_url",
+    )
+    return _rows(frame, names, stamp="updated_at", flag="retryable")
+
+
+def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a deliveries frame as plain values, as in `target_rows`."""
+    return _rows(frame, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
+
+
+def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+    """Rows as dicts; `stamp` is also given as a Timestamp under ``_stamp``."""
+    columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
+    columns["_stamp"] = instants(frame, stamp)
+    columns[flag] = flags(frame, flag)
+    columns["attempt"] = attempts(frame)
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _read(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
+    if name in _TIMES:
+        return [None if when is None else when.isoformat() for when in instants(frame, name)]
+    values = plain_values(frame, name)
+    if name in _NUMBERS:
+        return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    return values

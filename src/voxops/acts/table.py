@@ -1,0 +1,21 @@
+"""The acts, one line each; everything else about an act stands in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voxops.acts.act import Act
+from voxops.acts.cancel import CANCEL
+from voxops.acts.create import CREATE
+from voxops.acts.fix import FIX
+from voxops.acts.redeliver import REDELIVER
+from voxops.acts.retry import RETRY
+
+__all__ = ["ACTS", "act_named"]
+
+ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, REDELIVER)}
+
+
+def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
+    """The act of a stored operation or run."""
+    return acts[name]

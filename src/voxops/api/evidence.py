@@ -1,0 +1,271 @@
+"""Whether something has changed at the server, and whether a try has ended: rules 18, 19 and 30, each in this one place.
+
+A 2xx of an asynchronous act only means "queued", and a terminal status seen afterwards may still be the old one. So an end is
+believed only on evidence that *this* try brought it about. Runs, handles and watches ask the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from voxops.api.states import PostState, Source, TargetState
+from voxops.api.windows import COUNT_SETTLES_AFTER
+from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES
+
+__all__ = [
+    "Attempted",
+    "Baseline",
+    "Fate",
+    "delivery_ended",
+    "delivery_untouched",
+    "fate_of",
+    "is_newer",
+    "post_ended",
+    "promised_counts",
+    "reply_targets",
+    "same_text",
+    "same_time",
+    "sighted",
+    "untouched",
+]
+
+
+class Fate(StrEnum):
+    """How far a target is after a try."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    MOVING = "moving"
+    UNCHANGED = "unchanged"  # it looks as before the try, which may still be queued
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A post as it was before the act; `targets` by platform and account.
+
+    It is stored in the ledger as `text` gives it; `read` takes what any version of voxops has stored.
+    """
+
+    status: str | None
+    updated_at: str | None
+    targets: Mapping[tuple[str, str], TargetState]
+    source: Source | None = None
+
+    @classmethod
+    def of(cls, state: PostState) -> Baseline:
+        """The state of a post as a baseline."""
+        return cls(state.status, state.updated_at, {target.place: target for target in state.targets}, state.source)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> Baseline | None:
+        """A baseline from what the ledger stores; None where the act has none, as a create."""
+        if stored is None or "targets" not in stored:
+            return None
+        rows = [
+            TargetState(**row) if isinstance(row, Mapping) else TargetState(str(row[0] or ""), *row[1:5])
+            for row in stored["targets"]
+        ]
+        return cls(
+            stored.get("post_status"), stored.get("updated_at"), {row.place: row for row in rows}, stored.get("source")
+        )
+
+    def stored(self) -> dict[str, Any]:
+        """What the ledger stores."""
+        names = ("platform", "account_id", "status", "error_code", "error_message", "retry_count")
+        rows = [{name: getattr(target, name) for name in names} for _, target in sorted(self.targets.items())]
+        return {"post_status": self.status, "updated_at": self.updated_at, "targets": rows, "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What is known of one try of an act on a post.
+
+    Attributes
+    ----------
+    baseline : Baseline or None
+        The post before the act; None where nobody read it.
+    since : float
+        Seconds since the try ended.
+    sighted : bool
+        Whether the post was seen on its way since.
+    promised : mapping
+        Platform and account -> the retry count that the reply announced, where it did.
+    """
+
+    baseline: Baseline | None
+    since: float
+    sighted: bool = False
+    promised: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def promised_counts(reply: Any) -> dict[tuple[str, str], int]:
+    """Platform and account -> the retry count that the reply to a retry announces for what it re-queued (contract: K1-2)."""
+    entries = reply_targets(reply, "retriedPlatforms")
+    return {place: entry["retryCount"] for place, entry in entries if isinstance(entry.get("retryCount"), int)}
+
+
+def reply_targets(reply: Any, name: str) -> list[tuple[tuple[str, str], Mapping[str, Any]]]:
+    """A list of targets in the reply to a retry, each under its platform and account."""
+    entries = reply.get(name) if isinstance(reply, Mapping) else None
+    return [
+        ((str(entry.get("platform", "")).lower(), str(entry.get("accountId", ""))), entry)
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, Mapping)
+    ]
+
+
+def sighted(baseline: Baseline | None, state: PostState) -> bool:
+    """Whether a post is on its way now and was not before the act: the try has begun, and any end is a new one from now on."""
+    if state.status in IN_FLIGHT_STATUSES and (baseline is None or baseline.status not in IN_FLIGHT_STATUSES):
+        return True
+    return any(
+        target.status in IN_FLIGHT_STATUSES and _status_before(baseline, target) not in IN_FLIGHT_STATUSES
+        for target in state.targets
+    )
+
+
+def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
+    """How far a target is, by the present state of its post (rule 18).
+
+    A target that is published now and was not has succeeded at once. It has *failed* only when the post is terminal and there is
+    evidence that this try has ended: where the reply announced a retry count and the wire shows one, the count has reached it and
+    the post was seen on its way, or the target differs, or the post's time stamp is newer and half a minute has passed; elsewhere
+    the post was seen on its way since, or the target differs from the baseline. A newer time stamp alone may be somebody's edit and
+    never says that a try has failed.
+    """
+    if target.status == "published" and _status_before(tried.baseline, target) != "published":
+        return Fate.SUCCEEDED
+    if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
+        return Fate.MOVING
+    evidence = tried.sighted or _differs(target, tried.baseline, state.source)
+    promised = tried.promised.get(target.place)
+    if promised is not None and target.retry_count is not None:
+        stamped = is_newer(state, tried.baseline) and tried.since >= COUNT_SETTLES_AFTER
+        evidence = target.retry_count >= promised and (evidence or stamped)
+    return Fate.FAILED if evidence else Fate.UNCHANGED
+
+
+def post_ended(state: PostState, tried: Attempted, target_id: str | None = None) -> bool:
+    """Whether a try on a whole post, or on the one target of this id, has ended (rule 18).
+
+    What was published before the act has no part in it. A post that shows no targets is judged as one.
+    """
+    if state.status not in TERMINAL_STATUSES:
+        return False
+    concerned = [
+        target
+        for target in state.targets
+        if _status_before(tried.baseline, target) != "published" and target_id in {None, target.target_id}
+    ]
+    if not state.targets:
+        before = None if tried.baseline is None else tried.baseline.status
+        published = state.status == "published" and before != "published"
+        return published or tried.sighted or before not in {None, state.status}
+    return all(fate_of(target, state, tried) in {Fate.SUCCEEDED, Fate.FAILED} for target in concerned)
+
+
+def untouched(state: PostState, baseline: Baseline | None) -> bool:
+    """Whether a post shows no sign at all of an act, not even a newer time stamp: only this lets an unknown act be sent again."""
+    if baseline is None:
+        return False
+    if sighted(baseline, state) or is_newer(state, baseline):
+        return False
+    places = {target.place for target in state.targets}
+    return places == set(baseline.targets) and not any(
+        _differs(target, baseline, state.source) for target in state.targets
+    )
+
+
+def is_newer(state: PostState, baseline: Baseline | None) -> bool:
+    """Whether a post's time stamp has passed the baseline's; False where one is missing.
+
+    Read in two different ways they are compared to the precision of the coarser, since lists may cut milliseconds (rule 30).
+    """
+    if baseline is None or not state.updated_at or not baseline.updated_at:
+        return False
+    late, early = datetime.fromisoformat(state.updated_at), datetime.fromisoformat(baseline.updated_at)
+    if not _alike(baseline, state.source):
+        late, early = _to_common_precision(state.updated_at, baseline.updated_at)
+    return late > early
+
+
+def same_time(one: str | None, other: str | None) -> bool:
+    """Whether two times are the same to the precision of the coarser: lists may cut milliseconds (rule 30)."""
+    if one is None or other is None or one == other:
+        return one == other
+    first, second = _to_common_precision(one, other)
+    return first == second
+
+
+def same_text(one: str | None, other: str | None) -> bool:
+    """Whether two messages are the same, or one is the other cut short, as lists may show it (rule 30)."""
+    if one is None or other is None or one == other:
+        return one == other
+    short, long = sorted((one.rstrip(".… "), other.rstrip(".… ")), key=len)
+    return len(short) >= _SHORTEST_CUT and long.startswith(short)
+
+
+_SHORTEST_CUT = 16  # characters; a shorter text that begins like another is not taken for it, cut
+
+
+def _to_common_precision(one: str, other: str) -> tuple[datetime, datetime]:
+    """Two times, both cut to whole seconds or milliseconds where one of them shows no more."""
+    first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)
+    for unit in (1_000_000, 1_000):
+        if first.microsecond % unit == 0 or second.microsecond % unit == 0:
+            first = first.replace(microsecond=first.microsecond // unit * unit)
+            second = second.replace(microsecond=second.microsecond // unit * unit)
+            break
+    return first, second
+
+
+def _status_before(baseline: Baseline | None, target: TargetState) -> str | None:
+    """Status of a target before the act; None where it is not known."""
+    before = None if baseline is None else baseline.targets.get(target.place)
+    return None if before is None else before.status
+
+
+def _alike(baseline: Baseline, source: Source) -> bool:
+    """Whether a baseline was read in this way, too; what older versions stored does not say how."""
+    return baseline.source in {None, source}
+
+
+def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> bool:
+    """Whether a target differs from what it was before the act; like is compared with like (rule 30)."""
+    if baseline is None:
+        return False
+    before = baseline.targets.get(target.place)
+    if before is None or (target.status, target.error_code) != (before.status, before.error_code):
+        return True
+    if _alike(baseline, source):
+        return target.error_message != before.error_message
+    return not same_text(target.error_message, before.error_message)
+
+
+# Webhook deliveries: the record has no status, so only a change of its result tells that it was tried again.
+
+_RESULT = ("success", "status_code", "latency_ms", "error", "delivered_at")
+
+
+def delivery_ended(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a delivery was tried again and the try has ended (rule 19).
+
+    Its retry count exceeds the baseline *and* something of the result differs. Where the wire shows no count, the result alone
+    decides.
+    """
+    differs = any(not _same_field(name, baseline.get(name), now.get(name)) for name in _RESULT)
+    before, after = baseline.get("retry_count"), now.get("retry_count")
+    return differs and (before is None or after is None or after > before)
+
+
+def delivery_untouched(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a delivery shows no sign of a further try, not even in its count: only this proves that there was none."""
+    return all(_same_field(name, baseline.get(name), value) for name, value in now.items())
+
+
+def _same_field(name: str, one: Any, other: Any) -> bool:
+    return same_time(one, other) if name == "delivered_at" else bool(one == other)

@@ -1,0 +1,58 @@
+"""Names of accounts: ``platform:@username`` for an account's id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from voxops.api.limits import PAGE_RECORDS
+
+if TYPE_CHECKING:
+    from voxops.client._client import AsyncClient
+
+__all__ = ["AccountNames", "account_names"]
+
+
+class AccountNames(Mapping[str, str]):
+    """``platform:@username`` -> account id, in any case and with or without the ``@``.
+
+    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
+
+    Parameters
+    ----------
+    accounts : iterable of (str, str, str)
+        Platform, username and id of each account.
+    """
+
+    def __init__(self, accounts: Iterable[tuple[str, str, str]]) -> None:
+        found: dict[str, set[str]] = {}
+        for platform, username, account in accounts:
+            for name in (username, account):
+                found.setdefault(_folded(f"{platform}:{name}"), set()).add(account)
+        self._ids = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+
+    def __getitem__(self, name: str) -> str:
+        return self._ids[_folded(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def _folded(name: str) -> str:
+    """A name in the one spelling that all of its spellings share; an id as it is."""
+    platform, colon, username = name.partition(":")
+    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
+
+
+async def account_names(client: AsyncClient) -> AccountNames:
+    """Read the names of all accounts of the workspace."""
+    return AccountNames(
+        [
+            (str(record.get("platform", "")), str(record.get("username", "")), str(record.get("id")))
+            async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
+            for record in page.records
+        ]
+    )

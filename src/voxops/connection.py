@@ -1,0 +1,209 @@
+"""Connecting: who we are, which ledger is ours, and the workspace put together; or the API on this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from voxops._core import eventloop
+from voxops._core.arguments import file_path
+from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
+from voxops.client import AsyncClient, Secret, is_loopback
+from voxops.engine.engine import Engine
+from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
+from voxops.ledger import Ledger
+from voxops.ledger.file import default_path
+from voxops.model import Clock
+from voxops.workspace import Resources, Session, Workspace
+
+if TYPE_CHECKING:
+    from voxops.sandbox import Sandbox
+
+__all__ = ["connect", "open_workspace"]
+
+SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
+
+
+def connect(
+    api_key: str | None = None,
+    *,
+    url: str | None = None,
+    sandbox: bool | Sandbox = False,
+    ledger: str | os.PathLike[str] | None = None,
+    key_retention: str = KEY_RETENTION,
+    max_wait: str = "5min",
+) -> Workspace:
+    """Connect to a workspace.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        Default: the environment variable ``VOXBURST_API_KEY``.
+    url : str, optional
+        The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is taken
+        only for this machine.
+    sandbox : bool or Sandbox
+        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is
+        taken as it is; where its clock stands still, time passes when somebody waits.
+    ledger : path, optional
+        Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
+    key_retention : str
+        How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
+    max_wait : str
+        How long a call waits for the rate limit before it gives up, resumably.
+
+    Returns
+    -------
+    Workspace
+
+    Raises
+    ------
+    ConfigError
+        If there is no key, or the address can't be used: it redirects, or answers with a web page.
+    AuthError
+        If the API refuses the key.
+    TransportError
+        If nobody answers.
+    LedgerError
+        If the ledger can't be used.
+    """
+    secret = Secret(api_key)
+    del api_key  # so that no traceback from here on finds it among the local variables
+    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
+    path = None if ledger is None else file_path("ledger", ledger)
+    resources = Resources()
+    if sandbox:
+        server = _sandbox(sandbox, resources)
+        client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server is resources.sandbox else math.inf)
+        if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
+            path = resources.temporary_ledger()
+    else:
+        client = _client(secret, url, patience)
+    return eventloop.run(open_workspace(client, ledger=path, retention=retention, resources=resources))
+
+
+async def open_workspace(
+    client: AsyncClient,
+    *,
+    ledger: Path | None,
+    retention: float = 86_400.0,
+    resources: Resources | None = None,
+) -> Workspace:
+    """Read who we are, open the ledger that belongs to it, and put the workspace together; `resources` end with it."""
+    resources = resources or Resources()
+    client.reside(eventloop.arun)
+    try:
+        identity, book, engine = await _identified(client, ledger, retention)
+    except BaseException:
+        await client.aclose()
+        resources.stack.close()
+        raise
+
+    async def identify() -> Engine | None:
+        identity, book, engine = await _identified(client, ledger, retention)
+        workspace.identify(identity, book)
+        return engine
+
+    session = Session(client, engine, client.url, identify)
+    workspace = Workspace(session, ledger=book, identity=identity, resources=resources)
+    return workspace
+
+
+async def _identified(
+    client: AsyncClient, ledger: Path | None, retention: float
+) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
+    """Who we are, the ledger that belongs to it, and the engine; without an identity there are neither."""
+    identity = await _identity(client)
+    book = _ledger(client.url, ledger, identity)
+    if book is None:
+        return identity, None, None
+    return identity, book, Engine(client, book, credential=client.fingerprint(book.fingerprint), retention=retention)
+
+
+async def _identity(client: AsyncClient) -> dict[str, Any]:
+    """Who the key belongs to; empty where the API won't tell, which neither a refused key nor a wrong address may be."""
+    try:
+        return dict(await client.identity())
+    except DecodeError as error:
+        raise ConfigError(str(error)) from error
+    except ApiError as error:
+        if (
+            300 <= error.status < 400 or error.body.lstrip()[:1] == b"<"
+        ):  # a page: of another site, or of what stands before the API
+            raise ConfigError(str(error)) from error
+        if error.status == 401:
+            raise
+        return {}
+
+
+def _ledger(url: str, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
+    """The workspace's ledger; None where the API does not name the workspace: nothing is sent then (rule 23)."""
+    workspace = str(identity.get("workspaceId") or "")
+    if not workspace:
+        return None
+    host = urlsplit(url).hostname or ""
+    book = Ledger(ledger or default_path("localhost" if is_loopback(host) else host, workspace))
+    try:
+        book.belong_to(workspace)
+    except LedgerError:
+        book.close()
+        raise
+    return book
+
+
+def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
+    """A client for the real API."""
+    if not secret.expose_to(bool):
+        secret = Secret(_environment("VOXBURST_API_KEY"))
+    if not secret.expose_to(bool):
+        raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
+    return AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
+
+
+def _environment(name: str) -> str | None:
+    """A variable of the environment; a function of its own, since a verbose traceback prints what its lines look at."""
+    return os.environ.get(name)
+
+
+def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
+    """The sandbox that was passed, or one of our own, started."""
+    from voxops.sandbox import Sandbox  # most workspaces need none
+
+    if sandbox is not True:
+        if not isinstance(sandbox, Sandbox):
+            raise ConfigError(f"sandbox={sandbox!r} must be True or a Sandbox")
+        try:
+            sandbox.url  # noqa: B018  raises where nobody listens
+        except RuntimeError as error:
+            raise ConfigError(str(error)) from None
+        return sandbox
+    resources.sandbox = Sandbox().start()
+    resources.stack.callback(resources.sandbox.stop)
+    return resources.sandbox
+
+
+def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
+    """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
+    from voxops.client import ScaledClock, SteppedClock
+
+    clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
+    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
+
+
+def _seconds(name: str, text: str) -> float:
+    """A length of time in seconds; a bare number has no unit and is refused."""
+    try:
+        seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():
+        seconds = math.nan
+    if not seconds > 0:
+        raise ConfigError(f"{name}={text!r} is no length of time; write it as '24h', '5min' or '30s'")
+    return seconds

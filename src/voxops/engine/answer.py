@@ -1,0 +1,60 @@
+"""What the answer to one try proves (rules 16 and 17)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from voxops._core.backoff import is_ambiguous
+
+__all__ = ["Answer", "judge", "may_still_run", "was_refused"]
+
+
+class Answer(StrEnum):
+    """What one try proves."""
+
+    TAKEN = "taken"  # 2xx: queued or done, by the row's word
+    REFUSED = "refused"  # nothing happened, and nothing will
+    THROTTLED = "throttled"  # nothing happened, try again later
+    STOP = "stop"  # nothing happened, and no other request would fare better
+    UNKNOWN = "unknown"  # nobody knows
+
+
+_STOP_STATUSES = frozenset({401, 402, 403})
+_ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
+
+
+def judge(status: int, code: str, *, first_try: bool) -> Answer:
+    """Say what an answer proves.
+
+    A 4xx proves that nothing happened only on the first try: after an ambiguous one it may be about a key or a state that
+    the earlier try left behind (rule 16). An ``IDEMPOTENCY_CONFLICT`` is never a reason for a new key, and
+    ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended; a 409 without a code may be either. A quota, a scope or a refused
+    key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17).
+    """
+    if status == 429:
+        return Answer.THROTTLED
+    if 200 <= status < 300:
+        return Answer.TAKEN
+    if is_ambiguous(status) or status < 400 or code in _ABOUT_THE_KEY or (status == 409 and not code):
+        return Answer.UNKNOWN
+    if status in _STOP_STATUSES or code == "IDEMPOTENCY_INVALID_KEY":
+        return Answer.STOP
+    return Answer.REFUSED if first_try else Answer.UNKNOWN
+
+
+def may_still_run(code: str) -> bool:
+    """Whether the server may still be executing what a key stands for, after it answered ambiguously.
+
+    Only the API's own word, an error with a code, says that a request has ended; a gateway gives up while the server goes on. An
+    error about the key itself says nothing of the request.
+    """
+    return not code or code in _ABOUT_THE_KEY
+
+
+def was_refused(status: int | None, *, answered: bool) -> bool:
+    """Whether a try was refused for good, which after an ambiguous one proves nothing by itself (rule 16).
+
+    A time-out, a rate limit and a key still in use may pass; a 409 without the API's own word may be about the key, too.
+    """
+    code = status or 0
+    return 400 <= code < 500 and code not in {408, 429} and (code != 409 or answered)

@@ -1,0 +1,321 @@
+"""Executing a run: send what the ledger says is unsent, look at what was sent, until neither changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
+from voxops.api.windows import FRESH_FOR, WATCH_LOOKS
+from voxops.engine import outcome
+from voxops.engine.control import Control, Pass
+from voxops.engine.preflight import renew
+from voxops.engine.reader import interval
+from voxops.engine.reporter import Reporter
+from voxops.errors import VoxopsError, WaitTooLong
+from voxops.ledger import Clearance, Stored, audit
+from voxops.model import Observer, Snapshot
+
+if TYPE_CHECKING:
+    from voxops.engine.engine import Engine
+
+__all__ = ["Execution"]
+
+WIDTH = 20  # operations in preparation, under way or being recorded at once; the client bounds the requests themselves
+RESENDS = 6  # tries of one operation in one pass; after them it stays unknown
+# Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
+FEWEST_OFFERED, MOST_OFFERED = 30, 1000
+BROKE_DOWN = "the run broke down; what was sent is on record, run.resume() goes on"
+NEVER_ENDED = (
+    "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
+)
+WAITS_FOR_CANARIES = "waits for the canaries of its cause"
+
+
+class Execution:
+    """What a run does with its plan; one pass after the other, each until nothing moves any more.
+
+    Parameters
+    ----------
+    engine : Engine
+        The workspace's engine.
+    run : str
+        Id of a run in its ledger.
+    observer : Observer
+        Who is notified of each new snapshot.
+    paused : bool
+        Whether nothing is to be sent until the run is resumed.
+    stop_after_failures : int, optional
+        Failed rows after which nothing more is sent.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        run: str,
+        observer: Observer,
+        *,
+        paused: bool = False,
+        stop_after_failures: int | None = None,
+    ) -> None:
+        self.id = run
+        self._engine = engine
+        self._client = engine.client
+        self._ledger = engine.ledger
+        self._reporter = Reporter(engine.client, engine.ledger, run, observer)
+        self._limit = stop_after_failures
+        self._current = Pass(run, Control(paused=paused), stop_after_failures)
+        self.over = False
+
+    # Asked by whoever holds the run.
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._reporter.snapshot
+
+    def renew(self, *, paused: bool = False) -> None:
+        """Make ready for another pass."""
+        self._current = Pass(self.id, Control(paused=paused), self._limit)
+        self.over = False
+
+    async def pause(self) -> None:
+        """Send nothing more; return when no request is under way."""
+        self._current.control.pause()
+        await self._current.queue.quiet()
+
+    def resume(self) -> None:
+        """Send again in this pass."""
+        self._current.resume()
+
+    def close(self) -> None:
+        """Send nothing more, and end when nothing is under way."""
+        self._current.control.close()
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if nothing that was sent on it is unsettled."""
+        sent = self._ledger.operations.of_run(self.id, ("sent", "accepted", "unknown"))
+        if all(operation.subject.id != subject for operation in sent):
+            return False
+        self._current.control.notify(subject)
+        return True
+
+    async def withdraw(self) -> None:
+        """Give up what was never sent."""
+        await self._engine.withdraw(self.id)
+
+    # What became of it.
+
+    def results(self) -> pd.DataFrame:
+        """One row per eligible row, with its outcome."""
+        return audit.results(self._ledger, self.id)
+
+    def failed(self) -> pd.DataFrame:
+        """The failed rows as the server shows them now, as their next attempt."""
+        return outcome.failed_rows(self._ledger, self.id)
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the posts again and compare, per cause."""
+        table = self.results()
+        ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
+        posts = await self._engine.read_posts(ids)
+        return outcome.verified(table, posts, act_named(self._ledger.runs.head(self.id).action))
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is executed, as it was bound."""
+        return audit.plan_of(self._ledger, self.id)
+
+    def replan(self) -> Plan | None:
+        """A plan of the next attempt at what failed; it is shown, not run."""
+        return outcome.replanned(self._ledger, self.id)
+
+    # One pass.
+
+    async def go(self) -> Snapshot:
+        """Send, look and settle until nothing moves any more; return the last snapshot."""
+        current = self._current
+        tasks = [asyncio.create_task(self._work(current)) for _ in range(WIDTH)]
+        reporter = asyncio.create_task(self._reporter.follow(current))
+        try:
+            await self._oversee(current)
+        except VoxopsError as error:
+            current.control.halt(str(error))
+        except BaseException:
+            current.control.halt(BROKE_DOWN)  # what is queued is not sent any more
+            raise
+        finally:
+            self.over = True
+            current.queue.end(len(tasks))
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            current.control.wake()
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+        try:
+            return self._reporter.finish(current)
+        finally:
+            for broken in filter(None, ended):
+                raise broken
+
+    async def _oversee(self, current: Pass) -> None:
+        """Offer what may be sent, look at what was sent, until neither changes anything."""
+        engine, control, clock = self._engine, current.control, self._client.clock
+        due = clock.monotonic() + self._interval(current)
+        while not (control.closed and not current.queue.in_flight):
+            await engine.commit(self._ledger.claims.expire)
+            planned = await self._planned(current)
+            if not self._offer(current, planned) and not self._moving(current):
+                return
+            await control.rest(clock, due - clock.monotonic())
+            notified = control.take_notified()
+            for subject in notified & self._being_sent(current):
+                control.notify(subject)  # its answer is not here yet: it is looked at when it is
+            if clock.monotonic() < due:
+                if notified:
+                    await self._look(current, notified)
+                continue
+            current.tally.looks = 0 if await self._look(current) else current.tally.looks + 1
+            due = clock.monotonic() + self._interval(current)
+
+    def _interval(self, current: Pass) -> float:
+        """Seconds until the next look."""
+        return interval(current.tally.looks, self._engine.rng, self._engine.reader.pages)
+
+    def _being_sent(self, current: Pass) -> set[str]:
+        """Ids of what is being sent just now."""
+        return {operation.subject.id for operation in self._ledger.operations.of_run(current.run, ("sent",))}
+
+    def _late(self, current: Pass) -> bool:
+        """Whether nothing has changed for so long that waiting on is of no use."""
+        return current.tally.looks > WATCH_LOOKS
+
+    async def _planned(self, current: Pass) -> list[Stored]:
+        """Operations of a run that are to be sent; what was read of them long ago is read again, and what has changed is held."""
+        if not current.control.sending:
+            return []
+        planned = self._unsent(current)
+        now = self._ledger.now()
+        # What is about one target is read by itself just before it is sent.
+        stale = [
+            operation
+            for operation in planned
+            if operation.id not in current.queue and now - operation.read > FRESH_FOR and not operation.about_one_target
+        ]
+        if not stale:
+            return planned
+        engine = self._engine
+        current.reasons.waiting |= await renew(engine.client, engine.reader, engine.ledger, engine.commit, stale)
+        return self._unsent(current)
+
+    def _unsent(self, current: Pass) -> list[Stored]:
+        """Operations of a run that are still to be sent and wait for nothing but their canaries."""
+        return [
+            operation
+            for operation in self._ledger.operations.of_run(current.run, ("planned",))
+            if current.reasons.waiting.get(operation.id, WAITS_FOR_CANARIES) == WAITS_FOR_CANARIES
+        ]
+
+    def _offer(self, current: Pass, planned: Sequence[Stored]) -> int:
+        """Queue what may be sent now; return how many operations of the run are still to be sent."""
+        if not current.control.sending:
+            return current.queue.in_flight
+        late = self._late(current)
+        gate = self._gate(current)
+        left = 0
+        for operation in planned:
+            closed = "" if operation.canary else gate(operation)
+            if late and not closed:
+                closed = current.reasons.refused.get(operation.id, "")
+            if closed:
+                current.reasons.waiting[operation.id] = closed
+                continue
+            current.reasons.waiting.pop(operation.id, None)
+            left += self._enqueue(current, operation)
+        return left + current.queue.in_flight
+
+    def _enqueue(self, current: Pass, operation: Stored, clearance: Clearance | None = None) -> bool:
+        """Queue an operation once, when its backoff is over; False if it has been tried too often in this pass."""
+        op, queue = operation.id, current.queue
+        if op in queue:
+            return True
+        if queue.tries[op] >= RESENDS:
+            current.reasons.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
+            return False
+        offered = max(FEWEST_OFFERED, min(MOST_OFFERED, self._client.pace.limit or MOST_OFFERED))
+        if queue.due(op, self._client.now().timestamp()) and len(queue) < offered:
+            queue.put(clearance or self._ledger.claims.clear(operation))
+        return True
+
+    def _moving(self, current: Pass) -> bool:
+        """Whether something that was sent may still end by itself."""
+        late = self._late(current)
+        waiting = current.reasons.waiting
+        for operation in self._ledger.operations.of_run(current.run, ("sent", "accepted", "unknown")):
+            if operation.state == "sent" or (operation.id not in waiting and not late):
+                return True
+            if operation.state == "accepted":
+                waiting.setdefault(operation.id, NEVER_ENDED)
+        return False
+
+    async def _look(self, current: Pass, notified: Collection[str] | None = None) -> bool:
+        """Read what was sent, or only the posts that a webhook named; queue what may be sent again. True if anything has changed.
+
+        A webhook's payload is never taken for the outcome: it only says which post to read now. So a forged, late or repeated
+        one settles nothing, and neither does one that comes before the post has moved (rule 18).
+        """
+        operations = [
+            operation
+            for operation in self._ledger.operations.of_run(current.run, ("accepted", "unknown"))
+            if operation.id not in current.queue and (notified is None or operation.subject.id in notified)
+        ]
+        if not operations:
+            return False
+        reading = await self._engine.settler.look(operations)
+        current.note(reading.transitions)
+        current.reasons.waiting |= reading.waiting
+        for clearance in reading.resend:
+            if current.control.sending:
+                self._enqueue(current, clearance.operation, clearance)
+            else:
+                current.reasons.waiting[clearance.op] = "to be sent again when the run is resumed"
+        if reading.duplicates:
+            current.control.halt("; ".join(reading.duplicates))
+        return bool(reading.transitions or reading.formed)
+
+    def _gate(self, current: Pass) -> Callable[[Stored], str]:
+        """What the canaries of each cause say: go (``""``), wait, or hold (rule 7)."""
+        outcomes = audit.canary_outcomes(self._ledger, current.run)
+
+        def gate(operation: Stored) -> str:
+            members = self._ledger.operations.members(operation.id)
+            for cause in sorted({member.item.cause for member in members} & outcomes.keys()):
+                counts = outcomes[cause]
+                sent = counts.total() - counts["held"]
+                if counts["pending"] + counts["unknown"]:
+                    return WAITS_FOR_CANARIES
+                if not sent or counts["succeeded"] * 2 < sent:
+                    return f"held: {counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
+            return ""
+
+        return gate if outcomes else lambda _: ""
+
+    async def _work(self, current: Pass) -> None:
+        """Take operations from the queue and send each once, until the pass ends."""
+        while (clearance := await current.queue.take()) is not None:
+            try:
+                if current.control.sending:
+                    await self._engine.sender.send(current, clearance)
+            except WaitTooLong as error:
+                current.control.halt(f"{error}; run.resume() goes on")
+            except VoxopsError as error:
+                current.control.halt(str(error))
+            except BaseException:
+                current.control.halt(BROKE_DOWN)
+                raise
+            finally:
+                if current.queue.done(clearance):
+                    current.control.wake()

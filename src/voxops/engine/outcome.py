@@ -1,0 +1,109 @@
+"""What became of a run's rows: those that failed, fit to be planned again, and what the server shows of all of them now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from voxops import frames
+from voxops.acts.act import Act
+from voxops.acts.plan import PLAN_COLUMNS, Plan
+from voxops.acts.table import act_named
+from voxops.api.states import PostState
+from voxops.frames.columns import plain_values
+from voxops.ledger import Ledger, audit
+from voxops.model import Outcome
+
+__all__ = ["failed_rows", "replanned", "verified"]
+
+_ERRORS = ("error_code", "error_message")
+_SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
+_COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending")
+
+
+def failed_rows(ledger: Ledger, run: str) -> pd.DataFrame:
+    """The failed rows of a run as the server shows them now, as their next attempt."""
+    act = act_named(ledger.runs.head(run).action)
+    table = audit.results(ledger, run)
+    states = _newest(table, audit.seen_states(ledger, run))
+    if act.keeps_old_errors():
+        states = _with_errors(table, audit.planned_rows(ledger, run), states)
+    failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
+    table = table[failed]
+    states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
+    extra = {*PLAN_COLUMNS, *audit.RESULT_COLUMNS} - {"attempt", *_ERRORS}
+    rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
+    rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
+    if "post_id" in rows.columns:
+        opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
+        rows.attrs["open_targets"] = json.dumps(opened)
+    for name in {name for state in states for name in state} & set(rows.columns):
+        now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
+        rows[name] = _like(now, rows[name])
+    table = act.failed_rows(rows)
+    assert isinstance(table, pd.DataFrame)
+    return table
+
+
+def replanned(ledger: Ledger, run: str) -> Plan | None:
+    """A plan of the next attempt at what failed; None where the act knows none."""
+    head = ledger.runs.head(run)
+    plan = act_named(head.action).replan(failed_rows(ledger, run), key=head.key_column, campaign=head.campaign)
+    return plan if isinstance(plan, Plan) else None
+
+
+def verified(results: pd.DataFrame, posts: Mapping[str, PostState], act: Act) -> pd.DataFrame:
+    """Count per cause what became of a run's rows, by the posts as they are now.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
+    """
+    rows = []
+    for record in results.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        post = row["post_id"] if "post_id" in row else row["result_id"]
+        cause, count = act.verified(row, posts.get(post) if isinstance(post, str) else None)
+        rows.append({"cause": cause, count: 1, "tried": 1})
+    table = pd.DataFrame(rows, columns=["cause", *_COUNTS])
+    counts = table.groupby("cause")[list(_COUNTS)].sum().astype("Int64")
+    return counts.sort_values(["tried", "cause"], ascending=[False, True], kind="stable")
+
+
+def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state, with what belongs to its post from whichever of the post's rows was settled last."""
+    if "post_id" not in table.columns:
+        return states
+    last: dict[Any, dict[str, Any]] = {}
+    for post, state in zip(table["post_id"], states, strict=True):
+        if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
+            last[post] = {name: value for name, value in state.items() if name not in {"status", *_ERRORS}}
+    return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
+
+
+def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state with the error that decides what comes next.
+
+    A refused act changed nothing, so its target still shows its old error. What the API left out keeps the API's word: by the old
+    error it would be planned again, and be left out again, for ever.
+    """
+    old = zip(*(plain_values(planned, name) for name in _ERRORS), strict=True)
+    new = zip(*(plain_values(table, name) for name in _ERRORS), strict=True)
+    return [
+        dict(zip(_ERRORS, before, strict=True))
+        | state
+        | (dict(zip(_ERRORS, now, strict=True)) if now[0] == _SKIPPED else {})
+        for before, now, state in zip(old, new, states, strict=True)
+    ]
+
+
+def _like(values: Sequence[Any], column: pd.Series) -> Any:
+    """Values as an array of the column's dtype; times as ISO text are read."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return frames.parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
+    known: list[Any] = [pd.NA if value is None else value for value in values]
+    return pd.Series(known, dtype=column.dtype).array

@@ -1,0 +1,117 @@
+"""Snapshots of a pass over a run, made from the ledger, which knows what other senders did, too."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from voxops._core import safe
+from voxops.acts.table import act_named
+from voxops.engine.control import Pass
+from voxops.engine.progress import fold, start
+from voxops.ledger import Ledger, audit
+from voxops.model import Cell, Event, Observer, Outcome, Snapshot
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["REFRESH", "Reporter", "cells_from"]
+
+REFRESH = 0.25  # real seconds between two snapshots
+FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
+LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
+
+
+def cells_from(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
+    """Counts by platform and outcome as cells."""
+    return tuple(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
+
+
+class Reporter:
+    """Tells an observer how far a run is.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        For server time and pace.
+    ledger : Ledger
+        The ledger.
+    run : str
+        The run.
+    observer : Observer
+        Who is notified of each new snapshot.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        The newest state.
+    """
+
+    def __init__(self, client: AsyncClient, ledger: Ledger, run: str, observer: Observer) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._run = run
+        self._observer = observer
+        self._requests = client.requests
+        self._acts = 0
+        head = ledger.runs.head(run)
+        counts = audit.cells(ledger, run)
+        title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
+        self.snapshot = start(run, head.action, at=client.now(), title=title, cells=cells_from(counts), held=head.held)
+
+    def refresh(self, current: Pass) -> Snapshot:
+        """Fold what has happened since into the snapshot, and notify the observer."""
+        at = self._client.now()
+        counts, why = audit.tally(self._ledger, self._run, current.reasons.waiting)
+        requests, self._requests = self._client.requests - self._requests, self._client.requests
+        acts, self._acts = current.tally.acts - self._acts, current.tally.acts
+        planned = Event(
+            "planned", at, cells=cells_from(counts), transitions=current.tally.take_transitions(), pace=self._client.pace,
+            acts=acts, requests=requests,
+        )  # fmt: skip
+        snapshot = fold(self.snapshot, planned)
+        waits: Counter[str] = Counter()
+        for (op, reason), count in why.items():
+            waits[current.reasons.waiting.get(op, "") or reason] += count
+        snapshot = fold(snapshot, Event("waiting", at, waits=waits))
+        phase = _phase(current)
+        if phase != snapshot.phase or current.control.halted:
+            snapshot = fold(snapshot, Event("phase", at, phase=phase, text=current.control.halted))
+        return self._show(snapshot)
+
+    async def follow(self, current: Pass) -> None:
+        """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
+        pause = FIRST_REFRESH
+        while True:
+            await asyncio.sleep(pause)
+            began = time.thread_time()  # not what it waits for the interpreter while a cell computes
+            self.refresh(current)
+            pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
+
+    def finish(self, current: Pass) -> Snapshot:
+        """Note how the pass ended: why what is not settled waits, in the ledger and in the last snapshot."""
+        with self._ledger.atomic():
+            for op, why in (current.reasons.refused | current.reasons.waiting).items():
+                self._ledger.outcomes.wait_for(op, why)
+        snapshot = self.refresh(current)
+        unsent = self._ledger.operations.of_run(self._run, ("planned", "unknown"))
+        if not current.control.halted and (not current.control.paused or not unsent):
+            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase="done")))
+        self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
+        return snapshot
+
+    def _show(self, snapshot: Snapshot) -> Snapshot:
+        self.snapshot = snapshot
+        self._observer.notice(snapshot)
+        return snapshot
+
+
+def _phase(current: Pass) -> str:
+    """Word for what the pass is doing."""
+    if current.control.halted:
+        return "stopped"
+    if current.control.paused:
+        return "paused"
+    return "sending" if len(current.queue) or current.queue.in_flight else "watching"

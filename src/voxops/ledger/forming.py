@@ -1,0 +1,103 @@
+"""Forming operations: added when a plan is bound, withdrawn while they are unsent, planned again where nothing came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from voxops.acts.operation import Operation
+from voxops.ledger.records import item_text, packed, sound
+from voxops.ledger.store import Store
+
+__all__ = ["Forming"]
+
+_POINT = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)"
+
+
+class Forming:
+    """Writes operations that nothing has happened to.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None) -> int:
+        """Write a new operation with its members and point their items at it."""
+        with self._store.atomic() as db:
+            now = self._store.now()
+            cursor = db.execute(
+                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)""",
+                (
+                    operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
+                    operation.batch, operation.canary, packed(baseline), now, now,
+                ),
+            )  # fmt: skip
+            op = int(cursor.lastrowid or 0)
+            db.executemany(
+                "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (op, position, item_text(item), item.body_hash, sound(item.platform), sound(item.label))
+                    for position, item in enumerate(operation.items)
+                ],
+            )
+            db.executemany(
+                _POINT, [(item.identity, item.attempt, op, position) for position, item in enumerate(operation.items)]
+            )
+        return op
+
+    def point(self, identity: str, attempt: int, op: int, position: int) -> None:
+        """Let an item's attempt stand for a member."""
+        with self._store.atomic() as db:
+            db.execute(_POINT, (identity, attempt, op, position))
+
+    def withdraw(self, op: int, why: str) -> bool:
+        """Take back an operation that was never sent; False if it was."""
+        with self._store.atomic() as db:
+            changed = db.execute(
+                "UPDATE operations SET state = 'withdrawn' WHERE id = ? AND state = 'planned'", (op,)
+            ).rowcount
+            if changed:
+                # The key may be formed again from the same rows; the withdrawn one makes room for it.
+                db.execute("UPDATE operations SET key = key || '#' || id WHERE id = ?", (op,))
+                db.execute("UPDATE members SET waiting_for = ? WHERE op = ?", (why, op))
+        return bool(changed)
+
+    def detach(self, op: int, positions: Sequence[int]) -> None:
+        """Take members out of an operation that did nothing for them; without members it is withdrawn."""
+        with self._store.atomic() as db:
+            for position in positions:
+                db.execute("DELETE FROM members WHERE op = ? AND position = ?", (op, position))
+            if not db.execute("SELECT count(*) FROM members WHERE op = ?", (op,)).fetchone()[0]:
+                db.execute(
+                    "UPDATE operations SET state = 'withdrawn', key = key || '#' || id, owner = NULL WHERE id = ?",
+                    (op,),
+                )
+
+    def renew(self, op: int, *, baseline: Mapping[str, Any] | None, path: str | None = None) -> None:
+        """Note that the subject of a planned operation was read again, and the state and ids that it has now."""
+        with self._store.atomic() as db:
+            db.execute(
+                "UPDATE operations SET path = coalesce(?, path), baseline = ?, read = ? WHERE id = ? AND state = 'planned'",
+                (path, packed(baseline), self._store.now(), op),
+            )
+
+    def revive(self, op: int, tries: int) -> bool:
+        """Reading has proved that none of so many tries took effect: the operation is planned again, under the key it has."""
+        with self._store.atomic() as db:
+            changed = db.execute(
+                """UPDATE operations SET state = 'planned', first_sent = NULL, credential = NULL, waiting_for = '', read = ?
+                   WHERE id = ? AND state = 'unknown' AND tries = ?""",
+                (self._store.now(), op, tries),
+            ).rowcount
+            if changed:
+                db.execute(
+                    "UPDATE members SET outcome = 'pending', waiting_for = '' WHERE op = ? AND outcome = 'unknown'",
+                    (op,),
+                )
+        return bool(changed)

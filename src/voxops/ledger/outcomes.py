@@ -1,0 +1,65 @@
+"""Outcomes: what an answer or a reading has proved of an operation's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxops.acts.operation import Member
+from voxops.ledger.records import packed, sound
+from voxops.ledger.store import Store
+
+__all__ = ["Outcomes"]
+
+
+class Outcomes:
+    """Writes what became of rows.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
+        """Write outcomes; when all members have succeeded or failed, the operation is settled."""
+        with self._store.atomic() as db:
+            for member in members:
+                final = member.outcome.final
+                db.execute(
+                    """UPDATE members SET outcome = ?, waiting_for = ?, error_code = ?, error_message = ?, result_id = ?, seen = ?,
+                       settled = ? WHERE op = ? AND position = ? AND outcome NOT IN ('succeeded', 'failed')""",
+                    (
+                        str(member.outcome), sound(member.waiting_for), sound(member.error_code), sound(member.error_message),
+                        sound(member.result_id),
+                        packed(member.seen), server_now if final else None, op, member.position,
+                    ),
+                )  # fmt: skip
+            left = db.execute(
+                "SELECT count(*) FROM members WHERE op = ? AND outcome NOT IN ('succeeded', 'failed')", (op,)
+            ).fetchone()[0]
+            if not left:
+                db.execute(
+                    "UPDATE operations SET state = 'settled', settled = ?, waiting_for = '', owner = NULL WHERE id = ?",
+                    (server_now, op),
+                )
+            self._store.note_time(server_now)
+
+    def accept(self, op: int, *, sighted: float | None = None) -> None:
+        """Reading has shown that an act took effect; `sighted` is when its subject was seen on its way, in server time."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE operations SET state = 'accepted', waiting_for = '', sighted = coalesce(sighted, ?)
+                   WHERE id = ? AND (state = 'unknown' OR (state = 'accepted' AND sighted IS NULL AND ? IS NOT NULL))""",
+                (sighted, op, sighted),
+            )
+
+    def wait_for(self, op: int, why: str) -> None:
+        """Note why an open operation is not settled."""
+        with self._store.atomic() as db:
+            db.execute(
+                "UPDATE operations SET waiting_for = ? WHERE id = ? AND state NOT IN ('settled', 'withdrawn')",
+                (sound(why), op),
+            )

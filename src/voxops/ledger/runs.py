@@ -1,0 +1,109 @@
+"""Runs: what an analyst started, and the rows that it stands for."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from voxops.errors import LedgerError
+from voxops.ledger.store import Store
+
+__all__ = ["RunHead", "RunRow", "Runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """A run without its frame; `created` in server time."""
+
+    id: str
+    action: str
+    campaign: str
+    key_column: str
+    canaries: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of a run: the item and attempt that it stands for, or why it is held; `canary` is its cause where it goes first."""
+
+    row: int
+    identity: str | None
+    attempt: int | None
+    held: str = ""
+    canary: str | None = None
+
+
+class Runs:
+    """The runs of a ledger.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def start(self, head: RunHead, *, reason: str | None, created: float, frame: bytes) -> None:
+        """Write a run; its rows follow in the same transaction."""
+        with self._store.atomic() as db:
+            db.execute(
+                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (head.id, head.action, head.campaign, head.key_column, reason, _whoami(), created, frame, head.canaries, head.held),
+            )  # fmt: skip
+
+    def add_rows(self, run: str, rows: Iterable[RunRow]) -> None:
+        """Write the rows of a run."""
+        with self._store.atomic() as db:
+            db.executemany(
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
+                [(run, row.row, row.identity, row.attempt, row.held, row.canary) for row in rows],
+            )
+
+    def attempt_of(self, identity: str, op: int, position: int) -> int | None:
+        """The attempt under which an item is known to stand for a member; None where it is not."""
+        rows = self._store.query(
+            "SELECT attempt FROM items WHERE identity = ? AND op = ? AND position = ?", (identity, op, position)
+        )
+        return int(rows[0][0]) if rows else None
+
+    def last_attempt(self, identity: str) -> int:
+        """The highest attempt of an item, 0 for none."""
+        return int(self._store.query("SELECT max(attempt) FROM items WHERE identity = ?", (identity,))[0][0] or 0)
+
+    def head(self, run: str) -> RunHead:
+        """What a run is.
+
+        Raises
+        ------
+        LedgerError
+            If there is no such run.
+        """
+        rows = self._store.query(
+            "SELECT id, action, campaign, key_column, canaries, held FROM runs WHERE id = ?", (run,)
+        )
+        if not rows:
+            raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
+        return RunHead(*rows[0])
+
+    def frame(self, run: str) -> bytes:
+        """The frame of a run's plan, as it was stored."""
+        self.head(run)
+        return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
+
+    def finish(self, run: str, *, state: str, note: str) -> None:
+        """Note how a pass over a run ended."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET state = ?, note = ? WHERE id = ?", (state, note, run))
+
+
+def _whoami() -> str:
+    """The person at this computer, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user entry
+        return "unknown"

@@ -1,0 +1,155 @@
+"""The ledger's file in use: transactions, what it remembers of its surroundings, and its own time."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from voxops.api.windows import LEASE
+from voxops.errors import LedgerError, VoxopsError
+from voxops.ledger.file import explain, open_database
+
+__all__ = ["Store"]
+
+TICK = 0.5  # seconds between two notes of the latest time
+
+
+class Store:
+    """One SQLite file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; created with mode 0600 where there is none.
+    clock : callable
+        Seconds since the epoch, for leases.
+    lease : float
+        Seconds a sender keeps an operation to itself; longer than any request takes.
+
+    Raises
+    ------
+    LedgerError
+        If the file can't be used; nothing has been sent then.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
+        self.path = path
+        self.lease = lease
+        self.clock = clock
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._noted = (-math.inf, -math.inf)
+        self._db = open_database(path)
+        with self.atomic():
+            self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite3.Connection]:
+        """One IMMEDIATE transaction; nested uses join the outer one."""
+        with self._lock:
+            outermost = self._depth == 0
+            try:
+                if outermost:
+                    self._db.execute("BEGIN IMMEDIATE")
+                self._depth += 1
+                try:
+                    yield self._db
+                finally:
+                    self._depth -= 1
+                if outermost:
+                    self._db.execute("COMMIT")
+            except BaseException as error:
+                if outermost and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explain(error, self.path) from None
+                raise
+
+    def in_one_commit(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
+
+        A piece that raises an error of ours is undone alone and its error returned in its place.
+        """
+        done: list[Any] = []
+        with self.atomic() as db:
+            for work in works:
+                db.execute("SAVEPOINT piece")
+                try:
+                    done.append(work())
+                except VoxopsError as error:
+                    db.execute("ROLLBACK TO piece")
+                    done.append(error)
+                db.execute("RELEASE piece")
+        return done
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read rows."""
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
+
+    def meta(self, name: str) -> str | None:
+        """A remembered value."""
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, name: str, value: str) -> str:
+        """Remember a value and return it."""
+        with self.atomic() as db:
+            db.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+            )
+        return value
+
+    def belong_to(self, workspace: str) -> None:
+        """Belong to a workspace from now on; keys and outcomes of one say nothing about another.
+
+        Raises
+        ------
+        LedgerError
+            If the file holds another workspace's requests.
+        """
+        with self.atomic():
+            owner = self.meta("workspace") or self.set_meta("workspace", workspace)
+        if owner != workspace:
+            raise LedgerError(
+                f"the ledger {self.path} belongs to workspace {owner}, not to {workspace}; give another file with ledger="
+            )
+
+    def now(self) -> float:
+        """The ledger's own time: the local clock, but never behind what has been seen, unless that was more than a day ahead."""
+        local = self.clock()
+        latest = float(self.meta("latest") or 0.0)
+        return latest if local < latest < local + 86_400 else local
+
+    def fingerprint(self, api_key: str) -> str:
+        """Salted fingerprint of an API key, to notice another one (rule 23)."""
+        return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
+
+    def note_time(self, server_now: float) -> None:
+        """Remember the latest server and local time, to half a second; neither goes back."""
+        times = (server_now, self.clock())
+        if all(now < noted + TICK for now, noted in zip(times, self._noted, strict=True)):
+            return
+        with self.atomic() as db:
+            db.executemany(
+                """INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                   WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
+                list(zip(("latest_server", "latest"), map(repr, times), strict=True)),
+            )
+        self._noted = times

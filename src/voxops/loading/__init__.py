@@ -1,0 +1,7 @@
+"""What an analyst loads: lists of the API as frames, checks of campaigns and accounts."""
+
+from __future__ import annotations
+
+from voxops.loading.loader import Loader
+
+__all__ = ["Loader"]

@@ -1,0 +1,99 @@
+"""Letting the API check a campaign before anything is created (matrix row 13, read-only)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops._core.eventloop import all_or_none
+from voxops.acts.create import split_list
+from voxops.client import account_names
+from voxops.errors import ValidationError
+from voxops.frames.columns import need_columns, plain_values
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the API says of one row on one platform."""
+
+    row_id: str
+    platform: str
+    valid: bool
+    errors: str = ""
+    warnings: str = ""
+    account_ids: tuple[str, ...] = ()
+
+
+async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
+    """Check each row on each of its platforms; see ``ws.validate``."""
+    need_columns(frame, ("content", "accounts"), "use vx.read_campaign(path)")
+    names = await account_names(client)
+    platforms = {account: name.partition(":")[0] for name, account in names.items()}
+    accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
+    labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
+    rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
+    answers = await all_or_none(_validate_row(client, *row, platforms) for row in rows)
+    table = [line for answer in answers for line in answer]
+    return pd.DataFrame(
+        {
+            "row_id": pd.array([line.row_id for line in table], dtype="string"),
+            "platform": pd.array([line.platform for line in table], dtype="string"),
+            "valid": pd.array([line.valid for line in table], dtype="boolean"),
+            "errors": pd.array([line.errors for line in table], dtype="string"),
+            "warnings": pd.array([line.warnings for line in table], dtype="string"),
+            "account_ids": pd.Series([line.account_ids for line in table], dtype=object),
+        }
+    )
+
+
+async def _validate_row(
+    client: AsyncClient, label: str, accounts: list[str], content: Any, media: Any, platforms: Mapping[str, str]
+) -> list[_Checked]:
+    """One row's answers, one per platform; a name that is no account is an error of its own."""
+    checked = [
+        _Checked(label, name.partition(":")[0].lower(), False, f"no account {name} in this workspace")
+        for name in accounts
+        if name not in platforms
+    ]
+    ids: dict[str, tuple[str, ...]] = {}
+    for account in accounts:
+        if account in platforms:
+            ids[platforms[account]] = (*ids.get(platforms[account], ()), account)
+    if not ids:
+        return checked or [_Checked(label, "", False, "no account")]
+    try:
+        answer = await client.posts.validate(
+            content=str(content or ""),
+            platforms=[name.upper() for name in sorted(ids)],
+            media_ids=split_list(media) or None,
+        )
+    except ValidationError as error:
+        return [
+            *checked,
+            *(_Checked(label, name, False, str(error), account_ids=ids[name]) for name in sorted(ids)),
+        ]
+    said = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
+    for name in sorted(ids):
+        result = said.get(name) or {}
+        valid = bool(result.get("valid", answer.get("valid", False)))
+        errors, warnings = _messages(result.get("errors")), _messages(result.get("warnings"))
+        checked.append(_Checked(label, name, valid, errors, warnings, ids[name]))
+    return checked
+
+
+def _messages(entries: Any) -> str:
+    """Errors or warnings as one line of text."""
+    said = [
+        f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ")
+        for entry in entries or ()
+        if isinstance(entry, dict)
+    ]
+    return "; ".join(said)
