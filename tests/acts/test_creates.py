@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from voxops.acts.creates import plan_bulk, split_list, utc_text
 
 from voxops.acts import keys
+from voxops.acts.create import plan_bulk, split_list, utc_text
 from voxops.errors import PlanError
 
 

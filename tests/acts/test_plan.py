@@ -6,13 +6,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 
+from voxops.acts import create
 from voxops.acts import plan as plans
-from voxops.api.limits import BULK_POSTS
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
-from voxops.model import Action
 
 FAILED = {"status": "failed", "error_code": "RATE_LIMITED", "error_message": "later", "post_status": "failed"}
 
@@ -72,7 +71,7 @@ def test_every_row_is_in_exactly_one_operation(count, canaries):
     for one in (plan, plan.canary(canaries)):
         rows = [item.row for operation in one.operations for item in operation.items]
         assert sorted(rows) == list(range(count))
-        assert all(len(operation.items) <= BULK_POSTS for operation in one.operations)
+        assert all(len(operation.items) <= create.BULK_POSTS for operation in one.operations)
         assert sum(len(operation.items) for operation in one.operations if operation.canary) == (
             min(canaries, count) if one.canaries else 0
         )
@@ -158,5 +157,5 @@ def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
 def test_an_empty_frame_is_an_empty_plan():
     plan = plan_bulk(campaign(0), key="row_id")
     assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)
-    assert plan.action is Action.BULK
+    assert plan.action == "bulk"
     assert plans.reasons(plan) == []

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.fix import plan_fix
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voxops.acts.creates import plan_bulk
 
+from voxops.acts.create import plan_bulk
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.engine.preflight import AccountNames
 from voxops.errors import PlanError

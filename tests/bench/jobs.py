@@ -24,7 +24,14 @@ from tests.bench.server import serving
 from tests.bench.virtual import workspace
 
 import voxops as vx
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
+from voxops.ledger.claims import Claims
+from voxops.ledger.forming import Forming
+from voxops.ledger.marks import Marks
+from voxops.ledger.operations import Operations
+from voxops.ledger.outcomes import Outcomes
+from voxops.ledger.runs import Runs
+from voxops.ledger.store import Store
 from voxops.sandbox import Sandbox, Switches
 
 ENDS = ("target.publish", "target.fail")
@@ -182,9 +189,10 @@ class _Stopwatch:
 
     def start(self) -> None:
         """Measure from now on every ledger that is opened."""
-        for name, method in list(vars(Ledger).items()):
-            if callable(method) and not name.startswith("__") and name not in {"atomic", "together", "now"}:
-                setattr(Ledger, name, self.timed(name, method))
+        for part in (Ledger, Store, Operations, Forming, Claims, Outcomes, Marks, Runs):
+            for name, method in list(vars(part).items()):
+                if callable(method) and not name.startswith("__") and name not in {"atomic", "in_one_commit", "now"}:
+                    setattr(part, name, self.timed(name, method))
         methods = ("execute", "executemany", "commit")
         timed = {name: self.timed(name, getattr(sqlite3.Connection, name)) for name in methods}
         sqlite3.connect = partial(sqlite3.connect, factory=type("Timed", (sqlite3.Connection,), timed))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxops.acts.plan import Plan
-from voxops.model import Action
 
 Thing = tuple[str, str, str]
 
@@ -22,11 +21,11 @@ def expected(plan: Plan) -> set[Thing]:
     return {thing_of(plan.action, item) for item in plan.items}
 
 
-def thing_of(action: Action, item: Any) -> Thing:
+def thing_of(action: str, item: Any) -> Thing:
     """What one planned row does."""
-    if action is Action.BULK:
+    if action == "bulk":
         return ("create", item.body["content"], "")
-    if action is Action.REDELIVER:
+    if action == "redeliver":
         return ("resend", item.label, "")
     return ("requeue", item.label, item.account)
 

@@ -21,16 +21,19 @@ from typing import Any
 from unittest import mock
 
 import pandas as pd
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_redeliver, plan_retry
-from voxops.engine.settle import PostState
+from tests.chaos.rig import Silent, silence
 
 from voxops._core.canonical import fingerprint
+from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.api.states import PostState, TargetState
 from voxops.engine import engine
-from voxops.engine.reader import Marks, Sight
+from voxops.engine.execution import Execution
+from voxops.engine.reader import Marks, Seen
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger.ledger import Claim, Ledger
+from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
@@ -339,16 +342,20 @@ class Server:
         """A post as a read shows it."""
         updated = _iso(post.updated)
         rows = tuple(
-            {
-                "post_id": post.id, "platform": f"p{place}", "account_id": "acc", "status": status,
-                "error_code": "RATE_LIMITED" if status == "failed" else None,
-                "error_message": "later" if status == "failed" else None,
-                "post_status": post.shown, "updated_at": updated, "target_id": f"pp{place}", "platform_post_id": None,
-            }
+            TargetState(
+                f"p{place}",
+                "acc",
+                status,
+                "RATE_LIMITED" if status == "failed" else None,
+                "later" if status == "failed" else None,
+                target_id=f"pp{place}",
+            )
             for place, status in enumerate(post.status)
-        )  # fmt: skip
-        mark = post.mark if self.reading.metadata else None
-        return PostState(post.id, post.shown, updated, _iso(post.created), mark, self.reading.metadata, rows)
+        )
+        metadata = {"voxopsOp": post.mark} if self.reading.metadata else None
+        return PostState(
+            post.id, post.shown, updated, _iso(post.created), metadata=metadata, targets=rows, source="single"
+        )
 
 
 def _iso(at: float) -> str:
@@ -407,15 +414,15 @@ class Reader:
     async def post(self, post_id: str) -> PostState | None:
         return (await self.posts([post_id], ())).get(post_id)
 
-    async def follow(self, ids: Collection[str]) -> Sight:
+    async def follow(self, ids: Collection[str]) -> Seen:
         found = await self.posts(ids, ())
-        return Sight(found=found, missing=set(ids) - found.keys())
+        return Seen(found=found, missing=set(ids) - found.keys())
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         await self._read()
         return {name: dict(one.seen) for name, one in self._server.deliveries.items() if name in ids}
 
-    async def ask_the_time(self) -> None:
+    async def learn_time(self) -> None:
         await self._read()
 
     async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
@@ -438,7 +445,7 @@ class Writer:
     async def commit(self, work: Callable[[], Any]) -> Any:
         if self._kernel.dead:
             raise asyncio.CancelledError
-        (result,) = self._kernel.ledger.together([work])
+        (result,) = self._kernel.ledger.in_one_commit([work])
         if self._kernel.drowsy and isinstance(result, Claim):
             self._kernel.drowsy, self._kernel.asleep = False, True
         while self._kernel.asleep:
@@ -466,16 +473,16 @@ class Kernel:
         self.client = Client(world, api_key)
         self.ledger = ledger(path, clock=lambda: world.time)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
-        credential = self.ledger.credential(api_key)
+        credential = self.ledger.fingerprint(api_key)
         with mock.patch.object(engine, "Writer", lambda _: Writer(self)):
             self.engine = engine.Engine(
                 self.client, self.ledger, credential=credential, retention=86_400.0, rng=random.Random(1)
             )
-        self.engine._reader = self.engine._settler._reader = self.engine._sender.reader = Reader(world, self.client)
-        self.engine._teller.follow = self._silent
+        self.engine.reader = self.engine.settler._reader = self.engine.sender.reader = Reader(world, self.client)
         self._tasks: list[asyncio.Task[Any]] = []
+        self._executions: list[Execution] = []
 
-    async def _silent(self, drive: Any) -> None:
+    async def _silent(self, current: Any) -> None:
         """Nobody watches."""
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -489,7 +496,10 @@ class Kernel:
 
     async def drive(self, run: str) -> None:
         """Drive a run."""
-        await self.engine.go(self.engine.drive(run))
+        execution = Execution(self.engine, run, Silent())
+        execution._reporter.follow = self._silent  # type: ignore[method-assign]
+        self._executions.append(execution)
+        await execution.go()
 
     def drive_all(self) -> None:
         """Drive every run of the ledger: the notebook is run all over."""
@@ -504,7 +514,8 @@ class Kernel:
     def kill(self) -> None:
         """SIGKILL: nothing more is written or sent. What left the machine has left."""
         self.dead, self.asleep = True, False
-        self.engine._teller.finish = lambda drive: drive.snapshot  # type: ignore[method-assign]
+        for execution in self._executions:
+            silence(execution)
         for flight in self.world.flights:
             if flight.api_key == self.client.api_key and flight.reply in self.world.owned.get(id(self), []):
                 flight.waited = False
@@ -737,7 +748,7 @@ class World:
         kernel = self.alive[0]
         found = {}
         for row in range(ROWS):
-            known = kernel.ledger.latest(fingerprint("create", "", f"r{row}"))
+            known = kernel.ledger.operations.latest(fingerprint("create", "", f"r{row}"))
             if known is not None:
                 _, stored, member = known
                 found[f"row {row}"] = (str(member.outcome), stored.state, member.waiting_for or stored.waiting_for)

@@ -19,9 +19,9 @@ from voxops.acts.plan import Plan
 from voxops.analysis import triage
 from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
-from voxops.model import Snapshot
+from voxops.engine.execution import Execution
+from voxops.ledger import Ledger, audit
+from voxops.model import Observer, Snapshot
 from voxops.sandbox import Sandbox
 
 RETENTION = 86_400.0
@@ -111,6 +111,18 @@ class Rig:
         return self.sandbox.requests(acting=True)
 
 
+class Silent:
+    """An observer that shows nothing."""
+
+    def notice(self, snapshot: Snapshot) -> None:
+        """Nothing is shown."""
+
+
+def silence(execution: Execution) -> None:
+    """Let a pass end without a word to the ledger."""
+    execution._reporter.finish = lambda _: execution.snapshot  # type: ignore[method-assign]
+
+
 class Kernel:
     """One Python kernel: a client, an engine, a ledger that it may share with another.
 
@@ -152,11 +164,12 @@ class Kernel:
         self.engine = Engine(
             self.client,
             self.ledger,
-            credential=self.client.fingerprint(self.ledger.credential),
+            credential=self.client.fingerprint(self.ledger.fingerprint),
             retention=retention,
             rng=random.Random(7),
         )
         self._alive = True
+        self._executions: list[Execution] = []
         eventloop.run(self.client.identity())  # as connecting does; the client learns the server's time
 
     def close(self) -> None:
@@ -204,7 +217,12 @@ class Kernel:
         return eventloop.run(self._go(run, **options))
 
     async def _go(self, run: str, **options: Any) -> Snapshot:
-        return await self.engine.go(self.engine.drive(run, **options))
+        return await self.execution(run, **options).go()
+
+    def execution(self, run: str, *, observer: Observer | None = None, **options: Any) -> Execution:
+        """A run about to be executed; `go` works on it, `current` is its pass."""
+        self._executions.append(Execution(self.engine, run, observer or Silent(), **options))
+        return self._executions[-1]
 
     def run(self, plan: Plan, **options: Any) -> pd.DataFrame:
         """Bind a plan and drive it; returns what became of each row."""
@@ -227,11 +245,12 @@ class Kernel:
             raise asyncio.CancelledError
 
         async def end() -> None:
-            for part in (self.engine._writer, self.engine._sender, self.engine._settler):
+            for part in (self.engine, self.engine._writer, self.engine.sender, self.engine.settler):
                 for name in ("commit", "note", "_commit"):
                     if hasattr(part, name):
                         setattr(part, name, dead)
-            self.engine._teller.finish = lambda drive: drive.snapshot  # type: ignore[method-assign]
+            for execution in self._executions:
+                silence(execution)
             mine = [task for task in asyncio.all_tasks() if self._is_mine(task) and task is not asyncio.current_task()]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:
@@ -249,7 +268,10 @@ class Kernel:
     def _is_mine(self, task: asyncio.Task[Any]) -> bool:
         """Whether a task belongs to this kernel's engine."""
         frame = task.get_coro().cr_frame if hasattr(task.get_coro(), "cr_frame") else None
-        return frame is not None and frame.f_locals.get("self") in (self, self.engine, self.engine._teller)
+        return frame is not None and self._owns(frame.f_locals.get("self"))
+
+    def _owns(self, thing: Any) -> bool:
+        return thing in (self, self.engine) or getattr(thing, "_ledger", None) is self.ledger
 
 
 def outcomes(table: pd.DataFrame) -> dict[str, int]:

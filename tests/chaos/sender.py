@@ -14,14 +14,16 @@ from typing import Any
 
 import pandas as pd
 from tests.chaos.count import thing_of
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_redeliver, plan_retry
+from tests.chaos.rig import Silent
 
+from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.client import AsyncClient, ScaledClock
-from voxops.engine import drive, engine
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
+from voxops.engine import engine, reporter
+from voxops.engine.execution import Execution
+from voxops.ledger import Ledger, audit
 
 PASSES = 40  # drives over all runs, at the most
 
@@ -55,7 +57,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
         runs = json.loads(noted.read_text("utf-8"))
     end, before = time.monotonic() + wanted["seconds"], -1
     for _ in range(PASSES):
-        await asyncio.gather(*(works.go(works.drive(run)) for run in runs))
+        await asyncio.gather(*(Execution(works, run, Silent()).go() for run in runs))
         left = sum(
             count
             for run in runs
@@ -85,7 +87,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: str) -> None:
     """Run; `arguments` are JSON."""
-    drive.REFRESH = 2.0  # nobody watches
+    reporter.REFRESH = 2.0  # nobody watches
     engine.WATCH_FOR = 24  # looks, some ten minutes: longer than any proof takes
     wanted = json.loads(arguments)
     told = asyncio.run(work(wanted))

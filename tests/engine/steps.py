@@ -10,6 +10,7 @@ from tests.chaos.rig import Kernel, Rig
 from voxops.acts.creates import plan_bulk
 
 from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
 from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
@@ -65,6 +66,7 @@ def plan_rows(rig: Rig, count: int, **options: Any) -> Any:
 
 def send_once(kernel: Kernel, run: str) -> None:
     """Send the first operation of a run and look no further, as a kernel that dies right after."""
-    drive = kernel.engine.drive(run)
-    drive.closed = True
-    eventloop.run(kernel.engine._sender.send(drive, kernel.ledger.clearance(kernel.ledger.operations_of(run)[0])))
+    execution = kernel.execution(run)
+    execution.close()
+    cleared = kernel.ledger.claims.clear(kernel.ledger.operations.of_run(run)[0])
+    eventloop.run(kernel.engine.sender.send(execution.current, cleared))

@@ -11,17 +11,21 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
-from voxops.engine.drive import Drive
-from voxops.engine.settle import PostState, settled
 
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_bulk
+from voxops.acts.fix import plan_fix
+from voxops.acts.operation import settled
 from voxops.acts.plan import Plan
-from voxops.engine.binding import Facts, bind, reform, why_not_now
-from voxops.engine.progress import start
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.api.states import PostState, TargetState
+from voxops.engine.batches import leave_batch
+from voxops.engine.binding import Facts, bind, why_not_now
+from voxops.engine.control import Control, Pass
 from voxops.engine.reader import Marks
-from voxops.ledger import audit
-from voxops.ledger.ledger import Claim, Ledger
+from voxops.ledger import Claim, Ledger, audit
+from voxops.ledger.forming import Forming
 from voxops.model import Outcome, Transition
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -57,19 +61,21 @@ class Runs:
         return [row[0] for row in self.ledger.query("SELECT state FROM operations ORDER BY id")]
 
     def send(self, op: int) -> Claim:
-        stored = self.ledger.operation(op)
-        cleared = self.ledger.clearance(stored, read=self.ledger.now())
-        given = self.ledger.claim(cleared, owner="me", credential="c", server_now=NOW.timestamp(), deadline=1e6)
+        stored = self.ledger.operations.get(op)
+        cleared = self.ledger.claims.clear(stored, read=self.ledger.now())
+        given = self.ledger.claims.claim(cleared, owner="me", credential="c", server_now=NOW.timestamp(), deadline=1e6)
         assert isinstance(given, Claim)
         return given
 
     def doubt(self, op: int) -> None:
-        self.ledger.answer(
+        self.ledger.claims.record(
             self.send(op), state="unknown", status=None, reply=None, server_now=NOW.timestamp(), answered=False
         )
 
     def end(self, op: int, outcome: Outcome = Outcome.SUCCEEDED, **result: Any) -> None:
-        self.ledger.settle(op, [settled(m, outcome, **result) for m in self.ledger.members(op)], NOW.timestamp())
+        self.ledger.outcomes.settle(
+            op, [settled(m, outcome, **result) for m in self.ledger.operations.members(op)], NOW.timestamp()
+        )
 
 
 @pytest.fixture
@@ -87,17 +93,26 @@ def campaign(*names: str, **columns: Any) -> Plan:
 def state(*statuses: str, updated: str = STAMP, post_id: str = "post_1") -> PostState:
     platforms = ("twitter", "facebook", "threads")
     targets = tuple(
+        TargetState(platforms[number], "acc", status, "X" if status == "failed" else None)
+        for number, status in enumerate(statuses)
+    )
+    return PostState(post_id, "failed", updated, STAMP, targets=targets)
+
+
+def rows_of(post: PostState) -> list[dict[str, Any]]:
+    """Targets as rows of a targets frame."""
+    return [
         {
-            "post_id": post_id, "platform": platforms[n], "account_id": "acc", "status": status, "error_code": "X" if status == "failed" else None,
-            "error_message": None, "post_status": "failed", "updated_at": updated, "target_id": None, "platform_post_id": None,
+            "post_id": post.post_id, "platform": target.platform, "account_id": target.account_id, "status": target.status,
+            "error_code": target.error_code, "error_message": target.error_message, "post_status": post.status,
+            "updated_at": post.updated_at, "target_id": target.target_id, "platform_post_id": None,
         }
-        for n, status in enumerate(statuses)
-    )  # fmt: skip
-    return PostState(post_id, "failed", updated, STAMP, None, True, targets)
+        for target in post.targets
+    ]  # fmt: skip
 
 
 def retry(post: PostState, *, keep: int | None = None, **columns: Any) -> Plan:
-    frame = pd.DataFrame([row for row in post.targets if row["status"] == "failed"][:keep])
+    frame = pd.DataFrame([row for row in rows_of(post) if row["status"] == "failed"][:keep])
     frame = frame.assign(verdict="retry", remedy="", retryable=True, cause="x", **columns)
     frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
     return plan_retry(frame)
@@ -116,7 +131,7 @@ def test_planned_rows_are_joined_in_any_order_and_company(runs):
     assert runs.states() == ["planned"], "one batch of three, whoever asks"
     runs.bind(campaign("c", "d"))
     assert runs.states() == ["planned", "planned"]
-    assert [m.item.label for m in runs.ledger.members(2)] == ["d"]
+    assert [m.item.label for m in runs.ledger.operations.members(2)] == ["d"]
 
 
 @pytest.mark.parametrize("how", ["sent", "unknown", "accepted"])
@@ -127,8 +142,8 @@ def test_open_rows_are_joined_and_never_formed_anew(runs, how):
     else:
         claim = runs.send(1)
         if how == "accepted":
-            runs.ledger.answer(claim, state="accepted", status=202, reply=None, server_now=NOW.timestamp())
-    key = runs.ledger.operation(1).key
+            runs.ledger.claims.record(claim, state="accepted", status=202, reply=None, server_now=NOW.timestamp())
+    key = runs.ledger.operations.get(1).key
     run = runs.bind(campaign("b", "a", "z"))
     assert runs.states() == [how, "planned"]
     assert audit.results(runs.ledger, run)["idempotency_key"].tolist()[:2] == [key, key]
@@ -151,10 +166,10 @@ def test_the_next_attempt_of_a_failed_row_is_new_and_its_mark_another(runs):
     runs.end(1, Outcome.FAILED)
     run = runs.bind(campaign("a", attempt=2))
     assert runs.states() == ["settled", "planned"]
-    first, second = runs.ledger.members(1)[0].item, runs.ledger.members(2)[0].item
+    first, second = runs.ledger.operations.members(1)[0].item, runs.ledger.operations.members(2)[0].item
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.mark != second.mark
-    assert json.loads(runs.ledger.operation(2).body or b"")["posts"][0]["metadata"]["voxopsOp"] == second.mark
+    assert json.loads(runs.ledger.operations.get(2).body or b"")["posts"][0]["metadata"]["voxopsOp"] == second.mark
     runs.bind(campaign("a", attempt=2))
     assert runs.states() == ["settled", "planned"], "once is enough"
     assert audit.results(runs.ledger, run)["attempt"].tolist() == [2]
@@ -162,12 +177,12 @@ def test_the_next_attempt_of_a_failed_row_is_new_and_its_mark_another(runs):
 
 def test_a_changed_row_leaves_its_unsent_batch_whose_others_keep_their_bytes(runs):
     first = runs.bind(campaign("a", "b", "c"))
-    bytes_before = json.loads(runs.ledger.operation(1).body or b"")["posts"]
+    bytes_before = json.loads(runs.ledger.operations.get(1).body or b"")["posts"]
     second = runs.bind(campaign("b", content="new words"))
     assert runs.states() == ["withdrawn", "planned", "planned"]
-    assert json.loads(runs.ledger.operation(2).body or b"")["posts"] == [bytes_before[0], bytes_before[2]]
+    assert json.loads(runs.ledger.operations.get(2).body or b"")["posts"] == [bytes_before[0], bytes_before[2]]
     assert runs.rows(first) == [("pending", "not sent yet")] * 3, "the first run means the row in its new words, too"
-    assert audit.results(runs.ledger, first)["idempotency_key"].tolist()[1] == runs.ledger.operation(3).key
+    assert audit.results(runs.ledger, first)["idempotency_key"].tolist()[1] == runs.ledger.operations.get(3).key
     assert runs.rows(second) == [("pending", "not sent yet")]
 
 
@@ -177,7 +192,7 @@ def test_the_whole_plan_again_with_one_row_edited_keeps_every_row(runs, edited):
     words = ["new words" if name == edited else name for name in "abc"]
     run = runs.bind(campaign("a", "b", "c", content=words))
     assert runs.rows(run) == [("pending", "not sent yet")] * 3
-    planned = runs.ledger.operations_of(run)
+    planned = runs.ledger.operations.of_run(run)
     sent = [post["content"] for stored in planned for post in json.loads(stored.body or b"")["posts"]]
     assert sorted(sent) == sorted(words), "each row is in one batch, in its newest words"
 
@@ -186,13 +201,13 @@ def test_two_fixes_of_one_post_stay_two_when_one_is_worded_anew(runs):
     post = state("failed", "failed")
 
     def fix(*words: str) -> Plan:
-        frame = pd.DataFrame(list(post.targets)).assign(new_content=list(words))
+        frame = pd.DataFrame(rows_of(post)).assign(new_content=list(words))
         return plan_fix(frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True)))
 
     runs.bind(fix("A", "B"), facts(post))
     run = runs.bind(fix("A", "new B"), facts(post))
     assert runs.rows(run) == [("pending", "not sent yet")] * 2
-    bodies = [json.loads(stored.body or b"")["content"] for stored in runs.ledger.operations_of(run)]
+    bodies = [json.loads(stored.body or b"")["content"] for stored in runs.ledger.operations.of_run(run)]
     assert sorted(bodies) == ["A", "new B"]
 
 
@@ -219,17 +234,18 @@ def test_the_plan_of_a_run_that_joined_another_s_batch_has_its_own_rows_alone(ru
 
 def test_a_drive_stops_after_so_many_failures_and_counts_them_anew_when_it_goes_on():
     failed = Transition(at=NOW, item="x", platform="twitter", was="pending", now="failed", detail="")
-    drive = Drive("run_1", start("run_1", "bulk", at=NOW), stop_after_failures=2)
-    drive.note([failed, replace(failed, now="succeeded")])
-    assert drive.sending
-    drive.note([failed])
-    assert "stopped after 2 failures" in drive.halted
-    drive.tries[1], drive.throttled[1], drive.waiting[1], drive.refused[1] = 6, 3, "tried 6 times", "no"
-    drive.go_on()
-    assert drive.sending
-    assert not (drive.tries or drive.throttled or drive.waiting or drive.refused)
-    drive.note([failed])
-    assert drive.sending, "one has failed since"
+    current = Pass("run_1", Control(), stop_after_failures=2)
+    current.note([failed, replace(failed, now="succeeded")])
+    assert current.control.sending
+    current.note([failed])
+    assert "stopped after 2 failures" in current.control.halted
+    queue, reasons = current.queue, current.reasons
+    queue.tries[1], queue.throttled[1], reasons.waiting[1], reasons.refused[1] = 6, 3, "tried 6 times", "no"
+    current.resume()
+    assert current.control.sending
+    assert not (queue.tries or queue.throttled or reasons.waiting or reasons.refused)
+    current.note([failed])
+    assert current.control.sending, "one has failed since"
 
 
 def test_a_next_attempt_gives_up_the_row_s_own_act_and_nobody_else_s(runs):
@@ -237,11 +253,11 @@ def test_a_next_attempt_gives_up_the_row_s_own_act_and_nobody_else_s(runs):
     post = state("failed", "failed")
 
     def fix(target: int, attempt: int = 1) -> Plan:
-        row = pd.DataFrame([post.targets[target]]).assign(new_content="B", attempt=attempt)
+        row = pd.DataFrame([rows_of(post)[target]]).assign(new_content="B", attempt=attempt)
         return plan_fix(row.assign(updated_at=pd.to_datetime(row["updated_at"], utc=True)))
 
     runs.bind(fix(0), facts(post))
-    runs.ledger.answer(runs.send(1), state="accepted", status=202, reply=None, server_now=NOW.timestamp())
+    runs.ledger.claims.record(runs.send(1), state="accepted", status=202, reply=None, server_now=NOW.timestamp())
     later = replace(facts(post), now=NOW + timedelta(minutes=11))
     assert "still open" in runs.rows(runs.bind(fix(1, attempt=2), later))[0][1]
     assert runs.states() == ["accepted"]
@@ -256,7 +272,7 @@ def test_accounts_are_resolved_in_the_bytes_and_not_in_the_key(runs):
     named = campaign("a", accounts="twitter:@brand")
     assert "no account twitter:@brand" in runs.rows(runs.bind(named))[0][1]
     runs.bind(named, Facts(NOW, accounts={"twitter:@brand": "acc_7"}))
-    stored = runs.ledger.operation(1)
+    stored = runs.ledger.operations.get(1)
     assert stored.key == named.operations[0].key
     assert json.loads(stored.body or b"")["posts"][0]["accountIds"] == ["acc_7"]
 
@@ -276,7 +292,7 @@ def test_creates_that_the_server_shows_are_settled_and_kept_out_of_the_batch(run
     table = audit.results(runs.ledger, run)
     assert table["outcome"].tolist() == ["pending", "succeeded", "pending"]
     assert table["result_id"][1] == "post_5", "the earliest counts"
-    assert [[m.item.label for m in runs.ledger.members(op)] for op in (1, 2)] == [["b"], ["a", "c"]]
+    assert [[m.item.label for m in runs.ledger.operations.members(op)] for op in (1, 2)] == [["b"], ["a", "c"]]
     assert runs.ledger.meta("searched") == repr(NOW.timestamp())
 
 
@@ -293,12 +309,7 @@ def test_a_create_that_exists_is_done_even_if_its_time_has_passed(runs):
 def test_a_whole_post_is_retried_or_nothing_of_it(runs):
     post = state("failed", "failed")
     plan = retry(post)
-    changed = PostState(
-        **{
-            **{n: getattr(post, n) for n in post.__slots__},
-            "targets": (post.targets[0], {**post.targets[1], "error_code": "Y"}),
-        }
-    )
+    changed = replace(post, targets=(post.targets[0], replace(post.targets[1], error_code="Y")))
     run = runs.bind(plan, facts(changed))
     assert [why for _, why in runs.rows(run)] == [
         "another target of this post is held; load the posts again",
@@ -312,8 +323,8 @@ def test_a_post_with_more_open_targets_than_were_chosen_is_held(runs):
     assert plan.operations[0].path.endswith("/retry")
     run = runs.bind(plan, facts(state("failed", "failed")))
     assert "another target of this post is not published either" in runs.rows(run)[0][1]
-    assert "another target" in why_not_now(plan.action, None, plan.items, facts(state("failed", "publishing")))
-    assert why_not_now(plan.action, None, plan.items, facts(state("failed", "published"))) == ""
+    assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "publishing"))
+    assert why_not_now(plan.act, None, plan.items, state("failed", "published")) == ""
 
 
 def test_the_same_failure_under_another_time_stamp_joins_what_is_open(runs):
@@ -331,7 +342,7 @@ def test_another_act_on_a_post_waits_for_the_open_one_and_replaces_an_unsent_one
     post = state("failed")
     first = runs.bind(retry(post), facts(post))
     frame = pd.DataFrame({"post_id": ["post_1"], "status": ["draft"], "updated_at": [STAMP]})
-    draft = PostState("post_1", "draft", STAMP, STAMP, None, True, post.targets)
+    draft = PostState("post_1", "draft", STAMP, STAMP, targets=post.targets)
     cancel = plan_cancel(frame)
     runs.bind(cancel, facts(draft))
     assert runs.states() == ["withdrawn", "planned"]
@@ -366,16 +377,16 @@ def test_posts_and_deliveries_that_are_gone_are_held(runs):
         "changed since loaded (retry_count)"
     )
     runs.bind(plan, Facts(NOW, deliveries={"d": seen}))
-    assert runs.ledger.operation(1).baseline == seen
+    assert runs.ledger.operations.get(1).baseline == seen
 
 
 def test_a_stuck_retry_gives_way_to_the_analyst_s_word(runs):
     """Accepted long ago, and the target has hung in publishing since."""
     runs.bind(retry(state("failed")), facts(state("failed")))
     claim = runs.send(1)
-    runs.ledger.answer(claim, state="accepted", status=202, reply=None, server_now=NOW.timestamp())
+    runs.ledger.claims.record(claim, state="accepted", status=202, reply=None, server_now=NOW.timestamp())
     stuck = state("publishing", updated="2026-03-02T08:59:00+00:00")
-    frame = pd.DataFrame(stuck.targets).assign(verdict="wait", remedy="", retryable=True, cause="x")
+    frame = pd.DataFrame(rows_of(stuck)).assign(verdict="wait", remedy="", retryable=True, cause="x")
     frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
     frame.attrs["fetched_at"] = "2026-03-02T09:15:00+00:00"
     early = runs.bind(plan_retry(frame), Facts(NOW, {"post_1": stuck}))
@@ -388,7 +399,7 @@ def test_a_stuck_retry_gives_way_to_the_analyst_s_word(runs):
 
 def test_canaries_are_remembered_by_row_also_where_they_are_held_or_joined(runs):
     posts = [state("failed", post_id=f"post_{n}") for n in range(4)]
-    frame = pd.DataFrame([row for post in posts for row in post.targets]).assign(
+    frame = pd.DataFrame([row for post in posts for row in rows_of(post)]).assign(
         verdict="retry", remedy="", retryable=True, cause="x"
     )
     frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
@@ -403,23 +414,23 @@ def test_canaries_are_remembered_by_row_also_where_they_are_held_or_joined(runs)
 
 def test_a_batch_is_divided_with_its_bytes_and_its_rows_are_found_again(runs):
     run = runs.bind(campaign("a", "b", "c"))
-    stored = runs.ledger.operation(1)
-    one, two, three = runs.ledger.members(1)
+    stored = runs.ledger.operations.get(1)
+    one, two, three = runs.ledger.operations.members(1)
     posts = json.loads(stored.body or b"")["posts"]
-    made = reform(runs.ledger, stored, [[one, three], [two]])
-    assert [json.loads(runs.ledger.operation(op).body or b"")["posts"] for op in made] == [
+    made = leave_batch(runs.ledger, stored, [[one, three], [two]])
+    assert [json.loads(runs.ledger.operations.get(op).body or b"")["posts"] for op in made] == [
         [posts[0], posts[2]],
         [posts[1]],
     ]
     assert runs.states() == ["withdrawn", "planned", "planned"]
-    assert len({runs.ledger.operation(op).key for op in (1, *made)}) == 3
+    assert len({runs.ledger.operations.get(op).key for op in (1, *made)}) == 3
     assert audit.results(runs.ledger, run)["idempotency_key"].tolist() == [
-        runs.ledger.operation(op).key for op in (made[0], made[1], made[0])
+        runs.ledger.operations.get(op).key for op in (made[0], made[1], made[0])
     ]
 
 
 def test_a_transaction_that_breaks_binds_nothing(runs, monkeypatch):
-    monkeypatch.setattr(Ledger, "add", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Forming, "add", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         runs.bind(campaign("a"))
     assert runs.ledger.query("SELECT count(*) FROM runs")[0][0] == 0

@@ -21,6 +21,9 @@ from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys
+from voxops.acts.create import plan_bulk
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.ledger import audit
 from voxops.sandbox import Fault
 
@@ -79,11 +82,11 @@ def test_rule_11_two_senders_never_send_upon_one_reading(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     one, two = rig.kernel(), rig.kernel()
     run = one.bind(plan_retry(one.triaged()))
-    cleared = two.ledger.clearance(two.ledger.operations_of(run)[0])
+    cleared = two.ledger.claims.clear(two.ledger.operations.of_run(run)[0])
     rig.sandbox.add_fault(*post({"action": "status", "when": "after"}, path=RETRY))
-    drive = two.engine.drive(run)
+    current = two.execution(run).current
     one.go(run, stop_after_failures=1)
-    eventloop.run(two.engine._sender.send(drive, cleared))
+    eventloop.run(two.engine.sender.send(current, cleared))
     assert rig.effects("post.retry") == 1
 
 
@@ -112,14 +115,14 @@ def test_rule_12_a_clock_behind_the_ledger_counts_as_expired(rig):
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
     ledger, now = kernel.ledger, kernel.client.now().timestamp()
-    claim = ledger.claim(
-        ledger.clearance(ledger.operations_of(run)[0]), owner="a", credential="c", server_now=now, deadline=HOUR
+    claim = ledger.claims.claim(
+        ledger.claims.clear(ledger.operations.of_run(run)[0]), owner="a", credential="c", server_now=now, deadline=HOUR
     )
-    ledger.answer(claim, state="unknown", status=None, reply=None, server_now=now, answered=False)
-    again = ledger.clearance(ledger.operations_of(run)[0], read=ledger.now())
-    refusal = ledger.claim(again, owner="a", credential="c", server_now=now - 60, deadline=HOUR)
+    ledger.claims.record(claim, state="unknown", status=None, reply=None, server_now=now, answered=False)
+    again = ledger.claims.clear(ledger.operations.of_run(run)[0], read=ledger.now())
+    refusal = ledger.claims.claim(again, owner="a", credential="c", server_now=now - 60, deadline=HOUR)
     assert refusal.why == "the clock is behind the ledger"
-    late = ledger.claim(again, owner="a", credential="c", server_now=now + HOUR + 1, deadline=HOUR)
+    late = ledger.claims.claim(again, owner="a", credential="c", server_now=now + HOUR + 1, deadline=HOUR)
     assert late.why == "the server may have forgotten its key; look at the dashboard whether it took effect"
 
 
@@ -194,10 +197,10 @@ def test_rule_14_reconciling_says_what_a_person_should_look_at(rig):
     kernel = rig.kernel()
     run = kernel.bind(plan_rows(rig, 2))
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=1))
-    drive = kernel.engine.drive(run)
-    drive.closed = True
-    operation = kernel.ledger.operations_of(run)[0]
-    eventloop.run(kernel.engine._sender.send(drive, kernel.ledger.clearance(operation)))
+    execution = kernel.execution(run)
+    execution.close()
+    operation = kernel.ledger.operations.of_run(run)[0]
+    eventloop.run(kernel.engine.sender.send(execution.current, kernel.ledger.claims.clear(operation)))
     rig.sandbox.advance(400)
     sent = len(rig.acts())
     assert eventloop.run(kernel.engine.reconcile()) == 0
@@ -220,7 +223,7 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
     kernel = rig.kernel()
     rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=BULK))
     run = kernel.bind(plan_rows(rig, 2))
-    seen = kernel.engine._settler._reader.marks
+    seen = kernel.engine.settler._reader.marks
 
     async def doubled(since: datetime) -> Any:
         marks = await seen(since)
@@ -228,7 +231,7 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
             hits.append((hits[0][0], "post_twin"))
         return marks
 
-    kernel.engine._settler._reader.marks = doubled
+    kernel.engine.settler._reader.marks = doubled
     snapshot = kernel.go(run)
     assert snapshot.phase == "stopped"
     assert "was created twice" in snapshot.note
@@ -240,7 +243,7 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
         return marks
 
     other = rig.kernel()
-    other.engine._settler._reader.marks = copied
+    other.engine.settler._reader.marks = copied
     rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=BULK))
     run = other.bind(plan_bulk(rig.campaign(2, start=10), key="row_id"))
     assert other.go(run).phase == "done"

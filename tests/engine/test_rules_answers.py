@@ -16,9 +16,9 @@ from tests.engine.steps import (
     post,
     wait_for,
 )
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
 from voxops.sandbox import Fault
 
 

@@ -26,6 +26,8 @@ from voxops.acts.retries import plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
 
 
@@ -163,13 +165,13 @@ def test_rule_06_time_that_passes_between_a_reading_and_its_resend_counts(rig):
     rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
     send_once(kernel, run)
     rig.sandbox.advance(70)
-    (unknown,) = kernel.ledger.operations_of(run)
-    (cleared,) = eventloop.run(kernel.engine._settler.look([unknown])).resend
+    (unknown,) = kernel.ledger.operations.of_run(run)
+    (cleared,) = eventloop.run(kernel.engine.settler.look([unknown])).resend
     rig.sandbox.advance(60)
-    drive = kernel.engine.drive(run)
-    eventloop.run(kernel.engine._sender.send(drive, cleared))
-    assert "its time has passed" in drive.refused[unknown.id]
-    assert eventloop.run(kernel.engine._settler.look([unknown])).resend == []
+    current = kernel.execution(run).current
+    eventloop.run(kernel.engine.sender.send(current, cleared))
+    assert "its time has passed" in current.reasons.refused[unknown.id]
+    assert eventloop.run(kernel.engine.settler.look([unknown])).resend == []
     assert rig.effects("post.create") == 0
 
 

@@ -21,6 +21,8 @@ from tests.engine.steps import (
 from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 
 
 def test_rule_18_a_terminal_status_settles_only_after_the_post_has_moved(rig):
@@ -50,17 +52,17 @@ def test_rule_18_skipped_at_a_resend_may_be_what_the_first_try_queued(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
-    operation = kernel.ledger.operations_of(run)[0]
+    operation = kernel.ledger.operations.of_run(run)[0]
     eventloop.run(kernel.client.raw("POST", operation.path))
     rig.sandbox.advance(350)
     with kernel.ledger.atomic() as db:
         db.execute(
             "UPDATE operations SET state = 'unknown', tries = 1, first_sent = 1e9, last_sent = 1e9, credential = ?",
-            (kernel.engine._sender._credential,),
+            (kernel.engine.sender._credential,),
         )
-    cleared = kernel.ledger.clearance(kernel.ledger.operation(operation.id), read=kernel.ledger.now())
-    kernel.engine._sender._deadline = 1e12
-    eventloop.run(kernel.engine._sender.send(kernel.engine.drive(run), cleared))
+    cleared = kernel.ledger.claims.clear(kernel.ledger.operations.get(operation.id), read=kernel.ledger.now())
+    kernel.engine.sender._deadline = 1e12
+    eventloop.run(kernel.engine.sender.send(kernel.execution(run).current, cleared))
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
 

@@ -19,6 +19,7 @@ from tests.engine.steps import (
 from voxops.acts.retries import plan_retry
 
 from voxops.acts import keys
+from voxops.acts.retry import plan_retry
 
 
 def test_rule_08_all_is_on_disk_before_the_bytes_leave(rig):
@@ -43,7 +44,7 @@ def test_rule_08_a_laptop_that_slept_between_commit_and_send_does_not_send(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     sleeper, other = rig.kernel(), rig.kernel()
     run = sleeper.bind(plan_retry(sleeper.triaged()))
-    commit, woken = sleeper.engine._sender.commit, []
+    commit, woken = sleeper.engine.sender.commit, []
 
     async def slow(work: Any) -> Any:
         done = await commit(work)
@@ -55,7 +56,7 @@ def test_rule_08_a_laptop_that_slept_between_commit_and_send_does_not_send(rig):
         return done
 
     other_does_it: list[bool] = []
-    sleeper.engine._sender.commit = slow
+    sleeper.engine.sender.commit = slow
     sleeper.go(run)
     assert woken
     assert outcomes(sleeper.results(run)) == {"succeeded": 1}
@@ -68,11 +69,11 @@ def test_rule_08_a_reading_from_before_a_long_sleep_clears_nothing(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
-    stored = kernel.ledger.operations_of(run)[0]
-    clearance = kernel.ledger.clearance(stored)
+    stored = kernel.ledger.operations.of_run(run)[0]
+    clearance = kernel.ledger.claims.clear(stored)
     stale = kernel.client.now().timestamp()
     rig.sandbox.advance(26 * HOUR)
-    refusal = kernel.ledger.claim(clearance, owner="a", credential="c", server_now=stale, deadline=HOUR)
+    refusal = kernel.ledger.claims.claim(clearance, owner="a", credential="c", server_now=stale, deadline=HOUR)
     assert "too old" in refusal.why
 
 

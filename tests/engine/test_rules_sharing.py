@@ -27,6 +27,8 @@ from voxops.acts.retries import plan_retry
 
 import voxops as vx
 from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger import file as ledger_file
@@ -55,9 +57,9 @@ def test_rule_21_a_lease_outlives_its_sender_and_no_longer(rig):
     first, second = rig.kernel(), rig.kernel()
     run = first.bind(plan_retry(first.triaged()))
     killed(rig, first, run, RETRY)
-    assert second.ledger.abandon() == 0, "the lease still holds"
+    assert second.ledger.claims.expire() == 0, "the lease still holds"
     rig.sandbox.advance(91)
-    assert second.ledger.abandon() == 1
+    assert second.ledger.claims.expire() == 1
     second.go(run)
     assert outcomes(second.results(run)) == {"succeeded": 1}
     assert rig.effects("post.retry") == 1
@@ -68,17 +70,17 @@ def test_rule_21_whoever_wakes_late_writes_nothing_over(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     sleeper, other = rig.kernel(), rig.kernel()
     run = sleeper.bind(plan_retry(sleeper.triaged()))
-    answered = sleeper.engine._sender._answered
+    answered = sleeper.engine.sender._answered
 
     async def late(drive: Any, claim: Any, reply: Any) -> None:
         await asyncio.to_thread(lambda: rig.sandbox.advance(200))
         await other._go(run)
         await answered(drive, claim, reply)
 
-    sleeper.engine._sender._answered = late
+    sleeper.engine.sender._answered = late
     sleeper.go(run)
     assert outcomes(sleeper.results(run)) == {"succeeded": 1}
-    assert sleeper.ledger.operations_of(run, ("settled",))
+    assert sleeper.ledger.operations.of_run(run, ("settled",))
     assert rig.effects("post.retry") == 1
 
 
@@ -88,9 +90,9 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     frame = rig.campaign(4)
     frame.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(minutes=30)).isoformat()
     run = kernel.bind(plan_bulk(frame, key="row_id"))
-    stored = kernel.ledger.operations_of(run)[0]
-    claim = other.ledger.claim(
-        other.ledger.clearance(stored),
+    stored = kernel.ledger.operations.of_run(run)[0]
+    claim = other.ledger.claims.claim(
+        other.ledger.claims.clear(stored),
         owner="o",
         credential="c",
         server_now=other.client.now().timestamp(),
@@ -98,10 +100,10 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     )
     rig.sandbox.advance(HOUR)
     eventloop.run(kernel.client.identity())
-    assert eventloop.run(kernel.engine._sender._drop_past(kernel.ledger.clearance(stored))) is None
-    assert kernel.ledger.operation(stored.id).state == "sent"
-    assert len(kernel.ledger.members(claim.operation.id)) == 4
-    assert len(kernel.ledger.operations_of(run)) == 1
+    assert eventloop.run(kernel.engine.sender._drop_past(kernel.ledger.claims.clear(stored))) is None
+    assert kernel.ledger.operations.get(stored.id).state == "sent"
+    assert len(kernel.ledger.operations.members(claim.operation.id)) == 4
+    assert len(kernel.ledger.operations.of_run(run)) == 1
 
 
 def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
@@ -109,7 +111,7 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     first = rig.kernel()
     plan = plan_retry(first.triaged())
     run = first.bind(plan)
-    drive = first.engine.drive(run)
+    drive = first.execution(run)
     rig.clock.speed = 100
     rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
     work = eventloop.submit(first.engine.go(drive))
@@ -124,7 +126,7 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     rig.sandbox.clear_faults()
     rig.clock.speed = None
     second = rig.kernel()
-    attached = second.engine.drive(run)
+    attached = second.execution(run)
     attached.paused = True
     eventloop.run(second.engine.go(attached))
     assert len(rig.acts()) == sent
@@ -169,7 +171,7 @@ def test_rule_23_under_another_key_an_unknown_is_never_resent_but_read(rig):
     rig.sandbox.add_fault(
         *post({"action": "drop", "when": "after", "nth": 1}, {"action": "drop", "when": "before", "nth": 2}, path=RETRY)
     )
-    drive = first.engine.drive(run)
+    drive = first.execution(run)
     work = eventloop.submit(first.engine.go(drive))
     wait_for(lambda: len(rig.acts()) == 2)
     first.kill(work)
@@ -185,9 +187,11 @@ def test_rule_23_under_another_key_an_unknown_is_never_resent_but_read(rig):
 
 def test_rule_23_the_key_is_kept_as_a_salted_fingerprint_only(rig):
     one, two = rig.kernel("one"), rig.kernel("two")
-    assert one.ledger.credential("vb_live_x") != two.ledger.credential("vb_live_x")
+    assert one.ledger.fingerprint("vb_live_x") != two.ledger.fingerprint("vb_live_x")
     assert (
-        one.ledger.credential("vb_live_x") == one.ledger.credential("vb_live_x") != one.ledger.credential("vb_live_y")
+        one.ledger.fingerprint("vb_live_x")
+        == one.ledger.fingerprint("vb_live_x")
+        != one.ledger.fingerprint("vb_live_y")
     )
     one.run(plan_rows(rig, 2))
     one.close()

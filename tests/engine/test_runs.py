@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import outcomes
@@ -14,10 +16,14 @@ from tests.engine.steps import (
     wait_for,
 )
 from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
-from voxops.engine.jobs import PlanJob
 
 import voxops as vx
 from voxops._core import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.fix import plan_fix
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.engine.execution import Execution
 from voxops.run import Run
 from voxops.sandbox import Fault
 
@@ -67,7 +73,7 @@ def test_an_accepted_act_whose_job_was_lost_gives_way_to_a_next_attempt(rig):
     joined = kernel.bind(plan_retry(kernel.triaged()))
     assert outcomes(kernel.results(joined)) == {"pending": 1}, "the same attempt joins it"
     second = kernel.bind(plan_retry(kernel.triaged().assign(attempt=2)))
-    assert [stored.state for stored in kernel.ledger.operations_of(second)] == ["planned"]
+    assert [stored.state for stored in kernel.ledger.operations.of_run(second)] == ["planned"]
     assert kernel.results(first)["error_code"].tolist() == ["STUCK"]
 
 
@@ -103,10 +109,10 @@ def test_pause_returns_when_reading_breaks_while_a_request_is_under_way(rig):
         Fault(action="delay", method="POST", path=RETRY, seconds=3 * HELD, nth=3),
         Fault(action="status", method="GET", path="/v1/posts**", status=400, code="BAD_REQUEST", times=None),
     )
-    run = Run(PlanJob(kernel.engine, run_id))
-    wait_for(lambda: "BAD_REQUEST" in run._drive.halted or "400" in run._drive.halted)
+    run = Run(partial(Execution, kernel.engine, run_id))
+    wait_for(lambda: "BAD_REQUEST" in run._job.current.control.halted or "400" in run._job.current.control.halted)
     run.pause()
-    assert run._drive.in_flight == 0
+    assert run._job.current.queue.in_flight == 0
     rig.sandbox.clear_faults()
     rig.clock.speed = None
     assert run.resume().wait().snapshot.phase == "done"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from voxops._core import eventloop
 from voxops.client import AsyncClient
 from voxops.engine.reader import ENDS, LONGEST_LOOK, Reader, interval, worth_reading
-from voxops.engine.watching import WatchJob, things_of
+from voxops.engine.watching import Watch, things_of
 from voxops.sandbox import Sandbox
 
 FLIGHT = {"publishing", "pending"}
@@ -213,17 +213,14 @@ def test_watching_takes_a_fraction_of_polling_each(sandbox: Sandbox, client: Asy
     eventloop.run(client.identity())
     posts = publish(sandbox, client, count)
     before = seen(sandbox)
-    job = WatchJob(client, things_of(posts, "post"), rng=random.Random(7))
 
     class Silent:
         def notice(self, snapshot: Any) -> None:
             """Nothing is shown."""
 
-    async def go() -> Any:
-        return await job.go(job.begin(Silent()))
-
-    assert eventloop.run(go()).phase == "done"
-    results = job.results()
+    watch = Watch(client, things_of(posts, "post"), Silent(), rng=random.Random(7))
+    assert eventloop.run(watch.go()).phase == "done"
+    results = watch.results()
     assert set(results["outcome"]) <= {"succeeded", "failed"}
     real = {each["id"]: each["status"] for each in eventloop.run(records(client, "/v1/posts", status="all"))}
     assert dict(zip(results["id"], results["status"], strict=True)) == {post: real[post] for post in posts}

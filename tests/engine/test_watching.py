@@ -15,7 +15,8 @@ import pytest
 
 import voxops as vx
 from voxops._core import eventloop
-from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, on_its_way, outcome_of
+from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, noted, outcome_of
+from voxops.frames.states import read_post
 from voxops.model import Outcome
 from voxops.sandbox import Fault, Sandbox, Switches
 
@@ -51,6 +52,7 @@ def first(world: Sandbox, kind: str, **wanted) -> str:
     )
 
 
+NOW = datetime(2026, 3, 2, 9, 0, 12, tzinfo=UTC)
 ACTS = {
     "publish": lambda ws, world: ws.client.posts.publish(first(world, "posts", status="scheduled")),
     "retry": lambda ws, world: ws.client.posts.retry(first(world, "posts", status="failed")),
@@ -112,7 +114,7 @@ def test_a_state_from_before_the_act_is_not_its_outcome(ws, world):
     handle = call(ws.client.posts.retry(first(world, "posts", status="failed")))
     stale = call(ws.client.posts.get(handle.id))
     assert stale["status"] == "failed"
-    assert ending_of(handle, stale).outcome is Outcome.PENDING
+    assert ending_of(handle, stale, ws.client.now()).outcome is Outcome.PENDING
     assert ws.watch(handle).wait(20).results()["outcome"].to_list() == ["succeeded"]
 
 
@@ -124,16 +126,28 @@ def test_a_failure_of_a_moment_ago_is_not_taken_for_the_new_one(ws, world):
     handle = call(ws.client.posts.retry(post))
     stale = call(ws.client.posts.get(post))
     assert stale["status"] == "failed"
-    assert ending_of(handle, stale).outcome is Outcome.PENDING
+    assert ending_of(handle, stale, ws.client.now()).outcome is Outcome.PENDING
 
 
 def test_a_post_seen_on_its_way_has_a_new_end_whatever_its_time_stamp():
-    handle = Handle("p", "post", before={"updatedAt": "2026-03-02T09:00:00Z"})
-    old = {"status": "failed", "updatedAt": "2026-03-02T09:00:00Z"}
-    assert ending_of(handle, old).outcome is Outcome.PENDING
-    moving = on_its_way(handle, ending_of(handle, {"status": "publishing", "updatedAt": "2026-03-02T09:00:00Z"}))
-    assert ending_of(moving, old).outcome is Outcome.FAILED
-    assert on_its_way(handle, ending_of(handle, old)) is handle
+    old = {"id": "p", "status": "failed", "updatedAt": "2026-03-02T09:00:00Z"}
+    handle = Handle("p", "post", before=old)
+    assert ending_of(handle, old, NOW).outcome is Outcome.PENDING
+    moving = noted(handle, read_post({**old, "status": "publishing"}))
+    assert ending_of(moving, old, NOW).outcome is Outcome.FAILED
+    assert noted(handle, read_post(old)) is handle
+
+
+def test_an_edit_after_a_retry_is_not_its_failure(ws, world):
+    """Half a minute after the retry somebody edits a tag: neither the handle nor a watch of it says that it failed."""
+    world.set_switches(hold_seconds=600.0)
+    handle = call(ws.client.posts.retry(first(world, "posts", status="failed")))
+    world.advance(30)
+    world.touch(handle.id)
+    edited = call(ws.client.posts.get(handle.id))
+    assert edited["status"] == "failed"
+    assert ending_of(handle, edited, ws.client.now()).outcome is Outcome.PENDING
+    assert ws.watch(handle).wait(60).results()["outcome"].to_list() == ["succeeded"]
 
 
 @pytest.mark.parametrize(("stamp", "ended"), [
@@ -141,7 +155,7 @@ def test_a_post_seen_on_its_way_has_a_new_end_whatever_its_time_stamp():
 ])  # fmt: skip
 def test_without_a_state_before_the_time_of_the_act_decides(stamp, ended):
     handle = Handle("p", "post", accepted_at=datetime(2026, 3, 2, 9, 0, 10, tzinfo=UTC))
-    ending = ending_of(handle, {"status": "published", "updatedAt": stamp})
+    ending = ending_of(handle, {"id": "p", "status": "published", "updatedAt": stamp}, NOW)
     assert (ending.outcome is Outcome.SUCCEEDED) is ended
 
 

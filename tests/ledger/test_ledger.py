@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from voxops.acts.creates import plan_bulk
-from voxops.engine.settle import settled
 
-from voxops.acts.plan import Operation
+from voxops.acts.create import plan_bulk
+from voxops.acts.operation import Operation, settled
+from voxops.api.windows import CLEARED_FOR
 from voxops.errors import ConfigError, LedgerError
-from voxops.ledger import audit
+from voxops.ledger import Claim, Ledger, Refusal, audit
 from voxops.ledger import file as ledger_file
-from voxops.ledger.ledger import CLEARED_FOR, Claim, Ledger, Refusal
+from voxops.ledger.records import STORED
 from voxops.ledger.writer import Writer
 from voxops.model import Outcome
 
@@ -69,17 +69,19 @@ def operations(count: int = 1, rows: int = 1, campaign: str = "") -> list[Operat
 
 
 def add(ledger: Ledger, operation: Operation | None = None) -> int:
-    return ledger.add(operation or operations()[0], baseline={"x": 1})
+    return ledger.forming.add(operation or operations()[0], baseline={"x": 1})
 
 
 def claim(ledger: Ledger, op: int, owner: str = "me", **options: Any) -> Claim | Refusal:
     given = {"credential": "c", "server_now": START, "deadline": HOUR, **options}
-    return ledger.claim(ledger.clearance(ledger.operation(op), read=ledger.now()), owner=owner, **given)
+    return ledger.claims.claim(ledger.claims.clear(ledger.operations.get(op), read=ledger.now()), owner=owner, **given)
 
 
 def answered(ledger: Ledger, given: Claim | Refusal, state: str = "unknown", **options: Any) -> bool:
     assert isinstance(given, Claim)
-    return ledger.answer(given, **{"state": state, "status": 500, "reply": b"{}", "server_now": START + 1, **options})
+    return ledger.claims.record(
+        given, **{"state": state, "status": 500, "reply": b"{}", "server_now": START + 1, **options}
+    )
 
 
 # -- states ------------------------------------------------------------------------------------------------------------
@@ -87,21 +89,23 @@ def answered(ledger: Ledger, given: Claim | Refusal, state: str = "unknown", **o
 
 def test_an_operation_goes_along_the_line_of_its_docstring(ledger):
     op = add(ledger)
-    assert ledger.operation(op).state == "planned"
+    assert ledger.operations.get(op).state == "planned"
     first = claim(ledger, op)
     assert isinstance(first, Claim)
     assert (first.first, first.operation.state, first.operation.tries) == (True, "sent", 1)
     assert answered(ledger, first)
-    assert ledger.operation(op).state == "unknown"
-    assert [member.outcome for member in ledger.members(op)] == [Outcome.UNKNOWN]
+    assert ledger.operations.get(op).state == "unknown"
+    assert [member.outcome for member in ledger.operations.members(op)] == [Outcome.UNKNOWN]
     second = claim(ledger, op)
     assert isinstance(second, Claim)
     assert (second.first, second.operation.tries, second.operation.first_sent) == (False, 2, START)
     assert answered(ledger, second, "accepted", status=202)
-    assert [member.outcome for member in ledger.members(op)] == [Outcome.PENDING], "nobody doubts it any more"
-    (member,) = ledger.members(op)
-    ledger.settle(op, [settled(member, Outcome.SUCCEEDED, result_id="p")], START + 9)
-    assert ledger.operation(op).state == "settled"
+    assert [member.outcome for member in ledger.operations.members(op)] == [Outcome.PENDING], (
+        "nobody doubts it any more"
+    )
+    (member,) = ledger.operations.members(op)
+    ledger.outcomes.settle(op, [settled(member, Outcome.SUCCEEDED, result_id="p")], START + 9)
+    assert ledger.operations.get(op).state == "settled"
     assert isinstance(claim(ledger, op), Refusal)
 
 
@@ -116,15 +120,17 @@ def test_only_what_is_planned_or_unknown_can_be_claimed(ledger, state):
 
 def test_a_settled_row_never_changes_again(ledger):
     op = add(ledger, operations(rows=2)[0])
-    one, two = ledger.members(op)
-    ledger.settle(op, [settled(one, Outcome.FAILED, error_code="NO")], START)
-    assert ledger.operation(op).state == "planned", "another row is open"
-    ledger.settle(op, [settled(one, Outcome.SUCCEEDED, result_id="late"), settled(two, Outcome.SUCCEEDED)], START)
-    assert [(m.outcome, m.error_code) for m in ledger.members(op)] == [
+    one, two = ledger.operations.members(op)
+    ledger.outcomes.settle(op, [settled(one, Outcome.FAILED, error_code="NO")], START)
+    assert ledger.operations.get(op).state == "planned", "another row is open"
+    ledger.outcomes.settle(
+        op, [settled(one, Outcome.SUCCEEDED, result_id="late"), settled(two, Outcome.SUCCEEDED)], START
+    )
+    assert [(m.outcome, m.error_code) for m in ledger.operations.members(op)] == [
         (Outcome.FAILED, "NO"),
         (Outcome.SUCCEEDED, None),
     ]
-    assert ledger.operation(op).state == "settled"
+    assert ledger.operations.get(op).state == "settled"
 
 
 def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger):
@@ -132,23 +138,25 @@ def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger):
     (operation,) = operations()
     item = replace(operation.items[0], label=half, seen={"error_message": half, "count": 2**70})
     op = add(ledger, replace(operation, items=(item,)))
-    (member,) = ledger.members(op)
+    (member,) = ledger.operations.members(op)
     assert member.item.seen == {"error_message": half, "count": 2**70}
     answered(ledger, claim(ledger, op), waiting_for=half)
-    ledger.wait_for(op, half)
-    ledger.settle(op, [settled(member, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], START)
-    (member,) = ledger.members(op)
+    ledger.outcomes.wait_for(op, half)
+    ledger.outcomes.settle(
+        op, [settled(member, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], START
+    )
+    (member,) = ledger.operations.members(op)
     assert member.error_message == "half ?"
     assert member.seen == {"is": half}
-    assert ledger.operation(op).state == "settled"
+    assert ledger.operations.get(op).state == "settled"
 
 
 def test_a_throttled_try_never_was(ledger):
     op = add(ledger)
     first = claim(ledger, op)
     assert isinstance(first, Claim)
-    ledger.unsend(first)
-    assert (ledger.operation(op).state, ledger.operation(op).tries, ledger.operation(op).first_sent) == (
+    ledger.claims.take_back(first)
+    assert (ledger.operations.get(op).state, ledger.operations.get(op).tries, ledger.operations.get(op).first_sent) == (
         "planned",
         0,
         None,
@@ -156,8 +164,8 @@ def test_a_throttled_try_never_was(ledger):
     answered(ledger, claim(ledger, op))
     again = claim(ledger, op)
     assert isinstance(again, Claim)
-    ledger.unsend(again)
-    assert (ledger.operation(op).state, ledger.operation(op).tries, ledger.operation(op).first_sent) == (
+    ledger.claims.take_back(again)
+    assert (ledger.operations.get(op).state, ledger.operations.get(op).tries, ledger.operations.get(op).first_sent) == (
         "unknown",
         1,
         START,
@@ -167,14 +175,14 @@ def test_a_throttled_try_never_was(ledger):
 def test_absence_is_about_the_tries_that_were_looked_at(ledger):
     op = add(ledger)
     answered(ledger, claim(ledger, op))
-    looked_at = ledger.operation(op).tries
+    looked_at = ledger.operations.get(op).tries
     answered(ledger, claim(ledger, op))
-    assert not ledger.absent(op, looked_at), "another try was made meanwhile"
-    assert ledger.operation(op).state == "unknown"
-    assert ledger.absent(op, looked_at + 1)
-    stored = ledger.operation(op)
+    assert not ledger.forming.revive(op, looked_at), "another try was made meanwhile"
+    assert ledger.operations.get(op).state == "unknown"
+    assert ledger.forming.revive(op, looked_at + 1)
+    stored = ledger.operations.get(op)
     assert (stored.state, stored.first_sent, stored.tries, stored.credential) == ("planned", None, 2, None)
-    assert [member.outcome for member in ledger.members(op)] == [Outcome.PENDING]
+    assert [member.outcome for member in ledger.operations.members(op)] == [Outcome.PENDING]
     anew = claim(ledger, op, credential="another", server_now=START + 99 * HOUR)
     assert isinstance(anew, Claim)
     assert anew.first, "as if never sent"
@@ -183,11 +191,11 @@ def test_absence_is_about_the_tries_that_were_looked_at(ledger):
 def test_what_was_sent_can_t_be_withdrawn_and_what_was_not_leaves_its_key(ledger):
     (operation,) = operations()
     op = add(ledger, operation)
-    assert ledger.withdraw(op, "a later plan took its place")
+    assert ledger.forming.withdraw(op, "a later plan took its place")
     again = add(ledger, operation)
-    assert ledger.operation(again).key == operation.key
+    assert ledger.operations.get(again).key == operation.key
     claim(ledger, again)
-    assert not ledger.withdraw(again, "too late")
+    assert not ledger.forming.withdraw(again, "too late")
 
 
 def test_two_operations_never_share_a_key(ledger):
@@ -202,15 +210,15 @@ def test_two_operations_never_share_a_key(ledger):
 
 def test_a_clearance_is_good_for_one_reading_and_a_short_while(ledger, clock):
     op = add(ledger)
-    cleared = ledger.clearance(ledger.operation(op))
+    cleared = ledger.claims.clear(ledger.operations.get(op))
     answered(ledger, claim(ledger, op))
     options = {"owner": "me", "credential": "c", "server_now": START, "deadline": HOUR}
-    assert ledger.claim(cleared, **options) == Refusal("another sender has tried it meanwhile")
-    fresh = ledger.clearance(ledger.operation(op), read=ledger.now())
+    assert ledger.claims.claim(cleared, **options) == Refusal("another sender has tried it meanwhile")
+    fresh = ledger.claims.clear(ledger.operations.get(op), read=ledger.now())
     clock.now += CLEARED_FOR + 1
-    assert ledger.claim(fresh, **options) == Refusal("what was read of it is too old by now")
-    from_the_future = ledger.clearance(ledger.operation(op), read=ledger.now() + 10)
-    assert ledger.claim(from_the_future, **options) == Refusal("what was read of it is too old by now")
+    assert ledger.claims.claim(fresh, **options) == Refusal("what was read of it is too old by now")
+    from_the_future = ledger.claims.clear(ledger.operations.get(op), read=ledger.now() + 10)
+    assert ledger.claims.claim(from_the_future, **options) == Refusal("what was read of it is too old by now")
 
 
 def test_one_subject_has_one_request_under_way(ledger):
@@ -220,7 +228,7 @@ def test_one_subject_has_one_request_under_way(ledger):
     assert claim(ledger, second) == Refusal("another request on this batch is open")
     answered(ledger, held, "accepted")
     assert isinstance(claim(ledger, second), Refusal), "an accepted one is under way, too"
-    ledger.settle(first, [settled(ledger.members(first)[0], Outcome.SUCCEEDED)], START)
+    ledger.outcomes.settle(first, [settled(ledger.operations.members(first)[0], Outcome.SUCCEEDED)], START)
     assert isinstance(claim(ledger, second), Claim)
 
 
@@ -242,15 +250,15 @@ def test_a_lease_ends_by_the_ledger_s_own_time(ledger, clock):
     op = add(ledger)
     held = claim(ledger, op)
     assert isinstance(held, Claim)
-    assert ledger.holds(held)
+    assert ledger.claims.holds(held)
     clock.now += ledger.lease - 1
-    assert ledger.abandon() == 0
+    assert ledger.claims.expire() == 0
     clock.now += 2
-    assert not ledger.holds(held)
-    assert ledger.abandon() == 1
-    assert ledger.operation(op).state == "unknown"
+    assert not ledger.claims.holds(held)
+    assert ledger.claims.expire() == 1
+    assert ledger.operations.get(op).state == "unknown"
     assert not answered(ledger, held, "accepted"), "whoever comes late writes nothing over"
-    assert ledger.operation(op).state == "unknown"
+    assert ledger.operations.get(op).state == "unknown"
 
 
 def test_an_answer_belongs_to_its_own_try(ledger, clock):
@@ -258,12 +266,12 @@ def test_an_answer_belongs_to_its_own_try(ledger, clock):
     op = add(ledger)
     first = claim(ledger, op)
     clock.now += ledger.lease + 1
-    ledger.abandon()
+    ledger.claims.expire()
     second = claim(ledger, op)
     assert not answered(ledger, first, "accepted")
     assert isinstance(first, Claim)
-    ledger.unsend(first)
-    assert (ledger.operation(op).state, ledger.operation(op).tries) == ("sent", 2)
+    ledger.claims.take_back(first)
+    assert (ledger.operations.get(op).state, ledger.operations.get(op).tries) == ("sent", 2)
     assert answered(ledger, second, "accepted")
 
 
@@ -275,7 +283,7 @@ def test_a_clock_that_is_set_back_does_not_stretch_a_lease(ledger, clock):
     assert ledger.now() == START + 10, "the ledger's time does not go back"
     clock.now -= 3 * 86_400
     assert ledger.now() == clock.now, "unless it was wrong by days"
-    assert ledger.abandon() == 1, "a lease that ends in the far future is none"
+    assert ledger.claims.expire() == 1, "a lease that ends in the far future is none"
 
 
 def test_a_clock_that_was_days_ahead_once_does_not_spoil_the_ledger(ledger, clock):
@@ -294,7 +302,7 @@ def test_pieces_share_a_commit_and_one_that_fails_is_undone_alone(ledger):
         ledger.set_meta("half", "done")
         raise LedgerError("no")
 
-    done = ledger.together([lambda: ledger.set_meta("a", "1"), bad, lambda: ledger.set_meta("b", "2")])
+    done = ledger.in_one_commit([lambda: ledger.set_meta("a", "1"), bad, lambda: ledger.set_meta("b", "2")])
     assert done[0] == "1"
     assert isinstance(done[1], LedgerError)
     assert (ledger.meta("a"), ledger.meta("b"), ledger.meta("half")) == ("1", "2", None)
@@ -331,8 +339,8 @@ def _race(path: str, count: int, out: Any) -> None:
     ledger = Ledger(Path(path), clock=lambda: START)
     won = []
     for op in range(1, count + 1):
-        cleared = ledger.clearance(ledger.operation(op), read=ledger.now())
-        given = ledger.claim(cleared, owner=str(os.getpid()), credential="c", server_now=START, deadline=HOUR)
+        cleared = ledger.claims.clear(ledger.operations.get(op), read=ledger.now())
+        given = ledger.claims.claim(cleared, owner=str(os.getpid()), credential="c", server_now=START, deadline=HOUR)
         if isinstance(given, Claim):
             won.append(op)
     out.put(won)
@@ -342,7 +350,7 @@ def _race(path: str, count: int, out: Any) -> None:
 def test_two_processes_never_get_the_same_operation(ledger):
     count = 120
     for operation in operations(count):
-        ledger.add(operation, baseline=None)
+        ledger.forming.add(operation, baseline=None)
     spawn = multiprocessing.get_context("spawn")
     out: Any = spawn.Queue()
     racers = [spawn.Process(target=_race, args=(str(ledger.path), count, out)) for _ in range(2)]
@@ -381,10 +389,10 @@ def test_the_file_is_private_durable_and_found_again(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert one.query("PRAGMA journal_mode")[0][0] == "wal"
     assert one.query("PRAGMA synchronous")[0][0] == 2, "FULL: a commit is on disk"
-    salted = one.credential("key")
+    salted = one.fingerprint("key")
     one.close()
     two = Ledger(path)
-    assert two.credential("key") == salted
+    assert two.fingerprint("key") == salted
     two.close()
 
 
@@ -398,16 +406,26 @@ def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(t
     path = tmp_path / "ledger.sqlite"
     monkeypatch.setattr(ledger_file, "MIGRATIONS", ledger_file.MIGRATIONS[:1])
     old = Ledger(path, clock=lambda: START)
-    op = old.add(operations(rows=3)[0], baseline=None)
+    op = old.forming.add(operations(rows=3)[0], baseline=None)
+    first_form = ", ".join(name for name in STORED.split(", ") if name != "sighted")
     with old.atomic() as db:
         run = ("run_1", "bulk", "", "row_id", "why", "ada", START, b"x" * 100_000, 0, 0, "open", "")
         db.execute(f"INSERT INTO runs VALUES ({','.join('?' * len(run))})", run)
-        db.execute("INSERT INTO run_rows VALUES ('run_1', 0, ?, 1, '', NULL)", (min(old.identities(op)),))
-    before = (old.operation(op), old.members(op), [tuple(row) for row in old.query("SELECT * FROM runs")])
+        db.execute("INSERT INTO run_rows VALUES ('run_1', 0, ?, 1, '', NULL)", (min(old.operations.identities(op)),))
+    before = (
+        [tuple(row) for row in old.query(f"SELECT {first_form} FROM operations")],
+        old.operations.members(op),
+        [tuple(row) for row in old.query("SELECT * FROM runs")],
+    )
     old.close()
     monkeypatch.undo()
     new = Ledger(path, clock=lambda: START)
-    assert (new.operation(op), new.members(op), [tuple(row) for row in new.query("SELECT * FROM runs")]) == before
+    assert (
+        [tuple(row) for row in new.query(f"SELECT {first_form} FROM operations")],
+        new.operations.members(op),
+        [tuple(row) for row in new.query("SELECT * FROM runs")],
+    ) == before
+    assert new.operations.get(op).sighted is None
     assert new.query("PRAGMA user_version")[0][0] == len(ledger_file.MIGRATIONS)
     assert new.query("PRAGMA foreign_key_check") == []
     with pytest.raises(LedgerError, match="FOREIGN KEY"), new.atomic() as db:
@@ -421,9 +439,9 @@ def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(t
 class Groups(Ledger):
     """Remembers how many pieces each transaction of a writer held."""
 
-    def together(self, works: Any) -> list[Any]:
+    def in_one_commit(self, works: Any) -> list[Any]:
         self.__dict__.setdefault("sizes", []).append(len(works))
-        return super().together(works)
+        return super().in_one_commit(works)
 
 
 def test_what_an_answer_brought_shares_the_flush_of_what_is_to_be_sent(tmp_path):
@@ -474,7 +492,7 @@ def _spoil(path: Path, how: str) -> None:
     elif how == "damaged":
         ledger = Ledger(path)
         for operation in operations(60):
-            ledger.add(operation, baseline=None)
+            ledger.forming.add(operation, baseline=None)
         ledger.close()
         content = bytearray(path.read_bytes())
         content[8192:24576] = os.urandom(16384)
@@ -532,8 +550,8 @@ def test_a_full_disk_is_told_before_anything_is_sent(ledger):
     ledger._db.execute(f"PRAGMA max_page_count={pages}")
     with pytest.raises(LedgerError, match="disk is full"):
         for operation in operations(200, campaign="more"):
-            ledger.add(operation, baseline=None)
-    assert ledger.operation(op).state == "planned"
+            ledger.forming.add(operation, baseline=None)
+    assert ledger.operations.get(op).state == "planned"
 
 
 def test_locks_are_tried_with_a_second_process(tmp_path):
@@ -557,7 +575,7 @@ def test_two_that_open_a_new_ledger_together_both_find_it_whole(tmp_path):
     for thread in threads:
         thread.join()
     assert len(made) == 6
-    assert len({ledger.credential("key") for ledger in made}) == 1, "one salt for all"
+    assert len({ledger.fingerprint("key") for ledger in made}) == 1, "one salt for all"
     for ledger in made:
         ledger.close()
 
@@ -568,8 +586,10 @@ def test_two_that_open_a_new_ledger_together_both_find_it_whole(tmp_path):
 def test_the_trail_tells_every_row_and_guards_formulas(ledger, tmp_path):
     op = add(ledger, operations(rows=2)[0])
     answered(ledger, claim(ledger, op), "unknown")
-    one, _ = ledger.members(op)
-    ledger.settle(op, [settled(one, Outcome.FAILED, error_code="NO", error_message="=cmd|' /C calc'!A0")], START)
+    one, _ = ledger.operations.members(op)
+    ledger.outcomes.settle(
+        op, [settled(one, Outcome.FAILED, error_code="NO", error_message="=cmd|' /C calc'!A0")], START
+    )
     trail = audit.history(ledger)
     assert trail["outcome"].tolist() == ["failed", "unknown"]
     assert trail["tries"].tolist() == [1, 1]
@@ -589,9 +609,9 @@ def test_an_empty_ledger_has_the_columns_of_a_full_one(ledger):
 
 def test_pruning_leaves_what_is_open(ledger):
     done, opened = (add(ledger, operation) for operation in operations(2))
-    ledger.settle(done, [settled(ledger.members(done)[0], Outcome.SUCCEEDED, result_id="p")], START)
+    ledger.outcomes.settle(done, [settled(ledger.operations.members(done)[0], Outcome.SUCCEEDED, result_id="p")], START)
     assert audit.prune(ledger, datetime.fromtimestamp(START + 1, UTC)) == 1
-    assert ledger.operation(done).body is None
-    assert ledger.operation(opened).body is not None
-    assert ledger.members(done)[0].result_id == "p"
-    assert ledger.latest(ledger.members(done)[0].item.identity) is not None
+    assert ledger.operations.get(done).body is None
+    assert ledger.operations.get(opened).body is not None
+    assert ledger.operations.members(done)[0].result_id == "p"
+    assert ledger.operations.latest(ledger.operations.members(done)[0].item.identity) is not None

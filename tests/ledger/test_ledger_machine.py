@@ -30,10 +30,11 @@ from hypothesis.stateful import (
 )
 from tests.chaos.model import FATES, ROWS, Kernel, Reading, World
 
-from voxops.acts import plan
-from voxops.engine import binding, engine
-from voxops.engine import settler as reconcile
-from voxops.ledger.ledger import Claim, Ledger
+from voxops.acts import create, target_act
+from voxops.api.evidence import Fate
+from voxops.engine import binding, engine, settler
+from voxops.ledger import Claim, Ledger
+from voxops.ledger.claims import Claims
 
 READINGS = {
     "default": Reading(),
@@ -222,7 +223,7 @@ def search(
     )
     names = itertools.count()  # of runs, in the order of their making, so that the same steps give the same history
     with (
-        mock.patch.object(plan, "BULK_POSTS", 3),
+        mock.patch.object(create, "BULK_POSTS", 3),
         mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
     ):
         run_state_machine_as_test(machine, settings=small)
@@ -236,80 +237,99 @@ def test_no_history_acts_twice_or_loses_a_row(reading):
 # -- with one protection removed ---------------------------------------------------------------------------------------
 
 
-class KeySavedAfterTheSend(Ledger):
-    """Nothing is on disk while the request is under way, and the key is made when it leaves."""
-
+class _KeySavedAfterTheSend(Claims):
     def claim(self, *args: Any, **options: Any) -> Any:
         claim = super().claim(*args, **options)
         if isinstance(claim, Claim):
-            with self.atomic() as db:
+            with self._store.atomic() as db:
                 db.execute(
                     "UPDATE operations SET state = 'planned', tries = tries - 1, key = ? WHERE id = ?",
                     (str(uuid4()), claim.operation.id),
                 )
         return claim
 
-    def answer(self, claim: Claim, **options: Any) -> bool:
-        with self.atomic() as db:
+    def record(self, claim: Claim, **options: Any) -> bool:
+        with self._store.atomic() as db:
             db.execute(
                 "UPDATE operations SET state = 'sent', owner = ?, tries = tries + 1, key = ? WHERE id = ?",
                 (claim.owner, claim.operation.key, claim.operation.id),
             )
-        return super().answer(claim, **options)
+        return super().record(claim, **options)
 
 
-class LeaseIgnored(Ledger):
-    """Whatever is sent counts as abandoned, and whoever slept may send."""
+class KeySavedAfterTheSend(Ledger):
+    """Nothing is on disk while the request is under way, and the key is made when it leaves."""
 
-    def abandon(self) -> int:
-        with self.atomic() as db:
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _KeySavedAfterTheSend(self, self.operations)
+
+
+class _LeaseIgnored(Claims):
+    def expire(self) -> int:
+        with self._store.atomic() as db:
             db.execute("UPDATE operations SET lease_until = 0 WHERE state = 'sent'")
-        return super().abandon()
+        return super().expire()
 
     def holds(self, claim: Claim) -> bool:
         return True
 
 
+class LeaseIgnored(Ledger):
+    """Whatever is sent counts as abandoned, and whoever slept may send."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _LeaseIgnored(self, self.operations)
+
+
+class _ReadingNeverOld(Claims):
+    def _refuse(self, stored: Any, clearance: Any, *rest: Any) -> Any:
+        return super()._refuse(stored, self.clear(stored, read=self._store.now()), *rest)
+
+
 class ReadingNeverOld(Ledger):
     """A reading clears for ever, whoever has tried since."""
 
-    def _refuse(self, stored: Any, clearance: Any, *rest: Any) -> Any:
-        return super()._refuse(stored, self.clearance(stored, read=self.now()), *rest)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _ReadingNeverOld(self, self.operations)
 
 
 @contextmanager
 def batch_formed_anew() -> Iterator[None]:
     """Rows that are open are planned into new batches."""
-    known = binding._decide_known
+    known = binding._Binder._decide_known
 
-    def decide(ledger: Ledger, wanted: Any, sent: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
+    def decide(self: Any, operation: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
         if stored.state in {"sent", "unknown"} and item.mark:
-            return binding._New(binding._as_attempt(item, wanted.campaign, attempt + 1))
-        return known(ledger, wanted, sent, item, attempt, stored, member)
+            return binding._New(self._act.as_attempt(item, attempt + 1))
+        return known(self, operation, item, attempt, stored, member)
 
-    with mock.patch.object(binding, "_decide_known", decide):
+    with mock.patch.object(binding._Binder, "_decide_known", decide):
         yield
 
 
 @contextmanager
 def resent_without_reading() -> Iterator[None]:
     """An unknown operation is sent again at once."""
-    look = reconcile.Settler.look
+    look = settler.Settler.look
 
     async def blind(self: Any, operations: Any) -> Any:
         found = await look(self, [operation for operation in operations if operation.state != "unknown"])
         unknown = [operation for operation in operations if operation.state == "unknown"]
-        found.resend += [self._ledger.clearance(operation, read=self._ledger.now()) for operation in unknown]
+        found.resend += [self._ledger.claims.clear(operation, read=self._ledger.now()) for operation in unknown]
         return found
 
-    with mock.patch.object(reconcile.Settler, "look", blind):
+    with mock.patch.object(settler.Settler, "look", blind):
         yield
 
 
 @contextmanager
 def status_trusted_at_once() -> Iterator[None]:
     """A terminal status settles before the post has moved."""
-    with mock.patch.object(reconcile, "moved", lambda *_: True):
+    ended = {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}
+    with mock.patch.object(target_act, "fate_of", lambda target, *_: ended.get(target.status, Fate.MOVING)):
         yield
 
 

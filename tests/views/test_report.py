@@ -15,8 +15,8 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from voxops.acts.retries import plan_retry
 
+from voxops.acts.retry import plan_retry
 from voxops.analysis.verdicts import causes, triage
 from voxops.errors import ConfigError, PlanError
 from voxops.views.report import Report, report

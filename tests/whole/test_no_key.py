@@ -51,7 +51,7 @@ print(len(texts), '\\n'.join(texts))
     "for thing in (ws, ws.client, run, panel):\n    for way in (pickle.dumps, copy.deepcopy):\n        try:\n            print(repr(way(thing))[:2000])\n        except Exception as error:\n            print(type(error).__name__, error)",
     "print(repr(vars(ws)), repr(vars(ws.client)), dir(ws.client))",
     # Tracebacks in the most talkative of modes: one cell each, as an error ends it.
-    "ws._core.client.url\nvx.connect(url='http://127.0.0.1:9', max_wait='1s')",
+    "ws._session.client.url\nvx.connect(url='http://127.0.0.1:9', max_wait='1s')",
     "vx.connect(url='ftp://nowhere')",
     "vx.connect(url='http://elsewhere.example')",
     "import asyncio\nfrom voxops._core import eventloop\neventloop.run(ws.client.posts.get('post_nope'))",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from voxops.api.assumptions import deliveries_path, polled_status
@@ -35,6 +35,8 @@ __all__ = [
 
 Kind = Literal["post", "media", "account", "delivery"]
 
+# The header that tells the server's time has whole seconds, and a request may have taken effect just before its answer.
+_GRAIN = timedelta(seconds=2)
 _GOOD = frozenset({"published", "ready", "completed", "cancelled", "unpublished", "archived", "delivered"})
 _BAD = frozenset({"gone", "error", "undelivered"})
 
@@ -131,14 +133,25 @@ def ending_of_post(
         record if record is not None else {"id": state.post_id, "status": state.status, "updatedAt": state.updated_at}
     )
     outcome = outcome_of(state.status)
-    if handle.accepted_at is not None and outcome is not Outcome.PENDING:
-        baseline = _baseline(handle)
-        since = (now - handle.accepted_at).total_seconds()
-        tried = Attempted(baseline, since, handle.sighted or sighted(baseline, state), promised_counts(handle.accepted))
-        one = handle.accepted.get("platformId")
-        if not post_ended(state, tried, None if one is None else str(one)):
-            outcome = Outcome.PENDING
+    if outcome is not Outcome.PENDING and not _believed(handle, state, now):
+        outcome = Outcome.PENDING
     return Ending(state.status, outcome, shown)
+
+
+def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
+    """Whether the end that a post shows is that of the act; what nobody acted on through the handle is as it is."""
+    if handle.before is None and handle.accepted_at is None:
+        return True
+    baseline = _baseline(handle)
+    if (
+        baseline is None and not handle.sighted
+    ):  # nobody could read it before: only its time tells a new success from an old one
+        when = None if state.updated_at is None else datetime.fromisoformat(state.updated_at)
+        return state.status == "published" and (when is None or when >= (handle.accepted_at or when) - _GRAIN)
+    since = 0.0 if handle.accepted_at is None else (now - handle.accepted_at).total_seconds()
+    tried = Attempted(baseline, since, handle.sighted or sighted(baseline, state), promised_counts(handle.accepted))
+    one = handle.accepted.get("platformId")
+    return post_ended(state, tried, None if one is None else str(one))
 
 
 def noted(handle: Handle, state: PostState | None) -> Handle:

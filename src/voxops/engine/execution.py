@@ -68,7 +68,7 @@ class Execution:
         self._ledger = engine.ledger
         self._reporter = Reporter(engine.client, engine.ledger, run, observer)
         self._limit = stop_after_failures
-        self._current = Pass(run, Control(paused=paused), stop_after_failures)
+        self.current = Pass(run, Control(paused=paused), stop_after_failures)
         self.over = False
 
     # Asked by whoever holds the run.
@@ -80,28 +80,28 @@ class Execution:
 
     def renew(self, *, paused: bool = False) -> None:
         """Make ready for another pass."""
-        self._current = Pass(self.id, Control(paused=paused), self._limit)
+        self.current = Pass(self.id, Control(paused=paused), self._limit)
         self.over = False
 
     async def pause(self) -> None:
         """Send nothing more; return when no request is under way."""
-        self._current.control.pause()
-        await self._current.queue.quiet()
+        self.current.control.pause()
+        await self.current.queue.quiet()
 
     def resume(self) -> None:
         """Send again in this pass."""
-        self._current.resume()
+        self.current.resume()
 
     def close(self) -> None:
         """Send nothing more, and end when nothing is under way."""
-        self._current.control.close()
+        self.current.control.close()
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
         sent = self._ledger.operations.of_run(self.id, ("sent", "accepted", "unknown"))
         if all(operation.subject.id != subject for operation in sent):
             return False
-        self._current.control.notify(subject)
+        self.current.control.notify(subject)
         return True
 
     async def withdraw(self) -> None:
@@ -138,7 +138,7 @@ class Execution:
 
     async def go(self) -> Snapshot:
         """Send, look and settle until nothing moves any more; return the last snapshot."""
-        current = self._current
+        current = self.current
         tasks = [asyncio.create_task(self._work(current)) for _ in range(WIDTH)]
         reporter = asyncio.create_task(self._reporter.follow(current))
         try:

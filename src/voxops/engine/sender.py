@@ -127,7 +127,7 @@ class Sender:
             return None
 
         current.reasons.refused.pop(clearance.op, None)
-        if not current.control.sending:
+        if current.control.halted or current.control.paused:  # while it was claimed
             await self.commit(lambda: self.ledger.claims.take_back(claim))
             return None
         # Whoever slept since the claim was given must not send any more; the claim is void by itself.

@@ -1,0 +1,176 @@
+"""Whether a try has ended: rules 18, 19 and 30, over every kind of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops.api.evidence import (
+    Attempted,
+    Baseline,
+    Fate,
+    delivery_ended,
+    delivery_untouched,
+    fate_of,
+    post_ended,
+    promised_counts,
+    same_text,
+    same_time,
+    sighted,
+    untouched,
+)
+from voxops.api.states import PostState, TargetState
+
+BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
+PLACE = ("twitter", "a")
+
+
+def target(status: str = "failed", **fields: Any) -> TargetState:
+    failed = {"error_code": "RATE_LIMITED", "error_message": "later"} if status == "failed" else {}
+    return replace(TargetState("twitter", "a", status), **{**failed, **fields})
+
+
+def post(*targets: TargetState, status: str = "failed", updated: str | None = BEFORE, **fields: Any) -> PostState:
+    return PostState("post_1", status, updated, targets=targets or (target(),), **fields)
+
+
+def fate(now: PostState, before: PostState | None = None, since: float = 10.0, **tried: Any) -> Fate:
+    baseline = Baseline.of(before or post())
+    return fate_of(now.targets[0], now, Attempted(baseline, since, **tried))
+
+
+def test_rule_18_published_and_was_not_is_success_at_once():
+    assert fate(post(target("published"), status="published")) is Fate.SUCCEEDED
+    assert fate(post(target("published"), target("pending"), status="publishing")) is Fate.SUCCEEDED
+
+
+def test_rule_18_a_terminal_status_that_looks_as_before_says_nothing_however_long():
+    assert fate(post(), since=1e6) is Fate.UNCHANGED
+
+
+def test_rule_18_a_newer_time_stamp_alone_never_says_failed():
+    assert fate(post(updated=AFTER), since=1e6) is Fate.UNCHANGED
+
+
+def test_rule_18_a_sighting_or_a_difference_is_evidence_at_once():
+    assert fate(post(updated=AFTER), since=0.0, sighted=True) is Fate.FAILED
+    assert fate(post(target(error_message="no")), since=0.0) is Fate.FAILED
+    assert fate(post(target(error_code="MEDIA_INVALID")), since=0.0) is Fate.FAILED
+
+
+def test_rule_18_what_is_on_its_way_is_moving():
+    assert fate(post(target("pending"), status="publishing")) is Fate.MOVING
+    assert fate(post(target(error_message="no"), status="publishing"), sighted=True) is Fate.MOVING
+
+
+def test_rule_18_by_count_alone_where_reply_and_wire_show_it():
+    promised = {"promised": {PLACE: 2}}
+    reached = post(target(retry_count=2), updated=AFTER)
+    assert fate(reached, since=31.0, **promised) is Fate.FAILED
+    assert fate(reached, since=29.0, **promised) is Fate.UNCHANGED, "the count may have risen when the try was queued"
+    assert fate(post(target(retry_count=2)), since=1e6, **promised) is Fate.UNCHANGED, "its stamp is as before"
+    below = post(target(retry_count=1, error_message="no"), updated=AFTER)
+    assert fate(below, since=1e6, sighted=True, **promised) is Fate.UNCHANGED, "an automatic try ended, ours has not"
+    assert fate(post(target(retry_count=2)), since=0.0, sighted=True, **promised) is Fate.FAILED
+
+
+def test_a_sighting_is_a_status_on_its_way_that_was_not_before():
+    stuck = Baseline.of(post(target("publishing"), status="partial"))
+    assert not sighted(stuck, post(target("publishing"), status="partial"))
+    assert sighted(stuck, post(target("publishing"), status="publishing"))
+    assert sighted(Baseline.of(post()), post(target("pending"), status="failed"))
+    assert sighted(None, post(status="publishing"))
+
+
+def test_only_a_post_without_any_sign_is_untouched():
+    before = Baseline.of(post())
+    assert untouched(post(), before)
+    assert not untouched(post(updated=AFTER), before)
+    assert not untouched(post(target(error_message="no")), before)
+    assert not untouched(post(status="publishing"), before)
+    assert not untouched(post(target(), replace(target(), platform="facebook")), before)
+    assert not untouched(post(), None)
+
+
+def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
+    long = "The media could not be processed by the platform, trace 7731"
+    listed = Baseline.of(post(target(error_message=long[:40] + "…"), source="list"))
+    single = post(target(error_message=long), updated="2026-03-02T09:00:00.250000+00:00", source="single")
+    assert untouched(single, listed)
+    assert not untouched(replace(single, source="list"), listed)
+
+
+def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read():
+    state = post(target(retry_count=3), source="single")
+    assert Baseline.read(Baseline.of(state).stored()) == replace(
+        Baseline.of(state), targets={PLACE: target(retry_count=3)}
+    )
+    old = {
+        "post_status": "failed",
+        "updated_at": BEFORE,
+        "targets": [["twitter", "a", "failed", "RATE_LIMITED", "later"]],
+    }
+    read = Baseline.read(old)
+    assert read is not None
+    assert untouched(post(), read)
+    assert Baseline.read(None) is None
+    assert Baseline.read({"success": False}) is None, "that of a delivery is none of a post"
+
+
+def test_a_whole_post_has_ended_when_all_that_was_not_published_before_has():
+    before = post(target(), replace(target("published"), platform="facebook"), status="partial")
+    now = replace(before, targets=(target(error_message="no"), before.targets[1]))
+    tried = Attempted(Baseline.of(before), 10.0)
+    assert post_ended(now, tried)
+    assert not post_ended(before, tried)
+    assert not post_ended(replace(now, status="publishing"), tried)
+    bare = PostState("post_1", "failed", BEFORE)
+    assert not post_ended(bare, Attempted(Baseline.of(bare), 1e6))
+    assert post_ended(replace(bare, status="published"), Attempted(Baseline.of(bare), 0.0))
+
+
+def test_promised_counts_are_read_where_the_reply_has_them():
+    reply = {"retriedPlatforms": [{"platform": "TWITTER", "accountId": "a", "retryCount": 2}, {"platform": "X"}, 7]}
+    assert promised_counts(reply) == {PLACE: 2}
+    assert promised_counts(None) == promised_counts({"retriedPlatforms": "x"}) == {}
+
+
+@given(st.datetimes(), st.integers(0, 999_999))
+def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
+    whole = when.replace(microsecond=micro).isoformat() + "+00:00"
+    for cut in (1_000_000, 1_000, 1):
+        short = when.replace(microsecond=micro // cut * cut).isoformat() + "+00:00"
+        assert same_time(whole, short)
+        assert same_time(short, whole)
+
+
+@given(st.text(min_size=20, max_size=60), st.integers(16, 60))
+def test_a_message_cut_short_is_the_same_message(message, length):
+    assert same_text(message, message[:length]) or len(message[:length].rstrip(".… ")) < 16
+    assert not same_text(message, "other" + message)
+
+
+WAS = {
+    "delivery_id": "d", "success": False, "status_code": 503, "latency_ms": 9, "retry_count": 5, "error": "x", "delivered_at": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "ended", "as_before"),
+    [
+        ({}, False, True),
+        ({"retry_count": 6}, False, False),  # tried, with the same result: no proof of either
+        ({"retry_count": 6, "success": True, "status_code": 200}, True, False),
+        ({"success": True}, False, False),
+        ({"retry_count": 6, "latency_ms": 10}, True, False),
+        ({"retry_count": None, "status_code": 500}, True, False),
+        ({"retry_count": 4, "status_code": 500}, False, False),
+    ],
+)
+def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):
+    assert delivery_ended(WAS, WAS | now) is ended
+    assert delivery_untouched(WAS, WAS | now) is as_before

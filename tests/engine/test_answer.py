@@ -1,0 +1,53 @@
+"""What the answer to one try proves: a pure decision, over every status and code."""
+
+from __future__ import annotations
+
+import pytest
+
+from voxops.engine.answer import Answer, judge, may_still_run, was_refused
+
+CODES = [
+    "",
+    "VALIDATION_ERROR",
+    "CONFLICT",
+    "IDEMPOTENCY_CONFLICT",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "IDEMPOTENCY_INVALID_KEY",
+]
+
+
+@pytest.mark.parametrize("first_try", [True, False])
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(
+    "status", [200, 201, 202, 207, 301, 400, 401, 402, 403, 404, 408, 409, 410, 422, 429, 500, 502, 503, 504, 599]
+)
+def test_every_status_has_one_meaning(status, code, first_try):
+    said = judge(status, code, first_try=first_try)
+    if status == 429:
+        assert said is Answer.THROTTLED
+    elif status < 300:
+        assert said is Answer.TAKEN
+    elif status >= 500 or status in {301, 408} or code in {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"}:
+        assert said is Answer.UNKNOWN
+    elif status == 409 and not code:
+        assert said is Answer.UNKNOWN, "it may be about the key"
+    elif status in {401, 402, 403} or code == "IDEMPOTENCY_INVALID_KEY":
+        assert said is Answer.STOP
+    else:
+        assert said is (Answer.REFUSED if first_try else Answer.UNKNOWN)
+
+
+def test_only_the_api_s_own_word_ends_a_request():
+    assert may_still_run("")
+    assert may_still_run("IDEMPOTENCY_IN_PROGRESS")
+    assert may_still_run("IDEMPOTENCY_CONFLICT")
+    assert not may_still_run("INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "refused"),
+    [(400, True, True), (404, False, True), (408, True, False), (429, True, False), (409, True, True), (409, False, False),
+     (500, True, False), (None, False, False)],
+)  # fmt: skip
+def test_a_refusal_for_good_is_told_from_one_that_may_pass(status, answered, refused):
+    assert was_refused(status, answered=answered) is refused
