@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voxops.acts.creates import plan_bulk, split_list, utc_text
 
 from voxops.acts import keys
 from voxops.acts.create import plan_bulk, split_list, utc_text

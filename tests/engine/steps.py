@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from typing import Any
 
 from tests.chaos.rig import Kernel, Rig
-from voxops.acts.creates import plan_bulk
 
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
@@ -67,6 +66,6 @@ def plan_rows(rig: Rig, count: int, **options: Any) -> Any:
 def send_once(kernel: Kernel, run: str) -> None:
     """Send the first operation of a run and look no further, as a kernel that dies right after."""
     execution = kernel.execution(run)
-    execution.close()
+    execution.current.control.closed = True
     cleared = kernel.ledger.claims.clear(kernel.ledger.operations.of_run(run)[0])
     eventloop.run(kernel.engine.sender.send(execution.current, cleared))

@@ -16,8 +16,6 @@ from tests.engine.steps import (
     plan_rows,
     post,
 )
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys
@@ -198,7 +196,7 @@ def test_rule_14_reconciling_says_what_a_person_should_look_at(rig):
     run = kernel.bind(plan_rows(rig, 2))
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=1))
     execution = kernel.execution(run)
-    execution.close()
+    execution.current.control.closed = True
     operation = kernel.ledger.operations.of_run(run)[0]
     eventloop.run(kernel.engine.sender.send(execution.current, kernel.ledger.claims.clear(operation)))
     rig.sandbox.advance(400)

@@ -21,8 +21,6 @@ from tests.engine.steps import (
     post,
     send_once,
 )
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 
 from voxops._core import eventloop
 from voxops.acts import keys

@@ -18,7 +18,6 @@ from tests.engine.steps import (
     post,
     send_once,
 )
-from voxops.acts.retries import plan_redeliver, plan_retry
 
 from voxops._core import eventloop
 from voxops.acts.redeliver import plan_redeliver

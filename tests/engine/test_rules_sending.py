@@ -16,7 +16,6 @@ from tests.engine.steps import (
     let_go,
     post,
 )
-from voxops.acts.retries import plan_retry
 
 from voxops.acts import keys
 from voxops.acts.retry import plan_retry

@@ -22,8 +22,6 @@ from tests.engine.steps import (
     post,
     wait_for,
 )
-from voxops.acts.creates import plan_bulk
-from voxops.acts.retries import plan_retry
 
 import voxops as vx
 from voxops._core import eventloop

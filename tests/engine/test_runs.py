@@ -15,7 +15,6 @@ from tests.engine.steps import (
     send_once,
     wait_for,
 )
-from voxops.acts.retries import plan_cancel, plan_fix, plan_redeliver, plan_retry
 
 import voxops as vx
 from voxops._core import eventloop

@@ -140,7 +140,7 @@ def test_a_post_seen_on_its_way_has_a_new_end_whatever_its_time_stamp():
 
 def test_an_edit_after_a_retry_is_not_its_failure(ws, world):
     """Half a minute after the retry somebody edits a tag: neither the handle nor a watch of it says that it failed."""
-    world.set_switches(hold_seconds=600.0)
+    world.set_switches(queue_hold_seconds=600.0)
     handle = call(ws.client.posts.retry(first(world, "posts", status="failed")))
     world.advance(30)
     world.touch(handle.id)

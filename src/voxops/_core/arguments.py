@@ -19,7 +19,7 @@ def list_of_text(name: str, value: object) -> list[str]:
     name : str
         The argument's name, for the message.
     value : object
-        What was given.
+        What was passed.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     name : str
         The argument's name, for the message.
     value : str or path
-        What was given.
+        What was passed.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Idempotency keys, and the names that stay the same over kernels, colleagues and lost disks.
 
-A key names a *logical request*: what is asked, of what, for which failure or which row, and the how-manieth deliberate attempt
-it is. Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and
+A key names a *logical request*: what is asked, of what, for which failure or which row, and which deliberate
+attempt it is. Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and
 the server recognises it. The derivation never changes: golden values in the tests hold it (rule 9).
 """
 

@@ -30,7 +30,7 @@ __all__ = [
     "summary",
 ]
 
-DEFAULT_RATE = 500  # requests a minute, where no answer has told the workspace's own limit yet
+DEFAULT_RATE = 500  # requests a minute, where no answer has shown the workspace's own limit yet
 PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
 
 

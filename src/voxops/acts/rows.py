@@ -93,7 +93,7 @@ def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
 
 
 def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None:
-    """How old the row's last change was when it was loaded; None if it can't be told."""
+    """How old the row's last change was when it was loaded; None if that is not known."""
     if now is None or row["_stamp"] is None:
         return None
     age: timedelta = (now - row["_stamp"]).to_pytimedelta()
@@ -165,7 +165,7 @@ def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
-    """Rows as dicts; `stamp` is also given as a Timestamp under ``_stamp``."""
+    """Rows as dicts; `stamp` also comes as a Timestamp under ``_stamp``."""
     columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
     columns["_stamp"] = instants(frame, stamp)
     columns[flag] = flags(frame, flag)

@@ -101,7 +101,6 @@ class Queue:
         """Let so many workers end when what is queued is done."""
         for _ in range(workers):
             self._ready.put_nowait(None)
-        self._idle.set()
 
     async def take(self) -> Clearance | None:
         """The next operation, which is under way from now on; None where a worker is to end."""
@@ -114,7 +113,7 @@ class Queue:
         """Note that an operation is no longer under way; True if nothing is, and nothing is queued."""
         self._queued.discard(clearance.op)
         self.in_flight -= 1
-        idle = not self.in_flight and self._ready.empty()
+        idle = not self._queued
         if idle:
             self._idle.set()
         return idle

@@ -130,7 +130,7 @@ class Sender:
         if current.control.halted or current.control.paused:  # while it was claimed
             await self.commit(lambda: self.ledger.claims.take_back(claim))
             return None
-        # Whoever slept since the claim was given must not send any more; the claim is void by itself.
+        # Whoever slept since the claim was made must not send any more; the claim is void by itself.
         return claim if self.ledger.claims.holds(claim) else None
 
     def _ended(

@@ -266,7 +266,7 @@ class Settler:
         kept = []
         for change in changes:
             operation = change.operation
-            # That a create exists is true whatever was sent since; how an act ended is told of the try that was looked at.
+            # That a create exists is true whatever was sent since; how an act ended is known of the try that was looked at.
             creates = act_named(operation.action).about == "create"
             lasts = creates or self._ledger.operations.is_unchanged(operation)
             if lasts:

@@ -49,7 +49,7 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
     PlanError
         If the frame has no such column.
     ConfigError
-        If there is no such kind, or a delivery is given by its id alone.
+        If there is no such kind, or a delivery is named by its id alone.
     """
     if kind not in get_args(Kind):
         raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")

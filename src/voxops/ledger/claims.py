@@ -12,7 +12,7 @@ from voxops.ledger.store import Store
 __all__ = ["Claims"]
 
 _ITS_OWN = (
-    "id = ? AND state = 'sent' AND owner = ? AND tries = ?"  # the operation that a claim is about, as it was given
+    "id = ? AND state = 'sent' AND owner = ? AND tries = ?"  # the operation that a claim is about, as it was handed out
 )
 
 
@@ -104,7 +104,7 @@ class Claims:
         return bool(others)
 
     def holds(self, claim: Claim) -> bool:
-        """Whether a claim is still good: whoever slept after it was given must not send (rule 21)."""
+        """Whether a claim is still good: whoever slept since must not send (rule 21)."""
         return self._store.clock() < claim.until
 
     def take_back(self, claim: Claim) -> None:

@@ -92,7 +92,7 @@ class Writer:
         self._thread.join()
 
     def _main(self) -> None:
-        """Write groups of pieces until told to end."""
+        """Write groups of pieces until asked to end."""
         ended = False
         while not ended:
             group, ended = self._next_group()

@@ -353,7 +353,7 @@ def _said(value: Any) -> Any:
 def _asked_for(
     posts: pd.DataFrame, statuses: Sequence[str], platforms: Sequence[str], accounts: Sequence[str]
 ) -> pd.Series:
-    """Which posts have one of these statuses, platforms and accounts; none given is any."""
+    """Which posts have one of these statuses, platforms and accounts; an empty list stands for any."""
     fits = pd.Series(data=True, index=posts.index)
     if statuses:
         fits &= posts["status"].isin(statuses)
