@@ -84,7 +84,7 @@ def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
     client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
         ws = eventloop.run(open_workspace(client, ledger=Path(folder) / "ledger.sqlite"))
-        pace, engine = client._sending._pace, ws._session.engine
+        pace, engine = client._pace, ws._session.engine
         clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
         with ws:
             yield ws

@@ -109,14 +109,12 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     first = rig.kernel()
     plan = plan_retry(first.triaged())
     run = first.bind(plan)
-    drive = first.execution(run)
+    execution = first.execution(run)
     rig.clock.speed = 100
     rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
-    work = eventloop.submit(first.engine.go(drive))
+    work = eventloop.submit(execution.go())
     wait_for(lambda: len(rig.acts()) >= 5)
-    drive.paused = True
-    drive.changed.set()
-    eventloop.run(drive.quiet())
+    eventloop.run(execution.pause())
     sent = len(rig.acts())
     assert 5 <= sent < 30
     work.result(60)
@@ -124,9 +122,7 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     rig.sandbox.clear_faults()
     rig.clock.speed = None
     second = rig.kernel()
-    attached = second.execution(run)
-    attached.paused = True
-    eventloop.run(second.engine.go(attached))
+    eventloop.run(second.execution(run, paused=True).go())
     assert len(rig.acts()) == sent
     assert outcomes(second.results(run)) == {"succeeded": sent, "pending": 30 - sent}
     second.go(run)
@@ -169,8 +165,7 @@ def test_rule_23_under_another_key_an_unknown_is_never_resent_but_read(rig):
     rig.sandbox.add_fault(
         *post({"action": "drop", "when": "after", "nth": 1}, {"action": "drop", "when": "before", "nth": 2}, path=RETRY)
     )
-    drive = first.execution(run)
-    work = eventloop.submit(first.engine.go(drive))
+    work = first.start(run)
     wait_for(lambda: len(rig.acts()) == 2)
     first.kill(work)
     rig.sandbox.advance(100)

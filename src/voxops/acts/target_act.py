@@ -9,7 +9,7 @@ from typing import Any
 from voxops.acts.act import PostAct
 from voxops.acts.operation import Member, settled
 from voxops.analysis import judge
-from voxops.api.evidence import Attempted, Fate, fate_of, promised_counts, reply_targets
+from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.states import PostState, TargetState
 from voxops.api.windows import PROOF_AFTER
 from voxops.model import TERMINAL_STATUSES, WAITING_STATUSES, Outcome
@@ -48,7 +48,6 @@ class TargetAct(PostAct):
             "updated_at": state.updated_at,
             "open": [state.failed_targets, state.open_targets - state.failed_targets],
         }
-        tried = replace(tried, promised=promised_counts(reply))
         done = []
         for member in members:
             if not member.outcome.final:

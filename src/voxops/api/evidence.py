@@ -20,6 +20,7 @@ __all__ = [
     "Attempted",
     "Baseline",
     "Fate",
+    "counted_below",
     "delivery_ended",
     "delivery_untouched",
     "fate_of",
@@ -94,12 +95,24 @@ class Attempted:
         Whether the post was seen on its way since.
     promised : mapping
         Platform and account -> the retry count that the reply announced, where it did.
+    counted_below : frozenset
+        Platforms and accounts whose count was seen below the promised one since the try.
     """
 
     baseline: Baseline | None
     since: float
     sighted: bool = False
     promised: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    counted_below: frozenset[tuple[str, str]] = frozenset()
+
+
+def counted_below(state: PostState, promised: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]]:
+    """The targets whose retry count is below what the reply promised: their try has not ended."""
+    return frozenset(
+        target.place
+        for target in state.targets
+        if target.retry_count is not None and target.retry_count < promised.get(target.place, 0)
+    )
 
 
 def promised_counts(reply: Any) -> dict[tuple[str, str], int]:
@@ -132,10 +145,10 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     """How far a target is, by the present state of its post (rule 18).
 
     A target that is published now and was not has succeeded at once. It has *failed* only when the post is terminal and there is
-    evidence that this try has ended: where the reply announced a retry count and the wire shows one, the count has reached it and
-    the post was seen on its way, or the target differs, or the post's time stamp is newer and half a minute has passed; elsewhere
-    the post was seen on its way since, or the target differs from the baseline. A newer time stamp alone may be somebody's edit and
-    never says that a try has failed.
+    evidence that this try has ended: the post was seen on its way since, or the target differs from the baseline. Where the reply
+    announced a retry count and the wire shows one, the count must have reached it. A count that was seen below it since, and has
+    reached it for half a minute under a newer time stamp, is evidence by itself; one that had reached it from the beginning may
+    have risen when the try was queued. A newer time stamp alone may be somebody's edit and never says that a try has failed.
     """
     if target.status == "published" and _status_before(tried.baseline, target) != "published":
         return Fate.SUCCEEDED
@@ -144,8 +157,8 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     evidence = tried.sighted or _differs(target, tried.baseline, state.source)
     promised = tried.promised.get(target.place)
     if promised is not None and target.retry_count is not None:
-        stamped = is_newer(state, tried.baseline) and tried.since >= COUNT_SETTLES_AFTER
-        evidence = target.retry_count >= promised and (evidence or stamped)
+        risen = target.place in tried.counted_below and tried.since >= COUNT_SETTLES_AFTER
+        evidence = target.retry_count >= promised and (evidence or (risen and is_newer(state, tried.baseline)))
     return Fate.FAILED if evidence else Fate.UNCHANGED
 
 

@@ -16,7 +16,15 @@ from voxops.acts.act import DeliveryAct, PostAct
 from voxops.acts.create import late
 from voxops.acts.operation import Member, settled
 from voxops.acts.table import act_named
-from voxops.api.evidence import Attempted, Baseline, delivery_untouched, sighted, untouched
+from voxops.api.evidence import (
+    Attempted,
+    Baseline,
+    counted_below,
+    delivery_untouched,
+    promised_counts,
+    sighted,
+    untouched,
+)
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, QUIET_ANSWERED, QUIET_UNANSWERED, SKEW
 from voxops.client import Reply
@@ -82,6 +90,8 @@ class Settler:
         self._reader = reader
         self._commit = commit
         self._now = now
+        # Targets whose count was seen below the promised one, by operation and try; forgotten with the kernel, which only waits longer.
+        self._below: dict[tuple[int, int], frozenset[tuple[str, str]]] = {}
 
     async def look(self, operations: Sequence[Stored]) -> Reading:
         """Read once for all of these operations and settle what is proved."""
@@ -141,8 +151,9 @@ class Settler:
             await self._not_shown(operation, reading)
             return []
         on_its_way = sighted(baseline, state)
-        tried = Attempted(baseline, self._since(operation), on_its_way or operation.sighted is not None)
-        done = act.settle_reading(members, state, tried, None if unknown else self._reply(operation))
+        reply = None if unknown else self._reply(operation)
+        tried = self._attempted(operation, state, baseline, reply, on_its_way=on_its_way)
+        done = act.settle_reading(members, state, tried, reply)
         if unknown and not on_its_way and not any(member.outcome.final for member in done):
             return []  # nothing shows that the act took effect
         if state.status in WAITING_STATUSES and done:
@@ -150,6 +161,15 @@ class Settler:
         elif not done and tried.since >= NO_EVIDENCE_AFTER:
             reading.waiting[operation.id] = LOOKS_AS_BEFORE
         return [_Change(operation, members, done, on_its_way)] if done or on_its_way else []
+
+    def _attempted(
+        self, operation: Stored, state: PostState, baseline: Baseline | None, reply: Any, *, on_its_way: bool
+    ) -> Attempted:
+        """What is known of an operation's last try, this reading included."""
+        promised = promised_counts(reply)
+        below = self._below.get((operation.id, operation.tries), frozenset()) | counted_below(state, promised)
+        self._below[operation.id, operation.tries] = below
+        return Attempted(baseline, self._since(operation), on_its_way or operation.sighted is not None, promised, below)
 
     def _reply(self, operation: Stored) -> Any:
         """What the API answered to the last try of an accepted operation."""

@@ -17,6 +17,7 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames import Columns, build, moment, window, within
 from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.spans import When
+from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
 from voxops.loading.validation import validate
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
@@ -264,6 +265,38 @@ class Loader:
             If a column is missing.
         """
         return await validate(self._client, frame)
+
+    async def analytics(
+        self, posts: pd.DataFrame | str | list[str], since: When = None, until: When = None
+    ) -> pd.DataFrame:
+        """Load how posts did, by platform; one request per post.
+
+        These reads lie outside the 39 rows of the matrix, and sources differ about their shape: they are read leniently.
+
+        Parameters
+        ----------
+        posts : DataFrame, str or list of str
+            Post ids, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
+        since, until : Timestamp, str or timedelta, optional
+            What was gained in this span, such as ``"7D"``; the API's own span by default, which is the last 30 days.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
+            likes comments shares clicks saves video_views`` (Int64, counts), ``engagement_rate`` (Float64, engagements per impression),
+            ``as_of`` (datetime64[us, UTC]). Posts without figures, and those that are gone, have no row.
+
+        Raises
+        ------
+        PlanError
+            If a frame has no ``post_id``.
+        ConfigError
+            If a time can't be read or has no offset.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+        """
+        return await analytics(self._client, posts, since, until)
 
     async def _account_ids(self, accounts: list[str]) -> list[str]:
         """Account ids for ids and names such as ``twitter:@brand``."""
