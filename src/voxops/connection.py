@@ -97,7 +97,7 @@ async def open_workspace(
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `resources` end with it."""
     resources = resources or Resources()
-    client.reside(eventloop.arun)
+    client.bind_loop(eventloop.arun)
     try:
         identity, book, engine = await _identified(client, ledger, retention)
     except BaseException:
