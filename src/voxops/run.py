@@ -32,17 +32,14 @@ class Job(Protocol):
     def snapshot(self) -> Snapshot:
         """The newest state."""
 
-    def renew(self, *, paused: bool = False) -> None:
-        """Make ready for another pass."""
-
     async def go(self) -> Snapshot:
         """Work until nothing moves any more."""
 
     async def pause(self) -> None:
         """Send nothing more; return when no request is under way."""
 
-    def resume(self) -> None:
-        """Send again."""
+    def resume(self, *, paused: bool = False) -> bool:
+        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
 
     def close(self) -> None:
         """Send nothing more, and end."""
@@ -199,11 +196,9 @@ class Run:
 
     async def _resume(self) -> None:
         """Let the senders go on, or start a new pass where the last has ended."""
-        if await self._is_over():
-            self._job.renew()
+        await self._is_over()
+        if self._job.resume():
             self._future = eventloop.submit(self._job.go())
-            return
-        self._job.resume()
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
@@ -235,7 +230,7 @@ class Run:
         if subject is None or not self._job.notify(subject):
             return False
         if await self._is_over():
-            self._job.renew(paused=True)
+            self._job.resume(paused=True)
             self._job.notify(subject)
             self._future = eventloop.submit(self._job.go())
         return True

@@ -102,10 +102,9 @@ def published(rig: Rig, count: int) -> Kernel:
 @pytest.mark.usefixtures("known")
 def test_a_new_act_is_planned_sent_once_settled_and_found_again(rig: Rig):
     kernel = published(rig, 3)
-    world.plant_posts(rig.sandbox, 2, targets=1)
     posts = kernel.posts()
     plan = plan_unpublish(posts)
-    assert "Plan to take down: 3 of 5 rows" in repr(plan)
+    assert "Plan to take down: 3 of 3 rows" in repr(plan)
     run = kernel.bind(plan)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 3}

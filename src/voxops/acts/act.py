@@ -179,7 +179,7 @@ def changed_fields(seen: Mapping[str, Any], state: PostState) -> list[str]:
 
 
 def _same(name: str, seen: Any, now: Any) -> bool:
-    """Whether a field is as it was seen; lists may cut messages and milliseconds that single reads show (rule 30)."""
+    """Whether a field is as it was seen; lists may cut messages and milliseconds that single reads show."""
     if name in _TIMES:
         return same_time(seen, now)
     return same_text(seen, now) if name == "error_message" else bool(seen == now)

@@ -1,4 +1,4 @@
-"""Whether something has changed at the server, and whether a try has ended: rules 18, 19 and 30, each in this one place.
+"""Whether something has changed at the server, and whether a try has ended: rules 18 and 19, each in this one place.
 
 A 2xx of an asynchronous act only means "queued", and a terminal status seen afterwards may still be the old one. So an end is
 believed only on evidence that *this* try brought it about. Runs, handles and watches ask the same functions.
@@ -196,7 +196,7 @@ def untouched(state: PostState, baseline: Baseline | None) -> bool:
 def is_newer(state: PostState, baseline: Baseline | None) -> bool:
     """Whether a post's time stamp has passed the baseline's; False where one is missing.
 
-    Read in two different ways they are compared to the precision of the coarser, since lists may cut milliseconds (rule 30).
+    Read in two different ways they are compared to the precision of the coarser, since lists may cut milliseconds.
     """
     if baseline is None or not state.updated_at or not baseline.updated_at:
         return False
@@ -207,7 +207,7 @@ def is_newer(state: PostState, baseline: Baseline | None) -> bool:
 
 
 def same_time(one: str | None, other: str | None) -> bool:
-    """Whether two times are the same to the precision of the coarser: lists may cut milliseconds (rule 30)."""
+    """Whether two times are the same to the precision of the coarser: lists may cut milliseconds."""
     if one is None or other is None or one == other:
         return one == other
     first, second = _to_common_precision(one, other)
@@ -215,7 +215,7 @@ def same_time(one: str | None, other: str | None) -> bool:
 
 
 def same_text(one: str | None, other: str | None) -> bool:
-    """Whether two messages are the same, or one is the other cut short, as lists may show it (rule 30)."""
+    """Whether two messages are the same, or one is the other cut short, as lists may show it."""
     if one is None or other is None or one == other:
         return one == other
     short, long = sorted((one.rstrip(".… "), other.rstrip(".… ")), key=len)
@@ -248,7 +248,7 @@ def _alike(baseline: Baseline, source: Source) -> bool:
 
 
 def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> bool:
-    """Whether a target differs from what it was before the act; like is compared with like (rule 30)."""
+    """Whether a target differs from what it was before the act; like is compared with like."""
     if baseline is None:
         return False
     before = baseline.targets.get(target.place)

@@ -78,19 +78,19 @@ class Execution:
         """The newest state."""
         return self._reporter.snapshot
 
-    def renew(self, *, paused: bool = False) -> None:
-        """Make ready for another pass."""
-        self.current = Pass(self.id, Control(paused=paused), self._limit)
-        self.over = False
-
     async def pause(self) -> None:
         """Send nothing more; return when no request is under way."""
         self.current.control.pause()
         await self.current.queue.quiet()
 
-    def resume(self) -> None:
-        """Send again in this pass."""
-        self.current.resume()
+    def resume(self, *, paused: bool = False) -> bool:
+        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
+        if not self.over:
+            self.current.resume()
+            return False
+        self.current = Pass(self.id, Control(paused=paused), self._limit)
+        self.over = False
+        return True
 
     def close(self) -> None:
         """Send nothing more, and end when nothing is under way."""

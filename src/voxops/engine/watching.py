@@ -139,18 +139,18 @@ class Watch:
         self._control = Control()
         self.over = False
 
-    def renew(self, *, paused: bool = False) -> None:  # noqa: ARG002  nothing is sent, so there is nothing to hold
-        """Make ready for another pass."""
-        self._control = Control()
-        self.over = False
-
     async def pause(self) -> None:
         """Look no more."""
         self._control.pause()
 
-    def resume(self) -> None:
-        """Look again."""
-        self._control.resume()
+    def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002  nothing is sent, so there is nothing to hold
+        """Look again in this pass; True if it is over and another was made ready, which `go` works on."""
+        if not self.over:
+            self._control.resume()
+            return False
+        self._control = Control()
+        self.over = False
+        return True
 
     def close(self) -> None:
         """End."""

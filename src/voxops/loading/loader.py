@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,14 @@ from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
+from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
 from voxops.loading.validation import validate
-from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 __all__ = ["Loader"]
 
-Words = str | Sequence[str] | None
 _PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
 
 
@@ -82,28 +80,28 @@ class Loader:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
-        statuses, platforms = _statuses(status), [_PLATFORMS.get(name, name) for name in _words("platform", platform)]
+        wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
         accounts = await self._account_ids(list_of_text("account", account))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
         enough = limit if since is None and until is None else None
-        asked_for = partial(_asked_for, statuses=statuses, platforms=platforms, accounts=accounts)
+        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts)
         cut = False
-        for one in statuses or ["all"]:
+        for one in wanted or ["all"]:
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
                 query["accountId"] = accounts[0]
-            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=asked_for)
+            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits)
         frame = columns.frame()
         span = window(since, until, self._client.now())
-        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & asked_for(frame)
+        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
         filters = {
-            "status": statuses,
+            "status": wanted,
             "platform": platforms,
             "account": accounts,
             "since": since,
@@ -156,12 +154,12 @@ class Loader:
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
         webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
-        events = _words("event_type", event_type)
+        events = words("event_type", event_type)
         start, end = window(since, until, self._client.now())
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
-        query |= {} if start is None else {"from": _stamp(start)}
-        query |= {} if end is None else {"to": _stamp(end)}
+        query |= {} if start is None else {"from": stamp(start)}
+        query |= {} if end is None else {"to": stamp(end)}
         query |= {} if success is None else {"success": "true" if success else "false"}
         query |= {"eventType": events[0]} if len(events) == 1 else {}
         for one in webhooks:
@@ -346,60 +344,10 @@ class Loader:
             "kind": kind,
             "source": self._source,
             "fetched_at": self._client.now().isoformat(),
-            "filters": {name: _said(value) for name, value in filters.items() if value not in (None, [])},
+            "filters": {name: said(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
         }
         return frame
-
-
-def _words(name: str, value: Words) -> list[str]:
-    """One word or several, in lower case."""
-    return [text.lower() for text in list_of_text(name, value)]
-
-
-def _statuses(value: Words) -> list[str]:
-    """Post statuses; ``all`` is every one, and a slip of the pen is not taken for a status that the API has invented since."""
-    known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
-    found = _words("status", value)
-    for status in found:
-        from difflib import get_close_matches  # only a mistake needs it
-
-        near = get_close_matches(status, known, n=1, cutoff=0.8)
-        if status not in known and near:
-            raise ConfigError(f"status={status!r}: did you mean {near[0]!r}?")
-    return [] if "all" in found else found
-
-
-def _stamp(when: datetime) -> str:
-    """A time as the API takes it."""
-    return when.isoformat().replace("+00:00", "Z")
-
-
-def _said(value: Any) -> Any:
-    """A filter as JSON."""
-    return value if isinstance(value, str | int | list | bool) else str(value)
-
-
-def _asked_for(
-    posts: pd.DataFrame, statuses: Sequence[str], platforms: Sequence[str], accounts: Sequence[str]
-) -> pd.Series:
-    """Which posts have one of these statuses, platforms and accounts; an empty list stands for any."""
-    fits = pd.Series(data=True, index=posts.index)
-    if statuses:
-        fits &= posts["status"].isin(statuses)
-    if platforms:
-        fits &= _any_target(posts["targets"], "platform", platforms)
-    if accounts:
-        fits &= _any_target(posts["targets"], "account_id", accounts)
-    return fits
-
-
-def _any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:
-    """Which posts have a target with one of these values."""
-    names = set(wanted)
-    return pd.Series(
-        [any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool
-    )
