@@ -56,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--seed", type=int, default=7)
     sandbox.add_argument("--state", type=Path, help="keep the state in this file")
     sandbox.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default: 1)")
+    sandbox.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
+    sandbox.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
+    sandbox.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
+    sandbox.add_argument("--storage-port", type=_port, default=0, help="port of the presigned storage")
+    sandbox.add_argument("--receiver-port", type=_port, default=0, help="port of the webhook receiver")
+    sandbox.add_argument(
+        "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
+    )
     sandbox.set_defaults(run=_sandbox)
 
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
@@ -143,7 +151,11 @@ def _sandbox(options: argparse.Namespace) -> int:
     from voxops.sandbox import serve
 
     with _files():
-        serve(port=options.port, seed=options.seed, state=options.state, speed=options.speed)
+        serve(
+            port=options.port, seed=options.seed, state=options.state, speed=options.speed, now=options.now, tls=options.tls,
+            rate_limit=options.rate_limit or None, posts=options.posts, storage_port=options.storage_port,
+            receiver_port=options.receiver_port,
+        )  # fmt: skip
     return 0
 
 

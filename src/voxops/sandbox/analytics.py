@@ -71,10 +71,12 @@ def _period(call: Call) -> _Period:
         invalid("since must be a number of days such as 7d", field="since")
     start = call.time("startDate")
     start = end - (days or 30) * _DAY if start is None else start
+    if start > end:
+        invalid("startDate lies after endDate", field="startDate")
     granularity = call.query.get("granularity", "DAILY").upper()
     if granularity not in _GRANULARITIES:
         invalid(f"granularity must be one of {', '.join(_GRANULARITIES)}", field="granularity")
-    return _Period(max(min(start, end), now - _MOST_DAYS * _DAY), end, granularity)
+    return _Period(max(start, min(end, now - _MOST_DAYS * _DAY)), end, granularity)
 
 
 def _metrics(world: World, target: Target, period: _Period, collected: int) -> dict[str, int]:

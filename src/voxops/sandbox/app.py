@@ -49,6 +49,10 @@ class Api:
         added = [(re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)), route) for route in routes]
         self._routes = sorted(self._routes + added, key=lambda entry: entry[1].path.count("{"))
 
+    def served(self) -> list[Route]:
+        """Return the endpoints."""
+        return [route for _, route in self._routes]
+
     async def endpoint(self, request: Request) -> Response:
         """Serve one request."""
         body = await request.body()
@@ -76,6 +80,8 @@ class Api:
             body=sha256(call.body).hexdigest()[:16] if call.body else "", acting=self._acts(call), effect=False,
             replay=False, fault="", at=iso(self.world.now()), host=call.headers.get("host", ""),
         )  # fmt: skip
+        if self.world.switches.record_bodies:
+            entry["sent"] = call.body.decode(errors="replace")
         call.request = entry["seq"]
         return entry
 

@@ -9,10 +9,10 @@ from voxops.sandbox.http import Answer, Call, Route, invalid
 from voxops.sandbox.legacy import translated
 from voxops.sandbox.posts import create_post, refuse_quota
 
-__all__ = ["ROUTES"]
+__all__ = ["MOST_ITEMS", "MOST_VIDEOS", "ROUTES"]
 
-_MOST_ITEMS = 50
-_MOST_VIDEOS = 20
+MOST_ITEMS = 50
+MOST_VIDEOS = 20
 
 
 def _bulk(call: Call) -> Answer:
@@ -21,9 +21,9 @@ def _bulk(call: Call) -> Answer:
     items = body.get("posts")
     if not isinstance(items, list) or not items:
         invalid("posts must hold at least one post", field="posts")
-    if len(items) > _MOST_ITEMS:
+    if len(items) > MOST_ITEMS:
         invalid(
-            f"at most {_MOST_ITEMS} posts in one request", field="posts", maxLength=_MOST_ITEMS, actualLength=len(items)
+            f"at most {MOST_ITEMS} posts in one request", field="posts", maxLength=MOST_ITEMS, actualLength=len(items)
         )
     return _run(call, items, dry=body.get("dryRun") is True)
 
@@ -34,11 +34,11 @@ def _bulk_video(call: Call) -> Answer:
     items = body.get("videos", body.get("posts"))
     if not isinstance(items, list) or not items:
         invalid("videos must hold at least one video", field="videos")
-    if len(items) > _MOST_VIDEOS:
+    if len(items) > MOST_VIDEOS:
         invalid(
-            f"at most {_MOST_VIDEOS} videos in one request",
+            f"at most {MOST_VIDEOS} videos in one request",
             field="videos",
-            maxLength=_MOST_VIDEOS,
+            maxLength=MOST_VIDEOS,
             actualLength=len(items),
         )
     return _run(call, [_as_post(item) for item in items], dry=body.get("dryRun") is True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from voxops.sandbox.clock import START
 from voxops.sandbox.draw import fraction, identifier
 from voxops.sandbox.platforms import LIMITS, PLATFORMS, Attempt, failure, post_url
 from voxops.sandbox.queue import summary_status
@@ -20,7 +19,7 @@ from voxops.sandbox.world import World
 __all__ = ["plant_posts"]
 
 _MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
-_FIRST_DAY = START - 9 * _HOUR - 10 * _DAY
+_FIRST_DAY = -9 * _HOUR - 10 * _DAY  # from the start of the world
 _WEIGHTS = {"twitter": 26, "linkedin": 16, "instagram": 24, "facebook": 20, "bluesky": 14, "threads": 14}
 # Outages: cause, platform, targets in a row per 500 posts.
 _BURSTS = (("rate", "twitter", 9), ("rate", "threads", 5), ("unavailable", "facebook", 8))
@@ -59,14 +58,14 @@ def _post(world: World, number: int, count: int, media: list[str]) -> Post:
     """One post as it would be if nothing ever failed."""
     rng = Random(f"{world.seed}:post:{number}")
     place = (number + rng.random()) / count * 10
-    created = _FIRST_DAY + int(place) * _DAY + int((6.5 + 14 * (place % 1)) * _HOUR)
+    created = world.start + _FIRST_DAY + int(place) * _DAY + int((6.5 + 14 * (place % 1)) * _HOUR)
     planned = (created + int(rng.uniform(1, 40) * _HOUR)) // _QUARTER * _QUARTER if rng.random() < 0.6 else None
     kind = rng.random()
     status = "draft" if kind < 0.04 else "cancelled" if kind < 0.06 else "published"
     if kind > 0.95:
-        planned = (START + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
-    if status == "published" and planned is not None and planned > START - 5 * _MINUTE:
-        status, planned = "scheduled", max(planned, START + 10 * _MINUTE)
+        planned = (world.start + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
+    if status == "published" and planned is not None and planned > world.start - 5 * _MINUTE:
+        status, planned = "scheduled", max(planned, world.start + 10 * _MINUTE)
     accounts = _audience(world, rng)
     pictured = any(account.platform == "instagram" for account in accounts) or rng.random() < 0.4
     post_id = identifier("post_", world.seed, "seeded", number)
@@ -167,17 +166,21 @@ class _Failures:
             a for a in self._world.accounts.values() if a.platform == "instagram" and a.display_name == "Alder Berlin"
         )
         own = [spot for spot in self._free if spot[1].account_id == account.id][-self._count(_EXPIRED) :]
-        self._expired_at = _sent_at(own[0][0]) - 20 * _MINUTE if own else START - 3 * _DAY
+        self._expired_at = _sent_at(own[0][0]) - 20 * _MINUTE if own else self._world.start - 3 * _DAY
         account.status, account.refreshable = "expired", False
         self._fail("expired", own)
 
     def _stick(self) -> None:
         """Let a few of the latest targets hang in publishing for more than an hour."""
-        late = [spot for spot in self._free if _sent_at(spot[0]) > START - 3 * _DAY and spot[1].platform != "bluesky"]
+        late = [
+            spot
+            for spot in self._free
+            if _sent_at(spot[0]) > self._world.start - 3 * _DAY and spot[1].platform != "bluesky"
+        ]
         late.sort(key=lambda spot: fraction(self._world.seed, "stuck", spot[1].id))
         for number, (post, target) in enumerate(self._take(late[: self._count(_STUCK)])):
             target.status, target.jobs = "publishing", 1
-            target.since = min(_sent_at(post) + 12_000, START - (70 + 25 * (number % 6)) * _MINUTE)
+            target.since = min(_sent_at(post) + 12_000, self._world.start - (70 + 25 * (number % 6)) * _MINUTE)
 
     def _cap(self) -> None:
         """Let a few failures have used up their retries."""
@@ -196,17 +199,17 @@ class _Failures:
 def _finish(world: World, post: Post) -> None:
     """Publish what did not fail, and bring times and status of the post in line."""
     if post.status == "scheduled":
-        world.schedule(post.scheduled_for or START, "post.due", post.id, **{"for": post.scheduled_for})
+        world.schedule(post.scheduled_for or world.start, "post.due", post.id, **{"for": post.scheduled_for})
     if post.status != "published":
         post.updated_at = post.created_at + int(fraction(world.seed, "edited", post.id) * 3 * _HOUR)
-        post.updated_at = min(post.updated_at, START - _MINUTE)
+        post.updated_at = min(post.updated_at, world.start - _MINUTE)
         return
     for target in post.targets:
         if target.status == "pending":
             _publish(world, post, target)
     published = [target.published_at for target in post.targets if target.published_at is not None]
     post.published_at = min(published, default=None)
-    post.updated_at = min(max(target.since for target in post.targets), START - 30_000)
+    post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
     post.status = summary_status(post)
     if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
         post.status = "partial" if published else "failed"  # as a server says that no longer counts the stuck one

@@ -15,6 +15,7 @@ from voxops.sandbox.world import World
 
 __all__ = [
     "CONTENT_TYPES",
+    "MOST_CHARACTERS",
     "Problem",
     "effective_text",
     "first_refusal",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
-_MOST_CHARACTERS = 10_000
+MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def problems(world: World, body: Mapping[str, Any], *, partial: bool = False) ->
     if not (partial and "content" not in body):
         if not isinstance(content, str) or not content.strip():
             yield Problem("VALIDATION_ERROR", "content", "content is required")
-        elif len(content) > _MOST_CHARACTERS:
-            yield _too_long("content", None, _MOST_CHARACTERS, len(content))
+        elif len(content) > MOST_CHARACTERS:
+            yield _too_long("content", None, MOST_CHARACTERS, len(content))
     yield from _shape_problems(body)
     yield from metadata_problems(body.get("metadata"))
     if not (partial and "accountIds" not in body):
@@ -152,7 +153,7 @@ def _account_problems(world: World, body: Mapping[str, Any]) -> Iterator[Problem
 def _platform_problems(account: Account, body: Mapping[str, Any]) -> Iterator[Problem]:
     """Say what the account's platform does not take."""
     text = effective_text(body, account.platform)
-    most = LIMITS.get(account.platform, _MOST_CHARACTERS)
+    most = LIMITS.get(account.platform, MOST_CHARACTERS)
     if isinstance(text, str) and len(text) > most:
         yield _too_long("content", account.platform, most, len(text))
     if account.platform == "instagram" and not body.get("media"):

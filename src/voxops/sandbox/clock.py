@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-__all__ = ["START", "VirtualClock", "as_datetime", "http_date", "iso", "parse_time"]
+__all__ = ["START", "VirtualClock", "as_datetime", "http_date", "iso", "parse_time", "real_time"]
 
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
 
@@ -23,10 +23,21 @@ class VirtualClock:
         Virtual seconds per real second; 0 stands still.
     monotonic : callable
         Real seconds, for tests.
+    beginning : callable or None
+        The first instant after a `restart`; None for the fixed one.
     """
 
-    def __init__(self, start: int = START, speed: float = 0.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        start: int = START,
+        speed: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        beginning: Callable[[], int] | None = None,
+    ) -> None:
         self._monotonic = monotonic
+        self._beginning = beginning
+        self.start = start
         self._base = start
         self._since = monotonic()
         self.speed = speed
@@ -41,13 +52,19 @@ class VirtualClock:
             raise ValueError(f"the clock can't go back by {-seconds} s")
         self._base += round(seconds * 1000)
 
-    def restart(self, start: int = START) -> None:
-        """Begin again at an instant."""
-        self._base, self._since = start, self._monotonic()
+    def restart(self) -> None:
+        """Begin again."""
+        self.start = START if self._beginning is None else self._beginning()
+        self._base, self._since = self.start, self._monotonic()
 
     def set_speed(self, speed: float) -> None:
         """Run at another speed from now on."""
         self._base, self._since, self.speed = self.now(), self._monotonic(), speed
+
+
+def real_time() -> int:
+    """Return the time of this machine's clock."""
+    return round(time.time() * 1000)
 
 
 def as_datetime(at: int) -> datetime:
@@ -57,7 +74,7 @@ def as_datetime(at: int) -> datetime:
 
 def iso(at: int) -> str:
     """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
-    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
+    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
 
 
 def http_date(at: int) -> str:

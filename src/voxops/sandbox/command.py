@@ -21,13 +21,25 @@ def serve(
     speed: float = 1.0,
     rate_limit: int | None = 500,
     posts: int = 500,
+    storage_port: int = 0,
+    receiver_port: int = 0,
+    now: bool = False,
+    tls: str | Path | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, after printing the address and the key."""
+    """Serve until SIGTERM or SIGINT, after printing the address and the key.
+
+    Parameters are those of `Sandbox`; `now` is its `real_time`, and `tls` an existing or new folder for the certificate.
+    """
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with Sandbox(port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts) as sandbox:
+    with Sandbox(
+        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, storage_port=storage_port,
+        receiver_port=receiver_port, real_time=now, tls=tls,
+    ) as sandbox:  # fmt: skip
         _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
+        if sandbox.certificate is not None:
+            _print(f"certificate={sandbox.certificate}")
         done.wait()
 
 
@@ -46,11 +58,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
     parser.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
     parser.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
+    parser.add_argument(
+        "--storage-port", type=int, default=0, help="port of the presigned storage (default: a free one)"
+    )
+    parser.add_argument(
+        "--receiver-port", type=int, default=0, help="port of the webhook receiver (default: a free one)"
+    )
+    parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
+    parser.add_argument(
+        "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
+    )
     wanted = parser.parse_args(argv)
     try:
         serve(
             port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
-            rate_limit=wanted.rate_limit or None,
+            rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port, receiver_port=wanted.receiver_port,
+            now=wanted.now, tls=wanted.tls,
         )  # fmt: skip
     except OSError as error:
         _print(str(error.strerror or error))

@@ -24,7 +24,7 @@ from voxops.sandbox.world import World
 __all__ = ["PAGES", "Controlled", "routes"]
 
 # Where a link on another site may lead a person.
-PAGES = ("/_sandbox/oauth/authorize",)
+PAGES = ("/", "/v1/openapi.json", "/_sandbox/oauth/authorize")
 
 
 class Controlled(Protocol):

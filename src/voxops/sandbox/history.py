@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-from voxops.sandbox.clock import START
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.hooks import BACKOFF, TIMEOUT_MS, queue_attempt
 from voxops.sandbox.receiver import latency_ms
@@ -14,17 +13,17 @@ from voxops.sandbox.world import World
 __all__ = ["plant_deliveries"]
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
-_FIRST_DAY = START - 9 * _HOUR - 30 * _DAY
+_FIRST_DAY = -9 * _HOUR - 30 * _DAY
 _TYPES = {
     "post.created": 40, "post.scheduled": 22, "post.published": 31, "post.failed": 4, "media.uploaded": 3, "account.error": 1,
 }  # fmt: skip
 _PER_EVENT = 1.385  # deliveries that an event makes, on average over the three webhooks
-# Host -> from, until, share of failing attempts. The first is the bad hour, which retries outlast; the last is a working
-# day, whose morning no retry outlasts.
+# Host, from, until (both from the start of the world), share of failing attempts. The first is the bad hour, which retries
+# outlast; the last is a working day, whose morning no retry outlasts.
 _OUTAGES = (
-    ("ingest.northpeak.example", START - 6 * _DAY + 5 * _HOUR, START - 6 * _DAY + 6 * _HOUR + 10 * _MINUTE, 0.93),
-    ("hooks.aldercoffee.example", START - 17 * _DAY - 6 * _HOUR, START - 17 * _DAY - 6 * _HOUR + 20 * _MINUTE, 0.6),
-    ("hooks.aldercoffee.example", START - 12 * _DAY - _HOUR, START - 12 * _DAY + 11 * _HOUR, 0.98),
+    ("ingest.northpeak.example", -6 * _DAY + 5 * _HOUR, -6 * _DAY + 6 * _HOUR + 10 * _MINUTE, 0.93),
+    ("hooks.aldercoffee.example", -17 * _DAY - 6 * _HOUR, -17 * _DAY - 6 * _HOUR + 20 * _MINUTE, 0.6),
+    ("hooks.aldercoffee.example", -12 * _DAY - _HOUR, -12 * _DAY + 11 * _HOUR, 0.98),
 )
 _SLOWNESS = {"hooks.aldercoffee.example": 1.0, "ingest.northpeak.example": 2.4, "alerts.aldercoffee.example": 0.6}
 _REJECTED, _DOUBLED, _TROUBLED = 0.003, 0.004, 0.012
@@ -39,7 +38,7 @@ def plant_deliveries(world: World, count: int) -> None:
         place = (number + rng.random()) / events * 30
         # A bell over the working day: most events near 13:00 UTC.
         hour = 7 + 12 * (rng.random() + rng.random() + rng.random()) / 3 if rng.random() < 0.85 else rng.uniform(0, 24)
-        at = _FIRST_DAY + int(place) * _DAY + int(hour * _HOUR)
+        at = world.start + _FIRST_DAY + int(place) * _DAY + int(hour * _HOUR)
         kind = rng.choices(names, weights)[0]
         event_id = identifier("evt_", world.seed, "seeded", number)
         for webhook in world.webhooks.values():
@@ -58,10 +57,10 @@ def _deliver(world: World, webhook: Webhook, kind: str, at: int, event_id: str, 
     rejected = rng.random() < _REJECTED
     moment = at
     for number in range(len(BACKOFF) + 1):
-        if moment > START - 5_000:
+        if moment > world.start - 5_000:
             queue_attempt(world, record, moment)
             break
-        _attempt(record, rng, host, moment, number, rejected)
+        _attempt(record, rng, host, moment, _share(host, moment - world.start), number, rejected)
         webhook.last_delivery_at = max(webhook.last_delivery_at or 0, moment)
         if record.success or number == len(BACKOFF):
             break
@@ -69,9 +68,15 @@ def _deliver(world: World, webhook: Webhook, kind: str, at: int, event_id: str, 
     world.add_delivery(record)
 
 
-def _attempt(record: Delivery, rng: Random, host: str, at: int, number: int, rejected: bool) -> None:
+def _share(host: str, at: int) -> float | None:
+    """Return the share of failing attempts in an outage, None outside of one."""
+    return next((share for name, start, end, share in _OUTAGES if name == host and start <= at < end), None)
+
+
+def _attempt(
+    record: Delivery, rng: Random, host: str, at: int, share: float | None, number: int, rejected: bool
+) -> None:
     """One attempt and its result."""
-    share = next((share for name, start, end, share in _OUTAGES if name == host and start <= at < end), None)
     took = int(latency_ms(record.id, number) * _SLOWNESS.get(host, 1.0))
     record.retry_count, record.success, record.error, record.delivered_at = number, False, None, None
     record.status_code, record.response_body, record.latency_ms = None, None, took

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ssl
 import time
 from collections.abc import Awaitable
 from hashlib import sha256
@@ -88,9 +89,16 @@ def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
 
 
 class Sender:
-    """Sends due deliveries over HTTP, to this machine only."""
+    """Sends due deliveries over HTTP, to this machine only.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    verify : SSLContext or bool
+        Whom to trust where the receiver speaks https.
+    """
+
+    def __init__(self, verify: ssl.SSLContext | bool = True) -> None:
+        self._verify = verify
         self._http: httpx.AsyncClient | None = None
 
     def attempt(self, world: World, event: Event) -> Awaitable[None] | None:
@@ -153,7 +161,9 @@ class Sender:
             delivery.error = "the sandbox delivers to loopback and *.example hosts only"
             return
         if self._http is None:
-            self._http = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_MS / 1000, follow_redirects=False)
+            self._http = httpx.AsyncClient(
+                verify=self._verify, trust_env=False, timeout=TIMEOUT_MS / 1000, follow_redirects=False
+            )
         began = time.monotonic()
         try:
             answer = await self._http.post(address, content=body, headers=headers)

@@ -27,12 +27,12 @@ from voxops.sandbox.posts import deleted, refuse_quota
 from voxops.sandbox.records import Event, Media
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "ROUTES", "UPLOAD_SECONDS", "emit_uploaded", "start_processing"]
+__all__ = ["HANDLERS", "MOST_FILES", "ROUTES", "SIZES", "UPLOAD_SECONDS", "emit_uploaded", "start_processing"]
 
 UPLOAD_SECONDS = 15 * 60
 _MEGABYTE = 1024 * 1024
 _MOST_VIDEOS, _MOST_VIDEO_BYTES = 20, 20 * 1024 * _MEGABYTE
-_MOST_FILES = 100
+MOST_FILES = 100
 # Content type -> most bytes (contract: MED).
 SIZES = {
     **dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp"), 20 * _MEGABYTE),
@@ -147,7 +147,7 @@ def _web_address(body: dict[str, Any]) -> str:
 
 def _bulk_presign(call: Call) -> Answer:
     """POST /media/bulk-presign: one address per file, each with its own result (assumed: as bulk posts)."""
-    return _presign_many(call, ("files",), _MOST_FILES)
+    return _presign_many(call, ("files",), MOST_FILES)
 
 
 def _bulk_videos(call: Call) -> Answer:
@@ -201,8 +201,8 @@ def _bulk_validate(call: Call) -> Answer:
     """POST /media/bulk-validate: each file queued for itself."""
     body = call.json(required=True)
     keys = body.get("mediaIds")
-    if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_FILES:
-        invalid(f"mediaIds must hold 1 to {_MOST_FILES} ids", field="mediaIds")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_FILES:
+        invalid(f"mediaIds must hold 1 to {MOST_FILES} ids", field="mediaIds")
     results: list[dict[str, Any]] = []
     for index, key in enumerate(keys):
         media = call.world.media.get(key) if isinstance(key, str) else None

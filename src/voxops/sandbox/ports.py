@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from errno import EINVAL
 from typing import Any
 
@@ -15,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voxops.sandbox.spoil import CONNECTION
 
-__all__ = ["Connections", "PortServer", "Ports", "listen", "protocol"]
+__all__ = ["Connections", "PortServer", "Ports", "listen", "listen_all", "protocol"]
 
 Connections = dict[tuple[Any, Any], asyncio.Transport]
 
@@ -33,6 +34,14 @@ def listen(port: int) -> socket.socket:
         raise OSError(number, f"port {port} on 127.0.0.1 can't be used: {why}") from None
     sock.listen(512)
     return sock
+
+
+def listen_all(numbers: Iterable[int]) -> list[socket.socket]:
+    """Return a loopback socket for each port, or none at all if one can't be used."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listen(number)) for number in numbers]
+        stack.pop_all()
+        return sockets
 
 
 class PortServer(uvicorn.Server):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -88,11 +90,14 @@ class Remote:
     ----------
     url : str
         Its address, without ``/v1``.
+    trust : path or None
+        The certificate of a sandbox that speaks https.
     """
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", *, trust: str | Path | None = None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.Client(trust_env=False, timeout=60)
+        verify = True if trust is None else ssl.create_default_context(cafile=trust)
+        self._http = httpx.Client(trust_env=False, timeout=60, verify=verify)
         self.api_key = API_KEY
         self.second_api_key = SECOND_API_KEY
         self.person = Person(self._control)

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from voxops.sandbox.campaign import plant_posts
-from voxops.sandbox.clock import START, iso
+from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.history import plant_deliveries
 from voxops.sandbox.platforms import PLATFORMS
@@ -57,20 +57,19 @@ def _plant_accounts(world: World) -> None:
                 display_name=name,
                 account_type=_TYPES.get(platform, "profile"),
                 status="active",
-                connected_at=START - rng.randrange(90 * _DAY, 600 * _DAY),
+                connected_at=world.start - rng.randrange(90 * _DAY, 600 * _DAY),
                 followers=rng.randrange(800, 60_000) // (1 + 3 * number),
             )
             if platform == "facebook":
                 account.page_id, account.page_name = f"page_{rng.randrange(10**9, 10**10)}", name
-            account.scope_health = _scope_health(handle, platform)
+            account.scope_health = _scope_health(handle, platform, iso(world.start - 2 * _DAY))
             world.accounts.save(account)
 
 
-def _scope_health(handle: str, platform: str) -> dict[str, Any] | None:
+def _scope_health(handle: str, platform: str, verified: str) -> dict[str, Any] | None:
     """Return what was last verified of an account's permissions, which need not agree with its status (contract: K2)."""
     if (handle, platform) == ("alder.berlin", "threads"):
         return None
-    verified = iso(START - 2 * _DAY)
     if platform == "bluesky":
         return {"status": "NOT_APPLICABLE", "degradedCapabilities": []}
     if (handle, platform) == ("alder.berlin", "linkedin"):
@@ -92,7 +91,7 @@ def _plant_media(world: World) -> None:
             content_type="video/mp4" if video else "image/jpeg",
             size=rng.randrange(4_000_000, 60_000_000) if video else rng.randrange(180_000, 900_000),
             status="ready",
-            created_at=START - rng.randrange(11 * _DAY, 60 * _DAY),
+            created_at=world.start - rng.randrange(11 * _DAY, 60 * _DAY),
             width=1080,
             height=1920 if video else rng.choice((1080, 1350)),
         )
@@ -112,4 +111,4 @@ def _plant_webhooks(world: World) -> None:
     for name, url, events in _WEBHOOKS:
         key = identifier("wh_", world.seed, name)
         secret = identifier("whsec_", world.seed, name, "secret")
-        world.webhooks.save(Webhook(key, url, list(events), secret, START - 200 * _DAY))
+        world.webhooks.save(Webhook(key, url, list(events), secret, world.start - 200 * _DAY))

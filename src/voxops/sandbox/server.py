@@ -20,9 +20,11 @@ from voxops.sandbox import (
     analytics,
     bulk,
     control,
+    front,
     hooks,
     lifecycle,
     media,
+    openapi,
     posts,
     queue,
     seed,
@@ -31,14 +33,16 @@ from voxops.sandbox import (
 )
 from voxops.sandbox.app import Api
 from voxops.sandbox.clock import START, VirtualClock
+from voxops.sandbox.clock import real_time as system_time
 from voxops.sandbox.gates import Limiter
 from voxops.sandbox.guard import Guard
-from voxops.sandbox.ports import Connections, Ports, PortServer, listen, protocol
+from voxops.sandbox.ports import Connections, Ports, PortServer, listen_all, protocol
 from voxops.sandbox.receiver import Receiver
 from voxops.sandbox.remote import Remote
 from voxops.sandbox.storage import Storage
 from voxops.sandbox.store import Disk
 from voxops.sandbox.switches import Switches
+from voxops.sandbox.tls import make_certificate
 from voxops.sandbox.world import World
 
 __all__ = ["Sandbox"]
@@ -58,8 +62,8 @@ class Sandbox(Remote):
         Virtual seconds per real second; 0 stands still until `advance`.
     state : path or None
         File that keeps the state; a sandbox started on it again goes on where the last one was, even if that was killed.
-    port : int
-        Port of the API, 0 for a free one. Storage and receiver take free ports.
+    port, storage_port, receiver_port : int
+        Ports of the API, the storage and the receiver; 0 for a free one.
     switches : Switches or None
         How the contract is read.
     rate_limit : int or None
@@ -68,6 +72,11 @@ class Sandbox(Remote):
         Start with accounts, media and webhooks, but without posts and deliveries.
     posts, deliveries : int
         Size of the seeded campaign and of the delivery history.
+    real_time : bool
+        The clock is this machine's and moves with it, so that rate limits and "the last 7 days" are true for clients that don't
+        read ``Date``. The seeded campaign ends at the start.
+    tls : path or None
+        Folder of the certificate: every port speaks https. Clients must trust `certificate`.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
     """
@@ -79,18 +88,24 @@ class Sandbox(Remote):
         speed: float = 0.0,
         state: str | Path | None = None,
         port: int = 0,
+        storage_port: int = 0,
+        receiver_port: int = 0,
         switches: Switches | None = None,
         rate_limit: int | None = 500,
         empty: bool = False,
         posts: int = 500,
         deliveries: int = 4500,
+        real_time: bool = False,
+        tls: str | Path | None = None,
         workspace: str | None = None,
     ) -> None:
-        super().__init__()
+        made = None if tls is None else make_certificate(Path(tls))
+        super().__init__(trust=None if made is None else made.authority)
+        self._certificate = made
         self._size = (0, 0) if empty else (posts, deliveries)
-        self._port = port
+        self._ports = (port, storage_port, receiver_port)
         self._limiter = Limiter(rate_limit)
-        self._sender = hooks.Sender()
+        self._sender = hooks.Sender(verify=True if made is None else made.client_context())
         self._sockets: list[socket.socket] = []
         self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -98,7 +113,12 @@ class Sandbox(Remote):
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
-        clock = VirtualClock(facts["now"] + 1000 if facts else START, speed)
+        first = system_time() if real_time else START
+        clock = VirtualClock(
+            max(facts["now"] + 1000, first if real_time else 0) if facts else first,
+            1.0 if real_time else speed,
+            beginning=system_time if real_time else None,
+        )
         handlers = {**queue.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
@@ -126,6 +146,11 @@ class Sandbox(Remote):
         return self.world.disk is not None
 
     @property
+    def certificate(self) -> Path | None:
+        """The certificate that clients must trust; None where the sandbox speaks plain http."""
+        return None if self._certificate is None else self._certificate.authority
+
+    @property
     def speed(self) -> float:
         """Virtual seconds per real second."""
         return self.world.clock.speed
@@ -139,9 +164,10 @@ class Sandbox(Remote):
         """Listen; returns when the first request can be answered."""
         if self._thread is not None:
             raise RuntimeError("the sandbox is running")
-        self._sockets = [listen(self._port), listen(0), listen(0)]
+        self._sockets = listen_all(self._ports)
+        scheme = "http" if self._certificate is None else "https"
         for name, sock in zip(("api", "storage", "receiver"), self._sockets, strict=True):
-            self.world.hosts[name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            self.world.hosts[name] = f"{scheme}://127.0.0.1:{sock.getsockname()[1]}"
         self._url = self.world.hosts["api"]
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), name="voxops-sandbox", daemon=True)
@@ -163,7 +189,8 @@ class Sandbox(Remote):
         """Serve, and let what is due happen meanwhile."""
         connections: Connections = {}
         config = uvicorn.Config(
-            Ports(self._apps(), connections), http=protocol(connections), ws="none", lifespan="off", log_config=None,
+            Ports(self._apps(), connections),
+            ssl_certfile=None if self._certificate is None else self._certificate.server, http=protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = PortServer(config, ready, self._halt)
@@ -192,8 +219,12 @@ class Sandbox(Remote):
         )
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
         api.add(session.routes(api.dispatch))
+        api.add([openapi.route(api.served())])
         ports = [sock.getsockname()[1] for sock in self._sockets]
-        main = Starlette(routes=[*control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)])
+        pages = front.routes(self.world, api.served(), self.api_key)
+        main = Starlette(
+            routes=[*pages, *control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
+        )
         storage = Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)])
         receiver = Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])])
         return {

@@ -11,10 +11,10 @@ import msgspec
 from voxops.sandbox.clock import iso
 from voxops.sandbox.http import Answer, Call, Route, invalid, refuse
 
-__all__ = ["routes"]
+__all__ = ["MOST_OPERATIONS", "routes"]
 
 _GROUPS = ("/v1/posts", "/v1/accounts", "/v1/media", "/v1/webhooks")
-_MOST_OPERATIONS = 100
+MOST_OPERATIONS = 100
 _MOST_BYTES, _MOST_BODY = 5 * 1024 * 1024, 100 * 1024
 
 
@@ -59,8 +59,8 @@ def _batch(call: Call, dispatch: Callable[[Call], Answer]) -> Answer:
         return Answer(422, {"error": "the batch is larger than 5 MB"})
     body = call.json(required=True)
     operations = body.get("operations")
-    if not isinstance(operations, list) or not 1 <= len(operations) <= _MOST_OPERATIONS:
-        invalid(f"operations must hold 1 to {_MOST_OPERATIONS} operations", field="operations")
+    if not isinstance(operations, list) or not 1 <= len(operations) <= MOST_OPERATIONS:
+        invalid(f"operations must hold 1 to {MOST_OPERATIONS} operations", field="operations")
     for number, operation in enumerate(operations):
         _check(operation, number)
     if len({operation["id"] for operation in operations}) != len(operations):

@@ -109,6 +109,8 @@ class Switches:
         ``X-RateLimit-*`` is missing.
     retry_after_date : bool
         ``Retry-After`` is an HTTP date instead of seconds.
+    record_bodies : bool
+        The record of requests shows each body as text, `sent`.
     failure_rate : float
         Share of first publications that fail for a passing reason.
     recovery_rate : float
@@ -164,6 +166,7 @@ class Switches:
     no_identity: bool = False
     no_rate_headers: bool = False
     retry_after_date: bool = False
+    record_bodies: bool = False
     failure_rate: float = 0.06
     recovery_rate: float = 0.85
     publish_seconds: tuple[float, float] = (5.0, 60.0)

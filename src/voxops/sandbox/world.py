@@ -83,6 +83,11 @@ class World(Tables):
         """Return the instant that the ``Date`` header shows."""
         return self.now() + round(self.switches.date_ahead_seconds * 1000)
 
+    @property
+    def start(self) -> int:
+        """When the world began; what is seeded lies before it."""
+        return self.clock.start
+
     def read_by(self, switches: Switches) -> None:
         """Read the contract by these switches from now on; what was encoded under the old ones is encoded anew."""
         self.switches = switches
