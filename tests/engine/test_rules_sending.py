@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ def test_rule_08_all_is_on_disk_before_the_bytes_leave(rig):
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
     work = caught(rig, kernel, run, RETRY)
-    with sqlite3.connect(kernel.ledger.path) as db:
+    with closing(sqlite3.connect(kernel.ledger.path)) as db, db:
         row = db.execute("SELECT key, state, baseline, tries, first_sent FROM operations").fetchone()
     assert row[0] == rig.acts()[0]["key"]
     assert row[1] == "sent"

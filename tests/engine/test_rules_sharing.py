@@ -7,6 +7,7 @@ import sqlite3
 import time
 import warnings
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_rule_22_leaving_the_workspace_stops_sending_settles_and_says_how_to_go_
     time.sleep(0.2)
     assert len(rig.acts()) == sent
     assert f"ws.attach('{run.id}')" in capsys.readouterr().out
-    with sqlite3.connect(tmp_path / "left.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "left.sqlite")) as db, db:
         assert db.execute("SELECT count(*) FROM operations WHERE state = 'sent'").fetchone() == (0,)
     rig.sandbox.clear_faults()
     rig.sandbox.set_speed(500)
