@@ -69,6 +69,7 @@ class Config:
 
     items: int = 10_000
     kills: int = 20
+    in_flight: float = 0.5  # share of the kills that must fall between the server's receipt and the sender's commit
     seed: int = 1
     reading: str = "default"
     speed: float = 30.0  # virtual seconds per real one
@@ -397,7 +398,7 @@ class Chaos:
             self.problems.append(f"{len(told['unknown'])} rows are unknown, such as {told['unknown'][:3]}")
         if told["held"]:
             self.problems.append(f"{len(told['held'])} rows wait, such as {told['held'][:3]}")
-        if self.kills != self.config.kills or self.in_flight * 2 < self.kills:
+        if self.kills != self.config.kills or self.in_flight < self.config.in_flight * self.kills:
             self.problems.append(f"{self.in_flight} of {self.kills} kills fell in flight")
         for kind in ("duplicates", "strays", "lost"):
             things = getattr(found, kind)
