@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
     from voxops.frames.arrow_in import from_arrow
+    from voxops.rehearsal import rehearse
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.panels import delivery_panel, triage_panel
@@ -108,6 +109,7 @@ __all__ = [
     "plan_retry",
     "plots",
     "read_campaign",
+    "rehearse",
     "report",
     "scan_notebook",
     "targets",
@@ -131,6 +133,7 @@ _LATER = {
     "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.analysis.campaign",
+    "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
     "scan_notebook": "voxops.analysis.leaks",
     "triage_panel": "voxops.views.panels",

@@ -75,7 +75,20 @@ from __future__ import annotations
 from voxops.sandbox.command import main, serve
 from voxops.sandbox.faults import Fault
 from voxops.sandbox.remote import API_KEY, SECOND_API_KEY, Person, Remote
+from voxops.sandbox.scene import Scene, SceneAccount
 from voxops.sandbox.server import Sandbox
 from voxops.sandbox.switches import Switches
 
-__all__ = ["API_KEY", "SECOND_API_KEY", "Fault", "Person", "Remote", "Sandbox", "Switches", "main", "serve"]
+__all__ = [
+    "API_KEY",
+    "SECOND_API_KEY",
+    "Fault",
+    "Person",
+    "Remote",
+    "Sandbox",
+    "Scene",
+    "SceneAccount",
+    "Switches",
+    "main",
+    "serve",
+]

@@ -63,11 +63,24 @@ def text_of(post: Post, target: Target) -> str:
 def outcome(seed: int, attempt: Attempt, switches: Switches, at: int) -> dict[str, Any] | None:
     """Return the error that a publication ends in, None if it succeeds. Depends on nothing but its arguments."""
     cause = _lasting(attempt)
+    if cause is None and switches.failure_rates:
+        return _as_known(seed, attempt, switches)
     if cause is None:
         rate = switches.failure_rate if attempt.job <= 1 else 1 - switches.recovery_rate
         if fraction(seed, "outcome", attempt.target.id, attempt.job) < rate:
             cause = pick(_PASSING, seed, "cause", attempt.target.id, attempt.job)
     return None if cause is None else failure(seed, attempt, cause, at)
+
+
+def _as_known(seed: int, attempt: Attempt, switches: Switches) -> dict[str, Any] | None:
+    """Return the error that the platform's known rates give, None if the publication succeeds."""
+    share = 1.0 if attempt.job <= 1 else 1 - switches.recovery_rate
+    draw = fraction(seed, "known", attempt.target.id, attempt.job)
+    for code, rate in sorted(switches.failure_rates.get(attempt.target.platform, {}).items()):
+        draw -= rate * share
+        if draw < 0:
+            return {"code": code, "message": "as often before"}
+    return None
 
 
 def _lasting(attempt: Attempt) -> str | None:

@@ -39,6 +39,7 @@ from voxops.sandbox.guard import Guard
 from voxops.sandbox.ports import Connections, Ports, PortServer, listen_all, protocol
 from voxops.sandbox.receiver import Receiver
 from voxops.sandbox.remote import Remote
+from voxops.sandbox.scene import Scene
 from voxops.sandbox.storage import Storage
 from voxops.sandbox.store import Disk
 from voxops.sandbox.switches import Switches
@@ -77,6 +78,8 @@ class Sandbox(Remote):
         read ``Date``. The seeded campaign ends at the start.
     tls : path or None
         Folder of the certificate: every port speaks https. Clients must trust `certificate`.
+    scene : Scene or None
+        What it begins with instead of the seeded campaign: accounts, media and the time of a real workspace.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
     """
@@ -97,6 +100,7 @@ class Sandbox(Remote):
         deliveries: int = 4500,
         real_time: bool = False,
         tls: str | Path | None = None,
+        scene: Scene | None = None,
         workspace: str | None = None,
     ) -> None:
         made = None if tls is None else make_certificate(Path(tls))
@@ -113,11 +117,12 @@ class Sandbox(Remote):
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
-        first = system_time() if real_time else START
+        self._scene = scene
+        first = system_time() if real_time else START if scene is None else scene.began()
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,
-            beginning=system_time if real_time else None,
+            beginning=system_time if real_time else None if scene is None else scene.began,
         )
         handlers = {**queue.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
         self.world = World(
@@ -131,7 +136,10 @@ class Sandbox(Remote):
 
     def _plant(self, posts: int, deliveries: int) -> None:
         """Make the seeded beginning."""
-        seed.plant(self.world, posts=posts, deliveries=deliveries)
+        if self._scene is None:
+            seed.plant(self.world, posts=posts, deliveries=deliveries)
+        else:
+            self._scene.plant(self.world)
         self.world.reindex()
         self.world.flush()
 

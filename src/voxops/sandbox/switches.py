@@ -6,7 +6,7 @@ The defaults are the poorer reading, the one that gives a client less to go by.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 __all__ = ["Switches"]
@@ -113,6 +113,11 @@ class Switches:
         The record of requests shows each body as text, `sent`.
     failure_rate : float
         Share of first publications that fail for a passing reason.
+    failure_rates : mapping
+        Platform to error code to share of publications that fail with it, instead of `failure_rate`; a platform that is not
+        named never fails.
+    publish_seconds_by : mapping
+        Platform to least and longest time from queue to result, instead of `publish_seconds`.
     recovery_rate : float
         Share of retried passing failures that succeed.
     publish_seconds : tuple of float
@@ -169,11 +174,13 @@ class Switches:
     record_bodies: bool = False
     failure_rate: float = 0.06
     recovery_rate: float = 0.85
+    failure_rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    publish_seconds_by: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
         """Return the same switches with some changed; ValueError for an unknown name."""
-        unknown = set(changes) - {field.name for field in fields(self)}
+        unknown = set(changes) - {each.name for each in fields(self)}
         if unknown:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}

@@ -1,0 +1,289 @@
+"""A plan tried before it is run: in a sandbox that fails, and takes its time, as the workspace did so far."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops._core import eventloop
+from voxops.acts.plan import Plan
+from voxops.client import AsyncClient, SteppedClock
+from voxops.connection import open_workspace
+from voxops.errors import PlanError
+from voxops.frames import need_columns, targets
+from voxops.workspace import Resources, Workspace
+
+if TYPE_CHECKING:
+    from voxops.archive import Archive
+    from voxops.sandbox import Sandbox
+
+__all__ = ["Rehearsal", "rehearse"]
+
+# Below and above which a twentieth of the known delays lies: outages and lost clocks say nothing of an ordinary day.
+_COMMON = (0.05, 0.95)
+_LONGEST = 3600.0  # seconds: a target that took longer waited for somebody
+_FEW = 20  # publications of a platform, below which its own delays say little
+_PRO = 500  # requests a minute (contract: AUTH-n)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a plan would come to.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row per ``platform`` and ``error_code`` (string) that would fail: ``publications`` (Int64, on that platform),
+        ``failed`` (Float64, expected), ``low high`` (Int64: 19 of 20 runs lie between).
+    rows, refused, publications : int
+        Rows that would be created, rows that the API or the plan would not take, and publications of the created ones.
+    failed, low, high : float, int, int
+        Publications that would fail: expected, and the span of 19 of 20 runs.
+    sent_by, ends : pandas.Timestamp
+        When the last row would be created, and the last publication have its result.
+    requests, reads : int
+        Requests that would be sent in all, and how many of them only read.
+    seeds : int
+        How many times it was tried.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    rows: int
+    refused: int
+    publications: int
+    failed: float
+    low: int
+    high: int
+    sent_by: pd.Timestamp
+    ends: pd.Timestamp
+    requests: int
+    reads: int
+    seeds: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} rows created by {self.sent_by:%Y-%m-%d %H:%M} UTC with {self.requests} requests"
+            f" ({self.refused} refused); {self.publications} publications end by {self.ends:%Y-%m-%d %H:%M} UTC,"
+            f" {self.failed:.0f} of them failed ({self.low} to {self.high})"
+        )
+
+
+def rehearse(
+    plan: Plan,
+    archive: Archive | pd.DataFrame,
+    *,
+    seeds: int = 5,
+    rate_limit: int | None = None,
+    now: datetime | pd.Timestamp | None = None,
+) -> Rehearsal:
+    """Try a plan of creates in a sandbox on this machine, and say when it would end, what would fail, and what it costs.
+
+    The sandbox has the accounts of the plan and the history, fails as often, by platform and error code, and takes as long as
+    the history shows. Nothing is sent anywhere else, and the ledger of the workspace is not touched.
+
+    Parameters
+    ----------
+    plan : Plan
+        From ``vx.plan_bulk``.
+    archive : Archive or DataFrame
+        The history: ``ws.archive(path)`` after a sync, or a frame of ``ws.posts()`` or ``vx.targets()``.
+    seeds : int
+        How many times it is tried with other luck; the span of failures narrows with more.
+    rate_limit : int, optional
+        Requests a minute that the workspace may send; what the API said last to the archive's connection, else 500.
+    now : datetime or Timestamp, optional
+        When the run would begin, with an offset; this machine's present by default.
+
+    Returns
+    -------
+    Rehearsal
+
+    Raises
+    ------
+    PlanError
+        If the plan creates nothing, or the history shows no publication.
+    """
+    if plan.act.about != "create" or not plan.items:
+        raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
+    if seeds < 1:
+        raise PlanError(f"seeds={seeds} must be at least 1")
+    known = _history(archive)
+    begins = pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now)
+    if begins.tzinfo is None:
+        raise PlanError(f"now={now!r} has no offset from UTC")
+    limit = rate_limit or _limit(archive) or _PRO
+    tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
+    return _summed(plan, known, tries)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the history shows: `rates` platform -> code -> share, `counts` how many failures each rests on."""
+
+    accounts: Mapping[str, tuple[str, str]]
+    rates: Mapping[str, Mapping[str, float]]
+    counts: Mapping[tuple[str, str], int]
+    delays: Mapping[str, tuple[float, float]]
+    delay: tuple[float, float]
+
+
+def _limit(archive: Archive | pd.DataFrame) -> int | None:
+    """The rate limit as the archive's connection knows it."""
+    client = getattr(archive, "_client", None)
+    return client.pace.limit if isinstance(client, AsyncClient) else None
+
+
+def _history(archive: Archive | pd.DataFrame) -> _Known:
+    """Read accounts, failure rates and delays from the history."""
+    frame = archive if isinstance(archive, pd.DataFrame) else archive.targets()
+    if "targets" in frame.columns:
+        frame = targets(frame)
+    need_columns(frame, ("platform", "account_id", "status", "error_code"), "use vx.targets(posts)")
+    over = frame[frame["status"].isin(["published", "failed"])]
+    if over.empty:
+        raise PlanError("the history shows no publication: sync the archive, or load more posts")
+    failed = over[over["status"] == "failed"]
+    codes = failed["error_code"].astype("string").fillna("UNKNOWN")
+    sent = over["platform"].astype("string").value_counts()
+    counts = Counter(zip(failed["platform"].astype(str), codes.astype(str), strict=True))
+    rates: dict[str, dict[str, float]] = {str(platform): {} for platform in sent.index}
+    for (platform, code), number in counts.items():
+        rates[platform][code] = number / int(sent[platform])
+    people = frame.dropna(subset=["account_id"]).drop_duplicates("account_id")
+    accounts = {str(key): (str(platform), str(key)) for key, platform in zip(people["account_id"], people["platform"], strict=True)}  # fmt: skip
+    took = _delays(over)
+    by = {str(name): _span(part) for name, part in took.groupby(over.loc[took.index, "platform"].astype("string")) if len(part) >= _FEW}  # fmt: skip
+    return _Known(accounts, rates, counts, by, _span(took) if len(took) else (5.0, 60.0))
+
+
+def _delays(over: pd.DataFrame) -> pd.Series[float]:
+    """Seconds from the planned time to the publication."""
+    if not {"published_at", "scheduled_for"} <= set(over.columns):
+        return pd.Series(dtype="float64")
+    seconds = (over["published_at"] - over["scheduled_for"]).dt.total_seconds()
+    return seconds[seconds.between(0, _LONGEST)]
+
+
+def _span(seconds: pd.Series[float]) -> tuple[float, float]:
+    """Between which the common delays lie."""
+    low, high = (float(value) for value in seconds.quantile(list(_COMMON)))
+    return max(0.1, low), max(0.2, high)
+
+
+@dataclass(frozen=True)
+class _Try:
+    """What one rehearsal counted."""
+
+    failures: Counter[tuple[str, str]]
+    publications: Counter[str]
+    created: int
+    sent_by: pd.Timestamp
+    ends: pd.Timestamp
+    requests: int
+    reads: int
+
+
+def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
+    """Run the plan once in a sandbox made for it."""
+    from voxops.sandbox import Sandbox, Scene, SceneAccount, Switches  # most programs never rehearse
+
+    switches = Switches(
+        failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True
+    )
+    accounts = [SceneAccount(*each) for each in _accounts(plan, known)]
+    scene = Scene(begins.to_pydatetime(), accounts, _media(plan))
+    with Sandbox(seed=seed, scene=scene, switches=switches, rate_limit=limit) as sandbox:
+        resources = Resources()
+        client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance), max_wait=math.inf)
+        ledger = resources.temporary_ledger()
+        with eventloop.run(open_workspace(client, ledger=ledger, resources=resources)) as workspace:
+            eventloop.run(_carry_out(workspace, plan))
+        return _counted(sandbox)
+
+
+async def _carry_out(workspace: Workspace, plan: Plan) -> None:
+    """Run the plan until its rows are created, without a monitor."""
+    await (await workspace.aio.run(plan, reason="rehearsal"))
+
+
+def _counted(sandbox: Sandbox) -> _Try:
+    """Let every publication end, and count what happened at the server."""
+    requests, created = sandbox.requests(), sandbox.effects("post.create")
+    times = [pd.Timestamp(effect["scheduled_for"]) for effect in created if effect["scheduled_for"]]
+    now = pd.Timestamp(sandbox.now())
+    sandbox.advance(max(0.0, *((time - now).total_seconds() for time in times), 0.0) + 2 * _LONGEST)
+    failed = sandbox.effects("target.fail")
+    over = [*sandbox.effects("target.publish"), *failed]
+    return _Try(
+        failures=Counter((effect["platform"], effect["code"]) for effect in failed),
+        publications=Counter(effect["platform"] for effect in over),
+        created=len(created),
+        sent_by=max((pd.Timestamp(effect["at"]) for effect in created), default=now),
+        ends=max((pd.Timestamp(effect["at"]) for effect in over), default=now),
+        requests=len(requests),
+        reads=sum(not entry["acting"] for entry in requests),
+    )
+
+
+def _names(plan: Plan) -> Iterable[str]:
+    """The accounts that the plan names, each once."""
+    return dict.fromkeys(name for item in plan.items for name in (item.body or {}).get("accountIds", ()))
+
+
+def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:
+    """Id, platform and name of every account that the plan needs; an id that the history doesn't know is left out."""
+    found = []
+    for number, name in enumerate(_names(plan)):
+        platform, colon, handle = name.partition(":")
+        if colon:
+            found.append((f"acc_rehearsed{number}", platform.lower(), handle.removeprefix("@")))
+        elif name in known.accounts:
+            found.append((name, *known.accounts[name]))
+    return found
+
+
+def _media(plan: Plan) -> list[str]:
+    """The media that the plan uses."""
+    return list(dict.fromkeys(str(key) for item in plan.items for key in (item.body or {}).get("media") or ()))
+
+
+def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
+    """Sum the rehearsals up."""
+    publications: Counter[str] = Counter()
+    for each in tries:
+        publications |= each.publications
+    causes = sorted({cause for each in tries for cause in each.failures})
+    rows: list[dict[str, Any]] = []
+    for platform, code in causes:
+        seen = [each.failures[platform, code] for each in tries]
+        mean, low, high = _range(seen, [known.counts.get((platform, code), 0)])
+        rows.append({"platform": platform, "error_code": code, "publications": publications[platform], "failed": mean, "low": low, "high": high})  # fmt: skip
+    kinds = {"platform": "string", "error_code": "string", "publications": "Int64", "failed": "Float64", "low": "Int64", "high": "Int64"}  # fmt: skip
+    frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+    frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)
+    used = [known.counts.get(cause, 0) for cause in causes]
+    mean, low, high = _range([sum(each.failures.values()) for each in tries], [sum(used)])
+    middle = sorted(tries, key=lambda each: each.ends)[len(tries) // 2]
+    return Rehearsal(
+        frame, rows=middle.created, refused=len(plan.frame) - middle.created, publications=sum(middle.publications.values()),
+        failed=mean, low=low, high=high, sent_by=middle.sent_by, ends=middle.ends, requests=middle.requests, reads=middle.reads,
+        seeds=len(tries),
+    )  # fmt: skip
+
+
+def _range(seen: Sequence[int], rests_on: Sequence[int]) -> tuple[float, int, int]:
+    """The mean, and between which 19 of 20 runs lie.
+
+    Three things vary: the run itself (a count, whose variance is its mean), the rehearsals (the same over their number), and the
+    history, in which as many failures as it rests on have the relative error of such a count.
+    """
+    mean = sum(seen) / len(seen)
+    known = max(1, sum(rests_on))
+    spread = 2 * math.sqrt(mean * (1 + 1 / len(seen)) + mean**2 / known)
+    return mean, max(0, math.floor(mean - spread)), math.ceil(mean + spread)

@@ -1,0 +1,84 @@
+"""A rehearsal says what a run comes to: failures by cause within its span, its end within 15 %, its requests."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox, Switches
+
+RATES = {"twitter": {"RATE_LIMITED": 0.08, "E_4711": 0.02}, "facebook": {"SERVICE_UNAVAILABLE": 0.05}}
+SWITCHES = Switches(
+    failure_rates=RATES, publish_seconds_by={"twitter": (4.0, 30.0), "facebook": (20.0, 90.0)}, silent_webhooks=True
+)
+LAST = pd.Timestamp("2026-03-03T09:00:00Z")
+
+
+def sheet(rows: int, accounts: str = "twitter:@aldercoffee;facebook:@aldercoffee") -> pd.DataFrame:
+    """A campaign that goes out over a day."""
+    times = pd.date_range("2026-03-02T12:00:00Z", LAST, periods=rows)
+    return pd.DataFrame({
+        "row_id": [f"r{number}" for number in range(rows)],
+        "content": [f"Post {number}" for number in range(rows)],
+        "accounts": accounts,
+        "scheduled_for": times.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    })  # fmt: skip
+
+
+def actual(plan, tmp_path, seed: int):
+    """Run the plan for good in a sandbox of another seed; the posts afterwards, and what happened."""
+    with (
+        Sandbox(seed=seed, empty=True, rate_limit=500, switches=SWITCHES) as sandbox,
+        vx.connect(sandbox=sandbox, ledger=tmp_path / f"ledger{seed}.db") as ws,
+    ):
+        ws.run(plan).wait()
+        sent = len(sandbox.requests())
+        sandbox.advance((LAST - pd.Timestamp(sandbox.now())).total_seconds() + 600)
+        failed = sandbox.effects("target.fail")
+        ends = max(pd.Timestamp(effect["at"]) for effect in [*failed, *sandbox.effects("target.publish")])
+        return ws.posts(), failed, ends, sent
+
+
+def test_a_rehearsal_forecasts_the_run(tmp_path):
+    history, *_ = actual(vx.plan_bulk(sheet(400), key="row_id", campaign="earlier"), tmp_path, seed=3)
+    plan = vx.plan_bulk(sheet(300), key="row_id", campaign="spring")
+    begins = pd.Timestamp("2026-03-02T09:00:00Z")
+    found = vx.rehearse(plan, history, now=begins, seeds=3)
+    _, failed, ends, sent = actual(plan, tmp_path, seed=11)
+    print(f"forecast {found}; actual failed={len(failed)} ends={ends} requests={sent}")
+    assert (found.rows, found.refused, found.publications) == (300, 0, 600)
+    assert found.low <= len(failed) <= found.high
+    assert found.high - found.low < 3 * found.failed
+    assert abs((found.ends - ends) / (ends - begins)) < 0.15
+    assert abs(found.requests - sent) <= 0.25 * sent
+    expected = {(platform, code) for platform, codes in RATES.items() for code in codes}
+    assert set(zip(found.frame["platform"], found.frame["error_code"], strict=True)) <= expected
+    assert {name: str(dtype) for name, dtype in found.frame.dtypes.items()} == {
+        "platform": "string", "error_code": "string", "publications": "Int64", "failed": "Float64", "low": "Int64", "high": "Int64",
+    }  # fmt: skip
+
+
+def test_what_the_api_would_refuse_and_the_pace_are_seen():
+    history = pd.DataFrame({
+        "platform": ["facebook"] * 40, "account_id": ["acc_1"] * 40, "status": ["published"] * 40, "error_code": [None] * 40,
+    })  # fmt: skip
+    frame = pd.concat([sheet(60, "acc_1"), sheet(60, "acc_other").assign(row_id=[f"x{n}" for n in range(60)])])
+    plan = vx.plan_bulk(frame, key="row_id")
+    begins = pd.Timestamp("2026-03-02T09:00:00Z")
+    found = vx.rehearse(plan, history, now=begins, seeds=1, rate_limit=3)
+    assert (found.rows, found.refused, found.failed) == (60, 60, 0)
+    assert found.sent_by >= begins + pd.Timedelta("1min")
+
+
+def test_what_makes_no_sense_is_refused():
+    plan = vx.plan_bulk(sheet(2), key="row_id")
+    nothing = pd.DataFrame({"platform": [], "account_id": [], "status": [], "error_code": []})
+    with pytest.raises(vx.PlanError, match="no publication"):
+        vx.rehearse(plan, nothing)
+    with pytest.raises(vx.PlanError, match="offset"):
+        vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=pd.Timestamp("2026-03-02"))
+    with pytest.raises(vx.PlanError, match="seeds=0"):
+        vx.rehearse(plan, nothing, seeds=0)
+    with pytest.raises(vx.PlanError, match="creates"):
+        vx.rehearse(vx.plan_bulk(sheet(1).assign(scheduled_for=None), key="row_id"), nothing)
