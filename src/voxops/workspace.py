@@ -386,7 +386,7 @@ class Workspace:
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url
         where += ", closed" if self not in _open_workspaces else ""
-        return f"<Workspace {self.name or self.id or 'of unknown identity'} at {where}>"
+        return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
 
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()

@@ -22,7 +22,7 @@ import pytest
 
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Secret, SystemClock
-from voxops.client._transport import base_url, is_loopback, safe_path
+from voxops.client._address import base_url, is_loopback, safe_path
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -145,10 +145,10 @@ def test_the_address_is_taken_with_or_without_v1(given: str, wanted: str) -> Non
     ("url", "what"),
     [
         ("api.voxburst.io", "write https://api.voxburst.io"),
-        ("ftp://api.voxburst.io", "no web address"),
-        ("https://", "no web address"),
-        ("https://host:port", "no web address"),
-        ("https://[bad", "no web address"),
+        ("ftp://api.voxburst.io", "not a valid web address"),
+        ("https://", "not a valid web address"),
+        ("https://host:port", "not a valid web address"),
+        ("https://[bad", "not a valid web address"),
         ("http://api.voxburst.io", "plain http"),
         ("http://127.0.0.1.evil.example", "plain http"),
         ("http://localhost.evil.example", "plain http"),

@@ -410,5 +410,5 @@ def test_bytes_go_nowhere_in_the_clear(client: AsyncClient, photo: Path, url: st
         )
         await client.uploads.send(photo)
 
-    with pytest.raises(ConfigError, match="not https"):
+    with pytest.raises(ConfigError, match="upload address that is not"):
         eventloop.run(main())

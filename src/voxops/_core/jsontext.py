@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode", "encode", "json_text", "sound", "text"]
+__all__ = ["decode", "encode", "is_sound", "json_text", "sound", "text"]
 
 _DECODER = msgspec.json.Decoder()
 
@@ -33,6 +33,11 @@ def json_text(value: Any) -> str | None:
 def text(value: Any) -> str:
     """A text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json_text(value) or "null"
+
+
+def is_sound(text: str) -> bool:
+    """Whether UTF-8 has a text: none of it is half a surrogate pair."""
+    return text.isascii() or sound(text) == text
 
 
 def sound(text: str) -> str:

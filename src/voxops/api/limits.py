@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "ADDRESS_CHARACTERS",
+    "ANSWER_BYTES",
     "BATCH_BODY_BYTES",
     "BATCH_BYTES",
     "BATCH_ID_CHARACTERS",
@@ -19,6 +21,7 @@ __all__ = [
     "CONTENT_CHARACTERS",
     "FILE_BYTES",
     "KEY_CHARACTERS",
+    "LIST_PAGES",
     "MANY_MEDIA",
     "METADATA_ITEM_CHARACTERS",
     "METADATA_LIST_ITEMS",
@@ -27,6 +30,7 @@ __all__ = [
     "PAGE_RECORDS",
     "PLATFORM_CHARACTERS",
     "POST_ACCOUNTS",
+    "STORAGE_ANSWER_BYTES",
     "THREAD_POSTS",
     "VALIDATED_MEDIA",
     "VALIDATED_PLATFORMS",
@@ -82,3 +86,9 @@ FILE_BYTES: Mapping[str, int] = {
     "application/pdf": 100 * _MEGABYTE,
     **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
 }
+
+# What is taken from a server: none of it documented, all far beyond what the API sends, so that no answer fills memory or never ends.
+ANSWER_BYTES = 64 * _MEGABYTE  # of one answer, decompressed
+STORAGE_ANSWER_BYTES = _MEGABYTE  # of the storage host, which has little to say
+LIST_PAGES = 20_000  # of one list: two million records
+ADDRESS_CHARACTERS = 16_000  # of one address; load balancers refuse longer ones

@@ -7,6 +7,7 @@ up the matrix, waits for the shared pace of `_pace` and sends; `_retries` decide
 
 from __future__ import annotations
 
+from voxops.client._address import is_loopback
 from voxops.client._client import AsyncClient, Permit
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
@@ -14,7 +15,6 @@ from voxops.client._handles import Ending, Handle, Kind, delivery_status, ending
 from voxops.client._pages import Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
-from voxops.client._transport import is_loopback
 from voxops.client._upload import Presigned, Progress, Uploaded
 from voxops.client.names import AccountNames, account_names
 

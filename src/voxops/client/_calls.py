@@ -9,15 +9,18 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from voxops._core import safe
 from voxops._core.canonical import canonical
 from voxops.api.assumptions import VERSION_HEADER
 from voxops.client import _checks as checks
+from voxops.client._address import safe_path
 from voxops.errors import ConflictError
 
 __all__ = ["READS", "Call", "KeyBook", "encoded", "freeze"]
 
 READS = frozenset({"GET", "HEAD"})
 _REMEMBERED = 10_000  # keys
+_LONGEST_NUMBER = 1_000  # bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,16 @@ def freeze(
     Raises
     ------
     ValidationError
-        With status 0, if the query or the body can't be written, or a token can't stand in a header.
+        With status 0, if the query or the body can't be written, or a token does not fit into a header.
+    ConfigError
+        If the path is not one of the API's.
     """
+    verb = checks.check_method(method)
     headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
     if version is not None:
         headers[VERSION_HEADER] = checks.check_key(version, "version")
     query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
-    return Call(method.upper(), path, query, headers, None if json is None else encoded(json), resend, timeout)
+    return Call(verb, safe_path(path), query, headers, None if json is None else encoded(json), resend, timeout)
 
 
 class KeyBook:
@@ -107,8 +113,8 @@ def encoded(body: Any) -> bytes:
     """A body as the bytes that are sent."""
     try:
         return canonical(body)
-    except (TypeError, ValueError) as error:
-        checks.refuse("json", f"can't be written as JSON ({error})")
+    except (TypeError, ValueError, RecursionError) as error:
+        checks.refuse("json", f"can't be written as JSON ({safe.plain(error)})")
 
 
 def _text(name: str, value: Any) -> str:
@@ -117,6 +123,8 @@ def _text(name: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return checks.instant(name, value)
+    if isinstance(value, int) and abs(value).bit_length() > _LONGEST_NUMBER:
+        checks.refuse(name, "is a number of more digits than a query takes")
     if isinstance(value, str | int | float):
         return str(value)
     if not isinstance(value, Sequence):

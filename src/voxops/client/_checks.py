@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from voxops._core import safe
+from voxops._core.jsontext import is_sound
 from voxops.api import limits
 from voxops.errors import ValidationError
 
@@ -22,13 +24,16 @@ __all__ = [
     "check_length",
     "check_mapping",
     "check_metadata",
+    "check_method",
     "check_operations",
     "check_thread",
     "instant",
     "refuse",
+    "shown",
     "texts",
 ]
 
+_LONGEST_METHOD = 20  # characters
 _GROUPS = ("posts", "accounts", "media", "webhooks")
 
 
@@ -75,9 +80,24 @@ def texts(field: str, values: Any) -> list[str]:
 
 def check_id(field: str, value: str) -> str:
     """An identifier: any text that is not empty; prefixes are never looked at (contract: SCH)."""
-    if not isinstance(value, str) or not value:
-        refuse(field, f"{value!r} is not a valid id")
+    if not isinstance(value, str) or not value or not is_sound(value):
+        refuse(field, f"{shown(value)} is not a valid id")
     return value
+
+
+def shown(value: Any) -> str:
+    """What was passed, as a message repeats it: without characters that can't be seen, and not at length."""
+    try:
+        return safe.plain(repr(value), 100)
+    except ValueError:  # a number of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+def check_method(method: str) -> str:
+    """An HTTP method, in upper case."""
+    if not (isinstance(method, str) and method.isascii() and method.isalpha() and len(method) <= _LONGEST_METHOD):
+        refuse("method", f"{shown(method)} is not a valid method")
+    return method.upper()
 
 
 def check_key(key: str, field: str = "idempotency_key") -> str:
@@ -119,7 +139,7 @@ def check_comment(text: str | None, delay: int | None) -> None:
     if delay is not None and not (type(delay) is int and 0 <= delay <= limits.COMMENT_DELAY_SECONDS):
         refuse(
             "firstCommentDelay",
-            f"{delay!r} is not a valid delay; 0 to {limits.COMMENT_DELAY_SECONDS} whole seconds allowed",
+            f"{shown(delay)} is not a valid delay; 0 to {limits.COMMENT_DELAY_SECONDS} whole seconds allowed",
         )
 
 
@@ -157,13 +177,13 @@ def instant(field: str, value: datetime | str) -> str:
         try:
             moment = datetime.fromisoformat(moment)
         except ValueError:
-            refuse(field, f"{moment!r} is not a valid ISO 8601 time", code="INVALID_DATE")
+            refuse(field, f"{shown(moment)} is not a valid ISO 8601 time", code="INVALID_DATE")
     if not isinstance(moment, datetime):
         refuse(field, f"takes a datetime or ISO text, not {type(moment).__name__}", code="INVALID_DATE")
     if moment.tzinfo is None or moment.utcoffset() is None:
         refuse(
             field,
-            f"{value} has no offset; write it with a time zone, such as 2026-03-02T09:00:00+01:00",
+            f"{shown(value)} has no offset; write it with a time zone, such as 2026-03-02T09:00:00+01:00",
             code="INVALID_DATE",
         )
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -172,16 +192,19 @@ def instant(field: str, value: datetime | str) -> str:
 def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None = None, kind: str = "") -> None:
     """A file that may be uploaded, of a content type that begins with `kind` (contract: MED)."""
     if not isinstance(filename, str) or not filename or "/" in filename or "\\" in filename:
-        refuse("filename", f"{filename!r} is not a valid file name")
+        refuse("filename", f"{shown(filename)} is not a valid file name")
     types = sorted(name for name in limits.FILE_BYTES if name.startswith(kind))
     if content_type not in types:
-        refuse("contentType", f"{content_type!r} is not a valid content type; one of {', '.join(types)} allowed")
+        refuse("contentType", f"{shown(content_type)} is not a valid content type; one of {', '.join(types)} allowed")
     allowed = limits.FILE_BYTES[content_type] if most is None else most
     if type(size) is not int:
-        refuse("sizeBytes", f"{filename}: {size!r} is not a whole number of bytes")
+        refuse("sizeBytes", f"{safe.plain(filename, 100)}: {shown(size)} is not a whole number of bytes")
     if not 1 <= size <= allowed:
         refuse(
-            "sizeBytes", f"{filename}: {size:,} bytes, 1 to {allowed:,} allowed", maxLength=allowed, actualLength=size
+            "sizeBytes",
+            f"{safe.plain(filename, 100)}: {size:,} bytes, 1 to {allowed:,} allowed",
+            maxLength=allowed,
+            actualLength=size,
         )
 
 

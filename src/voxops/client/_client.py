@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
+from voxops._core import safe
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.matrix import find, may_resend
 from voxops.client import _checks as checks
+from voxops.client._address import base_url, safe_path
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
 from voxops.client._clock import ServerClock, SystemClock
 from voxops.client._loop import LoopRunner, OwnLoop
@@ -22,7 +24,7 @@ from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, error_of, single
 from voxops.client._retries import Retries
 from voxops.client._secret import Secret
-from voxops.client._transport import Transport, base_url
+from voxops.client._transport import Transport
 from voxops.client._upload import Storage
 from voxops.client.accounts import Accounts
 from voxops.client.analytics import Analytics
@@ -91,7 +93,7 @@ class AsyncClient:
     max_wait : float
         Seconds that a call waits for the rate limit at the most.
     timeout : float
-        Seconds to wait for a connection, and for each next byte.
+        Seconds to wait for a connection, and for each next byte; a whole answer may take ten times that.
     concurrency : int
         Requests under way at once.
     clock : Clock, optional
@@ -232,11 +234,12 @@ class AsyncClient:
         ValidationError
             With status 0, if the request is refused before it is sent: a limit is broken, or it is a write that no row governs.
         """
-        method = method.upper()
+        method, path = checks.check_method(method), safe_path(path)
         reads = method in READS
         row = None if reads else find(method, path)
         if not reads and row is None:
-            checks.refuse("path", f"no row of the matrix governs {method} {path}; send it once with client.raw()")
+            where = safe.plain(f"{method} {path}")
+            checks.refuse("path", f"no row of the matrix governs {where}; send it once with client.raw()")
         if not reads and idempotency_key is None:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
@@ -249,7 +252,11 @@ class AsyncClient:
             self._keys.check(call)
 
         def failure_of(reply: Reply) -> ApiError | None:
-            return None if reply.status in accept else error_of(reply, url=self.url, now=self.now())
+            return (
+                None
+                if reply.status in accept
+                else error_of(reply, url=self.url, now=self.now(), redact=self._secret.redact_json)
+            )
 
         return await self._retries.send(call, self._once, failure_of)
 

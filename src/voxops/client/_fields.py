@@ -180,6 +180,6 @@ def _content_type(value: str) -> str:
     if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
         checks.refuse(
             "contentType",
-            f"{value!r} is not a valid content type; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed",
+            f"{checks.shown(value)} is not a valid content type; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed",
         )
     return value.upper()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxops.api.limits import LIST_PAGES
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
@@ -57,7 +58,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Raises
     ------
     DecodeError
-        If a page is not a list, or the list repeats a cursor and so would never end.
+        If a page is not a list, or the list repeats a cursor or has more than 20,000 pages, and so would never end.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
@@ -68,6 +69,8 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
         count += 1
         if page.cursor is None:
             return
+        if count >= LIST_PAGES:
+            raise _broken(page.raw, f"has not ended after {count:,} pages; narrow the list, such as by a time")
         if page.cursor in seen:
             raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
         seen.add(page.cursor)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from voxops._core import jsontext
+from voxops._core import jsontext, safe
 from voxops._core.backoff import retry_after
 from voxops._core.collector import held
 from voxops.api.errors import ErrorBody, read_answer
@@ -45,12 +45,15 @@ class Reply:
         Names in lower case.
     body : bytes
         As received.
+    broken : str
+        Why `body` is only the beginning of what was sent, such as ``with more than 67,108,864 bytes``; ``""`` if it is whole.
     """
 
     endpoint: str
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    broken: str = ""
 
     @cached_property
     def data(self) -> Any:
@@ -59,14 +62,16 @@ class Reply:
         Raises
         ------
         DecodeError
-            If the body is not JSON.
+            If the body is not JSON, or was not read to its end.
         """
-        if not self.body.strip():
+        if not self.broken and not self.body.strip():
             return None
-        try:
-            return decode(self.body)
-        except ValueError:
-            text = _what_came(self)
+        text = f"{self.endpoint} answered {self.status} {self.broken}; it was not read"
+        if not self.broken:
+            try:
+                return decode(self.body)
+            except ValueError:
+                text = _what_came(self)
         raise DecodeError(text, endpoint=self.endpoint, status=self.status, body=self.body)
 
     @property
@@ -82,7 +87,8 @@ class Reply:
     @property
     def request_id(self) -> str | None:
         """The server's name for the request."""
-        return next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
+        named = next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
+        return None if named is None else safe.plain(named)
 
 
 def decode(body: bytes) -> Any:
@@ -142,7 +148,9 @@ def with_items(reply: Reply) -> dict[str, Any]:
     raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
 
 
-def error_of(reply: Reply, *, url: str = "", now: datetime | None = None) -> ApiError | None:
+def error_of(
+    reply: Reply, *, url: str = "", now: datetime | None = None, redact: Callable[[Any], Any] = lambda value: value
+) -> ApiError | None:
     """Return the error that a reply stands for, None if it is a success.
 
     Parameters
@@ -153,18 +161,22 @@ def error_of(reply: Reply, *, url: str = "", now: datetime | None = None) -> Api
         The API's address, for the hint after an answer that no API gives.
     now : datetime, optional
         The server's time, to measure a ``Retry-After`` date by.
+    redact : callable
+        Takes the API key out of a decoded value, in case that the server echoes it in a way that the body did not show.
     """
     if reply.ok:
         return None
-    error = _error_body(reply)
+    error = ErrorBody(*redact(list(_error_body(reply))))
+    # What the server says may end in a terminal, so it loses whatever steers one.
+    code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
     said: dict[str, Any] = {
-        "code": error.code,
+        "code": code,
         "details": error.details,
         "request_id": reply.request_id,
         "body": reply.body,
     }
-    words = f"{reply.endpoint} answered {' '.join(filter(None, (str(reply.status), error.code)))}"
-    words += f": {_short(error.message)}" if error.message else ""
+    words = f"{reply.endpoint} answered {' '.join(filter(None, (str(reply.status), code)))}"
+    words += f": {message}" if message else ""
     words += _hint(reply, url)
     if reply.status == 429:
         now = now or reply.date
@@ -195,12 +207,6 @@ def _error_body(reply: Reply) -> ErrorBody:
         return read_answer(reply.data)
     except DecodeError:
         return ErrorBody(message="a web page" if _is_page(reply) else "")
-
-
-def _short(message: str) -> str:
-    """A server's words on one line, cut where they grow long."""
-    text = " ".join(message.split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _hint(reply: Reply, url: str) -> str:

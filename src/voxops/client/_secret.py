@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
 
 from voxops.errors import ConfigError
 
@@ -11,6 +12,11 @@ __all__ = ["Secret"]
 
 T = TypeVar("T")
 
+_CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # JSON comes in any of them
+# How a character of a key may be escaped in JSON, in an address and in HTML. A sign that one may be there is looked for first, by its
+# first character, since that costs next to nothing.
+_SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]")]
+_ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});")
 _SHORTEST = 8  # characters; text shorter than that may stand in an answer by chance, so it is not redacted
 
 
@@ -43,15 +49,41 @@ class Secret:
         return function(self._held())
 
     def redact(self, data: bytes) -> bytes:
-        """The data with every occurrence of the text redacted, since servers echo what they refuse."""
-        text = self._held().encode()
-        return data.replace(text, b"***") if len(text) >= _SHORTEST and text in data else data
+        """The data with every occurrence of the text redacted, also escaped and in UTF-16, since servers echo what they refuse."""
+        # The text itself is never a local variable, which a traceback might print.
+        if len(self._held()) < _SHORTEST:
+            return data
+        for coding in _CODINGS if b"\0" in data else ("ascii",):
+            data = data.replace(self._held().encode(coding), "***".encode(coding))
+        if any(sign.search(data) for sign in _SIGNS):
+            flat = _ESCAPE.sub(_unescaped, data)
+            if self._held().encode() in flat:
+                return flat.replace(self._held().encode(), b"***")
+        return data
+
+    def redact_json(self, value: Any) -> Any:
+        """A decoded value with every occurrence of the text in its strings and names redacted."""
+        if isinstance(value, str):
+            return self.redact(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        try:
+            if isinstance(value, Mapping):
+                return {self.redact_json(name): self.redact_json(inner) for name, inner in value.items()}
+            return [self.redact_json(inner) for inner in value] if isinstance(value, list) else value
+        except RecursionError:  # a thousand lists in one another
+            return "…"
 
     def __repr__(self) -> str:
         return "***"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an API key is not written anywhere; make a new client instead")
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    """The character that an escape stands for, where it may be part of a key; else the escape as it is."""
+    code = int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16)
+    char = chr(code)
+    return char.encode() if char.isascii() and (char.isalnum() or char in "_-.~+/=") else escape[0]
 
 
 def _problem(text: str) -> str:

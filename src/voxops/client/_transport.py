@@ -5,86 +5,46 @@ The API key leaves in `Transport.send` alone, for the API's own address. Nothing
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
-from voxops.api.assumptions import DEFAULT_URL
+from voxops.api.limits import ANSWER_BYTES, STORAGE_ANSWER_BYTES
+from voxops.client._address import upload_host
+from voxops.client._body import ENCODINGS, read_body
 from voxops.client._calls import Call
+from voxops.client._checks import refuse
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
-__all__ = ["Transport", "base_url", "is_loopback", "safe_path"]
+__all__ = ["Transport"]
 
 _UPLOADS = 4  # connections to the storage host
+_WHOLE = 10.0  # times the time-out for one byte that a whole answer may take
+_SLOWEST = 16 * 1024  # bytes a second; an upload that is slower for all of its length is given up
+# Headers that an object store has signed; no other header of the API's goes to the storage host.
+_STORAGE_HEADERS = frozenset({
+    "cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
+    "if-none-match",
+})  # fmt: skip
+_STORAGE_PREFIXES = ("x-amz-", "x-goog-", "x-ms-")
 
 
-def base_url(url: str) -> str:
-    """Return the API's address without ``/v1`` and without a slash at its end (contract: section 1).
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What one answer may take: `seconds` for all of it, `size` bytes decompressed."""
 
-    Raises
-    ------
-    ConfigError
-        If it is not an http address, or plain http to another machine.
-    """
-    text = url.strip() if isinstance(url, str) else ""
-    if not text:
-        raise ConfigError(f"url= is not a valid web address; write it as {DEFAULT_URL}")
-    if "://" not in text:
-        raise ConfigError(f"url={text!r} has no scheme; write https://{text}")
-    parts = _split(text)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"url= is not a valid web address; write it as {DEFAULT_URL}")
-    if parts.username or parts.password:
-        raise ConfigError("url= holds a user name or password; the API takes its key by api_key= alone")
-    if parts.query or parts.fragment:
-        raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ConfigError(f"url={text!r} is plain http, which would show the API key to the network; use https")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
-
-
-def _split(text: str) -> SplitResult | None:
-    """The parts of an address, None if it is not a valid one."""
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018  raises for what is not a valid port
-    except ValueError:
-        return None
-    return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def safe_path(path: str) -> str:
-    """Return a path below the API's address: with ``/v1``, unsafe characters escaped.
-
-    Raises
-    ------
-    ConfigError
-        If it is a whole address, which might be another host's, or climbs out of the API.
-    """
-    if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        raise ConfigError(f"path={path!r} must begin with one slash, such as /v1/posts; whole addresses are not taken")
-    if any(part in (".", "..") for part in path.split("/")):
-        raise ConfigError(f"path={path!r} climbs out of the API")
-    full = path if path == "/v1" or path.startswith("/v1/") else f"/v1{path}"
-    return quote(full, safe="/%:@!$&'()*+,;=~")
+    seconds: float
+    size: int
 
 
 class Transport:
@@ -97,9 +57,14 @@ class Transport:
     url : str
         The API's address, as from `base_url`.
     timeout : float
-        Seconds to wait for a connection, or for the next byte.
+        Seconds to wait for a connection, or for the next byte; a whole answer may take ten times that.
     concurrency : int
         Connections to the API.
+
+    Raises
+    ------
+    ConfigError
+        If the HTTP library can't read the address.
     """
 
     def __init__(self, secret: Secret, url: str, *, timeout: float, concurrency: int) -> None:
@@ -108,6 +73,8 @@ class Transport:
         self._timeout = timeout
         self._concurrency = concurrency
         self.renew()
+        if _request(self._api, "GET", url) is None:
+            raise ConfigError("url= is not a valid web address")
 
     def renew(self) -> None:
         """Open fresh pools; connections of another event loop or process are left alone."""
@@ -128,21 +95,32 @@ class Transport:
         ------
         TransportError
             If no answer came; `sent` says whether the request may have arrived.
+        ValidationError
+            With status 0, if the request can't be written.
         """
-        target = safe_path(call.path)
-        common = {"Accept": "application/json", "Content-Type": "application/json", **call.headers}
-        return await self._send_once(
+        timeout = self._timeout if call.timeout is None else call.timeout
+        request = _request(
             self._api,
-            self._api.build_request(
-                call.method,
-                self.url + target,
-                params=dict(call.query) if call.query else None,
-                headers={**common, "Authorization": self._secret.expose_to("Bearer {}".format)},
-                content=call.body,
-                timeout=self._timeout if call.timeout is None else call.timeout,
-            ),
-            f"{call.method} {target}",
+            call.method,
+            self.url + call.path,
+            params=dict(call.query) if call.query else None,
+            headers={"Accept": "application/json", "Content-Type": "application/json", **call.headers},
+            content=call.body,
+            timeout=timeout,
         )
+        if request is None:  # before the key's header exists, so that no traceback can show it
+            refuse("query", "can't be written as an address: it is too long, or holds half of a character pair")
+        endpoint = f"{call.method} {call.path}"
+        request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
+        outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout * _WHOLE, ANSWER_BYTES))
+        del request
+        # Raised here, and not where it happened: the HTTP library's own frames hold the key.
+        if isinstance(outcome, Exception) and not isinstance(outcome, TransportError):
+            # A fault of the library or of this machine, such as no memory; the engine must learn that nothing is known.
+            raise TransportError(f"{endpoint}: no answer could be read ({type(outcome).__name__})")
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
         """Put bytes to a presigned address, once, without the API key and without cookies.
@@ -150,38 +128,72 @@ class Transport:
         Raises
         ------
         ConfigError
-            If the address is neither https nor on this machine.
+            If the address can't be used; see `upload_host`.
         TransportError
             If no answer came.
         """
-        parts = _split(url)
-        host = parts.hostname if parts is not None else None
-        if parts is None or not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-            raise ConfigError("the API gave an upload address that is not https; nothing was uploaded")
-        barred = {"authorization", "cookie", "content-length", "host", "transfer-encoding"}
-        kept = {name: value for name, value in headers.items() if name.lower() not in barred}
-        request = self._storage.build_request(
-            "PUT", url, headers={**kept, "Content-Length": str(size)}, content=content, timeout=self._timeout
-        )
-        return await self._send_once(self._storage, request, f"PUT to {host}")
+        host = upload_host(url, api=self.url)
+        wanted = {**_storage_headers(headers), "Content-Length": str(size)}
+        request = _request(self._storage, "PUT", url, headers=wanted, content=content, timeout=self._timeout)
+        if request is None:
+            raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
+        request.url = _Unsigned(request.url)
+        bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
+        outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
+        del request
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
-    async def _send_once(self, connections: httpx.AsyncClient, request: httpx.Request, endpoint: str) -> Reply:
-        """The one place where bytes leave."""
-        failure: BaseException
+    async def _exchange(
+        self, connections: httpx.AsyncClient, request: httpx.Request, endpoint: str, bounds: _Bounds
+    ) -> Reply | BaseException:
+        """The one place where bytes leave; failures are returned, since whatever they pass through holds the key."""
         try:
-            answer = await connections.send(request)
-        except httpx.HTTPError as error:
-            failure = _explained(error, endpoint)
-        except BaseException as error:  # noqa: BLE001  raised again below
-            failure = error.with_traceback(None)
-            failure.__cause__ = failure.__context__ = None
-        else:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Reply(endpoint, answer.status_code, headers, self._secret.redact(answer.content))
-        finally:
-            del request
-        # Raised outside of the handlers, and without the request: both it and the library's own frames hold the key.
-        raise failure
+            async with asyncio.timeout(bounds.seconds):
+                answer = await connections.send(request, stream=True)
+                try:
+                    encoding = answer.headers.get("content-encoding", "")
+                    body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
+                finally:
+                    await answer.aclose()
+        except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
+            return _explained(error, request, endpoint, bounds)
+        except BaseException as error:  # noqa: BLE001  raised again by the caller
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+        headers = self._secret.redact_json({name.lower(): value for name, value in answer.headers.items()})
+        return Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
+
+
+class _Unsigned(httpx.URL):
+    """A presigned address whose text, which the HTTP library logs, lacks the signature."""
+
+    def __str__(self) -> str:
+        path, mark, _ = self.raw_path.decode("ascii").partition("?")
+        return f"{self.scheme}://{self.netloc.decode('ascii')}{path}{mark and '?[signed]'}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+
+def _request(connections: httpx.AsyncClient, method: str, url: str, **parts: Any) -> httpx.Request | None:
+    """A request, None where the HTTP library can't write it; its own refusal would show what it was made of."""
+    try:
+        return connections.build_request(method, url, **parts)
+    except (httpx.InvalidURL, ValueError):
+        return None
+
+
+def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of the API's headers for an upload that may go to the storage host."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if (name.lower() in _STORAGE_HEADERS or name.lower().startswith(_STORAGE_PREFIXES))
+        and f"{name}{value}".isascii()
+        and value.isprintable()
+    }
 
 
 def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
@@ -189,7 +201,7 @@ def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCl
     from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
 
     return httpx.AsyncClient(
-        headers={"User-Agent": f"voxops/{version('voxops')}"},
+        headers={"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout,
         limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
@@ -201,22 +213,23 @@ def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCl
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
-def _explained(error: httpx.HTTPError, endpoint: str) -> TransportError:
+def _explained(error: Exception, request: httpx.Request, endpoint: str, bounds: _Bounds) -> TransportError:
     """The failure in plain words; `sent` is False only where no connection was made."""
-    url = error.request.url
+    url = request.url
     where = f"{url.host}:{url.port}" if url.port else url.host
     if isinstance(error, _UNSENT):
         return TransportError(f"{endpoint}: {_unreached(error, where)}", sent=False)
-    what = (
-        f"{where} did not answer in time"
-        if isinstance(error, httpx.TimeoutException)
-        else f"the connection to {where} broke"
-    )
-    doubt = "" if error.request.method == "GET" else "; nobody knows whether the request took effect"
+    if isinstance(error, httpx.TimeoutException):
+        what = f"{where} did not answer in time"
+    elif isinstance(error, TimeoutError):
+        what = f"{where} did not answer completely within {bounds.seconds:.0f} s"
+    else:
+        what = f"the connection to {where} broke"
+    doubt = "" if request.method == "GET" else "; nobody knows whether the request took effect"
     return TransportError(f"{endpoint}: {what}{doubt}")
 
 
-def _unreached(error: httpx.HTTPError, where: str) -> str:
+def _unreached(error: Exception, where: str) -> str:
     """Why no connection was made, and what to look at."""
     if isinstance(error, httpx.TimeoutException):
         return f"{where} took no connection in time; check the network, and url= or VOXBURST_API_URL"

@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
 
+from voxops._core import jsontext
 from voxops._core.arguments import list_of_text
+from voxops._core.jsontext import is_sound, sound
 from voxops.errors import ConfigError, DecodeError
 
 __all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
 
-Payload: TypeAlias = "bytes | str | Mapping[str, Any]"
+Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
 # The header that carries the signature; the second is its retired name (contract: K1-1).
 SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
+_NOT_A_WEBHOOK = "this is not a webhook payload, which is an object with a type or an event"
+_DEEPEST = 10  # wrappings around a payload
 _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
 
-def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Sequence[str]) -> bool:
+def verify_signature(
+    body: bytes | bytearray | memoryview, header: str | bytes | None, secrets: str | Sequence[str]
+) -> bool:
     """Say whether a webhook was signed with one of these secrets.
 
     Parameters
     ----------
-    body : bytes
+    body : bytes-like
         The request's body as it came, not decoded and encoded again.
     header : str, bytes or None
         The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None, where the
@@ -54,8 +61,10 @@ def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Seq
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
+    if isinstance(secrets, list | tuple) and not all(isinstance(secret, str) for secret in secrets):
+        raise ConfigError("secrets= takes text or a list of texts")  # without a word of what they were
     known = list_of_text("secrets", secrets)
-    if not known or not all(known):
+    if not known or not all(secret.strip() and is_sound(secret) for secret in known):
         raise ConfigError(
             "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
         )
@@ -63,9 +72,10 @@ def verify_signature(body: bytes, header: str | bytes | None, secrets: str | Seq
     if not isinstance(text, str | None):
         raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
     method, _, digest = (text or "").strip().partition("=")
-    signed = digest.strip().lower().encode() if method.strip().lower() == "sha256" else b""
+    signed = sound(digest.strip().lower()).encode() if method.strip().lower() == "sha256" else b""
+    content = bytes(body)
     matches = [
-        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), signed)
+        hmac.compare_digest(hmac.new(secret.encode(), content, hashlib.sha256).hexdigest().encode(), signed)
         for secret in known
     ]
     return any(matches)
@@ -144,7 +154,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
 
     Parameters
     ----------
-    payload : bytes, str or mapping
+    payload : bytes-like, str or mapping
         A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or what a tunnel delivers:
         ``{event, id, timestamp, …}``, also inside ``{type: "webhook", payload}``. Whether it is genuine is for
         `verify_signature` to say.
@@ -158,31 +168,46 @@ def parse_event(payload: Payload) -> WebhookEvent:
     DecodeError
         If it is not a webhook payload; `body` holds it.
     """
-    raw = payload.encode() if isinstance(payload, str) else payload if isinstance(payload, bytes) else b""
-    data = payload
-    if not isinstance(data, Mapping):
-        try:
-            data = msgspec.json.decode(raw)
-        except (ValueError, RecursionError):
-            data = {}
-    if isinstance(data, Mapping) and data.get("type") == "webhook" and "payload" in data:
-        return parse_event(data["payload"])
+    raw, data = _decoded(payload)
+    for _ in range(_DEEPEST):  # what a tunnel wraps
+        if not (isinstance(data, Mapping) and data.get("type") == "webhook" and "payload" in data):
+            break
+        inner_raw, data = _decoded(data["payload"])
+        raw = inner_raw or raw
     kind = (data.get("type") or data.get("event")) if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(kind, str):
-        raise DecodeError(
-            "this is not a webhook payload, which is an object with a type or an event", endpoint="webhook", body=raw
-        )
+        raise DecodeError(_NOT_A_WEBHOOK, endpoint="webhook", body=raw)
     said = data.get("data")
     inner = (
         said if isinstance(said, Mapping) else {name: value for name, value in data.items() if name not in _ENVELOPE}
     )
     when = data.get("createdAt") or data.get("timestamp")
-    return WebhookEvent(_text(data.get("id")) or _content_id(kind, when, inner), kind, _text(when), inner)
+    try:
+        return WebhookEvent(_text(data.get("id")) or _content_id(kind, when, inner), kind, _text(when), inner)
+    except (RecursionError, TypeError, ValueError):  # no JSON: nested too deeply, or in a circle
+        raise DecodeError(_NOT_A_WEBHOOK, endpoint="webhook", body=raw) from None
+
+
+def _decoded(payload: Any) -> tuple[bytes, Any]:
+    """A payload's bytes, and what they say as JSON; None where they are not JSON."""
+    if isinstance(payload, str):
+        payload = payload.encode("utf-8", "surrogatepass")
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        return b"", payload
+    raw = bytes(payload)
+    try:
+        return raw, jsontext.decode(raw)
+    except ValueError:
+        return raw, None
 
 
 def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
     """An id for an event that has none: the same content, the same event."""
-    content = msgspec.json.encode([kind, when, dict(data)], enc_hook=str, order="sorted")
+    whole = [kind, when, dict(data)]
+    try:
+        content = msgspec.json.encode(whole, enc_hook=str, order="sorted")
+    except (UnicodeEncodeError, OverflowError):  # half an emoji; a number of more than 64 bits
+        content = json.dumps(whole, default=str, sort_keys=True).encode("ascii")
     return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
 
 

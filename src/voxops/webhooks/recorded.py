@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from voxops import frames
+from voxops._core import jsontext
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import need_frame
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
@@ -157,19 +156,21 @@ def _statuses(found: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
 
 def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
     """Read one record: a payload, or a receiver's note of headers and body."""
-    if not isinstance(record, bytes | str | Mapping):
+    if not isinstance(record, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("a record of a webhook is a payload, or headers and body", endpoint="webhook")
     if not isinstance(record, Mapping) or "body" not in record or record.get("type") or record.get("event"):
         return _Received(parse_event(record), [], None)
     body, headers = record["body"], record.get("headers")
-    if not isinstance(body, bytes | str | Mapping):
+    if not isinstance(body, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("the body of this record is not a webhook payload", endpoint="webhook")
     named = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
     delivery = named.get(_DELIVERY_HEADER)
     verified = None
     if secrets is not None and named and not isinstance(body, Mapping):
         signature = next((named[name] for name in SIGNATURE_HEADERS if name in named), None)
-        verified = verify_signature(body.encode() if isinstance(body, str) else body, signature, secrets)
+        verified = verify_signature(
+            body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body, signature, secrets
+        )
     return _Received(parse_event(body), [delivery] if delivery else [], verified)
 
 
@@ -178,7 +179,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     if not isinstance(source, str | os.PathLike):
         if not isinstance(source, Iterable):
             raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
-        yield from [source] if isinstance(source, Mapping | bytes) else source
+        yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
         return
     path = Path(source)
     if path.is_dir():
@@ -195,8 +196,8 @@ def _of_file(path: Path) -> Iterator[Any]:
     """The records of one file: a JSON document, or one per line; a line that is not JSON is passed on to be counted."""
     content = path.read_bytes()
     try:
-        document = msgspec.json.decode(content)
-    except (ValueError, RecursionError):
+        document = jsontext.decode(content)
+    except ValueError:
         yield from (line for line in content.splitlines() if line.strip())
         return
     yield from document if isinstance(document, list) else [document]

@@ -1,0 +1,121 @@
+"""Addresses and paths, checked before anything is built from them."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import SplitResult, quote, urlsplit
+
+from voxops.api.assumptions import DEFAULT_URL
+from voxops.api.limits import ADDRESS_CHARACTERS
+from voxops.client._checks import refuse, shown
+from voxops.errors import ConfigError
+
+__all__ = ["base_url", "is_loopback", "is_loopback_url", "safe_path", "upload_host"]
+
+_NOT_VALID = f"url= is not a valid web address; write it as {DEFAULT_URL}"
+
+
+def base_url(url: str) -> str:
+    """Return the API's address without ``/v1`` and without a slash at its end (contract: section 1).
+
+    Raises
+    ------
+    ConfigError
+        If it is not an http address, or plain http to another machine.
+    """
+    text = url.strip() if isinstance(url, str) else ""
+    odd = next((char for char in text if not ("!" <= char <= "~")), None)
+    if odd is not None:  # such as a zero-width space, which came along when the address was copied
+        raise ConfigError(f"url= holds the character U+{ord(odd):04X}, which no address has; type it, or copy it again")
+    if not text or len(text) > ADDRESS_CHARACTERS:
+        raise ConfigError(_NOT_VALID)
+    if "://" not in text:
+        # What looks like no host is not repeated: it may be a key in the wrong place.
+        known = "." in text or text.lower().startswith("localhost")
+        raise ConfigError(f"url={text!r} has no scheme; write https://{text}" if known else _NOT_VALID)
+    parts = _split(text)
+    if parts is None or parts.scheme not in ("http", "https") or "\\" in text:
+        raise ConfigError(_NOT_VALID)
+    if "@" in parts.netloc:
+        raise ConfigError("url= holds a user name or password; the API takes its key by api_key= alone")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigError(f"url={text!r} is plain http, which would show the API key to the network; use https")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of an address, None if it is not a valid one."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host:
+        return None
+    # Whatever stands beside host and port, such as `[::1].evil.example`, other readers take for another host.
+    shown = f"[{host}]" if ":" in host else host
+    wanted = {shown, f"{shown}:"} if port is None else {f"{shown}:{port}"}
+    return parts if parts.netloc.rpartition("@")[2].lower() in wanted else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether an address is one of this machine."""
+    parts = _split(url)
+    return parts is not None and is_loopback(parts.hostname or "")
+
+
+def safe_path(path: str) -> str:
+    """Return a path below the API's address: with ``/v1``, unsafe characters escaped.
+
+    Raises
+    ------
+    ConfigError
+        If it is a whole address, which might be another host's, or climbs out of the API.
+    ValidationError
+        With status 0, if it can't be written as an address.
+    """
+    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//") or "\\" in path:
+        raise ConfigError(
+            f"path={shown(path)} must begin with one slash, such as /v1/posts; whole addresses are not taken"
+        )
+    if any(part in (".", "..") for part in path.split("/")):
+        raise ConfigError(f"path={shown(path)} climbs out of the API")
+    full = path if path == "/v1" or path.startswith("/v1/") else f"/v1{path}"
+    try:
+        quoted = quote(full, safe="/%:@!$&'()*+,;=~")
+    except UnicodeEncodeError:
+        refuse("path", "holds half of a character pair, which no address can")
+    if len(quoted) > ADDRESS_CHARACTERS:
+        refuse("path", f"{len(quoted):,} characters, {ADDRESS_CHARACTERS:,} allowed")
+    return quoted
+
+
+def upload_host(url: str, *, api: str) -> str:
+    """Return the host of a presigned address.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither https, nor on this machine as the API itself is.
+    """
+    fits = isinstance(url, str) and len(url) <= ADDRESS_CHARACTERS and all("!" <= char <= "~" for char in url)
+    parts = _split(url) if fits else None
+    if parts is None or "@" in parts.netloc:
+        raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
+    host = parts.hostname or ""
+    here = parts.scheme == "http" and is_loopback(host) and is_loopback_url(api)
+    if parts.scheme != "https" and not here:
+        raise ConfigError("the API answered with an upload address that is not https; nothing was uploaded")
+    return host

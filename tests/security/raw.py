@@ -1,0 +1,74 @@
+"""A server of a few lines that answers whatever bytes a test wants, also what no web framework would send."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Raw", "answer", "serve"]
+
+# Request head and body -> pieces of the answer; the connection is closed after the last.
+Handler = Callable[[bytes, bytes], Iterator[bytes]]
+
+
+def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+    """One whole answer."""
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
+
+
+class Raw:
+    """A listening server; `url` is its address, `requests` what came, head and body."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.requests: list[tuple[bytes, bytes]] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    piece = connection.recv(65_536)
+                    if not piece:
+                        return
+                    data += piece
+                head, _, body = data.partition(b"\r\n\r\n")
+                fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+                while len(body) < int(fields.get(b"content-length", 0)):
+                    body += connection.recv(65_536)
+                self.requests.append((head, body))
+                for piece in self._handler(head, body):
+                    connection.sendall(piece)
+            except OSError:
+                return  # the client has left, as some tests want it to
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._socket.close()
+
+
+@contextmanager
+def serve(handler: Handler | bytes) -> Iterator[Raw]:
+    """A server for the length of a block; bytes are the answer to every request."""
+    server = Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,160 @@
+"""No answer fills memory or never ends (point 7 of the review of leaks)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import json
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.security.raw import answer, serve
+
+from voxops.api import limits
+from voxops.client import AsyncClient, _pages
+from voxops.client._body import read_body
+from voxops.errors import ApiError, DecodeError, TransportError
+
+MEGABYTE = 1024 * 1024
+
+
+def bomb(size: int, tail: bytes = b"") -> bytes:
+    """So many zeros, compressed."""
+    pack = zlib.compressobj(9, wbits=31)
+    piece = bytes(MEGABYTE)
+    return b"".join([*(pack.compress(piece) for _ in range(size // MEGABYTE)), pack.compress(tail), pack.flush()])
+
+
+def asked(url: str, use: Callable[[AsyncClient], Any], timeout: float = 30.0) -> Any:
+    """What a client of its own gets."""
+
+    async def main() -> Any:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=url, timeout=timeout) as client:
+            client._retries.backoff = type(client._retries.backoff)(tries=1)
+            return await use(client)
+
+    return asyncio.run(main())
+
+
+def test_a_gzip_bomb_is_left_at_the_bound() -> None:
+    packed = bomb(256 * MEGABYTE)
+    assert len(packed) < 2 * MEGABYTE
+    tracemalloc.start()
+    try:
+        with serve(answer(packed, Content_Encoding="gzip")) as server:
+            with pytest.raises(DecodeError, match="with more than 67,108,864 bytes") as caught:
+                asked(server.url, lambda client: client.identity())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * MEGABYTE
+    assert len(caught.value.body) <= MEGABYTE and caught.value.status == 200
+
+
+def test_a_body_without_an_end_is_left_at_the_bound() -> None:
+    def endless(*_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        yield from itertools.repeat(bytes(MEGABYTE))
+
+    with serve(endless) as server, pytest.raises(DecodeError, match="with more than"):
+        asked(server.url, lambda client: client.identity())
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
+def test_a_drip_of_single_bytes_ends(head: bytes) -> None:
+    """Each byte comes in time, the answer never does."""
+
+    def drip(*_: bytes) -> Iterator[bytes]:
+        yield head
+        for byte in itertools.cycle(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000):
+            time.sleep(0.02)
+            yield bytes([byte])
+
+    with serve(drip) as server, pytest.raises(TransportError, match="did not answer completely within 1 s") as caught:
+        asked(server.url, lambda client: client.identity(), timeout=0.1)
+    assert caught.value.sent
+
+
+def test_a_write_whose_answer_is_too_large_has_its_status() -> None:
+    """The engine must learn that the request arrived, and that nothing is known of the outcome."""
+    with serve(answer(bomb(128 * MEGABYTE), "201 Created", Content_Encoding="gzip")) as server:
+        reply = asked(server.url, lambda client: client.raw("POST", "/v1/posts/p/retry", idempotency_key="k"))
+    assert reply.status == 201 and reply.broken
+    with pytest.raises(DecodeError):
+        _ = reply.data
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "error"),
+    [
+        (b"not gzip", "gzip", TransportError),
+        (gzip.compress(b'{"a": 1}')[:-9], "gzip", TransportError),
+        (zlib.compress(b"{}"), "deflate", DecodeError),
+        (b"{}", "br", DecodeError),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip", DecodeError),
+    ],
+)
+def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body: bytes, encoding: str, error: type[Exception]) -> None:
+    with serve(answer(body, Content_Encoding=encoding)) as server, pytest.raises(error):
+        asked(server.url, lambda client: client.identity())
+
+
+def test_only_what_can_be_bounded_is_asked_for() -> None:
+    with serve(answer(gzip.compress(b'{"workspaceId": "ws"}'), Content_Encoding="gzip")) as server:
+        assert asked(server.url, lambda client: client.identity()) == {"workspaceId": "ws"}
+    ((head, _),) = server.requests
+    assert b"accept-encoding: gzip\r\n" in head.lower() + b"\r\n"
+
+
+@given(body=st.binary(max_size=200), most=st.integers(0, 250), packed=st.booleans(), cut=st.integers(1, 40))
+def test_a_body_is_whole_exactly_up_to_its_bound(body: bytes, most: int, packed: bool, cut: int) -> None:
+    wire = gzip.compress(body) if packed else body
+
+    async def chunks() -> Any:
+        for at in range(0, len(wire), cut):
+            yield wire[at : at + cut]
+
+    found, broken = asyncio.run(read_body(chunks(), "gzip" if packed else "", most))
+    assert (broken == "") == (len(body) <= most)
+    assert found == body if not broken else body.startswith(found)
+
+
+def test_a_list_that_goes_on_for_ever_ends_with_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pages, "LIST_PAGES", 5)
+    cursors = itertools.count()
+
+    def page(*_: bytes) -> Iterator[bytes]:
+        yield answer(json.dumps({"data": [{"id": "a"}], "pagination": {"nextCursor": f"c{next(cursors)}"}}).encode())
+
+    async def read(client: AsyncClient) -> None:
+        async for _ in client.posts.list():
+            pass
+
+    with serve(page) as server, pytest.raises(DecodeError, match="has not ended after 5 pages"):
+        asked(server.url, read)
+    assert len(server.requests) == 5
+
+
+def test_the_storage_host_has_little_to_say(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(100))
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        if head.startswith(b"PUT"):
+            yield answer(b"<Code>Odd</Code>" + bytes(2 * limits.STORAGE_ANSWER_BYTES), "400 Bad Request")
+        else:
+            yield answer(
+                json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/put?X-Amz-Signature=abc"}).encode()
+            )
+
+    with serve(api) as server, pytest.raises(ApiError, match=r"the storage did not take photo\.jpg: 400 Odd") as caught:
+        asked(server.url, lambda client: client.uploads.send(photo))
+    assert len(caught.value.body) <= 64 * 1024

@@ -1,0 +1,96 @@
+"""What a server says loses what steers a terminal before it is part of an exception or a repr (point 6 of the review of leaks)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.security.raw import answer, serve
+
+import voxops as vx
+from voxops._core import eventloop
+from voxops.client import AsyncClient
+from voxops.client._reply import Reply, error_of
+from voxops.errors import ApiError
+from voxops.sandbox import Sandbox
+
+EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover\nnext"
+
+
+def harmless(text: str) -> bool:
+    """Whether a terminal only shows a text."""
+    return not any(
+        unicodedata.category(char) in {"Cc", "Cs"} or unicodedata.bidirectional(char) in BIDI for char in text
+    )
+
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def refused(body: Any, **headers: str) -> ApiError:
+    """The error that an answer stands for."""
+    reply = Reply(
+        "GET /v1/posts",
+        400,
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        json.dumps(body).encode(),
+    )
+    error = error_of(reply)
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": EVIL, "message": EVIL}},
+        {"error": EVIL},
+        {"message": EVIL},
+        {"error": EVIL, "message": EVIL},
+        [EVIL],
+        EVIL,
+    ],
+)
+def test_an_exception_is_text(body: Any) -> None:
+    error = refused(body, x_request_id=EVIL)
+    for text in (str(error), repr(error), error.code, error.request_id or "", "".join(error._render_traceback_())):
+        assert harmless(text)
+        assert "evil.example" not in text, "the address behind the link is gone, the text of the link stays"
+    assert "link" in str(error)
+
+
+@given(code=st.text(st.characters(exclude_categories=())), message=st.text(st.characters(exclude_categories=())))
+def test_no_text_of_a_server_steers_a_terminal(code: str, message: str) -> None:
+    error = refused({"error": {"code": code, "message": message}}, x_request_id=message)
+    for text in (str(error), error.code, error.request_id or ""):
+        assert harmless(text)
+        text.encode()
+
+
+def test_over_the_wire() -> None:
+    body = json.dumps({"error": {"code": "X", "message": EVIL}}).encode()
+
+    async def ask(url: str) -> None:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
+            await client.identity()
+
+    with serve(answer(body, "403 Forbidden")) as server, pytest.raises(vx.AuthError) as caught:
+        asyncio.run(ask(server.url))
+    assert harmless(str(caught.value))
+
+
+def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = AsyncClient.identity
+
+    async def named(self: AsyncClient) -> dict[str, Any]:
+        return {**await real(self), "workspaceName": EVIL}
+
+    monkeypatch.setattr(AsyncClient, "identity", named)
+    with vx.connect(sandbox=sandbox) as ws:
+        assert harmless(repr(ws)) and harmless(ws._repr_html_())
+        assert eventloop.run(ws.client.identity())["workspaceName"] == EVIL, "what the API sent is kept as it is"
