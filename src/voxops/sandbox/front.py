@@ -26,7 +26,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 h1{font-size:1.5rem;margin-bottom:.2rem} h2{font-size:1.05rem;margin:1.8rem 0 .4rem}
 table{border-collapse:collapse;width:100%;font-size:.87rem} td,th{text-align:left;padding:.15rem .7rem .15rem 0;vertical-align:top}
 tr{border-bottom:1px solid #eee} th{font-weight:600} code,pre{font:.85rem/1.45 ui-monospace,monospace}
-pre{background:#f5f5f2;padding:.7rem .9rem;overflow-x:auto} details{margin:.4rem 0} .note{color:#666}
+pre{background:#f5f5f2;padding:.7rem .9rem;white-space:pre-wrap;overflow-wrap:anywhere} details{margin:.4rem 0} .note{color:#666}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818} tr{border-color:#333} pre{background:#232323} .note{color:#999}}
 """
 # No script, nothing from elsewhere, in nobody's frame.
