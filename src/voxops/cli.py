@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     matrix.add_argument(
         "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
     )
+    matrix.add_argument("--spec", type=Path, metavar="FILE", help="show where an OpenAPI file (JSON) differs")
     matrix.set_defaults(run=_matrix)
 
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_STATUSES)
@@ -171,6 +172,14 @@ def _files() -> Iterator[None]:
 
 def _matrix(options: argparse.Namespace) -> int:
     """Print the matrix, or check that client and server do what it says."""
+    if options.spec:
+        from voxops.conformance import compare_spec
+
+        found = compare_spec(options.spec)
+        for line in found:
+            _say(line)
+        _say(f"matrix: differences={len(found)}")
+        return ATTENTION if found else 0
     if options.check:
         from voxops.conformance import check
 

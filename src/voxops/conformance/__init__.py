@@ -1,7 +1,7 @@
 """``voxops matrix --check``: whether client and server do what the capability matrix says, row by row.
 
 `try_rows` tries everything that the cells of a row imply against a sandbox, whose own record says what happened; `read_rows` only
-reads, so that it may be pointed at any server. `cases` says how each row is called, `laws` what must hold, `bench` where.
+reads, so that it may be pointed at any server; `compare_spec` reads a published description. `cases` says how each row is called, `laws` what must hold, `bench` where.
 """
 
 from __future__ import annotations
@@ -10,7 +10,21 @@ from voxops.conformance.bench import Bench
 from voxops.conformance.cases import CASES, Case
 from voxops.conformance.findings import Finding, summary
 from voxops.conformance.laws import LAWS, Law
+from voxops.conformance.published import compare_spec
 from voxops.conformance.reads import read_rows
 from voxops.conformance.table import check, try_row, try_rows
 
-__all__ = ["CASES", "LAWS", "Bench", "Case", "Finding", "Law", "check", "read_rows", "summary", "try_row", "try_rows"]
+__all__ = [
+    "CASES",
+    "LAWS",
+    "Bench",
+    "Case",
+    "Finding",
+    "Law",
+    "check",
+    "compare_spec",
+    "read_rows",
+    "summary",
+    "try_row",
+    "try_rows",
+]
