@@ -6,9 +6,14 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
 # CI installs exactly what the constraints name; elsewhere the ranges of pyproject.toml decide.
 CONSTRAIN := $(if $(CI),-c constraints.txt,)
+# The environment in which the wheel is built takes them from here: older pips from the first, newer ones from the second.
+ifdef CI
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser flake lint lab bench chaos notebooks dist clean help
+.PHONY: demo test test-kernel test-browser flake lint lab bench chaos notebooks dist licences clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -68,6 +73,9 @@ dist: $(VENV)/tools  ## Wheel and source archive, checked, each installed into a
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
+
+licences: $(VENV)/tools  ## The licences of all that is installed with voxops; X="archive lab" with these extras
+	$(BIN)/python -m tests.licences $(X)
 
 clean:
 	rm -rf .venv .venv-* build dist

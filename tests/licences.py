@@ -1,0 +1,113 @@
+"""The licences of what an installation brings along, by the packages' own metadata; ``make licences``.
+
+Prints a table of voxops's requirements, and theirs in turn, and ends with an error where a package names no licence, or one that is
+not on the list below: somebody must read it then, and either add it or take the package out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["Package", "closure", "licence_of", "main", "unknown"]
+
+# Permissive licences, and the MPL, whose conditions end at its own files.
+ACCEPTED = re.compile(
+    r"0BSD|Apache( License)?(,? Version)?[ -]?(Software License|2(\.0)?)?|BSD([ -][23]-Clause)?( License)?|CC0-1\.0|HPND|ISC( License)?"
+    r"|MIT([ -]0|[ -]CMU)?( License)?|MPL-2\.0|Mozilla Public License 2\.0|PSF-2\.0|Python Software Foundation License"
+    r"|Python-2\.0|(The )?Unlicense|Zlib|OFL-1\.1",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"\s+(?:AND|OR)\s+|;\s*", re.IGNORECASE)
+_SHORT = re.compile(r"\s+\([\w .]+\)")  # the abbreviation behind a name
+
+
+class Package(NamedTuple):
+    """One installed package."""
+
+    name: str
+    version: str
+    licence: str
+
+
+def closure(name: str, extras: Iterable[str] = ()) -> list[Distribution]:
+    """A package and everything that it requires here, each once, by name.
+
+    Raises
+    ------
+    PackageNotFoundError
+        If the package itself is not installed; a requirement that is not installed is named in the error, too.
+    """
+    found: dict[str, Distribution] = {}
+    left = [Requirement(f"{name}[{','.join(extras)}]")]
+    done: set[tuple[str, frozenset[str]]] = set()
+    while left:
+        wanted = left.pop()
+        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        if key in done:
+            continue
+        done.add(key)
+        found[key[0]] = package = distribution(wanted.name)
+        for text in package.requires or ():
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *wanted.extras)):
+                left.append(requirement)
+    return [found[each] for each in sorted(found)]
+
+
+def licence_of(metadata: Mapping[str, str], classifiers: Iterable[str]) -> str:
+    """The licence that a package names: its expression, else its classifiers, else a short text; ``""`` if none."""
+    expression = metadata.get("License-Expression")
+    if expression:
+        return expression
+    named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
+    named = [each for each in named if each != "OSI Approved"]
+    if named:
+        return "; ".join(named)
+    text = (metadata.get("License") or "").strip()
+    return text if "\n" not in text and len(text) < 80 else text.splitlines()[0].strip()
+
+
+def unknown(licence: str) -> bool:
+    """Whether somebody must read a licence before it is accepted; of several that are joined, each counts."""
+    parts = [part.strip(" ()") for part in _PARTS.split(_SHORT.sub("", licence))]
+    return not all(ACCEPTED.fullmatch(part) for part in parts)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 1 where a licence must be read."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("extras", nargs="*", help="extras of voxops, such as archive")
+    try:
+        installed = closure("voxops", parser.parse_args(arguments).extras)
+    except PackageNotFoundError as error:
+        print(f"not installed: {error.name}", file=sys.stderr)
+        return 1
+    packages = [
+        Package(
+            each.metadata["Name"],
+            each.version,
+            licence_of(
+                {name: each.metadata[name] for name in set(each.metadata)}, each.metadata.get_all("Classifier") or ()
+            ),
+        )
+        for each in installed
+    ]
+    width = max(len(f"{package.name} {package.version}") for package in packages)
+    for package in packages:
+        print(f"{f'{package.name} {package.version}':{width}}  {package.licence or '?'}")
+    odd = [package.name for package in packages if package.name != "voxops" and unknown(package.licence)]
+    print(f"\n{len(packages)} packages" + (f"; to be read: {', '.join(odd)}" if odd else ", all licences known"))
+    return 1 if odd else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

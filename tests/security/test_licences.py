@@ -1,0 +1,75 @@
+"""What an installation brings along is known, and so is what builds it (point 15 of the review of leaks)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from tests import licences
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PINNED = {
+    canonicalize_name(line.partition("==")[0])
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if "==" in line
+}
+# The packages that users of the toolkit expect with it.
+NAMED = {"httpx", "pandas", "ipywidgets", "nest-asyncio", "matplotlib"}
+
+
+def test_every_licence_of_the_base_installation_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert licences.main([]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("all licences known")
+
+
+@pytest.mark.parametrize(
+    ("licence", "read"),
+    [
+        ("MIT", False),
+        ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", False),
+        ("Mozilla Public License 2.0 (MPL 2.0)", False),
+        ("ISC License (ISCL)", False),
+        ("MIT License; Apache Software License", False),
+        ("GPL-3.0-or-later", True),
+        ("MIT AND AGPL-3.0-only", True),
+        ("Proprietary", True),
+        ("", True),
+    ],
+)
+def test_a_licence_that_is_not_on_the_list_must_be_read(licence: str, read: bool) -> None:
+    assert licences.unknown(licence) is read
+
+
+def test_what_the_metadata_say_first_counts() -> None:
+    trove = ["License :: OSI Approved", "License :: OSI Approved :: MIT License"]
+    assert licences.licence_of({"License-Expression": "ISC", "License": "x"}, trove) == "ISC"
+    assert licences.licence_of({"License": "x"}, trove) == "MIT License"
+    assert licences.licence_of({"License": "MIT\n\nCopyright"}, []) == "MIT"
+    assert licences.licence_of({}, []) == ""
+
+
+def test_the_base_installation_holds_what_the_readme_promises() -> None:
+    base = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    assert base >= NAMED
+    assert base >= {"starlette", "uvicorn", "rich"}, "vx.connect(sandbox=True) and make demo need them"
+
+
+def test_the_build_backend_is_pinned_with_all_that_it_needs() -> None:
+    wanted = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
+    assert {canonicalize_name(each.name) for each in wanted} <= PINNED
+    # The backend's own requirements; it is not installed where the tests run, so its list is kept here.
+    assert {"packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"} <= PINNED
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"PIP_BUILD_CONSTRAINT\s*:?=", makefile), "the environment that builds is constrained, too"
+
+
+def test_every_requirement_of_the_base_installation_is_pinned() -> None:
+    missing = {canonicalize_name(each.metadata["Name"]) for each in licences.closure("voxops")} - PINNED - {"voxops"}
+    assert missing == set()
+    assert distribution("voxops").version == PROJECT["project"]["version"]
