@@ -1,7 +1,7 @@
 """The VoxBurst API on this machine: real HTTP on loopback, a seeded campaign, a virtual clock, faults as data.
 
 It implements every row of the capability matrix and the reads that go with them, written from the contract alone: it
-imports nothing else of voxops, so client and sandbox check each other. ::
+imports nothing else of voxops, so client and sandbox check each other. ``docs/sandbox.md`` says the same for curl. ::
 
     from voxops.sandbox import Fault, Sandbox, Switches
 
@@ -16,9 +16,10 @@ imports nothing else of voxops, so client and sandbox check each other. ::
 From another process the same verbs exist on ``Remote(url)``; ``python -m voxops.sandbox --port N [--seed N] [--state FILE]
 [--speed X]`` serves it to any client.
 
-**Python face.** ``Sandbox(seed=7, speed=0.0, state=None, port=0, switches=None, rate_limit=500, empty=False, posts=500,
-deliveries=4500, workspace=None)``, a context manager with ``start()`` and ``stop()``; ``url``, ``api_key``, ``storage_url``,
-``receiver_url``, ``workspace_id``. Everything below is also on ``Remote``:
+**Python face.** ``Sandbox(seed=7, speed=0.0, state=None, port=0, storage_port=0, receiver_port=0, switches=None, rate_limit=500,
+empty=False, posts=500, deliveries=4500, real_time=False, tls=None, scene=None, workspace=None)``, a context manager with ``start()``
+and ``stop()``; ``url``, ``api_key``, ``second_api_key``, ``storage_url``, ``receiver_url``, ``workspace_id``, ``certificate``. A `Scene`
+replaces the seeded campaign by the accounts, media and time of a real workspace. Everything below is also on ``Remote``:
 
 =====================================  ==============================================================================
 ``now()``                              the virtual time, an aware datetime
@@ -44,18 +45,13 @@ API keys: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) may do e
 separate idempotency keys (`Switches.workspace_keys` shares them); ``vb_test_readonly`` only reads (403 on writes),
 ``vb_test_quota`` creates nothing (402).
 
-**Control calls** (no API key, never logged, no rate limit): GET ``/_sandbox/state``, ``/requests``, ``/effects``,
-``/duplicates``, ``/received``, ``/faults``, ``/switches``; POST ``/_sandbox/advance`` ``{seconds}``, ``/speed`` ``{speed}``,
-``/faults`` (one or a list), ``/receiver``, ``/touch`` ``{post}``, ``/person`` ``{act, post, …}``, ``/posts`` (plants one), ``/reset`` ``{empty}``; PATCH ``/_sandbox/switches``; DELETE ``/_sandbox/faults``;
-GET ``/_sandbox/oauth/authorize?state=…`` plays the person who agrees, and gives ``{code, state}``.
+**Control calls** stand under ``/_sandbox`` (no API key, never logged, no rate limit; JSON only, with its content type): see
+``docs/sandbox.md``. ``GET /`` is a page for people, ``GET /v1/openapi.json`` describes the API.
 
-**Kinds of effects**: ``post.create post.update post.delete post.publish post.retry post.cancel post.clone post.duplicate
-post.unpublish target.fix target.requeue target.publish target.fail recurrence.create recurrence.update recurrence.delete
-account.connect account.connected account.disconnect account.refresh account.test account.page account.backfill media.create
-media.upload media.delete media.validate media.register media.presign media.import webhook.create webhook.update
-webhook.delete webhook.rotate webhook.test delivery.resend delivery.attempt``, and ``person.edit`` and so on for what people
-did. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause` ``retry`` or ``fix``; `again` if an earlier
-publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of a created or published post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
+**Kinds of effects**, all listed in ``docs/sandbox.md``: ``post.create post.retry target.requeue target.publish target.fail
+delivery.resend`` and so on, and ``person.edit`` and so on for what people did. A retry is one ``post.retry`` and a ``target.requeue``
+per target (`cause` ``retry`` or ``fix``; `again` if an earlier publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of
+a created or published post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
 
 **Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``, lasting until mended
 ``TOKEN_EXPIRED ACCOUNT_DISCONNECTED CONTENT_TOO_LONG MEDIA_ASPECT_RATIO MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TOO_LARGE
