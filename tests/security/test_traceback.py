@@ -32,20 +32,21 @@ def pieces(text: str) -> list[str]:
     return [MARK[at : at + 8] for at in range(len(MARK) - 7) if MARK[at : at + 8] in text]
 
 
-def inside(thing: Any, depth: int = 0) -> Iterator[str]:
-    """What a thing and all that it holds print as."""
-    if depth > DEEPEST:
+def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
+    """What a thing and all that it holds print as; `seen` holds what was looked at before, and so keeps it alive."""
+    if depth > DEEPEST or id(thing) in seen:
         return
+    seen[id(thing)] = thing
     with suppress(Exception):  # what can't be printed shows nothing
         yield repr(thing)
     if isinstance(thing, bytes | bytearray):
         yield thing.decode("latin-1")
     elif isinstance(thing, dict):
         for pair in thing.items():
-            yield from (text for each in pair for text in inside(each, depth + 1))
+            yield from (text for each in pair for text in inside(each, seen, depth + 1))
     elif isinstance(thing, list | tuple | set | frozenset):
         for each in thing:
-            yield from inside(each, depth + 1)
+            yield from inside(each, seen, depth + 1)
     elif type(thing).__module__.partition(".")[0] in LIBRARIES and not isinstance(thing, BaseException):
         slots = [
             name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)
@@ -54,7 +55,7 @@ def inside(thing: Any, depth: int = 0) -> Iterator[str]:
         values += [getattr(thing, name, None) for name in slots if name != "_held"]  # the key's own hiding place
         for each in values:
             if not callable(each):
-                yield from inside(each, depth + 1)
+                yield from inside(each, seen, depth + 1)
 
 
 def frames(error: BaseException) -> Iterator[FrameType]:
@@ -77,11 +78,12 @@ def frames(error: BaseException) -> Iterator[FrameType]:
 def leaks(error: BaseException, count: Counter[str]) -> list[str]:
     """Where an exception shows a piece of the key."""
     count["exceptions"] += 1
+    seen: dict[int, Any] = {}
     found = [text for text in (str(error), repr(error), repr(vars(error)), repr(error.args)) if pieces(text)]
     for frame in frames(error):
         count["frames"] += 1
         for name, value in frame.f_locals.items():
-            for text in inside(value):
+            for text in inside(value, seen):
                 if pieces(text):
                     found.append(f"{frame.f_code.co_qualname}: {name} = {text[:80]}")
     return found
@@ -117,6 +119,18 @@ async def called(url: str, use: Callable[[AsyncClient], Any]) -> None:
 
 
 NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[[Callable[[AsyncClient], Any]], Any]]:
+    """Uses one client, at whose address nobody answers, for many examples."""
+    client = AsyncClient(KEY, url=NOBODY, timeout=0.5)
+    client._retries.backoff = type(client._retries.backoff)(tries=1)
+    with asyncio.Runner() as runner:
+        yield lambda use: runner.run(use(client))
+        runner.run(client.aclose())
+
+
 HOSTS = [
     "https://api.vox\u200bburst.io",
     "https://api.vox\u00adburst.io",
@@ -189,16 +203,16 @@ def test_no_address_brings_the_key_out(host: str, prefix: str) -> None:
     key=st.none() | TEXT,
 )
 def test_no_request_brings_the_key_out(
-    method: str, path: str, query: dict[str, Any], body: Any, key: str | None
+    run: Any, method: str, path: str, query: dict[str, Any], body: Any, key: str | None
 ) -> None:
     async def use(client: AsyncClient) -> None:
         await client.raw(method, path, params=query, json=body, idempotency_key=key)
 
-    checked(lambda: asyncio.run(called(NOBODY, use)))
+    checked(lambda: run(use))
 
 
 @given(one=VALUES, two=TEXT)
-def test_no_id_brings_the_key_out(one: Any, two: str) -> None:
+def test_no_id_brings_the_key_out(run: Any, one: Any, two: str) -> None:
     async def use(client: AsyncClient) -> None:
         for call in (
             lambda: client.posts.get(one),
@@ -213,7 +227,7 @@ def test_no_id_brings_the_key_out(one: Any, two: str) -> None:
             except Exception as error:
                 assert leaks(error, COUNT) == []
 
-    asyncio.run(called(NOBODY, use))
+    run(use)
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def presigned(reply: Reply, media_id: str | None) -> Presigned:
     Raises
     ------
     DecodeError
-        If there is none in it.
+        If the answer holds no address.
     """
     data = single(reply)
 

@@ -39,7 +39,7 @@ class Accounts:
         platform : str, optional
             One platform.
         include_archived : bool
-            Also archived ones; ignored by the API where `status` is given.
+            Also archived ones; ignored by the API beside `status`.
         page_size : int
             Accounts per page.
 
