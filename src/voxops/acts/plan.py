@@ -12,9 +12,11 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import safe
+from voxops._core.blocks import Block
+from voxops._core.static_html import static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
-from voxops.acts.plan_html import plan_html
+from voxops.acts.plan_display import plan_blocks
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import PlanError
 
@@ -147,8 +149,12 @@ class Plan:
     def __repr__(self) -> str:
         return summary(self)
 
+    def _blocks(self) -> list[Block]:
+        """Return what the plan shows, for whatever draws it."""
+        return plan_blocks(self, reasons(self))
+
     def _repr_html_(self) -> str:
-        return plan_html(self, reasons(self))
+        return static_html(self._blocks(), name="plan")
 
 
 def summary(plan: Plan) -> str:

@@ -13,8 +13,8 @@ from voxops.acts.plan import Plan, summary
 from voxops.model import Snapshot
 from voxops.views import _panel_html as draw
 from voxops.views._choice import quoted
-from voxops.views._drawing import ENDED, render_html, render_text
 from voxops.views._panel_parts import Desk, button
+from voxops.views._snapshot import ENDED, render_html, render_text
 
 __all__ = ["Act"]
 

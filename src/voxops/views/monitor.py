@@ -14,7 +14,7 @@ from typing import Any
 
 from voxops._core import safe
 from voxops.model import Snapshot
-from voxops.views._drawing import ENDED, render_html, render_text
+from voxops.views._snapshot import ENDED, render_html, render_text
 
 __all__ = ["Monitor", "render_html", "render_text"]
 

@@ -1,20 +1,22 @@
-"""One Snapshot as plain text and as static HTML: pure, deterministic, and both say the same."""
+"""One Snapshot as plain text and as blocks: pure, deterministic, and both say the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from voxops._core import safe
-from voxops._core.safe import Markup
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+from voxops._core.static_html import static_html
 from voxops.engine.progress import rate, time_left
-from voxops.model import OUTCOMES, PaceInfo, Snapshot, Transition
+from voxops.model import OUTCOMES, Action, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
-__all__ = ["ENDED", "render_html", "render_text"]
+__all__ = ["ENDED", "render_html", "render_text", "snapshot_blocks"]
 
 ENDED = frozenset({"done", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
+_MIXED = frozenset({Action.BULK})  # whose rows go to several platforms each, in as many combinations as there are rows
 _HEADS = {"redeliver": "event"}  # what rows are counted by, where it is not the platform
 _PHASES = {
     "sending": "▶ sending",
@@ -43,7 +45,7 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
         f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
         "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
         " · ".join(_speed(snapshot, since)),
-        *_text_table(snapshot),
+        *([] if snapshot.action in _MIXED else _text_table(snapshot)),
     ]
     if snapshot.waits:
         lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in _waits(snapshot)]
@@ -55,36 +57,72 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
 
 
 def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
-    """Return the Snapshot as a piece of HTML that needs no style sheet, script or network.
+    """Return the Snapshot as a piece of HTML that needs no style sheet, script or network; parameters as `render_text`."""
+    return static_html(snapshot_blocks(snapshot, since), name="monitor")
 
-    It takes its text colour from the page, so it reads in light and dark themes; it fits 600 pixels; outcomes are told
-    by words and glyphs as well as by colour; whatever came from outside is escaped. Parameters as `render_text`.
+
+def snapshot_blocks(
+    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None
+) -> list[Block]:
+    """Return what the Snapshot says, for whatever draws it.
+
+    Parameters
+    ----------
+    snapshot, since : Snapshot
+        As for `render_text`.
+    errors : mapping of str to int, optional
+        Error -> how many rows failed with it; shown where rows have no platform of their own.
     """
-    counts = [(name, OUTCOME[name].colour, float(snapshot.count(name))) for name in OUTCOMES]
-    legend = " ".join(_legend(name, int(count)) for name, _, count in counts if count) or "no rows"
-    sections = [
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline">'
-        f'<b style="font-size:1.1em">{safe.escape(_title(snapshot))}</b><b>{safe.escape(_phase(snapshot))}</b>'
-        f'<span style="opacity:.75;margin-left:auto">{safe.instant(snapshot.updated_at)}</span></div>',
-        f'<div style="margin:6px 0 4px">{safe.bar(counts)}</div>',
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 16px">{legend}'
-        f'<span style="margin-left:auto">{_settled(snapshot)}</span></div>',
-        f'<div style="opacity:.75">{safe.escape(" · ".join(_speed(snapshot, since)))}</div>',
-        _html_table(snapshot),
+    said = [
+        blocks.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.instant(snapshot.updated_at)}"),
+        blocks.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
+        blocks.line(" · ".join(_speed(snapshot, since))),
     ]
+    if snapshot.action in _MIXED:
+        said += [_errors_table(errors)] if errors else []
+    elif places := _places(snapshot):
+        said.append(_places_table(_head(snapshot), places))
     if snapshot.waits:
         waits = [f"{count:,} · {safe.plain(why)}" for why, count in _waits(snapshot)]
-        sections.append(_section("Waiting for", zip(waits, waits, strict=True)))
+        said.append(blocks.listing("Waiting for", zip(waits, waits, strict=True)))
     if snapshot.recent:
-        sections.append(_section("Last changes", [(_change(each, 16), _change(each)) for each in snapshot.recent]))
+        lines = [(_change(each, 16), _change(each)) for each in snapshot.recent]
+        said.append(blocks.listing("Last changes", lines))
     if snapshot.note:
-        style = f"margin-top:8px;padding:4px 10px;border-left:4px solid {OTHER.colour};overflow-wrap:anywhere"
-        sections.append(f'<div style="{style}">{safe.escape(snapshot.note, 400)}</div>')
-    style = (
-        f"max-width:760px;padding:8px 12px;border:1px solid {safe.LINE};border-radius:6px;color:inherit;"
-        "font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
-    )
-    return f'<div class="voxops-monitor {safe.IGNORE_MATH}" style="{style}">{"".join(sections)}</div>'
+        said.append(blocks.note(snapshot.note, colour=OTHER.colour))
+    return said
+
+
+def _parts(counts: Iterable[int]) -> list[Block]:
+    """Return the outcomes as parts of a bar."""
+    return [
+        blocks.part(name, OUTCOME[name].colour, count, OUTCOME[name].glyph)
+        for name, count in zip(OUTCOMES, counts, strict=True)
+    ]
+
+
+def _places_table(head: str, places: Sequence[tuple[str, Sequence[int]]]) -> Block:
+    """Return the table of platforms, each with a bar beneath its name, so that it fits 600 pixels."""
+    rows = [
+        [
+            blocks.cell(platform, bar=_parts(counts)),
+            *(safe.number(count) if count else "·" for count in counts),
+            blocks.cell(safe.number(sum(counts)), strong=True),
+        ]
+        for platform, counts in places
+    ]
+    heads = [head, *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
+    return blocks.table(heads, rows, range(1, len(heads)))
+
+
+def _errors_table(errors: Mapping[str, int]) -> Block:
+    """Return which errors rows failed with, the commonest first."""
+    ranked = sorted(errors.items(), key=lambda error: (-error[1], error[0]))
+    failed = OUTCOME[Outcome.FAILED]
+    rows = [
+        [blocks.cell(error, colour=failed.colour, limit=80), safe.number(count)] for error, count in ranked[:_PLACES]
+    ]
+    return blocks.table(("failed with", "rows"), rows, [1])
 
 
 def _title(snapshot: Snapshot) -> str:
@@ -110,31 +148,34 @@ def _count(outcome: str, count: int) -> str:
     return f"{OUTCOME[outcome].glyph} {count:,} {outcome}"
 
 
-def _legend(outcome: str, count: int) -> str:
-    """Return a count with a swatch of its colour."""
-    swatch = f"display:inline-block;width:10px;height:10px;border-radius:2px;background-color:{OUTCOME[outcome].colour}"
-    return f'<span><span style="{swatch}"></span> {_count(outcome, count)}</span>'
-
-
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
-    """Yield what is known of pace: rate, time left, calls, rate limit."""
+    """Yield what is known of pace: why it waits, else rate and time left; then calls and rate limit."""
     speed, left = rate(snapshot, since), time_left(snapshot, since)
+    waits = snapshot.phase not in ENDED and snapshot.pace.paused_for
+    if waits:
+        yield f"waits for the rate limit, {safe.duration(waits)}"
     if speed:
-        yield f"{60 * speed:,.1f} settled a minute"
-    if left and snapshot.phase not in ENDED | {"paused"}:
+        yield _rate(speed)
+    if left and not waits and snapshot.phase not in ENDED | {"paused"}:
         yield f"about {safe.duration(left)} left"
     yield f"{safe.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
     asked = "1 request" if snapshot.requests == 1 else f"{snapshot.requests:,} requests"
     yield f"{asked}, {snapshot.acts:,} of them acts"
-    if snapshot.phase not in ENDED:
+    if snapshot.phase not in ENDED and not waits:
         yield from _pace(snapshot.pace)
+
+
+def _rate(speed: float) -> str:
+    """Say a rate as a person would, from rows settled a second."""
+    for name, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
+        if (count := speed * seconds) >= 2 or name == "hour":
+            return f"about {count:,.0f} settled {'an' if name == 'hour' else 'a'} {name}"
+    raise AssertionError  # the hour takes what is left
 
 
 def _pace(pace: PaceInfo) -> Iterator[str]:
     """Yield what the server said of its limit."""
-    if pace.paused_for:
-        yield f"paused by the rate limit for {safe.duration(pace.paused_for)}"
-    elif pace.limit is not None and pace.remaining is not None:
+    if pace.limit is not None and pace.remaining is not None:
         resets = f", renewed in {safe.duration(pace.resets_in)}" if pace.resets_in is not None else ""
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
@@ -183,29 +224,6 @@ def _text_table(snapshot: Snapshot) -> list[str]:
         f"  {platform:<{width}} " + " ".join(f"{count or '·':>9}" for count in (*counts, sum(counts)))
         for platform, counts in places
     ]
-
-
-def _html_table(snapshot: Snapshot) -> str:
-    """Return the table of platforms, each with a bar of its own beneath its name, so that it fits 600 pixels."""
-    rows = []
-    for platform, counts in _places(snapshot):
-        parts = [(name, OUTCOME[name].colour, float(count)) for name, count in zip(OUTCOMES, counts, strict=True)]
-        numbers = [safe.number(count) if count else Markup('<span style="opacity:.4">·</span>') for count in counts]
-        name = f'<div style="overflow-wrap:anywhere;line-height:1.3">{safe.escape(platform)}</div>'
-        graph = f'<div style="padding:1px 0 3px">{safe.bar(parts, height="6px")}</div>'
-        place = f'<div style="min-width:100px;max-width:240px">{name}{graph}</div>'
-        rows.append([Markup(place), *numbers, Markup(f"<b>{sum(counts):,}</b>")])
-    if not rows:
-        return ""
-    heads = [_head(snapshot), *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
-    style = "margin-top:8px;overflow-x:auto"
-    return f'<div style="{style}">{safe.table(heads, rows, numeric=frozenset(range(1, 6)))}</div>'
-
-
-def _section(head: str, lines: Iterable[tuple[str, str]]) -> str:
-    """Return a titled list of untrusted lines, each as shown and in full; the latter shows on hovering."""
-    items = "".join(safe.line(shown, full) for shown, full in lines)
-    return f'<div style="margin-top:8px"><div style="font-weight:600">{head}</div>{items}</div>'
 
 
 def _shares(counts: Sequence[int], width: int) -> list[int]:
