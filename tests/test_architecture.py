@@ -26,6 +26,7 @@ LIBRARIES = {
     "sqlite3": {"ledger", "archive", "sandbox"},
     "pyarrow": {"archive", "frames"},
     "duckdb": {"archive"},
+    "anywidget": {"views"},
     "ipywidgets": {"views"},
     "matplotlib": {"views"},
     "starlette": {"sandbox"},
@@ -46,7 +47,6 @@ HELD_BY_ANALYSTS = {"Workspace", "Run", "AsyncClient"}  # their methods are the 
 
 # What is above the limits today, each with its own limit: it may shrink, and is struck out once it fits.
 LONG_FILES = {
-    "views/panels.py": 543,
     "views/plots.py": 428,
 }
 LARGE_CLASSES: dict[str, int] = {}

@@ -59,8 +59,10 @@ if TYPE_CHECKING:
     from voxops.rehearsal import rehearse
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
-    from voxops.views.panels import delivery_panel, triage_panel
+    from voxops.views.delivery_view import delivery_panel
     from voxops.views.report import report
+    from voxops.views.runs_view import runs_panel
+    from voxops.views.triage_view import triage_panel
 
 __version__ = "0.1.0"
 
@@ -111,6 +113,7 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
+    "runs_panel",
     "scan_notebook",
     "targets",
     "triage",
@@ -124,7 +127,7 @@ _LATER = {
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
-    "delivery_panel": "voxops.views.panels",
+    "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",
     "duplicates": "voxops.analysis.incidents",
@@ -135,8 +138,9 @@ _LATER = {
     "read_campaign": "voxops.analysis.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
+    "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
-    "triage_panel": "voxops.views.panels",
+    "triage_panel": "voxops.views.triage_view",
 }
 
 

@@ -12,7 +12,7 @@ from voxops._core import safe
 from voxops._core.blocks import Block
 from voxops._core.safe import Markup, html, joined
 
-__all__ = ["static_html"]
+__all__ = ["draw_blocks", "static_html"]
 
 _QUIET = "opacity:.75"
 _PLACE = "max-width:900px;color:inherit;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
@@ -20,13 +20,18 @@ _SHORT = 16  # characters of an id that was cut in its middle, which is not brok
 _HEIGHT = 120  # of a chart, in its own units
 
 
-def static_html(blocks: Iterable[Block], *, name: str = "display", classes: str = "") -> Markup:
-    """Return blocks as one piece of HTML.
+def draw_blocks(blocks: Iterable[Block]) -> Markup:
+    """Return blocks as HTML, to be part of a display."""
+    return joined(_DRAW[block["kind"]](block) for block in blocks)
+
+
+def static_html(blocks: Iterable[Block] | Markup, *, name: str = "display", classes: str = "") -> Markup:
+    """Return blocks as one display.
 
     Parameters
     ----------
-    blocks : iterable of Block
-        From the functions of ``voxops._core.blocks``.
+    blocks : iterable of Block, or Markup
+        From the functions of ``voxops._core.blocks``; or what `draw_blocks` made of them.
     name : str
         What it shows: ends the class ``voxops-…``.
     classes : str
@@ -38,7 +43,7 @@ def static_html(blocks: Iterable[Block], *, name: str = "display", classes: str 
         safe.IGNORE_MATH,
         classes,
         _PLACE,
-        joined(_DRAW[block["kind"]](block) for block in blocks),
+        blocks if isinstance(blocks, Markup) else draw_blocks(blocks),
     )
 
 

@@ -1,158 +1,177 @@
-"""The second half of every panel: see the plan, give a reason, run it, follow it, and compare before and after."""
+"""The second half of every panel: plan what is chosen, run what was seen, follow it, compare before and after."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from voxops._core import eventloop
+from voxops._core import blocks, eventloop, safe
+from voxops._core.canonical import fingerprint
 from voxops.acts.plan import Plan, summary
 from voxops.model import Snapshot
-from voxops.views import _panel_html as draw
 from voxops.views._choice import quoted
-from voxops.views._panel_parts import Desk, button
-from voxops.views._snapshot import ENDED, render_html, render_text
+from voxops.views._desk import Desk
+from voxops.views._handed import HandedRun, HandedWorkspace
+from voxops.views._live import Tab
+from voxops.views._palette import OUTCOME, STATUS
+from voxops.views._snapshot import ENDED, render_text, snapshot_blocks
+from voxops.views.monitor import run_buttons
 
-__all__ = ["Act"]
+__all__ = ["Act", "plan_fingerprint"]
+
+_CANARIES = 50  # canaries per cause, at the most
+_CHANGED = {
+    "recovered": ("recovered", OUTCOME["succeeded"]),
+    "failed_same": ("failed as before", OUTCOME["failed"]),
+    "failed_other": ("failed otherwise", STATUS["partial"]),
+    "pending": ("pending", OUTCOME["pending"]),
+}
+
+
+def plan_fingerprint(plan: Plan) -> str:
+    """Return what stands for a plan: every request with its bytes, its key and its turn, and nothing else."""
+    return fingerprint(
+        str(plan.action),
+        plan.canaries,
+        [[each.key, each.method, each.path, (each.body or b"").hex(), each.canary] for each in plan.operations],
+    )
 
 
 class Act:
-    """Plan, reason, canary, run; nothing is sent before a person presses *Run*.
+    """Plan, look, reason, run; nothing is sent that no page has shown.
 
     Parameters
     ----------
-    ws : Workspace
+    ws : HandedWorkspace
         Where it is run.
     desk : Desk
         Who does the work.
-    make : callable
-        Makes the plan of what is chosen; called in a thread.
     again : callable
         Makes a plan of the failed rows of a run.
     changed : callable
-        Told whenever there is something new to show.
+        Called whenever there is something new to show; with True where it must be shown at once.
+    ended : callable
+        Called when a run has ended, to read the rows anew.
     """
 
     def __init__(
         self,
-        ws: Any,
+        ws: HandedWorkspace,
         desk: Desk,
-        make: Callable[[], Plan],
         again: Callable[[pd.DataFrame], Plan],
-        changed: Callable[[], object],
+        changed: Callable[[bool], object],
+        ended: Callable[[HandedRun], object],
     ) -> None:
-        import ipywidgets as widgets
-
-        self._ws, self._desk, self._make, self._again, self._changed = ws, desk, make, again, changed
+        self._ws, self._desk, self._again, self._changed, self._ended = ws, desk, again, changed, ended
+        self._lock = threading.Lock()
         self.plan: Plan | None = None
-        self.run: Any = None
+        self.run: HandedRun | None = None
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
         self.from_failed = False
-        self._problem = ""
-        self.reason = widgets.Text(
-            placeholder="why, for the audit trail",
-            description="Reason",
-            style={"description_width": "initial"},
-            layout={"width": "340px"},
-        )
-        self.canary = widgets.BoundedIntText(
-            value=0,
-            min=0,
-            max=50,
-            description="Canary",
-            style={"description_width": "initial"},
-            layout={"width": "120px"},
-        )
-        self.canary.tooltip = "Try so many of each cause first; 0 sends all at once"
-        self.plan_button = button("Plan", "list-alt", "Show what would be sent and what not; sends nothing", "info")
-        self.run_button = button("Run the plan", "paper-plane", "Send what the plan says", "warning")
-        self.pause_button = button("Pause", "pause", "Send nothing more for now; what is in flight settles")
-        self.resume_button = button("Resume", "play", "Go on sending")
-        self.cancel_button = button("Cancel", "stop", "Send nothing more; unsent rows stay unsent")
-        self.again_button = button("Plan a retry of what failed", "refresh", "Makes a plan and shows it; sends nothing")
-        self._wire()
-        first = widgets.HBox(
-            [self.plan_button, self.canary, self.reason, self.run_button],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-        self._steer = widgets.HBox(
-            [self.pause_button, self.resume_button, self.cancel_button, self.again_button],
-            layout={"flex_flow": "row wrap"},
-        )
-        self.root = widgets.VBox([first, self._steer])
-        self._allow()
+        self.form: Mapping[str, Any] = {}
+        self.reason = ""
+        self.problem = ""
+        self._page: object = None
 
-    def _wire(self) -> None:
-        """Let each control hand its work over."""
-        self.plan_button.on_click(lambda _: self._desk.later(self.make_plan))
-        self.run_button.on_click(lambda _: self._desk.hand_over(self._start))
-        self.pause_button.on_click(lambda _: self._desk.at_once(self._pause))
-        self.resume_button.on_click(lambda _: self._desk.later(self._resume))
-        self.cancel_button.on_click(lambda _: self._desk.at_once(self._cancel))
-        self.again_button.on_click(lambda _: self._desk.later(self._plan_again))
-        self.reason.observe(lambda _: self._said(), names="value")
-        self.canary.observe(lambda _: self.forget(), names="value")
+    @property
+    def acting(self) -> bool:
+        """Whether a run is under way: what is planned meanwhile would be about rows that are moving."""
+        return self.run is not None and (self.snapshot is None or self.snapshot.phase not in ENDED)
+
+    @property
+    def stage(self) -> str:
+        """What there is to look at."""
+        return "run" if self.run is not None else "plan" if self.plan is not None else "rows"
+
+    @property
+    def shown_plan(self) -> dict[str, Any] | None:
+        """What a page must know of the plan to run it."""
+        if self.plan is None or self.run is not None:
+            return None
+        return {"fingerprint": plan_fingerprint(self.plan), "eligible": self.plan.eligible, "page": self._page}
 
     def forget(self) -> None:
-        """Something else is chosen: what was planned no longer holds."""
-        if self.plan is not None and self.run is None:
+        """Something else is chosen: what was planned does not hold any more."""
+        with self._lock:
+            if self.plan is None or self.run is not None:
+                return
             self.plan = None
-        self._allow()
-        self._changed()
-
-    def _said(self) -> None:
-        """A reason was typed: the plan may be run now."""
-        self._allow()
-        self._changed()
+        self._changed(True)
 
     def complain(self, why: str) -> None:
         """Show why something could not be done."""
-        self._problem = why
-        self._allow()
-        self._changed()
+        self.problem = why
+        self._changed(True)
 
-    def make_plan(self) -> None:
-        """Make the plan of what is chosen, and show it."""
-        self._fresh(self._make(), from_failed=False)
+    def make(self, make: Callable[[], Plan], form: Mapping[str, Any], page: object = None) -> None:
+        """Make a plan and show it."""
+        if self.acting:
+            return self.complain("A run is under way: wait for its end, or cancel it, before you plan anything else.")
+        self._fresh(make(), form, page, from_failed=False)
+        return None
 
-    def _plan_again(self) -> None:
-        """Make a plan of what failed, and show it."""
-        self._fresh(self._again(self.run.failed()), from_failed=True)
+    def make_again(self, page: object = None) -> None:
+        """Make a plan of what failed in the run shown, and show it."""
+        if self.run is None or self.acting:
+            return self.complain("There is no run that has ended here: nothing is planned.")
+        self._fresh(self._again(self.run.failed()), self.form, page, from_failed=True)
+        return None
 
-    def _fresh(self, plan: Plan, *, from_failed: bool) -> None:
+    def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, *, from_failed: bool) -> None:
         """Take a new plan up; the run before it is no longer shown."""
-        self.plan = plan.canary(self.canary.value) if self.canary.value and plan.eligible else plan
-        self.from_failed = from_failed
-        self.run = self.snapshot = self.verified = None
-        self._problem = ""
-        self._allow()
-        self._changed()
+        wanted = form.get("canary")
+        canary = min(wanted, _CANARIES) if isinstance(wanted, int) and wanted > 0 else 0
+        with self._lock:
+            self.plan = plan.canary(canary) if canary and plan.eligible else plan
+            self.from_failed, self.form, self._page = from_failed, {**form, "canary": canary}, page
+            self.run = self.snapshot = self.verified = None
+            self.problem = ""
+        self._changed(True)
 
-    async def _start(self) -> None:
-        """Run the plan."""
-        plan, reason = self.plan, self.reason.value.strip()
-        if plan is None or not reason or self.run is not None:
-            return
-        self._problem = ""
-        self.run_button.disabled = True
-        self.run = await self._ws.aio.run(plan, reason=reason)
-        self.run.follow(self)
-        eventloop.submit(self._follow(self.run))
+    async def start(self, seen: object, reason: object) -> None:
+        """Run the plan, if it is the one that was seen."""
+        said = reason.strip() if isinstance(reason, str) else ""
+        with self._lock:
+            plan = self.plan
+            if plan is None or self.run is not None or seen != plan_fingerprint(plan):
+                why = "The plan that the page showed is not the one that is ready: nothing was sent. Look at the plan, then run it."
+            elif not said:
+                why = "A run needs a reason, for the audit trail: nothing was sent."
+            else:
+                why = ""
+                self.plan = None  # a second press finds nothing to run
+        if why or plan is None:
+            return self.complain(why)
+        self.problem, self.reason = "", said
+        try:
+            run = await self._ws.aio.run(plan, reason=said)
+        except BaseException:
+            self.plan = plan
+            raise
+        self.take(run, plan)
+        return None
 
-    async def _follow(self, run: Any) -> None:
+    def take(self, run: HandedRun, plan: Plan | None = None) -> None:
+        """Show a run and follow it to its end."""
+        self.plan, self.run, self.snapshot, self.verified = plan, run, None, None
+        run.follow(self)
+        eventloop.submit(self._follow(run))
+
+    async def _follow(self, run: HandedRun) -> None:
         """Wait for the run, then compare before and after."""
         try:
             await run
             if self.run is run and run.snapshot.phase == "done":
                 self.verified = await asyncio.to_thread(run.verify)
+                await asyncio.to_thread(self._ended, run)
         except Exception as error:  # noqa: BLE001  in a task of our own it would be lost without a word
-            self._problem = f"{type(error).__name__}: {error}"
-        self._allow()
-        self._changed()
+            self.problem = f"{type(error).__name__}: {error}"
+        self._changed(True)
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take note of the run's newest state."""
@@ -160,58 +179,53 @@ class Act:
             return
         moved = self.snapshot is None or snapshot.phase != self.snapshot.phase
         self.snapshot = snapshot
-        if moved:
-            self._allow()
-        self._changed()
+        self._changed(moved)
 
-    def _pause(self) -> None:
-        """Pause the run."""
-        self.run.pause()
+    def hear(self, message: Mapping[str, Any]) -> bool:
+        """Do what a button of a page says; return whether it was one of these."""
+        match message["do"]:
+            case "run":
+                self._desk.hand_over(lambda: self.start(message.get("plan"), message.get("reason")))
+            case "retry":
+                self._desk.later(lambda: self.make_again(message.get("page")))
+            case "pause" | "cancel" as name:
+                self._desk.at_once(lambda: self._steer(name))
+            case "resume":
+                self._desk.later(lambda: self._steer("resume"))
+            case _:
+                return False
+        return True
 
-    def _resume(self) -> None:
-        """Let the run go on, and follow it again."""
-        self.run.resume()
-        eventloop.submit(self._follow(self.run))
+    def _steer(self, name: str) -> None:
+        """Pause, resume or cancel the run shown."""
+        run = self.run
+        if run is None:
+            return
+        getattr(run, name)()
+        if name == "resume":
+            eventloop.submit(self._follow(run))
 
-    def _cancel(self) -> None:
-        """Give up what was never sent."""
-        self.run.cancel()
-
-    def _allow(self) -> None:
-        """Enable the controls that make sense now."""
-        phase = self.snapshot.phase if self.snapshot is not None else ""
-        ready = self.plan is not None and self.plan.eligible > 0 and self.run is None
-        self.run_button.disabled = not (ready and self.reason.value.strip())
-        self.plan_button.disabled = self.run is not None and phase not in ENDED
-        self.pause_button.disabled = phase not in {"sending", "watching"}
-        self.resume_button.disabled = phase not in {"paused", "stopped"}
-        self.cancel_button.disabled = phase not in {"sending", "watching", "paused"}
-        self.again_button.disabled = not (
-            phase in ENDED and self.snapshot is not None and self.snapshot.count("failed")
-        )
-        self._steer.layout.display = "none" if self.run is None else "flex"
-
-    def html(self) -> Sequence[str]:
+    def tabs(self) -> list[Tab]:
         """Return what there is to see of it."""
         parts = []
-        if self._problem:
-            parts.append(draw.notice(self._problem, bad=True))
-        if self.plan is not None and self.snapshot is None:
-            need = "" if self.reason.value.strip() or not self.plan.eligible else "give a reason to run it"
-            parts += [draw.heading("Plan", need), draw.wide(self.plan._repr_html_())]
-        if self.snapshot is not None:
-            parts += [draw.heading("Run", f"reason: {self.reason.value.strip()}"), render_html(self.snapshot)]
-        if self.verified is not None:
-            parts += [
-                draw.heading("Before and after", "as the server shows it now"),
-                draw.verified_table(self.verified),
-            ]
+        if self.plan is not None and self.run is None:
+            parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
+        if self.run is not None and self.snapshot is not None:
+            shown = snapshot_blocks(self.snapshot)
+            if self.reason:
+                shown.insert(1, blocks.line(f"reason: {self.reason}"))
+            if self.verified is not None:
+                shown += [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
+            actions = dict.fromkeys(("pause", "resume", "cancel"), object())
+            if self.snapshot.phase in ENDED:
+                actions["retry"] = object()
+            parts.append(Tab("run", "Run", shown, run_buttons(self.snapshot, actions)))
         return parts
 
-    def lines(self) -> Sequence[str]:
+    def lines(self) -> list[str]:
         """Return the same as text."""
-        parts = [self._problem] if self._problem else []
-        if self.plan is not None and self.snapshot is None:
+        parts = [self.problem] if self.problem else []
+        if self.plan is not None and self.run is None:
             parts.append(summary(self.plan))
         if self.snapshot is not None:
             parts.append(render_text(self.snapshot))
@@ -221,11 +235,22 @@ class Act:
 
     def code(self, planner: str, name: str) -> list[str]:
         """Return the lines that plan and run the same."""
-        canary = f".canary({self.canary.value})" if self.canary.value else ""
+        canary = f".canary({self.form['canary']})" if self.form.get("canary") else ""
         lines = [f"plan = vx.{planner}({name}){canary}", "plan"]
-        reason = self.reason.value.strip()
+        reason = self.reason or str(self.form.get("reason") or "").strip()
         run = f"run = ws.run(plan, reason={quoted(reason or '...')})"
         lines += ["", "# " + run, "# run.wait(); run.verify()"]
         if self.from_failed:
             lines += ["", "# then, of the failed rows:", f"# plan = vx.{planner}(run.failed()){canary}"]
         return lines
+
+
+def _verified(table: pd.DataFrame) -> blocks.Block:
+    """Return what a run has changed, per cause."""
+    rows = []
+    for cause, row in table.iterrows():
+        bar = [blocks.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in _CHANGED.items()]
+        counts = [safe.number(row[name]) if row[name] else "·" for name in _CHANGED]
+        rows.append([blocks.cell(cause, bar=bar), safe.number(row["tried"]), *counts])
+    heads = ("cause", "tried", *(f"{look.glyph} {words}" for words, look in _CHANGED.values()))
+    return blocks.table(heads, rows, range(1, len(heads)))

@@ -1,0 +1,51 @@
+"""Who does a display's work: our own event loop, one piece after another, so that neither the kernel nor a run is held up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from voxops._core import eventloop
+from voxops.errors import VoxopsError
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Does a panel's work on our own loop, one piece after another; callbacks only hand it over.
+
+    Parameters
+    ----------
+    complain : callable
+        Called, with a sentence, for work that failed: nobody else would see it.
+    """
+
+    def __init__(self, complain: Callable[[str], object]) -> None:
+        self._complain = complain
+        self._turn = asyncio.Lock()
+
+    def hand_over(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Start some work and return at once."""
+        eventloop.submit(self._do(work))
+
+    def at_once(self, work: Callable[[], object]) -> None:
+        """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
+        eventloop.submit(self._guarded(lambda: asyncio.to_thread(work)))
+
+    def later(self, work: Callable[[], object]) -> None:
+        """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
+        self.hand_over(lambda: asyncio.to_thread(work))
+
+    async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Wait for the turn, and work."""
+        async with self._turn:
+            await self._guarded(work)
+
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Work, and say what failed."""
+        try:
+            await work()
+        except VoxopsError as error:
+            self._complain(str(error))
+        except Exception as error:  # noqa: BLE001  in a callback it would be lost without a word
+            self._complain(f"the panel broke down: {type(error).__name__}: {error}")

@@ -1,0 +1,97 @@
+"""What displays are handed, as far as they use it: a workspace, a run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import Any, Protocol
+
+import pandas as pd
+
+from voxops.acts.plan import Plan
+from voxops.model import Observer, Snapshot
+
+__all__ = ["Awaited", "Client", "HandedRun", "HandedWorkspace"]
+
+
+class HandedRun(Protocol):
+    """A run, as panels follow and steer it."""
+
+    id: str
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is carried out."""
+
+    def follow(self, observer: Observer) -> None:
+        """Let an observer see every state from now on."""
+
+    def pause(self) -> None:
+        """Send nothing more for now."""
+
+    def resume(self) -> object:
+        """Go on sending."""
+
+    def cancel(self) -> object:
+        """Give up what was never sent."""
+
+    def results(self) -> pd.DataFrame:
+        """One row per eligible row, with its outcome."""
+
+    def failed(self) -> pd.DataFrame:
+        """The failed rows, fit to be planned again."""
+
+    def verify(self) -> pd.DataFrame:
+        """Read again and compare."""
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        """Wait for its end."""
+
+
+class Awaited(Protocol):
+    """The methods of a workspace that panels await."""
+
+    def run(self, plan: Plan, *, reason: str | None = None) -> Awaitable[HandedRun]:
+        """Carry a plan out."""
+
+    def attach(self, run_id: str) -> Awaitable[HandedRun]:
+        """Take a run up again."""
+
+    def webhooks(self) -> Awaitable[pd.DataFrame]:
+        """Load the webhooks."""
+
+    def deliveries(self, webhook: str | None = None, since: str | None = None) -> Awaitable[pd.DataFrame]:
+        """Load the delivery history."""
+
+
+class Client(Protocol):
+    """The client of a workspace."""
+
+    @property
+    def url(self) -> str:
+        """The API's address."""
+
+
+class HandedWorkspace(Protocol):
+    """A workspace, as panels use it."""
+
+    @property
+    def aio(self) -> Awaited:
+        """Its awaitable methods."""
+
+    @property
+    def client(self) -> Client:
+        """Its client."""
+
+    @property
+    def sandbox(self) -> Any:
+        """The embedded sandbox, if there is one."""
+
+    def runs(self) -> pd.DataFrame:
+        """The runs of its ledger."""
+
+    def ledger(self) -> pd.DataFrame:
+        """The audit trail."""

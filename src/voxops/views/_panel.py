@@ -1,0 +1,307 @@
+"""What all panels are: rows to choose from, plans that a person has seen, runs that are followed; and the same as code."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+from voxops.acts.plan import Plan
+from voxops.views._act import Act
+from voxops.views._choice import quoted
+from voxops.views._desk import Desk
+from voxops.views._handed import HandedRun, HandedWorkspace
+from voxops.views._live import Button, Live, Shown, Tab
+from voxops.views._palette import Look
+from voxops.views._rows import RowTable
+from voxops.views.monitor import present
+
+__all__ = ["Panel", "opening"]
+
+_LOG = logging.getLogger(__name__)
+_ANOTHER_TABLE = "The rows have changed since the page showed them: choose again. Nothing was planned."
+_CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide what is planned
+
+
+class Panel(ABC):
+    """A panel: made by the functions of `vx`, shown as the last expression of a cell.
+
+    Attributes
+    ----------
+    plan : Plan or None
+        The plan shown.
+    run : Run or None
+        The run shown.
+    """
+
+    TITLE = ""
+    ROWS = "Rows"
+    ACTS = True
+
+    def __init__(self, ws: HandedWorkspace) -> None:
+        self._ws = ws
+        self._rows: RowTable | None = None
+        self._shown_at = datetime.now(UTC)
+        self._chose: tuple[object, ...] = ()
+        self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
+        self._code_shown = False
+        self._desk = Desk(self._complain)
+        self._live = Live(self._look, self.__repr__, self._hear, name="panel")
+        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan shown; None before there is one."""
+        return self._act.plan
+
+    @property
+    def run(self) -> HandedRun | None:
+        """The run shown; None before there is one."""
+        return self._act.run
+
+    @abstractmethod
+    def code(self) -> str:
+        """Return the code that gives the same plan with the same keys."""
+
+    @abstractmethod
+    def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:
+        """Plan what is chosen."""
+
+    @abstractmethod
+    def _plan_failed(self, failed: pd.DataFrame) -> Plan:
+        """Plan the failed rows of a run."""
+
+    @abstractmethod
+    def _ended(self, run: HandedRun) -> None:
+        """Show the rows as they are after a run."""
+
+    @abstractmethod
+    def _details(self, row: int) -> Sequence[Block | None]:
+        """Return everything that is known of one row."""
+
+    @abstractmethod
+    def _facts(self) -> Sequence[Block]:
+        """Return what stands above the rows."""
+
+    @abstractmethod
+    def _tabs(self) -> Sequence[Tab]:
+        """Return the parts besides rows, plan, run and code."""
+
+    def _say(self) -> str:
+        """Return in a line what the panel is about."""
+        count = 0 if self._rows is None else len(self._rows.frame)
+        return f"{self.TITLE}: {safe.many(count, 'row')}"
+
+    def _selects(self) -> Sequence[Mapping[str, Any]]:
+        """Return the lists to choose from."""
+        return ()
+
+    def _buttons(self) -> Sequence[Button]:
+        """Return the buttons beside them."""
+        if not self.ACTS:
+            return ()
+        return [
+            Button(
+                "code",
+                "Hide the code" if self._code_shown else "Show the code",
+                "The same as code, for a cell of your own",
+            )
+        ]
+
+    def _options(self) -> Sequence[Mapping[str, Any]]:
+        """Return the boxes to tick beside the plan."""
+        return ()
+
+    def _looks(self) -> Mapping[str, Mapping[str, Look]]:
+        """Return how the words of some columns look."""
+        return {}
+
+    def _set_rows(self, rows: RowTable, view: dict[str, Any] | None = None) -> None:
+        """Show other rows."""
+        self._rows = rows
+        self._chose = ()
+        self._still = None
+        self._live.fill(rows.model(), view)
+
+    def _shown_rows(self) -> pd.DataFrame:
+        """The rows that the facets leave, as far as code can say them."""
+        assert self._rows is not None
+        return self._rows.frame
+
+    def _wanted(self) -> dict[str, list[Any]]:
+        """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
+        facets = self._live.view.get("facets")
+        if self._rows is None or not isinstance(facets, Mapping):
+            return {}
+        known = {column.name for column in self._rows.columns if column.facet}
+        raws = {name: self._rows.raw(name, wanted) for name, wanted in facets.items() if name in known and wanted}
+        return {name: raw for name, raw in raws.items() if raw is not None}
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        """Do what a page asks for; what takes time is handed over."""
+        if self._act.hear(message):
+            return
+        match message["do"]:
+            case "plan":
+                self._desk.later(lambda: self._plan_rows(message))
+            case "texts":
+                self._desk.at_once(lambda: self._send_texts(message))
+            case "search":
+                self._desk.at_once(lambda: self._send_found(message))
+            case "details":
+                self._desk.at_once(lambda: self._send_details(message))
+            case "changed":
+                self._chosen_otherwise()
+            case "code":
+                self._code_shown = not self._code_shown
+                self._changed(True)
+            case "hello":
+                self._live.refresh()
+            case _:
+                self._heard(message)
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """Do what only this panel knows."""
+        _LOG.debug("a page asked for %s, which this panel does not know", safe.plain(message["do"], 40))
+
+    def _chosen_otherwise(self) -> None:
+        """A page chose something else: a plan made before does not hold any more."""
+        view = self._live.view
+        now = (*(view.get(name) for name in _CHOOSING), self._live.widget.ticks)
+        if self._chose and now != self._chose and not _only_reason(now, self._chose):
+            self._act.forget()
+        self._chose = now
+
+    def _plan_rows(self, message: Mapping[str, Any]) -> None:
+        """Plan the rows that a page names."""
+        rows = None if self._rows is None else self._rows.rows(message.get("rows"), message.get("version"))
+        if rows is None:
+            return self._complain(_ANOTHER_TABLE)
+        form = message.get("form")
+        self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
+        return None
+
+    def _make(
+        self, rows: np.ndarray[Any, Any] | None = None, form: Mapping[str, Any] | None = None, page: object = None
+    ) -> None:
+        """Plan some rows, all if none are named."""
+        assert self._rows is not None
+        chosen = self._rows.frame if rows is None else self._rows.frame[rows]
+        chosen.attrs = dict(self._rows.frame.attrs)
+        self._chosen = chosen
+        said = form or {}
+        self._act.make(lambda: self._plan_of(chosen, said), said, page)
+
+    def _send_texts(self, message: Mapping[str, Any]) -> None:
+        """Send the long texts of the rows that a page shows."""
+        rows = message.get("rows")
+        if self._rows is not None and isinstance(rows, list) and message.get("version") == self._rows.version:
+            self._live.send(
+                {"texts": self._rows.texts(rows), "version": self._rows.version, "page": message.get("page")}
+            )
+
+    def _send_found(self, message: Mapping[str, Any]) -> None:
+        """Send which rows have texts that hold some words."""
+        text = message.get("text")
+        if self._rows is not None and isinstance(text, str):
+            found = self._rows.search(text[:200])
+            self._live.send({"found": found, "text": text, "version": self._rows.version, "page": message.get("page")})
+
+    def _send_details(self, message: Mapping[str, Any]) -> None:
+        """Send everything that is known of one row."""
+        row = message.get("row")
+        if self._rows is None or message.get("version") != self._rows.version or not isinstance(row, int):
+            return
+        if 0 <= row < len(self._rows.frame):
+            found = [block for block in self._details(row) if block is not None]
+            self._live.send({"details": found, "row": row, "page": message.get("page")})
+
+    def _complain(self, why: str) -> None:
+        """Show why something could not be done."""
+        self._act.complain(why)
+
+    def _changed(self, at_once: bool) -> None:
+        """There is something new to show."""
+        self._shown_at = datetime.now(UTC)
+        self._live.refresh(at_once=at_once)
+
+    def _look(self) -> Shown:
+        """Return what there is to show."""
+        act, snapshot = self._act, self._act.snapshot
+        if (
+            self._still is None
+        ):  # what the rows say stays as it is until there are others, while a run moves twice a second
+            self._still = self._facts(), [Tab("rows", self.ROWS, self._copied()), *self._tabs()]
+        facts, tabs = self._still[0], [*self._still[1], *act.tabs()]
+        if self._code_shown and self._rows is not None:
+            tabs.append(
+                Tab(
+                    "code",
+                    "Code",
+                    [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
+                )
+            )
+        looks = {
+            name: {word: (look.colour, look.glyph) for word, look in table.items()}
+            for name, table in self._looks().items()
+        }
+        return Shown(
+            title=self.TITLE,
+            at=safe.instant(self._shown_at),
+            present="" if snapshot is None else present(snapshot),
+            stage=act.stage,
+            facts=facts,
+            tabs=tabs,
+            selects=self._selects(),
+            buttons=self._buttons(),
+            options=self._options(),
+            acts=self.ACTS,
+            plan=act.shown_plan,
+            acting=act.acting,
+            problem=act.problem,
+            looks=looks,
+        )
+
+    def _copied(self) -> Sequence[Block]:
+        """Return the rows of the static copy."""
+        return [blocks.line("reading …")] if self._rows is None else self._rows.copy()
+
+    def _ipython_display_(self) -> None:
+        self._live.show()
+
+    def _display_(self) -> object:
+        """Return what marimo shows."""
+        self._live.begin()
+        return self._live.widget
+
+    def _repr_html_(self) -> str:
+        return self._live.html()
+
+    def __repr__(self) -> str:
+        return "\n".join([self._say(), *self._act.lines()])
+
+
+def _only_reason(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    """Whether nothing was chosen otherwise but the reason, which a plan does not depend on."""
+
+    def without(view: tuple[object, ...]) -> list[object]:
+        return [
+            {k: v for k, v in part.items() if k != "reason"} if isinstance(part, Mapping) else part or None
+            for part in view
+        ]
+
+    return without(now) == without(before)
+
+
+def opening(ws: HandedWorkspace) -> list[str]:
+    """Return the first lines of any code: how to connect to the same place, without the key."""
+    where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
+    note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
+    return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]

@@ -1,0 +1,191 @@
+"""The rows of a panel in compact columns: what the page filters, counts and sorts by itself; long texts stay here.
+
+Words that repeat are numbers into a list, times are seconds, ids are one text: 50,000 rows take about 3 MB.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+
+__all__ = ["COPIED", "Column", "RowTable", "pack"]
+
+COPIED = 200  # rows of the static copy, at the most
+MISSING = "–"
+_NO_TIME = 0xFFFFFFFF
+_versions = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one column of a frame is shown.
+
+    Attributes
+    ----------
+    name, title : str
+        Of the frame, and for people.
+    kind : str
+        ``code`` (words that repeat), ``id``, ``time``, ``number`` or ``text`` (fetched when it is looked at).
+    facet, hidden : bool
+        Whether it is filtered by its values; whether it is left out until somebody asks for it.
+    share : float
+        Width among the others.
+    """
+
+    name: str
+    title: str
+    kind: str = "code"
+    facet: bool = False
+    hidden: bool = False
+    share: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class RowTable:
+    """A frame as the page gets it.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row per row shown, in this order.
+    columns : sequence of Column
+        Those of `words` among them take their text from there.
+    words : mapping of str to Series
+        Column -> what is shown of it where that is not the value itself.
+    version : int
+        Which table it is: a message about another one is refused.
+    """
+
+    frame: pd.DataFrame
+    columns: Sequence[Column]
+    words: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+    version: int = field(default_factory=lambda: next(_versions))
+
+    def model(self) -> dict[str, Any]:
+        """Return it for the model of the widget."""
+        return {
+            "version": self.version,
+            "length": len(self.frame),
+            "columns": [self._compact(column) for column in self.columns],
+        }
+
+    def shown(self, name: str) -> pd.Series[Any]:
+        """What is shown of a column, an en dash where there is nothing."""
+        values = self.words.get(name, self.frame.get(name))
+        if values is None:
+            return pd.Series(MISSING, index=self.frame.index, dtype=object)
+        return values.astype(object).where(values.notna(), MISSING).astype(str).astype(object)
+
+    def rows(self, bits: object, version: object) -> np.ndarray[Any, Any] | None:
+        """Return which rows a page names by their bits (bool); None if it speaks of another table."""
+        if version != self.version or not isinstance(bits, str):
+            return None
+        try:
+            flags = np.unpackbits(np.frombuffer(base64.b64decode(bits, validate=True), np.uint8))
+        except (binascii.Error, ValueError):
+            return None
+        count = len(self.frame)
+        return None if len(flags) < count or flags[count:].any() else flags[:count].astype(bool)
+
+    def raw(self, name: str, wanted: Sequence[str]) -> list[Any] | None:
+        """Return the values of a column that are shown so; None if a missing one is among them."""
+        shown = self.shown(name).map(lambda text: safe.plain(text, 120))
+        found = self.frame.loc[shown.isin(list(wanted)), name]
+        return None if found.isna().any() else sorted(found.unique(), key=str)
+
+    def texts(self, rows: Sequence[object]) -> dict[str, dict[str, str]]:
+        """Return the long texts of some rows, by their number."""
+        names = [column.name for column in self.columns if column.kind == "text"]
+        known = [row for row in rows if isinstance(row, int) and 0 <= row < len(self.frame)][:500]
+        part = {
+            name: self.shown(name).iloc[known] if name not in self.frame else self._part(name, known) for name in names
+        }
+        return {
+            str(row): {name: safe.plain(part[name].iloc[at], 240) for name in names} for at, row in enumerate(known)
+        }
+
+    def search(self, text: str) -> str:
+        """Return which rows have texts that hold all words of `text`, as bits."""
+        found = np.zeros(len(self.frame), bool)
+        words = text.lower().split()[:8]
+        for column in self.columns:
+            if column.kind == "text" and column.name in self.frame and words:
+                lower = self.frame[column.name].astype("string").fillna("").str.lower()
+                hit = np.ones(len(self.frame), bool)
+                for word in words:
+                    hit &= lower.str.contains(word, regex=False).to_numpy(bool)
+                found |= hit
+        return pack(found)
+
+    def copy(self, chosen: pd.Series[Any] | None = None) -> list[Block]:
+        """Return the rows of the static copy, and how many there are."""
+        shown = self.frame if chosen is None else self.frame[chosen]
+        columns = [column for column in self.columns if not column.hidden]
+        first = shown.head(COPIED)
+        words = {column.name: self._part(column.name, [*range(len(shown))][:COPIED], shown) for column in columns}
+        lines = [
+            [blocks.cell(_said(words[column.name].iloc[row]), limit=60) for column in columns]
+            for row in range(len(first))
+        ]
+        table = blocks.table([column.title for column in columns], lines)
+        more = len(shown) - len(first)
+        return [table, blocks.line(f"The first {len(first)} of {len(shown):,} rows.")] if more else [table]
+
+    def _part(self, name: str, rows: Sequence[int], frame: pd.DataFrame | None = None) -> pd.Series[Any]:
+        """What is shown of some rows of a column."""
+        frame = self.frame if frame is None else frame
+        values = self.words[name].loc[frame.index] if name in self.words else frame.get(name)
+        if values is None:
+            values = pd.Series(pd.NA, index=frame.index, dtype=object)
+        return values.iloc[list(rows)]
+
+    def _compact(self, column: Column) -> dict[str, Any]:
+        """Return one column as the page wants it."""
+        known = {name: getattr(column, name) for name in ("name", "title", "kind", "facet", "hidden", "share")}
+        if column.kind == "text":
+            return known
+        if column.kind == "id":
+            ids = "\n".join(safe.plain(value, 80) for value in self.shown(column.name))
+            return {**known, "ids": ids.encode("utf-8", "replace")}
+        if column.kind == "time":
+            return {**known, "seconds": _seconds(self.frame[column.name]).tobytes()}
+        if column.kind == "number":
+            numbers = self.frame.get(column.name, pd.Series(pd.NA, index=self.frame.index, dtype="Float64"))
+            return {**known, "numbers": numbers.astype("Float64").to_numpy("<f8", na_value=np.nan).tobytes()}
+        raw, uniques = pd.factorize(self.shown(column.name))
+        values = [safe.plain(value, 120) or MISSING for value in uniques]
+        known_values = {value: at for at, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([known_values[value] for value in values], np.uint32)[raw] if len(raw) else raw
+        width = 1 if len(known_values) <= 0xFF else 2 if len(known_values) <= 0xFFFF else 4
+        return {**known, "values": [*known_values], "width": width, "codes": codes.astype(f"<u{width}").tobytes()}
+
+
+def pack(flags: np.ndarray[Any, Any]) -> str:
+    """Return bits as text: one a row, as base64."""
+    return base64.b64encode(np.packbits(flags).tobytes()).decode("ascii")
+
+
+def _seconds(times: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Return times as seconds since 1970 (uint32), the highest number where there is none."""
+    known = times.notna().to_numpy(bool)
+    seconds = np.full(len(times), _NO_TIME, "<u4")
+    micros = times[known].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
+    seconds[known] = np.clip(micros, 0, _NO_TIME - 1)
+    return seconds
+
+
+def _said(value: Any) -> str:
+    """Return a cell of the static copy as text."""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%d %b %H:%M}"
+    return MISSING if pd.isna(value) else str(value)

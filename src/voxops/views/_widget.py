@@ -1,0 +1,47 @@
+"""The model behind every live display: an anywidget, which lives in JupyterLab, Notebook, VS Code, Colab and marimo alike.
+
+Loaded only when something is shown, since importing voxops must not load ipywidgets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+__all__ = ["LiveWidget"]
+
+_FILES = Path(__file__).parent / "live"
+_MODULE = (_FILES / "widget.js").read_text(encoding="utf-8")
+_STYLE = (_FILES / "widget.css").read_text(encoding="utf-8")
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """What is shown is part of this model, so that a reload, a second tab and a new window all show the present.
+
+    Attributes
+    ----------
+    state : dict
+        What the display says; written here only.
+    table : dict
+        The rows in compact columns; written here only.
+    view : dict
+        Filters, search, sorting and what was typed; written by the page.
+    ticks : str
+        Which rows are ticked, as the base64 of one bit a row; ``""`` for none.
+    """
+
+    _esm = _MODULE
+    _css = _STYLE
+    state = traitlets.Dict().tag(sync=True)
+    table = traitlets.Dict().tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)
+    ticks = traitlets.Unicode("").tag(sync=True)
+
+    def bundle(self) -> dict[str, Any]:
+        """Return what a notebook needs to show it; beside it stands the static copy, so the text is short."""
+        data: Any = self._repr_mimebundle_()
+        data = dict(data[0] if isinstance(data, tuple) else data)
+        return {**data, "text/plain": "(the live view needs the kernel that ran it; its last state stands below)"}

@@ -1,0 +1,247 @@
+"""The delivery panel: the webhook delivery history, and redelivery of what a person has chosen and seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.addresses import redact_address, redact_addresses
+from voxops._core.blocks import Block
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_redeliver
+from voxops.analysis.deliveries import delivery_stats
+from voxops.errors import PlanError
+from voxops.views._choice import Choice, load_code, rows_code
+from voxops.views._handed import HandedRun, HandedWorkspace
+from voxops.views._live import Button, Tab
+from voxops.views._palette import OUTCOME, STATUS, Look
+from voxops.views._panel import Panel, opening
+from voxops.views._rows import Column, RowTable
+
+__all__ = ["DeliveryPanel", "delivery_panel"]
+
+_WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
+_RESULT: Mapping[Any, str] = {True: "succeeded", False: "failed"}
+_COLUMNS = (
+    Column("success", "Result", facet=True, share=0.9),
+    Column("event_type", "Event", facet=True),
+    Column("status_code", "HTTP", facet=True, share=0.5),
+    Column("url", "Endpoint", facet=True, share=1.6),
+    Column("error", "Error", share=1.2),
+    Column("created_at", "Created", kind="time", share=0.9),
+    Column("delivery_id", "Delivery", kind="id", hidden=True),
+    Column("latency_ms", "Latency (ms)", kind="number", hidden=True),
+    Column("retry_count", "Retries", kind="number", hidden=True),
+    Column("response_body", "Answer", kind="text", hidden=True),
+)
+_CODED = ("event_type",)  # facets that code says by their values; rows chosen otherwise are named
+_KNOWN = (
+    *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
+    *("created_at", "delivered_at"),
+)
+
+
+class DeliveryPanel(Panel):
+    """Look at webhook deliveries and send failed ones again; made by `delivery_panel`."""
+
+    TITLE, ROWS = "Webhook deliveries", "Deliveries"
+
+    def __init__(self, ws: HandedWorkspace) -> None:
+        super().__init__(ws)
+        self._log: pd.DataFrame | None = None
+        self._chosen = pd.DataFrame()
+        self._webhook, self._window = "", "7D"
+        self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
+        self._desk.hand_over(self._begin)
+
+    async def _begin(self) -> None:
+        """Read the webhooks, then the deliveries."""
+        hooks = await self._ws.aio.webhooks()
+        named = [
+            (safe.plain(redact_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
+        ]
+        self._webhooks = [("all webhooks", ""), *named]
+        await self._load(view={"facets": {"success": ["failed"]}})
+
+    async def _load(self, view: dict[str, Any] | None = None) -> None:
+        """Read the deliveries of the webhook and window chosen."""
+        log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
+        self._act.forget()
+        self._log = self._chosen = log
+        words = {
+            "success": log["success"].astype(object).map(lambda value: _RESULT.get(value, "pending")),
+            "status_code": log["status_code"].astype("string").radd("HTTP "),
+            "url": log["url"].map(redact_address, na_action="ignore"),
+            "error": log["error"].map(redact_addresses, na_action="ignore"),
+        }
+        self._set_rows(RowTable(log, _COLUMNS, words), view)
+        self._changed(True)
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """Read again, or another webhook or window."""
+        name, value = message.get("name"), str(message.get("value"))
+        if message["do"] == "reload":
+            self._desk.hand_over(self._load)
+        elif message["do"] == "select" and name == "webhook" and value in {each for _, each in self._webhooks}:
+            self._webhook = value
+            self._desk.hand_over(self._load)
+        elif message["do"] == "select" and name == "window" and value in {each for _, each in _WINDOWS}:
+            self._window = value
+            self._desk.hand_over(self._load)
+
+    def _selects(self) -> Sequence[Mapping[str, Any]]:
+        return (
+            {"name": "webhook", "label": "Webhook", "options": self._webhooks, "value": self._webhook},
+            {"name": "window", "label": "Window", "options": _WINDOWS, "value": self._window},
+        )
+
+    def _buttons(self) -> Sequence[Button]:
+        return [Button("reload", "Load again", "Read the delivery history again"), *super()._buttons()]
+
+    def _options(self) -> Sequence[Mapping[str, Any]]:
+        return ({"name": "force", "label": "also delivered and young ones"},)
+
+    def _looks(self) -> Mapping[str, Mapping[str, Look]]:
+        return {"success": OUTCOME}
+
+    def _say(self) -> str:
+        if self._log is None:
+            return "reading the deliveries …"
+        return f"{len(self._log):,} {'delivery' if len(self._log) == 1 else 'deliveries'}"
+
+    def _facts(self) -> Sequence[Block]:
+        if self._log is None:
+            return [blocks.line(self._say())]
+        if self._log.empty:
+            return [blocks.note("No deliveries in this window.")]
+        row = delivery_stats(self._log).iloc[0]
+        rate = "–" if pd.isna(row["success_rate"]) else f"{100 * row['success_rate']:.1f} %"
+        good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
+        return [
+            blocks.facts(
+                [
+                    (rate, f"delivered, of {int(row['deliveries']):,}", good.colour, good.glyph),
+                    (int(row["failed"]), "failed", bad.colour, bad.glyph),
+                    (int(row["in_flight"]), "in flight", open_.colour, open_.glyph),
+                    (
+                        f"{safe.number(row['p50_ms'])} ms",
+                        f"half were faster; 95 % within {safe.number(row['p95_ms'])} ms",
+                        time.colour,
+                        time.glyph,
+                    ),
+                ]
+            )
+        ]
+
+    def _tabs(self) -> Sequence[Tab]:
+        if self._log is None or self._log.empty:
+            return ()
+        span = "hour" if self._window in {"24h", "3D"} else "day"
+        return [Tab("causes", "Over time", [_series(self._log, span), _answers(self._log)])]
+
+    def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:
+        return plan_redeliver(chosen, force=bool(form.get("force")))
+
+    def _plan_failed(self, failed: pd.DataFrame) -> Plan:
+        return plan_redeliver(failed)
+
+    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel is told of which run it is
+        """Read the deliveries again."""
+        self._desk.hand_over(self._load)
+
+    def _details(self, row: int) -> Sequence[Block | None]:
+        assert self._log is not None
+        found = {str(name): value for name, value in self._log.iloc[row].items()}
+        known = {name: found.get(name) for name in _KNOWN} | {"url": redact_address(found.get("url"))}
+        said = [
+            redact_addresses(found[name]) if isinstance(found.get(name), str) else ""
+            for name in ("error", "response_body")
+        ]
+        return [
+            blocks.heading("Delivery", found.get("delivery_id")),
+            blocks.note(said[0], bad=True) if said[0] else None,
+            blocks.pairs((name.replace("_", " "), value) for name, value in known.items()),
+            blocks.preformatted("Answer", said[1]) if said[1] else None,
+        ]
+
+    def code(self) -> str:
+        """Return the code that gives the same plan with the same keys, in any kernel.
+
+        Raises
+        ------
+        PlanError
+            If the deliveries have not been read yet.
+        """
+        if self._log is None:
+            raise PlanError("the deliveries are not loaded yet; wait a moment, or press Load again")
+        chosen = self._chosen
+        latest = chosen["created_at"].max() if len(chosen) else None
+        attrs = {str(name): value for name, value in self._log.attrs.items()}
+        lines = [*opening(self._ws), f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
+        wanted = self._wanted()
+        choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
+        kept = self._log[choice.mask(self._log)]
+        lines += choice.code("chosen")
+        failed = kept["success"].eq(False).fillna(False).astype(bool)
+        if not chosen["success"].fillna(True).astype(bool).any():
+            lines.append('chosen = chosen[chosen["success"].eq(False).fillna(False).astype(bool)]')
+            kept = kept[failed]
+        mine = kept["delivery_id"].isin(set(chosen["delivery_id"]))
+        lines += rows_code("chosen", ("delivery_id",), kept[mine], kept[~mine])
+        force = self._act.form.get("force")
+        return (
+            "\n".join([*lines, *self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")]) + "\n"
+        )
+
+
+def _series(log: pd.DataFrame, span: str) -> Block:
+    """Return deliveries over time, delivered and failed."""
+    table = delivery_stats(log, by=span).set_index(span)
+    index = pd.date_range(table.index.min(), table.index.max(), freq="D" if span == "day" else "h")
+    table = table.reindex(index)
+    names = ("succeeded", "failed")
+    counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
+    series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
+    return blocks.chart(f"deliveries per {span} (UTC)", series, [f"{at:%d %b %H:%M}" for at in index], counts)
+
+
+def _answers(log: pd.DataFrame) -> Block:
+    """Return the failed deliveries by HTTP status or error, with the endpoints hit."""
+    failed = log[log["success"].eq(False).fillna(False).astype(bool)]
+    if failed.empty:
+        return blocks.line("No delivery failed.")
+    said = failed["status_code"].astype("string").radd("HTTP ")
+    errors = failed["error"].map(redact_addresses, na_action="ignore").astype("string")
+    kind = said.where(failed["status_code"].notna(), errors).fillna("no answer")
+    groups = failed.groupby(kind)
+    counts = groups.size().sort_values(ascending=False, kind="stable")
+    look, highest = OUTCOME["failed"], int(counts.max())
+    rows = []
+    for name, count in list(counts.items())[:10]:
+        part = groups.get_group(name)
+        bar = [blocks.part(name, look.colour, int(count))]
+        seen = safe.instant(part["created_at"].max().to_pydatetime())
+        width = max(4, round(100 * count / highest))
+        rows.append(
+            [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
+        )
+    return blocks.table(("answer", "failed", "endpoints", "last seen"), rows, [1, 2])
+
+
+def delivery_panel(ws: HandedWorkspace) -> DeliveryPanel:
+    """Show a panel of the webhook deliveries: success and latency over time, failures, details, and redelivery.
+
+    Parameters
+    ----------
+    ws : Workspace
+        Whose deliveries; they are read in the background.
+
+    Returns
+    -------
+    DeliveryPanel
+        ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+    """
+    return DeliveryPanel(ws)

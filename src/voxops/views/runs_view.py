@@ -1,0 +1,149 @@
+"""The runs panel: what was run in this workspace, by whom and why; any run can be opened, watched and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.errors import PlanError
+from voxops.model import OUTCOMES, Action
+from voxops.views._handed import HandedRun, HandedWorkspace
+from voxops.views._live import Button, Tab
+from voxops.views._palette import OUTCOME
+from voxops.views._panel import Panel, opening
+from voxops.views._rows import Column, RowTable
+
+__all__ = ["RunsPanel", "runs_panel"]
+
+_WORDS = (
+    Column("created_at", "Started", kind="time", share=0.9),
+    Column("action", "Act", facet=True, share=0.7),
+    Column("state", "State", facet=True, share=0.7),
+    Column("who", "Who", facet=True, share=0.8),
+    Column("reason", "Reason", share=1.8),
+)
+_REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campaign", hidden=True))
+_PLANNERS: Mapping[Action, Callable[[pd.DataFrame], Plan]] = {
+    Action.RETRY: plan_retry,
+    Action.REDELIVER: plan_redeliver,
+}
+
+
+class RunsPanel(Panel):
+    """The runs of a workspace, to be opened, watched and resumed; made by `runs_panel`."""
+
+    TITLE, ROWS, ACTS = "Runs", "Runs", False
+
+    def __init__(self, ws: HandedWorkspace) -> None:
+        super().__init__(ws)
+        self._opened = ""
+        self._load()
+
+    def _load(self) -> None:
+        """Read the ledger again."""
+        runs = self._ws.runs().reset_index()
+        counts = tuple(Column(name, name, kind="number", share=0.6) for name in OUTCOMES if name in runs)
+        self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """Open the run whose details are shown, or read the list again."""
+        if message["do"] == "open" and self._opened:
+            self._desk.hand_over(self._attach)
+        elif message["do"] == "reload":
+            self._desk.later(self._reload)
+
+    def _reload(self) -> None:
+        """Read the list again."""
+        self._load()
+        self._changed(True)
+
+    async def _attach(self) -> None:
+        """Take the run up: it is read and watched; only Resume sends what was never sent."""
+        self._act.reason = ""
+        self._act.take(await self._ws.aio.attach(self._opened))
+        self._changed(True)
+
+    def _buttons(self) -> Sequence[Button]:
+        opened = f"Open {safe.middle(self._opened, 14)}" if self._opened else "Open the run"
+        return [
+            Button(
+                "open", opened, "Watch it here; nothing is sent before Resume is pressed", enabled=bool(self._opened)
+            ),
+            Button("reload", "Load again", "Read the ledger again"),
+        ]
+
+    def _facts(self) -> Sequence[Block]:
+        assert self._rows is not None
+        runs = self._rows.frame
+        totals = [
+            (int(runs[name].sum()), name, OUTCOME[name].colour, OUTCOME[name].glyph)
+            for name in OUTCOMES
+            if name in runs
+        ]
+        return [blocks.line(safe.many(len(runs), "run")), blocks.facts(each for each in totals if each[0])]
+
+    def _tabs(self) -> Sequence[Tab]:
+        return ()
+
+    def _details(self, row: int) -> Sequence[Block | None]:
+        assert self._rows is not None
+        found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
+        self._opened = str(found["run"])
+        self._changed(True)
+        counts = [
+            blocks.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph) for name in OUTCOMES
+        ]
+        known = {name: found.get(name) for name in ("action", "state", "who", "campaign", "created_at")}
+        return [
+            blocks.heading("Run", found["run"]),
+            blocks.bar(counts),
+            blocks.preformatted("Reason", "" if pd.isna(found["reason"]) else found["reason"]),
+            blocks.pairs(known.items()),
+            blocks.note(found["note"]) if isinstance(found.get("note"), str) and found["note"] else None,
+            blocks.line(f"ws.attach({found['run']!r}) takes it up in a cell."),
+        ]
+
+    def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
+        raise PlanError("runs are not planned again from their list: open one, and plan what failed in it")
+
+    def _plan_failed(self, failed: pd.DataFrame) -> Plan:
+        run = self.run
+        planner = None if run is None else _PLANNERS.get(Action(run.snapshot.action))
+        if planner is None:
+            raise PlanError("what failed in this run is planned from the rows it was made of")
+        return planner(failed)
+
+    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel is told of which run it is
+        """Read the list again."""
+        self._reload()
+
+    def code(self) -> str:
+        """Return the code that takes up the run that is open."""
+        return "\n".join([*opening(self._ws), f"run = ws.attach({self._opened!r})", "run"]) + "\n"
+
+
+def runs_panel(ws: HandedWorkspace) -> RunsPanel:
+    """Show the runs of a workspace: what was sent, by whom and why; any of them can be opened, watched and resumed.
+
+    Parameters
+    ----------
+    ws : Workspace
+        Whose runs.
+
+    Returns
+    -------
+    RunsPanel
+        ``panel.run`` is the run that is open.
+
+    Raises
+    ------
+    LedgerError
+        If the workspace has no ledger.
+    """
+    return RunsPanel(ws)

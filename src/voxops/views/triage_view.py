@@ -1,0 +1,310 @@
+"""The triage panel: failures, why they failed, and a retry of those that a person has chosen and seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+from voxops.acts.plan import Plan
+from voxops.acts.retries import plan_retry
+from voxops.analysis.verdicts import NEEDED, causes, triage
+from voxops.frames.columns import need_columns
+from voxops.frames.typed import targets
+from voxops.model import IN_FLIGHT_STATUSES
+from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
+from voxops.views._handed import HandedRun, HandedWorkspace
+from voxops.views._left import left
+from voxops.views._live import Tab
+from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
+from voxops.views._panel import Panel, opening
+from voxops.views._rows import Column, RowTable
+
+__all__ = ["TriagePanel", "triage_panel"]
+
+_KEY = ("post_id", "platform", "account_id")
+_JUDGED = ("cause", "verdict", "remedy", "retryable")
+_MOMENTS = ("updated_at", "published_at", "scheduled_for")
+_CAUSES = 25  # causes shown before the rest is summed up
+_PICTURES = ("media_url", "thumbnail_url", "media")
+_COLUMNS = (
+    Column("platform", "Platform", facet=True, share=0.8),
+    Column("account_id", "Account", facet=True, share=1.2),
+    Column("verdict", "Verdict", facet=True),
+    Column("cause", "Cause", facet=True, share=1.6),
+    Column("content", "Text", kind="text", share=1.6),
+    Column("updated_at", "Changed", kind="time", share=0.8),
+    Column("post_id", "Post", kind="id", hidden=True),
+    Column("status", "Status", facet=True, hidden=True),
+    Column("error_code", "Error", hidden=True),
+    Column("error_message", "Message", kind="text", hidden=True),
+    Column("retry_count", "Retries", kind="number", hidden=True),
+)
+
+
+class TriagePanel(Panel):
+    """Filter failures, plan, look, run and compare; made by `triage_panel`."""
+
+    TITLE, ROWS = "Triage", "Failures"
+
+    def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame) -> None:
+        super().__init__(ws)
+        posts = "targets" in frame.columns
+        self._given = "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
+        triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
+        need_columns(triaged, (*_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns")
+        self._attrs, self._triaged = triaged.attrs, triaged
+        self._failed = triaged[triaged["cause"].notna()]
+        self._runs: list[HandedRun] = []  # ended here: what they tried is known by their word, not by the frame's
+        self._chosen = self._failed
+        self._set_rows(self._table(self._failed))
+
+    def _table(self, failed: pd.DataFrame) -> RowTable:
+        """Return failures as the page gets them; an account is shown by its name."""
+        named = failed.get("account_name", failed["account_id"])
+        named = named.where(named.notna(), failed["account_id"])
+        words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
+        shown = failed.reset_index(drop=True)
+        shown.attrs = dict(self._attrs)
+        return RowTable(shown, _COLUMNS, {name: text.reset_index(drop=True) for name, text in words.items()})
+
+    def _looks(self) -> Mapping[str, Mapping[str, Look]]:
+        return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
+
+    def _say(self) -> str:
+        read = self._attrs.get("fetched_at")
+        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime())}" if read else ""
+        return f"{safe.many(len(self._failed), 'failed target')}{when}"
+
+    def _facts(self) -> Sequence[Block]:
+        counts = self._failed["verdict"].astype("string").fillna("–").value_counts()
+        known = [name for name in map(str, VERDICT) if name in counts.index]
+        order = known + sorted(set(counts.index) - set(known))
+        return [
+            blocks.line(self._say()),
+            blocks.facts(
+                (int(counts[name]), name, look(VERDICT, name).colour, look(VERDICT, name).glyph) for name in order
+            ),
+        ]
+
+    def _tabs(self) -> Sequence[Tab]:
+        return [Tab("causes", "Causes", cause_blocks(self._failed, rest="Nothing failed."))]
+
+    def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
+        return plan_retry(chosen)
+
+    def _plan_failed(self, failed: pd.DataFrame) -> Plan:
+        return plan_retry(failed)
+
+    def _ended(self, run: HandedRun) -> None:
+        """Show what the run has left: without what succeeded, and what failed again as it failed now."""
+        before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
+        self._failed = left(before, run.results(), run.failed())
+        self._runs.append(run)
+        self._set_rows(self._table(self._failed))
+
+    def _details(self, row: int) -> Sequence[Block | None]:
+        """Return the whole text, the error, the picture, where it is, and what was tried."""
+        assert self._rows is not None
+        found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
+        known = {
+            name: found.get(name)
+            for name in ("post_id", "platform", "account_name", "account_id", "status", "updated_at", "retry_count")
+        }
+        picture = next((str(found[name]) for name in _PICTURES if _there(found.get(name))), "")
+        trail = self._ws.ledger()
+        tried = (
+            trail[(trail["item"] == found["post_id"]) & (trail["platform"] == found["platform"])]
+            if len(trail)
+            else trail
+        )
+        history = [
+            [
+                safe.number(each["attempt"]),
+                each["outcome"],
+                each["error_code"],
+                each["reason"],
+                _time(each["last_sent_at"]),
+            ]
+            for each in tried.to_dict("records")
+        ]
+        return [
+            blocks.heading(found["verdict"], found.get("remedy")),
+            blocks.note(f"{_text(found.get('error_code'))}: {_text(found.get('error_message'))}", bad=True),
+            blocks.preformatted("Text", _text(found.get("content"))),
+            blocks.picture(picture) if picture else None,
+            blocks.link(found.get("platform_post_url"), "Open the post")
+            if _there(found.get("platform_post_url"))
+            else None,
+            blocks.pairs((name.replace("_", " "), _time(value)) for name, value in known.items()),
+            blocks.table(("attempt", "outcome", "error", "reason", "sent"), history, [0]) if history else None,
+        ]
+
+    def _choice(self) -> Choice:
+        """Return the facets and days that code can say."""
+        values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
+        match self._live.view.get("days"):
+            case [str(first), str(last)]:
+                return Choice(values, "updated_at", (date.fromisoformat(first), date.fromisoformat(last)))
+        return Choice(values)
+
+    def code(self) -> str:
+        """Return the code that gives the same plan with the same keys, in any kernel.
+
+        Returns
+        -------
+        str
+            Python. Its first lines connect and load the frame as it was loaded, and say again what was changed in it by hand;
+            of a frame that was filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
+            code has ``...`` in its place. Rows that a run of this panel tried come from that run.
+        """
+        if self._act.from_failed and self._runs:
+            lines = [f"chosen = ws.attach({self._runs[-1].id!r}).failed()"]
+        elif self._runs:
+            lines = self._code_after_runs()
+        else:
+            lines = self._code_of(self._chosen, self._failed)
+        return "\n".join([*opening(self._ws), *lines, *self._act.code("plan_retry", "chosen")]) + "\n"
+
+    def _code_after_runs(self) -> list[str]:
+        """Return the lines that choose the same rows where some were tried by runs of this panel."""
+        lines, names, rest = [], [], self._chosen
+        for number, run in reversed(list(enumerate(self._runs, 1))):
+            keys = run.failed()[list(_KEY)].fillna("").apply(tuple, axis=1)
+            tried = rest[list(_KEY)].fillna("").apply(tuple, axis=1).isin(set(keys))
+            if tried.any():
+                lines += [f"again{number} = ws.attach({run.id!r}).failed()"]
+                lines += only_code(f"again{number}", f"again{number}", _KEY, rest[tried])
+                names.append(f"again{number}")
+            rest = rest[~tried]
+        if len(rest):
+            lines += self._code_of(rest, self._triaged[self._triaged["cause"].notna()], named=True)
+            names.append("chosen")
+        if not names:
+            return [*lines, *self._code_of(rest, rest, named=True)]
+        joined = names[0] if len(names) == 1 else f"pd.concat([{', '.join(names)}])"
+        return [*(["import pandas as pd"] if len(names) > 1 else []), *lines, f"chosen = {joined}"]
+
+    def _code_of(self, chosen: pd.DataFrame, failed: pd.DataFrame, *, named: bool = False) -> list[str]:
+        """Return the lines that load the frame again and choose some of its failures."""
+        call = self._load_call()
+        if call is None:
+            start = [f"triaged = {self._given}  # the frame that the panel was given"]
+        else:
+            start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
+        if named or (call is not None and not self._is_whole):
+            return [*start, *only_code("chosen", "triaged", _KEY, chosen)]
+        choice = self._choice()
+        kept = failed[choice.mask(failed)]
+        keys = chosen[list(_KEY)].fillna("").apply(tuple, axis=1) if len(chosen) else pd.Series(dtype=object)
+        mine = kept[list(_KEY)].fillna("").apply(tuple, axis=1).isin(set(keys)) if len(kept) else pd.Series(dtype=bool)
+        return [
+            *start,
+            'chosen = triaged[triaged["cause"].notna()]',
+            *choice.code("chosen"),
+            *rows_code("chosen", _KEY, kept[mine], kept[~mine]),
+        ]
+
+    def _load_call(self) -> str | None:
+        """Return the call that loads the frame again; None if there is none."""
+        if not set(NEEDED) <= set(self._triaged.columns):
+            return None
+        failed = self._triaged[self._triaged["cause"].notna()]
+        latest = failed[[name for name in _MOMENTS if name in failed.columns]].max().max()
+        return load_code({str(name): value for name, value in self._attrs.items()}, "posts", latest)
+
+    @cached_property
+    def _changes(self) -> list[str]:
+        """The lines that say again what the rules of the table would not: rules of the analyst's own, cells set by hand."""
+        failed = self._triaged[self._triaged["cause"].notna()]
+        given = self._triaged if self._is_whole else failed
+        columns = [name for name in _JUDGED if name in given.columns]
+        derived = triage(given.drop(columns=columns))[columns]
+        if "attempt" not in given.columns:
+            return changes_code("triaged", _KEY, given, derived)
+        given, derived = given.assign(attempt=given["attempt"].fillna(1)), derived.assign(attempt=1)
+        return ['triaged["attempt"] = 1', *changes_code("triaged", _KEY, given, derived)]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether loading it again gives the rows of the frame and no others that failed: pandas keeps attrs in a selection."""
+        attrs, rows = self._attrs, self._triaged
+        if attrs.get("complete") is not True or attrs.get("rows") != rows["post_id"].nunique():
+            return False
+        opened = sum(map(sum, json.loads(attrs.get("open_targets") or "{}").values()))
+        return bool(opened == rows["status"].isin({"failed", *IN_FLIGHT_STATUSES}).sum())
+
+
+def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
+    """Return why targets failed: a bar by platform, the count, and what to do; `rest` is said where nothing did."""
+    if rows.empty:
+        return [blocks.note(rest)]
+    table = causes(rows)
+    highest = int(table["count"].max())
+    by = rows.groupby(["cause", rows["platform"].astype("string").fillna("–")]).size()
+    lines = []
+    for entry in table.head(_CAUSES).to_dict("records"):
+        ranked = by[entry["cause"]].sort_values(ascending=False)
+        bar = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in ranked.items()]
+        kind = look(VERDICT, entry["verdict"])
+        width = max(4, round(100 * entry["count"] / highest))
+        lines.append(
+            [
+                blocks.cell(entry["cause"], bar=bar, width=width),
+                blocks.cell(safe.number(entry["count"]), strong=True),
+                blocks.cell(entry["verdict"], colour=kind.colour, glyph=kind.glyph, below=entry["remedy"]),
+            ]
+        )
+    counts = rows["platform"].astype("string").fillna("–").value_counts()
+    legend = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in counts.items()]
+    shown = [blocks.table(("cause, by platform", "targets", "verdict and what to do"), lines, [1]), blocks.bar(legend)]
+    more = len(table) - _CAUSES
+    return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
+
+
+def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
+    """Show a panel to filter failures, plan a retry, look at it, run it and compare, in one cell.
+
+    Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
+
+    Parameters
+    ----------
+    ws : Workspace
+        Where plans are run.
+    frame : pandas.DataFrame
+        From ``vx.triage``; posts and targets are triaged here.
+
+    Returns
+    -------
+    TriagePanel
+        ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing.
+    """
+    return TriagePanel(ws, frame)
+
+
+def _there(value: object) -> bool:
+    """Whether there is a text at all."""
+    return isinstance(value, str) and bool(value)
+
+
+def _text(value: object) -> str:
+    """Return a text, ``""`` where there is none."""
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: object) -> str:
+    """Return a time as a person reads it, anything else as it is."""
+    if isinstance(value, pd.Timestamp):
+        return safe.instant(value.to_pydatetime())
+    return safe.plain(value, 200)
