@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core import eventloop
 from voxops.errors import ConfigError
-from voxops.model import WATCH, Observer, Snapshot
+from voxops.model import WATCH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
+    from voxops.views.monitor import Monitor
 
 __all__ = ["Job", "Run"]
 
@@ -304,17 +305,35 @@ class Run:
         if cell is not None and cell == self._shown_in:
             return
         self._shown_in = cell
-        from voxops.views.monitor import Monitor
+        monitor = self._monitor()
+        monitor._ipython_display_()
+        self.follow(monitor)
 
-        monitor = Monitor(
+    def _display_(self) -> object:
+        """Return what marimo shows: live there, too."""
+        monitor = self._monitor()
+        shown = monitor._display_()
+        self.follow(monitor)
+        return shown
+
+    def _monitor(self) -> Monitor:
+        """Make a live display of this run."""
+        from voxops.views.monitor import Monitor  # loaded where something is shown, as a script shows nothing
+
+        return Monitor(
             self._snapshot,
             on_pause=lambda: eventloop.submit(self._pause()),
             on_resume=lambda: eventloop.submit(self._resume()),
             on_cancel=lambda: eventloop.submit(self._cancel()),
             on_retry=self._job.replan,
+            errors=self._errors if self._snapshot.action != WATCH else None,
         )
-        monitor._ipython_display_()
-        self.follow(monitor)
+
+    def _errors(self) -> dict[str, int]:
+        """How many rows failed with which error."""
+        table = self.results()
+        failed = table.loc[table["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
+        return {str(code): int(count) for code, count in failed.value_counts().items()}
 
 
 def _cell() -> int | None:

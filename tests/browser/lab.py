@@ -19,6 +19,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 __all__ = ["CHROMIUM", "Lab", "Notebook", "Part"]
 
 CHROMIUM = "/usr/bin/chromium"
+AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
 PATIENCE = 60_000  # milliseconds that anything may take to appear
 _TOKEN = "a-token-of-this-test"
 _FLAGS = [
@@ -118,9 +119,19 @@ class Lab:
         nbformat.write(book, self.root / name)
         return self.root / name
 
-    def open(self, name: str, *, kernel: bool = True, width: int = 1100, height: int = 1500) -> Notebook:
-        """Open a notebook in a fresh window; without a kernel it is only shown."""
-        context = self._browser.new_context(viewport={"width": width, "height": height})
+    def open(
+        self,
+        name: str,
+        *,
+        kernel: bool = True,
+        width: int = 1100,
+        height: int = 1500,
+        beside: Notebook | None = None,
+    ) -> Notebook:
+        """Open a notebook in a fresh window, or as a second tab beside another; without a kernel it is only shown."""
+        context = (
+            beside.page.context if beside else self._browser.new_context(viewport={"width": width, "height": height})
+        )
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("request", self._watch)
@@ -128,7 +139,8 @@ class Lab:
             page.route(
                 "**/api/sessions**", lambda route: route.abort() if route.request.method == "POST" else route.fallback()
             )
-        page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={_TOKEN}&reset")
+        workspace = "lab/workspaces/second" if beside else "lab"
+        page.goto(f"http://127.0.0.1:{self._port}/{workspace}/tree/{name}?token={_TOKEN}&reset")
         book = Notebook(page, self.root / name)
         book.settle(kernel=kernel)
         if not kernel:
@@ -235,6 +247,11 @@ class Notebook:
             change_theme(self.page, theme)
             self.page.screenshot(path=folder / f"{name}-{theme.lower()}.png")
 
+    def restart_kernel(self) -> None:
+        """Restart the kernel, as the menu does after its question."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.page.wait_for_function(_READY)
+
     def close(self) -> None:
         """Close the window; the kernel is shut down."""
         self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
@@ -262,26 +279,43 @@ class Part:
         expect(self.area).to_contain_text(text, timeout=PATIENCE, use_inner_text=True)
 
     def button(self, label: str) -> Locator:
-        """The button with this label."""
-        return self.area.locator("button.jupyter-button", has_text=re.compile(rf"^\s*{re.escape(label)}\s*$"))
+        """The button whose label begins so."""
+        return self.area.locator(".vx button", has_text=re.compile(rf"^\s*{re.escape(label)}")).first
 
     def click(self, label: str) -> None:
         """Press a button as soon as it is enabled."""
         self.button(label).click()
 
-    def fill(self, label: str, text: str) -> None:
-        """Type into the field with this label."""
-        box = self.area.locator(".widget-text", has_text=label).locator("input")
-        box.fill(text)
-        box.press("Tab")
+    def facet(self, *values: str) -> None:
+        """Tick values of the facets, as a person does."""
+        for value in values:
+            self.area.locator(".vx-facets label", has_text=value).first.locator("input").check()
 
-    def select(self, title: str, *values: str) -> None:
-        """Choose the entries of the list under this title that begin so."""
-        group = self.area.locator(".widget-vbox").filter(has=self.area.page.locator(f"b:text-is('{title}')"))
-        choices = group.last.locator("select")
-        choices.select_option(
-            label=[name for name in choices.locator("option").all_inner_texts() if name.startswith(values)]
-        )
+    def tab(self, name: str) -> None:
+        """Turn to a part of the panel."""
+        self.area.get_by_role("tab", name=name).click()
+
+    def reason(self, text: str) -> None:
+        """Type the reason of a run."""
+        self.area.locator(".vx-reason").fill(text)
+
+    @property
+    def run_button(self) -> Locator:
+        """The button that sends, or asks to look first."""
+        return self.area.locator(".vx-run")
+
+    def axe(self) -> list[str]:
+        """Serious faults that axe-core finds in what is live."""
+        page = self.area.page
+        if not page.evaluate("() => 'axe' in window"):
+            page.add_script_tag(path=AXE)
+        found = page.evaluate("async () => (await window.axe.run('.vx', {resultTypes: ['violations']})).violations")
+        return [
+            f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
+            for one in found
+            if one["impact"] in {"serious", "critical"}
+            for node in one["nodes"]
+        ]
 
     def picture(self, path: Path) -> Path:
         """Take a picture of it."""

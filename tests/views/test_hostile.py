@@ -82,13 +82,15 @@ PANELS = """
 class Deliveries:
     sandbox = None
     client = ws.client
+    def ledger():
+        return ws.ledger()
     class aio:
         async def webhooks():
             return pd.DataFrame({'webhook_id': samples, 'url': samples})
         async def deliveries(**_):
             return log
 panel = vx.triage_panel(ws, triaged)
-panel._act.reason.value = samples[3]
+panel._act.reason = samples[3]
 panel._code_shown = True
 panel
 """
@@ -96,16 +98,21 @@ panel
 DELIVERIES = """
 deliveries = vx.delivery_panel(Deliveries)
 deliveries._code_shown = True
+heard = []
+for shown in (deliveries, panel):
+    shown._live._hear = lambda message, hear=shown._live._hear: (heard.append(message) if 'page' in message else None, hear(message))
 deliveries
 """
 
 OPEN = """
 import asyncio
 await asyncio.sleep(1)
-for row in range(4):
-    deliveries._open(deliveries._shown['delivery_id'].iloc[row])
+for row in range(len(samples)):
+    for shown in (deliveries, panel):
+        for page in [message['page'] for message in heard]:
+            shown._live.send({'details': [block for block in shown._details(row) if block], 'row': 0, 'page': page})
 deliveries._act.complain(samples[1])
-panel._act.make_plan()
+panel._make()
 panel._act.complain(' '.join(text[:60] for text in samples))
 await asyncio.sleep(1)
 """
@@ -163,9 +170,11 @@ def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
     for cell in range(9):  # cells out of sight are not drawn
         book.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
         book.page.wait_for_timeout(300)
-    assert book.at(3).area.locator("option").count() > 10, "the panel was not drawn"
-    assert "Delivery" in book.at(4).text()
-    book.at(3).area.locator(".voxops-panel [title]").first.hover()
+    assert book.at(3).area.locator(".vx-facets label").count() > 10, "the panel was not drawn"
+    book.at(4).area.locator(".vx-row").first.click()
+    book.at(4).wait("Delivery")
+    book.at(3).area.locator(".vx [title]").first.hover()
+    assert book.page.locator("mjx-container").count() == 0
     assert book.page.evaluate(HITS) == []
     assert book.page.evaluate("() => getComputedStyle(document.body).display") != "none"
     assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxops._core import blocks
 from voxops.engine.progress import fold, start
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
@@ -148,7 +150,7 @@ def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_sh
     racing = threading.Thread(target=lambda: monitor.notice(replace(snapshot(), phase="done")))
 
     def publish(bundle: dict[str, Any], _: str, update: bool) -> None:
-        if not update:
+        if not update and racing.ident is None:
             racing.start()
             racing.join(0.1)  # it ends in no time, unless it is made to wait
         published.append((update, bundle["text/plain"]))
@@ -156,7 +158,7 @@ def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_sh
     monitor = Monitor(snapshot(), publish=publish)
     monitor.show()
     racing.join(10)
-    assert [update for update, _ in published] == [False, True]
+    assert [update for update, _ in published] == [False, False, True]
     assert "done" in published[-1][1]
 
 
@@ -269,14 +271,69 @@ def test_outcomes_differ_in_glyph_block_and_colour() -> None:
         assert len({getattr(look, field) for look in looks}) == len(looks)
 
 
-def test_showing_publishes_state_and_buttons_apart() -> None:
+def test_showing_publishes_a_widget_and_beside_it_a_static_copy() -> None:
     desk = Desk()
-    desk.monitor(on_pause=lambda: None).show()
-    (_, state_id, _, state), (_, controls_id, _, controls) = desk.published
-    assert set(state) == {"text/html", "text/plain"}
-    assert state["text/plain"] == render_text(snapshot(), snapshot())
-    assert set(controls) == {"text/html", "text/plain", "application/vnd.jupyter.widget-view+json"}
-    assert state_id != controls_id
+    monitor = desk.monitor(on_pause=lambda: None)
+    monitor.show()
+    (_, live_id, _, live), (_, copy_id, _, copy) = desk.published
+    assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert set(copy) == {"text/html", "text/plain"}
+    assert copy["text/plain"] == render_text(snapshot(), snapshot())
+    assert "As of 2026-11-03 12:01:04 UTC. ws.attach(&#39;8c1f02&#39;) shows the present." in copy["text/html"]
+    assert f"voxops-copy-{monitor._live.id}" in copy["text/html"]  # what the widget hides while it lives
+    assert live_id != copy_id
+
+
+def test_the_copy_of_the_end_sends_nobody_to_look_elsewhere() -> None:
+    monitor = Desk().monitor(snapshot(phase="done"))
+    assert "shows the present" not in monitor._live.html()
+
+
+def test_the_model_of_the_widget_holds_what_is_shown() -> None:
+    desk = Desk()
+    monitor = desk.monitor()
+    monitor.show()
+    desk.advance(1)
+    monitor.notice(replace(snapshot(), phase="done", note="the end"))
+    state = monitor._live.widget.state
+    assert state["id"] == monitor._live.id
+    assert "the end" in json.dumps(state)
+    assert not monitor._live.widget.table
+
+
+def test_a_rate_limit_says_why_nothing_moves_and_never_how_long_is_left() -> None:
+    text = render_text(snapshot(pace=PaceInfo(limit=120, remaining=0, paused_for=57)))
+    assert "waits for the rate limit, 57 s" in text
+    assert " left" not in text.splitlines()[3]
+
+
+@pytest.mark.parametrize(
+    ("settled", "seconds", "said"),
+    [
+        (600, 60, "about 10 settled a second"),
+        (60, 60, "about 60 settled a minute"),
+        (60, 900, "about 4 settled a minute"),
+        (2, 3600, "about 2 settled an hour"),
+    ],
+)
+def test_rates_as_a_person_says_them(settled: int, seconds: int, said: str) -> None:
+    cells = (Cell("a", Outcome.SUCCEEDED, settled), Cell("a", Outcome.PENDING, 9))
+    assert said in render_text(snapshot(cells=cells, total=settled + 9, updated_at=NOON + timedelta(seconds=seconds)))
+
+
+def test_creates_are_shown_by_outcome_and_error_not_by_combination_of_platforms() -> None:
+    cells = tuple(Cell(f"twitter+place{number}", Outcome.FAILED, 2) for number in range(30))
+    monitor = Desk().monitor(snapshot(action="bulk", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20})
+    shown = "".join(_Text.of(monitor._live.html()))
+    assert "place1" not in shown.partition("Waiting for")[0]
+    assert "failed withrows" in shown
+    assert (
+        shown.index("INVALID_TIME")
+        < shown.index("40")
+        < shown.index("NO_MEDIA")
+        < shown.index("20", shown.index("NO_MEDIA"))
+    )
+    assert "place1" not in render_text(snapshot(action="bulk", cells=cells))
 
 
 def test_nothing_is_published_before_it_is_shown() -> None:
@@ -352,66 +409,57 @@ def test_an_update_is_one_message() -> None:
     assert len(desk.published) == shown + 1
 
 
-def buttons(monitor: Monitor) -> dict[str, Any]:
-    assert monitor._controls is not None
-    return monitor._controls._buttons
+def usable(monitor: Monitor) -> set[str]:
+    """Names of the buttons that can be pressed."""
+    return {button.do for button in monitor._look().tabs[0].buttons if button.enabled}
+
+
+def press(monitor: Monitor, name: str) -> None:
+    """What the widget does with the message of a page."""
+    monitor._live._heard(None, {"do": name, "page": "a"}, None)
 
 
 @pytest.mark.parametrize(
-    ("phase", "failed", "usable"),
+    ("phase", "failed", "expected"),
     [
         ("sending", 0, {"pause", "cancel"}),
         ("watching", 3, {"pause", "cancel", "retry"}),
         ("paused", 0, {"resume", "cancel"}),
         ("stopped", 1, {"resume", "retry"}),
         ("done", 1, {"retry"}),
+        ("done", 0, set()),
     ],
 )
-def test_only_buttons_that_make_sense_can_be_pressed(phase: str, failed: int, usable: set[str]) -> None:
+def test_only_buttons_that_make_sense_can_be_pressed(phase: str, failed: int, expected: set[str]) -> None:
     cells = (Cell("a", Outcome.SUCCEEDED, 5), Cell("a", Outcome.FAILED, failed))
-    nothing = lambda: None  # noqa: E731
-    monitor = Desk().monitor(
-        snapshot(phase=phase, cells=cells), on_pause=nothing, on_resume=nothing, on_cancel=nothing, on_retry=nothing
-    )
-    monitor.show()
-    assert {name for name, button in buttons(monitor).items() if not button.disabled} == usable
-
-
-def test_a_button_calls_what_it_was_given_and_nothing_else() -> None:
     called: list[str] = []
-    monitor = Desk().monitor(on_pause=lambda: called.append("pause"), on_cancel=lambda: called.append("cancel"))
+    actions = {f"on_{name}": lambda name=name: called.append(name) for name in ("pause", "resume", "cancel", "retry")}
+    monitor = Desk().monitor(snapshot(phase=phase, cells=cells), **actions)
     monitor.show()
-    assert set(buttons(monitor)) == {"pause", "cancel"}
-    buttons(monitor)["pause"].click()
-    assert called == ["pause"]
+    assert usable(monitor) == expected
+    for name in ("pause", "resume", "cancel", "retry"):  # a page may press what it should not
+        press(monitor, name)
+    assert set(called) == expected
 
 
-def test_the_plan_of_a_retry_is_shown_beneath_and_other_results_are_not_markup() -> None:
-    class Plan:
-        def _repr_html_(self) -> str:
-            return "<table>the plan</table>"
+def test_a_monitor_without_actions_has_no_buttons_and_takes_no_orders() -> None:
+    called: list[str] = []
+    monitor = Desk().monitor(on_pause=lambda: called.append("pause"))
+    monitor.show()
+    assert [button.do for button in monitor._look().tabs[0].buttons] == ["pause"]
+    for name in ("cancel", "run", "__init__", "", "hello"):
+        press(monitor, name)
+    assert called == []
 
-    plans: list[object] = [Plan(), HOSTILE[0]]
+
+def test_the_plan_of_a_retry_is_shown_beside_the_run() -> None:
+    plans: list[object] = [SimpleNamespace(_blocks=lambda: [blocks.heading("Plan to retry")]), None]
     monitor = Desk().monitor(on_retry=lambda: plans.pop(0))
     monitor.show()
-    below = monitor._controls._below
-    buttons(monitor)["retry"].click()
-    assert below.value == "<table>the plan</table>"
-    buttons(monitor)["retry"].click()
-    assert "script" not in set(_Tags.of(below.value))
-
-
-def test_a_run_that_ended_without_failures_leaves_no_dead_buttons_behind() -> None:
-    desk = Desk()
-    monitor = desk.monitor(on_pause=lambda: None, on_retry=lambda: None)
-    monitor.show()
-    desk.advance(1)
-    monitor.notice(snapshot(phase="done", cells=(Cell("a", Outcome.SUCCEEDED, 90),)))
-    assert desk.published[-1][1].endswith("-controls")
-    assert desk.published[-1][3]["text/html"] == ""
-    shown = len(desk.published)
-    monitor.show()
-    assert len(desk.published) == shown + 1
+    press(monitor, "retry")
+    assert "Plan to retry" in monitor._live.html()
+    press(monitor, "retry")
+    assert "nothing here that can be planned again" in monitor._live.html()
 
 
 def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> None:
@@ -420,9 +468,7 @@ def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> No
 
 
 def test_importing_loads_no_notebook_library() -> None:
-    code = (
-        "import sys, voxops.views.monitor; print({'ipywidgets', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
-    )
+    code = "import sys, voxops.views.monitor; print({'ipywidgets', 'anywidget', 'IPython', 'matplotlib'} & set(sys.modules) or 'none')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"
 

@@ -39,6 +39,8 @@ class Panel(ABC):
         The plan shown.
     run : Run or None
         The run shown.
+    frame : pandas.DataFrame
+        The rows shown.
     """
 
     TITLE = ""
@@ -60,6 +62,11 @@ class Panel(ABC):
     def plan(self) -> Plan | None:
         """The plan shown; None before there is one."""
         return self._act.plan
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows shown, as a copy; empty before they are read."""
+        return pd.DataFrame() if self._rows is None else self._rows.frame.copy()
 
     @property
     def run(self) -> HandedRun | None:
@@ -129,11 +136,6 @@ class Panel(ABC):
         self._chose = ()
         self._still = None
         self._live.fill(rows.model(), view)
-
-    def _shown_rows(self) -> pd.DataFrame:
-        """The rows that the facets leave, as far as code can say them."""
-        assert self._rows is not None
-        return self._rows.frame
 
     def _wanted(self) -> dict[str, list[Any]]:
         """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
@@ -292,12 +294,15 @@ def _only_reason(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
     """Whether nothing was chosen otherwise but the reason, which a plan does not depend on."""
 
     def without(view: tuple[object, ...]) -> list[object]:
-        return [
-            {k: v for k, v in part.items() if k != "reason"} if isinstance(part, Mapping) else part or None
-            for part in view
-        ]
+        typed = [_without_reason(part) if isinstance(part, Mapping) else part for part in view]
+        return [part or None for part in typed]
 
     return without(now) == without(before)
+
+
+def _without_reason(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed or chosen, besides the reason and what says nothing."""
+    return {name: value for name, value in form.items() if name != "reason" and value}
 
 
 def opening(ws: HandedWorkspace) -> list[str]:

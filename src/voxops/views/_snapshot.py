@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
+from voxops.acts.table import ACTS
 from voxops.engine.progress import rate, time_left
-from voxops.model import OUTCOMES, Action, Outcome, PaceInfo, Snapshot, Transition
+from voxops.model import OUTCOMES, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
-__all__ = ["ENDED", "render_html", "render_text", "snapshot_blocks"]
+__all__ = ["ENDED", "MIXED", "render_html", "render_text", "snapshot_blocks"]
 
 ENDED = frozenset({"done", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
-_MIXED = frozenset({Action.BULK})  # whose rows go to several platforms each, in as many combinations as there are rows
+# Acts whose rows go to several platforms each, in as many combinations as there are rows.
+MIXED = frozenset(name for name, act in ACTS.items() if act.about == "create")
 _HEADS = {"redeliver": "event"}  # what rows are counted by, where it is not the platform
 _PHASES = {
     "sending": "▶ sending",
@@ -45,7 +47,7 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
         f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
         "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
         " · ".join(_speed(snapshot, since)),
-        *([] if snapshot.action in _MIXED else _text_table(snapshot)),
+        *([] if snapshot.action in MIXED else _text_table(snapshot)),
     ]
     if snapshot.waits:
         lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in _waits(snapshot)]
@@ -78,7 +80,7 @@ def snapshot_blocks(
         blocks.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
         blocks.line(" · ".join(_speed(snapshot, since))),
     ]
-    if snapshot.action in _MIXED:
+    if snapshot.action in MIXED:
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):
         said.append(_places_table(_head(snapshot), places))

@@ -11,8 +11,8 @@ from voxops._core import blocks, safe
 from voxops._core.addresses import redact_address, redact_addresses
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_redeliver
-from voxops.analysis.deliveries import delivery_stats
+from voxops.acts.redeliver import plan_redeliver
+from voxops.analysis import delivery_stats
 from voxops.errors import PlanError
 from voxops.views._choice import Choice, load_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace

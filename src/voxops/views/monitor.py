@@ -13,10 +13,11 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.model import Snapshot
 from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
-from voxops.views._snapshot import ENDED, render_html, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, render_html, render_text, snapshot_blocks
 
 __all__ = ["Monitor", "present", "render_html", "render_text", "run_buttons"]
 
+_ASK_AFTER = 5.0  # seconds between two questions after errors
 _BUTTONS: Mapping[str, tuple[str, str]] = {
     "pause": ("Pause", "Send nothing more for now; what is in flight settles"),
     "resume": ("Resume", "Go on sending"),
@@ -59,6 +60,7 @@ class Monitor:
         self._first = self._last = snapshot
         self._actions = {"pause": on_pause, "resume": on_resume, "cancel": on_cancel, "retry": on_retry}
         self._ask, self._errors, self._counted = errors, dict[str, int](), 0
+        self._clock, self._asked = clock, clock()
         self._plan: Sequence[Block] = ()
         self._live = Live(
             self._look, self.__repr__, self._hear, name="monitor", clock=clock, later=later, publish=publish
@@ -82,8 +84,7 @@ class Monitor:
     def _look(self) -> Shown:
         """Return what there is to show."""
         snapshot = self._last
-        if self._ask is not None and snapshot.count("failed") != self._counted:
-            self._errors, self._counted = dict(self._ask()), snapshot.count("failed")
+        self._ask_errors(snapshot)
         run = Tab(
             "run", "Run", snapshot_blocks(snapshot, self._first, self._errors), run_buttons(snapshot, self._actions)
         )
@@ -95,6 +96,12 @@ class Monitor:
             stage=tabs[-1].name,
             tabs=tabs,
         )
+
+    def _ask_errors(self, snapshot: Snapshot) -> None:
+        """Ask which errors there are, if there are new failures: not often, as it reads the whole run."""
+        failed, now = snapshot.count("failed"), self._clock()
+        if self._ask is not None and snapshot.action in MIXED and failed != self._counted and (now >= self._asked or snapshot.phase in ENDED):
+            self._errors, self._counted, self._asked = dict(self._ask()), failed, now + _ASK_AFTER
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a button says, if that makes sense now."""

@@ -13,10 +13,10 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_retry
-from voxops.analysis.verdicts import NEEDED, causes, triage
-from voxops.frames.columns import need_columns
-from voxops.frames.typed import targets
+from voxops.acts.retry import plan_retry
+from voxops.analysis import causes, triage
+from voxops.analysis.verdicts import NEEDED
+from voxops.frames import need_columns, targets
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace
@@ -106,8 +106,8 @@ class TriagePanel(Panel):
         """Show what the run has left: without what succeeded, and what failed again as it failed now."""
         before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
         self._failed = left(before, run.results(), run.failed())
-        self._runs.append(run)
         self._set_rows(self._table(self._failed))
+        self._runs.append(run)
 
     def _details(self, row: int) -> Sequence[Block | None]:
         """Return the whole text, the error, the picture, where it is, and what was tried."""
@@ -162,48 +162,39 @@ class TriagePanel(Panel):
         str
             Python. Its first lines connect and load the frame as it was loaded, and say again what was changed in it by hand;
             of a frame that was filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
-            code has ``...`` in its place. Rows that a run of this panel tried come from that run.
+            code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
+            moved, from `frame`.
         """
         if self._act.from_failed and self._runs:
             lines = [f"chosen = ws.attach({self._runs[-1].id!r}).failed()"]
         elif self._runs:
             lines = self._code_after_runs()
         else:
-            lines = self._code_of(self._chosen, self._failed)
+            lines = self._code_of(self._chosen)
         return "\n".join([*opening(self._ws), *lines, *self._act.code("plan_retry", "chosen")]) + "\n"
 
     def _code_after_runs(self) -> list[str]:
-        """Return the lines that choose the same rows where some were tried by runs of this panel."""
-        lines, names, rest = [], [], self._chosen
-        for number, run in reversed(list(enumerate(self._runs, 1))):
-            keys = run.failed()[list(_KEY)].fillna("").apply(tuple, axis=1)
-            tried = rest[list(_KEY)].fillna("").apply(tuple, axis=1).isin(set(keys))
-            if tried.any():
-                lines += [f"again{number} = ws.attach({run.id!r}).failed()"]
-                lines += only_code(f"again{number}", f"again{number}", _KEY, rest[tried])
-                names.append(f"again{number}")
-            rest = rest[~tried]
-        if len(rest):
-            lines += self._code_of(rest, self._triaged[self._triaged["cause"].notna()], named=True)
-            names.append("chosen")
-        if not names:
-            return [*lines, *self._code_of(rest, rest, named=True)]
-        joined = names[0] if len(names) == 1 else f"pd.concat([{', '.join(names)}])"
-        return [*(["import pandas as pd"] if len(names) > 1 else []), *lines, f"chosen = {joined}"]
+        """Return the lines that choose the same rows where a run of this panel has moved them."""
+        last = self._runs[-1]
+        keys, tried = _keys(self._chosen), _keys(last.failed())
+        if len(keys) and keys.isin(set(tried)).all():
+            name = f"ws.attach({last.id!r}).failed()"
+            return [f"failed = {name}", *only_code("chosen", "failed", _KEY, self._chosen)]
+        start = "triaged = ...  # the frame that the panel shows since its run: panel.frame"
+        return [start, *only_code("chosen", "triaged", _KEY, self._chosen)]
 
-    def _code_of(self, chosen: pd.DataFrame, failed: pd.DataFrame, *, named: bool = False) -> list[str]:
+    def _code_of(self, chosen: pd.DataFrame) -> list[str]:
         """Return the lines that load the frame again and choose some of its failures."""
         call = self._load_call()
         if call is None:
             start = [f"triaged = {self._given}  # the frame that the panel was given"]
         else:
             start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
-        if named or (call is not None and not self._is_whole):
-            return [*start, *only_code("chosen", "triaged", _KEY, chosen)]
+            if not self._is_whole:
+                return [*start, *only_code("chosen", "triaged", _KEY, chosen)]
         choice = self._choice()
-        kept = failed[choice.mask(failed)]
-        keys = chosen[list(_KEY)].fillna("").apply(tuple, axis=1) if len(chosen) else pd.Series(dtype=object)
-        mine = kept[list(_KEY)].fillna("").apply(tuple, axis=1).isin(set(keys)) if len(kept) else pd.Series(dtype=bool)
+        kept = self._failed[choice.mask(self._failed)]
+        mine = _keys(kept).isin(set(_keys(chosen)))
         return [
             *start,
             'chosen = triaged[triaged["cause"].notna()]',
@@ -291,6 +282,12 @@ def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
         If columns are missing.
     """
     return TriagePanel(ws, frame)
+
+
+def _keys(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Return what names each row, as tuples."""
+    rows = frame[list(_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
+    return pd.Series(list(rows), index=frame.index, dtype=object)
 
 
 def _there(value: object) -> bool:

@@ -3,6 +3,8 @@
 
 const PAGE = 10, ROW = 28, OVERSCAN = 6, PATIENCE = 5000;
 
+const FOCUSED = new Set(["a", "button", "input", "select", "summary"]);
+
 /** Make an element; strings become text, functions listeners. */
 function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -11,6 +13,8 @@ function h(tag, attributes = {}, ...children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
+  // JupyterLab would take a key pressed here for one of its own, such as the one that deletes the cell.
+  if (FOCUSED.has(tag) || "tabindex" in attributes) node.setAttribute("data-lm-suppress-shortcuts", "true");
   node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
   return node;
 }
@@ -569,7 +573,7 @@ class Live {
     this.view = model.get("view") ?? {};
     this.el = el;
     el.classList.add("tex2jax_ignore", "mathjax_ignore");
-    this.root = h("div", { class: "vx tex2jax_ignore mathjax_ignore", "data-lm-suppress-shortcuts": "true" });
+    this.root = h("div", { class: "vx tex2jax_ignore mathjax_ignore" });
     el.append(this.root);
     this.build();
     this.listen();
