@@ -115,7 +115,7 @@ class Act:
         self._fresh(make(), form, page, from_failed=False)
         return None
 
-    def make_again(self, page: object = None) -> None:
+    def _make_again(self, page: object = None) -> None:
         """Make a plan of what failed in the run shown, and show it."""
         if self.run is None or self.acting:
             return self.complain("There is no run that has ended here: nothing is planned.")
@@ -133,7 +133,7 @@ class Act:
             self.problem = ""
         self._changed(True)
 
-    async def start(self, seen: object, reason: object) -> None:
+    async def _start(self, seen: object, reason: object) -> None:
         """Run the plan, if it is the one that was seen."""
         said = reason.strip() if isinstance(reason, str) else ""
         with self._lock:
@@ -185,9 +185,9 @@ class Act:
         """Do what a button of a page says; return whether it was one of these."""
         match message["do"]:
             case "run":
-                self._desk.hand_over(lambda: self.start(message.get("plan"), message.get("reason")))
+                self._desk.hand_over(lambda: self._start(message.get("plan"), message.get("reason")))
             case "retry":
-                self._desk.later(lambda: self.make_again(message.get("page")))
+                self._desk.later(lambda: self._make_again(message.get("page")))
             case "pause" | "cancel" as name:
                 self._desk.at_once(lambda: self._steer(name))
             case "resume":

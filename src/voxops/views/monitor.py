@@ -100,7 +100,12 @@ class Monitor:
     def _ask_errors(self, snapshot: Snapshot) -> None:
         """Ask which errors there are, if there are new failures: not often, as it reads the whole run."""
         failed, now = snapshot.count("failed"), self._clock()
-        if self._ask is not None and snapshot.action in MIXED and failed != self._counted and (now >= self._asked or snapshot.phase in ENDED):
+        if (
+            self._ask is not None
+            and snapshot.action in MIXED
+            and failed != self._counted
+            and (now >= self._asked or snapshot.phase in ENDED)
+        ):
             self._errors, self._counted, self._asked = dict(self._ask()), failed, now + _ASK_AFTER
 
     def _hear(self, message: Mapping[str, Any]) -> None:

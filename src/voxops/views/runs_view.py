@@ -10,9 +10,10 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.acts.retries import plan_redeliver, plan_retry
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
-from voxops.model import OUTCOMES, Action
+from voxops.model import OUTCOMES
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Tab
 from voxops.views._palette import OUTCOME
@@ -29,9 +30,9 @@ _WORDS = (
     Column("reason", "Reason", share=1.8),
 )
 _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campaign", hidden=True))
-_PLANNERS: Mapping[Action, Callable[[pd.DataFrame], Plan]] = {
-    Action.RETRY: plan_retry,
-    Action.REDELIVER: plan_redeliver,
+_PLANNERS: Mapping[str, Callable[[pd.DataFrame], Plan]] = {
+    "retry": plan_retry,
+    "redeliver": plan_redeliver,
 }
 
 
@@ -114,7 +115,7 @@ class RunsPanel(Panel):
 
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         run = self.run
-        planner = None if run is None else _PLANNERS.get(Action(run.snapshot.action))
+        planner = None if run is None else _PLANNERS.get(run.snapshot.action)
         if planner is None:
             raise PlanError("what failed in this run is planned from the rows it was made of")
         return planner(failed)
