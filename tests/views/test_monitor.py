@@ -116,19 +116,19 @@ note: Going well."""
 
 
 class Standing:
-    """A job that does nothing: its drive stands where it began."""
+    """A job that does nothing: it stands where it began."""
 
-    id = "run_1"
+    id, over = "run_1", True
 
-    def begin(self, observer: Any, stop_after_failures: int | None = None) -> Any:
-        return SimpleNamespace(paused=False, snapshot=snapshot())
+    def __init__(self) -> None:
+        self.snapshot = snapshot()
 
-    async def go(self, drive: Any) -> Snapshot:
-        return drive.snapshot
+    async def go(self) -> Snapshot:
+        return self.snapshot
 
 
 def test_an_end_that_comes_while_somebody_begins_to_follow_is_the_last_thing_heard():
-    run = Run(cast("Any", Standing()))
+    run = Run(cast("Any", lambda _: Standing()))
     racing = threading.Thread(target=lambda: run.notice(replace(snapshot(), phase="done")))
     heard: list[str] = []
 
