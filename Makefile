@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser flake lint lab bench chaos notebooks dist licences clean help
+.PHONY: demo test test-kernel test-browser flake proof lint lab bench chaos notebooks dist licences clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -63,6 +63,9 @@ bench: $(VENV)/tools  ## Measure; writes build/bench.json
 
 chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED=
 	$(BIN)/python -m tests.chaos
+
+proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH= events, PARTS= of it
+	$(BIN)/python -m tests.proof
 
 notebooks: $(VENV)/tools  ## Execute and check the notebooks; renders them to build/notebooks
 	$(BIN)/python -m tests.notebooks

@@ -8,6 +8,7 @@ the same steps give the same history.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import heapq
 import json
 import random
@@ -720,11 +721,14 @@ class World:
     def retries(self, attempt: int = 1, *, filtered: bool = False) -> Plan | None:
         """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
         rows = [
-            row
+            {
+                "post_id": post.id, "post_status": post.shown, "updated_at": _iso(post.updated), "platform_post_id": None,
+                **dataclasses.asdict(target),
+            }
             for post in self.server.posts.values()
-            for row in self.server.state(post).targets
+            for target in self.server.state(post).targets
             if post.mark is None and "failed" in post.status
-        ]
+        ]  # fmt: skip
         if not rows:
             return None
         frame = pd.DataFrame(rows)
@@ -768,6 +772,13 @@ class World:
             for kernel in self.alive:
                 kernel.drive_all()
             self._go_on()
+            if not self.unsettled():
+                return
+
+    def unsettled(self) -> bool:
+        """Whether an operation is open in the ledger of a kernel that runs."""
+        question = "SELECT count(*) FROM operations WHERE state NOT IN ('settled', 'withdrawn')"
+        return any(kernel.ledger.query(question)[0][0] for kernel in self.alive)
 
     def _go_on(self) -> None:
         """Answer everything, and let time pass while anybody works."""
