@@ -9,9 +9,9 @@ import pandas as pd
 from voxops.analysis.partials import STATES, group_columns, partial
 from voxops.analysis.statistics import quantiles, share
 
-__all__ = ["delivery_stats", "finish"]
+__all__ = ["PERCENTS", "delivery_stats", "finish", "rates"]
 
-_PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 
 
 def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
@@ -73,20 +73,19 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
     else:
         table = rows[sums].sum().to_frame().T
     table = table.astype({**dict.fromkeys(sums, "Int64"), **rows.dtypes[keys]})
+    return rates(
+        table.merge(
+            quantiles(rows, keys, "latency_ms", "deliveries", PERCENTS),
+            on=keys or None,
+            how="left" if keys else "cross",
+        ),
+        keys,
+    )
+
+
+def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Add the shares to counts and quantiles, and put the columns of `delivery_stats` in their order."""
     table["success_rate"] = share(table["succeeded"], table["succeeded"] + table["failed"])
     table["attempts_mean"] = share(table["attempts"], table["deliveries"])
-    table = table.merge(
-        quantiles(rows, keys, "latency_ms", "deliveries", _PERCENTS), on=keys or None, how="left" if keys else "cross"
-    )
-    order = [
-        *keys,
-        "deliveries",
-        "succeeded",
-        "failed",
-        "in_flight",
-        "success_rate",
-        "attempts",
-        "attempts_mean",
-        *_PERCENTS,
-    ]
-    return table[order]
+    counts = ["deliveries", "succeeded", "failed", "in_flight", "success_rate", "attempts", "attempts_mean"]
+    return table[[*keys, *counts, *PERCENTS]]

@@ -39,6 +39,7 @@ __all__ = [
     "partial",
 ]
 
+MOST_RETRIES = 1_000_000  # so that sums over a history stay within 64 bits
 STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
@@ -67,8 +68,8 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
 
 
 def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:
-    """How many attempts each delivery has had, Int64; a missing retry count is 0."""
-    retries = log["retry_count"].astype("Int64").fillna(0).clip(lower=0)
+    """How many attempts each delivery has had, Int64; a missing retry count is 0, and one beyond a million is a million."""
+    retries = log["retry_count"].astype("Int64").fillna(0).clip(lower=0, upper=MOST_RETRIES)
     return retries + (state != "in flight").astype("Int64")
 
 

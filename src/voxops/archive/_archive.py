@@ -14,16 +14,19 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from voxops._core import eventloop
-from voxops._core.arguments import file_path
+from voxops._core.arguments import file_path, list_of_text
 from voxops.analysis import cause_partial, finish, finish_causes, merge, merge_causes, partial, triage
+from voxops.analysis.partials import FIELDS, SPANS
 from voxops.analysis.rules import Rule
+from voxops.archive._count import Sources, count, fits
+from voxops.archive._kept import columns_of
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Sync, Synced
 from voxops.archive._table import REPEATING, SCHEMA, to_frame
 from voxops.archive._where import Words, created, isin, moment
 from voxops.errors import ConfigError
-from voxops.frames.spans import When, window
+from voxops.frames.spans import When, window, zone
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -32,7 +35,6 @@ __all__ = ["Archive"]
 
 # What statistics read of a delivery beside its groups; of an error only whether there is one.
 _COUNTED = ("success", "status_code", "latency_ms", "retry_count", "created_at")
-_FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
 
 
 class Archive:
@@ -256,7 +258,7 @@ class Archive:
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str = "UTC", since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.delivery_stats`` over the whole history, a day in memory at a time.
+        """Compute ``vx.delivery_stats`` over the whole history: from the answers that are kept, and where they do not do, by DuckDB.
 
         Parameters
         ----------
@@ -270,19 +272,57 @@ class Archive:
         pandas.DataFrame
             As ``vx.delivery_stats`` returns it, equal to the last digit.
         """
-        names = [by] if isinstance(by, str) else list(by)
-        groups = [_FIELDS.get(name, name) for name in names if name not in {"hour", "day"}]
+        names = list_of_text("by", by)
+        zone(tz)
+        start, end = self._window(since, until)
+        files = self.files("deliveries", since, until)
+        days = [path.parent.name.removeprefix("day=") for path in files]
+        if not fits(names, days):
+            return self._stats_frame_by_frame(files, names, tz, (start, end))
+        kept = self._kept(names, tz, (start, end))
+        rest = [path for path, day in zip(files, days, strict=True) if day not in kept]
+        return count(Sources([kept[day] for day in days if day in kept], rest, start, end, days), names, tz)
+
+    def _kept(
+        self, names: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]
+    ) -> dict[str, Path]:
+        """Answers that serve a question: of days that lie wholly within the span, with the columns that are asked for."""
+        columns = {FIELDS.get(name, name) for name in names}
+        if "hour" in columns or ("day" in columns and tz != "UTC"):
+            return {}
+        start, end = span
+        day_long = pd.Timedelta(days=1)
+
+        def whole(day: str) -> bool:
+            if day == UNKNOWN_DAY:
+                return True
+            begun = pd.Timestamp(day, tz="UTC")
+            return (start is None or start <= begun) and (end is None or begun + day_long <= end)
+
+        return {
+            day: path for day, path in self._store.answers().items() if whole(day) and columns <= set(columns_of(path))
+        }
+
+    def _stats_frame_by_frame(
+        self,
+        files: Sequence[Path],
+        names: Sequence[str],
+        tz: str,
+        span: tuple[pd.Timestamp | None, pd.Timestamp | None],
+    ) -> pd.DataFrame:
+        """The statistics in pandas, a day in memory at a time."""
+        groups = [FIELDS.get(name, name) for name in names if name not in SPANS]
         read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*_COUNTED, *groups])}
         if "error" not in groups:  # its text is not needed, and is most of the bytes
             read["error"] = pc.if_else(pc.is_valid(pc.field("error")), True, pa.scalar(None, pa.bool_()))
-        wanted = created(*self._window(since, until), prune=False)
+        wanted = created(*span, prune=False)
         done: list[pd.DataFrame] = []
-        for path in self.files("deliveries", since, until):
+        for path in files:
             data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=_format("deliveries"))
-            done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), by, tz=tz))
+            done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), names, tz=tz))
             if len(done) >= 8:  # merge now and then, so that memory holds few of them
                 done = [merge(done)]
-        return finish(merge(done or [partial(next(self.parts("deliveries")), by, tz=tz)]))
+        return finish(merge(done or [partial(next(self.parts("deliveries")), names, tz=tz)]))
 
     def causes(self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None) -> pd.DataFrame:
         """Group the failures of the whole history by cause, a day in memory at a time.

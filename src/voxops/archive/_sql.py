@@ -15,7 +15,7 @@ import pyarrow as pa
 from voxops.archive._table import SCHEMA, to_frame
 from voxops.errors import ConfigError
 
-__all__ = ["ask"]
+__all__ = ["as_literal", "as_pattern", "ask"]
 
 
 def ask(
@@ -26,11 +26,13 @@ def ask(
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET temp_directory = {_literal(Path(spill))}")  # else .tmp in the folder that one works in
+        connection.execute(
+            f"SET temp_directory = {as_literal(Path(spill))}"
+        )  # else .tmp in the folder that one works in
         connection.execute("SET python_enable_replacements = false")  # a frame of the caller's is not a table
         for kind, schema in SCHEMA.items():
             if files[kind]:
-                listed = ", ".join(map(_pattern, files[kind]))
+                listed = ", ".join(map(as_pattern, files[kind]))
                 source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': VARCHAR}})"
                 connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source}")
             else:
@@ -44,18 +46,18 @@ def ask(
 def _lock_up(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     """Let a query read these files and nothing else, attach nothing, load nothing, and not undo this (DuckDB's own locks)."""
     # by name when they are read, as a pattern when the view looks for them
-    allowed = ", ".join([*map(_literal, files), *map(_pattern, files)])
+    allowed = ", ".join([*map(as_literal, files), *map(as_pattern, files)])
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
-def _pattern(path: Path) -> str:
+def as_pattern(path: Path) -> str:
     """A path as a pattern that fits it alone: where it has a ``*``, ``?`` or ``[``, these stand for themselves."""
-    return _literal(Path(re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))))
+    return as_literal(Path(re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))))
 
 
-def _literal(path: Path) -> str:
+def as_literal(path: Path) -> str:
     """A path as SQL text."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 

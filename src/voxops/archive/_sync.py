@@ -95,6 +95,7 @@ class Sync:
         for webhook in webhooks:
             await self._new_deliveries(webhook, since or BEGINNING)
         await self._open_deliveries(webhooks)
+        self._store.keep_answers()
         self._state["synced_at"] = self._client.now().isoformat()
         self._store.save(self._state)
         return Synced(**self._fetched, files=self._files, requests=self._client.requests - before)

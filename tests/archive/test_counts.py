@@ -1,0 +1,146 @@
+"""Counted where the data is, the statistics have the same digits as in pandas; what is kept answers only for what it was made of."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import voxops as vx
+from voxops.archive import Archive, _count, _kept
+from voxops.archive._store import Store
+from voxops.frames import build
+
+# Around the days on which clocks change, and where hours begin between those of UTC.
+TIMES = ["2026-03-28T23:30:00Z", "2026-03-29T00:59:59.999999Z", "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z",
+         "2026-10-24T22:00:00Z", "2026-04-04T15:29:59Z", "2026-04-04T15:30:00Z", "2026-10-03T15:30:00Z", None]  # fmt: skip
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"]
+BY = [(), "day", "hour", "endpoint", ["endpoint", "event"], ["day", "endpoint"], ["day", "hour", "webhook"], "status", "success",
+      "created_at", "error", ["endpoint", "day", "event", "webhook", "status"]]  # fmt: skip
+RECORD = st.fixed_dictionaries(
+    {
+        "webhookId": st.sampled_from(["w1", "w2", None]),
+        "eventType": st.sampled_from(["post.published", "Ä", ""]),
+        "url": st.sampled_from(["https://a", "https://B", "https://a'; --", None]),
+        "success": st.sampled_from([True, False, None]),
+        "statusCode": st.sampled_from([200, 500, None]),
+        "latencyMs": st.sampled_from([0, 1, 2, 10, -5, 2**62, None]),
+        "retryCount": st.sampled_from([0, 1, 7, -1, 2**63 - 1, None]),
+        "error": st.sampled_from(["timeout", None, None]),
+        "createdAt": st.sampled_from(TIMES),
+    }
+)
+
+
+def filled(root: Path, records: list[dict[str, Any]], *, kept: bool = True) -> tuple[Archive, pd.DataFrame]:
+    log = build("deliveries", [{"id": f"d{number}", **record} for number, record in enumerate(records)])
+    store = Store(root)
+    with store.writing():
+        store.merge({"deliveries": log})
+        if kept:
+            store.keep_answers()
+        store.save(store.state())
+    return Archive(root), log
+
+
+@given(st.lists(RECORD, max_size=14), st.sampled_from(BY), st.sampled_from(ZONES), st.booleans())
+def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str, kept: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive, log = filled(Path(folder), records, kept=kept)
+        pd.testing.assert_frame_equal(archive.delivery_stats(by, tz=tz), vx.delivery_stats(log, by, tz=tz))
+
+
+SPANS = st.tuples(*[st.sampled_from([None, *filter(None, TIMES), "2026-03-29T00:00:00Z", "2026-10-25T00:00:00Z"])] * 2)
+
+
+@given(st.lists(RECORD, max_size=14), SPANS, st.sampled_from(BY))
+def test_a_span_takes_whole_days_from_what_is_kept_and_counts_the_rest(
+    records: list[dict[str, Any]], span: tuple[str | None, str | None], by: Any
+) -> None:
+    since, until = span
+    if since and until and until < since:
+        since, until = until, since
+    with tempfile.TemporaryDirectory() as folder:
+        archive, log = filled(Path(folder), records)
+        inside = log["created_at"].isna()
+        inside |= log["created_at"].ge(pd.Timestamp(since or "1900-01-01T00:00Z")) & log["created_at"].lt(
+            pd.Timestamp(until or "2100-01-01T00:00Z")
+        )
+        wanted = vx.delivery_stats(log[inside], by)
+        pd.testing.assert_frame_equal(archive.delivery_stats(by, since=since, until=until), wanted)
+
+
+def some(count: int, **changed: Any) -> list[dict[str, Any]]:
+    return [
+        {"webhookId": "w1", "eventType": "e", "url": f"https://{number % 3}", "success": number % 5 > 0, "statusCode": 200,
+         "latencyMs": number % 40, "retryCount": number % 2, "createdAt": f"2026-03-0{1 + number % 3}T0{number % 10}:00:00Z", **changed}
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_a_question_by_day_reads_no_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, log = filled(tmp_path, some(300))
+    asked: list[_count.Sources] = []
+    monkeypatch.setattr(
+        "voxops.archive._archive.count", lambda sources, *rest: asked.append(sources) or _count.count(sources, *rest)
+    )
+    for by in ("day", ["endpoint", "event", "webhook", "status"], ()):
+        pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))
+    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(3, 0)] * 3
+    archive.delivery_stats("hour")
+    archive.delivery_stats("day", since="2026-03-01T12:00Z")
+    assert [(len(sources.kept), len(sources.files)) for sources in asked[3:]] == [(0, 3), (2, 1)]
+
+
+def test_an_answer_is_not_used_once_its_day_has_changed(tmp_path: Path) -> None:
+    archive, _ = filled(tmp_path, some(300))
+    store = Store(tmp_path)
+    assert len(store.answers()) == 3
+    late = build(
+        "deliveries", [{"id": "late", "url": "https://0", "success": True, "createdAt": "2026-03-02T05:00:00Z"}]
+    )
+    with store.writing():
+        store.merge({"deliveries": late})
+    assert list(store.answers()) == ["2026-03-01", "2026-03-03"]
+    assert archive.delivery_stats()["deliveries"].tolist() == [301]
+    with store.writing():
+        store.keep_answers()
+    assert len(store.answers()) == 3
+    assert archive.delivery_stats()["deliveries"].tolist() == [301]
+
+
+def test_a_damaged_answer_is_made_again(tmp_path: Path) -> None:
+    archive, _ = filled(tmp_path, some(300))
+    store = Store(tmp_path)
+    (tmp_path / "counts" / "day=2026-03-02" / "counts-0.parquet").write_bytes(b"half")
+    assert len(store.answers()) == 2
+    assert archive.delivery_stats()["deliveries"].tolist() == [300]
+    with store.writing():
+        store.keep_answers()
+    assert len(store.answers()) == 3
+
+
+def test_what_would_be_large_is_kept_with_fewer_columns_and_stays_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_kept, "_SMALL", 0)
+    monkeypatch.setattr(_kept, "_LARGEST", 0.3)
+    events = itertools.cycle(f"event.{number}" for number in range(40))
+    archive, log = filled(tmp_path, [{**record, "eventType": next(events)} for record in some(3000)])
+    grains = [set(_kept.columns_of(path)) for path in Store(tmp_path).answers().values()]
+    assert all("event_type" not in grain for grain in grains)
+    for by in ("endpoint", "event", ["day", "status"]):
+        pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))
+
+
+def test_counts_are_in_no_table(tmp_path: Path) -> None:
+    archive, log = filled(tmp_path, some(30))
+    assert archive.sql("SELECT count(*) AS n FROM deliveries")["n"].tolist() == [len(log)]
+    assert sum(pq.ParquetFile(path).metadata.num_rows for path in archive.files("deliveries")) == len(log)

@@ -1,0 +1,158 @@
+"""A delivery history of any length in the archive's own form, and what questions about it take: ``python -m tests.bench.history``.
+
+Days are written by DuckDB, as `archive.sync` would have: same schema, order and compression. Each figure is taken in a process of
+its own, so that memory is what this question needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from voxops.analysis import finish, merge, partial
+from voxops.archive import Archive, read_part
+from voxops.archive._store import Store
+
+DAYS = 30
+BY = ["day", "endpoint"]
+QUESTION = """
+SELECT date_trunc('day', created_at) AS day, url, count(*), count(*) FILTER (success), sum(retry_count + 1), avg(retry_count + 1),
+       quantile_disc(latency_ms, [0.5, 0.95, 0.99])
+FROM read_parquet('{root}/deliveries/*/part-0.parquet', hive_partitioning = false) GROUP BY ALL ORDER BY ALL
+"""
+
+
+def write_day(connection: duckdb.DuckDBPyConnection, root: Path, day: pd.Timestamp, rows: int, endpoints: int) -> None:
+    """One day: most deliveries fast and at once, some retried, some lost, latencies with a long tail."""
+    path = root / "deliveries" / f"day={day:%Y-%m-%d}" / "part-0.parquet"
+    path.parent.mkdir(parents=True)
+    connection.execute(f"""
+        COPY (
+          WITH drawn AS (
+            SELECT i, random() AS a, random() AS b, random() AS c, random() AS d, (random() * {endpoints})::BIGINT % {endpoints} AS hook
+            FROM range({rows}) t(i)
+          ), tried AS (
+            SELECT *, a < 0.93 AS good, CASE WHEN b < 0.9 THEN 0 ELSE (c * 5)::BIGINT END AS retries,
+                   (40 - 120 * ln(1 - d * 0.99999))::BIGINT AS ms FROM drawn
+          )
+          SELECT 'dlv_' || md5((i + {day.value // 1000})::VARCHAR)[1:24] AS delivery_id, 'whk_' || hook AS webhook_id,
+            ['post.published', 'post.failed', 'post.created', 'post.scheduled'][1 + (c * 4)::BIGINT % 4] AS event_type,
+            'https://hooks.example/voxburst/' || hook AS url, good AS success,
+            CASE WHEN good THEN 200 WHEN b < 0.3 THEN NULL ELSE [500, 502, 429][1 + (c * 3)::BIGINT % 3] END AS status_code,
+            CASE WHEN good OR b >= 0.3 THEN ms END AS latency_ms, retries AS retry_count,
+            CASE WHEN good THEN NULL ELSE 'The endpoint did not answer in time' END AS error, NULL::VARCHAR AS response_body,
+            make_timestamptz({day.value // 1000} + (i * 86400000000 // {rows})::BIGINT) AS created_at,
+            make_timestamptz({day.value // 1000} + (i * 86400000000 // {rows})::BIGINT + ms * 1000) AS delivered_at
+          FROM tried ORDER BY created_at DESC
+        ) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536)
+    """)
+
+
+def write(root: Path, rows: int, endpoints: int) -> None:
+    """A history of 30 days."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SELECT setseed(0.5)")
+        for day in pd.date_range("2026-01-01", periods=DAYS, freq="D"):
+            write_day(connection, root, day, rows // DAYS, endpoints)
+    store = Store(root)
+    store.save({**store.state(), "synced_at": "2026-01-31T00:00:00+00:00"})
+
+
+def keep(root: Path) -> None:
+    """What a sync does after it has written."""
+    store = Store(root)
+    with store.writing():
+        store.keep_answers()
+
+
+def by_duckdb(root: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(QUESTION.format(root=root)).to_arrow_table()
+
+
+def by_pandas(root: Path) -> None:
+    columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
+    files = sorted((root / "deliveries").glob("*/part-0.parquet"))
+    finish(merge(partial(read_part(path, columns), BY) for path in files))
+
+
+def by_archive(root: Path) -> None:
+    Archive(root).delivery_stats(BY)
+
+
+TASKS = {"keep": keep, "duckdb": by_duckdb, "pandas": by_pandas, "archive": by_archive}
+
+
+def measured(task: str, root: Path) -> dict[str, float]:
+    """Seconds and memory of a task, in a process of its own; imports, and a question about nothing, come before."""
+    line = subprocess.run(
+        [sys.executable, "-m", "tests.bench.history", "--task", task, "--root", str(root)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return dict(json.loads(line))
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def figures(rows: int, endpoints: int, times: int, tasks: list[str]) -> dict[str, Any]:
+    """First and later questions, what is kept, and what they take."""
+    with tempfile.TemporaryDirectory(prefix="voxops-history-") as folder:
+        root = Path(folder)
+        begun = time.perf_counter()
+        write(root, rows, endpoints)
+        found: dict[str, Any] = {
+            "rows": rows,
+            "endpoints": endpoints,
+            "written_s": round(time.perf_counter() - begun, 1),
+        }
+        found["parquet_mb"] = round(size(root / "deliveries") / 1e6, 1)
+        for task, name in [("duckdb", "duckdb"), ("pandas", "pandas"), ("archive", "first")]:
+            if task in tasks:
+                found[name] = _medians([measured(task, root) for _ in range(times)])
+        found["keep"] = measured("keep", root)
+        found["later"] = _medians([measured("archive", root) for _ in range(times)])
+        found["kept_percent"] = round(100 * size(root / "counts") / size(root / "deliveries"), 2)
+        return found
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(median(run[name] for run in runs), 3) for name in runs[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", choices=TASKS)
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--endpoints", type=int, default=3)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--tasks", nargs="*", default=["duckdb", "pandas", "archive"])
+    asked = parser.parse_args()
+    if asked.task is None:
+        print(json.dumps(figures(asked.rows, asked.endpoints, asked.times, asked.tasks), indent=1))
+        return
+    with tempfile.TemporaryDirectory() as nothing:
+        Archive(nothing).delivery_stats(BY)
+    before = (time.perf_counter(), time.process_time())
+    TASKS[asked.task](asked.root)
+    wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]
+    print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()
