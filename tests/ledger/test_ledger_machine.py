@@ -8,6 +8,7 @@ so the search can fail.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ READINGS = {
 }
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
 ATTEMPTS = st.integers(1, 2)
+THOROUGH = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1  # times as many histories in `make proof`
 
 
 def when(name: str, allowed: Callable[[Any], Any] = lambda _: True) -> Callable[[Any], Any]:
@@ -212,7 +214,7 @@ def search(
 ) -> None:
     """Run the search; raises what it found."""
     small = settings(
-        max_examples=examples,
+        max_examples=examples * THOROUGH,
         stateful_step_count=steps,
         deadline=None,
         derandomize=True,
@@ -231,7 +233,7 @@ def search(
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_no_history_acts_twice_or_loses_a_row(reading):
-    search(type("Searched", (Histories,), {"readings": (reading,)}), 30)
+    search(type("Searched", (Histories,), {"readings": (reading,)}), 12)
 
 
 # -- with one protection removed ---------------------------------------------------------------------------------------
@@ -370,7 +372,7 @@ def test_the_search_finds_a_history_when_a_protection_is_removed(removed):
 @pytest.mark.parametrize("removed", REMOVED)
 def test_the_same_search_finds_nothing_when_all_protections_stand(removed):
     _, _, reading, only = REMOVED[removed]
-    search(type("Protected", (Histories,), {"readings": (reading,), "only": only}), 25)
+    search(type("Protected", (Histories,), {"readings": (reading,), "only": only}), 10)
 
 
 @pytest.mark.parametrize(("ledger", "times"), [(Ledger, 1), (ReadingNeverOld, 2)])
