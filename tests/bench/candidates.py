@@ -20,7 +20,7 @@ from voxops.analysis import delivery_stats
 from voxops.archive import Archive
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
-from voxops.frames.typed import Columns, targets
+from voxops.frames import Columns, targets
 
 BY = ["day", "endpoint"]
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from voxops.acts.retry import plan_retry
-from voxops.analysis.verdicts import causes, triage
+from voxops.analysis import causes, triage
 from voxops.errors import ConfigError, PlanError
 from voxops.views.report import Report, report
 
