@@ -139,3 +139,11 @@ def test_links_inside_the_repository_lead_somewhere(page: Path):
         assert path.exists(), f"{page.name} links to {target}"
         if anchor and path.suffix == ".md":
             assert anchor in heading_anchors(path), f"{page.name} links to {target}"
+
+
+def test_the_map_names_files_that_are_there():
+    text = (HOME / "CONTRIBUTING.md").read_text("utf-8")
+    named = {path for path in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text) if "/" in path}
+    assert len(named) > 15
+    missing = {path for path in named if not (HOME / path).exists() and not (HOME / "src/voxops" / path).exists()}
+    assert not missing
