@@ -14,6 +14,7 @@ __all__ = [
     "TERMINAL_STATUSES",
     "WAITING_STATUSES",
     "WATCH",
+    "WITHDRAWN_STATUSES",
     "Cell",
     "Clock",
     "Event",
@@ -27,12 +28,17 @@ __all__ = [
 
 
 class Outcome(StrEnum):
-    """What became of one planned row. The four sum to the eligible rows, always (rule 20)."""
+    """What became of one planned row. The five sum to the eligible rows, always (rule 20).
+
+    Pending is what moves by itself or by ``run.resume()``; blocked is what was eligible when planned, and a person must change
+    first.
+    """
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     PENDING = "pending"
     UNKNOWN = "unknown"
+    BLOCKED = "blocked"
 
     @property
     def final(self) -> bool:
@@ -60,6 +66,8 @@ WATCH = "watch"  # what a run does that only follows; other runs do an act
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
+# Posts that were taken back: a create that shows one of them is made no more (rule 30). A deleted post shows none.
+WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
 # Post statuses that move by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
@@ -144,7 +152,8 @@ class Snapshot:
     run_id, action, title : str
         Whose progress this is.
     phase : str
-        ``sending``, ``watching``, ``paused``, ``stopped``, ``done`` or ``failed``.
+        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``blocked`` (it has ended, and somebody must look at the blocked
+        rows) or ``failed``.
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
     total, held : int
@@ -185,8 +194,8 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that need no more waiting: succeeded or failed."""
-        return self.count(Outcome.SUCCEEDED) + self.count(Outcome.FAILED)
+        """Items that need no more waiting: succeeded, failed, or blocked until a person changes something."""
+        return self.count(Outcome.SUCCEEDED) + self.count(Outcome.FAILED) + self.count(Outcome.BLOCKED)
 
 
 class Observer(Protocol):

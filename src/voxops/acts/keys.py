@@ -1,21 +1,32 @@
 """Idempotency keys, and the names that stay the same over kernels, colleagues and lost disks.
 
-A key names a *logical request*: what is asked, of what, for which failure or which row, and which deliberate
-attempt it is. Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and
-the server recognises it. The derivation never changes: golden values in the tests hold it (rule 9).
+A key names a *logical request*: what is asked, of what, for which failure or which row, and which deliberate attempt it is.
+Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and the
+server recognises it. The derivation has an edition, and never changes within it: golden values in the tests hold it (rule 9).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
+import unicodedata
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from voxops._core.canonical import canonical, fingerprint
+from voxops.errors import PlanError
 
-__all__ = ["mark", "row_key", "stable_key"]
+__all__ = ["EDITION", "campaign_mark", "campaign_name", "fold_text", "mark", "older_names", "row_key", "row_mark", "stable_key"]
+
+# Edition of the derivation; each stored operation says by which its key was made. The second edition joined row names that files
+# spell in several ways, put marks of row and campaign into creates, and counts attempts by episode.
+EDITION = 2
+
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?")
+_EXACT_FLOAT = 2.0**53  # a float beyond it has lost digits of a whole number
 
 
 def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
@@ -41,14 +52,41 @@ def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
 
 
 def mark(campaign: str, key: str, attempt: int) -> str:
-    """Return what a created post carries as ``metadata.voxopsOp``: campaign, row and attempt, hashed (rule 13)."""
+    """Return what a created post bears as ``metadata.voxopsOp``: campaign, row and attempt, hashed (rule 13)."""
     return fingerprint("mark", campaign, key, attempt)
 
 
-def row_key(value: Any) -> str | None:
-    """Return a key column's value as canonical text; ``1``, ``"1"`` and ``1.0`` are one row (rule 5). None for a missing one.
+def row_mark(campaign: str, key: str) -> str:
+    """Return what a created post bears as ``metadata.voxopsRow``: campaign and row, hashed, whichever attempt (rule 13)."""
+    return fingerprint("row", campaign, key)
 
-    Only numbers are folded: the *text* ``"1.0"`` stays itself, as does ``"007"``.
+
+def campaign_mark(campaign: str) -> str:
+    """Return what a created post bears as ``metadata.voxopsCampaign``: the campaign, hashed (rule 13)."""
+    return fingerprint("campaign", campaign)
+
+
+def campaign_name(name: str) -> str:
+    """Return a campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
+    return " ".join(fold_text(name).casefold().split())
+
+
+def fold_text(text: str) -> str:
+    """Return text in Unicode's composed form, without invisible characters and outer blanks (rule 5)."""
+    visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
+    return visible.strip()
+
+
+def row_key(value: Any) -> str | None:
+    """Return a key column's value as canonical text, None for a missing one (rule 5).
+
+    A whole number is one row however a file spells it: ``1``, ``"1"``, ``1.0`` and ``"1.0"``; so is a day with and without
+    midnight. Letters keep their case, and ``"007"`` stays itself.
+
+    Raises
+    ------
+    PlanError
+        If it is a number that has lost digits: a file has read a long id as a float.
     """
     if (
         value is None
@@ -56,8 +94,26 @@ def row_key(value: Any) -> str | None:
         or type(value).__name__ in {"NAType", "NaTType"}
     ):
         return None
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
-        return str(value).strip() or None
+    text = str(value)
+    if not isinstance(value, bool | str) and hasattr(value, "__float__"):
+        if isinstance(value, float) and abs(value) >= _EXACT_FLOAT:
+            raise PlanError(f"{value!r} is a number that has lost digits; read the column as text, for example dtype={{...: 'string'}}")
+        text = _number_text(value)
+    text = fold_text(text)
+    for pattern in (_WHOLE, _MIDNIGHT):
+        found = pattern.fullmatch(text)
+        if found:
+            text = found.group(1)
+    return text or None
+
+
+def older_names(name: str) -> tuple[str, ...]:
+    """Return the names under which the first edition may have recorded a row: it kept the text ``"1.0"`` apart from ``1``."""
+    return (f"{name}.0",) if re.fullmatch(r"-?(?:0|[1-9]\d*)", name) else ()
+
+
+def _number_text(value: Any) -> str:
+    """A number without an exponent and without zeros that say nothing."""
     try:
         number = Decimal(str(value))
     except InvalidOperation:  # a fraction, which has no decimal form of its own

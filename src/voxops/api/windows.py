@@ -9,8 +9,12 @@ from datetime import timedelta
 
 __all__ = [
     "CLEARED_FOR",
+    "CAMPAIGN_QUIET",
     "CLOCKS_DIFFER",
+    "COPIES_WATCHED_FOR",
     "COUNT_SETTLES_AFTER",
+    "CREATES_CLEARED_FOR",
+    "CREATES_FRESH_FOR",
     "FIRST_LOOK",
     "FRESH_FOR",
     "LEASE",
@@ -18,11 +22,12 @@ __all__ = [
     "LONGEST_LOOK",
     "LONGEST_REST",
     "LOOKBACK",
+    "LOOKBACK_WAITING",
     "NO_EVIDENCE_AFTER",
     "PER_PAGE",
     "PROOF_AFTER",
-    "QUIET_ANSWERED",
-    "QUIET_UNANSWERED",
+    "RESEND_ANSWERED",
+    "RESEND_UNANSWERED",
     "SERVER_RETRIES_FOR",
     "SKEW",
     "STUCK_AFTER",
@@ -36,6 +41,9 @@ LEASE = 90.0  # for which a sender keeps an operation to itself; longer than any
 # For which a reading clears an operation for sending: what it showed may have changed after a long wait for the rate limit, or a
 # night in which the laptop slept (rule 8).
 CLEARED_FOR = 120.0
+# The same for creates, whose list must be as it was read: a colleague may send the same sheet at the same time (rule 13).
+CREATES_CLEARED_FOR = 15.0
+CREATES_FRESH_FOR = 10.0  # after which the list is read again before creates are sent (rule 13)
 FRESH_FOR = 60.0  # after which what a planned operation is about is read again before it is sent (rule 1)
 
 # -- server time
@@ -45,9 +53,10 @@ SKEW = 300.0  # by which two clocks of the server may differ (rule 14)
 
 # -- after a try, before reading says something (rule 11)
 
-# What is queued shows within seconds of the API's answer, but a request that nobody has answered may still be executed for as long
-# as servers and their gateways let requests live.
-QUIET_ANSWERED, QUIET_UNANSWERED = 6.0, 60.0
+# A reading that began so long after the end of a try lets it be sent again under its key. What is queued shows within seconds of the
+# API's answer, but a request that nobody has answered may still be executed for a minute.
+# Lists may lag: lags up to a minute are allowed for.
+RESEND_ANSWERED, RESEND_UNANSWERED = 75.0, 135.0
 PROOF_AFTER = 300.0  # before absence proves anything (rule 14)
 
 # -- after a try, before an end is believed (rule 18)
@@ -70,4 +79,8 @@ LONGEST_REST = 120.0  # for which a list is left alone at the most, if somebody 
 WATCH_FOR = 1800.0  # of watching, after which what has not ended is left pending (contract: PLAY)
 WATCH_LOOKS = 64  # looks of a run without any change, about as long
 LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
-LOOKBACK = 30 * 86_400.0  # how far a new ledger looks back for creates that no longer wait to go out (rule 13)
+# How far a ledger that sees a workspace for the first time looks back: for all posts, and for those that wait to go out (rule 13).
+LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
+# Without a new post of the campaign, before a batch that lost rows to what is there already is sent (rule 27).
+CAMPAIGN_QUIET = 75.0
+COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)

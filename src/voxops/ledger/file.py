@@ -91,6 +91,33 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE operations ADD COLUMN sighted REAL;
     """,
+    # Blocked rows (rule 20); the edition of a key (rule 9), batches that lost rows (rule 27), acts sent again without proof (rule
+    # 11); the posts that creates have made, with every mark that they bear (rules 13, 26 and 28).
+    """
+    CREATE TABLE new_members (
+        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
+        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
+        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown', 'blocked')),
+        waiting_for TEXT NOT NULL DEFAULT '',
+        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
+        PRIMARY KEY (op, position)
+    );
+    INSERT INTO new_members SELECT * FROM members;
+    DROP TABLE members;
+    ALTER TABLE new_members RENAME TO members;
+    ALTER TABLE operations ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE operations ADD COLUMN shrunk INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE operations ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE made (
+        post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL,
+        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT
+    );
+    INSERT OR IGNORE INTO made (post_id, created, status, op_mark) SELECT post_id, created, '', mark FROM marks ORDER BY created;
+    DROP TABLE marks;
+    CREATE INDEX made_by_op ON made (op_mark);
+    CREATE INDEX made_by_row ON made (row_mark);
+    CREATE INDEX made_by_shown ON made (shown);
+    """,
 )
 
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")

@@ -1,16 +1,20 @@
-"""Marks: creates that the server has shown, whoever made them (rule 13)."""
+"""The posts that creates have made, as readings have shown them, whoever sent them (rules 13, 26 and 28)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 
+from voxops.acts.made import Made
 from voxops.ledger.store import Store
 
 __all__ = ["Marks"]
 
+_COLUMNS = "post_id, created, status, op_mark, row_mark, campaign_mark, asked, shown"
+
 
 class Marks:
-    """The marks that readings have shown, and up to when the server was searched.
+    """What was made, and up to when the lists were read.
 
     Parameters
     ----------
@@ -22,22 +26,53 @@ class Marks:
         self._store = store
 
     @property
-    def searched(self) -> float | None:
-        """Server time up to which the lists were searched; None where they never were."""
-        text = self._store.meta("searched")
-        return None if text is None else float(text)
+    def listed(self) -> str | None:
+        """The latest ``created_at`` that a list has shown; None where none was read. Never a clock's future (rule 13)."""
+        return self._store.meta("listed")
 
-    def created(self, marks: Sequence[str]) -> str | None:
-        """A post that carries one of these marks, the earliest that the server has shown (rule 13)."""
-        holes = ",".join("?" * len(marks))
-        rows = self._store.query(
-            f"SELECT post_id FROM marks WHERE mark IN ({holes}) ORDER BY created, post_id LIMIT 1", tuple(marks)
-        )
-        return str(rows[0][0]) if rows else None
+    @property
+    def show(self) -> bool:
+        """Whether lists have ever shown metadata, so that a mark that is absent says something (rule 11)."""
+        return self._store.meta("lists_show_marks") is not None
 
-    def learn(self, marks: Mapping[str, Sequence[tuple[str, str]]], server_now: float) -> None:
-        """Remember creates that the server shows, and up to when it was asked; ``(created_at, post_id)`` by mark."""
+    def learn(self, made: Iterable[Made], *, latest: str | None = None, shown: bool = False) -> None:
+        """Remember posts as they are now, up to when the lists were read, and whether they show metadata."""
         with self._store.atomic() as db:
-            rows = [(mark, created, post_id) for mark, hits in marks.items() for created, post_id in hits]
-            db.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", rows)
-            self._store.set_meta("searched", repr(max(server_now, float(self._store.meta("searched") or 0.0))))
+            db.executemany(
+                f"""INSERT INTO made ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
+                    status = excluded.status, created = excluded.created, op_mark = coalesce(excluded.op_mark, op_mark),
+                    row_mark = coalesce(excluded.row_mark, row_mark), asked = coalesce(excluded.asked, asked),
+                    campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown)""",
+                [
+                    (one.post_id, one.created, one.status, one.op_mark, one.row_mark, one.campaign_mark, one.asked, one.shown)
+                    for one in made
+                ],
+            )
+            if latest is not None and latest > (self.listed or ""):
+                self._store.set_meta("listed", latest)
+            if shown and not self.show:
+                self._store.set_meta("lists_show_marks", "1")
+
+    def of_row(self, row_mark: str, op_marks: Sequence[str]) -> list[Made]:
+        """Posts that were made for a row, by the mark of the row or of one of its attempts, the earliest first."""
+        return self._find(
+            "row_mark = ? OR op_mark IN (SELECT value FROM json_each(?))", (row_mark, json.dumps(list(op_marks)))
+        )
+
+    def alike(self, shown: str) -> list[Made]:
+        """Posts that look like this one: the same content, accounts and time (rule 26)."""
+        return self._find("shown = ?", (shown,))
+
+    def of_posts(self, ids: Iterable[str]) -> dict[str, Made]:
+        """Posts by their ids."""
+        found = self._find("post_id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
+        return {one.post_id: one for one in found}
+
+    def last_of_campaign(self, campaign_mark: str) -> str | None:
+        """When the newest post of a campaign was created; None where it has none."""
+        rows = self._store.query("SELECT max(created) FROM made WHERE campaign_mark = ?", (campaign_mark,))
+        return None if rows[0][0] is None else str(rows[0][0])
+
+    def _find(self, where: str, values: Sequence[object]) -> list[Made]:
+        rows = self._store.query(f"SELECT {_COLUMNS} FROM made WHERE {where} ORDER BY created, post_id", values)
+        return [Made(*row) for row in rows]

@@ -39,7 +39,8 @@ class Stored:
     `first_sent` (of the tries that may have had an effect), `last_sent` and `ended` (when the last try was given up or answered;
     None where nobody saw it end) are in server time, `read` (when its subject was read last before the first try) in the ledger's
     own. `answered` says that the API itself answered the last try, so that it no longer works on it. `sighted` is when
-    the subject was seen on its way since the last try, in server time.
+    the subject was seen on its way since the last try, in server time. `edition` is that of the key's derivation; `shrunk` says that
+    a batch has lost rows to what is there already, `resent` that it was sent again without proof that it had no effect.
     """
 
     id: int
@@ -63,6 +64,9 @@ class Stored:
     credential: str | None
     waiting_for: str
     sighted: float | None
+    edition: int
+    shrunk: bool
+    resent: bool
 
     @property
     def about_one_target(self) -> bool:
@@ -79,7 +83,7 @@ class Stored:
 
 _FIELDS = tuple(field.name for field in fields(Stored))
 STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")  # columns of an operation, in the order of its fields
-_AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered")}
+_AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered", "shrunk", "resent")}
 _ITEM = tuple(field.name for field in fields(Item))
 
 
@@ -121,7 +125,7 @@ def read_stored(row: sqlite3.Row) -> Stored:
     """An operation from its row, whose columns are `STORED`."""
     values = list(row)
     values[_AT["subject"]] = Subject.parse(values[_AT["subject"]], values[_AT["path"]])
-    for name in ("canary", "answered"):
+    for name in ("canary", "answered", "shrunk", "resent"):
         values[_AT[name]] = bool(values[_AT[name]])
     return Stored(*values)
 

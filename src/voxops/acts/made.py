@@ -1,0 +1,90 @@
+"""What a create asks for and what a post shows, in forms that can be compared: hashes of content, accounts and time (rule 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from voxops._core.canonical import fingerprint
+from voxops.api.states import PostState
+from voxops.model import WITHDRAWN_STATUSES
+
+__all__ = ["Made", "asked_hash", "is_live", "made_of", "shown_hash", "shown_of_body"]
+
+_NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A post that a create has made, as a list or a single read showed it last.
+
+    `created` is ISO text in UTC; the marks and `asked` are None where the post does not bear them, as those of the first edition;
+    `shown` is None where the post does not show its content, accounts and time.
+    """
+
+    post_id: str
+    created: str
+    status: str
+    op_mark: str | None = None
+    row_mark: str | None = None
+    campaign_mark: str | None = None
+    asked: str | None = None
+    shown: str | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was taken back since."""
+        return self.status in WITHDRAWN_STATUSES or self.status == "deleted"
+
+    def is_for(self, asked: str, shown: str) -> bool:
+        """Whether it is what was asked: by its own word where it has one, else by what it shows."""
+        if self.asked is not None:
+            return self.asked == asked
+        return self.shown is None or self.shown == shown
+
+
+def is_live(made: Made) -> bool:
+    """Whether people see the post, or will: no draft (a clone is one), not withdrawn, not failed (rule 28)."""
+    return made.status not in _NEVER_OUT
+
+
+def made_of(state: PostState) -> Made | None:
+    """What a post that bears one of our marks is; None for any other post."""
+    metadata = state.metadata or {}
+    marks = {name: metadata.get(name) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked")}
+    if marks["voxopsOp"] is None and marks["voxopsRow"] is None:
+        return None
+    op, row, campaign, asked = (None if value is None else str(value) for value in marks.values())
+    return Made(state.post_id, state.created_at or "", state.status, op, row, campaign, asked, shown_of_state(state))
+
+
+def asked_hash(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what is asked: all fields but metadata, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds"}}
+    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
+
+
+def shown_hash(content: str, accounts: Iterable[str], when: str) -> str:
+    """Fingerprint of what a post shows: content, accounts and time."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
+    return fingerprint("shown", content, sorted(set(accounts)), moment.isoformat())
+
+
+def shown_of_body(body: Mapping[str, Any]) -> str:
+    """What a post that was created from this body shows; its accounts are ids."""
+    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_of_state(state: PostState) -> str | None:
+    """What a post shows; None where it does not show all of it."""
+    accounts = accounts_of(state)
+    if state.content is None or state.scheduled_for is None or not accounts:
+        return None
+    return shown_hash(state.content, accounts, state.scheduled_for)
+
+
+def accounts_of(state: PostState) -> Sequence[str]:
+    """The accounts of a post, as far as it shows them."""
+    return [target.account_id for target in state.targets if target.account_id]
