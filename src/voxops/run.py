@@ -36,8 +36,8 @@ class Job(Protocol):
     async def go(self) -> Snapshot:
         """Work until nothing moves any more."""
 
-    async def pause(self) -> None:
-        """Send nothing more; return when no request is under way."""
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -48,14 +48,14 @@ class Job(Protocol):
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if it is none of this run's, or has ended."""
 
-    async def withdraw(self) -> None:
-        """Give up what was never sent."""
-
     def results(self) -> pd.DataFrame:
         """One row per item, with its outcome."""
 
-    def failed(self) -> pd.DataFrame:
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows, fit to be planned again."""
+
+    async def copies(self) -> pd.DataFrame:
+        """Posts that were made twice."""
 
     async def verify(self) -> pd.DataFrame:
         """Read the things again and compare."""
@@ -243,8 +243,7 @@ class Run:
 
     async def _cancel(self) -> None:
         """Stop the senders, then withdraw what they had not sent."""
-        await self._pause()
-        await self._job.withdraw()
+        await self._job.pause(withdraw=True)
 
     async def end(self) -> str:
         """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
@@ -263,15 +262,43 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns and ``outcome`` (string: succeeded, failed, pending, unknown; they sum to the eligible rows),
+            The plan's columns and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
+            rows),
             ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
             (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
         """
         return self._job.results()
 
-    def failed(self) -> pd.DataFrame:
-        """Return the rows that failed, as the server shows them now and with ``attempt`` one higher, fit to be planned again."""
-        return self._job.failed()
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
+        """Return the rows that failed, as the server shows them now, fit to be planned again as their next attempt.
+
+        Parameters
+        ----------
+        stuck : bool
+            Also the rows whose act was accepted more than ten minutes ago and has not ended; planned and run again, they give it up.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The plan's columns; creates keep the column ``campaign``, so that they are planned under the same name after a file, too.
+        """
+        return self._job.failed(stuck=stuck)
+
+    def blocked(self) -> pd.DataFrame:
+        """Return the rows that a person must change before they can be sent; ``waiting_for`` says what (rule 20)."""
+        table = self.results()
+        return table[table["outcome"] == Outcome.BLOCKED]
+
+    def copies(self) -> pd.DataFrame:
+        """Look for posts that were made twice, by whomever, and return those to be withdrawn (rule 28).
+
+        Returns
+        -------
+        pandas.DataFrame
+            A posts frame, fit for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to
+            keep). Empty where there are none.
+        """
+        return eventloop.run(self._job.copies())
 
     def verify(self) -> pd.DataFrame:
         """Read everything again and say, per cause, what the run has changed.

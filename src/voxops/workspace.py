@@ -84,12 +84,17 @@ class Session(Loader):
         self._identify = identify
         self._identifying = asyncio.Lock()
         self._closed = False
+        self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
     def usable(self) -> Session:
         """Return itself, while it is open."""
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
+        if self._process != os.getpid():
+            raise ConfigError(
+                "this process was forked from the one that connected; call vx.connect() again in the child"
+            )
         return self
 
     @property
@@ -140,11 +145,15 @@ class Session(Loader):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
         engine = await self._acting()
         run = await engine.bind(plan, reason)
-        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit)))
+        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, watch_copies=True)))
 
     async def attach(self, run_id: str) -> Run:
-        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent."""
-        return self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True)))
+        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
+
+        A run that lives in this kernel is returned as it is.
+        """
+        living = next((run for run in self._runs if run.id == run_id and run.running), None)
+        return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True)))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import unicodedata
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import canonical, fingerprint
 from voxops._core.jsontext import sound
 from voxops.acts import keys
 from voxops.acts.act import Act
+from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.api.limits import BULK_POSTS, COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.acts.sheet import row_names, sheet_rows, split_list, utc_text, why_unfit
+from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
-from voxops.frames.columns import attempts, need_columns, plain_values
+from voxops.frames.columns import attempts, flags, need_columns, plain_values
 from voxops.frames.states import read_bulk_results
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CREATE", "BulkItem", "late", "plan_bulk", "read_bulk", "split_list", "utc_text"]
+__all__ = [
+    "CREATE",
+    "CREATE_ONE",
+    "BulkItem",
+    "CreateAct",
+    "late",
+    "plan_bulk",
+    "read_bulk",
+    "resolved",
+    "split_list",
+    "utc_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class BulkItem:
     error_message: str | None
 
 
-class _Create(Act):
+class CreateAct(Act):
     """Rows are sent in batches; each item of an answer counts by itself, and what was created is found by its mark."""
 
     name = "bulk"
@@ -47,18 +60,37 @@ class _Create(Act):
     rounds = 0
 
     def form(self, items: Sequence[Item]) -> list[Operation]:
-        """Batches of at most 50; a batch's key covers every member and its attempt."""
+        """Batches of at most 50 in the order of their rows' fingerprints; a batch's key covers every member and its attempt.
+
+        So the same rows give the same batches and keys however the sheet is sorted (rule 27).
+        """
+        ordered = sorted(items, key=lambda item: item.identity)
         return [
-            _batch(items[start : start + BULK_POSTS], start // BULK_POSTS + 1)
-            for start in range(0, len(items), BULK_POSTS)
+            _batch(ordered[start : start + BULK_POSTS], start // BULK_POSTS + 1)
+            for start in range(0, len(ordered), BULK_POSTS)
         ]
 
     def as_attempt(self, item: Item, attempt: int) -> Item:
         """The mark names the attempt, too."""
         if item.attempt == attempt:
             return item
-        mark = keys.mark(str(item.seen.get("campaign", "")), item.label, attempt)
-        return replace(item, attempt=attempt, body={**(item.body or {}), "metadata": {"voxopsOp": mark}})
+        body = item.body or {}
+        metadata = {**body.get("metadata", {}), "voxopsOp": keys.mark(item.campaign, item.label, attempt)}
+        return replace(item, attempt=attempt, body={**body, "metadata": metadata})
+
+    def resolve(self, operation: Operation, accounts: Mapping[str, str]) -> Operation:
+        """The operation with account ids for names in its bytes, and the hash of what is asked; its key stays that of the sheet."""
+        posts = [resolved(item, accounts) for item in operation.items]
+        return replace(operation, body=canonical({"posts": posts, "dryRun": False}))
+
+    def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
+        """What is asked for each row, out of the bytes of an operation."""
+        posts: list[dict[str, Any]] = json.loads(body or b"{}").get("posts", [])
+        return posts
+
+    def rejoin(self, operation: Operation, bodies: Sequence[Mapping[str, Any]]) -> Operation:
+        """The operation with these bodies, as they were sent, for its rows."""
+        return replace(operation, body=canonical({"posts": list(bodies), "dryRun": False}))
 
     def decodes(self, data: Any) -> bool:
         """A list of items."""
@@ -84,7 +116,70 @@ class _Create(Act):
         return plan_bulk(failed, key=key, campaign=campaign)
 
 
-CREATE = _Create()
+class _CreateOne(CreateAct):
+    """Each row is a request of its own, under the key of that row and body: safe where two laptops send overlapping sheets at once."""
+
+    name = "create"
+
+    def form(self, items: Sequence[Item]) -> list[Operation]:
+        """One request per row."""
+        ordered = sorted(items, key=lambda item: item.identity)
+        return [_single(item, number // BULK_POSTS + 1) for number, item in enumerate(ordered)]
+
+    def resolve(self, operation: Operation, accounts: Mapping[str, str]) -> Operation:
+        """The operation with account ids for names in its bytes."""
+        return self.rejoin(operation, [resolved(item, accounts) for item in operation.items])
+
+    def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
+        """The bytes are the row's own."""
+        return [json.loads(body or b"{}")]
+
+    def rejoin(self, operation: Operation, bodies: Sequence[Mapping[str, Any]]) -> Operation:
+        """The bytes are the row's own."""
+        return replace(operation, body=canonical(bodies[0]))
+
+    def decodes(self, data: Any) -> bool:
+        """The post."""
+        return isinstance(data, Mapping) and bool(data.get("id"))
+
+    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+        """The post has been made."""
+        return [settled(member, Outcome.SUCCEEDED, result_id=str(data["id"])) for member in members]
+
+    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:  # noqa: ARG002
+        """A refusal is about the row."""
+        return []
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
+        """Create what failed, as the next attempt."""
+        return plan_bulk(failed, key=key, campaign=campaign, one_by_one=True)
+
+
+CREATE = CreateAct()
+CREATE_ONE = _CreateOne()
+
+
+def resolved(item: Item, accounts: Mapping[str, str]) -> dict[str, Any]:
+    """What is sent for a row: account ids for names, and in the metadata the hash of what is asked (rule 13)."""
+    body = dict(item.body or {})
+    body["accountIds"] = [accounts.get(name, name) for name in body.get("accountIds", ())]
+    body["metadata"] = {**body.get("metadata", {}), "voxopsAsked": asked_hash(body)}
+    return body
+
+
+def _single(item: Item, batch: int) -> Operation:
+    """One create."""
+    body = {name: value for name, value in (item.body or {}).items() if name != "metadata"}
+    return Operation(
+        key=keys.stable_key("POST", "/v1/posts", body, item.identity, item.attempt),
+        action=CREATE_ONE.name,
+        method="POST",
+        path="/v1/posts",
+        body=canonical(item.body),
+        subject=item.subject,
+        items=(item,),
+        batch=batch,
+    )
 
 
 def _batch(items: Sequence[Item], batch: int) -> Operation:
@@ -151,18 +246,23 @@ def _settle(member: Member, item: BulkItem | None) -> Member:
     return settled(member, Outcome.FAILED, error_code=item.error_code or "FAILED", error_message=message)
 
 
-def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
+def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
     """Plan to create a post for each row of a campaign.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
-        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``first_comment``, ``tags`` and ``attempt``.
+        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``first_comment``, ``tags``, ``attempt`` and ``twin``
+        (True: this row is meant although it looks like another one, rule 26).
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
-    campaign : str
-        Creates of the same row under another name are other posts. Case and white space don't make another name.
+    campaign : str, optional
+        Creates of the same row under another name are other posts. Case and white space don't make another name. By default the
+        column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
+    one_by_one : bool
+        Send each row as a request of its own: as many requests as rows, but safe when two laptops send overlapping sheets at the
+        same moment, as far as the server remembers keys (rule 27).
 
     Returns
     -------
@@ -173,132 +273,72 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str = "") -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing, or a value of `key` is missing or stands there twice.
+        If columns are missing, a value of `key` is missing or stands there twice, or a column has lost its type in a file.
     """
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not a {type(key).__name__}")
+    if not isinstance(one_by_one, bool):
+        raise PlanError(f"one_by_one= must be True or False, not a {type(one_by_one).__name__}")
     need_columns(frame, (key, "content", "scheduled_for"), "use vx.read_campaign(path)")
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
-    campaign = _campaign(campaign)
-    names = _row_keys(frame, key)
-    numbers = attempts(frame)
+    name, named = _campaign_of(frame, campaign)
+    act = CREATE_ONE if one_by_one else CREATE
+    labels, numbers, twins = row_names(frame, key), attempts(frame), flags(frame, "twin")
     items, reasons = [], []
-    for number, (name, row, attempt) in enumerate(zip(names, _rows(frame), numbers, strict=True)):
-        reason = _why_not(row)
+    for number, (label, row, attempt, twin) in enumerate(zip(labels, sheet_rows(frame), numbers, twins, strict=True)):
+        reason = why_unfit(row)
         reasons.append(reason or "ready")
         if reason is not None:
             continue
-        identity = fingerprint("create", campaign, name)
+        identity = fingerprint("create", name, label)
+        platforms = {account.partition(":")[0].lower() for account in row["accounts"] if ":" in account}
         items.append(
             Item(
                 row=number,
                 identity=identity,
                 attempt=attempt,
                 subject=Subject("row", identity),
-                label=name,
-                platform="+".join(sorted({name.partition(":")[0].lower() for name in row["accounts"] if ":" in name})),
+                label=label,
+                platform="+".join(sorted(platforms)),
                 account="",
                 cause="",
                 method="POST",
-                path="/v1/posts/bulk",
-                body=_body(row, keys.mark(campaign, name, attempt)),
-                seen={"campaign": campaign, "row": name},
+                path="/v1/posts" if one_by_one else "/v1/posts/bulk",
+                body=_body(row, name, label, attempt),
+                seen={"campaign": name, "row": label, "twin": twin, "named": named},
             )
         )
-    return build_plan(CREATE, frame, items, reasons, numbers, campaign=campaign, key=key, reads=1)
+    return build_plan(act, frame, items, reasons, numbers, campaign=name, key=key, reads=1)
 
 
-def split_list(value: Any) -> list[str]:
-    """Return a cell's parts: a list as it is, text cut at ``;``, nothing for a missing value."""
-    if value is None:
-        return []
-    parts = value if isinstance(value, list | tuple) else str(value).split(";")
-    return [text for text in (str(part).strip() for part in parts) if text]
+def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
+    """The campaign's name in the one form that counts, and whether anybody has named it: in the call, or in the frame (rule 29)."""
+    if campaign is not None and not isinstance(campaign, str):
+        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
+    if campaign is not None:
+        return keys.campaign_name(sound(campaign)), True
+    if "campaign" in frame.columns:
+        names = {keys.campaign_name(sound(str(value or ""))) for value in plain_values(frame, "campaign")}
+        if len(names) > 1:
+            raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
+        if names:
+            return names.pop(), True
+    known = frame.attrs.get("campaign")
+    return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
 
 
-def utc_text(value: Any) -> str | None:
-    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or carries no offset from UTC."""
-    try:
-        when = datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        return None
-    return when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-
-
-def _campaign(name: str) -> str:
-    """A campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
-    if not isinstance(name, str):
-        raise PlanError(f"campaign={name!r} must be text, such as 'spring 2026'")
-    return " ".join(unicodedata.normalize("NFC", sound(name)).casefold().split())
-
-
-def _row_keys(frame: pd.DataFrame, key: str) -> list[str]:
-    """The key column as canonical text, or a PlanError that shows what is missing or doubled."""
-    names = [keys.row_key(value) for value in plain_values(frame, key)]
-    missing = [row for row, name in enumerate(names) if name is None]
-    if missing:
-        raise PlanError(f"column {key!r} has no value in row {_some(missing)}; every row needs a name that stays")
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise PlanError(
-            f"column {key!r} holds {_some(doubled)} more than once; look with "
-            f"frame[frame.duplicated({key!r}, keep=False)] and drop or rename the copies"
-        )
-    return [name for name in names if name is not None]
-
-
-def _some(values: Sequence[object]) -> str:
-    """The first five values, and how many more there are."""
-    shown = ", ".join(repr(value) for value in values[:5])
-    return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a create is made of, per row, as plain values."""
-    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
-    accounts = "accounts" if "accounts" in frame.columns else "account_ids"
-    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
-    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
-    columns["accounts"] = [[_account(name) for name in names] for names in columns["accounts"]]
-    for name in ("content", "first_comment", "scheduled_for"):
-        columns[name] = plain_values(frame, name)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _account(name: str) -> str:
-    """An account as the sheet names it, in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
-
-
-def _why_not(row: Mapping[str, Any]) -> str | None:
-    """Why a row can't be created; None if it can."""
-    content, comment, when = row["content"], row["first_comment"], row["scheduled_for"]
-    if content is None or not str(content).strip():
-        return "no content"
-    if len(str(content)) > CONTENT_CHARACTERS:
-        return f"content has {len(str(content))} characters; {CONTENT_CHARACTERS:,} is the most"
-    if not row["accounts"]:
-        return "no account"
-    if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
-        return f"first_comment has {len(str(comment))} characters; {COMMENT_CHARACTERS:,} is the most"
-    if when is None or not str(when).strip():
-        return "no time: nobody knows whether the API would publish it at once"
-    if utc_text(when) is None:
-        return f"scheduled_for {str(when)[:40]!r} has no offset from UTC; write it as 2026-03-04T10:00:00+01:00"
-    return None
-
-
-def _body(row: Mapping[str, Any], mark: str) -> dict[str, Any]:
+def _body(row: Mapping[str, Any], campaign: str, label: str, attempt: int) -> dict[str, Any]:
     """What is asked for a row; optional parts are left out where the sheet has none."""
     body: dict[str, Any] = {
         "content": str(row["content"]),
         "accountIds": row["accounts"],
         "scheduledFor": utc_text(row["scheduled_for"]),
-        "metadata": {"voxopsOp": mark},
+        "metadata": {
+            "voxopsOp": keys.mark(campaign, label, attempt),
+            "voxopsRow": keys.row_mark(campaign, label),
+            "voxopsCampaign": keys.campaign_mark(campaign),
+        },
     }
     if row["media"]:
         body["media"] = row["media"]

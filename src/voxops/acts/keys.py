@@ -18,7 +18,17 @@ from uuid import UUID
 from voxops._core.canonical import canonical, fingerprint
 from voxops.errors import PlanError
 
-__all__ = ["EDITION", "campaign_mark", "campaign_name", "fold_text", "mark", "older_names", "row_key", "row_mark", "stable_key"]
+__all__ = [
+    "EDITION",
+    "campaign_mark",
+    "campaign_name",
+    "fold_text",
+    "mark",
+    "older_names",
+    "row_key",
+    "row_mark",
+    "stable_key",
+]
 
 # Edition of the derivation; each stored operation says by which its key was made. The second edition joined row names that files
 # spell in several ways, put marks of row and campaign into creates, and counts attempts by episode.
@@ -97,7 +107,9 @@ def row_key(value: Any) -> str | None:
     text = str(value)
     if not isinstance(value, bool | str) and hasattr(value, "__float__"):
         if isinstance(value, float) and abs(value) >= _EXACT_FLOAT:
-            raise PlanError(f"{value!r} is a number that has lost digits; read the column as text, for example dtype={{...: 'string'}}")
+            raise PlanError(
+                f"{value!r} is a number that has lost digits; read the column as text, for example dtype={{...: 'string'}}"
+            )
         text = _number_text(value)
     text = fold_text(text)
     for pattern in (_WHOLE, _MIDNIGHT):

@@ -10,9 +10,9 @@ from voxops._core.canonical import fingerprint
 from voxops.acts import keys
 from voxops.model import Outcome
 
-__all__ = ["Item", "Member", "Operation", "Subject", "settled"]
+__all__ = ["LATER_ATTEMPTS", "Item", "Member", "Operation", "Subject", "settled"]
 
-LATER_ATTEMPTS = 6  # attempts beyond its own under which another ledger may have created a row
+LATER_ATTEMPTS = 30  # attempts beyond its own under which another ledger may have created a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,33 @@ class Item:
         return fingerprint(body)
 
     @property
+    def campaign(self) -> str:
+        """The campaign of a create; ``""`` for other acts."""
+        return str(self.seen.get("campaign", ""))
+
+    @property
     def mark(self) -> str:
         """What a create bears, so that it can be found again (rule 13); ``""`` for other acts."""
         return str((self.body or {}).get("metadata", {}).get("voxopsOp", ""))
 
     @property
+    def row_mark(self) -> str:
+        """What any attempt at this create bears."""
+        return keys.row_mark(self.campaign, self.label)
+
+    @property
     def marks(self) -> tuple[str, ...]:
-        """Marks under which any attempt at this create may be found."""
-        campaign = str(self.seen.get("campaign", ""))
-        return tuple(keys.mark(campaign, self.label, attempt) for attempt in range(1, self.attempt + LATER_ATTEMPTS))
+        """Marks under which any attempt at this create may be found, those of the first edition included."""
+        numbers = range(1, self.attempt + LATER_ATTEMPTS)
+        names = (self.label, *keys.older_names(self.label))
+        return tuple(keys.mark(self.campaign, name, attempt) for name in names for attempt in numbers)
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Identities under which the row may be recorded: its own, and those of the first edition (rule 5)."""
+        if not self.campaign and "row" not in self.seen:
+            return (self.identity,)
+        return (self.identity, *(fingerprint("create", self.campaign, name) for name in keys.older_names(self.label)))
 
 
 @dataclass(frozen=True, slots=True)

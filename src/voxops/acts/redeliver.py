@@ -13,13 +13,17 @@ from voxops.acts.rows import age_of, delivery_rows, fetched_at
 from voxops.api.states import PostState
 from voxops.api.windows import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
-from voxops.frames.columns import need_columns
+from voxops.frames.columns import flags, need_columns
 from voxops.frames.states import DELIVERY_EPISODE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["REDELIVER", "plan_redeliver"]
+
+
+# Answers of a receiver that may be others next time: a time-out, too early, too many.
+_MAY_PASS = frozenset({408, 425, 429})
 
 
 class _Redeliver(DeliveryAct):
@@ -48,7 +52,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     Parameters
     ----------
     deliveries : pandas.DataFrame
-        From ``ws.deliveries``. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
+        From ``ws.deliveries``. Rows that a receiver has rejected (4xx other than 408, 425, 429) are held unless a column ``again`` is
+        True, as it would reject them again. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
         hour), are held.
     force : bool
         Take those rows, too.
@@ -69,9 +74,9 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     now = fetched_at(deliveries)
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
-    for number, row in enumerate(delivery_rows(deliveries)):
+    for number, (row, again) in enumerate(zip(delivery_rows(deliveries), flags(deliveries, "again"), strict=True)):
         numbers.append(row["attempt"])
-        reason = _why_not_redeliver(row, seen_ids, now, force=force)
+        reason = _why_not_redeliver(row, seen_ids, now, force=force, again=again)
         reasons.append(reason or ("forced" if row["success"] else "not delivered"))
         if reason is not None:
             continue
@@ -97,7 +102,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
 
 
 def _why_not_redeliver(
-    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool
+    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
 ) -> str | None:
     """Why a delivery is not sent again; None if it is."""
     if row["delivery_id"] is None or row["webhook_id"] is None:
@@ -108,6 +113,9 @@ def _why_not_redeliver(
         return None
     if row["success"]:
         return "already delivered"
+    rejected = row["status_code"] is not None and 400 <= row["status_code"] < 500
+    if rejected and row["status_code"] not in _MAY_PASS and not again:
+        return f"the receiver rejected it ({row['status_code']}) and would again; mend the receiver, then set a column again to True"
     age = age_of(row, now)
     if age is None:
         return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"

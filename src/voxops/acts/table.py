@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from voxops.acts.act import Act
 from voxops.acts.cancel import CANCEL
-from voxops.acts.create import CREATE
+from voxops.acts.create import CREATE, CREATE_ONE
 from voxops.acts.fix import FIX
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 
 __all__ = ["ACTS", "act_named"]
 
-ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, REDELIVER)}
+ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER)}
 
 
 def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:

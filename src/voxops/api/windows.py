@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 __all__ = [
-    "CLEARED_FOR",
     "CAMPAIGN_QUIET",
+    "CLEARED_FOR",
     "CLOCKS_DIFFER",
     "COPIES_WATCHED_FOR",
     "COUNT_SETTLES_AFTER",

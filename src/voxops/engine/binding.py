@@ -5,25 +5,29 @@ One transaction decides for all rows; before it, the engine has read what the se
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from voxops import frames
+from voxops.acts import keys
 from voxops.acts.act import Act
+from voxops.acts.create import CreateAct, resolved
+from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
-from voxops.engine.batches import leave_batch, resolve
-from voxops.engine.reader import Marks
+from voxops.engine.batches import leave_batch
+from voxops.engine.presence import Verdict, judge_row
+from voxops.engine.reader import Listed
 from voxops.ledger import Ledger, RunHead, RunRow, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
-__all__ = ["Facts", "bind", "why_not_now"]
+__all__ = ["Facts", "bind", "learn", "remember", "verdict_of", "why_not_now"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,14 @@ class Facts:
     """What reading showed before binding.
 
     `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
-    `marks` are creates that the server shows, None where it was not asked.
+    `listed` are posts created lately, None where it was not asked.
     """
 
     now: datetime
     posts: Mapping[str, PostState] = field(default_factory=dict)
     deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
-    marks: Marks | None = None
+    listed: Listed | None = None
 
     def of(self, subject: Subject) -> Any:
         """The present state of a subject; None if it does not exist."""
@@ -83,8 +87,8 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
     head = RunHead(run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held)
     with ledger.atomic():
         ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=frames.pack(plan.table))
-        if facts.marks is not None:
-            ledger.marks.learn(facts.marks.found, facts.now.timestamp())
+        if facts.listed is not None:
+            learn(ledger, facts.listed)
         ledger.claims.expire()
         canaries = {
             item.row: item.cause for operation in plan.operations if operation.canary for item in operation.items
@@ -95,6 +99,41 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
         ledger.runs.add_rows(
             run, [_row(ledger, item, decisions[item.row], canaries.get(item.row)) for item in plan.items]
         )
+
+
+def learn(ledger: Ledger, listed: Listed) -> None:
+    """Remember what the lists have shown."""
+    made = listed.made
+    ledger.marks.learn(made, latest=listed.latest, shown=listed.metadata)
+    ledger.outcomes.withdrawn({post.post_id: post.status for post in made if post.withdrawn})
+
+
+def remember(ledger: Ledger, operation: Stored, members: Sequence[Member], now: float) -> None:
+    """Remember the posts that creates have just made, so that they are known where lists show no metadata (rules 26 and 28)."""
+    act = act_named(operation.action)
+    if not isinstance(act, CreateAct):
+        return
+    bodies, created = act.bodies(operation.body), datetime.fromtimestamp(now, UTC).isoformat()
+    ledger.marks.learn(
+        Made(
+            post_id=member.result_id,
+            created=created,
+            status="scheduled",
+            op_mark=member.item.mark,
+            row_mark=member.item.row_mark,
+            campaign_mark=keys.campaign_mark(member.item.campaign),
+            asked=asked_hash(bodies[member.position]),
+            shown=shown_of_body(bodies[member.position]),
+        )
+        for member in members
+        if member.outcome is Outcome.SUCCEEDED and member.result_id is not None
+    )
+
+
+def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Collection[str] = frozenset()) -> Verdict:
+    """What the posts that are there allow for a row; `kept` are marks of rows that ask for what was made for them."""
+    made = ledger.marks.of_row(item.row_mark, item.marks)
+    return judge_row(item, body, made, ledger.marks.alike(shown_of_body(body)), kept)
 
 
 def _row(ledger: Ledger, item: Item, decision: _Decision, canary: str | None) -> RunRow:
@@ -132,7 +171,9 @@ class _Binder:
         self._plan = plan
         self._act = plan.act
         self._facts = facts
-        self._creates = plan.act.about == "create"
+        self._creates = isinstance(plan.act, CreateAct)
+        self._verdicts: dict[int, Verdict] = {}
+        self._kept: frozenset[str] | None = None
 
     def decide(self) -> dict[int, _Decision]:
         """A decision per row.
@@ -167,21 +208,32 @@ class _Binder:
 
     def _decide(self, operation: Operation, item: Item) -> _Decision:
         """Decide for one row: what the ledger knows comes before what the server shows."""
-        known = self._ledger.operations.latest(item.identity)
-        if known is not None and self._is_stuck(item, known[1], known[0]):
+        found = [
+            known for identity in item.identities if (known := self._ledger.operations.latest(identity)) is not None
+        ]
+        if len(found) > 1:
+            return _Hold(
+                "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
+            )
+        known = found[0] if found else None
+        deliberate = (
+            item.attempt
+        )  # what the analyst asked for; the key counts how often this episode was tried (rule 9)
+        if known is not None and self._is_stuck(item, known[1], known[0], deliberate):
             item = self._act.as_attempt(item, known[0] + 1)
         elif known is not None:
             decision = self._decide_known(operation, item, *known)
             if not isinstance(decision, _New):
                 return decision
             item = decision.item
+        elif not self._creates:
+            item = self._act.as_attempt(item, 1)
         if self._creates:
             return self._decide_create(item)
         given_up = []
         for stored in self._ledger.operations.open_on(item.subject):
-            # a next attempt is about the row's own act alone
-            attempt = known[0] if known is not None and known[1].id == stored.id else math.inf
-            if self._is_stuck(item, stored, attempt):
+            mine = known is not None and known[1].id == stored.id
+            if self._is_stuck(item, stored, known[0] if known is not None and mine else 1, deliberate):
                 given_up.append(stored)
                 continue
             open_decision = self._decide_open(item, stored)
@@ -204,7 +256,9 @@ class _Binder:
                 f"already posted as {member.result_id}, with another {differing}; change the post itself, or name a new "
                 "campaign, which would post every row again"
             )
-        if member.outcome is Outcome.FAILED:
+        if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
+            return _New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
+        if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
             if item.attempt > attempt or not same:
                 return _New(self._act.as_attempt(item, attempt + 1))
             return join
@@ -228,16 +282,41 @@ class _Binder:
         return {member.item.identity for member in members} != {each.identity for each in operation.items}
 
     def _decide_create(self, item: Item) -> _Decision:
-        """Decide for a create: unless the server shows it already, its names must resolve, and its time lie ahead (rule 6)."""
-        body = item.body or {}
-        if self._ledger.marks.created(item.marks):
+        """Decide for a create: its names must resolve, the server must not show it already, and its time must lie ahead (rule 6)."""
+        names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
+        strangers = [name for name in names if name not in self._facts.accounts]
+        if strangers:
+            return _Hold(f"no account {', '.join(strangers)} in this workspace")
+        body = resolved(item, self._facts.accounts)
+        verdict = verdict_of(self._ledger, item, body, self._kept_marks())
+        self._verdicts[item.row] = verdict
+        if verdict.blocked:
+            return _Hold(verdict.blocked)
+        if verdict.made:
             return _New(item)
-        names = [name for name in body.get("accountIds", ()) if ":" in name and name not in self._facts.accounts]
-        if names:
-            return _Hold(f"no account {', '.join(names)} in this workspace")
+        if not item.seen.get("named") and self._is_of_another_campaign(item):
+            return _Hold(
+                "this ledger knows a row of that name in another campaign; pass campaign=, or keep the column campaign of run.failed()"
+            )
         if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
             return _Hold("its time has passed")
         return _New(item)
+
+    def _kept_marks(self) -> frozenset[str]:
+        """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""
+        if self._kept is None:
+            kept = set()
+            for item in self._plan.items:
+                asked = asked_hash(resolved(item, self._facts.accounts))
+                if any(post.asked == asked for post in self._ledger.marks.of_row(item.row_mark, item.marks)):
+                    kept.add(item.row_mark)
+            self._kept = frozenset(kept)
+        return self._kept
+
+    def _is_of_another_campaign(self, item: Item) -> bool:
+        """Whether this ledger made a row of that name, under the name of another campaign only (rule 29)."""
+        campaigns = self._ledger.operations.campaigns_of(item.label)
+        return bool(campaigns) and item.campaign not in campaigns
 
     def _decide_open(self, item: Item, stored: Stored) -> _Decision | None:
         """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
@@ -251,12 +330,12 @@ class _Binder:
             return _Join(stored.id, same.position)
         return _Hold(f"another {stored.action} of this {item.subject.kind} is still open; wait for its outcome")
 
-    def _is_stuck(self, item: Item, stored: Stored, attempt: float) -> bool:
-        """Whether an accepted act has not ended for too long, and the analyst tries anew.
+    def _is_stuck(self, item: Item, stored: Stored, attempt: int, deliberate: int) -> bool:
+        """Whether an accepted act has not ended for ten minutes, and the analyst tries anew, whatever the episode (rule 18).
 
-        That is said by a target that hangs, or by a next attempt.
+        That is said by a target that hangs, or by a column `attempt` that is higher than the act's own.
         """
-        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or item.attempt > attempt
+        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > attempt
         long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > STUCK_AFTER.total_seconds()
         return stored.state == "accepted" and anew and long_ago
 
@@ -266,18 +345,21 @@ class _Binder:
         new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, _New)}
         ordered = [new[item.row] for item in self._plan.items if item.row in new]
         there = self._write_found(ordered) if self._creates else set()
-        canary_rows = {item.row for operation in self._plan.operations if operation.canary for item in operation.items}
-        for canary in (True, False):
-            group = [item for item in ordered if item.row not in there and (item.row in canary_rows) is canary]
+        left = {item.row: item for item in ordered if item.row not in there}
+        for planned in self._plan.operations:
+            group = [left[item.row] for item in planned.items if item.row in left]
+            gone = sum(item.row in there or isinstance(decisions[item.row], _Join) for item in planned.items)
             for formed in self._act.form(group):
-                operation = replace(formed, canary=canary)
-                if self._creates:
-                    operation = resolve(operation, self._facts.accounts)
-                self._ledger.forming.add(operation, baseline=self._facts.baseline(operation.subject))
+                operation = replace(formed, batch=planned.batch, canary=planned.canary)
+                if isinstance(self._act, CreateAct):
+                    operation = self._act.resolve(operation, self._facts.accounts)
+                shrunk = self._creates and bool(gone) and len(planned.items) > 1
+                baseline = self._facts.baseline(operation.subject)
+                self._ledger.forming.add(operation, baseline=baseline, shrunk=shrunk)
 
     def _write_found(self, items: Sequence[Item]) -> set[int]:
         """Write creates that the server shows as settled; return their rows."""
-        there = {item.row: post for item in items if (post := self._ledger.marks.created(item.marks))}
+        there = {item.row: post for item in items if (post := self._verdicts[item.row].made)}
         for operation in self._act.form([item for item in items if item.row in there]):
             op = self._ledger.forming.add(operation, baseline=None)
             members = self._ledger.operations.members(op)

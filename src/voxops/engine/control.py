@@ -159,16 +159,26 @@ class Tally:
 
 
 class Reasons:
-    """Why operations don't go on: `waiting` for the rest of the pass, `refused` when it was their turn last."""
+    """Why operations don't go on: `waiting` for the rest of the pass, `refused` when it was their turn last.
+
+    Those `blocked` wait for a person.
+    """
 
     def __init__(self) -> None:
         self.waiting: dict[int, str] = {}
         self.refused: dict[int, str] = {}
+        self.blocked: set[int] = set()
+
+    def block(self, op: int, why: str) -> None:
+        """Say that a person must change something before an operation can be sent (rule 20)."""
+        self.waiting[op] = why
+        self.blocked.add(op)
 
     def clear(self) -> None:
         """Let everything be tried again."""
         self.waiting.clear()
         self.refused.clear()
+        self.blocked.clear()
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
-from voxops.engine.binding import bind
-from voxops.engine.preflight import read_facts
+from voxops.engine.binding import bind, learn
+from voxops.engine.preflight import list_created, read_facts
 from voxops.engine.reader import Reader
 from voxops.engine.sender import Sender
 from voxops.engine.settler import LIKELY, Settler
@@ -113,6 +113,11 @@ class Engine:
     async def reconcile(self) -> int:
         """Look once at every operation of the ledger that is accepted or unknown; return how many rows were settled."""
         await self.commit(self.ledger.claims.expire)
+        if (
+            self.ledger.marks.listed is not None
+        ):  # what an exit has cut short: copies, and posts withdrawn since (rules 28 and 30)
+            listed = await list_created(self.client, self.reader, self.ledger)
+            await self.commit(lambda: learn(self.ledger, listed))
         reading = await self.settler.look(
             [operation for operation in self.ledger.operations.busy() if operation.state != "sent"]
         )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import FRESH_FOR, WATCH_LOOKS
+from voxops.api.windows import CAMPAIGN_QUIET, COPIES_WATCHED_FOR, FRESH_FOR, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
+from voxops.engine.binding import learn
 from voxops.engine.control import Control, Pass
-from voxops.engine.preflight import renew
+from voxops.engine.preflight import list_created, renew
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
 from voxops.errors import VoxopsError, WaitTooLong
 from voxops.ledger import Clearance, Stored, audit
+from voxops.ledger.copies import copies_of
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -33,6 +38,8 @@ BROKE_DOWN = "the run broke down; what was sent is on record, run.resume() goes 
 NEVER_ENDED = (
     "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
 )
+HELD = "held: "
+RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
 WAITS_FOR_CANARIES = "waits for the canaries of its cause"
 
 
@@ -51,6 +58,8 @@ class Execution:
         Whether nothing is to be sent until the run is resumed.
     stop_after_failures : int, optional
         Failed rows after which nothing more is sent.
+    watch_copies : bool
+        Look for copies for a while after creates were sent, beside whatever goes on (rule 28).
     """
 
     def __init__(
@@ -61,8 +70,11 @@ class Execution:
         *,
         paused: bool = False,
         stop_after_failures: int | None = None,
+        watch_copies: bool = False,
     ) -> None:
         self.id = run
+        self._watches_copies = watch_copies
+        self._after: asyncio.Task[None] | None = None
         self._engine = engine
         self._client = engine.client
         self._ledger = engine.ledger
@@ -78,10 +90,12 @@ class Execution:
         """The newest state."""
         return self._reporter.snapshot
 
-    async def pause(self) -> None:
-        """Send nothing more; return when no request is under way."""
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
         self.current.control.pause()
         await self.current.queue.quiet()
+        if withdraw:
+            await self._engine.withdraw(self.id)
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -95,6 +109,8 @@ class Execution:
     def close(self) -> None:
         """Send nothing more, and end when nothing is under way."""
         self.current.control.close()
+        if self._after is not None:
+            self._after.cancel()  # the next attach, reconcile or bind reads on
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
@@ -104,25 +120,30 @@ class Execution:
         self.current.control.notify(subject)
         return True
 
-    async def withdraw(self) -> None:
-        """Give up what was never sent."""
-        await self._engine.withdraw(self.id)
-
     # What became of it.
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""
         return audit.results(self._ledger, self.id)
 
-    def failed(self) -> pd.DataFrame:
-        """The failed rows as the server shows them now, as their next attempt."""
-        return outcome.failed_rows(self._ledger, self.id)
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
+        """The failed rows as the server shows them now, as their next attempt; `stuck` adds what has hung for ten minutes."""
+        before = self._client.now().timestamp() - STUCK_AFTER.total_seconds() if stuck else None
+        return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
+
+    async def copies(self) -> pd.DataFrame:
+        """Look for copies of what this run made, and return them as a posts frame that a plan to cancel takes (rule 28)."""
+        listed = await list_created(self._client, self._engine.reader, self._ledger)
+        await self._engine.commit(lambda: learn(self._ledger, listed))
+        return await outcome.copies(self._client, self._ledger, self.id)
 
     async def verify(self) -> pd.DataFrame:
         """Read the posts again and compare, per cause."""
         table = self.results()
         ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
         posts = await self._engine.read_posts(ids)
+        await self._engine.commit(lambda: outcome.note_withdrawn(self._ledger, ids, posts))
+        table = self.results()
         return outcome.verified(table, posts, act_named(self._ledger.runs.head(self.id).action))
 
     @property
@@ -156,10 +177,32 @@ class Execution:
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
         try:
-            return self._reporter.finish(current)
+            snapshot = self._reporter.finish(current)
+            if self._watches_copies and current.tally.acts and not current.control.closed:
+                self._after = asyncio.create_task(self._watch_copies(current))
+            return snapshot
         finally:
             for broken in filter(None, ended):
                 raise broken
+
+    async def _watch_copies(self, current: Pass) -> None:
+        """Read the list until a copy would have shown; say so in the snapshot where there is one."""
+        if act_named(self._ledger.runs.head(self.id).action).about != "create":
+            return
+        until = self._client.now().timestamp() + COPIES_WATCHED_FOR
+        while self._client.now().timestamp() < until:
+            await self._client.clock.sleep(COPIES_WATCHED_FOR / 5)
+            try:
+                listed = await list_created(self._client, self._engine.reader, self._ledger)
+            except VoxopsError:  # the next attach, reconcile or bind reads on
+                return
+            await self._engine.commit(partial(learn, self._ledger, listed))
+            found = copies_of(self._ledger, self.id)
+            if found:
+                self._reporter.note(
+                    current, f"{len(found)} of these posts exist twice: run.copies() lists what to withdraw"
+                )
+                return
 
     async def _oversee(self, current: Pass) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
@@ -208,7 +251,9 @@ class Execution:
         if not stale:
             return planned
         engine = self._engine
-        current.reasons.waiting |= await renew(engine.client, engine.reader, engine.ledger, engine.commit, stale)
+        held = await renew(engine.client, engine.reader, engine.ledger, engine.commit, stale)
+        for op, why in held.items():
+            current.reasons.block(op, why)
         return self._unsent(current)
 
     def _unsent(self, current: Pass) -> list[Stored]:
@@ -216,7 +261,7 @@ class Execution:
         return [
             operation
             for operation in self._ledger.operations.of_run(current.run, ("planned",))
-            if current.reasons.waiting.get(operation.id, WAITS_FOR_CANARIES) == WAITS_FOR_CANARIES
+            if current.reasons.waiting.get(operation.id, RESTLESS) in {RESTLESS, WAITS_FOR_CANARIES}
         ]
 
     def _offer(self, current: Pass, planned: Sequence[Stored]) -> int:
@@ -227,15 +272,30 @@ class Execution:
         gate = self._gate(current)
         left = 0
         for operation in planned:
-            closed = "" if operation.canary else gate(operation)
+            closed = self._restless(operation) if operation.shrunk else ""
+            if not closed and not operation.canary:
+                closed = gate(operation)
             if late and not closed:
                 closed = current.reasons.refused.get(operation.id, "")
-            if closed:
+            if closed.startswith(HELD):
+                current.reasons.block(operation.id, closed)
+            elif closed:
                 current.reasons.waiting[operation.id] = closed
+                left += closed == RESTLESS
+            if closed:
                 continue
             current.reasons.waiting.pop(operation.id, None)
             left += self._enqueue(current, operation)
         return left + current.queue.in_flight
+
+    def _restless(self, operation: Stored) -> str:
+        """Why a batch that lost rows to what is there already must wait: its campaign is being made by somebody else (rule 27)."""
+        members = self._ledger.operations.members(operation.id)
+        last = self._ledger.marks.last_of_campaign(keys.campaign_mark(members[0].item.campaign)) if members else None
+        if last is None:
+            return ""
+        quiet = self._client.now().timestamp() - datetime.fromisoformat(last).timestamp()
+        return RESTLESS if 0 <= quiet < CAMPAIGN_QUIET else ""
 
     def _enqueue(self, current: Pass, operation: Stored, clearance: Clearance | None = None) -> bool:
         """Queue an operation once, when its backoff is over; False if it has been tried too often in this pass."""
@@ -298,7 +358,7 @@ class Execution:
                 if counts["pending"] + counts["unknown"]:
                     return WAITS_FOR_CANARIES
                 if not sent or counts["succeeded"] * 2 < sent:
-                    return f"held: {counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
+                    return f"{HELD}{counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
             return ""
 
         return gate if outcomes else lambda _: ""
@@ -319,3 +379,8 @@ class Execution:
             finally:
                 if current.queue.done(clearance):
                     current.control.wake()
+
+
+def _creates(operation: Stored) -> bool:
+    """Whether an operation makes posts."""
+    return act_named(operation.action).about == "create"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
 from voxops import frames
@@ -13,29 +16,48 @@ from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
+from voxops.errors import NotFoundError
 from voxops.frames.columns import plain_values
 from voxops.ledger import Ledger, audit
-from voxops.model import Outcome
+from voxops.ledger.copies import copies_of
+from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-__all__ = ["failed_rows", "replanned", "verified"]
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["copies", "failed_rows", "note_withdrawn", "replanned", "verified"]
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending")
 
 
-def failed_rows(ledger: Ledger, run: str) -> pd.DataFrame:
-    """The failed rows of a run as the server shows them now, as their next attempt."""
+def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) -> pd.DataFrame:
+    """The failed rows of a run as the server shows them now, as their next attempt.
+
+    With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
+    act up (rule 18).
+    """
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
     states = _newest(table, audit.seen_states(ledger, run))
     if act.keeps_old_errors():
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
-    failed = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
-    table = table[failed]
-    states = [state for state, wanted in zip(states, failed, strict=True) if wanted]
+    wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
+    if stuck_before is not None:
+        wanted |= np.array(
+            [row in audit.stuck_rows(ledger, run, stuck_before) for row in range(len(table))], dtype=bool
+        )
+    table = table[wanted]
+    states = [state for state, keep in zip(states, wanted, strict=True) if keep]
     extra = {*PLAN_COLUMNS, *audit.RESULT_COLUMNS} - {"attempt", *_ERRORS}
     rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
+    if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
+        rows["attempt"] = [
+            1 if state and stuck_before is None else attempt
+            for state, attempt in zip(states, rows["attempt"], strict=True)
+        ]
+        rows["attempt"] = rows["attempt"].astype("Int64")
     rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
     if "post_id" in rows.columns:
         opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
@@ -46,6 +68,34 @@ def failed_rows(ledger: Ledger, run: str) -> pd.DataFrame:
     table = act.failed_rows(rows)
     assert isinstance(table, pd.DataFrame)
     return table
+
+
+async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
+    """Copies of what a run made, read as they are now, with the post that each is a copy of."""
+    found = copies_of(ledger, run)
+    records, rows = [], []
+    for copy in found:
+        for post_id in copy.others:
+            try:
+                records.append((await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data)
+            except NotFoundError:  # somebody has deleted it meanwhile
+                continue
+            rows.append((copy.label, copy.keep))
+    frame = frames.build("posts", records, fetched_at=client.now())
+    return frame.assign(
+        row=pd.array([label for label, _ in rows], dtype="string"),
+        copy_of=pd.array([keep for _, keep in rows], dtype="string"),
+    )
+
+
+def note_withdrawn(ledger: Ledger, ids: Collection[str], posts: Mapping[str, PostState]) -> None:
+    """Remember which posts were withdrawn, unpublished or deleted since (rule 30)."""
+    known = ledger.marks.of_posts(ids)
+    gone = {post_id: "deleted" for post_id in known if post_id not in posts}
+    away = {post_id: state.status for post_id, state in posts.items() if state.status in WITHDRAWN_STATUSES}
+    statuses = {post_id: status for post_id, status in (gone | away).items() if post_id in known}
+    ledger.marks.learn(replace(known[post_id], status=status) for post_id, status in statuses.items())
+    ledger.outcomes.withdrawn(statuses)
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:

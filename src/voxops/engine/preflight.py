@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.create import CreateAct
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import LOOKBACK, SKEW
+from voxops.api.windows import LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import Facts, why_not_now
-from voxops.engine.reader import Marks, Reader
+from voxops.engine.binding import Facts, learn, verdict_of, why_not_now
+from voxops.engine.presence import Verdict
+from voxops.engine.reader import Listed, Reader
 from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["read_facts", "renew"]
+__all__ = ["list_created", "read_facts", "renew"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
@@ -29,9 +32,9 @@ LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that a
 async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
     """Read the present state of everything that the plan would change."""
     if plan.act.about == "create":
-        return Facts(
-            now=client.now(), accounts=await _accounts(client, plan), marks=await _marks(client, reader, ledger, plan)
-        )
+        accounts = await _accounts(client, plan)
+        listed = await list_created(client, reader, ledger) if plan.items else None
+        return Facts(now=client.now(), accounts=accounts, listed=listed)
     if plan.act.about == "delivery":
         return Facts(now=client.now(), deliveries=await _deliveries(reader, [item.subject for item in plan.items]))
     statuses = Counter(str(item.seen.get("post_status")) for item in plan.items)
@@ -46,21 +49,19 @@ async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
     return await account_names(client) if named else {}
 
 
-async def _marks(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Marks | None:
-    """Creates that the server shows, wherever they came from; None where every row is known to the ledger (rule 13)."""
-    if all(ledger.operations.latest(item.identity) is not None for item in plan.items):
-        return None
-    return await _lately(client, reader, ledger)
+async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger) -> Listed:
+    """Read what was created since the lists were read last, overlapping; on the first sight of a workspace a month, and what waits.
 
-
-async def _lately(client: AsyncClient, reader: Reader, ledger: Ledger) -> Marks:
-    """Creates that the server shows since it was asked last."""
-    searched = ledger.marks.searched
-    if searched is not None:
-        return await reader.marks(datetime.fromtimestamp(searched - SKEW, UTC))
-    # What was created long ago and has not gone out waits in one of these; a row that has gone out is held for its time (rule 6).
-    since = client.now().timestamp() - LOOKBACK
-    return await reader.marks(datetime.fromtimestamp(since - SKEW, UTC), also=("scheduled", "draft"))
+    The instant is the latest ``created_at`` that was seen, never a clock's future (rule 13).
+    """
+    latest = ledger.marks.listed
+    if latest is not None:
+        return await reader.created(datetime.fromisoformat(latest) - timedelta(seconds=SKEW))
+    now = client.now().timestamp()
+    return await reader.created(
+        datetime.fromtimestamp(now - LOOKBACK, UTC),
+        waiting_since=datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC),
+    )
 
 
 async def renew(
@@ -78,8 +79,8 @@ async def renew(
     batches = [operation for operation in planned if act_named(operation.action).about == "create"]
     others = [operation for operation in planned if operation not in batches]
     if batches:
-        marks = await _lately(client, reader, ledger)
-        await commit(lambda: _renew_creates(ledger, batches, marks, now))
+        listed = await list_created(client, reader, ledger)
+        await commit(lambda: _renew_creates(ledger, batches, listed, now))
     if not others:
         return {}
     subjects = [operation.subject for operation in others]
@@ -101,17 +102,29 @@ async def _deliveries(reader: Reader, subjects: Iterable[Subject]) -> dict[str, 
     return states
 
 
-def _renew_creates(ledger: Ledger, batches: Sequence[Stored], marks: Marks, now: datetime) -> None:
-    """Settle rows that exist by now, and give the rest of their batch one of its own."""
-    ledger.marks.learn(marks.found, now.timestamp())
+def _renew_creates(ledger: Ledger, batches: Sequence[Stored], listed: Listed, now: datetime) -> None:
+    """Settle rows that exist by now, block those that must not be made, and give the rest of their batch one of its own."""
+    learn(ledger, listed)
     for batch in batches:
         if not ledger.operations.is_unchanged(batch):
             continue
-        members = ledger.operations.members(batch.id)
-        there = {member.position: post for member in members if (post := ledger.marks.created(member.item.marks))}
-        if there:
-            leave_batch(ledger, batch, [[member for member in members if member.position not in there]])
-            done = [settled(m, Outcome.SUCCEEDED, result_id=there[m.position]) for m in members if m.position in there]
+        act, members = act_named(batch.action), ledger.operations.members(batch.id)
+        assert isinstance(act, CreateAct)
+        bodies = act.bodies(batch.body)
+        kept = frozenset(member.item.row_mark for member in members)
+        verdicts = {
+            member.position: verdict_of(ledger, member.item, bodies[member.position], kept) for member in members
+        }
+        done = [
+            settled(member, Outcome.SUCCEEDED, result_id=verdict.made)
+            if verdict.made
+            else replace(member, outcome=Outcome.BLOCKED, waiting_for=verdict.blocked)
+            for member in members
+            if (verdict := verdicts[member.position]) != Verdict()
+        ]
+        if done:
+            away = {member.position for member in done}
+            leave_batch(ledger, batch, [[member for member in members if member.position not in away]], shrunk=True)
             ledger.outcomes.settle(batch.id, done, now.timestamp())
         else:
             ledger.forming.renew(batch.id, baseline=None)

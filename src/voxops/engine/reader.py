@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import math
 import random
-from bisect import insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.made import Made, made_of
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import FIRST_LOOK, LIST_DISORDER, LONGEST_LOOK, LONGEST_REST, PER_PAGE
 from voxops.errors import NotFoundError
 from voxops.frames.states import read_deliveries, read_post, read_posts
-from voxops.model import IN_FLIGHT_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Marks", "Reader", "Seen", "interval", "worth_reading"]
+__all__ = ["Listed", "Reader", "Seen", "interval", "worth_reading"]
 
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
@@ -84,29 +84,32 @@ class _Listing:
 
 
 @dataclass
-class Marks:
-    """Posts created lately, by their mark; what a search for lost creates has found (rules 13 and 14).
+class Listed:
+    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
 
-    `found` holds ``(created_at, post_id)`` per mark, earliest first. `metadata` says that at least one post showed metadata:
-    without it, absence proves nothing.
+    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata.
     """
 
-    found: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    posts: dict[str, PostState] = field(default_factory=dict)
+    latest: str | None = None
     metadata: bool = False
 
     def take(self, states: Iterable[PostState]) -> None:
-        """Note the marks of these posts."""
+        """Note these posts."""
         for state in states:
+            self.posts[state.post_id] = state
             self.metadata = self.metadata or state.has_metadata
-            if state.mark is not None:
-                hits = self.found.setdefault(state.mark, [])
-                hit = (state.created_at or "", state.post_id)
-                if hit not in hits:
-                    insort(hits, hit)
+            if state.created_at and state.created_at > (self.latest or ""):
+                self.latest = state.created_at
+
+    @property
+    def made(self) -> list[Made]:
+        """Those that bear one of our marks."""
+        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
 
 
 class Reader:
-    """Reads posts, deliveries and marks through the client.
+    """Reads posts and deliveries through the client.
 
     Parameters
     ----------
@@ -244,24 +247,29 @@ class Reader:
         state = read_post(reply.data)
         return state if state is not None and state.post_id == post_id else None
 
-    async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
-        """Read marks of all posts created since an instant, newest first, whatever their status; of these statuses `also` older ones."""
-        marks = Marks()
-        for status in also:
-            async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-                marks.take(read_posts(page.records).values())
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
+        """Read all posts created since an instant, newest first; of those that wait to go out, also the older ones since another.
+
+        Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
+        """
+        listed = Listed()
+        for status in sorted(WAITING_STATUSES) if waiting_since is not None else ():
+            await self._created(listed, status, waiting_since or since)
+        await self._created(listed, "all", since)
+        return listed
+
+    async def _created(self, listed: Listed, status: str, since: datetime) -> None:
+        """Read one list back to an instant."""
         oldest: datetime | None = None
         in_order = True
-        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             states = read_posts(page.records)
-            marks.take(states.values())
+            listed.take(states.values())
             for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):
                 in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
                 oldest = created if oldest is None else min(oldest, created)
-            # Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
             if in_order and oldest is not None and oldest < since:
-                break
-        return marks
+                return
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""

@@ -81,6 +81,11 @@ class Reporter:
             snapshot = fold(snapshot, Event("phase", at, phase=phase, text=current.control.halted))
         return self._show(snapshot)
 
+    def note(self, current: Pass, text: str) -> None:
+        """Say something in the snapshot, after the pass has ended."""
+        self.refresh(current)
+        self._show(fold(self.snapshot, Event("phase", self._client.now(), phase="blocked", text=text)))
+
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
         pause = FIRST_REFRESH
@@ -95,10 +100,13 @@ class Reporter:
         with self._ledger.atomic():
             for op, why in (current.reasons.refused | current.reasons.waiting).items():
                 self._ledger.outcomes.wait_for(op, why)
+                if op in current.reasons.blocked:
+                    self._ledger.outcomes.block(op, why)
         snapshot = self.refresh(current)
         unsent = self._ledger.operations.of_run(self._run, ("planned", "unknown"))
         if not current.control.halted and (not current.control.paused or not unsent):
-            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase="done")))
+            phase = "blocked" if snapshot.count(Outcome.BLOCKED) else "done"
+            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=phase)))
         self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
         return snapshot
 

@@ -23,6 +23,7 @@ from voxops.api.evidence import Baseline
 from voxops.api.matrix import find, polled
 from voxops.engine.answer import Answer, judge, may_still_run
 from voxops.engine.batches import leave_batch
+from voxops.engine.binding import remember
 from voxops.engine.control import Pass
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
@@ -180,16 +181,16 @@ class Sender:
         state = await self.reader.post(stored.subject.id)
         target = None if state is None else state.target(member.item.platform, member.item.account)
         if state is None or target is None:
-            current.reasons.waiting[stored.id] = "the post or its target no longer exists; load the posts again"
+            current.reasons.block(stored.id, "the post or its target no longer exists; load the posts again")
             return None
         # Another target of the post may have moved its status and time stamp meanwhile.
         seen = {name: value for name, value in member.item.seen.items() if name not in {"updated_at", "post_status"}}
         why = act_named(stored.action).why_changed(replace(member.item, seen=seen), state)
         if why:
-            current.reasons.waiting[stored.id] = why
+            current.reasons.block(stored.id, why)
             return None
         if target.target_id is None:
-            current.reasons.waiting[stored.id] = "the API shows no id for this target; retry the whole post"
+            current.reasons.block(stored.id, "the API shows no id for this target; retry the whole post")
             return None
         path = f"/v1/posts/{state.post_id}/platforms/{target.target_id}/fix"
         baseline = Baseline.of(state).stored()
@@ -216,7 +217,7 @@ class Sender:
         def work() -> None:
             if self.ledger.operations.is_unchanged(stored):  # else another sender has it, as it was
                 leave_batch(self.ledger, stored, [[member for member in members if member not in past]])
-                self.ledger.forming.withdraw(stored.id, "its time has passed")
+                self.ledger.forming.withdraw(stored.id, "its time has passed", blocked=True)
 
         await self.commit(work)
         return None
@@ -328,6 +329,7 @@ class Sender:
             done = settle(members)
             if done:
                 self.ledger.outcomes.settle(op, done, now.timestamp())
+                remember(self.ledger, claim.operation, done, now.timestamp())
             return transitions(members, done, now)
 
         current.note(await self.note(work))

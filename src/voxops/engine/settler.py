@@ -13,7 +13,7 @@ from itertools import compress
 from typing import Any
 
 from voxops.acts.act import DeliveryAct, PostAct
-from voxops.acts.create import late
+from voxops.acts.create import CreateAct, late
 from voxops.acts.operation import Member, settled
 from voxops.acts.table import act_named
 from voxops.api.evidence import (
@@ -26,11 +26,13 @@ from voxops.api.evidence import (
     untouched,
 )
 from voxops.api.states import PostState
-from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, QUIET_ANSWERED, QUIET_UNANSWERED, SKEW
+from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
 from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
-from voxops.engine.reader import Marks, Reader
+from voxops.engine.binding import learn, remember
+from voxops.engine.presence import could_be, find_marked, needs_single_read, pair_unmarked
+from voxops.engine.reader import Listed, Reader
 from voxops.ledger import Clearance, Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome, Transition
 
@@ -98,22 +100,19 @@ class Settler:
         reading = Reading(began=self._ledger.now())
         if any(self._since(operation) < -CLOCKS_DIFFER for operation in operations):
             await self._reader.learn_time()  # this clock slept while another sender worked
-        ready = [operation for operation in operations if self._quiet(operation)]
         for about, settle in (
             ("post", self._look_at_posts),
             ("delivery", self._look_at_deliveries),
             ("create", self._look_at_batches),
         ):
-            group = [operation for operation in ready if act_named(operation.action).about == about]
+            group = [operation for operation in operations if act_named(operation.action).about == about]
             if group:
                 await settle(group, reading)
         return reading
 
-    def _quiet(self, operation: Stored) -> bool:
-        """Whether enough time has passed since the last try for reading to say something."""
-        if operation.state == "accepted":
-            return True
-        return self._since(operation) >= (QUIET_ANSWERED if operation.answered else QUIET_UNANSWERED)
+    def _may_resend(self, operation: Stored) -> bool:
+        """Whether this reading began long enough after the last try to let it be sent again (rule 11)."""
+        return self._since(operation) >= (RESEND_ANSWERED if operation.answered else RESEND_UNANSWERED)
 
     def _since(self, operation: Stored) -> float:
         """Seconds since the last try ended, or was sent where nobody saw it end."""
@@ -179,7 +178,8 @@ class Settler:
     async def _not_shown(self, operation: Stored, reading: Reading) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
         if self._since(operation) < PROOF_AFTER:
-            self._clear(operation, reading)
+            if self._may_resend(operation):
+                self._clear(operation, reading)
         elif await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
             reading.formed.append(operation.id)
 
@@ -229,38 +229,90 @@ class Settler:
     # Creates.
 
     async def _look_at_batches(self, operations: Sequence[Stored], reading: Reading) -> None:
-        """Settle unknown creates by their marks (rules 13 and 14)."""
+        """Settle unknown creates by their marks, or by what posts show (rules 13 and 14)."""
         earliest = min(operation.first_sent or operation.last_sent or 0.0 for operation in operations)
-        marks = await self._reader.marks(datetime.fromtimestamp(earliest - SKEW, UTC))
+        listed = await self._reader.created(datetime.fromtimestamp(earliest - SKEW, UTC))
+        await self._commit(lambda: learn(self._ledger, listed))
+        singles: dict[str, PostState | None] = {}
         for operation in operations:
-            await self._settle_batch(operation, marks, reading)
+            await self._settle_batch(operation, listed, singles, reading)
 
-    async def _settle_batch(self, operation: Stored, marks: Marks, reading: Reading) -> None:
+    async def _settle_batch(
+        self, operation: Stored, listed: Listed, singles: dict[str, PostState | None], reading: Reading
+    ) -> None:
         """Take what was found as created; decide what may be done about the rest."""
-        members = self._ledger.operations.members(operation.id)
+        act, members = act_named(operation.action), self._ledger.operations.members(operation.id)
+        assert isinstance(act, CreateAct)
         unsettled = [member for member in members if not member.outcome.final]
-        found = [(member, hits) for member in unsettled if (hits := marks.found.get(member.item.mark))]
-        reading.duplicates += [said for member, hits in found if (said := _twice(member, hits, operation))]
+        marked = find_marked(unsettled, listed.posts.values())
+        found = {position: hits[0].post_id for position, hits in marked.items()}
+        reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
+        bodies = act.bodies(operation.body)
+        asked = {member.position: bodies[member.position] for member in unsettled if member.position not in found}
+        unmarked, doubtful = await self._unmarked(asked, listed, singles)
+        found |= pair_unmarked(asked, unmarked, operation.first_sent or operation.last_sent or 0.0)
         if found:
-            done = [settled(member, Outcome.SUCCEEDED, result_id=hits[0][1]) for member, hits in found]
+            done = [
+                settled(member, Outcome.SUCCEEDED, result_id=found[member.position])
+                for member in unsettled
+                if member.position in found
+            ]
             await self._write([_Change(operation, members, done)], reading)
-        rest = [member for member in unsettled if not marks.found.get(member.item.mark)]
-        if not rest:
-            return
-        waited = self._since(operation) >= PROOF_AFTER
-        proved = marks.metadata and waited
-        whole = len(rest) == len(members)
-        if whole and proved:
-            if await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
-                reading.formed.append(operation.id)
-        elif whole and (marks.metadata or not operation.answered) and not late(rest, self._now()):
-            self._clear(operation, reading)
-        elif proved:
-            reading.formed += await self._commit(lambda: self._leave(operation, rest))
-        elif not marks.metadata and waited:
+        rest = [member for member in unsettled if member.position not in found]
+        if rest:
+            await self._decide_rest(operation, members, rest, listed, reading, doubtful=doubtful)
+
+    async def _decide_rest(
+        self,
+        operation: Stored,
+        members: Sequence[Member],
+        rest: Sequence[Member],
+        listed: Listed,
+        reading: Reading,
+        *,
+        doubtful: bool,
+    ) -> None:
+        """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait."""
+        waited, whole = self._since(operation) >= PROOF_AFTER, len(rest) == len(members)
+        shows = listed.metadata or self._ledger.marks.show or any(state.content for state in listed.posts.values())
+        if waited and not doubtful:
+            if whole:
+                if await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
+                    reading.formed.append(operation.id)
+            else:
+                reading.formed += await self._commit(lambda: self._leave(operation, rest))
+        elif waited:
             reading.waiting[operation.id] = (
-                "posts show no metadata, so nobody can tell whether it was created; look at the dashboard"
+                "a post that shows no metadata may be it, and nobody can tell; look at the dashboard"
             )
+        elif whole and shows and not doubtful and self._may_resend(operation) and not late(rest, self._now()):
+            self._clear(operation, reading)
+
+    async def _unmarked(
+        self, asked: Mapping[int, Mapping[str, Any]], listed: Listed, singles: dict[str, PostState | None]
+    ) -> tuple[list[PostState], bool]:
+        """Posts without metadata that may be these rows', read whole where a list can't tell; whether some can't be ruled out.
+
+        A post of another row, or one whose accounts or time differ, is none of them; one that was edited since may be any (rule 14).
+        """
+        whole: list[PostState] = []
+        doubtful = False
+        ids = [state.post_id for state in listed.posts.values() if not state.has_metadata]
+        claimed = self._ledger.marks.of_posts(ids) if asked else {}
+        for post_id in ids if asked else ():
+            state = listed.posts[post_id]
+            if post_id in claimed or not any(could_be(state, body) for body in asked.values()):
+                continue
+            if needs_single_read(state, asked.values()):
+                if post_id not in singles:
+                    singles[post_id] = await self._reader.post(post_id)
+                single = singles[post_id]
+                if single is not None:
+                    whole.append(single)
+                    listed.posts[post_id] = single
+            else:
+                doubtful = True
+        return whole, doubtful
 
     def _leave(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
         """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""
@@ -293,14 +345,20 @@ class Settler:
                 if not creates:
                     self._ledger.outcomes.accept(operation.id, sighted=now if change.sighted else None)
                 self._ledger.outcomes.settle(operation.id, change.after, now)
+                if creates:
+                    remember(self._ledger, operation, change.after, now)
             kept.append(lasts)
         return kept
 
 
-def _twice(member: Member, hits: Sequence[tuple[str, str]], operation: Stored) -> str:
+def _twice(member: Member, marked: Mapping[int, Sequence[PostState]], operation: Stored) -> str:
     """A sentence if a row was created twice by our own sending; a copy that somebody made later is none (rule 14)."""
     until = datetime.fromtimestamp((operation.last_sent or 0.0) + SKEW, UTC)
-    ours = [post_id for created, post_id in hits if not created or datetime.fromisoformat(created) <= until]
+    ours = [
+        state.post_id
+        for state in marked.get(member.position, ())
+        if not state.created_at or datetime.fromisoformat(state.created_at) <= until
+    ]
     return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
+from voxops import frames
 from voxops.acts.plan import Plan
 from voxops.api.windows import WATCH_FOR
 from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
@@ -17,7 +18,7 @@ from voxops.engine.control import Control
 from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
-from voxops.errors import ConfigError, NotFoundError, PlanError, VoxopsError
+from voxops.errors import ConfigError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
@@ -139,7 +140,7 @@ class Watch:
         self._control = Control()
         self.over = False
 
-    async def pause(self) -> None:
+    async def pause(self, *, withdraw: bool = False) -> None:  # noqa: ARG002  nothing was sent
         """Look no more."""
         self._control.pause()
 
@@ -172,6 +173,9 @@ class Watch:
             on_time, notified = clock.monotonic() >= due, control.take_notified()
             try:
                 moves = await self._look(left if on_time else left & notified)
+            except (TransportError, ServerError) as error:
+                moves = []  # an outage of minutes is read through; only the deadline ends the wait
+                self._show(Event("note", self._client.now(), text=f"{error}; reading goes on"))
             except VoxopsError as error:
                 control.halt(str(error))
                 break
@@ -295,9 +299,6 @@ class Watch:
         waits = Counter(self._status(item) or "not read yet" for item in self._left())
         self._show(Event("waiting", self._client.now(), waits=waits))
 
-    async def withdraw(self) -> None:
-        """Nothing was sent, so there is nothing to give up."""
-
     def results(self) -> pd.DataFrame:
         """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC)."""
         items = list(self._groups)
@@ -320,7 +321,11 @@ class Watch:
             }
         )
 
-    def failed(self) -> pd.DataFrame:
+    async def copies(self) -> pd.DataFrame:
+        """Nothing was made."""
+        return frames.build("posts", [])
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002  nothing was sent that could hang
         """The things that ended badly."""
         table = self.results()
         return table[table["outcome"] == Outcome.FAILED]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -20,8 +21,10 @@ from voxops._core.safe import cell
 from voxops.acts.operation import Operation
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import OPEN
+from voxops.model import OUTCOMES
 
 __all__ = [
     "RESULT_COLUMNS",
@@ -47,6 +50,7 @@ RESULT_COLUMNS = (
     "error_message",
     "result_id",
     "settled_at",
+    "notice",
 )
 
 STATES = (*OPEN, "settled", "withdrawn")
@@ -60,9 +64,9 @@ _ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
 
 
 def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:
-    """Rows of a run by platform and outcome; held rows are pending (rule 20)."""
+    """Rows of a run by platform and outcome; held rows are blocked (rule 20)."""
     rows = ledger.query(
-        f"SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'pending') AS o, count(*) AS n {_ROWS} GROUP BY 1, 2",
+        f"SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'blocked') AS o, count(*) AS n {_ROWS} GROUP BY 1, 2",
         (run,),
     )
     return Counter({(row["p"], row["o"]): row["n"] for row in rows})
@@ -76,7 +80,7 @@ def tally(
     Reasons are counted by operation for the operations `apart`, and under the number 0 for all others.
     """
     rows = ledger.query(
-        f"""SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'pending') AS o,
+        f"""SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'blocked') AS o,
                    CASE WHEN items.op IN (SELECT value FROM json_each(?)) THEN items.op ELSE 0 END AS op,
                    operations.state AS state, run_rows.held AS held,
                    members.waiting_for AS why, operations.waiting_for AS of_all, count(*) AS n
@@ -121,20 +125,22 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per eligible row of the plan, in its order: the plan's columns, ``attempt batch idempotency_key request`` as they
-        were sent, and ``outcome`` (string: succeeded, failed, pending, unknown), ``waiting_for`` (string), ``tries http_status``
-        (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]).
+        were sent, and ``outcome`` (string: succeeded, failed, pending, unknown, blocked), ``waiting_for`` (string), ``tries
+        http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]), ``notice``
+        (string: that it may have gone out twice, or which copies of it there are). Rows of creates also have ``campaign`` (string).
     """
     plan = frames.unpack(ledger.runs.frame(run))
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
                    operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
                    operations.http_status, operations.waiting_for AS of_all, members.waiting_for AS why,
-                   coalesce(members.outcome, 'pending') AS outcome, members.error_code, members.error_message,
-                   members.result_id, members.settled
+                   coalesce(members.outcome, 'blocked') AS outcome, members.error_code, members.error_message,
+                   members.result_id, members.settled, operations.resent, operations.action
             {_ROWS} ORDER BY run_rows.row""",
         (run,),
     )
     table = plan.iloc[[row["row"] for row in rows]].copy()
+    copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
     waiting = [
         None if row["outcome"] in SETTLED else _why(row["state"], row["held"], row["why"], row["of_all"])
@@ -153,9 +159,24 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         error_message=pd.array([row["error_message"] for row in rows], dtype="string"),
         result_id=pd.array([row["result_id"] for row in rows], dtype="string"),
         settled_at=_times([row["settled"] for row in rows]),
+        notice=pd.array([_notice(row, copies.get(row["row"], ())) for row in rows], dtype="string"),
     )
     table.attrs = {**plan.attrs, "run": run}
+    head = ledger.runs.head(run)
+    if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 29)
+        table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
+        table.attrs = {**plan.attrs, "run": run, "campaign": head.campaign, "key": head.key_column}
     return table
+
+
+def _notice(row: sqlite3.Row, copies: Sequence[str]) -> str | None:
+    """What a reader of the results must know besides the outcome (rules 11 and 28)."""
+    said = []
+    if row["resent"] and row["action"] in {"retry", "fix"}:
+        said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
+    if copies:
+        said.append(f"copies exist: {', '.join(copies)}; run.copies() lists them")
+    return "; ".join(said) or None
 
 
 def _column(values: list[Any], dtype: Any, fallback: pd.Series) -> Any:
@@ -177,7 +198,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
-        unknown`` (Int64, rows).
+        unknown blocked`` (Int64, rows).
     """
     rows = ledger.query(
         "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, id"
@@ -190,10 +211,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         name: pd.array([row[name] for row in rows], dtype="string")
         for name in ("action", "campaign", "state", "who", "reason", "note")
     }
-    numbers = {
-        name: pd.array([count[name] for count in counts], dtype="Int64")
-        for name in ("succeeded", "failed", "pending", "unknown")
-    }
+    numbers = {name: pd.array([count[name] for count in counts], dtype="Int64") for name in OUTCOMES}
     index = pd.Index([row["id"] for row in rows], name="run", dtype="string")
     return pd.DataFrame({**words, "created_at": _times([row["created"] for row in rows]), **numbers}, index=index)
 
@@ -307,3 +325,17 @@ def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
     rows = ledger.query(f"SELECT members.seen AS seen {_ROWS} ORDER BY run_rows.row", (run,))
     return [json.loads(row["seen"]) if row["seen"] else {} for row in rows]
+
+
+def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
+    """Places, in the order of `results`, of rows whose act was accepted before an instant of server time and has not ended."""
+    rows = ledger.query(
+        f"""SELECT operations.state AS state, operations.last_sent AS sent, members.outcome AS outcome
+            {_ROWS} ORDER BY run_rows.row""",
+        (run,),
+    )
+    return {
+        place
+        for place, row in enumerate(rows)
+        if row["state"] == "accepted" and row["outcome"] == "pending" and (row["sent"] or 0.0) < before
+    }

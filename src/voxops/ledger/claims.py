@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER
+from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger.operations import Operations
 from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, sound
 from voxops.ledger.store import Store
@@ -62,13 +62,26 @@ class Claims:
             first = stored.state == "planned"
             sent = replace(
                 stored, state="sent", tries=stored.tries + 1, first_sent=server_now if first else stored.first_sent,
-                last_sent=server_now, ended=None, answered=False, credential=credential, waiting_for="", sighted=None,
+                last_sent=server_now, ended=None, answered=False, credential=credential, waiting_for="", sighted=None, resent=stored.resent or not first,
             )  # fmt: skip
             db.execute(
                 """UPDATE operations SET state = 'sent', tries = ?, first_sent = ?, last_sent = ?, ended = NULL,
                    answered = 0, owner = ?, lease_until = ?, credential = ?, waiting_for = '',
-                   sighted = NULL WHERE id = ?""",
-                (sent.tries, sent.first_sent, server_now, owner, now + self._store.lease, credential, sent.id),
+                   sighted = NULL, resent = ? WHERE id = ?""",
+                (
+                    sent.tries,
+                    sent.first_sent,
+                    server_now,
+                    owner,
+                    now + self._store.lease,
+                    credential,
+                    sent.resent,
+                    sent.id,
+                ),
+            )
+            db.execute(
+                "UPDATE members SET outcome = 'pending', waiting_for = '' WHERE op = ? AND outcome = 'blocked'",
+                (sent.id,),
             )
             self._store.note_time(server_now)
             return Claim(sent, owner, first, self._store.clock() + self._store.lease)
@@ -81,7 +94,8 @@ class Claims:
             return Refusal(f"it is {stored.state}", final=stored.state in {"settled", "withdrawn"})
         if stored.tries != clearance.operation.tries:
             return Refusal("another sender has tried it meanwhile")
-        if not clearance.read <= now <= clearance.read + CLEARED_FOR:
+        cleared_for = CREATES_CLEARED_FOR if stored.subject.kind in {"batch", "row"} else CLEARED_FOR
+        if not clearance.read <= now <= clearance.read + cleared_for:
             return Refusal("what was read of it is too old by now")
         if self._is_busy(stored):
             return Refusal(f"another request on this {stored.subject.kind} is open")

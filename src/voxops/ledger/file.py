@@ -105,6 +105,8 @@ MIGRATIONS: tuple[str, ...] = (
     INSERT INTO new_members SELECT * FROM members;
     DROP TABLE members;
     ALTER TABLE new_members RENAME TO members;
+    CREATE INDEX members_by_label ON members (label);
+    CREATE INDEX members_by_result ON members (result_id) WHERE result_id IS NOT NULL;
     ALTER TABLE operations ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE operations ADD COLUMN shrunk INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE operations ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;

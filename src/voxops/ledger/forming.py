@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from voxops.acts.keys import EDITION
 from voxops.acts.operation import Operation
 from voxops.ledger.records import item_text, packed, sound
 from voxops.ledger.store import Store
@@ -26,16 +27,17 @@ class Forming:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None) -> int:
+    def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None, shrunk: bool = False) -> int:
         """Write a new operation with its members and point their items at it."""
         with self._store.atomic() as db:
             now = self._store.now()
             cursor = db.execute(
-                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?)""",
+                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read,
+                       edition, shrunk)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?)""",
                 (
                     operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
-                    operation.batch, operation.canary, packed(baseline), now, now,
+                    operation.batch, operation.canary, packed(baseline), now, now, EDITION, shrunk,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
@@ -56,8 +58,8 @@ class Forming:
         with self._store.atomic() as db:
             db.execute(_POINT, (identity, attempt, op, position))
 
-    def withdraw(self, op: int, why: str) -> bool:
-        """Take back an operation that was never sent; False if it was."""
+    def withdraw(self, op: int, why: str, *, blocked: bool = False) -> bool:
+        """Take back an operation that was never sent; False if it was. `blocked` where a person must change something first."""
         with self._store.atomic() as db:
             changed = db.execute(
                 "UPDATE operations SET state = 'withdrawn' WHERE id = ? AND state = 'planned'", (op,)
@@ -65,7 +67,10 @@ class Forming:
             if changed:
                 # The key may be formed again from the same rows; the withdrawn one makes room for it.
                 db.execute("UPDATE operations SET key = key || '#' || id WHERE id = ?", (op,))
-                db.execute("UPDATE members SET waiting_for = ? WHERE op = ?", (why, op))
+                db.execute(
+                    "UPDATE members SET waiting_for = ?, outcome = ? WHERE op = ?",
+                    (why, "blocked" if blocked else "pending", op),
+                )
         return bool(changed)
 
     def detach(self, op: int, positions: Sequence[int]) -> None:

@@ -44,7 +44,16 @@ class Marks:
                     row_mark = coalesce(excluded.row_mark, row_mark), asked = coalesce(excluded.asked, asked),
                     campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown)""",
                 [
-                    (one.post_id, one.created, one.status, one.op_mark, one.row_mark, one.campaign_mark, one.asked, one.shown)
+                    (
+                        one.post_id,
+                        one.created,
+                        one.status,
+                        one.op_mark,
+                        one.row_mark,
+                        one.campaign_mark,
+                        one.asked,
+                        one.shown,
+                    )
                     for one in made
                 ],
             )

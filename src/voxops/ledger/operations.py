@@ -101,3 +101,12 @@ class Operations:
         attempt, op, position = rows[0]
         member = self._store.query("SELECT * FROM members WHERE op = ? AND position = ?", (op, position))[0]
         return int(attempt), self.get(op), read_member(member)
+
+    def campaigns_of(self, label: str) -> set[str]:
+        """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
+        rows = self._store.query(
+            """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
+               WHERE label = ? AND action IN ('bulk', 'create')""",
+            (label,),
+        )
+        return {str(campaign or "") for (campaign,) in rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from voxops.acts.operation import Member
 from voxops.ledger.records import packed, sound
@@ -24,7 +24,7 @@ class Outcomes:
         self._store = store
 
     def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
-        """Write outcomes; when all members have succeeded or failed, the operation is settled."""
+        """Write outcomes; when all members have succeeded, failed or are blocked, the operation is settled."""
         with self._store.atomic() as db:
             for member in members:
                 final = member.outcome.final
@@ -38,7 +38,7 @@ class Outcomes:
                     ),
                 )  # fmt: skip
             left = db.execute(
-                "SELECT count(*) FROM members WHERE op = ? AND outcome NOT IN ('succeeded', 'failed')", (op,)
+                "SELECT count(*) FROM members WHERE op = ? AND outcome NOT IN ('succeeded', 'failed', 'blocked')", (op,)
             ).fetchone()[0]
             if not left:
                 db.execute(
@@ -62,4 +62,25 @@ class Outcomes:
             db.execute(
                 "UPDATE operations SET waiting_for = ? WHERE id = ? AND state NOT IN ('settled', 'withdrawn')",
                 (sound(why), op),
+            )
+
+    def block(self, op: int, why: str) -> None:
+        """Say of the rows of an unsent operation that a person must change something first (rule 20); it may still be sent later."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE members SET outcome = 'blocked', waiting_for = ? WHERE op = ? AND outcome IN ('pending', 'blocked')
+                   AND op IN (SELECT id FROM operations WHERE state = 'planned')""",
+                (sound(why), op),
+            )
+
+    def withdrawn(self, statuses: Mapping[str, str]) -> None:
+        """Say of creates whose post was taken back since that they are blocked, whatever was recorded; post id -> status (rule 30)."""
+        with self._store.atomic() as db:
+            db.executemany(
+                """UPDATE members SET outcome = 'blocked', waiting_for = ? WHERE result_id = ? AND outcome = 'succeeded'
+                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                [
+                    (f"made as {post}, {status} since; a next attempt makes it again", post)
+                    for post, status in statuses.items()
+                ],
             )

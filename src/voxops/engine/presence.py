@@ -1,0 +1,144 @@
+"""Whether a post is there already: creates found by their marks, by what they show, or proved absent (rules 13, 14 and 26).
+
+Everything here is a decision about states that were read; nothing reads or sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hash, shown_of_body, shown_of_state
+from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
+from voxops.api.evidence import same_time
+from voxops.api.states import PostState
+from voxops.api.windows import SKEW
+
+__all__ = ["Verdict", "could_be", "find_marked", "judge_row", "needs_single_read", "pair_unmarked", "was_edited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a row before it is created: `made` as this post, or `blocked` for this reason; neither if it may be sent."""
+
+    made: str | None = None
+    blocked: str = ""
+
+
+def judge_row(
+    item: Item, body: Mapping[str, Any], made: Sequence[Made], alike: Sequence[Made], kept: Collection[str]
+) -> Verdict:
+    """Say what the posts that were made allow for a row.
+
+    Parameters
+    ----------
+    item : Item
+        The row, as the attempt that is meant.
+    body : mapping
+        What is asked, with account ids.
+    made : sequence of Made
+        Posts made for this row, by any of its marks.
+    alike : sequence of Made
+        Posts that show the same content, accounts and time, whoever's row they are.
+    kept : collection of str
+        Marks of the rows that this plan asks for as they were made: their posts are not this row under another name.
+    """
+    asked, shown = asked_hash(body), shown_of_body(body)
+    for post in (one for one in made if one.status != "draft"):  # a clone is a draft, and bears the mark
+        later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
+        if post.withdrawn:
+            if not later:
+                return Verdict(blocked=f"made as {post.post_id}, {post.status} since; a next attempt makes it again")
+        elif post.is_for(asked, shown):
+            return Verdict(made=post.post_id)
+        else:
+            return Verdict(
+                blocked=f"already posted as {post.post_id} with other content, accounts or time; change the post itself, or name a "
+                "new campaign, which would post every row again"
+            )
+    if not item.seen.get("twin"):
+        mine = {item.row_mark, *item.marks}
+        for post in alike:
+            other = post.row_mark is not None and post.row_mark not in mine and post.row_mark not in kept
+            campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
+            if other and is_live(post) and post.campaign_mark == campaign:
+                return Verdict(
+                    blocked=f"looks like another row of this campaign, made as {post.post_id}; a column twin (True) says that it is meant"
+                )
+    return Verdict()
+
+
+def _attempt_of(item: Item, post: Made) -> int:
+    """Which attempt at a row a post is; a very late one where it bears a mark of none that is known."""
+    if post.op_mark not in item.marks:
+        return len(item.marks)
+    return item.marks.index(post.op_mark) % (item.attempt + LATER_ATTEMPTS - 1) + 1
+
+
+def find_marked(members: Iterable[Member], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
+    """Position -> the posts that bear a member's mark, the earliest first; drafts are clones, and don't count."""
+    by_mark: dict[str, list[PostState]] = {}
+    for state in posts:
+        if state.mark is not None and state.status != "draft":
+            by_mark.setdefault(state.mark, []).append(state)
+    found = {member.position: by_mark[member.item.mark] for member in members if member.item.mark in by_mark}
+    return {
+        position: sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
+        for position, hits in found.items()
+    }
+
+
+def was_edited(state: PostState) -> bool:
+    """Whether a post was changed after it was created, so that what it shows need not be what was asked."""
+    return state.updated_at is not None and not same_time(state.updated_at, state.created_at)
+
+
+def could_be(state: PostState, body: Mapping[str, Any]) -> bool:
+    """Whether a post that shows no metadata may be a row's, as far as what it shows goes."""
+    if state.has_metadata:
+        return False
+    if was_edited(state):
+        return True
+    accounts = accounts_of(state)
+    if accounts and set(accounts) != set(body["accountIds"]):
+        return False
+    if state.scheduled_for is not None and not same_time(state.scheduled_for, _instant(body["scheduledFor"])):
+        return False
+    return state.content is None or _may_be_cut(state.content, str(body["content"]))
+
+
+def _instant(text: str) -> str:
+    return datetime.fromisoformat(text).isoformat()
+
+
+def _may_be_cut(shown: str, whole: str) -> bool:
+    """Whether a text may be another one, which a list has cut."""
+    return whole.startswith(shown.rstrip(".… "))
+
+
+def needs_single_read(state: PostState, bodies: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether only a single read of a post can tell whether it is one of these rows'."""
+    return not was_edited(state) and any(could_be(state, body) for body in bodies)
+
+
+def pair_unmarked(
+    bodies: Mapping[int, Mapping[str, Any]], posts: Sequence[PostState], first_sent: float
+) -> dict[int, str]:
+    """Position -> the post that a row is, for posts that show no metadata: equal content, accounts and time, created since the send.
+
+    Twins in one sheet are matched by number: two equal rows and one post leave one row unmatched.
+    """
+    free: dict[str, list[str]] = {}
+    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
+        created = None if state.created_at is None else datetime.fromisoformat(state.created_at).timestamp()
+        shown = shown_of_state(state)
+        if not state.has_metadata and shown is not None and created is not None and created >= first_sent - SKEW:
+            free.setdefault(shown, []).append(state.post_id)
+    found = {}
+    for position, body in sorted(bodies.items()):
+        ids = free.get(shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"])))
+        if ids:
+            found[position] = ids.pop(0)
+    return found
