@@ -247,7 +247,7 @@ class Run:
 
     async def end(self) -> str:
         """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
-        went_to_its_end = self._future.done() and self._snapshot.phase == "done"
+        went_to_its_end = self._future.done() and self._snapshot.phase in {"done", "blocked"}
         self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled

@@ -44,7 +44,11 @@ def test_a_row_becomes_one_post_with_its_mark():
         "media": ["m1", "m2"],
         "tags": ["a"],
         "firstComment": "more",
-        "metadata": {"voxopsOp": keys.mark("spring", "0", 1)},
+        "metadata": {
+            "voxopsOp": keys.mark("spring", "0", 1),
+            "voxopsRow": keys.row_mark("spring", "0"),
+            "voxopsCampaign": keys.campaign_mark("spring"),
+        },
     }
     (bare,) = bodies(plan_bulk(rows(), key="row_id"))
     assert set(bare) == {"content", "accountIds", "scheduledFor", "metadata"}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from voxops._core.canonical import canonical, fingerprint
 from voxops.acts import keys
+from voxops.errors import PlanError
 
 JSON = st.recursive(
     st.none()
@@ -52,6 +53,8 @@ def test_golden_marks_and_fingerprints_never_change():
     assert keys.mark("", "r1", 1) == "cb89a64a1edb3d4f6ab118c71e2a4ce1"
     assert keys.mark("spring", "r1", 2) == "b3d1dd8a354ab54434ab2b2e28122e64"
     assert fingerprint("create", "", "1") == "fe02445cfa19178dafb20d86812bcdbc"
+    assert keys.row_mark("spring", "r1") == "cd509d84aef14ba958b401f4da8a2e5e"
+    assert keys.campaign_mark("spring") == "1077fdfa2ff0fe1cbf4f4e9711608f55"
 
 
 def test_a_key_is_what_the_docstring_says():
@@ -102,10 +105,17 @@ def test_one_row_has_one_name(value):
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        ("1.0", "1.0"),
+        ("1.0", "1"),
+        ("1.50", "1.50"),
+        ("-0.0", "-0"),
+        ("007.0", "007.0"),
+        ("2026-03-04 00:00:00", "2026-03-04"),
+        (pd.Timestamp("2026-03-04"), "2026-03-04"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("\ufeffSP-1\u200b ", "SP-1"),
+        ("sp-1", "sp-1"),
         ("007", "007"),
         (0.1, "0.1"),
-        (1e21, "1000000000000000000000"),
         (-3.0, "-3"),
         (True, "True"),
         ("", None),
@@ -124,6 +134,12 @@ def test_a_missing_name_is_none(value):
 @given(st.integers(-(10**15), 10**15))
 def test_integers_and_their_floats_are_one_row(number):
     assert keys.row_key(number) == keys.row_key(float(number)) == keys.row_key(str(number)) == str(number)
+
+
+@pytest.mark.parametrize("value", [2.0**53, 1e21, -12345678901234567.0])
+def test_a_number_that_has_lost_digits_is_refused(value):
+    with pytest.raises(PlanError, match="lost digits"):
+        keys.row_key(value)
 
 
 def test_exotic_numbers_have_a_name():

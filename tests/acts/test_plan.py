@@ -62,7 +62,20 @@ def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_members():
     assert plan.frame["batch"].value_counts().to_dict() == {1: 50, 2: 50, 3: 20}
     assert plan.frame["idempotency_key"].nunique() == 3
     shifted = plan_bulk(campaign(120, start=1), key="row_id")
-    assert not {o.key for o in plan.operations} & {o.key for o in shifted.operations}
+    same = {o.key for o in plan.operations} & {o.key for o in shifted.operations}
+    for key in same:  # a batch that holds the very same rows is the very same request
+        one, other = (next(o for o in each.operations if o.key == key) for each in (plan, shifted))
+        assert [item.identity for item in one.items] == [item.identity for item in other.items]
+    assert len(same) < 3
+
+
+@given(st.permutations(range(60)))
+def test_rule_27_the_same_rows_give_the_same_keys_however_the_sheet_is_sorted(order):
+    frame = campaign(60)
+    sorted_otherwise = plan_bulk(frame.iloc[order], key="row_id")
+    assert {o.key: o.body for o in plan_bulk(frame, key="row_id").operations} == {
+        o.key: o.body for o in sorted_otherwise.operations
+    }
 
 
 @given(st.integers(1, 130), st.integers(1, 7))

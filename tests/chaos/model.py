@@ -13,7 +13,7 @@ import heapq
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
 from voxops.engine import engine
 from voxops.engine.execution import Execution
-from voxops.engine.reader import Marks, Seen
+from voxops.engine.reader import Listed, Seen
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
@@ -426,11 +426,11 @@ class Reader:
     async def learn_time(self) -> None:
         await self._read()
 
-    async def marks(self, since: datetime, also: Iterable[str] = ()) -> Marks:
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
         await self._read()
-        marks = Marks()
-        marks.take(self._server.state(post) for post in self._server.posts.values())
-        return marks
+        listed = Listed()
+        listed.take(self._server.state(post) for post in self._server.posts.values())
+        return listed
 
     async def _read(self) -> None:
         await asyncio.sleep(0)

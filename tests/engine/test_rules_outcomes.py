@@ -178,8 +178,8 @@ def test_rule_20_four_outcomes_sum_to_the_eligible_rows(rig):
     assert set(sums) == {plan.eligible}
     table = kernel.results(run)
     assert len(table) == plan.eligible
-    assert outcomes(table) == {"succeeded": 10, "failed": 1, "pending": 1}
-    assert table.loc[table["outcome"] == "pending", "waiting_for"].notna().all()
+    assert outcomes(table) == {"succeeded": 10, "failed": 1, "blocked": 1}
+    assert table.loc[table["outcome"] == "blocked", "waiting_for"].notna().all()
 
 
 def test_rule_20_what_only_a_person_moves_does_not_hold_the_wait(rig):

@@ -66,7 +66,7 @@ def test_rule_02_a_row_whose_post_has_changed_is_held(rig):
     plan = plan_retry(kernel.triaged())
     edit(rig, "post_f00000")
     table = kernel.run(plan)
-    assert outcomes(table) == {"pending": 1, "succeeded": 1}
+    assert outcomes(table) == {"blocked": 1, "succeeded": 1}
     assert "changed since loaded (updated_at)" in table.set_index("post_id").loc["post_f00000", "waiting_for"]
     assert [effect["post"] for effect in rig.sandbox.effects("target.requeue")] == ["post_f00001"]
 
@@ -80,7 +80,7 @@ def test_rule_02_a_post_that_changes_while_the_run_is_paused_is_held(rig):
     rig.sandbox.advance(8 * HOUR)
     kernel.go(run)
     table = kernel.results(run)
-    assert outcomes(table) == {"pending": 1, "succeeded": 1}
+    assert outcomes(table) == {"blocked": 1, "succeeded": 1}
     assert [effect["post"] for effect in rig.sandbox.effects("target.requeue")] == ["post_f00000"]
 
 
@@ -106,7 +106,7 @@ def test_rule_03_a_filter_that_lost_its_attributes_is_caught_before_sending(rig)
     plan = plan_retry(chosen)
     assert plan.operations[0].path.endswith("/retry"), "the frame alone can't tell"
     table = kernel.run(plan)
-    assert outcomes(table) == {"pending": 1}
+    assert outcomes(table) == {"blocked": 1}
     assert rig.acts() == []
 
 
@@ -145,7 +145,7 @@ def test_rule_03_a_target_without_an_id_is_held(rig):
     kernel = rig.kernel()
     frame = kernel.triaged()
     table = kernel.run(plan_retry(frame[frame["platform"] == "twitter"]))
-    assert outcomes(table) == {"pending": 1}
+    assert outcomes(table) == {"blocked": 1}
     assert table["waiting_for"].str.contains("no id for this target").all()
     assert rig.acts() == []
 

@@ -155,11 +155,11 @@ def test_a_search_for_marks_trusts_the_order_of_the_list_only_while_it_holds() -
     lists = Pages()
     since = datetime(2026, 3, 2, 9, tzinfo=UTC)
     lists.second = [post(3, "2026-03-02T08:00:00Z")]
-    found = asyncio.run(Reader(cast("Any", lists)).marks(since)).found
-    assert sorted(found) == ["m1", "m2", "m3"], "newest first: nothing newer can follow"
+    found = asyncio.run(Reader(cast("Any", lists)).created(since)).posts
+    assert sorted(found) == ["post_1", "post_2", "post_3"], "newest first: nothing newer can follow"
     lists.second = [post(3, "2026-01-01T00:00:00Z"), post(4, "2026-03-02T09:59:00Z")]
-    found = asyncio.run(Reader(cast("Any", lists)).marks(since)).found
-    assert sorted(found) == ["m1", "m2", "m3", "m4", "m9"], "out of order: read to the end"
+    found = asyncio.run(Reader(cast("Any", lists)).created(since)).posts
+    assert sorted(found) == ["post_1", "post_2", "post_3", "post_4", "post_9"], "out of order: read to the end"
 
 
 def test_few_posts_are_read_singly(sandbox: Sandbox, client: AsyncClient, reader: Reader) -> None:

@@ -106,10 +106,8 @@ def row_key(value: Any) -> str | None:
         return None
     text = str(value)
     if not isinstance(value, bool | str) and hasattr(value, "__float__"):
-        if isinstance(value, float) and abs(value) >= _EXACT_FLOAT:
-            raise PlanError(
-                f"{value!r} is a number that has lost digits; read the column as text, for example dtype={{...: 'string'}}"
-            )
+        if isinstance(value, float) and _EXACT_FLOAT <= abs(value) < math.inf:
+            raise PlanError(f"{value!r} is a number that has lost digits; read the column as text")
         text = _number_text(value)
     text = fold_text(text)
     for pattern in (_WHOLE, _MIDNIGHT):

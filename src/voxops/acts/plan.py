@@ -140,7 +140,7 @@ class Plan:
 
     def _create_canary(self, n: int) -> Plan:
         """The first n rows as a batch of their own."""
-        items = self.items
+        items = sorted(self.items, key=lambda item: item.row)
         first, rest = self.act.form(items[:n]), self.act.form(items[n:])
         operations = [replace(operation, canary=True) for operation in first]
         operations += [replace(operation, batch=operation.batch + len(first)) for operation in rest]

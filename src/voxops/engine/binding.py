@@ -232,8 +232,8 @@ class _Binder:
             return self._decide_create(item)
         given_up = []
         for stored in self._ledger.operations.open_on(item.subject):
-            mine = known is not None and known[1].id == stored.id
-            if self._is_stuck(item, stored, known[0] if known is not None and mine else 1, deliberate):
+            own = self._own(item, stored)  # a next attempt is about the row's own target, whatever the episode
+            if own is not None and self._is_stuck(item, stored, own.item.attempt, deliberate):
                 given_up.append(stored)
                 continue
             open_decision = self._decide_open(item, stored)
@@ -323,12 +323,16 @@ class _Binder:
         if stored.state == "planned":
             self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
             return None
-        place = (item.platform, item.account)
-        members = self._ledger.operations.members(stored.id)
-        same = next((each for each in members if (each.item.platform, each.item.account) == place), None)
+        same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
             return _Join(stored.id, same.position)
         return _Hold(f"another {stored.action} of this {item.subject.kind} is still open; wait for its outcome")
+
+    def _own(self, item: Item, stored: Stored) -> Member | None:
+        """The member of an operation that is about the row's own target."""
+        place = (item.platform, item.account)
+        members = self._ledger.operations.members(stored.id)
+        return next((each for each in members if (each.item.platform, each.item.account) == place), None)
 
     def _is_stuck(self, item: Item, stored: Stored, attempt: int, deliberate: int) -> bool:
         """Whether an accepted act has not ended for ten minutes, and the analyst tries anew, whatever the episode (rule 18).

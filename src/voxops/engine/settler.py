@@ -33,6 +33,7 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn, remember
 from voxops.engine.presence import could_be, find_marked, needs_single_read, pair_unmarked
 from voxops.engine.reader import Listed, Reader
+from voxops.errors import DecodeError
 from voxops.ledger import Clearance, Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome, Transition
 
@@ -173,7 +174,10 @@ class Settler:
     def _reply(self, operation: Stored) -> Any:
         """What the API answered to the last try of an accepted operation."""
         body = self._ledger.operations.reply(operation.id)
-        return None if body is None else Reply(operation.path, operation.http_status or 0, {}, body).data
+        try:
+            return None if body is None else Reply(operation.path, operation.http_status or 0, {}, body).data
+        except DecodeError:  # it was accepted on the evidence of a reading, after an answer that said nothing
+            return None
 
     async def _not_shown(self, operation: Stored, reading: Reading) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""

@@ -166,7 +166,7 @@ class Act:
         """Wait for the run, then compare before and after."""
         try:
             await run
-            if self.run is run and run.snapshot.phase == "done":
+            if self.run is run and run.snapshot.phase in {"done", "blocked"}:
                 self.verified = await asyncio.to_thread(run.verify)
                 await asyncio.to_thread(self._ended, run)
         except Exception as error:  # noqa: BLE001  in a task of our own it would be lost without a word

@@ -60,7 +60,13 @@ _EVIDENCE = (
     "verdict",
     "updated_at",
 )
-_TRIED = {"succeeded": "recovered", "failed": "failed again", "pending": "pending", "unknown": "unknown"}
+_TRIED = {
+    "succeeded": "recovered",
+    "failed": "failed again",
+    "pending": "pending",
+    "unknown": "unknown",
+    "blocked": "blocked",
+}
 _BEFORE = "As it was read before the retry."
 _CAUSES = 25  # most causes in the table
 _KEYS = ["post_id", "platform", "account_id"]

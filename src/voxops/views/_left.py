@@ -36,7 +36,7 @@ def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) ->
         (outcome == name).fillna(False).astype(bool) for name in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.FAILED)
     )
     every = (
-        failures[outcome.isna()],
+        failures[outcome.isna() | (outcome == Outcome.BLOCKED).fillna(False)],
         _again(failures[again], failed),
         _under_way(failures[pending], why[pending]),
         _unknown(failures[unknown], why[unknown]),

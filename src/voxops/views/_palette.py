@@ -33,6 +33,7 @@ OUTCOME: Mapping[str, Look] = {
     Outcome.FAILED: Look(_VERMILLION, "✗", "x"),
     Outcome.PENDING: Look(_SKY, "…", "·"),
     Outcome.UNKNOWN: Look(_PURPLE, "?", "?"),
+    Outcome.BLOCKED: Look(_ORANGE, "⊘", "▒"),
 }
 
 VERDICT: Mapping[str, Look] = {

@@ -14,7 +14,7 @@ from voxops.views._palette import OTHER, OUTCOME
 
 __all__ = ["ENDED", "MIXED", "render_html", "render_text", "snapshot_blocks"]
 
-ENDED = frozenset({"done", "failed", "stopped"})  # phases after which nothing moves by itself
+ENDED = frozenset({"done", "blocked", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
 # Acts whose rows go to several platforms each, in as many combinations as there are rows.
@@ -26,6 +26,7 @@ _PHASES = {
     "paused": "‖ paused",
     "stopped": "■ stopped",
     "done": "✓ done",
+    "blocked": "⊘ needs you",
     "failed": "✗ failed",
 }
 
