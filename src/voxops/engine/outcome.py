@@ -41,6 +41,9 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
     states = _newest(table, audit.seen_states(ledger, run))
+    anew = [
+        bool(state) for state in states
+    ]  # whether the row's failure is another one now: a refused act changed nothing
     if act.keeps_old_errors():
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
@@ -50,12 +53,12 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
         )
     table = table[wanted]
     states = [state for state, keep in zip(states, wanted, strict=True) if keep]
+    anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
     extra = {*PLAN_COLUMNS, *audit.RESULT_COLUMNS} - {"attempt", *_ERRORS}
     rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
     if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
         rows["attempt"] = [
-            1 if state and stuck_before is None else attempt
-            for state, attempt in zip(states, rows["attempt"], strict=True)
+            1 if new and stuck_before is None else attempt for new, attempt in zip(anew, rows["attempt"], strict=True)
         ]
         rows["attempt"] = rows["attempt"].astype("Int64")
     rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,6 +107,8 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
         number = 1 if value is None else value
+        if isinstance(number, str) and re.fullmatch(r"\s*[1-9]\d*(\.0+)?\s*", number):  # a file has made text of it
+            number = int(float(number))
         if isinstance(number, bool) or not isinstance(number, int | float) or number < 1 or number != int(number):
             raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
         numbers.append(int(number))

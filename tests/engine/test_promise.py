@@ -1,0 +1,267 @@
+"""What broke the first edition, each counted at the server: laptops, people, spreadsheets and slow servers (rules 5 to 30)."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Rig, outcomes
+from tests.engine.steps import BULK, RETRY, edit, plan_rows, post, send_once
+
+import voxops as vx
+from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
+from voxops.engine import outcome
+from voxops.sandbox import Fault
+
+
+def sheet(rig: Rig, count: int = 4, **columns: object) -> pd.DataFrame:
+    return rig.campaign(count).assign(**columns)
+
+
+def test_rule_13_another_sheet_with_the_same_row_names_is_not_taken_for_made(rig):
+    """Last week's posts have this week's row ids: a fresh ledger must not call this week's rows created."""
+    rig.kernel().run(plan_bulk(sheet(rig), key="row_id"))
+    this_week = sheet(rig)
+    this_week["content"] = "this week: " + this_week["content"]
+    table = rig.kernel().run(plan_bulk(this_week, key="row_id"))
+    assert outcomes(table) == {"blocked": 4}
+    assert table["waiting_for"].str.contains("already posted as post_").all()
+    assert len(rig.created()) == 4
+    table = rig.kernel().run(plan_bulk(this_week, key="row_id", campaign="this week"))
+    assert outcomes(table) == {"succeeded": 4}
+
+
+@pytest.mark.parametrize("made", [0, 12, 20])
+@pytest.mark.parametrize("lag", [0.0, 5.0, 20.0, 60.0])
+def test_rule_11_a_coded_500_while_lists_lag_makes_no_row_twice(rig, made, lag):
+    rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=made))
+    table = kernel.run(plan_rows(rig, 20))
+    assert outcomes(table) == {"succeeded": 20}
+    assert set(rig.created().values()) == {1}
+    assert len(rig.created()) == 20
+
+
+def test_rule_18_seven_minutes_in_the_queue_and_an_edited_tag(rig):
+    """What waits in the queue looks as before; an edit of somebody is no failure, and no second retry leaves."""
+    rig.sandbox.set_switches(queue_hold_seconds=420.0, recovery_rate=1.0)
+    world.plant_posts(rig.sandbox, 3, targets=1)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    send_once(kernel, run)
+    edit(rig, kernel.ledger.operations.of_run(run)[0].subject.id)
+    kernel.go(run)
+    kernel.run(plan_retry(kernel.triaged()))
+    rig.sandbox.advance(900)
+    kernel.go(run)
+    assert rig.effects("post.retry") == 3
+    assert outcomes(kernel.results(run)) == {"succeeded": 3}
+
+
+def test_rule_18_the_same_failure_again_is_known_soon_after_it_was_seen_publishing(rig):
+    rig.sandbox.set_switches(recovery_rate=0.0, publish_seconds=(20.0, 20.0))
+    world.plant_posts(rig.sandbox, 2, targets=1)
+    kernel = rig.kernel()
+    began = rig.sandbox.now()
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert outcomes(table) == {"failed": 2}
+    took = (pd.Timestamp(table["settled_at"].max()) - pd.Timestamp(began)).total_seconds()
+    assert took < 90, "two polling intervals after the end, and not five minutes"
+
+
+NAMES = {
+    "as numbers": [1, 2, 3, 4],
+    "as floats": [1.0, 2.0, 3.0, 4.0],
+    "as text of floats": ["1.0", "2.0", "3.0", "4.0"],
+    "with invisible characters": ["\ufeff1", "2\u200b", " 3 ", "4"],
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_rule_05_row_names_through_files_are_the_same_rows(rig, names):
+    frame = sheet(rig, row_id=["1", "2", "3", "4"])
+    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    again = frame.assign(row_id=pd.Series(NAMES[names], dtype=object))
+    assert outcomes(rig.kernel().run(plan_bulk(again, key="row_id"))) == {"succeeded": 4}
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_26_a_sheet_whose_row_names_moved_is_not_made_again(rig):
+    """Excel turned 001 into 1, or a row was inserted on top of numbered rows: the same posts under other names."""
+    frame = sheet(rig, row_id=["001", "002", "003", "004"])
+    kernel = rig.kernel()
+    kernel.run(plan_bulk(frame, key="row_id"))
+    moved = frame.assign(row_id=["1", "2", "3", "4"])
+    table = rig.kernel().run(plan_bulk(moved, key="row_id"))
+    assert outcomes(table) == {"blocked": 4}
+    assert table["waiting_for"].str.contains("looks like another row").all()
+    assert set(rig.created().values()) == {1}
+    meant = kernel.run(plan_bulk(moved.assign(twin=True), key="row_id"))
+    assert outcomes(meant) == {"succeeded": 4}
+
+
+def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
+    frame = sheet(rig, 3)
+    frame.loc[1, "accounts"] = "acc_unknown"
+    kernel = rig.kernel()
+    run = kernel.bind(plan_bulk(frame, key="row_id", campaign="Spring"))
+    kernel.go(run)
+    failed = outcome.failed_rows(kernel.ledger, run)
+    read = pd.read_csv(StringIO(failed.to_csv(index=False)), dtype="string")
+    for rows in (failed, read):
+        plan = plan_bulk(rows, key="row_id")
+        assert plan.campaign == "spring"
+        assert plan.items[0].attempt == 2
+    bare = plan_bulk(kernel.results(run)[frame.columns].reset_index(drop=True), key="row_id", campaign=None)
+    bare.table.attrs.clear()
+    nameless = plan_bulk(pd.DataFrame(frame.to_dict("list")), key="row_id")
+    table = kernel.run(nameless)
+    assert table["waiting_for"].str.contains("in another campaign").sum() >= 1
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_29_ids_that_a_file_has_turned_into_numbers_are_refused(rig):
+    for spoiled in (1.2345678901234568e16, "1.23457E+16", "123.0"):
+        with pytest.raises(vx.PlanError, match="a number that a file has made of an id"):
+            plan_bulk(sheet(rig, accounts=spoiled), key="row_id")
+
+
+def test_rule_13_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
+    frame = sheet(rig, 2)
+    frame.loc[1, "content"] = "x" * 9000
+    mine, theirs = rig.kernel(), rig.kernel()
+    assert outcomes(mine.run(plan_bulk(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
+    assert outcomes(theirs.run(plan_bulk(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
+    mended = frame.assign(content=[frame["content"][0], "short"])
+    assert outcomes(theirs.run(plan_bulk(mended, key="row_id"))) == {"succeeded": 2}
+    assert outcomes(mine.run(plan_bulk(mended, key="row_id"))) == {"succeeded": 2}
+    other = mended.assign(content=[frame["content"][0], "mended otherwise"])
+    assert outcomes(mine.run(plan_bulk(other, key="row_id"))) == {"succeeded": 1, "blocked": 1}
+    assert set(rig.created().values()) == {1}
+    assert len(rig.created()) == 2
+
+
+def test_rule_09_the_same_failure_has_one_key_whoever_plans_it(rig):
+    """A colleague loads the failure afresh, I plan the rows of run.failed(): one request."""
+    rig.sandbox.set_switches(recovery_rate=0.0)
+    world.plant_posts(rig.sandbox, 3, targets=1)
+    mine, theirs = rig.kernel(), rig.kernel()
+    run = mine.bind(plan_retry(mine.triaged()))
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"failed": 3}
+    again, fresh = plan_retry(outcome.failed_rows(mine.ledger, run)), plan_retry(theirs.triaged())
+    assert {each.key for each in again.operations} == {each.key for each in fresh.operations}
+    mine.run(again)
+    before = rig.effects("post.retry")
+    theirs.run(fresh)
+    assert rig.effects("post.retry") == before, "the server knows the key"
+
+
+def test_rule_13_a_fresh_ledger_finds_what_waits_since_forty_days(rig):
+    frame = sheet(rig)
+    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    rig.sandbox.advance(40 * 86_400)
+    table = rig.kernel().run(plan_bulk(frame, key="row_id"))
+    assert outcomes(table) == {"succeeded": 4}
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_30_a_withdrawn_post_is_never_called_succeeded(rig):
+    kernel = rig.kernel()
+    plan = plan_rows(rig, 2)
+    run = kernel.bind(plan)
+    kernel.go(run)
+    gone = kernel.results(run)["result_id"].iloc[0]
+    eventloop.run(kernel.client.posts.cancel(gone))
+    again = kernel.run(plan)
+    assert outcomes(again) == {"succeeded": 1, "blocked": 1}
+    assert again["waiting_for"].dropna().str.contains(f"made as {gone}, cancelled since").all()
+    made = kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
+    assert outcomes(made) == {"succeeded": 2}
+    assert rig.effects("post.create") == 3, "the withdrawn one, as its next attempt"
+
+
+def test_rule_28_copies_are_found_whoever_made_them_and_one_is_kept(rig):
+    with vx.connect(sandbox=rig.sandbox, ledger=rig.folder / "copies.sqlite") as ws:
+        run = ws.run(plan_rows(rig, 2)).wait()
+        first = run.results()["result_id"].iloc[0]
+        record = eventloop.run(ws.client.posts.get(first))
+        body = {
+            "content": record["content"],
+            "accountIds": [target["accountId"] for target in record["platforms"]],
+            "scheduledFor": record["scheduledFor"],
+            "metadata": record["metadata"],
+        }
+        eventloop.run(ws.client.raw("POST", "/v1/posts", json=body))
+        copies = run.copies()
+        assert copies["copy_of"].tolist() == [first]
+        assert run.results()["notice"].dropna().str.contains("copies exist").sum() == 1
+        withdrawn = ws.run(vx.plan_cancel(copies)).wait().results()
+        assert outcomes(withdrawn) == {"succeeded": 1}
+        assert run.copies().empty
+
+
+def test_rule_27_one_by_one_two_laptops_at_once_make_no_row_twice(rig):
+    frame = sheet(rig, 6)
+    one, two = rig.kernel(), rig.kernel()
+    first = one.bind(plan_bulk(frame, key="row_id", one_by_one=True))
+    second = two.bind(plan_bulk(frame.iloc[2:].iloc[::-1], key="row_id", one_by_one=True))
+    works = [one.start(first), two.start(second)]
+    for work in works:
+        work.result(60)
+    assert set(rig.created().values()) == {1}
+    assert len(rig.created()) == 6
+    assert outcomes(one.results(first)) == {"succeeded": 6}
+    assert outcomes(two.results(second)) == {"succeeded": 4}
+
+
+def test_rule_27_the_same_sheet_sorted_otherwise_at_once_is_one_request(rig):
+    frame = sheet(rig, 60)
+    one, two = rig.kernel(), rig.kernel()
+    first = one.bind(plan_bulk(frame, key="row_id"))
+    second = two.bind(plan_bulk(frame.iloc[::-1], key="row_id"))
+    works = [one.start(first), two.start(second)]
+    for work in works:
+        work.result(60)
+    assert set(rig.created().values()) == {1}
+    assert len(rig.created()) == 60
+
+
+def test_rule_20_blocked_rows_are_a_state_of_their_own(rig):
+    frame = sheet(rig, 2, accounts=["twitter:@aldercofee", sheet(rig)["accounts"][0]])
+    with vx.connect(sandbox=rig.sandbox, ledger=rig.folder / "blocked.sqlite") as ws:
+        run = ws.run(plan_bulk(frame, key="row_id")).wait()
+        assert outcomes(run.results()) == {"succeeded": 1, "blocked": 1}
+        assert run.snapshot.phase == "blocked"
+        assert run.blocked()["waiting_for"].tolist() == ["no account twitter:@aldercofee in this workspace"]
+        assert run.failed().empty
+        assert ws.attach(run.id).id == run.id
+
+
+def test_rule_19_what_a_receiver_rejected_is_held_unless_it_is_meant():
+    row = {
+        "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 410, "latency_ms": 5,
+        "retry_count": 5, "error": "gone", "delivered_at": pd.NaT, "created_at": pd.Timestamp("2026-03-01", tz="UTC"),
+    }  # fmt: skip
+    frame = pd.DataFrame([row, row | {"delivery_id": "e", "status_code": 429}, row | {"delivery_id": "f"}])
+    frame["again"] = [False, False, True]
+    frame.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+    plan = vx.plan_redeliver(frame)
+    assert plan.frame["eligible"].tolist() == [False, True, True]
+    assert "the receiver rejected it (410)" in plan.frame["reason"][0]
+
+
+def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
+    rig.sandbox.set_switches(queue_hold_seconds=400.0, recovery_rate=1.0)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=RETRY))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert table["notice"].str.contains("may have gone out twice").all()
+    assert rig.effects("post.retry") == 1, "the server knew the key"
