@@ -106,7 +106,7 @@ def test_only_a_post_without_any_sign_is_untouched():
     assert not untouched(post(), None)
 
 
-def test_readings_of_two_kinds_are_compared_to_what_both_show():
+def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
     long = "The media could not be processed by the platform, trace 7731"
     listed = Baseline.of(post(target(error_message=long[:40] + "…"), source="list"))
     single = post(target(error_message=long), updated="2026-03-02T09:00:00.250000+00:00", source="single")

@@ -265,3 +265,15 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
+
+
+def test_rule_31_an_older_version_refuses_a_newer_ledger(tmp_path):
+    from voxops.ledger import Ledger
+
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    version = ledger.query("PRAGMA user_version")[0][0]
+    with ledger.atomic() as db:
+        db.execute(f"PRAGMA user_version={version + 1}")
+    ledger.close()
+    with pytest.raises(vx.LedgerError, match="later version of voxops; update voxops"):
+        Ledger(tmp_path / "ledger.sqlite")

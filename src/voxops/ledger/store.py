@@ -132,10 +132,12 @@ class Store:
             )
 
     def now(self) -> float:
-        """The ledger's own time: the local clock, but never behind what has been seen, unless that was more than a day ahead."""
-        local = self.clock()
-        latest = float(self.meta("latest") or 0.0)
-        return latest if local < latest < local + 86_400 else local
+        """The ledger's own time, for leases and the age of readings.
+
+        A clock that was set back makes leases and readings of the future out of those that there are; such leases are over, and such
+        readings stale, so that time never stands still (rule 21).
+        """
+        return self.clock()
 
     def fingerprint(self, api_key: str) -> str:
         """Salted fingerprint of an API key, to notice another one (rule 23)."""
