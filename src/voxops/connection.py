@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._core import eventloop
 from voxops._core.arguments import file_path
+from voxops._core.resources import Resources
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.engine.engine import Engine
@@ -20,7 +21,7 @@ from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
 from voxops.model import Clock
-from voxops.workspace import Resources, Session, Workspace
+from voxops.workspace import Session, Workspace
 
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox

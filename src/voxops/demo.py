@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from voxops._core import eventloop, safe
+from voxops._core.resources import Resources
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.client import AsyncClient, SteppedClock
@@ -17,7 +18,6 @@ from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.frames import targets
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
-from voxops.workspace import Resources
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,8 @@ import asyncio
 import atexit
 import functools
 import os
-import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 import pandas as pd
 
 from voxops._core import eventloop, safe
+from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
@@ -31,29 +29,11 @@ from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
-    from voxops.sandbox import Sandbox
 
-__all__ = ["Awaitables", "Resources", "Session", "Workspace"]
+__all__ = ["Awaitables", "Session", "Workspace"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass
-class Resources:
-    """What a workspace owns and closes with itself.
-
-    `sandbox` is the embedded API, None where there is none of our own; `forgets` says that the ledger ends with the workspace.
-    """
-
-    stack: ExitStack = field(default_factory=ExitStack)
-    sandbox: Sandbox | None = None
-    forgets: bool = False
-
-    def temporary_ledger(self) -> Path:
-        """A ledger in a folder that is removed with the workspace."""
-        self.forgets = True
-        return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="voxops-"))) / "ledger.sqlite"
 
 
 class Session(Loader):

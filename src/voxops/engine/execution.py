@@ -246,7 +246,7 @@ class Execution:
         stale = [
             operation
             for operation in planned
-            if operation.id not in current.queue and now - operation.read > FRESH_FOR and not operation.about_one_target
+            if operation.id not in current.queue and _is_stale(operation, now) and not operation.about_one_target
         ]
         if not stale:
             return planned
@@ -381,6 +381,7 @@ class Execution:
                     current.control.wake()
 
 
-def _creates(operation: Stored) -> bool:
-    """Whether an operation makes posts."""
-    return act_named(operation.action).about == "create"
+def _is_stale(operation: Stored, now: float) -> bool:
+    """Whether what was read of an operation's subject is too old to send it upon, or of the future, after the clock was set back."""
+    creates = act_named(operation.action).about == "create"
+    return not 0 <= now - operation.read <= (CREATES_FRESH_FOR if creates else FRESH_FOR)
