@@ -184,9 +184,10 @@ def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
         except RuntimeError as error:
             raise ConfigError(str(error)) from None
         return sandbox
-    resources.sandbox = Sandbox().start()
-    resources.stack.callback(resources.sandbox.stop)
-    return resources.sandbox
+    started = Sandbox().start()
+    resources.sandbox = started
+    resources.stack.callback(started.stop)
+    return started
 
 
 def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:

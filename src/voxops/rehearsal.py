@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import eventloop
+from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.errors import PlanError
 from voxops.frames import need_columns, targets
-from voxops.workspace import Resources, Workspace
+from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops.archive import Archive

@@ -13,7 +13,14 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import CAMPAIGN_QUIET, COPIES_WATCHED_FOR, FRESH_FOR, STUCK_AFTER, WATCH_LOOKS
+from voxops.api.windows import (
+    CAMPAIGN_QUIET,
+    COPIES_WATCHED_FOR,
+    CREATES_FRESH_FOR,
+    FRESH_FOR,
+    STUCK_AFTER,
+    WATCH_LOOKS,
+)
 from voxops.engine import outcome
 from voxops.engine.binding import learn
 from voxops.engine.control import Control, Pass
