@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voxops.acts.create import plan_bulk
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
-from voxops.engine.preflight import AccountNames
+from voxops.client import AccountNames
 from voxops.errors import PlanError
 from voxops.sandbox import Sandbox
 
