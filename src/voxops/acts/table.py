@@ -10,6 +10,7 @@ from voxops.acts.create import CREATE, CREATE_ONE
 from voxops.acts.fix import FIX
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
+from voxops.errors import LedgerError
 
 __all__ = ["ACTS", "act_named"]
 
@@ -17,5 +18,13 @@ ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CR
 
 
 def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
-    """The act of a stored operation or run."""
+    """The act of a stored operation or run.
+
+    Raises
+    ------
+    LedgerError
+        If there is no such act: the ledger was changed by hand, or written by a version that knows more.
+    """
+    if name not in acts:
+        raise LedgerError(f"the ledger holds an act that is not known here, {name[:40]!r}; nothing of it is sent")
     return acts[name]

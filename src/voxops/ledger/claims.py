@@ -8,6 +8,7 @@ from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger.operations import Operations
 from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, sound
 from voxops.ledger.store import Store
+from voxops.ledger.tampering import why_tampered
 
 __all__ = ["Claims"]
 
@@ -97,6 +98,9 @@ class Claims:
         cleared_for = CREATES_CLEARED_FOR if stored.subject.kind in {"batch", "row"} else CLEARED_FOR
         if not clearance.read <= now <= clearance.read + cleared_for:
             return Refusal("what was read of it is too old by now")
+        tampered = why_tampered(stored, self._operations.members(stored.id))
+        if tampered:
+            return Refusal(f"somebody has changed this ledger by hand: {tampered}. Nothing of it is sent", final=True)
         if self._is_busy(stored):
             return Refusal(f"another request on this {stored.subject.kind} is open")
         if stored.first_sent is None:

@@ -148,11 +148,15 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise LedgerError(
             f"the ledger {path} can't be written ({error.strerror}); give another file with ledger="
         ) from None
+    _warn_of_others(path)
     remote = _file_system(path)
     try:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
+            db.execute(
+                "PRAGMA trusted_schema=OFF"
+            )  # what a file brings with it runs nothing (its views and triggers are refused)
             _verify(db, path)
             if remote:
                 _accept_network(path, remote)
@@ -166,6 +170,20 @@ def open_database(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return db
+
+
+def _warn_of_others(path: Path) -> None:
+    """Refuse a file of another user; warn of one that others can write: whoever writes a ledger decides what is sent."""
+    if not hasattr(os, "getuid"):
+        return
+    found = path.stat()
+    if found.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
+        raise LedgerError(f"the ledger {path} belongs to another user; copy it, or give another file with ledger=")
+    if found.st_mode & 0o022:
+        warnings.warn(
+            f"others can write the ledger {path}, and whoever writes it decides what is sent; chmod 600 unless a team shares it",
+            stacklevel=4,
+        )
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
@@ -192,6 +210,11 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"{path} is a database of another program; give another file with ledger=")
     if db.execute("PRAGMA user_version").fetchone()[0] > len(MIGRATIONS):
         raise LedgerError(f"the ledger {path} was written by a later version of voxops; update voxops")
+    strange = db.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1").fetchone()
+    if strange is not None:
+        raise LedgerError(
+            f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
+        )
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file with ledger=")
