@@ -428,7 +428,7 @@ def test_writes_without_a_body_answer_with_one(api, sandbox):
     account = first_id(api, "/accounts?platform=facebook&status=active")
 
     def draft() -> str:
-        post = api("POST", "/posts", {"content": "x", "accountIds": [account]})
+        post = api("POST", "/posts", {"content": "x", "accountIds": [account], "saveAsDraft": True})
         assert (post["status"], post["scheduledFor"], post["publishedAt"]) == ("draft", None, None)
         return str(post["id"])
 
