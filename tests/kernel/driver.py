@@ -152,16 +152,17 @@ class Kernel:
         self.everything += heard
         return heard
 
-    def click(self, description: str) -> None:
-        """Press the button with this label, as a browser does."""
+    def press(self, action: str) -> None:
+        """Press a button of the widget that was shown last, as a browser does."""
         model = next(
             m["content"]["comm_id"]
             for m in reversed(self.everything)
-            if m["msg_type"] == "comm_open"
-            and m["content"]["data"].get("state", {}).get("_model_name") == "ButtonModel"
-            and m["content"]["data"]["state"]["description"] == description
+            if m["msg_type"] == "comm_open" and m["content"]["data"].get("state", {}).get("_model_name") == "AnyModel"
         )
-        content = {"comm_id": model, "data": {"method": "custom", "content": {"event": "click"}}}
+        content = {
+            "comm_id": model,
+            "data": {"method": "custom", "content": {"do": action, "page": "a page of the test"}},
+        }
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
 

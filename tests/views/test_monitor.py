@@ -102,10 +102,10 @@ Retry what failed · run 8c1f02 · ▶ sending · 2026-11-03 12:01:04 UTC
 ✓ 60 succeeded  ✗ 4 failed  … 25 pending  ? 1 unknown
 about 60 settled a minute · about 26 s left · 64 s since the start · 31 requests, 12 of them acts · \
 rate limit 87 of 120 left, renewed in 23 s
-  platform succeeded    failed   pending   unknown       all
-  linkedin        40         4        16         ·        60
-  twitter         20         ·         ·         1        21
-  threads          ·         ·         9         ·         9
+  platform succeeded    failed   pending   unknown   blocked       all
+  linkedin        40         4        16         ·         ·        60
+  twitter         20         ·         ·         1         ·        21
+  threads          ·         ·         9         ·         ·         9
 waiting for
       16  the platform's queue
        9  rate limit

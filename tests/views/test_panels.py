@@ -262,7 +262,7 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     page.run()
     act = panel._act
     until(lambda: act.verified is not None and page.state["tabs"][-1]["buttons"][-1]["enabled"], 60)
-    assert panel.run.snapshot.phase == "done"
+    assert panel.run.snapshot.phase in {"done", "blocked"}  # canaries that failed hold the others of their cause
     assert act.verified["tried"].sum() == plan.eligible
     assert "Before and after" in panel._repr_html_()
     assert set(ws.ledger()["reason"]) == {"the platforms are back"}
@@ -377,7 +377,7 @@ def test_the_code_after_a_run_gives_the_same_keys(
     page.run()
     until(lambda: panel._act.verified is not None and panel._runs, 60)
     failed = set(panel.run.failed()["post_id"])
-    plan = page.plan((panel._rows.frame["post_id"].isin(failed) & panel._rows.frame["attempt"].eq(2)).to_numpy(bool))
+    plan = page.plan(panel._rows.frame["post_id"].isin(failed).to_numpy(bool))
     assert plan.eligible
     place = f"ledger={str(tmp_path / 'ledger')!r})"
     code = panel.code().replace(f'"{ws.client.url}")', f'"{ws.client.url}", {place}')

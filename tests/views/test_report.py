@@ -139,7 +139,7 @@ def test_the_headline_says_it_in_ten_seconds() -> None:
 def test_the_facts_add_up() -> None:
     failed, retried = ([fact.count for fact in facts] for facts in full().facts)
     assert failed[0] == sum(failed[1:]) == 5
-    assert retried == [1, 1, 0, 0]
+    assert retried == [1, 1, 0, 0, 0]
 
 
 def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
@@ -249,7 +249,7 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     made = full()
     assert section(made, "The retry plan").text == "2 of 7 rows were sent."
     happened = section(made, "What the retry did")
-    assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, of 2 rows."
+    assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, 0 blocked, of 2 rows."
     assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", "slow down", 1]]
     assert [figure.caption for figure in happened.figures] == ["Targets before and after", "Outcome by platform"]
     assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}

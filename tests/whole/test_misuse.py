@@ -82,20 +82,20 @@ def test_a_name_with_a_stray_blank_is_the_same_campaign(world: Sandbox, ws: vx.W
         ws.run(vx.plan_bulk(campaign(), key="row_id", campaign=name)).wait()
     assert len(world.effects("post.create")) == 4
     with pytest.raises(vx.PlanError, match="must be text"):
-        vx.plan_bulk(campaign(), key="row_id", campaign=None)  # type: ignore[arg-type]
+        vx.plan_bulk(campaign(), key="row_id", campaign=7)  # type: ignore[arg-type]
 
 
 def test_a_changed_row_of_a_posted_campaign_is_held(world: Sandbox, ws: vx.Workspace) -> None:
     ws.run(vx.plan_bulk(campaign(), key="row_id")).wait()
     run = ws.run(vx.plan_bulk(campaign().assign(content="Other"), key="row_id")).wait()
-    assert run.results()["waiting_for"].str.contains("already posted as post_.* with another content").all()
+    assert run.results()["waiting_for"].str.contains("already posted as post_").all()
     assert len(world.effects("post.create")) == 4
 
 
 def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
     log = ws.deliveries(since="30D", success=False)
     assert vx.plan_redeliver(log).eligible
-    lost = log.copy()
+    lost = log[~log["status_code"].between(400, 499).fillna(False)].copy()
     lost.attrs = {}
     assert vx.plan_redeliver(lost).eligible == 0
     assert "age is not known" in vx.plan_redeliver(lost).frame["reason"].iloc[0]

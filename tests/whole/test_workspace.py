@@ -157,7 +157,9 @@ def test_what_fails_again_can_be_retried_again_under_a_new_key(world: Sandbox, w
     again = first.failed()
     plan = vx.plan_retry(again)
     assert plan.eligible
-    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {2}
+    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {1}, (
+        "a new failure starts at one in everybody's ledger"
+    )
     acts = len(world.requests(acting=True))
     second = ws.run(plan).wait()
     assert len(world.requests(acting=True)) == acts + len(plan.operations)

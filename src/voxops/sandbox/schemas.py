@@ -114,8 +114,12 @@ COMPONENTS: dict[str, Schema] = {
         sizeBytes=COUNT | {"minimum": 1, "maximum": max(SIZES.values())},
     ),
     "Upload": nested("mediaId uploadUrl uploadHeaders expiresAt", mediaId=TEXT, uploadUrl=TEXT, uploadHeaders=ANY, expiresAt=TIME),
-    "Files": nested("files", files=array(ref("NewFile"), most=MOST_FILES, least=1)),
-    "Videos": nested("videos", videos=array(ref("NewFile"), most=MOST_VIDEOS, least=1)),
+    # Of many files each is answered by itself, also one that is too large.
+    "OneOfMany": nested(
+        "filename contentType sizeBytes", filename=TEXT | {"minLength": 1}, contentType=_words(*SIZES), sizeBytes=COUNT | {"minimum": 1},
+    ),
+    "Files": nested("files", files=array(ref("OneOfMany"), most=MOST_FILES, least=1)),
+    "Videos": nested("videos", videos=array(ref("OneOfMany"), most=MOST_VIDEOS, least=1)),
     "Remote": nested("url", url=HTTPS, contentType=_words(*SIZES), filename=TEXT),
     "DriveFile": nested("fileId", fileId=TEXT | {"minLength": 1}, filename=TEXT, contentType=TEXT),
     "MediaIds": nested("mediaIds", mediaIds=array(TEXT, most=MOST_FILES, least=1)),

@@ -251,7 +251,7 @@ def _evidence(lost: pd.DataFrame, rows: int) -> Section:
 
 def _masked(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame whose addresses open nothing."""
-    if "url" not in frame:
+    if not isinstance(frame, pd.DataFrame) or "url" not in frame:  # what is no frame is refused where it is needed
         return frame
     masked: dict[str, Any] = {"url": frame["url"].map(redact_address, na_action="ignore").astype(frame["url"].dtype)}
     return frame.assign(**masked)
