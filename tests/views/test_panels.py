@@ -274,7 +274,9 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     sent = len(sandbox.requests(acting=True))
     page.send("retry")
     until(lambda: panel.run is None and panel.plan is not None)
-    assert set(panel.plan.frame["attempt"]) == {2}
+    assert set(panel.plan.frame["attempt"]) <= {1, 2}, (
+        "a new failure starts at one, one that was not tried stays as it was"
+    )
     assert "failed()" in panel.code()
     assert len(sandbox.requests(acting=True)) == sent, "a plan was sent by itself"
 
@@ -376,8 +378,9 @@ def test_the_code_after_a_run_gives_the_same_keys(
     page.plan(flags(panel, *retried[:12]))
     page.run()
     until(lambda: panel._act.verified is not None and panel._runs, 60)
-    failed = set(panel.run.failed()["post_id"])
-    plan = page.plan(panel._rows.frame["post_id"].isin(failed).to_numpy(bool))
+    names = ["post_id", "platform", "account_id"]
+    failed = pd.MultiIndex.from_frame(panel.run.failed()[names])
+    plan = page.plan(pd.MultiIndex.from_frame(panel._rows.frame[names]).isin(failed))
     assert plan.eligible
     place = f"ledger={str(tmp_path / 'ledger')!r})"
     code = panel.code().replace(f'"{ws.client.url}")', f'"{ws.client.url}", {place}')

@@ -259,6 +259,8 @@ def _masked(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _without_addresses(log: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     """Return a log in whose texts addresses open nothing."""
+    if not isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
+        return log
     redacted: dict[str, Any] = {
         name: log[name].map(redact_addresses, na_action="ignore").astype(log[name].dtype)
         for name in columns
