@@ -249,7 +249,7 @@ def _evidence(lost: pd.DataFrame, rows: int) -> Section:
     return Section("Never delivered", text, shown[list(_LOST)].head(rows))
 
 
-def _masked(frame: pd.DataFrame) -> pd.DataFrame:
+def _masked(frame: Any) -> Any:
     """Return a frame whose addresses open nothing."""
     if not isinstance(frame, pd.DataFrame) or "url" not in frame:  # what is no frame is refused where it is needed
         return frame
@@ -257,7 +257,7 @@ def _masked(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**masked)
 
 
-def _without_addresses(log: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+def _without_addresses(log: Any, columns: Iterable[str]) -> Any:
     """Return a log in whose texts addresses open nothing."""
     if not isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
         return log
