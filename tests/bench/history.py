@@ -80,7 +80,7 @@ def keep(root: Path) -> None:
 def by_duckdb(root: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(QUESTION.format(root=root)).to_arrow_table()
+        connection.sql(QUESTION.format(root=root)).to_arrow_table()
 
 
 def by_pandas(root: Path) -> None:

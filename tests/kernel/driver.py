@@ -172,7 +172,9 @@ def ipykernel_6(build: Path) -> Path:
     if not folder.exists():
         fresh = build / f"ipykernel6.{os.getpid()}"  # moved when it is whole: another process may want it, too
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps"]
-        subprocess.run([*pip, "--target", str(fresh), "ipykernel==6.31.0"], check=True, timeout=100)
+        # CI's constraints name the version that is installed; this one stands beside it.
+        free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+        subprocess.run([*pip, "--target", str(fresh), "ipykernel==6.31.0"], check=True, timeout=100, env=free)
         with contextlib.suppress(OSError):  # the other one was faster
             fresh.rename(folder)
     return folder

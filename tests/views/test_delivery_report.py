@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from voxops import workspace
+from voxops import connection
 from voxops.cli import ATTENTION, main
 from voxops.errors import PlanError
 from voxops.frames import build
@@ -155,7 +155,7 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     with Sandbox(empty=True, rate_limit=None) as sandbox:
         monkeypatch.setenv("VOXBURST_API_URL", sandbox.url)
         monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
-        monkeypatch.setattr(workspace, "default_path", lambda host, name: tmp_path / "ledger.sqlite")
+        monkeypatch.setattr(connection, "default_path", lambda host, name: tmp_path / "ledger.sqlite")
         yield sandbox
 
 

@@ -93,7 +93,7 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
         connection.execute("SET TimeZone = 'UTC'")
         if spans:
             connection.register("zones", _zones(spans, tz, sources.days))
-        answer = connection.execute(_question(sources, columns, spans, tz)).to_arrow_table()
+        answer = connection.sql(_question(sources, columns, spans, tz)).to_arrow_table()
     table = _typed(answer, columns, spans, tz)
     return rates(table, columns)
 
@@ -104,7 +104,7 @@ def counted(file: Path, columns: Sequence[str]) -> pa.Table:
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         source = f"read_parquet({as_pattern(file)}, hive_partitioning = false)"
-        return connection.execute(f"SELECT {listed}{COUNTED} FROM {source} GROUP BY ALL ORDER BY ALL").to_arrow_table()
+        return connection.sql(f"SELECT {listed}{COUNTED} FROM {source} GROUP BY ALL ORDER BY ALL").to_arrow_table()
 
 
 def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: str) -> str:
