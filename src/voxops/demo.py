@@ -100,7 +100,8 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
     """Print what failed and what it calls for."""
     table = causes(triaged)
-    console.print(f"  {int(table['count'].sum())} targets in trouble, {len(table)} causes:")
+    console.print(f"  {report(triaged).headline}", markup=False)
+    console.print(f"  {len(table)} causes, the most frequent first:")
     for row in table.head(8).to_dict("records"):
         console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
 

@@ -46,7 +46,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
     await client.identity()
     ledger = Ledger(folder / "ledger.sqlite", lease=wanted["lease"])
     works = engine.Engine(
-        client, ledger, credential=client.fingerprint(ledger.credential), retention=wanted["retention"]
+        client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"]
     )
     ordered = plans(folder) if name == "a" else plans(folder)[::-1]
     noted = folder / f"{name}.runs"

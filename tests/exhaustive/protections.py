@@ -19,7 +19,7 @@ class Removal:
 
 
 REMOVALS = (
-    Removal("key saved after the send", "retry", 3, to_the_end=False),
+    Removal("key saved after the send", "retry", 3),
     Removal("batch re-formed", "create", 2),
     Removal("resend without reading", "retry", 2),
     Removal("status trusted before the baseline moved", "retry", 4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,19 @@ def test_its_results_are_what_they_were(ws: vx.Workspace, name: str) -> None:
     assert shown(results[list(SAID[name]["rows"][0])]) == SAID[name]["rows"]
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_its_frames_plan_the_same_keys_again(ws: vx.Workspace, name: str) -> None:
-    rows = audit.planned_rows(ws._core.opened().engine.ledger, RUNS[name])
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "crashed"])
+def test_its_frames_planned_again_join_what_became_of_them(ws: vx.Workspace, sandbox: Sandbox, name: str) -> None:
+    """Keys of creates have another derivation since; marks, episodes and keys of the first edition are recognised all the same."""
+    before = max((effect["seq"] for effect in sandbox.effects()), default=0)
+    rows = audit.planned_rows(ws._session.engine.ledger, RUNS[name])
     plan: Plan = PLANNERS[name](rows.iloc[:, : rows.columns.get_loc("eligible")])
-    assert plan.frame["idempotency_key"].to_list() == [row["idempotency_key"] for row in SAID[name]["rows"]]
+    run = ws.run(plan).wait()
+    results = run.results()
+    assert len(results) == plan.frame["eligible"].sum() > 0
+    stored = Counter((row["idempotency_key"], row["outcome"]) for row in SAID[name]["rows"])
+    assert Counter(zip(results["idempotency_key"], results["outcome"], strict=True)) <= stored
+    assert run.snapshot.acts == 0
+    assert sandbox.effects(since=before) == []
 
 
 def test_targets_in_its_frames_are_targets(ws: vx.Workspace) -> None:
@@ -83,7 +92,11 @@ def test_what_the_kill_left_open_settles_and_acts_once(ws: vx.Workspace, sandbox
     results = run.results()
     held = results["waiting_for"].fillna("").str.startswith("held: 0 of 1 canaries")
     assert held.sum() == 1  # its canary failed
-    assert set(results.loc[~held, "outcome"]) == {"succeeded", "failed"}
+    # One post is not as it was before the send, so nobody can tell what the send did: it is not sent again.
+    unknown = results["outcome"] == "unknown"
+    assert unknown.sum() == 1
+    assert set(results.loc[~held & ~unknown, "outcome"]) == {"succeeded", "failed"}
     retried = [effect["key"] for effect in sandbox.effects("post.retry", since=before)]
-    assert sorted(retried) == sorted(results.loc[~held, "idempotency_key"])
+    assert sorted(retried) == sorted(results.loc[results["tries"] > 1, "idempotency_key"])
+    assert len(retried) == 2
     assert sandbox.duplicates() == []

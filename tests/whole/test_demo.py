@@ -12,7 +12,7 @@ from voxops.sandbox import Sandbox
 
 LINE = re.compile(
     r"demo: posts=(\d+) failed_targets=(\d+) eligible=(\d+) retried=(\d+) succeeded=(\d+) failed=(\d+) pending=(\d+) unknown=(\d+) "
-    r"duplicates=(\d+) report=(\S+)"
+    r"blocked=(\d+) duplicates=(\d+) report=(\S+)"
 )
 
 
@@ -34,15 +34,15 @@ def test_the_last_line_adds_up(
     monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     line = last_line(capsys.readouterr().out)
-    posts, failed_targets, eligible, retried, succeeded, failed, pending, unknown, duplicates = map(
-        int, line.groups()[:9]
+    posts, failed_targets, eligible, retried, succeeded, failed, pending, unknown, blocked, duplicates = map(
+        int, line.groups()[:10]
     )
     assert posts > 50
     assert failed_targets > 60
-    assert eligible == retried == succeeded + failed + pending + unknown
+    assert eligible == retried == succeeded + failed + pending + unknown + blocked
     assert duplicates == 0
-    assert line[10] == "build/demo/triage.html"
-    assert "<svg" in (tmp_path / line[10]).read_text(encoding="utf-8")
+    assert line[11] == "build/demo/triage.html"
+    assert "<svg" in (tmp_path / line[11]).read_text(encoding="utf-8")
 
 
 def test_a_second_demo_on_kept_files_acts_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,4 +55,4 @@ def test_a_second_demo_on_kept_files_acts_no_more(tmp_path: Path, capsys: pytest
     assert main(options) == 0
     second = last_line(capsys.readouterr().out)
     assert effects(state) == acts
-    assert second.groups()[2:9] == first.groups()[2:9]
+    assert second.groups()[2:10] == first.groups()[2:10]
