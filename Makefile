@@ -36,9 +36,9 @@ demo: $(VENV)/installed  ## The main job in a terminal, against the embedded san
 	@$(BIN)/voxops demo
 
 # Files go to the workers whole, long ones first: tests/conftest.py knows which.
-TESTS = $(BIN)/python -m pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
+TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test: $(VENV)/tools  ## All tests; T=ledger runs one room. Those in JupyterLab in Chromium: make test-browser
+test: $(VENV)/tools  ## All tests; T=ledger runs one room
 	$(TESTS)
 
 flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times

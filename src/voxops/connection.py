@@ -63,6 +63,11 @@ def connect(
     -------
     Workspace
 
+    Notes
+    -----
+    From here on pandas' own tables are not typeset as formulas (``pd.options.display.html.use_mathjax`` is False): posts are
+    text that anybody may have written.
+
     Raises
     ------
     ConfigError
@@ -78,6 +83,8 @@ def connect(
     del api_key  # so that no traceback from here on finds it among the local variables
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
+    # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
+    pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
     if sandbox:
         server = _sandbox(sandbox, resources)

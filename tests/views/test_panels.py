@@ -172,7 +172,7 @@ def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.Da
     panel = vx.triage_panel(ws, triaged)
     page = Page(panel)
     failed = triaged[triaged["cause"].notna()].reset_index(drop=True)
-    assert f"{len(failed)} failed targets" in repr(panel)
+    assert vx.report(failed).headline.split(":")[0] in repr(panel)
     page.look(facets={"verdict": ["retry"], "platform": ["twitter", "facebook"]})
     wanted = failed["verdict"].eq("retry") & failed["platform"].isin(["twitter", "facebook"])
     rows = wanted.to_numpy(bool, copy=True)

@@ -115,13 +115,19 @@ def cell(
     }
 
 
-def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numeric: Iterable[int] = ()) -> Block:
-    """A table; cells are texts, or blocks made by `cell`; `numeric` columns stand right."""
+def table(
+    heads: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    numeric: Iterable[int] = (),
+    spare: Iterable[int] = (),
+) -> Block:
+    """A table; cells are texts, or blocks made by `cell`; `numeric` columns stand right, a narrow page leaves `spare` ones out."""
     return {
         "kind": "table",
         "heads": [safe.plain(head, 60) for head in heads],
         "rows": [[each if isinstance(each, dict) else cell(each) for each in row] for row in rows],
         "numeric": sorted(numeric),
+        "spare": sorted(spare),
     }
 
 

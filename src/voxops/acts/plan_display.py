@@ -58,7 +58,8 @@ def _sample(plan: Any) -> list[Block]:
         for row in sent.head(ROWS).to_dict("records")
     ]
     heads = (*names, *counts, "reason", "request", "key")
-    parts = [blocks.table(heads, lines, range(len(names), len(names) + len(counts)))]
+    numeric, spare = range(len(names), len(names) + len(counts)), range(len(heads) - 2, len(heads))
+    parts = [blocks.table(heads, lines, numeric, spare)]
     if more := plan.eligible - len(lines):
         parts.append(blocks.line(f"and {safe.number(more)} more; plan.frame has them all"))
     return parts

@@ -33,6 +33,7 @@ __all__ = [
     "facts",
     "happened",
     "headline",
+    "in_words",
     "planned",
     "why",
 ]
@@ -154,11 +155,11 @@ def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
     ]
     if need["busy"]:
         parts[0] += f" ({need['busy']:,} only when another target of its post has ended)"
-    return f"{_ends(failures, after=bool(done))}: {'; '.join(filter(None, parts))}.{done}"
+    return f"{in_words(failures, after=bool(done))}: {'; '.join(filter(None, parts))}.{done}"
 
 
-def _ends(failures: pd.DataFrame, *, after: bool) -> str:
-    """Say how many targets failed, or still do after a run, and how many are under way."""
+def in_words(failures: pd.DataFrame, *, after: bool = False) -> str:
+    """Say how many targets failed, or still do after a run, and how many are under way or stuck: the one way to count them."""
     moving = _moving(failures)
     failed = failures[~moving]
     stuck = moving & (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)

@@ -54,6 +54,7 @@ class DeliveryPanel(Panel):
         self._log: pd.DataFrame | None = None
         self._chosen = pd.DataFrame()
         self._webhook, self._window = "", "7D"
+        self._unseen = True  # no failure has been shown yet
         self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
         self._desk.hand_over(self._begin)
 
@@ -64,10 +65,10 @@ class DeliveryPanel(Panel):
             (safe.plain(redact_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
         ]
         self._webhooks = [("all webhooks", ""), *named]
-        await self._load(view={"facets": {"success": ["failed"]}})
+        await self._load()
 
-    async def _load(self, view: dict[str, Any] | None = None) -> None:
-        """Read the deliveries of the webhook and window chosen."""
+    async def _load(self) -> None:
+        """Read the deliveries of the webhook and window chosen; as soon as some have failed, show those alone."""
         log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
         self._act.forget()
         self._log = self._chosen = log
@@ -77,7 +78,9 @@ class DeliveryPanel(Panel):
             "url": log["url"].map(redact_address, na_action="ignore"),
             "error": log["error"].map(redact_addresses, na_action="ignore"),
         }
-        self._set_rows(RowTable(log, _COLUMNS, words), view)
+        narrow = self._unseen and bool((words["success"] == "failed").any())
+        self._unseen = self._unseen and not narrow
+        self._set_rows(RowTable(log, _COLUMNS, words), {"facets": {"success": ["failed"]}} if narrow else None)
         self._changed(True)
 
     def _heard(self, message: Mapping[str, Any]) -> None:

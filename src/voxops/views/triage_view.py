@@ -19,6 +19,7 @@ from voxops.analysis.verdicts import NEEDED
 from voxops.frames import need_columns, targets
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
+from voxops.views._findings import in_words
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._left import left
 from voxops.views._live import Tab
@@ -80,7 +81,7 @@ class TriagePanel(Panel):
     def _say(self) -> str:
         read = self._attrs.get("fetched_at")
         when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime())}" if read else ""
-        return f"{safe.many(len(self._failed), 'failed target')}{when}"
+        return f"{in_words(self._failed) or 'nothing failed'}{when}"
 
     def _facts(self) -> Sequence[Block]:
         counts = self._failed["verdict"].astype("string").fillna("–").value_counts()

@@ -69,10 +69,10 @@ const DRAW = {
     block.parts.length ? block.parts.map((part) => h("span", {}, swatch(part.colour), `${part.glyph} ${number(part.count)} ${part.name}`)) : "no rows",
     h("span", { class: "vx-end" }, block.aside))),
   table: (block) => {
-    const right = (at) => (block.numeric.includes(at) ? "vx-right" : null);
+    const kind = (at) => (block.numeric.includes(at) ? "vx-right" : block.spare?.includes(at) ? "vx-spare" : null);
     return h("div", { class: "vx-wide", tabindex: "0", role: "region", "aria-label": block.heads.join(", ") }, h("table", {},
-      h("thead", {}, h("tr", {}, block.heads.map((head, at) => h("th", { scope: "col", class: right(at) }, head)))),
-      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: right(at) }, cell(content))))))));
+      h("thead", {}, h("tr", {}, block.heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head)))),
+      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: kind(at) }, cell(content))))))));
   },
   list: (block) => h("div", { class: "vx-list" }, h("b", {}, block.title),
     block.lines.map((line) => h("div", { title: line.full, class: "vx-cut" }, line.text))),
