@@ -61,7 +61,7 @@ lab: $(VENV)/tools  ## JupyterLab on the notebooks
 bench: $(VENV)/tools  ## Measure; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED=
+chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
 	$(BIN)/python -m tests.chaos
 
 proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH= events, PARTS= of it

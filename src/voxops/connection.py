@@ -128,7 +128,7 @@ async def _identified(
 ) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
     """Who we are, the ledger that belongs to it, and the engine; without an identity there are neither."""
     identity = await _identity(client)
-    book = _ledger(client.url, ledger, identity)
+    book = _ledger(client, ledger, identity)
     if book is None:
         return identity, None, None
     return identity, book, Engine(client, book, credential=client.fingerprint(book.fingerprint), retention=retention)
@@ -150,13 +150,14 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
         return {}
 
 
-def _ledger(url: str, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
-    """The workspace's ledger; None where the API does not name the workspace: nothing is sent then (rule 23)."""
+def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
+    """The workspace's ledger, in server time (rule 21); None where the API names no workspace: nothing is sent then (rule 23)."""
     workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None
-    host = urlsplit(url).hostname or ""
-    book = Ledger(ledger or default_path("localhost" if is_loopback(host) else host, workspace))
+    host = urlsplit(client.url).hostname or ""
+    path = ledger or default_path("localhost" if is_loopback(host) else host, workspace)
+    book = Ledger(path, clock=lambda: client.now().timestamp())
     try:
         book.belong_to(workspace)
     except LedgerError:

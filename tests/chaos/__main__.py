@@ -1,6 +1,6 @@
 """``make chaos``: kill senders, break answers, jump the clock, and count at the server.
 
-ITEMS, KILLS, SEED and READING change the run; see `tests.chaos.harness.READINGS`. The last line says how it went; the command
+ITEMS, KILLS, SEED, LEDGERS and READING change the run; see `tests.chaos.harness.READINGS`. The last line says how it went; the command
 fails if the promise was not kept.
 """
 
@@ -16,10 +16,12 @@ def main() -> int:
     """Run as the environment says."""
     reading = os.environ.get("READING") or "default"
     if reading not in READINGS:
-        print(f"READING={reading!r}; one of {', '.join(READINGS)}")
+        print(f"READING={reading!r} must be one of {', '.join(READINGS)}")
         return 2
-    given = {name.lower(): int(os.environ[name]) for name in ("ITEMS", "KILLS", "SEED") if os.environ.get(name)}
-    report = run(Config(reading=reading, **given))
+    wanted = {
+        name.lower(): int(os.environ[name]) for name in ("ITEMS", "KILLS", "SEED", "LEDGERS") if os.environ.get(name)
+    }
+    report = run(Config(reading=reading, **wanted))
     print(f"chaos: seed {report.config.seed}, reading {reading}, {report.seconds:.0f} s")
     for problem in report.problems:
         print(f"chaos: {problem}")

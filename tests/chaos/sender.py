@@ -1,4 +1,4 @@
-"""One analyst's kernel in a process of its own: plans from saved frames, runs, and tells what it believes became of each row.
+"""One analyst's kernel in a process of its own: plans from saved frames, runs, and writes down what it believes became of each row.
 
 It may be killed at any instant and is started again then: either it runs everything all over, or it takes its runs up again.
 """
@@ -20,8 +20,9 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.api.windows import COPIES_WATCHED_FOR
 from voxops.client import AsyncClient, ScaledClock
-from voxops.engine import engine, reporter
+from voxops.engine import engine, execution, reporter
 from voxops.engine.execution import Execution
 from voxops.ledger import Ledger, audit
 
@@ -39,12 +40,13 @@ def plans(folder: Path) -> list[Plan]:
 
 
 async def work(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Carry the plans out, however often that takes."""
+    """Run the plans, however often that takes."""
     folder, name = Path(wanted["folder"]), wanted["name"]
     clock = ScaledClock(wanted["speed"])
     client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
     await client.identity()
-    ledger = Ledger(folder / "ledger.sqlite", lease=wanted["lease"])
+    mine = f"ledger-{name}.sqlite" if wanted["ledgers"] == 2 else "ledger.sqlite"
+    ledger = Ledger(folder / mine, clock=lambda: client.now().timestamp(), lease=wanted["lease"] * wanted["speed"])
     works = engine.Engine(
         client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"]
     )
@@ -68,17 +70,20 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
             break
         before = left
         await clock.sleep(20)
-    told: dict[str, list[Any]] = {"unknown": [], "failed": [], "held": []}
+    if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
+        await clock.sleep(COPIES_WATCHED_FOR)
+        await works.reconcile()
+    told: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
     for plan, run in zip(ordered, runs, strict=True):
         table = audit.results(ledger, run)
         rows = sorted(plan.items, key=lambda item: item.row)
-        for item, outcome, why in zip(rows, table["outcome"], table["waiting_for"], strict=True):
-            if outcome == "unknown":
-                told["unknown"].append([*thing_of(plan.action, item), str(why)])
-            elif outcome == "pending":
-                told["held"].append([*thing_of(plan.action, item), str(why)])
-            elif outcome == "failed":
-                told["failed"].append([*thing_of(plan.action, item)])
+        shown = zip(rows, table["outcome"], table["waiting_for"], table["notice"], strict=True)
+        for item, outcome, why, notice in shown:
+            thing = thing_of(plan.action, item)
+            if outcome in told:
+                told[outcome].append([*thing, str(why)])
+            if not pd.isna(notice):
+                told["reported"].append([*thing, str(notice)])
     works.close()
     await client.aclose()
     ledger.close()
@@ -88,7 +93,7 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
 def main(arguments: str) -> None:
     """Run; `arguments` are JSON."""
     reporter.REFRESH = 2.0  # nobody watches
-    engine.WATCH_FOR = 24  # looks, some ten minutes: longer than any proof takes
+    execution.WATCH_LOOKS = 24  # some ten minutes: longer than any proof takes
     wanted = json.loads(arguments)
     told = asyncio.run(work(wanted))
     Path(wanted["folder"], f"{wanted['name']}.told").write_text(json.dumps(told), "utf-8")

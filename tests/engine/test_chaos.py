@@ -46,7 +46,7 @@ def test_nothing_happens_twice_and_nothing_is_lost(reports, reading, seed):
     if not READINGS[reading].unknown:
         assert re.fullmatch(
             r"chaos: items=120 effects=120 expected=120 duplicates=0 lost=0 unknown=0 kills=3 in_flight_kills=[0-3] "
-            r"senders=2 faults=\d+",
+            r"senders=2 ledgers=1 faults=\d+ unreported=0",
             report.line,
         )
 

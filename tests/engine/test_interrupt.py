@@ -34,12 +34,13 @@ def test_ctrl_c_stops_sending_and_the_run_goes_on_later(tmp_path: Path) -> None:
         try:
             assert script.stdout is not None
             run_id = script.stdout.readline().strip()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not sandbox.requests(acting=True):
                 assert time.monotonic() < deadline
+                time.sleep(0.01)  # the sandbox answers in this process
             script.send_signal(signal.SIGINT)
             at_once = len(sandbox.requests(acting=True))
-            out, err = script.communicate(timeout=30)
+            out, err = script.communicate(timeout=60)
         finally:
             script.kill()
         assert script.returncode == 130, err

@@ -105,6 +105,24 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     assert len(kernel.ledger.operations.of_run(run)) == 1
 
 
+def test_rule_21_readings_age_in_the_servers_time(rig, tmp_path):
+    """A day passes at the server, in which a colleague retries the post, while hardly a second passes on this machine."""
+    world.plant_posts(rig.sandbox, 4, targets=1)
+    rig.sandbox.set_switches(recovery_rate=0.0)  # it fails again, with the same error
+    with (
+        vx.connect(sandbox=rig.sandbox, ledger=tmp_path / "mine") as mine,
+        vx.connect(sandbox=rig.sandbox, ledger=tmp_path / "theirs") as theirs,
+    ):
+        plan = plan_retry(vx.triage(vx.targets(mine.posts(status="failed"))))
+        bound = eventloop.run(mine._session.engine.bind(plan, None))
+        theirs.run(plan).wait()
+        assert rig.effects("post.retry") == 4
+        rig.sandbox.advance(26 * HOUR)  # the server has forgotten the keys
+        run = mine.attach(bound).resume().wait()
+        assert rig.effects("post.retry") == 4
+        assert run.results()["waiting_for"].str.startswith("changed since loaded").all()
+
+
 def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
     world.plant_posts(rig.sandbox, 30, targets=1)
     first = rig.kernel()

@@ -1,6 +1,6 @@
 """Every window of time in which something is waited for or believed, in seconds, each with its reason; there is no other.
 
-Ledger time is the local clock, never behind what the ledger has seen; server time comes from the API's ``Date`` header.
+Server time comes from the API's ``Date`` header. Ledger time is the same, and this machine's clock until an answer has come.
 """
 
 from __future__ import annotations

@@ -12,12 +12,16 @@ from email.utils import parsedate_to_datetime
 __all__ = ["ScaledClock", "ServerClock", "SteppedClock", "SystemClock", "parse_date"]
 
 
+# The system's clock that goes on while the machine sleeps: on macOS the monotonic one as the system has it, not Python's.
+_AWAKE_OR_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
 class SystemClock:
-    """Real time."""
+    """Real time, the hours of a laptop's sleep included."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed instant."""
-        return time.monotonic()
+        return time.monotonic() if _AWAKE_OR_ASLEEP is None else time.clock_gettime(_AWAKE_OR_ASLEEP)
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass."""

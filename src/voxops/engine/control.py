@@ -16,8 +16,9 @@ __all__ = ["Control", "Pass", "Queue", "Reasons", "Tally"]
 class Control:
     """What a run was asked to do; written by whoever holds the run, and halted where going on is of no use."""
 
-    def __init__(self, *, paused: bool = False) -> None:
+    def __init__(self, *, paused: bool = False, away: bool = False) -> None:
         self.paused = paused
+        self.away = paused or away  # nobody has asked the server for the time since the run was put aside
         self.closed = False
         self.halted = ""
         self._changed = asyncio.Event()
@@ -30,7 +31,7 @@ class Control:
 
     def pause(self) -> None:
         """Send nothing more."""
-        self.paused = True
+        self.paused = self.away = True
         self._changed.set()
 
     def resume(self) -> None:

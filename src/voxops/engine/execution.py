@@ -109,7 +109,7 @@ class Execution:
         if not self.over:
             self.current.resume()
             return False
-        self.current = Pass(self.id, Control(paused=paused), self._limit)
+        self.current = Pass(self.id, Control(paused=paused, away=True), self._limit)
         self.over = False
         return True
 
@@ -236,8 +236,9 @@ class Execution:
         return interval(current.tally.looks, self._engine.rng, self._engine.reader.pages)
 
     def _being_sent(self, current: Pass) -> set[str]:
-        """Ids of what is being sent just now."""
-        return {operation.subject.id for operation in self._ledger.operations.of_run(current.run, ("sent",))}
+        """Ids of what is being sent just now, or whose answer its sender still works on."""
+        tried = self._ledger.operations.of_run(current.run, ("sent", "accepted", "unknown"))
+        return {each.subject.id for each in tried if each.state == "sent" or each.id in current.queue}
 
     def _late(self, current: Pass) -> bool:
         """Whether nothing has changed for so long that waiting on is of no use."""
@@ -248,6 +249,9 @@ class Execution:
         if not current.control.sending:
             return []
         planned = self._unsent(current)
+        if planned and current.control.away:  # the machine may have slept, so that readings look younger than they are
+            current.control.away = False
+            await self._engine.reader.learn_time()
         now = self._ledger.now()
         # What is about one target is read by itself just before it is sent.
         stale = [

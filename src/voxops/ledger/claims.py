@@ -85,7 +85,7 @@ class Claims:
                 (sent.id,),
             )
             self._store.note_time(server_now)
-            return Claim(sent, owner, first, self._store.clock() + self._store.lease)
+            return Claim(sent, owner, first, now + self._store.lease)
 
     def _refuse(
         self, stored: Stored, clearance: Clearance, now: float, credential: str, server_now: float, deadline: float
@@ -123,7 +123,7 @@ class Claims:
 
     def holds(self, claim: Claim) -> bool:
         """Whether a claim is still good: whoever slept since must not send (rule 21)."""
-        return self._store.clock() < claim.until
+        return claim.until - self._store.lease - CLOCKS_DIFFER <= self._store.now() < claim.until
 
     def take_back(self, claim: Claim) -> None:
         """The server refused to look at a try (429, 401, or no connection was made): it is as before."""
@@ -188,12 +188,15 @@ class Claims:
         return bool(changed)
 
     def expire(self) -> int:
-        """Turn every sent operation whose lease has run out into an unknown one: its sender died or sleeps (rule 21)."""
+        """Turn every sent operation whose lease has run out into an unknown one: its sender died or sleeps (rule 21).
+
+        A lease that ends later than any could was taken before the clock was set back, and is over.
+        """
         with self._store.atomic() as db:
             now = self._store.now()
             rows = db.execute(
                 "SELECT id FROM operations WHERE state = 'sent' AND NOT (? < lease_until AND lease_until <= ? + ?)",
-                (now, now, self._store.lease),
+                (now, now, self._store.lease + CLOCKS_DIFFER),
             ).fetchall()
             for (op,) in rows:
                 db.execute(

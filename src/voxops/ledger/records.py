@@ -104,7 +104,7 @@ class Clearance:
 class Claim:
     """The right to send an operation once; what it says was committed before it was handed out.
 
-    `first` says that nothing of it can have happened before. The right ends at `until`, by the local clock.
+    `first` says that nothing of it can have happened before. The right ends at `until` (ledger time).
     """
 
     operation: Stored

@@ -132,7 +132,7 @@ class Store:
             )
 
     def now(self) -> float:
-        """The ledger's own time, for leases and the age of readings.
+        """The ledger's own time, for leases and the age of readings: the server's, where it is known.
 
         A clock that was set back makes leases and readings of the future out of those that there are; such leases are over, and such
         readings stale, so that time never stands still (rule 21).
@@ -144,7 +144,7 @@ class Store:
         return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
 
     def note_time(self, server_now: float) -> None:
-        """Remember the latest server and local time, to half a second; neither goes back."""
+        """Remember the latest server time and the ledger's own, to half a second; neither goes back."""
         times = (server_now, self.clock())
         if all(now < noted + TICK for now, noted in zip(times, self._noted, strict=True)):
             return
