@@ -125,7 +125,7 @@ class Session(Loader):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
         engine = await self._acting()
         run = await engine.bind(plan, reason)
-        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, watch_copies=True)))
+        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, look_back=True)))
 
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
@@ -133,7 +133,7 @@ class Session(Loader):
         A run that lives in this kernel is returned as it is.
         """
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
-        return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True)))
+        return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True, look_back=True)))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"

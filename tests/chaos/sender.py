@@ -59,7 +59,9 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
         runs = json.loads(noted.read_text("utf-8"))
     end, before = time.monotonic() + wanted["seconds"], -1
     for _ in range(PASSES):
-        await asyncio.gather(*(Execution(works, run, Silent()).go() for run in runs))
+        passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
+        await asyncio.gather(*(each.go() for each in passes))
+        await asyncio.gather(*filter(None, (each._after for each in passes)))
         left = sum(
             count
             for run in runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from io import StringIO
 
 import pandas as pd
@@ -13,6 +14,7 @@ from tests.engine.steps import BULK, RETRY, edit, plan_rows, post, send_once
 import voxops as vx
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
+from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.engine import outcome
 from voxops.sandbox import Fault
@@ -205,6 +207,50 @@ def test_rule_28_copies_are_found_whoever_made_them_and_one_is_kept(rig):
         withdrawn = ws.run(vx.plan_cancel(copies)).wait().results()
         assert outcomes(withdrawn) == {"succeeded": 1}
         assert run.copies().empty
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig, answered):
+    """Where keys are ignored nobody can prevent it: both have read the post before either has sent."""
+    rig.sandbox.set_switches(ignore_keys=True)
+    world.plant_posts(rig.sandbox, 2, targets=1)
+    kernels = [rig.kernel("one"), rig.kernel("two")]
+    plan = plan_retry(kernels[0].triaged())
+    runs = [kernel.bind(plan) for kernel in kernels]
+    if not answered:
+        rig.sandbox.add_fault(Fault(action="drop", when="after", method="POST", path=RETRY, times=1))
+    for kernel, run in zip(kernels, runs, strict=True):
+        send_once(kernel, run)
+    assert rig.effects("post.retry") == 2
+    followed = [kernel.execution(run, look_back=True) for kernel, run in zip(kernels, runs, strict=True)]
+    for each in followed:
+        eventloop.run(each.go())
+    for each in followed:
+        eventloop.run(asyncio.wait_for(each._after, 30))
+    assert rig.effects("post.retry") == 3, "the second post went out once"
+    notices = pd.concat([kernel.results(run) for kernel, run in zip(kernels, runs, strict=True)])
+    said = notices[notices["notice"].notna()]
+    assert said["notice"].str.startswith("may have gone out twice: somebody else").all()
+    assert set(said["post_id"]) == {kernels[0].ledger.operations.of_run(runs[0], ("settled",))[0].subject.id}
+
+
+def test_rule_31_a_delivery_that_two_people_send_again_is_reported(rig):
+    rig.sandbox.set_switches(ignore_keys=True)
+    world.plant_deliveries(rig.sandbox, 1)
+    kernels = [rig.kernel("one"), rig.kernel("two")]
+    plan = plan_redeliver(kernels[0].deliveries())
+    runs = [kernel.bind(plan) for kernel in kernels]
+    for kernel, run in zip(kernels, runs, strict=True):
+        send_once(kernel, run)
+    assert rig.effects("delivery.resend") == 2
+    reported = []
+    for kernel, run in zip(kernels, runs, strict=True):
+        execution = kernel.execution(run, look_back=True)
+        eventloop.run(execution.go())
+        eventloop.run(asyncio.wait_for(execution._after, 30))
+        reported += kernel.results(run)["notice"].dropna().to_list()
+    assert reported
+    assert all(text.startswith("may have gone out twice") for text in reported)
 
 
 def test_rule_27_one_by_one_two_laptops_at_once_make_no_row_twice(rig):

@@ -11,6 +11,7 @@ __all__ = [
     "CAMPAIGN_QUIET",
     "CLEARED_FOR",
     "CLOCKS_DIFFER",
+    "COLLISIONS_WITHIN",
     "COPIES_WATCHED_FOR",
     "COUNT_SETTLES_AFTER",
     "CREATES_CLEARED_FOR",
@@ -83,4 +84,6 @@ LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
 # Without a new post of the campaign, before a batch that lost rows to what is there already is sent (rule 27).
 CAMPAIGN_QUIET = 75.0
+# Of settling, in which a retry count that is too high is put down to somebody's act at the same moment (rule 31).
+COLLISIONS_WITHIN = 600.0
 COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)

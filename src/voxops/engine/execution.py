@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +14,6 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.windows import (
     CAMPAIGN_QUIET,
-    COPIES_WATCHED_FOR,
     CREATES_FRESH_FOR,
     FRESH_FOR,
     STUCK_AFTER,
@@ -24,12 +22,12 @@ from voxops.api.windows import (
 from voxops.engine import outcome
 from voxops.engine.binding import learn
 from voxops.engine.control import Control, Pass
+from voxops.engine.duplicates import find_duplicates
 from voxops.engine.preflight import list_created, renew
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
 from voxops.errors import VoxopsError, WaitTooLong
 from voxops.ledger import Clearance, Stored, audit
-from voxops.ledger.copies import copies_of
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -65,8 +63,8 @@ class Execution:
         Whether nothing is to be sent until the run is resumed.
     stop_after_failures : int, optional
         Failed rows after which nothing more is sent.
-    watch_copies : bool
-        Look for copies for a while after creates were sent, beside whatever goes on (rule 28).
+    look_back : bool
+        Look for what was done twice for a while after something was sent, beside whatever goes on (rules 28 and 31).
     """
 
     def __init__(
@@ -77,10 +75,10 @@ class Execution:
         *,
         paused: bool = False,
         stop_after_failures: int | None = None,
-        watch_copies: bool = False,
+        look_back: bool = False,
     ) -> None:
         self.id = run
-        self._watches_copies = watch_copies
+        self._looks_back = look_back
         self._after: asyncio.Task[None] | None = None
         self._engine = engine
         self._client = engine.client
@@ -185,31 +183,19 @@ class Execution:
             await asyncio.gather(reporter, return_exceptions=True)
         try:
             snapshot = self._reporter.finish(current)
-            if self._watches_copies and current.tally.acts and not current.control.closed:
-                self._after = asyncio.create_task(self._watch_copies(current))
+            if self._looks_back and not current.control.closed:
+                self._after = asyncio.create_task(self._look_for_duplicates(current))
             return snapshot
         finally:
             for broken in filter(None, ended):
                 raise broken
 
-    async def _watch_copies(self, current: Pass) -> None:
-        """Read the list until a copy would have shown; say so in the snapshot where there is one."""
-        if act_named(self._ledger.runs.head(self.id).action).about != "create":
-            return
-        until = self._client.now().timestamp() + COPIES_WATCHED_FOR
-        while self._client.now().timestamp() < until:
-            await self._client.clock.sleep(COPIES_WATCHED_FOR / 5)
-            try:
-                listed = await list_created(self._client, self._engine.reader, self._ledger)
-            except VoxopsError:  # the next attach, reconcile or bind reads on
-                return
-            await self._engine.commit(partial(learn, self._ledger, listed))
-            found = copies_of(self._ledger, self.id)
-            if found:
-                self._reporter.note(
-                    current, f"{len(found)} of these posts exist twice: run.copies() lists what to withdraw"
-                )
-                return
+    async def _look_for_duplicates(self, current: Pass) -> None:
+        """Say in the snapshot what was done twice, as far as that shows in the next minute (rules 28 and 31)."""
+        engine = self._engine
+        said = await find_duplicates(self._client, engine.reader, self._ledger, engine.commit, self.id)
+        if said:
+            self._reporter.note(current, said)
 
     async def _oversee(self, current: Pass) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""

@@ -23,7 +23,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import OPEN
+from voxops.ledger.records import COLLIDED, OPEN
 from voxops.model import OUTCOMES
 
 __all__ = [
@@ -61,6 +61,16 @@ _ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
            LEFT JOIN members ON members.op = items.op AND members.position = items.position
            LEFT JOIN operations ON operations.id = items.op
            WHERE run_rows.run = ?"""
+
+
+def is_blocked_for(ledger: Ledger, run: str, why: str) -> bool:
+    """Whether any row of a run is blocked for a reason that begins so."""
+    return bool(
+        ledger.query(
+            f"SELECT 1 {_ROWS} AND (run_rows.held LIKE ? OR members.waiting_for LIKE ?) LIMIT 1",
+            (run, f"{why}%", f"{why}%"),
+        )
+    )
 
 
 def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:
@@ -172,7 +182,9 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
 def _notice(row: sqlite3.Row, copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 11 and 28)."""
     said = []
-    if row["resent"] and row["action"] in {"retry", "fix"}:
+    if row["resent"] == COLLIDED:
+        said.append("may have gone out twice: somebody else worked on the same thing at that moment")
+    elif row["resent"] and row["action"] in {"retry", "fix"}:
         said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
     if copies:
         said.append(f"copies exist: {', '.join(copies)}; run.copies() lists them")

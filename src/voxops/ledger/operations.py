@@ -27,14 +27,14 @@ class Operations:
         """One operation."""
         return read_stored(self._store.query(f"SELECT {STORED} FROM operations WHERE id = ?", (op,))[0])
 
-    def of_run(self, run: str, states: Sequence[str] = OPEN) -> list[Stored]:
-        """A run's operations in these states, in the order of sending."""
+    def of_run(self, run: str, states: Sequence[str] = OPEN, *, since: float | None = None) -> list[Stored]:
+        """A run's operations in these states, in the order of sending; `since` leaves out what was sent and settled before."""
         marks = ",".join("?" * len(states))
         rows = self._store.query(
             f"""SELECT {STORED} FROM operations WHERE state IN ({marks})
                 AND id IN (SELECT op FROM run_rows JOIN items USING (identity, attempt) WHERE run = ?)
-                ORDER BY canary DESC, id""",
-            (*states, run),
+                AND (? IS NULL OR coalesce(settled, last_sent) >= ?) ORDER BY canary DESC, id""",
+            (*states, run, since, since),
         )
         return [read_stored(row) for row in rows]
 

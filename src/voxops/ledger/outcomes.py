@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voxops.acts.operation import Member
-from voxops.ledger.records import packed, sound
+from voxops.ledger.records import COLLIDED, packed, sound
 from voxops.ledger.store import Store
 
 __all__ = ["Outcomes"]
@@ -55,6 +55,11 @@ class Outcomes:
                    WHERE id = ? AND (state = 'unknown' OR (state = 'accepted' AND sighted IS NULL AND ? IS NOT NULL))""",
                 (sighted, op, sighted),
             )
+
+    def note_collisions(self, ops: Sequence[int]) -> None:
+        """Note that somebody else has done the same at the same moment."""
+        with self._store.atomic() as db:
+            db.executemany("UPDATE operations SET resent = ? WHERE id = ?", [(COLLIDED, op) for op in ops])
 
     def wait_for(self, op: int, why: str) -> None:
         """Note why an open operation is not settled."""

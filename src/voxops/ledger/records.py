@@ -14,6 +14,7 @@ from voxops.model import Outcome
 
 __all__ = [
     "BUSY",
+    "COLLIDED",
     "OPEN",
     "STORED",
     "Claim",
@@ -27,6 +28,7 @@ __all__ = [
     "sound",
 ]
 
+COLLIDED = 2  # in the column `resent`: somebody else did the same at the same moment
 OPEN = ("planned", "sent", "accepted", "unknown")
 _FIX = 10  # the matrix row of a call about one target
 BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server
