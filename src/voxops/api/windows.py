@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 __all__ = [
+    "ATTACHED_WITHIN",
     "CAMPAIGN_QUIET",
     "CLEARED_FOR",
     "CLOCKS_DIFFER",
@@ -86,4 +87,7 @@ LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
 CAMPAIGN_QUIET = 75.0
 # Of settling, in which a retry count that is too high is put down to somebody's act at the same moment (rule 31).
 COLLISIONS_WITHIN = 600.0
+ATTACHED_WITHIN = (
+    3 * 86_400.0
+)  # of settling, in which a run that was cut short is looked at when it is attached (rule 28)
 COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
-from voxops.api.windows import COLLISIONS_WITHIN, COPIES_WATCHED_FOR
+from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR
 from voxops.client import Reply
 from voxops.engine.binding import learn
 from voxops.engine.preflight import list_created
@@ -22,6 +22,7 @@ from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError
 from voxops.ledger import Ledger, Stored, audit
 from voxops.ledger.copies import copies_of
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -45,15 +46,22 @@ async def find_duplicates(client: AsyncClient, reader: Reader, ledger: Ledger, c
     run : str
         A run whose pass has ended.
     """
-    # What was settled longer ago is left alone: a later try is somebody's next attempt.
-    since = client.now().timestamp() - COLLISIONS_WITHIN
-    recent = ledger.operations.of_run(run, ("settled", "accepted"), since=since)
+    recent = _recent(ledger, run, client.now().timestamp())
     try:
         if recent and act_named(recent[0].action).about == "create":
             return await _copies(client, reader, ledger, commit, run)
         return await _collisions(reader, ledger, commit, run, recent)
     except VoxopsError:
         return ""
+
+
+def _recent(ledger: Ledger, run: str, now: float) -> list[Stored]:
+    """What has ended lately; what failed some time ago is left alone, as a later try is somebody's next attempt."""
+    ended = ledger.operations.of_run(run, ("settled", "accepted"), since=now - ATTACHED_WITHIN)
+    fresh = {each.id for each in ledger.operations.of_run(run, ("settled", "accepted"), since=now - COLLISIONS_WITHIN)}
+    members = ledger.operations.members_of([each.id for each in ended if each.id not in fresh])
+    well = {op for op, rows in members.items() if all(row.outcome == Outcome.SUCCEEDED for row in rows)}
+    return [each for each in ended if each.id in fresh | well]
 
 
 async def _copies(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str) -> str:
