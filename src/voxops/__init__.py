@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from voxops.views.report import report
     from voxops.views.runs_view import runs_panel
     from voxops.views.triage_view import triage_panel
+    from voxops.views.view import view
 
 __version__ = "0.1.0"
 
@@ -119,6 +120,7 @@ __all__ = [
     "triage",
     "triage_panel",
     "verify_signature",
+    "view",
 ]
 
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
@@ -141,6 +143,7 @@ _LATER = {
     "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
     "triage_panel": "voxops.views.triage_view",
+    "view": "voxops.views.view",
 }
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "length", "moment", "window", "within", "zone"]
+__all__ = ["When", "length", "moment", "shown_zone", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -122,6 +122,12 @@ def zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise ConfigError(f"tz={name!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
     return name
+
+
+def shown_zone(frame: pd.DataFrame) -> str:
+    """Return the time zone in which a frame's times are shown: that of the workspace it was loaded from, else UTC."""
+    name = frame.attrs.get("tz")
+    return zone(name) if isinstance(name, str) else "UTC"
 
 
 def moment(posts: pd.DataFrame) -> pd.Series:
