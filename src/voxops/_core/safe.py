@@ -28,6 +28,7 @@ __all__ = [
     "bar",
     "cell",
     "clip",
+    "code",
     "duration",
     "escape",
     "html",
@@ -107,6 +108,15 @@ def markdown(value: object, limit: int = 200) -> str:
     text = _MARKDOWN.sub(r"\\\1", plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     # Ticket systems look for these in the shown text, where an escape no longer counts: a joiner no one sees parts them.
     return _MENTION.sub("\\1\u2060", text)
+
+
+def code(value: object, limit: int = 200) -> str:
+    """Return `plain` text as a code span of Markdown, to be copied and found as it is; within a table it has no place."""
+    text = plain(value, limit) or "–"
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def clip(text: str, limit: int) -> str:

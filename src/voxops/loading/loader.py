@@ -15,10 +15,12 @@ from voxops.client import account_names, prefetch
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import Columns, build, moment, window, within
 from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
 from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
+from voxops.loading.settings import Settings
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -38,11 +40,14 @@ class Loader:
         The one client.
     source : str
         What ``df.attrs`` names as the origin.
+    settings : Settings
+        The zone, and which metadata name people.
     """
 
-    def __init__(self, client: AsyncClient, source: str) -> None:
+    def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         self._client = client
         self._source = source
+        self.settings = settings or Settings()
 
     async def posts(
         self,
@@ -70,7 +75,8 @@ class Loader:
         pandas.DataFrame
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
-            metadata`` (object), ``workspace_id`` (string). ``attrs`` says when, from where and with which filters it was loaded,
+            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
+            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and with which filters it was loaded,
             and whether it is complete.
 
         Raises
@@ -100,6 +106,7 @@ class Loader:
         span = window(since, until, self._client.now())
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        found = with_people(found, self.settings.people)
         filters = {
             "status": wanted,
             "platform": platforms,
@@ -349,5 +356,6 @@ class Loader:
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
+            **self.settings.attrs(),
         }
         return frame

@@ -308,5 +308,9 @@ def _without_reason(form: Mapping[str, Any]) -> dict[str, Any]:
 def opening(ws: HandedWorkspace) -> list[str]:
     """Return the first lines of any code: how to connect to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
+    # Without them the frame would lack the columns that were chosen by.
+    settings = getattr(ws, "settings", None)
+    said = settings.arguments() if settings is not None else {}
+    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in said.items())])
     note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
     return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]

@@ -33,6 +33,11 @@ _KEY = ("post_id", "platform", "account_id")
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _CAUSES = 25  # causes shown before the rest is summed up
+_PEOPLE = {
+    "owner": Column("owner", "Owner", facet=True, share=0.8),
+    "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
+    "tags": Column("tags", "Tags", hidden=True),
+}
 _PICTURES = ("media_url", "thumbnail_url", "media")
 _COLUMNS = (
     Column("platform", "Platform", facet=True, share=0.8),
@@ -73,7 +78,11 @@ class TriagePanel(Panel):
         words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
         shown = failed.reset_index(drop=True)
         shown.attrs = dict(self._attrs)
-        return RowTable(shown, _COLUMNS, {name: text.reset_index(drop=True) for name, text in words.items()})
+        people = [column for name, column in _PEOPLE.items() if name in shown.columns]
+        if "tags" in shown.columns:
+            words["tags"] = shown["tags"].map(lambda tags: ", ".join(map(str, tags or ())) or None)
+        columns = (*_COLUMNS[:2], *people, *_COLUMNS[2:])
+        return RowTable(shown, columns, {name: text.reset_index(drop=True) for name, text in words.items()})
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
