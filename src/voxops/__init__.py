@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.delivery_view import delivery_panel
+    from voxops.views.excel import to_excel
     from voxops.views.report import report
     from voxops.views.runs_view import runs_panel
     from voxops.views.triage_view import triage_panel
@@ -117,6 +118,7 @@ __all__ = [
     "runs_panel",
     "scan_notebook",
     "targets",
+    "to_excel",
     "triage",
     "triage_panel",
     "verify_signature",
@@ -142,6 +144,7 @@ _LATER = {
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
+    "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",
 }

@@ -142,7 +142,7 @@ def test_any_frame_can_be_seen_and_what_is_none_is_refused() -> None:
     assert "1" in repr(vx.view(doubled))
     assert repr(vx.view(pd.DataFrame())).startswith("No rows")
     for wrong in (None, [1], "posts"):
-        with pytest.raises(vx.PlanError, match=r"view\(\) needs a frame"):
+        with pytest.raises(vx.PlanError, match=r"a frame, a plan or a run is needed"):
             vx.view(wrong)  # type: ignore[arg-type]
     with pytest.raises(vx.PlanError, match="no column nonsense"):
         vx.view(odd, columns=["nonsense"])

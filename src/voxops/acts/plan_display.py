@@ -24,6 +24,7 @@ _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "conte
 _CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
 # What tells one reason from another of its kind: what is quoted, and how many characters there are.
 _DETAIL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b\d[\d,]*(?= characters)""")
+_CELL = re.compile(r" \([A-Z]{1,3}\d+\)$| \(row \d+\)$")  # and where in the sheet it stands
 _LIMITS = {"content": 60, "cause": 60}  # characters shown
 
 
@@ -60,7 +61,7 @@ def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
     """Group reasons that differ only in what they quote: one line for each kind, with examples, most rows first."""
     rows, examples = Counter[str](), dict[str, list[str]]()
     for why, count in reasons:
-        kind = _DETAIL.sub("…", why)
+        kind = _DETAIL.sub("…", _CELL.sub("", why))
         rows[kind] += count
         examples.setdefault(kind, []).append(why)
     kinds = []
@@ -69,7 +70,7 @@ def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         if len(alike) == 1:
             kinds.append((alike[0], count))
             continue
-        shown = [" ".join(_DETAIL.findall(why)) for why in alike[:_EXAMPLES]]
+        shown = [" ".join([*_DETAIL.findall(why), *map(str.strip, _CELL.findall(why))]) for why in alike[:_EXAMPLES]]
         kinds.append((f"{kind}, such as {' and '.join(shown)}", count))
     return kinds
 

@@ -12,7 +12,7 @@ import pandas as pd
 from voxops._core import files, safe
 from voxops.errors import ConfigError
 
-__all__ = ["markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+__all__ = ["as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
 
 
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     """
     files.make_folder(path.parent)
     nested = [name for name in frame.columns if frame[name].dtype == object]
-    flat = frame.assign(**{name: frame[name].map(_json).astype("string") for name in nested})
+    flat = frame.assign(**{name: frame[name].map(as_json).astype("string") for name in nested})
     try:
         with files.replacing(path) as file:
             flat.to_parquet(file, index=False)
@@ -70,11 +70,11 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> st
 def _cell(value: Any) -> Any:
     """Return one value as guarded text; nothing for what is missing."""
     if isinstance(value, list | tuple | dict | set):
-        value = _json(value)
+        value = as_json(value)
     return None if pd.isna(value) else safe.cell(str(value))
 
 
-def _json(value: Any) -> str | None:
+def as_json(value: Any) -> str | None:
     """Return any value as JSON text, text as it is, None for what is missing."""
     if isinstance(value, str):
         return value

@@ -17,7 +17,7 @@ from voxops.frames.spans import shown_zone, zone
 from voxops.views._kinds import LOOKS, MOST, PLANNED, TRIAGED, Kind, Shape, kind_of, shape_of
 from voxops.views._palette import look
 
-__all__ = ["View", "view"]
+__all__ = ["View", "frame_of", "view"]
 
 _ID = 12  # characters shown of an id
 _TEXT = 160  # characters of a text that a page gets; the line is cut by its width
@@ -147,7 +147,7 @@ def view(
     status  platform  post
     failed  x         post_1
     """
-    table = _frame_of(frame)
+    table = frame_of(frame)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise PlanError(f"view(rows={rows!r}): rows must be a whole number from 1")
     kind = kind_of(table)
@@ -161,14 +161,14 @@ def view(
     return View(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
 
 
-def _frame_of(given: object) -> pd.DataFrame:
+def frame_of(given: object) -> pd.DataFrame:
     """Return what is to be shown of a frame, a plan or a run, an index that has a name as a column."""
     frame: Any = given
     if not isinstance(given, pd.DataFrame):
         results = getattr(given, "results", None)
         frame = results() if callable(results) else getattr(given, "frame", None)
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"view() needs a frame, a plan or a run, not a {type(given).__name__}")
+        raise PlanError(f"a frame, a plan or a run is needed, not a {type(given).__name__}")
     table: pd.DataFrame = frame
     if table.index.name is not None and table.index.name not in table.columns:
         table = table.reset_index()
