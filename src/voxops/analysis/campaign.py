@@ -19,12 +19,11 @@ from voxops._core.arguments import file_path
 from voxops._core.spreadsheets import unguard
 from voxops.analysis.sheet_file import letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import Finding, errors_of, platforms_of, sheet_rows
+from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows
 from voxops.analysis.sheet_times import iso_time
 from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
-from voxops.frames.columns import plain_values
 from voxops.frames.spans import zone
 from voxops.frames.values import STRING_DTYPE
 
@@ -263,13 +262,13 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
-    names = [None if value is None or not str(value).strip() else str(value) for value in plain_values(frame, "row_id")]
-    known = Places.of(frame)
-    counts, first_of = Counter(names), dict[tuple[str, ...], int]()
+    names, known = row_names(frame), Places.of(frame)
+    first_of = dict[tuple[str, ...], int]()
     found = []
-    for number, (name, row, place) in enumerate(zip(names, sheet_rows(frame), known.numbers(frame), strict=True)):
+    judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
+    for number, (name, of_name, row, place) in enumerate(judged):
         twin = first_of.setdefault((repr(row["content"]), *row["accounts"], repr(row["scheduled_for"])), number)
-        findings = [*_name_findings(name, counts), *errors_of(row, now), *_warnings(row)]
+        findings = [*of_name, *errors_of(row, now), *_warnings(row)]
         if twin != number and names[twin] != name and row["content"] is not None:
             message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
             findings.append(Finding("content", "warning", "DUPLICATE_POST", message))
@@ -277,15 +276,6 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
-
-
-def _name_findings(name: str | None, counts: Mapping[str | None, int]) -> Iterator[Finding]:
-    """What is wrong with a row's name."""
-    if name is None:
-        yield Finding("row_id", "error", "ROW_ID_MISSING", "Every row needs a name that stays.")
-    elif counts[name] > 1:
-        message = f"{counts[name]} rows are called {name[:40]!r}; keep one or rename it."
-        yield Finding("row_id", "error", "ROW_ID_DOUBLED", message)
 
 
 def _warnings(row: Mapping[str, Any]) -> Iterator[Finding]:

@@ -48,12 +48,14 @@ class Places:
             return [None] * len(frame)
         once = {name for name, count in Counter(self.names).items() if count == 1 and name is not None}
         by_name = {name: number for name, number in zip(self.names, self.rows, strict=True) if name in once}
-        found = []
-        for label, value in zip(frame.index, frame["row_id"], strict=True):
-            name = None if pd.isna(value) else str(value)
-            there = isinstance(label, int) and 0 <= label < len(self.rows) and self.names[label] == name
-            found.append(by_name.get(name) if name in by_name else self.rows[label] if there else None)
-        return found
+        names = [None if pd.isna(value) else str(value) for value in frame["row_id"]]
+        pairs = list(zip(frame.index, names, strict=True))
+        # Names that several rows have are known by their label, as long as no label shows that the rows were numbered anew.
+        kept = all(
+            isinstance(label, int) and 0 <= label < len(self.rows) and self.names[label] == name
+            for label, name in pairs
+        )
+        return [by_name.get(name) if name in by_name else self.rows[label] if kept else None for label, name in pairs]
 
     def cell(self, number: int | None, column: str) -> str | None:
         """Return a cell as people see it, ``row 7`` where the sheet has no such column; None without a row."""

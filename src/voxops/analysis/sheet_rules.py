@@ -6,6 +6,7 @@ What one of them calls an error is none that another calls ready.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,18 @@ from voxops.frames.columns import plain_values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NUMBER_OF_A_FILE", "Finding", "account_spelling", "errors_of", "sheet_rows", "split_list", "utc_text"]
+__all__ = [
+    "NUMBER_OF_A_FILE",
+    "Finding",
+    "account_spelling",
+    "errors_of",
+    "name_errors",
+    "platforms_of",
+    "row_names",
+    "sheet_rows",
+    "split_list",
+    "utc_text",
+]
 
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
@@ -100,6 +112,24 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         most = f"comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
         yield _error("first_comment", "COMMENT_TOO_LONG", f"The first {most}")
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
+    """Yield for each row's name what is wrong with it: none, or one that several rows have."""
+    counts = Counter(names)
+    for name in names:
+        if name is None:
+            yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
+        elif counts[name] > 1:
+            said = f"{counts[name]} rows are called {name[:40]!r}; keep one or rename it."
+            yield [_error("row_id", "ROW_ID_DOUBLED", said)]
+        else:
+            yield []
+
+
+def row_names(frame: pd.DataFrame) -> list[str | None]:
+    """The column ``row_id`` as text, None where there is none."""
+    return [None if value is None or not str(value).strip() else str(value) for value in plain_values(frame, "row_id")]
 
 
 def platforms_of(accounts: Sequence[str]) -> list[str]:

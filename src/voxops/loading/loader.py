@@ -262,7 +262,8 @@ class Loader:
         pandas.DataFrame
             One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
             warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
-            for on that platform).
+            for on that platform), ``sheet_row`` (Int64: the row of the sheet as people see it, NA for a frame from none). What
+            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_bulk``.
 
         Raises
         ------

@@ -80,7 +80,7 @@ KINDS: Sequence[Kind] = (
         "level code message column",
         "level cell row_id column code message",
     ),
-    _kind("validated rows", "valid errors warnings", "valid cell row_id platform errors warnings"),
+    _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
         "targets",
         "post_id target_id platform",
