@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import markupsafe
 import pandas as pd
@@ -152,9 +153,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def instant(at: datetime, *, day: bool = True) -> str:
-    """Return a UTC time such as ``2026-11-03 14:02:10 UTC``, or without its day."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if day else "%H:%M:%S UTC")
+def instant(at: datetime, *, day: bool = True, tz: str = "UTC") -> str:
+    """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day."""
+    return at.astimezone(ZoneInfo(tz)).strftime("%Y-%m-%d %H:%M:%S %Z" if day else "%H:%M:%S %Z")
 
 
 def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Markup:

@@ -65,7 +65,8 @@ class Loader:
         status, platform, account : str or list of str, optional
             Post status; platform or account id of at least one target. One value or a list.
         since, until : Timestamp, str or timedelta, optional
-            ISO text with an offset, or an offset before now such as ``"7D"``, measured by the server's clock. They apply to the
+            ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"``, which
+            begins in the workspace's zone (``vx.connect(tz=)``). They apply to the
             latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
@@ -103,7 +104,7 @@ class Loader:
                 query["accountId"] = accounts[0]
             cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits)
         frame = columns.frame()
-        span = window(since, until, self._client.now())
+        span = window(since, until, self._client.now(), self.settings.tz)
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
         found = with_people(found, self.settings.people)
@@ -162,7 +163,7 @@ class Loader:
             raise ConfigError(f"success={success!r} must be True, False or None for both")
         webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
         events = words("event_type", event_type)
-        start, end = window(since, until, self._client.now())
+        start, end = window(since, until, self._client.now(), self.settings.tz)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
         query |= {} if start is None else {"from": stamp(start)}
@@ -302,7 +303,7 @@ class Loader:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
-        return await analytics(self._client, posts, since, until)
+        return await analytics(self._client, posts, since, until, self.settings.tz)
 
     async def _account_ids(self, accounts: list[str]) -> list[str]:
         """Account ids for ids and names such as ``twitter:@brand``."""

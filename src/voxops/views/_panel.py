@@ -250,13 +250,14 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
+        settings = getattr(self._ws, "settings", None)
         looks = {
             name: {word: (look.colour, look.glyph) for word, look in table.items()}
             for name, table in self._looks().items()
         }
         return Shown(
             title=self.TITLE,
-            at=safe.instant(self._shown_at),
+            at=safe.instant(self._shown_at, tz="UTC" if settings is None else settings.tz),
             present="" if snapshot is None else present(snapshot),
             stage=act.stage,
             facts=facts,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops.errors import ConfigError
+from voxops.frames.spans import shown_zone
 
 __all__ = ["as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
 
@@ -18,19 +19,30 @@ __all__ = ["as_json", "markdown_table", "spreadsheet", "write_csv", "write_parqu
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy that a spreadsheet reads as meant.
 
-    Times become ``YYYY-MM-DD HH:MM:SS`` in UTC, with ``(UTC)`` in the column's name, as spreadsheets know no time zones;
+    Times become ``YYYY-MM-DD HH:MM:SS`` in the frame's zone, which stands in the column's name, such as ``(UTC)``, as spreadsheets
+    know no time zones; an hour that the zone has twice has its offset;
     lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
     """
     columns: dict[str, Any] = {}
+    tz = shown_zone(frame)
     for name in frame.columns:
         column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
-            columns[f"{head} (UTC)"] = column.dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
+            columns[f"{head} ({tz})"] = _times(column.dt.tz_convert(tz))
         elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
             columns[head] = column
         else:
             columns[head] = pd.Series([_cell(value) for value in column], index=frame.index, dtype=object)
     return pd.DataFrame(columns, index=frame.index)
+
+
+def _times(local: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times as text, without their zone where that leaves no doubt."""
+    bare: pd.Series[Any] = local.dt.tz_localize(None)
+    twice = bare.dt.tz_localize(local.dt.tz, ambiguous="NaT", nonexistent="NaT").isna() & local.notna()
+    text: pd.Series[Any] = bare.dt.strftime("%Y-%m-%d %H:%M:%S")
+    offsets = [at.isoformat() if late else shown for at, late, shown in zip(local, twice, text, strict=True)]
+    return pd.Series(offsets, index=local.index, dtype=text.dtype) if twice.any() else text
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:

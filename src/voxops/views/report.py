@@ -60,7 +60,7 @@ class Report(Findings):
         return _written(_write, _report_text.markdown(self), Path(path))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
-        """Write each of `frames` as CSV for a spreadsheet: times in UTC, formulas guarded."""
+        """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
         return [_written(_tables.write_csv, frame, Path(folder) / f"{name}.csv") for name, frame in self.frames.items()]
 
     def to_excel(self, path: str | Path) -> Path:
