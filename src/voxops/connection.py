@@ -68,7 +68,8 @@ def connect(
         ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
     owner, campaign, tags : str, optional
         Which field of the posts' metadata says whose a post is, of which campaign, and under which tags, such as
-        ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN``, ``VOXOPS_TAGS``. Posts and targets then have columns
+        ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN`` (where it begins
+        with ``metadata.``), ``VOXOPS_TAGS``. Posts and targets then have columns
         of these names, and reports say who must act.
 
     Returns
@@ -196,8 +197,9 @@ def _environment(name: str) -> str | None:
 
 
 def _setting(name: str) -> str | None:
-    """A setting of the environment, such as ``VOXOPS_TZ``."""
-    return _environment(f"VOXOPS_{name.upper()}")
+    """A setting of the environment, such as ``VOXOPS_TZ``; a campaign's own name, as our notebooks take it, is none."""
+    value = _environment(f"VOXOPS_{name.upper()}")
+    return None if name == "campaign" and not (value or "").startswith("metadata.") else value
 
 
 def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:

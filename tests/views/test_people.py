@@ -57,6 +57,7 @@ def test_the_setting_changes_no_key(ws: vx.Workspace, triaged: pd.DataFrame) -> 
 def test_settings_come_from_the_environment_too(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXOPS_OWNER", "metadata.owner")
     monkeypatch.setenv("VOXOPS_TZ", "Europe/Berlin")
+    monkeypatch.setenv("VOXOPS_CAMPAIGN", "spring-2026")  # as the notebooks call theirs
     with vx.connect(sandbox=sandbox, tz="Asia/Tokyo") as workspace:
         assert workspace.settings.arguments() == {"tz": "Asia/Tokyo", "owner": "metadata.owner"}
         assert workspace.posts(limit=1).attrs["tz"] == "Asia/Tokyo"

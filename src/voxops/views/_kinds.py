@@ -122,7 +122,8 @@ KINDS: Sequence[Kind] = (
 _OTHER = Kind("rows", frozenset(), ())
 
 _SHAPES: Mapping[str, Shape] = {
-    "account_name": Shape("account", 110),
+    "account_name": Shape("account", 106),
+    "campaign": Shape("campaign", 110),
     "content": Shape("text"),
     "count": Shape("targets", 68),
     "eligible": Shape("sent", 44),
@@ -132,6 +133,7 @@ _SHAPES: Mapping[str, Shape] = {
     "failed_targets": Shape("failed", 52),
     "latency_ms": Shape("ms", 60),
     "outcome": Shape("outcome", 92),
+    "owner": Shape("owner", 76),
     "platform": Shape("platform", 96),
     "retry_count": Shape("retries", 56),
     "status": Shape("status", 110),
@@ -140,7 +142,7 @@ _SHAPES: Mapping[str, Shape] = {
     "targets": Shape("platforms"),
     "updated_at": Shape("changed", 108),
     "url": Shape("address"),
-    "verdict": Shape("verdict", 152),
+    "verdict": Shape("verdict", 148),
     "waiting_for": Shape("waits for"),
 }
 LOOKS: Mapping[str, Mapping[str, Look]] = {
