@@ -17,7 +17,7 @@ from voxops.frames.times import parse_times
 __all__ = ["kinds_of", "plan_blocks"]
 
 ROWS = 12  # rows shown of what would be sent
-KINDS = 8  # kinds of reasons shown of what is held
+KINDS = 12  # kinds of reasons shown of what is held
 _EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
