@@ -54,6 +54,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
+_IDENTIFIER = re.compile(r"[\w.:~-]+")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
@@ -111,13 +112,10 @@ def markdown(value: object, limit: int = 200) -> str:
     return _MENTION.sub("\\1\u2060", text)
 
 
-def code(value: object, limit: int = 200) -> str:
-    """Return `plain` text as a code span of Markdown, to be copied and found as it is; within a table it has no place."""
-    text = plain(value, limit) or "–"
-    longest = max(map(len, re.findall("`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
+def code(value: object) -> str:
+    """Return an id as a code span of Markdown, to be copied and found as it is; what could be more than an id is `markdown`."""
+    text = plain(value)
+    return f"`{text}`" if _IDENTIFIER.fullmatch(text) else markdown(value)
 
 
 def clip(text: str, limit: int) -> str:

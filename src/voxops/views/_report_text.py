@@ -23,7 +23,8 @@ def markdown(report: Findings) -> str:
         lines.append(f"## {safe.markdown(section.title)}")
         lines.append(safe.markdown(section.text, 600))
         if len(section.table):
-            lines.append(markdown_table(heads(section.table), cells(section.table)))
+            codes = frozenset(at for at, name in enumerate(section.table.columns) if str(name).endswith("_id"))
+            lines.append(markdown_table(heads(section.table), cells(section.table), codes))
     return "\n\n".join(line for line in lines if line) + "\n"
 
 

@@ -72,11 +72,16 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; cells are escaped."""
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]], codes: frozenset[int] = frozenset()) -> str:
+    """Return a Markdown table; cells are escaped, those of the columns `codes` are code spans, to be copied and found."""
     lines = [heads, ["---"] * len(heads)]
-    lines += [[safe.markdown(value) or " " for value in row] for row in rows]
+    lines += [[_markdown(value, code=at in codes) for at, value in enumerate(row)] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown(value: object, *, code: bool) -> str:
+    """One cell."""
+    return (safe.code(value) if code else safe.markdown(value)) or " "
 
 
 def _cell(value: Any) -> Any:

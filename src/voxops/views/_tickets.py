@@ -72,7 +72,7 @@ def _line(row: dict[Any, Any]) -> str:
         filter(None, [_text(row.get("platform")), _text(row.get("account_id") if _missing(account) else account)])
     )
     said = ": ".join(filter(None, [_text(row.get("error_code")), _text(row.get("error_message"))]))
-    line = f"- {safe.code(row.get('post_id'))} {safe.markdown(where, 100)}".rstrip()
+    line = f"- {safe.code(row.get('post_id')) or '–'} {safe.markdown(where, 100)}".rstrip()
     if _text(row.get("account_id")):
         line += f" ({safe.code(row['account_id'])})"
     line += f": {safe.markdown(said, 240)}" if said else ""
