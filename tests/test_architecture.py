@@ -29,6 +29,8 @@ LIBRARIES = {
     "anywidget": {"views"},
     "ipywidgets": {"views"},
     "matplotlib": {"views"},
+    "python_calamine": {"analysis"},
+    "xlsxwriter": {"views"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},
 }

@@ -60,9 +60,11 @@ if TYPE_CHECKING:
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.delivery_view import delivery_panel
+    from voxops.views.excel import to_excel
     from voxops.views.report import report
     from voxops.views.runs_view import runs_panel
     from voxops.views.triage_view import triage_panel
+    from voxops.views.view import view
 
 __version__ = "0.1.0"
 
@@ -116,9 +118,11 @@ __all__ = [
     "runs_panel",
     "scan_notebook",
     "targets",
+    "to_excel",
     "triage",
     "triage_panel",
     "verify_signature",
+    "view",
 ]
 
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
@@ -140,7 +144,9 @@ _LATER = {
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
+    "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",
+    "view": "voxops.views.view",
 }
 
 

@@ -20,6 +20,7 @@ from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
+from voxops.loading.settings import Settings
 from voxops.model import Clock
 from voxops.workspace import Session, Workspace
 
@@ -39,6 +40,10 @@ def connect(
     ledger: str | os.PathLike[str] | None = None,
     key_retention: str = KEY_RETENTION,
     max_wait: str = "5min",
+    tz: str | None = None,
+    owner: str | None = None,
+    campaign: str | None = None,
+    tags: str | None = None,
 ) -> Workspace:
     """Connect to a workspace.
 
@@ -58,6 +63,14 @@ def connect(
         How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
     max_wait : str
         How long a call waits for the rate limit before it gives up, resumably.
+    tz : str, optional
+        The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` begins, such as
+        ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
+    owner, campaign, tags : str, optional
+        Which field of the posts' metadata says whose a post is, of which campaign, and under which tags, such as
+        ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN`` (where it begins
+        with ``metadata.``), ``VOXOPS_TAGS``. Posts and targets then have columns
+        of these names, and reports say who must act.
 
     Returns
     -------
@@ -71,7 +84,7 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used: it redirects, or answers with a web page.
+        If there is no key, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit.
     AuthError
         If the API refuses the key.
     TransportError
@@ -83,6 +96,8 @@ def connect(
     del api_key  # so that no traceback from here on finds it among the local variables
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
+    said = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
+    settings = Settings.read({name: _setting(name) if value is None else value for name, value in said.items()})
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
@@ -93,7 +108,8 @@ def connect(
             path = resources.temporary_ledger()
     else:
         client = _client(secret, url, patience)
-    return eventloop.run(open_workspace(client, ledger=path, retention=retention, resources=resources))
+    opened = open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
+    return eventloop.run(opened)
 
 
 async def open_workspace(
@@ -102,6 +118,7 @@ async def open_workspace(
     ledger: Path | None,
     retention: float = 86_400.0,
     resources: Resources | None = None,
+    settings: Settings | None = None,
 ) -> Workspace:
     """Read who we are, open the ledger that belongs to it, and put the workspace together; `resources` end with it."""
     resources = resources or Resources()
@@ -118,7 +135,7 @@ async def open_workspace(
         workspace.identify(identity, book)
         return engine
 
-    session = Session(client, engine, client.url, identify)
+    session = Session(client, engine, client.url, identify, settings)
     workspace = Workspace(session, ledger=book, identity=identity, resources=resources)
     return workspace
 
@@ -178,6 +195,12 @@ def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
 def _environment(name: str) -> str | None:
     """A variable of the environment; a function of its own, since a verbose traceback prints what its lines look at."""
     return os.environ.get(name)
+
+
+def _setting(name: str) -> str | None:
+    """A setting of the environment, such as ``VOXOPS_TZ``; a campaign's own name, as our notebooks take it, is none."""
+    value = _environment(f"VOXOPS_{name.upper()}")
+    return None if name == "campaign" and not (value or "").startswith("metadata.") else value
 
 
 def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:

@@ -16,6 +16,7 @@ from voxops.analysis import causes, triage
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.frames import targets
+from voxops.loading.settings import Settings
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_SETTINGS = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
 REASON = (
     "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
 )
@@ -94,7 +96,7 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
     resources = Resources()
     path = ledger or resources.temporary_ledger()
-    return eventloop.run(open_workspace(client, ledger=path, resources=resources))
+    return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=_SETTINGS))
 
 
 def _show_causes(console: Console, triaged: pd.DataFrame) -> None:

@@ -25,6 +25,7 @@ from voxops.engine.watching import Watch, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.ledger import Ledger, audit
 from voxops.loading import Loader
+from voxops.loading.settings import Settings
 from voxops.run import Run
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Session(Loader):
         What ``df.attrs`` names as the origin.
     identify : callable, optional
         Reads an identity that could not be read once more, before something is run.
+    settings : Settings, optional
+        The zone, and which metadata name people.
     """
 
     def __init__(
@@ -57,8 +60,9 @@ class Session(Loader):
         engine: Engine | None,
         source: str,
         identify: Callable[[], Awaitable[Engine | None]] | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        super().__init__(client, source)
+        super().__init__(client, source, settings)
         self.client = client
         self._engine = engine
         self._identify = identify
@@ -254,6 +258,8 @@ class Workspace:
         As the API names them; ``""`` where it does not.
     sandbox : Sandbox or None
         The embedded sandbox, if this workspace lives in one.
+    settings : Settings
+        The zone in which times are shown, and which metadata name people; see `connect`.
     """
 
     def __init__(
@@ -262,6 +268,7 @@ class Workspace:
         self._session = session
         self._resources = resources
         self.client = session.client
+        self.settings = session.settings
         self.aio = Awaitables(session)
         self.identify(identity, ledger)
         _open_workspaces.add(self)
@@ -295,7 +302,7 @@ class Workspace:
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown`` (Int64, rows).
         """
-        return audit.runs(self._session.usable().engine.ledger)
+        return self._said(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
@@ -307,7 +314,12 @@ class Workspace:
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC).
         """
-        return audit.history(self._session.usable().engine.ledger)
+        return self._said(audit.history(self._session.usable().engine.ledger))
+
+    def _said(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame that says with which settings it is to be shown."""
+        frame.attrs |= self.settings.attrs()
+        return frame
 
     def archive(self, path: str | os.PathLike[str]) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.

@@ -65,7 +65,7 @@ def test_a_row_becomes_one_post_with_its_mark():
         ("first_comment", "x" * 2_201, "2,200 is the most"),
         ("scheduled_for", None, "no time"),
         ("scheduled_for", "2027-01-01T10:00:00", "no offset"),
-        ("scheduled_for", "tomorrow", "no offset"),
+        ("scheduled_for", "tomorrow", "can't be read"),
         ("scheduled_for", pd.Timestamp("2027-01-01"), "no offset"),
     ],
 )

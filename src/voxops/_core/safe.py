@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import markupsafe
 import pandas as pd
@@ -28,6 +29,7 @@ __all__ = [
     "bar",
     "cell",
     "clip",
+    "code",
     "duration",
     "escape",
     "html",
@@ -52,6 +54,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
+_IDENTIFIER = re.compile(r"[\w.:~-]+")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
@@ -109,6 +112,12 @@ def markdown(value: object, limit: int = 200) -> str:
     return _MENTION.sub("\\1\u2060", text)
 
 
+def code(value: object) -> str:
+    """Return an id as a code span of Markdown, to be copied and found as it is; what could be more than an id is `markdown`."""
+    text = plain(value)
+    return f"`{text}`" if _IDENTIFIER.fullmatch(text) else markdown(value)
+
+
 def clip(text: str, limit: int) -> str:
     """Cut text to `limit` characters, the last of them an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
@@ -142,9 +151,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def instant(at: datetime, *, day: bool = True) -> str:
-    """Return a UTC time such as ``2026-11-03 14:02:10 UTC``, or without its day."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if day else "%H:%M:%S UTC")
+def instant(at: datetime, *, day: bool = True, tz: str = "UTC") -> str:
+    """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day."""
+    return at.astimezone(ZoneInfo(tz)).strftime("%Y-%m-%d %H:%M:%S %Z" if day else "%H:%M:%S %Z")
 
 
 def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Markup:

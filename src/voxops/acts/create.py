@@ -16,7 +16,7 @@ from voxops.acts.act import Act
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.sheet import row_names, sheet_rows, split_list, utc_text, why_unfit
+from voxops.acts.sheet import fit_rows, row_names, split_list, utc_text
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
@@ -286,8 +286,9 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     act = CREATE_ONE if one_by_one else CREATE
     labels, numbers, twins = row_names(frame, key), attempts(frame), flags(frame, "twin")
     items, reasons = [], []
-    for number, (label, row, attempt, twin) in enumerate(zip(labels, sheet_rows(frame), numbers, twins, strict=True)):
-        reason = why_unfit(row)
+    for number, (label, (row, reason), attempt, twin) in enumerate(
+        zip(labels, fit_rows(frame), numbers, twins, strict=True)
+    ):
         reasons.append(reason or "ready")
         if reason is not None:
             continue

@@ -16,7 +16,7 @@ from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
-from voxops.acts.plan_display import plan_blocks
+from voxops.acts.plan_display import KINDS, kinds_of, plan_blocks
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import PlanError
 
@@ -166,7 +166,10 @@ def summary(plan: Plan) -> str:
     ]
     if plan.canaries:
         lines.append(f"Canary: the first {plan.canaries} of each cause go first.")
-    lines += [f"  {count:>5}  {why}" for why, count in reasons(plan)]
+    kinds = kinds_of(reasons(plan))
+    lines += [f"  {count:>5}  {safe.plain(why, 200)}" for why, count in kinds[:KINDS]]
+    if (more := len(kinds) - KINDS) > 0:
+        lines.append(f"         and {safe.many(more, 'more kind')}")
     return "\n".join(lines)
 
 

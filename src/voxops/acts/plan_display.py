@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
+from voxops.frames.spans import shown_zone
+from voxops.frames.times import parse_times
 
-__all__ = ["plan_blocks"]
+__all__ = ["kinds_of", "plan_blocks"]
 
-ROWS = 12  # rows shown of what would be sent, and of what is held
+ROWS = 12  # rows shown of what would be sent
+KINDS = 12  # kinds of reasons shown of what is held
+_EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
+_CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
+# What tells one reason from another of its kind: what is quoted, and how many characters there are.
+_DETAIL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b\d[\d,]*(?= characters)""")
+_CELL = re.compile(r" \([A-Z]{1,3}\d+\)$| \(row \d+\)$")  # and where in the sheet it stands
 _LIMITS = {"content": 60, "cause": 60}  # characters shown
 
 
@@ -37,19 +49,42 @@ def plan_blocks(plan: Any, reasons: Sequence[tuple[str, int]]) -> list[Block]:
         parts += _sample(plan)
     if reasons:
         parts.append(blocks.heading("Held, and why"))
-        parts.append(blocks.table(("rows", "reason"), [(safe.number(n), why) for why, n in reasons[:ROWS]], [0]))
+        kinds = kinds_of(reasons)
+        lines = [(safe.number(n), blocks.cell(why, limit=200)) for why, n in kinds[:KINDS]]
+        parts.append(blocks.table(("rows", "reason"), lines, [0]))
+        if (more := len(kinds) - KINDS) > 0:
+            parts.append(blocks.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
     return parts
+
+
+def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Group reasons that differ only in what they quote: one line for each kind, with examples, most rows first."""
+    rows, examples = Counter[str](), dict[str, list[str]]()
+    for why, count in reasons:
+        kind = _DETAIL.sub("…", _CELL.sub("", why))
+        rows[kind] += count
+        examples.setdefault(kind, []).append(why)
+    kinds = []
+    for kind, count in rows.most_common():
+        alike = examples[kind]
+        if len(alike) == 1:
+            kinds.append((alike[0], count))
+            continue
+        shown = [" ".join([*_DETAIL.findall(why), *map(str.strip, _CELL.findall(why))]) for why in alike[:_EXAMPLES]]
+        kinds.append((f"{kind}, such as {' and '.join(shown)}", count))
+    return kinds
 
 
 def _sample(plan: Any) -> list[Block]:
     """The first rows that would be sent."""
-    names = [name for name in _SHOWN if name in plan.table.columns][:4]
+    names = [name for name in _shown(plan) if name in plan.table.columns][:4]
+    tz = shown_zone(plan.table)
     sent = plan.table[plan.table["eligible"]]
     # Where all are the first attempt, or in the first batch, there is no need to say so.
     counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
     lines = [
         (
-            *(_cell(name, row[name]) for name in names),
+            *(_cell(name, row[name], tz) for name in names),
             *(safe.number(row[name]) for name in counts),
             blocks.cell(row["reason"], limit=80),
             blocks.cell(_word(row["request"], plan.act), row["request"]),
@@ -57,7 +92,13 @@ def _sample(plan: Any) -> list[Block]:
         )
         for row in sent.head(ROWS).to_dict("records")
     ]
-    heads = (*names, *counts, "reason", "request", "key")
+    heads = (
+        *(f"{name} ({tz})" if name == "scheduled_for" else name for name in names),
+        *counts,
+        "reason",
+        "request",
+        "key",
+    )
     numeric, spare = range(len(names), len(names) + len(counts)), range(len(heads) - 2, len(heads))
     parts = [blocks.table(heads, lines, numeric, spare)]
     if more := plan.eligible - len(lines):
@@ -65,8 +106,18 @@ def _sample(plan: Any) -> list[Block]:
     return parts
 
 
-def _cell(name: str, value: Any) -> Block:
-    """One value of a row: ids lose their middle, long text is cut; all of it shows on hovering."""
+def _shown(plan: Any) -> tuple[str, ...]:
+    """The columns by which a person knows a row: of what is to be created, what goes where and when."""
+    return (plan.key, *_CREATED) if plan.act.about == "create" else _SHOWN
+
+
+def _cell(name: str, value: Any, tz: str) -> Block:
+    """One value of a row: ids lose their middle, long text is cut, times are in the zone; all of it shows on hovering."""
+    if name == "scheduled_for":
+        when = parse_times([str(value).strip()])[0]
+        return blocks.cell(value if pd.isna(when) else f"{when.tz_convert(tz):%a %d %b %Y %H:%M}", value)
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
     if name.endswith("_id"):
         return blocks.cell(safe.middle(value, 12), value)
     return blocks.cell(value, limit=_LIMITS.get(name, 60))

@@ -1,43 +1,21 @@
-"""Rows of a campaign sheet as plain values: their names, lists and times, and what makes one unfit to be created."""
+"""Rows of a campaign sheet as a plan takes them: their names, and why a row is held."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.analysis.sheet_places import Places
+from voxops.analysis.sheet_rules import NUMBER_OF_A_FILE, errors_of, sheet_rows, split_list, utc_text
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["row_names", "sheet_rows", "split_list", "utc_text", "why_unfit"]
-
-_NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
-
-
-def split_list(value: Any) -> list[str]:
-    """Return a cell's parts: a list as it is, text cut at ``;``, nothing for a missing value."""
-    if value is None:
-        return []
-    parts = value if isinstance(value, list | tuple) else str(value).split(";")
-    return [text for text in (str(part).strip() for part in parts) if text]
-
-
-def utc_text(value: Any) -> str | None:
-    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or carries no offset from UTC."""
-    try:
-        when = datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        return None
-    return when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+__all__ = ["fit_rows", "row_names", "split_list", "utc_text"]
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:
@@ -64,48 +42,28 @@ def _some(values: Sequence[object]) -> str:
     return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")
 
 
-def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a create is made of, per row, as plain values."""
-    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
-    accounts = "accounts" if "accounts" in frame.columns else "account_ids"
-    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
-    _refuse_lost_ids(frame, accounts)
-    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
-    columns["accounts"] = [[_account(name) for name in names] for names in columns["accounts"]]
-    for name in ("content", "first_comment", "scheduled_for"):
-        columns[name] = plain_values(frame, name)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+def fit_rows(frame: pd.DataFrame) -> list[tuple[dict[str, Any], str | None]]:
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``vx.check_campaign``."""
+    _refuse_lost_ids(frame, "accounts" if "accounts" in frame.columns else "account_ids")
+    known = Places.of(frame)
+    rows = zip(sheet_rows(frame), known.numbers(frame), strict=True)
+    return [(row, _reason(row, known, number)) for row, number in rows]
 
 
-def _account(name: str) -> str:
-    """An account as the sheet names it, in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
-
-
-def why_unfit(row: Mapping[str, Any]) -> str | None:
-    """Why a row can't be created; None if it can."""
-    content, comment, when = row["content"], row["first_comment"], row["scheduled_for"]
-    if content is None or not str(content).strip():
-        return "no content"
-    if len(str(content)) > CONTENT_CHARACTERS:
-        return f"content has {len(str(content))} characters; {CONTENT_CHARACTERS:,} is the most"
-    if not row["accounts"]:
-        return "no account"
-    if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
-        return f"first_comment has {len(str(comment))} characters; {COMMENT_CHARACTERS:,} is the most"
-    if when is None or not str(when).strip():
-        return "no time: nobody knows whether the API would publish it at once"
-    if utc_text(when) is None:
-        return f"scheduled_for {str(when)[:40]!r} has no offset from UTC; write it as 2026-03-04T10:00:00+01:00"
-    return None
+def _reason(row: dict[str, Any], known: Places, number: int | None) -> str | None:
+    """The first thing that is wrong with a row, with its cell where it comes from a sheet."""
+    found = next(errors_of(row), None)
+    if found is None:
+        return None
+    said, cell = found.message.removesuffix("."), known.cell(number, found.column)
+    return said[:1].lower() + said[1:] + (f" ({cell})" if cell else "")
 
 
 def _refuse_lost_ids(frame: pd.DataFrame, column: str) -> None:
     """Refuse account ids that a file has turned into numbers: digits are lost, or a ``.0`` was added (rule 29)."""
     for row, value in enumerate(plain_values(frame, column)):
         for part in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(part, float) or (isinstance(part, str) and _NUMBER_OF_A_FILE.fullmatch(part.strip())):
+            if isinstance(part, float) or (isinstance(part, str) and NUMBER_OF_A_FILE.fullmatch(part.strip())):
                 raise PlanError(
                     f"row {row}: column {column!r} holds {part!r}, a number that a file has made of an id; read the column as text, "
                     f"for example pd.read_csv(path, dtype={{{column!r}: 'string'}})"

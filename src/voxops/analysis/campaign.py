@@ -6,12 +6,10 @@ error, since nobody but its author knows where it is nine o'clock.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from io import StringIO
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,14 @@ import pandas as pd
 
 from voxops._core.arguments import file_path
 from voxops._core.spreadsheets import unguard
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
-from voxops.errors import PlanError
+from voxops.analysis.sheet_file import letters, places, read_sheet
+from voxops.analysis.sheet_places import Places
+from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows
+from voxops.analysis.sheet_times import iso_time
+from voxops.api.limits import PLATFORM_CHARACTERS
+from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
+from voxops.frames.spans import zone
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -36,107 +39,199 @@ _FINDING: dict[str, Any] = {
     "level": STRING_DTYPE,
     "code": STRING_DTYPE,
     "message": STRING_DTYPE,
+    "cell": STRING_DTYPE,
 }
-# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
-_ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
-_Finding = tuple[str, str, str, str]  # column, level, code, message
+_ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
+_DIGITS = 10**15  # from here on a spreadsheet has lost digits
 
 
-def read_campaign(path: str | Path) -> pd.DataFrame:
-    """Read a campaign sheet.
+def read_campaign(
+    path: str | Path,
+    *,
+    sheet: str | None = None,
+    tz: str | None = None,
+    dayfirst: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
     Parameters
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons
-        or tabs, with a first line ``sep=;``, with lines of nothing at the end.
+        or tabs, with a first line ``sep=;``, with lines of nothing at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
+    sheet : str, optional
+        Which sheet of the workbook; needed where it shows several.
+    tz : str, optional
+        The zone of the times that name none, such as ``"Europe/Berlin"``. Cells of Excel that hold dates name none: without it
+        they are refused. Times that name their offset keep it.
+    dayfirst : bool, optional
+        Whether ``03.11.2026 9:00`` is in November (True) or in March (False). Left out, such a time stays as it is, and
+        ``vx.check_campaign`` refuses it.
+    columns : mapping of str to str, optional
+        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``.
 
     Returns
     -------
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column. The apostrophe by which our own reports keep a spreadsheet from running a text is taken off. ``attrs``: ``kind``,
-        ``source``, ``encoding``, ``delimiter``.
+        column. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
+        of its rows. The apostrophe by which our own files keep a spreadsheet from running a text is taken off.
+        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, and ``places``, from which checks say in
+        which cell something stands.
 
     Raises
     ------
     PlanError
-        If the file can't be read, or a column is missing or stands there twice.
+        If the file can't be read, a column is missing or stands there twice, or a cell holds what can't be read without a guess:
+        a date without a zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
+    ConfigError
+        If there is no such time zone.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import voxops as vx
+    >>> path = Path(mkdtemp()) / "sheet.csv"
+    >>> size = path.write_text("row_id,Text,accounts,scheduled_for\n007,Hi,twitter:@a,4.3.2026 9:00\n")
+    >>> campaign = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True, columns={"Text": "content"})
+    >>> campaign.loc[0, ["row_id", "scheduled_for"]].to_list()
+    ['007', '2026-03-04T09:00:00+01:00']
     """
-    text, encoding = _text(file_path("path", path))
-    lines = text.splitlines()
-    delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
-    if delimiter:
-        text = text.split("\n", 1)[1] if "\n" in text else ""
-    delimiter = delimiter or _delimiter(text.partition("\n")[0])
-    try:
-        header, *rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter)) or [[]]
-    except csv.Error as error:
-        raise PlanError(f"{path} is not a CSV file: {error}.") from error
-    names = _names(header, path)
-    width = len(names)
-    cells = [
-        _padded(row, width, number, path)
-        for number, row in enumerate(rows, start=2)
-        if any(cell.strip() for cell in row)
-    ]
+    place = file_path("path", path)
+    said = None if tz is None else zone(tz)
+    if dayfirst is not None and not isinstance(dayfirst, bool):
+        raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
+    read = read_sheet(place, sheet)
+    names, zones = _names(read.header, path, columns or {})
+    reader = _Reader(path, names, said, zones.get("scheduled_for"), dayfirst)
+    cells = [reader.row(number, row) for number, row in read.rows]
+    reader.complain()
     frame = pd.DataFrame(cells, columns=names, dtype=STRING_DTYPE)
     for name in CAMPAIGN_COLUMNS:
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in CAMPAIGN_COLUMNS)]]
-    frame.attrs = {"kind": "campaign", "source": Path(path).name, "encoding": encoding, "delimiter": delimiter}
+    known = Places(
+        {name: letters(at) for at, name in enumerate(names)}, [number for number, _ in read.rows], list(frame["row_id"])
+    )
+    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
+    for name, value in read.about.items():
+        frame.attrs[name] = value
     return frame
 
 
-def _text(path: Path) -> tuple[str, str]:
-    """Contents of a file and the encoding they are in."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PlanError(f"{path} can't be read: {error.strerror or error}.") from error
-    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
-        except UnicodeDecodeError:
-            continue
-    raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
+def _names(header: Sequence[str], path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
 
-
-def _delimiter(header: str) -> str:
-    """The delimiter that occurs most in the first line; a comma where none does."""
-    return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
-
-
-def _names(header: Sequence[str], path: str | Path) -> list[str]:
-    """Column names in lower case with underscores, or a PlanError that names what is wrong with them."""
-    names = ["_".join(name.lower().split()) for name in header]
+    A PlanError names what is wrong with them.
+    """
+    wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
+    names, zones = [], {}
+    for head in header:
+        name = _tidy(head)
+        found = _ZONED.fullmatch(head.strip())
+        if name not in wanted and found is not None and _is_zone(found[2]):
+            name = _tidy(found[1])
+            zones[wanted.get(name, name)] = found[2]
+        names.append(wanted.get(name, name))
     while names and not names[-1]:
         names.pop()
+    found_names = ", ".join(name for name in map(_tidy, header) if name)[:200] or "none"
+    absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, header))]
+    if absent:
+        raise PlanError(f"columns= names {', '.join(absent)}, which {path} does not have. It has: {found_names}.")
     missing = [name for name in _NEEDED if name not in names]
     if missing:
-        found = ", ".join(name for name in names if name)[:200] or "none"
-        raise PlanError(f"{path} has no column {', '.join(missing)}. It has: {found}.")
-    doubled = [name for name, count in Counter(names).items() if count > 1]
+        raise PlanError(f"{path} has no column {', '.join(missing)}. It has: {found_names}.")
+    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
-    return names
+    return names, zones
 
 
-def _padded(row: Sequence[str], width: int, line: int, path: str | Path) -> list[str | None]:
-    """Cells of a row, None where there is nothing; a PlanError if it has cells beyond the last column."""
-    if any(cell.strip() for cell in row[width:]):
-        raise PlanError(
-            f"{path}: row {line} has more cells than there are columns; is a text with a delimiter not quoted?"
-        )
-    cells = [*row[:width], *[""] * (width - len(row))]
-    return [unguard(cell) if cell.strip() else None for cell in cells]
+def _tidy(name: str) -> str:
+    """A column's name as we write it."""
+    return "_".join(unguard(str(name)).lower().split())
+
+
+def _is_zone(name: str) -> bool:
+    """Whether there is a time zone of this name."""
+    try:
+        zone(name)
+    except ConfigError:
+        return False
+    return True
+
+
+class _Reader:
+    """Cells as text; what can't be read without a guess is remembered with its place."""
+
+    def __init__(
+        self, path: str | Path, names: Sequence[str], said: str | None, in_head: str | None, dayfirst: bool | None
+    ) -> None:
+        self._path, self._names, self._zone, self._dayfirst = path, names, in_head or said, dayfirst
+        self._ours = in_head is not None  # a file of ours: there, a day without an hour is its midnight
+        self._zoneless: list[str] = []
+        self._cut: list[str] = []
+
+    def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
+        """Cells of a row, None where there is nothing; a PlanError if it has cells beyond the last column."""
+        width = len(self._names)
+        if any(str(cell).strip() for cell in row[width:]):
+            raise PlanError(
+                f"{self._path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
+            )
+        cells = [*row[:width], *[""] * (width - len(row))]
+        return [
+            self._text(f"{letters(at)}{number}", name, cell)
+            for at, (name, cell) in enumerate(zip(self._names, cells, strict=True))
+        ]
+
+    def complain(self) -> None:
+        """Raise a PlanError if there was anything."""
+        if self._zoneless:
+            raise PlanError(
+                f"{self._path}: {places(self._zoneless)}: times of Excel name no time zone; say which they are in, such as tz='Europe/Berlin'."
+            )
+        if self._cut:
+            raise PlanError(
+                f"{self._path}: {places(self._cut)}: a number of which Excel keeps the first 15 digits only; format the column as text "
+                "and enter it again."
+            )
+
+    def _text(self, where: str, name: str, cell: Any) -> str | None:
+        """One cell as text."""
+        if isinstance(cell, str):
+            if not cell.strip():
+                return None
+            text = unguard(cell)
+            return iso_time(text, self._zone, self._dayfirst) if name == "scheduled_for" else text
+        if isinstance(cell, bool):
+            return str(cell).upper()
+        if isinstance(cell, int | float):
+            if abs(cell) >= _DIGITS:
+                self._cut.append(where)
+            return str(int(cell)) if float(cell).is_integer() else repr(cell)
+        if name == "scheduled_for":
+            return self._time(where, cell)
+        return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
+
+    def _time(self, where: str, cell: Any) -> str:
+        """A time of Excel, in the zone that was said."""
+        if self._zone is None and isinstance(cell, date):
+            self._zoneless.append(where)
+        if self._ours and type(cell) is date:
+            cell = datetime.combine(cell, time())
+        return iso_time(cell, self._zone, self._dayfirst)
 
 
 def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.DataFrame:
     """Check a campaign without asking anybody; ``ws.validate`` then asks the API.
+
+    What is an error here is held by ``vx.plan_bulk`` and not valid for ``ws.validate``: all three judge by the same rules.
 
     Parameters
     ----------
@@ -149,132 +244,51 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     -------
     pandas.DataFrame
         One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id column`` (string), ``level``
-        (string: ``error``, the row can't be sent; ``warning``, look at it), ``code`` (string, the API's own word where it has one) and
-        ``message`` (string).
+        (string: ``error``, the row can't be sent; ``warning``, look at it), ``code`` (string, the API's own word where it has one),
+        ``message`` (string) and ``cell`` (string: where it stands in the sheet, such as ``D7``; NA for a frame from no sheet).
 
     Raises
     ------
     PlanError
         If a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import voxops as vx
+    >>> row = {"row_id": "a", "content": "Hi", "accounts": "twitter:@a", "scheduled_for": "tomorrow"}
+    >>> campaign = pd.DataFrame([{**row, "media": None, "first_comment": None, "tags": None}])
+    >>> vx.check_campaign(campaign)["message"].to_list()
+    ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
-    rows = [
-        {
-            name: value if isinstance(value, str) and value.strip() else None
-            for name, value in zip(CAMPAIGN_COLUMNS, cells, strict=True)
-        }
-        for cells in frame[list(CAMPAIGN_COLUMNS)].astype(object).itertuples(index=False, name=None)
-    ]
-    ids = Counter(row["row_id"] for row in rows)
-    first_of: dict[tuple[str | None, ...], int] = {}
+    names, known = row_names(frame), Places.of(frame)
+    first_of = dict[tuple[str, ...], int]()
     found = []
-    for number, row in enumerate(rows):
-        twin = first_of.setdefault((row["content"], row["accounts"], row["scheduled_for"]), number)
-        for finding in (*_row_findings(row, ids), *_twin(rows, number, twin), *_time_findings(row, now)):
-            found.append((number, row["row_id"], *finding))
+    judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
+    for number, (name, of_name, row, place) in enumerate(judged):
+        twin = first_of.setdefault((repr(row["content"]), *row["accounts"], repr(row["scheduled_for"])), number)
+        findings = [*of_name, *errors_of(row, now), *_warnings(row)]
+        if twin != number and names[twin] != name and row["content"] is not None:
+            message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
+            findings.append(Finding("content", "warning", "DUPLICATE_POST", message))
+        for one in sorted(findings, key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
+            cell = known.cell(place, one.column)
+            found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
 
 
-def _row_findings(row: Mapping[str, str | None], ids: Mapping[str | None, int]) -> Iterator[_Finding]:
-    """What is wrong with a row's name, text, accounts and media."""
-    if row["row_id"] is None:
-        yield "row_id", "error", "ROW_ID_MISSING", "Every row needs a name that stays."
-    elif ids[row["row_id"]] > 1:
-        yield (
-            "row_id",
-            "error",
-            "ROW_ID_DOUBLED",
-            f"{ids[row['row_id']]} rows are called {row['row_id'][:40]!r}; keep one or rename it.",
-        )
-    accounts = [_account(account) for account in _parts(row["accounts"])]
-    platforms = [account.partition(":@")[0] for account in accounts if ":@" in account]
-    yield from _text_findings(row["content"], platforms)
-    if not accounts:
-        yield "accounts", "error", "ACCOUNT_REQUIRED", "No account is named."
-    for account in accounts:
-        if not _ACCOUNT.fullmatch(account):
-            yield (
-                "accounts",
-                "error",
-                "ACCOUNT_FORM",
-                f"{account[:60]!r} is neither an id nor platform:@name; separate accounts by ';'.",
-            )
-    if len(set(accounts)) < len(accounts):
-        yield "accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice."
-    if "instagram" in platforms and not _parts(row["media"]):
-        yield "media", "error", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video."
-    comment = row["first_comment"]
-    if comment is not None and len(comment) > COMMENT_CHARACTERS:
-        yield (
-            "first_comment",
-            "error",
-            "COMMENT_TOO_LONG",
-            f"{len(comment):,} characters; {COMMENT_CHARACTERS:,} is the most.",
-        )
-
-
-def _text_findings(content: str | None, platforms: Sequence[str]) -> Iterator[_Finding]:
-    """What is wrong with a text, in all and on each platform."""
-    if content is None:
-        yield "content", "error", "CONTENT_REQUIRED", "There is no text."
-        return
+def _warnings(row: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a person should look at: texts at a platform's limit, accounts named twice."""
+    content, accounts = str(row["content"] or ""), row["accounts"]
     length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
-    if length > CONTENT_CHARACTERS:
-        yield "content", "error", "CONTENT_TOO_LONG", f"{length:,} characters; {CONTENT_CHARACTERS:,} is the most."
-    for platform in sorted(set(platforms)):
+    for platform in sorted(set(platforms_of(accounts))):
         most = PLATFORM_CHARACTERS.get(platform)
         if most is not None and length > most:
-            yield "content", "warning", "CONTENT_TOO_LONG", f"{length:,} characters; {platform} allows {most:,}."
+            message = f"{length:,} characters; {platform} allows {most:,}."
+            yield Finding("content", "warning", "CONTENT_TOO_LONG", message)
         elif most is not None and units > most:
             message = f"{length:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}."
-            yield "content", "warning", "CONTENT_NEAR_LIMIT", message
-
-
-def _twin(rows: Sequence[Mapping[str, str | None]], number: int, twin: int) -> Iterator[_Finding]:
-    """Whether an earlier row of another name is the same post."""
-    if twin != number and rows[twin]["row_id"] != rows[number]["row_id"] and rows[number]["content"] is not None:
-        yield (
-            "content",
-            "warning",
-            "DUPLICATE_POST",
-            f"Same text, accounts and time as row {rows[twin]['row_id']}: it would go out twice.",
-        )
-
-
-def _time_findings(row: Mapping[str, str | None], now: datetime | None) -> Iterator[_Finding]:
-    """What is wrong with a row's time."""
-    text = row["scheduled_for"]
-    if text is None:
-        yield (
-            "scheduled_for",
-            "error",
-            "TIME_MISSING",
-            "There is no time, and nobody knows whether the API would publish it at once.",
-        )
-        return
-    try:
-        when = datetime.fromisoformat(text.strip())
-    except ValueError:
-        yield (
-            "scheduled_for",
-            "error",
-            "INVALID_DATE",
-            f"{text[:40]!r} is not a time; write it like 2026-03-04T10:00:00+01:00.",
-        )
-        return
-    if when.tzinfo is None:
-        message = f"{text[:40]!r} has no offset from UTC; write it like 2026-03-04T10:00:00+01:00, or with Z."
-        yield "scheduled_for", "error", "INVALID_DATE", message
-    elif now is not None and when <= now:
-        yield "scheduled_for", "error", "TIME_PAST", f"{text[:40]} has passed."
-
-
-def _account(name: str) -> str:
-    """An account in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
-
-
-def _parts(cell: str | None) -> list[str]:
-    """Entries of a cell that are separated by ``;``."""
-    return [part.strip() for part in (cell or "").split(";") if part.strip()]
+            yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message)
+    if len(set(accounts)) < len(accounts):
+        yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")

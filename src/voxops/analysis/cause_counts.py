@@ -10,7 +10,7 @@ from voxops.analysis.statistics import Tally, flat
 from voxops.frames import need_frame
 from voxops.frames.values import STRING_DTYPE
 
-__all__ = ["CAUSE_TALLY", "cause_partial", "causes", "finish_causes", "merge_causes"]
+__all__ = ["CAUSE_TALLY", "cause_partial", "causes", "finish_causes", "merge_causes", "names_of"]
 
 # One row per cause, account and post; enough to count each of them exactly after any merge.
 CAUSE_TALLY = Tally(
@@ -98,11 +98,29 @@ def causes(triaged: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `finish_causes` returns it; rows without a cause (published, withdrawn, not yet due) are left out.
+        As `finish_causes` returns it, and where the rows have an ``owner`` also ``owners`` (string: whose posts they are, most
+        rows first, with how many). Rows without a cause (published, withdrawn, not yet due) are left out.
 
     Raises
     ------
     PlanError
         If a column is missing.
     """
-    return finish_causes(cause_partial(triaged))
+    table = finish_causes(cause_partial(triaged))
+    if "owner" in triaged.columns:
+        rows = triaged[triaged["cause"].notna()]
+        groups = {
+            tuple(map(str, key)): names_of(part["owner"])
+            for key, part in rows.groupby([rows[name].astype(str) for name in _CAUSE], sort=False)
+        }
+        keys = table[_CAUSE].astype(str).itertuples(index=False, name=None)
+        table["owners"] = pd.array([groups.get(key, "") for key in keys], dtype=STRING_DTYPE)
+    table.attrs = {name: triaged.attrs[name] for name in ("tz", "people") if name in triaged.attrs}
+    return table
+
+
+def names_of(owners: pd.Series, most: int = 4) -> str:
+    """Name people by how many rows are theirs, as ``maria.k (3), tom.b (1)``; what belongs to nobody is not named."""
+    counts = owners.dropna().value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    named = [f"{name} ({count})" for name, count in counts.head(most).items()]
+    return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")

@@ -23,6 +23,7 @@ __all__ = ["NEEDED", "Judgement", "judge", "triage"]
 
 NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
 
+_FIRST = ("verdict", "cause", "remedy")  # what a reader looks for comes before what a machine joins by
 _WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
 
 
@@ -132,9 +133,9 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     Returns
     -------
     pandas.DataFrame
-        A copy with ``cause`` (string; NA where nothing is wrong), ``verdict`` (string: retry, wait, fix content, fix media,
-        reconnect account, upgrade plan, ask support, nothing to do), ``remedy`` (string, one sentence) and ``retryable``
-        (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
+        A copy that begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
+        support, nothing to do), ``cause`` (string; NA where nothing is wrong) and ``remedy`` (string, one sentence), and ends
+        with ``retryable`` (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
         ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
         was read (``attrs["fetched_at"]``) is stuck, and for support; without the two nothing is called stuck.
 
@@ -155,11 +156,12 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     rows = zip(*(_plain(frame[name]) for name in NEEDED), _old(frame), strict=True)
     said = [known(*row) for row in rows]
     triaged = frame.assign(
-        cause=pd.array([one.cause for one in said], dtype=STRING_DTYPE),
         verdict=pd.array([str(one.verdict) for one in said], dtype=STRING_DTYPE),
+        cause=pd.array([one.cause for one in said], dtype=STRING_DTYPE),
         remedy=pd.array([one.remedy for one in said], dtype=STRING_DTYPE),
         retryable=pd.array([one.retryable for one in said], dtype="bool"),
     )
+    triaged = triaged[[*_FIRST, *(name for name in triaged.columns if name not in _FIRST)]]
     triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
     return triaged
 

@@ -27,6 +27,8 @@ _OF_POST = {
     "content": "content",
     "workspace_id": "workspace_id",
 }
+# Whose post it is, where its frame says so: see `people`.
+_NAMED = ("owner", "campaign")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
@@ -48,7 +50,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
-        ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string). A post without
+        ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner campaign`` (string) and ``tags`` (tuples) where the posts
+        have an owner or a campaign (``vx.connect(owner="metadata.owner")``). A post without
         targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets and
         ``open_targets``: JSON text, post id -> [failed, in flight], so that a plan still knows of the rows that are filtered
         away.
@@ -74,6 +77,10 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     columns |= {column.name: column.kind.array(fields[column.name]) for column in TARGET if column.shown}
     for name, source in _OF_POST.items():
         columns[name] = posts[source].array.take(of_post)
+    named = [name for name in _NAMED if name in posts.columns]
+    for name in [*named, "tags"] if named or "tags" in posts.attrs.get("people", ()) else ():
+        if name in posts.columns:
+            columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
     frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(posts["post_id"], groups)}
     return frame

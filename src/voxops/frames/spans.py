@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "length", "moment", "window", "within", "zone"]
+__all__ = ["When", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -26,16 +26,18 @@ _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a 
 _MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
 
-def window(since: When, until: When, now: datetime) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
     """Read a span of time.
 
     Parameters
     ----------
     since, until : str, datetime, timedelta or None
         A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
-        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case). None leaves the side open.
+        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or the beginning of ``"today"``. None leaves the side open.
     now : datetime
         The server's time, with an offset.
+    tz : str
+        The time zone in which days begin.
 
     Returns
     -------
@@ -47,16 +49,20 @@ def window(since: When, until: When, now: datetime) -> tuple[pd.Timestamp | None
     ConfigError
         If a time has no offset, can't be read, or the span ends before it begins.
     """
-    start, end = _instant("since", since, now), _instant("until", until, now)
+    start, end = _instant("since", since, now, tz), _instant("until", until, now, tz)
     if start is not None and end is not None and end < start:
         raise ConfigError(f"until ({end.isoformat()}) is before since ({start.isoformat()}); exchange them.")
     return start, end
 
 
-def _instant(name: str, value: When, now: datetime) -> pd.Timestamp | None:
+def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | None:
     """One side of a span."""
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
+    if isinstance(value, str) and value.strip().lower() == "today":
+        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize()
+        # Where clocks change at midnight the day begins at the first instant there is.
+        return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC").as_unit("us")
     if _NUMBER.fullmatch(str(value).strip()):
         raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
     try:
@@ -122,6 +128,22 @@ def zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise ConfigError(f"tz={name!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
     return name
+
+
+def shown_zone(frame: object, said: str | None = None) -> str:
+    """Return the time zone in which a frame's times are shown: the one that was said, else its workspace's, else UTC."""
+    name = said if said is not None else getattr(frame, "attrs", {}).get("tz")
+    return zone(name) if name is not None else "UTC"
+
+
+def in_zone(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
+    """Return a frame with its times in a zone; they stay the same instants."""
+    times: dict[str, pd.Series] = {
+        str(name): frame[name].dt.tz_convert(tz)
+        for name in frame.columns
+        if isinstance(frame[name].dtype, pd.DatetimeTZDtype)
+    }
+    return frame.assign(**times) if times and tz != "UTC" else frame
 
 
 def moment(posts: pd.DataFrame) -> pd.Series:

@@ -23,10 +23,10 @@ _AT_ONCE = 50  # posts whose figures are asked for before any is waited for; the
 
 
 async def analytics(
-    client: AsyncClient, posts: pd.DataFrame | str | list[str], since: When = None, until: When = None
+    client: AsyncClient, posts: pd.DataFrame | str | list[str], since: When = None, until: When = None, tz: str = "UTC"
 ) -> pd.DataFrame:
     """Load how posts did, by platform; see ``ws.analytics``."""
-    start, end = window(since, until, client.now())
+    start, end = window(since, until, client.now(), tz)
     answers = [answer async for answer in _answers(client, _ids(posts), start, end)]
     return performance(answers)
 

@@ -15,10 +15,12 @@ from voxops.client import account_names, prefetch
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import Columns, build, moment, window, within
 from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
 from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
+from voxops.loading.settings import Settings
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -38,11 +40,14 @@ class Loader:
         The one client.
     source : str
         What ``df.attrs`` names as the origin.
+    settings : Settings
+        The zone, and which metadata name people.
     """
 
-    def __init__(self, client: AsyncClient, source: str) -> None:
+    def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         self._client = client
         self._source = source
+        self.settings = settings or Settings()
 
     async def posts(
         self,
@@ -60,7 +65,8 @@ class Loader:
         status, platform, account : str or list of str, optional
             Post status; platform or account id of at least one target. One value or a list.
         since, until : Timestamp, str or timedelta, optional
-            ISO text with an offset, or an offset before now such as ``"7D"``, measured by the server's clock. They apply to the
+            ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"``, which
+            begins in the workspace's zone (``vx.connect(tz=)``). They apply to the
             latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
@@ -70,7 +76,8 @@ class Loader:
         pandas.DataFrame
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
-            metadata`` (object), ``workspace_id`` (string). ``attrs`` says when, from where and with which filters it was loaded,
+            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
+            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and with which filters it was loaded,
             and whether it is complete.
 
         Raises
@@ -97,9 +104,10 @@ class Loader:
                 query["accountId"] = accounts[0]
             cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits)
         frame = columns.frame()
-        span = window(since, until, self._client.now())
+        span = window(since, until, self._client.now(), self.settings.tz)
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        found = with_people(found, self.settings.people)
         filters = {
             "status": wanted,
             "platform": platforms,
@@ -155,7 +163,7 @@ class Loader:
             raise ConfigError(f"success={success!r} must be True, False or None for both")
         webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
         events = words("event_type", event_type)
-        start, end = window(since, until, self._client.now())
+        start, end = window(since, until, self._client.now(), self.settings.tz)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
         query |= {} if start is None else {"from": stamp(start)}
@@ -255,7 +263,8 @@ class Loader:
         pandas.DataFrame
             One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
             warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
-            for on that platform).
+            for on that platform), ``sheet_row`` (Int64: the row of the sheet as people see it, NA for a frame from none). What
+            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_bulk``.
 
         Raises
         ------
@@ -294,7 +303,7 @@ class Loader:
         ApiError, TransportError, DecodeError
             If the API can't be read.
         """
-        return await analytics(self._client, posts, since, until)
+        return await analytics(self._client, posts, since, until, self.settings.tz)
 
     async def _account_ids(self, accounts: list[str]) -> list[str]:
         """Account ids for ids and names such as ``twitter:@brand``."""
@@ -349,5 +358,6 @@ class Loader:
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
+            **self.settings.attrs(),
         }
         return frame

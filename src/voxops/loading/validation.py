@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxops._core.eventloop import all_or_none
-from voxops.acts.create import split_list
+from voxops.analysis.sheet_places import Places
+from voxops.analysis.sheet_rules import errors_of, name_errors, row_names, sheet_rows, split_list
 from voxops.client import account_names
 from voxops.errors import ValidationError
 from voxops.frames.columns import need_columns, plain_values
@@ -34,14 +35,16 @@ class _Checked:
 
 async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     """Check each row on each of its platforms; see ``ws.validate``."""
-    need_columns(frame, ("content", "accounts"), "use vx.read_campaign(path)")
+    need_columns(frame, ("content", "accounts", "scheduled_for"), "use vx.read_campaign(path)")
     names = await account_names(client)
     platforms = {account: name.partition(":")[0] for name, account in names.items()}
     accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
     labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
     rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
     answers = await all_or_none(_validate_row(client, *row, platforms) for row in rows)
-    table = [line for answer in answers for line in answer]
+    found = _found(client, frame)
+    pairs = [(line, *one) for answer, one in zip(answers, found, strict=True) for line in answer]
+    table = [replace(line, valid=line.valid and not said, errors=_joined(said, line.errors)) for line, said, _ in pairs]
     return pd.DataFrame(
         {
             "row_id": pd.array([line.row_id for line in table], dtype="string"),
@@ -50,8 +53,32 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
             "errors": pd.array([line.errors for line in table], dtype="string"),
             "warnings": pd.array([line.warnings for line in table], dtype="string"),
             "account_ids": pd.Series([line.account_ids for line in table], dtype=object),
+            "sheet_row": pd.array([number for _, _, number in pairs], dtype="Int64"),
         }
     )
+
+
+def _found(client: AsyncClient, frame: pd.DataFrame) -> list[tuple[list[str], int | None]]:
+    """What the rules of sheets say of each row, which the API is not asked about, and where the row stands in its sheet."""
+    known, names = Places.of(frame), row_names(frame)
+    named = name_errors(names) if "row_id" in frame.columns else [[] for _ in names]
+    found = []
+    for row, of_name, number in zip(sheet_rows(frame), named, known.numbers(frame), strict=True):
+        errors = [*of_name, *errors_of(row, client.now())]
+        cells = [known.cell(number, one.column) for one in errors]
+        texts = [
+            f"{one.code}: {one.message}" + (f" ({cell})" if cell else "")
+            for one, cell in zip(errors, cells, strict=True)
+        ]
+        found.append((texts, number))
+    return found
+
+
+def _joined(ours: Sequence[str], theirs: str) -> str:
+    """Errors of a row, each code once."""
+    said = {text.partition(":")[0] for text in ours}
+    others = [text for text in theirs.split("; ") if text and text.partition(":")[0] not in said]
+    return "; ".join([*ours, *others])
 
 
 async def _validate_row(

@@ -28,12 +28,15 @@ class Choice:
     when : str
         Column of times that `days` applies to.
     days : tuple of (date, date) or None
-        First and last day wanted, in UTC; None wants all, also rows without a time.
+        First and last day wanted, in the zone `tz`; None wants all, also rows without a time.
+    tz : str
+        The time zone in which days begin.
     """
 
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     when: str = "updated_at"
     days: tuple[date, date] | None = None
+    tz: str = "UTC"
 
     def mask(self, frame: pd.DataFrame) -> pd.Series:
         """Which rows of the frame are wanted (bool, on its index)."""
@@ -42,7 +45,7 @@ class Choice:
             if wanted:
                 keep &= frame[column].isin(list(wanted))
         if self.days is not None:
-            start, end = _span(self.days)
+            start, end = _span(self.days, self.tz)
             keep &= frame[self.when].ge(start).fillna(False) & frame[self.when].lt(end).fillna(False)
         return keep.astype(bool)
 
@@ -53,7 +56,7 @@ class Choice:
             if wanted:
                 lines.append(f"{name} = {name}[{name}[{quoted(column)}].isin({_listed(wanted)})]")
         if self.days is not None:
-            start, end = _span(self.days)
+            start, end = _span(self.days, self.tz)
             lines.append(f'{name} = {name}[{name}["{self.when}"] >= "{start.isoformat()}"]')
             lines.append(f'{name} = {name}[{name}["{self.when}"] < "{end.isoformat()}"]')
         return lines
@@ -87,7 +90,7 @@ def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None
     said = {name: value for name, value in filters.items() if name != "limit"}
     try:
         read = pd.Timestamp(attrs["fetched_at"])
-        since, until = window(said.pop("since", None), said.pop("until", None), read)
+        since, until = window(said.pop("since", None), said.pop("until", None), read, attrs.get("tz") or "UTC")
     except (KeyError, ValueError, ConfigError):
         return None
     if until is None:
@@ -159,9 +162,13 @@ def _plain(value: Any) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _span(days: tuple[date, date]) -> tuple[pd.Timestamp, pd.Timestamp]:
+def _span(days: tuple[date, date], tz: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the instants at which some days begin and end."""
-    return pd.Timestamp(days[0], tz="UTC"), pd.Timestamp(days[1] + timedelta(days=1), tz="UTC")
+    begin, end = (
+        pd.Timestamp(day).tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC")
+        for day in (days[0], days[1] + timedelta(days=1))
+    )
+    return begin, end
 
 
 def _listed(values: Iterable[Any]) -> str:

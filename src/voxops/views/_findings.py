@@ -11,6 +11,8 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops.analysis import causes, fingerprint
+from voxops.analysis.cause_counts import names_of
+from voxops.frames.spans import in_zone, shown_zone
 from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes
@@ -23,6 +25,7 @@ __all__ = [
     "ACTIONS",
     "ALL_ROWS",
     "OWNERS",
+    "PERSONAL",
     "Fact",
     "Figure",
     "Findings",
@@ -51,11 +54,14 @@ OWNERS: Mapping[str, str] = {
     Verdict.SUPPORT: "operations, with support",
     Verdict.NOTHING: "nobody",
 }
+# What only a person can mend: the report names whose posts they are.
+PERSONAL = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA, Verdict.RECONNECT})
 _ACCOUNTS = frozenset({Verdict.RECONNECT, Verdict.UPGRADE})
 _EVIDENCE = (
     "post_id",
     "platform",
     "account_name",
+    "owner",
     "outcome",
     "error",
     "verdict",
@@ -210,7 +216,7 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
         rows.append(
             {
                 "what": verdict,
-                "who": owners.get(str(verdict), "operations"),
+                "who": _who(str(verdict), part.get("owner"), owners),
                 "targets": len(part),
                 "posts": part["post_id"].nunique(),
                 "how": " ".join(remedies.index[:2]),
@@ -221,6 +227,19 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
         )
     rows.sort(key=lambda row: (-int(row["targets"]), order.index(row["what"]) if row["what"] in order else len(order)))
     return pd.DataFrame(rows)
+
+
+def _who(verdict: str, people: pd.Series[Any] | None, owners: Mapping[str, str]) -> str:
+    """Say who acts: the people whose posts they are where only they can, unless the analyst has said somebody else."""
+    role = owners.get(verdict, "operations")
+    if people is None or verdict not in PERSONAL or role != OWNERS.get(verdict):
+        return role
+    named, without = safe.plain(names_of(people), 160), int(people.isna().sum())
+    if not named:
+        return role
+    if verdict == Verdict.RECONNECT:
+        return f"{role}; the posts are of {named}"
+    return f"{named} and {role} ({without})" if without else named
 
 
 def _names(part: pd.DataFrame, most: int = 6) -> str:
@@ -236,11 +255,22 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     """Return the causes as figure and table, as they were before a run; one cause on several platforms is one row."""
     table = causes(failures.assign(cause=common_causes(failures)))
     table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
-    table["who"] = [owners.get(str(verdict), "operations") for verdict in table["verdict"]]
+    shared = common_causes(failures)
+    people = failures.get("owner")
+    table["who"] = [
+        _who(
+            str(verdict),
+            None if people is None else people[(shared == cause) & (failures["verdict"] == verdict)],
+            owners,
+        )
+        for cause, verdict in zip(table["cause"], table["verdict"], strict=True)
+    ]
     height = 1.1 + 0.5 * max(min(len(table), 13), 2)
     figure = Figure("Failed targets by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax))
-    table["seen (UTC)"] = [_span(*times) for times in table[["first_seen", "last_seen"]].itertuples(index=False)]
-    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", "seen (UTC)"]
+    tz = shown_zone(failures)
+    seen = in_zone(table[["first_seen", "last_seen"]], tz)
+    table[f"seen ({tz})"] = [_span(*times) for times in seen.itertuples(index=False)]
+    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", f"seen ({tz})"]
     more = len(table) - _CAUSES
     text = f"{_BEFORE} " if sent and len(table) else ""
     text += f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
@@ -296,7 +326,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     said = [shown[name].fillna("") for name in ("error_code", "error_message") if name in shown]
     if said:
         shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
-    table = shown[[name for name in _EVIDENCE if name in shown]].head(rows)
+    table = in_zone(shown[[name for name in _EVIDENCE if name in shown]].head(rows), shown_zone(failures))
     more = len(failures) - len(table)
     text = f"{_BEFORE} " if results is not None and len(table) else ""
     text += f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
@@ -305,10 +335,10 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
 
 def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
     """Say where the data come from and when they were read."""
-    said = triaged.attrs
+    said, tz = triaged.attrs, shown_zone(triaged)
     about = [f"data from {said['source']}"] if said.get("source") else []
     if fetched := said.get("fetched_at"):
-        about.append(f"read {safe.instant(pd.Timestamp(fetched).to_pydatetime())}")
+        about.append(f"read {safe.instant(pd.Timestamp(fetched).to_pydatetime(), tz=tz)}")
     filters = {name: value for name, value in (said.get("filters") or {}).items() if value not in (None, [], "")}
     about += [
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
@@ -317,7 +347,7 @@ def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
         about.append("INCOMPLETE: the listing was cut short")
     if run is not None:
         about.append(f"run {run.id}")
-    return [*about, f"report made {safe.instant(now)}"] if now else about
+    return [*about, f"report made {safe.instant(now, tz=tz)}"] if now else about
 
 
 def _span(first: Any, last: Any) -> str:

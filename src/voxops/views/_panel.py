@@ -250,13 +250,14 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
+        settings = getattr(self._ws, "settings", None)
         looks = {
             name: {word: (look.colour, look.glyph) for word, look in table.items()}
             for name, table in self._looks().items()
         }
         return Shown(
             title=self.TITLE,
-            at=safe.instant(self._shown_at),
+            at=safe.instant(self._shown_at, tz="UTC" if settings is None else settings.tz),
             present="" if snapshot is None else present(snapshot),
             stage=act.stage,
             facts=facts,
@@ -308,5 +309,9 @@ def _without_reason(form: Mapping[str, Any]) -> dict[str, Any]:
 def opening(ws: HandedWorkspace) -> list[str]:
     """Return the first lines of any code: how to connect to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
+    # Without them the frame would lack the columns that were chosen by.
+    settings = getattr(ws, "settings", None)
+    said = settings.arguments() if settings is not None else {}
+    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in said.items())])
     note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
     return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]

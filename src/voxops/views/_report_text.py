@@ -23,7 +23,8 @@ def markdown(report: Findings) -> str:
         lines.append(f"## {safe.markdown(section.title)}")
         lines.append(safe.markdown(section.text, 600))
         if len(section.table):
-            lines.append(markdown_table(heads(section.table), cells(section.table)))
+            codes = frozenset(at for at, name in enumerate(section.table.columns) if str(name).endswith("_id"))
+            lines.append(markdown_table(heads(section.table), cells(section.table), codes))
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
@@ -39,7 +40,8 @@ def plain(report: Findings) -> str:
 def heads(table: pd.DataFrame) -> list[str]:
     """Return the names of columns as a reader wants them, with the time zone of times."""
     return [
-        name.replace("_", " ") + (" (UTC)" if isinstance(table[name].dtype, pd.DatetimeTZDtype) else "")
+        name.replace("_", " ")
+        + (f" ({table[name].dt.tz})" if isinstance(table[name].dtype, pd.DatetimeTZDtype) else "")
         for name in map(str, table.columns)
     ]
 
@@ -51,7 +53,7 @@ def cells(table: pd.DataFrame) -> Iterable[list[str]]:
 
 
 def shown(value: Any) -> str:
-    """Return one value as a reader wants it: times to the minute in UTC, numbers with grouped digits."""
+    """Return one value as a reader wants it: times to the minute, numbers with grouped digits."""
     if isinstance(value, list | tuple | set):
         return ", ".join(map(str, value))
     if pd.isna(value):

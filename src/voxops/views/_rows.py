@@ -17,6 +17,7 @@ import pandas as pd
 
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
+from voxops.frames.spans import shown_zone
 
 __all__ = ["COPIED", "Column", "RowTable", "pack"]
 
@@ -131,10 +132,10 @@ class RowTable:
         """Return the rows of the static copy, and how many there are."""
         shown = self.frame if chosen is None else self.frame[chosen]
         columns = [column for column in self.columns if not column.hidden]
-        first = shown.head(COPIED)
+        first, tz = shown.head(COPIED), shown_zone(self.frame)
         words = {column.name: self._part(column.name, [*range(len(shown))][:COPIED], shown) for column in columns}
         lines = [
-            [blocks.cell(_said(words[column.name].iloc[row]), limit=60) for column in columns]
+            [blocks.cell(_said(words[column.name].iloc[row], tz), limit=60) for column in columns]
             for row in range(len(first))
         ]
         table = blocks.table([column.title for column in columns], lines)
@@ -158,7 +159,7 @@ class RowTable:
             ids = "\n".join(safe.plain(value, 80) for value in self.shown(column.name))
             return {**known, "ids": ids.encode("utf-8", "replace")}
         if column.kind == "time":
-            return {**known, "seconds": _seconds(self.frame[column.name]).tobytes()}
+            return {**known, "seconds": _seconds(self.frame[column.name], shown_zone(self.frame)).tobytes()}
         if column.kind == "number":
             numbers = self.frame.get(column.name, pd.Series(pd.NA, index=self.frame.index, dtype="Float64"))
             return {**known, "numbers": numbers.astype("Float64").to_numpy("<f8", na_value=np.nan).tobytes()}
@@ -175,17 +176,20 @@ def pack(flags: np.ndarray[Any, Any]) -> str:
     return base64.b64encode(np.packbits(flags).tobytes()).decode("ascii")
 
 
-def _seconds(times: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return times as seconds since 1970 (uint32), the highest number where there is none."""
+def _seconds(times: pd.Series[Any], tz: str) -> np.ndarray[Any, Any]:
+    """Return times as seconds since 1970 of the zone's own clock (uint32), the highest number where there is none.
+
+    So the page, which knows no zones, shows and filters by the days of the zone.
+    """
     known = times.notna().to_numpy(bool)
     seconds = np.full(len(times), _NO_TIME, "<u4")
-    micros = times[known].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
+    micros = times[known].dt.tz_convert(tz).dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
     seconds[known] = np.clip(micros, 0, _NO_TIME - 1)
     return seconds
 
 
-def _said(value: Any) -> str:
+def _said(value: Any, tz: str) -> str:
     """Return a cell of the static copy as text."""
     if isinstance(value, pd.Timestamp):
-        return f"{value:%d %b %H:%M}"
+        return f"{value.tz_convert(tz) if value.tzinfo else value:%d %b %H:%M}"
     return MISSING if pd.isna(value) else str(value)

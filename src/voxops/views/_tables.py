@@ -11,26 +11,38 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops.errors import ConfigError
+from voxops.frames.spans import shown_zone
 
-__all__ = ["markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+__all__ = ["as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
 
 
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy that a spreadsheet reads as meant.
 
-    Times become ``YYYY-MM-DD HH:MM:SS`` in UTC, with ``(UTC)`` in the column's name, as spreadsheets know no time zones;
+    Times become ``YYYY-MM-DD HH:MM:SS`` in the frame's zone, which stands in the column's name, such as ``(UTC)``, as spreadsheets
+    know no time zones; an hour that the zone has twice has its offset;
     lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
     """
     columns: dict[str, Any] = {}
+    tz = shown_zone(frame)
     for name in frame.columns:
         column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
-            columns[f"{head} (UTC)"] = column.dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
+            columns[f"{head} ({tz})"] = _times(column.dt.tz_convert(tz))
         elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
             columns[head] = column
         else:
             columns[head] = pd.Series([_cell(value) for value in column], index=frame.index, dtype=object)
     return pd.DataFrame(columns, index=frame.index)
+
+
+def _times(local: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times as text, without their zone where that leaves no doubt."""
+    bare: pd.Series[Any] = local.dt.tz_localize(None)
+    twice = bare.dt.tz_localize(local.dt.tz, ambiguous="NaT", nonexistent="NaT").isna() & local.notna()
+    text: pd.Series[Any] = bare.dt.strftime("%Y-%m-%d %H:%M:%S")
+    offsets = [at.isoformat() if late else shown for at, late, shown in zip(local, twice, text, strict=True)]
+    return pd.Series(offsets, index=local.index, dtype=text.dtype) if twice.any() else text
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
@@ -51,7 +63,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     """
     files.make_folder(path.parent)
     nested = [name for name in frame.columns if frame[name].dtype == object]
-    flat = frame.assign(**{name: frame[name].map(_json).astype("string") for name in nested})
+    flat = frame.assign(**{name: frame[name].map(as_json).astype("string") for name in nested})
     try:
         with files.replacing(path) as file:
             flat.to_parquet(file, index=False)
@@ -60,21 +72,26 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; cells are escaped."""
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]], codes: frozenset[int] = frozenset()) -> str:
+    """Return a Markdown table; cells are escaped, those of the columns `codes` are code spans, to be copied and found."""
     lines = [heads, ["---"] * len(heads)]
-    lines += [[safe.markdown(value) or " " for value in row] for row in rows]
+    lines += [[_markdown(value, code=at in codes) for at, value in enumerate(row)] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown(value: object, *, code: bool) -> str:
+    """One cell."""
+    return (safe.code(value) if code else safe.markdown(value)) or " "
 
 
 def _cell(value: Any) -> Any:
     """Return one value as guarded text; nothing for what is missing."""
     if isinstance(value, list | tuple | dict | set):
-        value = _json(value)
+        value = as_json(value)
     return None if pd.isna(value) else safe.cell(str(value))
 
 
-def _json(value: Any) -> str | None:
+def as_json(value: Any) -> str | None:
     """Return any value as JSON text, text as it is, None for what is missing."""
     if isinstance(value, str):
         return value

@@ -15,6 +15,7 @@ from voxops._core import safe
 from voxops._core.addresses import redact_address, redact_addresses
 from voxops.analysis import attempts_to_success, delivery_state, delivery_stats
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.frames.spans import in_zone, shown_zone
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
@@ -44,7 +45,7 @@ def delivery_report(
     log: pd.DataFrame,
     *,
     title: str = "Webhook deliveries",
-    tz: str = "UTC",
+    tz: str | None = None,
     now: datetime | None = None,
     owners: Mapping[str, str] = DELIVERY_OWNERS,
     rows: int = 50,
@@ -57,8 +58,8 @@ def delivery_report(
         From ``ws.deliveries``.
     title : str
         Headline of the file.
-    tz : str
-        Time zone of the figures; tables are in UTC.
+    tz : str, optional
+        Time zone of figures and tables; by default the workspace's.
     now : datetime, optional
         The server's time, which decides what is lost for good; by default when the log was fetched.
     owners : mapping of str to str, optional
@@ -77,7 +78,10 @@ def delivery_report(
     PlanError
         If a column is missing.
     """
+    tz = shown_zone(log, tz)
     log = _without_addresses(log, _TEXTS)
+    if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
+        log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
     frames = {
@@ -94,7 +98,7 @@ def delivery_report(
         _outages(log, breaks, tz),
         _attempts(log),
         _copies(copies),
-        _evidence(lost, rows),
+        _evidence(lost, rows, tz),
     ]
     return Report(
         title=safe.plain(title, 120),
@@ -212,7 +216,7 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     return Section(
         "Outages",
         "Stretches in which first attempts failed; what was not lost came by retries.",
-        table[names],
+        in_zone(table[names], tz),
         (figure,),
     )
 
@@ -239,14 +243,14 @@ def _copies(copies: pd.DataFrame) -> Section:
     return Section("Sent twice", "The API delivers at least once; a receiver has to expect copies.", table)
 
 
-def _evidence(lost: pd.DataFrame, rows: int) -> Section:
+def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
     """Show the deliveries that never arrived, the newest first."""
     shown = lost.assign(endpoint=lost["url"].map(_axes.endpoint)).sort_values(
         "created_at", ascending=False, kind="stable"
     )
     more = len(shown) - rows
     text = f"{rows} rows; {more:,} more: {ALL_ROWS}." if more > 0 else ""
-    return Section("Never delivered", text, shown[list(_LOST)].head(rows))
+    return Section("Never delivered", text, in_zone(shown[list(_LOST)].head(rows), tz))
 
 
 def _masked(frame: Any) -> Any:

@@ -14,6 +14,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis import delivery_stats
 from voxops.errors import PlanError
+from voxops.frames.spans import in_zone, shown_zone
 from voxops.views._choice import Choice, load_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Tab
@@ -157,7 +158,9 @@ class DeliveryPanel(Panel):
 
     def _details(self, row: int) -> Sequence[Block | None]:
         assert self._log is not None
-        found = {str(name): value for name, value in self._log.iloc[row].items()}
+        found = {
+            str(name): value for name, value in in_zone(self._log.iloc[[row]], shown_zone(self._log)).iloc[0].items()
+        }
         known = {name: found.get(name) for name in _KNOWN} | {"url": redact_address(found.get("url"))}
         said = [
             redact_addresses(found[name]) if isinstance(found.get(name), str) else ""
@@ -202,13 +205,14 @@ class DeliveryPanel(Panel):
 
 def _series(log: pd.DataFrame, span: str) -> Block:
     """Return deliveries over time, delivered and failed."""
-    table = delivery_stats(log, by=span).set_index(span)
+    tz = shown_zone(log)
+    table = delivery_stats(log, by=span, tz=tz).set_index(span)
     index = pd.date_range(table.index.min(), table.index.max(), freq="D" if span == "day" else "h")
     table = table.reindex(index)
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
     series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
-    return blocks.chart(f"deliveries per {span} (UTC)", series, [f"{at:%d %b %H:%M}" for at in index], counts)
+    return blocks.chart(f"deliveries per {span} ({tz})", series, [f"{at:%d %b %H:%M}" for at in index], counts)
 
 
 def _answers(log: pd.DataFrame) -> Block:
@@ -226,7 +230,7 @@ def _answers(log: pd.DataFrame) -> Block:
     for name, count in list(counts.items())[:10]:
         part = groups.get_group(name)
         bar = [blocks.part(name, look.colour, int(count))]
-        seen = safe.instant(part["created_at"].max().to_pydatetime())
+        seen = safe.instant(part["created_at"].max().to_pydatetime(), tz=shown_zone(log))
         width = max(4, round(100 * count / highest))
         rows.append(
             [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]

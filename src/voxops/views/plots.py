@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops.frames import need_frame
-from voxops.frames.spans import zone
+from voxops.frames.spans import shown_zone
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
 from voxops.views._performance import performance
@@ -130,7 +130,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     return _axes.finish(ax, "x", empty=not any(map(len, states)))
 
 
-def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw deliveries over time, stacked by result, under the share that succeeded.
 
     Parameters
@@ -139,10 +139,10 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC
         Columns ``created_at`` and ``success``; a missing success counts as in flight.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
-    tz : str
-        Time zone of the axis; buckets of a day or a week begin at its midnight, shorter ones at the hour of UTC.
+    tz : str, optional
+        Time zone of the axis, by default the workspace's; days and weeks begin at its midnight, shorter buckets at the hour of UTC.
     """
-    _need_log(log, ("created_at", "success"), "delivery_volume", tz)
+    tz = _need_log(log, ("created_at", "success"), "delivery_volume", tz)
     ax = _axes.axes(ax, 3.2)
     known = log[log["created_at"].notna()]
     when, width, each = _bucketed(known["created_at"], tz)
@@ -160,7 +160,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC
     return _axes.finish(ax, "y", empty=known.empty)
 
 
-def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw the 50th, 95th and 99th percentile of the latency over time, on a logarithmic scale.
 
     Parameters
@@ -172,7 +172,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC")
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    _need_log(log, ("created_at", "latency_ms"), "latency_bands", tz)
+    tz = _need_log(log, ("created_at", "latency_ms"), "latency_bands", tz)
     ax = _axes.axes(ax, 3.2)
     timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
@@ -193,7 +193,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC")
     return _axes.finish(ax, "y", empty=timed.empty)
 
 
-def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw how late each delivery arrived, one dot each, on a logarithmic scale; those that never did are crosses on top.
 
     Parameters
@@ -206,7 +206,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC"
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     needed = ("created_at", "delivered_at", "success", "retry_count")
-    _need_log(log, needed, "delivery_delay", tz)
+    tz = _need_log(log, needed, "delivery_delay", tz)
     ax = _axes.axes(ax, 3.2)
     log = log[log["created_at"].notna() & log["success"].notna()]
     arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
@@ -234,7 +234,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC"
     return _axes.finish(ax, "y", empty=log.empty)
 
 
-def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC", most: int = 15) -> Axes:
+def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None, most: int = 15) -> Axes:
     """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
 
     Parameters
@@ -248,7 +248,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UT
     """
     from matplotlib.ticker import MaxNLocator
 
-    _need_log(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
+    tz = _need_log(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
     settled = log[log["success"].notna() & log["created_at"].notna()]
     urls = _texts(settled["url"])
     shown = sorted(_largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
@@ -310,7 +310,7 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
 
 
 def outage_bands(
-    outages: pd.DataFrame, log: pd.DataFrame | None = None, ax: Axes | None = None, *, tz: str = "UTC"
+    outages: pd.DataFrame, log: pd.DataFrame | None = None, ax: Axes | None = None, *, tz: str | None = None
 ) -> Axes:
     """Draw the outages of each endpoint as bands over time, with each failed delivery of `log` as a tick.
 
@@ -325,9 +325,9 @@ def outage_bands(
     """
     what = "plots.outage_bands() needs a frame of outages"
     need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
-    zone(tz)
     if log is not None:
         _need_log(log, ("url", "created_at", "success"), "outage_bands", tz)
+    tz = shown_zone(outages if log is None else log, tz)
     seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
     urls = sorted(seen.dropna().unique())
     rows = {url: len(urls) - 1 - index for index, url in enumerate(urls)}
@@ -346,7 +346,7 @@ def outage_bands(
     return _axes.finish(ax, "x", empty=not urls)
 
 
-def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = "UTC") -> Axes:
+def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw how many posts are scheduled when: day by hour, or week by weekday where it is more than five weeks.
 
     Parameters
@@ -358,7 +358,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     """
     what = "plots.schedule_calendar() needs a posts frame"
     need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
-    zone(tz)
+    tz = shown_zone(posts, tz)
     when = posts["scheduled_for"].dropna().dt.tz_convert(tz)
     days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
     long = len(days) > 0 and (days.max() - days.min()).days > 35
@@ -379,12 +379,12 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str = 
     return _axes.finish(ax, "", empty=counts.empty)
 
 
-def _need_log(log: object, columns: Iterable[str], name: str, tz: str) -> None:
-    """Raise an error of ours where a function's log is no deliveries frame, or its time zone none."""
+def _need_log(log: object, columns: Iterable[str], name: str, tz: str | None) -> str:
+    """Return the time zone; raise an error of ours where a function's log is no deliveries frame, or its time zone none."""
     need_frame(
         log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
     )
-    zone(tz)
+    return shown_zone(log, tz)
 
 
 def _head(cause: str, verdict: str | None) -> str:

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from voxops._core import files, safe
+from voxops._core.arguments import file_path
 from voxops.analysis import causes
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.views import _findings, _left, _report_html, _report_text, _tables
+from voxops.views import _findings, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
@@ -59,8 +60,35 @@ class Report(Findings):
         return _written(_write, _report_text.markdown(self), Path(path))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
-        """Write each of `frames` as CSV for a spreadsheet: times in UTC, formulas guarded."""
+        """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
         return [_written(_tables.write_csv, frame, Path(folder) / f"{name}.csv") for name, frame in self.frames.items()]
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
+        return excel.write_workbook(self.frames, file_path("path", path))
+
+    to_xlsx = to_excel
+
+    def tickets(self, by: str = "owner") -> dict[str, str]:
+        """Return what is to be done as one Markdown text for each person, and one for support.
+
+        Parameters
+        ----------
+        by : str
+            Column of the failures that names the person.
+
+        Returns
+        -------
+        dict of str to str
+            Person -> Markdown, in the order of their names; ``nobody`` for what belongs to nobody, and last ``support`` where
+            something is for support. Ids are code spans, so that they can be copied and found.
+
+        Raises
+        ------
+        PlanError
+            If the failures have no such column.
+        """
+        return _tickets.tickets(self, self.frames.get("left", self.frames["failures"]), by)
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""

@@ -17,6 +17,7 @@ from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.analysis.verdicts import NEEDED
 from voxops.frames import need_columns, targets
+from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
 from voxops.views._findings import in_words
@@ -33,6 +34,11 @@ _KEY = ("post_id", "platform", "account_id")
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _CAUSES = 25  # causes shown before the rest is summed up
+_PEOPLE = {
+    "owner": Column("owner", "Owner", facet=True, share=0.8),
+    "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
+    "tags": Column("tags", "Tags", hidden=True),
+}
 _PICTURES = ("media_url", "thumbnail_url", "media")
 _COLUMNS = (
     Column("platform", "Platform", facet=True, share=0.8),
@@ -61,6 +67,7 @@ class TriagePanel(Panel):
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
         need_columns(triaged, (*_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns")
         self._attrs, self._triaged = triaged.attrs, triaged
+        self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
         self._runs: list[HandedRun] = []  # ended here: what they tried is known by their word, not by the frame's
         self._chosen = self._failed
@@ -73,14 +80,18 @@ class TriagePanel(Panel):
         words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
         shown = failed.reset_index(drop=True)
         shown.attrs = dict(self._attrs)
-        return RowTable(shown, _COLUMNS, {name: text.reset_index(drop=True) for name, text in words.items()})
+        people = [column for name, column in _PEOPLE.items() if name in shown.columns]
+        if "tags" in shown.columns:
+            words["tags"] = shown["tags"].map(lambda tags: ", ".join(map(str, tags or ())) or None)
+        columns = (*_COLUMNS[:2], *people, *_COLUMNS[2:])
+        return RowTable(shown, columns, {name: text.reset_index(drop=True) for name, text in words.items()})
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
 
     def _say(self) -> str:
         read = self._attrs.get("fetched_at")
-        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime())}" if read else ""
+        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=self._tz)}" if read else ""
         return f"{in_words(self._failed) or 'nothing failed'}{when}"
 
     def _facts(self) -> Sequence[Block]:
@@ -131,7 +142,7 @@ class TriagePanel(Panel):
                 each["outcome"],
                 each["error_code"],
                 each["reason"],
-                _time(each["last_sent_at"]),
+                _time(each["last_sent_at"], self._tz),
             ]
             for each in tried.to_dict("records")
         ]
@@ -143,7 +154,7 @@ class TriagePanel(Panel):
             blocks.link(found.get("platform_post_url"), "Open the post")
             if _there(found.get("platform_post_url"))
             else None,
-            blocks.pairs((name.replace("_", " "), _time(value)) for name, value in known.items()),
+            blocks.pairs((name.replace("_", " "), _time(value, self._tz)) for name, value in known.items()),
             blocks.table(("attempt", "outcome", "error", "reason", "sent"), history, [0]) if history else None,
         ]
 
@@ -152,7 +163,7 @@ class TriagePanel(Panel):
         values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
         match self._live.view.get("days"):
             case [str(first), str(last)]:
-                return Choice(values, "updated_at", (date.fromisoformat(first), date.fromisoformat(last)))
+                return Choice(values, "updated_at", (date.fromisoformat(first), date.fromisoformat(last)), self._tz)
         return Choice(values)
 
     def code(self) -> str:
@@ -301,8 +312,8 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _time(value: object) -> str:
+def _time(value: object, tz: str) -> str:
     """Return a time as a person reads it, anything else as it is."""
     if isinstance(value, pd.Timestamp):
-        return safe.instant(value.to_pydatetime())
+        return safe.instant(value.to_pydatetime(), tz=tz)
     return safe.plain(value, 200)

@@ -1,0 +1,199 @@
+"""A file of rows as people keep it, CSV or Excel, as cells with the places at which people see them.
+
+Nothing is mended here: what a cell holds is what the next step gets, and what a spreadsheet itself can't hold is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from voxops.errors import PlanError
+
+__all__ = ["Sheet", "letters", "places", "read_sheet"]
+
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
+_CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
+_PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
+_NAMED = 5  # cells named in one error
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Cells of a file.
+
+    Attributes
+    ----------
+    header : list of str
+        The first row that is not empty, as it stands there.
+    rows : list of (int, list)
+        The number of each further row as people see it, from 1, and its cells: text, and of a workbook also numbers, bools,
+        dates and times; rows of nothing are left out.
+    about : dict
+        What the frame says of its origin: ``encoding`` and ``delimiter``, or ``sheet``.
+    """
+
+    header: list[str]
+    rows: list[tuple[int, list[Any]]]
+    about: dict[str, str] = field(default_factory=dict)
+
+
+def read_sheet(path: Path, sheet: str | None) -> Sheet:
+    """Read a file; a PlanError says what is wrong with it, and where."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{path} can't be read: {error.strerror or error}.") from error
+    if data.startswith(_WORKBOOKS):
+        return _workbook(path, sheet)
+    if sheet is not None:
+        raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
+    return _csv(path, data)
+
+
+def letters(number: int) -> str:
+    """Return the name of a column, counted from 0, as spreadsheets have it: A, Z, AA."""
+    name = ""
+    while number >= 0:
+        number, rest = divmod(number, 26)
+        name, number = chr(65 + rest) + name, number - 1
+    return name
+
+
+def places(cells: Sequence[str]) -> str:
+    """Name some cells, and count the rest: ``D7, D8 and 4 more``."""
+    shown = ", ".join(cells[:_NAMED])
+    return shown + (f" and {len(cells) - _NAMED:,} more" if len(cells) > _NAMED else "")
+
+
+def _csv(path: Path, data: bytes) -> Sheet:
+    """A CSV file in whatever form spreadsheets export it."""
+    text, encoding = _text(path, data)
+    lines = text.splitlines()
+    delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
+    if delimiter:
+        text = text.split("\n", 1)[1] if "\n" in text else ""
+    delimiter = delimiter or _delimiter(text.partition("\n")[0])
+    try:
+        header, *rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter)) or [[]]
+    except csv.Error as error:
+        raise PlanError(f"{path} is not a CSV file: {error}.") from error
+    kept: list[tuple[int, list[Any]]] = [
+        (number, list(row)) for number, row in enumerate(rows, start=2) if any(cell.strip() for cell in row)
+    ]
+    return Sheet(header, kept, {"encoding": encoding, "delimiter": delimiter})
+
+
+def _text(path: Path, data: bytes) -> tuple[str, str]:
+    """Contents of a file as text, and the encoding they are in."""
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        try:
+            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
+        except UnicodeDecodeError:
+            continue
+    raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
+
+
+def _delimiter(header: str) -> str:
+    """The delimiter that occurs most in the first line; a comma where none does."""
+    return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
+
+
+def _workbook(path: Path, wanted: str | None) -> Sheet:
+    """One sheet of a workbook."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # only workbooks need it
+
+    try:
+        book = CalamineWorkbook.from_path(str(path))
+        visible = [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible]
+        name = _chosen(path, wanted, book.sheet_names, visible)
+        sheet = book.get_sheet_by_name(name)
+        cells = [list(row) for row in sheet.to_python(skip_empty_area=False)]
+        merged = sheet.merged_cell_ranges or []
+    except (CalamineError, OSError, ValueError) as error:
+        raise PlanError(f"{path} is not a workbook that can be read: {error}.") from error
+    _refuse_broken(path, name)
+    # What is merged counts for each of its rows, as whoever reads the sheet sees it.
+    for (top, left), (bottom, right) in merged:
+        for row in range(top, min(bottom + 1, len(cells))):
+            for column in range(left, min(right + 1, len(cells[row]))):
+                cells[row][column] = cells[top][left]
+    filled = [(number, row) for number, row in enumerate(cells, start=1) if any(_says(cell) for cell in row)]
+    if not filled:
+        raise PlanError(f"{path}: the sheet {name!r} is empty.")
+    (_, header), *rows = filled
+    return Sheet([str(cell) for cell in header], rows, {"sheet": name})
+
+
+def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Sequence[str]) -> str:
+    """Name of the sheet that is meant; which of several is not guessed."""
+    if wanted is not None:
+        if wanted not in names:
+            raise PlanError(f"{path} has no sheet {wanted!r}; it has: {', '.join(names)}.")
+        return wanted
+    if len(visible) != 1:
+        raise PlanError(
+            f"{path} has {len(visible)} sheets: {', '.join(visible)}. Say which: sheet={(visible or ['…'])[0]!r}."
+        )
+    return visible[0]
+
+
+def _says(cell: Any) -> bool:
+    """Whether a cell holds anything."""
+    return bool(cell.strip()) if isinstance(cell, str) else cell is not None
+
+
+def _refuse_broken(path: Path, name: str) -> None:
+    """Refuse errors such as #N/A, and formulas that were never calculated: the reader would take both for nothing."""
+    broken, uncalculated = [], []
+    for attributes, content in _cells_of(path, name):
+        place = _PLACE.search(attributes)
+        where = place[1].decode() if place else "a cell"
+        if b't="e"' in attributes:
+            broken.append(where)
+        elif b"<f" in content and b"<v>" not in content:
+            uncalculated.append(where)
+    if broken:
+        raise PlanError(
+            f"{path}, sheet {name!r}: {places(broken)}: an error of Excel such as #N/A stands there; mend it."
+        )
+    if uncalculated:
+        raise PlanError(
+            f"{path}, sheet {name!r}: {places(uncalculated)}: a formula that was never calculated; open the file in Excel and save it."
+        )
+
+
+def _cells_of(path: Path, name: str) -> Iterator[tuple[bytes, bytes]]:
+    """The cells of a sheet of an xlsx file as they are written that are errors or formulas: attributes and content."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        part = _part_of(archive, name)
+        data = archive.read(part) if part in archive.namelist() else b""
+    if b"<f" in data or b't="e"' in data:
+        for found in _CELL.finditer(data):
+            yield found[1], found[2] or b""
+
+
+def _part_of(archive: zipfile.ZipFile, name: str) -> str:
+    """Where in an xlsx file a sheet is kept; empty in a file of another kind."""
+    from xml.etree import ElementTree as ET
+
+    if "xl/workbook.xml" not in archive.namelist():
+        return ""
+    book = ET.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - expat from 2.4.1 refuses what expands without end
+    links = ET.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    targets = {link.get("Id"): link.get("Target", "") for link in links}
+    for sheet in book.iter():
+        if sheet.tag.endswith("}sheet") and sheet.get("name") == name:
+            link = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), None)
+            target = targets.get(link, "")
+            return target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
+    return ""

@@ -1,0 +1,159 @@
+"""What makes a row of a campaign unfit: judged here once, for the check, for ``ws.validate`` and for the plan.
+
+What one of them calls an error is none that another calls ready.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from voxops.analysis.sheet_times import readable_time
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.frames.columns import plain_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "NUMBER_OF_A_FILE",
+    "Finding",
+    "account_spelling",
+    "errors_of",
+    "name_errors",
+    "platforms_of",
+    "row_names",
+    "sheet_rows",
+    "split_list",
+    "utc_text",
+]
+
+# An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
+NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
+# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
+_ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
+_LIKE = "write it like 2026-03-04T10:00:00+01:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a row: in which column, how bad, by which code, and a sentence."""
+
+    column: str
+    level: str
+    code: str
+    message: str
+
+
+def split_list(value: Any) -> list[str]:
+    """Return a cell's parts: a list as it is, text cut at ``;``, nothing for a missing value."""
+    if value is None:
+        return []
+    parts = value if isinstance(value, list | tuple) else str(value).split(";")
+    return [text for text in (str(part).strip() for part in parts) if text]
+
+
+def utc_text(value: Any) -> str | None:
+    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or carries no offset from UTC."""
+    when = readable_time(value)
+    return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def account_spelling(name: str) -> str:
+    """Return an account in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
+    platform, colon, username = name.partition(":")
+    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
+
+
+def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment and time."""
+    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
+    accounts = "accounts" if "accounts" in frame.columns else "account_ids"
+    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
+    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
+    for name in ("content", "first_comment", "scheduled_for"):
+        columns[name] = plain_values(frame, name)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[Finding]:
+    """Yield why a row can't be created; nothing for one that can.
+
+    Parameters
+    ----------
+    row : mapping
+        Of `sheet_rows`.
+    now : datetime, optional
+        The server's time; with it, a time that has passed is an error, too. A plan knows no clock: what has passed when it is
+        run is blocked then.
+    """
+    content, comment = row["content"], row["first_comment"]
+    if content is None or not str(content).strip():
+        yield _error("content", "CONTENT_REQUIRED", "No content.")
+    elif len(str(content)) > CONTENT_CHARACTERS:
+        most = f"content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
+        yield _error("content", "CONTENT_TOO_LONG", f"The {most}")
+    if not row["accounts"]:
+        yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
+    for account in row["accounts"]:
+        if not _ACCOUNT.fullmatch(account) or NUMBER_OF_A_FILE.fullmatch(account):
+            said = (
+                f"The account {account[:60]!r} is neither an id nor platform:@name; separate accounts by a semicolon."
+            )
+            yield _error("accounts", "ACCOUNT_FORM", said)
+    if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
+        yield _error("media", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video.")
+    if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
+        most = f"comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
+        yield _error("first_comment", "COMMENT_TOO_LONG", f"The first {most}")
+    yield from _time_errors(row["scheduled_for"], now)
+
+
+def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
+    """Yield for each row's name what is wrong with it: none, or one that several rows have."""
+    counts = Counter(names)
+    for name in names:
+        if name is None:
+            yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
+        elif counts[name] > 1:
+            said = f"{counts[name]} rows are called {name[:40]!r}; keep one or rename it."
+            yield [_error("row_id", "ROW_ID_DOUBLED", said)]
+        else:
+            yield []
+
+
+def row_names(frame: pd.DataFrame) -> list[str | None]:
+    """The column ``row_id`` as text, None where there is none."""
+    return [None if value is None or not str(value).strip() else str(value) for value in plain_values(frame, "row_id")]
+
+
+def platforms_of(accounts: Sequence[str]) -> list[str]:
+    """The platforms that accounts name."""
+    return [account.partition(":@")[0] for account in accounts if ":@" in account]
+
+
+def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
+    """What is wrong with a row's time."""
+    if value is None or not str(value).strip():
+        said = "No time: nobody knows whether the API would publish it at once."
+        yield _error("scheduled_for", "TIME_MISSING", said)
+        return
+    shown, when = str(value).strip()[:60], readable_time(value)
+    if when is None:
+        try:
+            datetime.fromisoformat(shown)
+            said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z."
+        except ValueError:
+            said = f"The time {shown!r} can't be read; {_LIKE}."
+        yield _error("scheduled_for", "INVALID_DATE", said)
+    elif now is not None and when <= now:
+        yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")
+
+
+def _error(column: str, code: str, message: str) -> Finding:
+    return Finding(column, "error", code, message)

@@ -1,0 +1,174 @@
+"""Which columns of each kind of frame matter, in the order of reading; the first that are there and say something are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
+
+__all__ = ["LOOKS", "MOST", "PLANNED", "TRIAGED", "Kind", "Shape", "kind_of", "shape_of"]
+
+MOST = 10  # columns shown
+TRIAGED, PLANNED = "triaged targets", "planned rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of frame: what it is called, the columns by which it is known, and those that matter, most first."""
+
+    name: str
+    known_by: frozenset[str]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
+
+    Columns without a width of their own share what the others leave.
+    """
+
+    title: str
+    width: int = 0
+    shortened: bool = False
+
+
+def _kind(name: str, known_by: str, columns: str) -> Kind:
+    return Kind(name, frozenset(known_by.split()), tuple(columns.split()))
+
+
+# The most particular kinds first: a plan of triaged rows is a plan.
+KINDS: Sequence[Kind] = (
+    _kind(
+        "results",
+        "outcome eligible settled_at",
+        "outcome error_code error_message waiting_for row_id owner cause platform account_name accounts content scheduled_for "
+        "event_type url post_id delivery_id tries settled_at result_id",
+    ),
+    _kind(
+        PLANNED,
+        "eligible reason idempotency_key",
+        "eligible reason row_id owner cause platform account_name accounts content scheduled_for event_type url post_id "
+        "delivery_id attempt",
+    ),
+    _kind(
+        "ledger",
+        "item outcome idempotency_key first_sent_at",
+        "outcome action item platform error_code error_message waiting_for who reason attempt tries last_sent_at settled_at",
+    ),
+    _kind(
+        "runs",
+        "action state who succeeded failed",
+        "run action campaign state who reason created_at succeeded failed pending unknown note",
+    ),
+    _kind(
+        "causes",
+        "cause verdict remedy count posts",
+        "verdict cause remedy owners count posts accounts platforms first_seen last_seen example",
+    ),
+    _kind(
+        TRIAGED,
+        "cause verdict remedy platform",
+        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
+    ),
+    _kind(
+        "findings",
+        "level code message column",
+        "level cell row_id column code message",
+    ),
+    _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
+    _kind(
+        "targets",
+        "post_id target_id platform",
+        "status platform account_name error_code error_message owner campaign content scheduled_for updated_at retry_count "
+        "post_id",
+    ),
+    _kind(
+        "posts",
+        "post_id status content created_at",
+        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
+    ),
+    _kind(
+        "deliveries",
+        "delivery_id event_type",
+        "success why event_type url status_code error latency_ms retry_count created_at delivered_at delivery_id",
+    ),
+    _kind(
+        "accounts",
+        "account_id username platform",
+        "works status verdict remedy platform username display_name account_type followers message scope_message connected_at "
+        "account_id",
+    ),
+    _kind(
+        "webhooks",
+        "webhook_id events enabled",
+        "enabled url events failure_count last_delivery_at created_at webhook_id",
+    ),
+    _kind(
+        "campaign rows",
+        "row_id content accounts scheduled_for",
+        "row_id accounts scheduled_for content media tags first_comment",
+    ),
+    _kind(
+        "figures of posts",
+        "post_id impressions engagement_rate",
+        "platform impressions reach engagements likes comments shares clicks engagement_rate post_id",
+    ),
+)
+_OTHER = Kind("rows", frozenset(), ())
+
+_SHAPES: Mapping[str, Shape] = {
+    "account_name": Shape("account", 106),
+    "campaign": Shape("campaign", 110),
+    "content": Shape("text"),
+    "count": Shape("targets", 68),
+    "eligible": Shape("sent", 44),
+    "error_code": Shape("error", 140),
+    "error_message": Shape("message"),
+    "event_type": Shape("event", 120),
+    "failed_targets": Shape("failed", 52),
+    "latency_ms": Shape("ms", 60),
+    "outcome": Shape("outcome", 92),
+    "owner": Shape("owner", 76),
+    "platform": Shape("platform", 96),
+    "retry_count": Shape("retries", 56),
+    "status": Shape("status", 110),
+    "status_code": Shape("HTTP", 52),
+    "success": Shape("success", 62),
+    "targets": Shape("platforms"),
+    "updated_at": Shape("changed", 108),
+    "url": Shape("address"),
+    "verdict": Shape("verdict", 148),
+    "waiting_for": Shape("waits for"),
+}
+LOOKS: Mapping[str, Mapping[str, Look]] = {
+    "outcome": OUTCOME,
+    "platform": PLATFORM,
+    "status": STATUS,
+    "verdict": VERDICT,
+}
+
+
+def kind_of(frame: pd.DataFrame) -> Kind:
+    """Return what a frame is, by its columns: a filter, a file or a merge has not always kept its attrs."""
+    names = set(map(str, frame.columns))
+    return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
+
+
+def shape_of(column: object, values: pd.Series[Any]) -> Shape:
+    """Return how a column is drawn."""
+    name = str(column)
+    known = _SHAPES.get(name)
+    if known is not None:
+        return known
+    title = name.replace("_", " ").removesuffix(" at")
+    if name.endswith("_id") or name in {"item", "run"}:
+        return Shape(title.removesuffix(" id"), 112, shortened=True)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Shape(title, 108)
+    short = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+    return Shape(title, 30 + 8 * min(len(title), 12) if short else 0)

@@ -1,0 +1,90 @@
+"""A report as tickets: one Markdown text for each person who must act, and one for support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import safe
+from voxops.errors import PlanError
+from voxops.model import Verdict
+from voxops.views._findings import PERSONAL, Findings, in_words
+from voxops.views._report_text import shown
+
+__all__ = ["NOBODY", "SUPPORT", "tickets"]
+
+NOBODY, SUPPORT = "nobody", "support"
+_ROWS = 50  # rows of one verdict in one ticket
+_THEIRS = frozenset({*PERSONAL, Verdict.UPGRADE})
+
+
+def tickets(report: Findings, failures: pd.DataFrame, by: str) -> dict[str, str]:
+    """Return person -> Markdown; see `Report.tickets`."""
+    if by not in failures.columns:
+        advice = " Connect with vx.connect(owner='metadata.owner') and load the posts again." if by == "owner" else ""
+        raise PlanError(f"tickets(by={by!r}): the failures have no such column.{advice}")
+    people = failures[by].map(lambda value: None if _missing(value) else safe.plain(shown(value), 80) or None)
+    support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
+    texts = {}
+    for name, part in failures[~support].groupby(people[~support].astype(object).fillna(NOBODY), sort=True):
+        # A person may be called as the ticket of support is; theirs is another one.
+        texts[f"{name} ({by})" if name == SUPPORT else str(name)] = _ticket(report, str(name), part)
+    if support.any():
+        texts[SUPPORT] = _ticket(report, SUPPORT, failures[support])
+    return texts
+
+
+def _ticket(report: Findings, name: str, rows: pd.DataFrame) -> str:
+    """Return one ticket: what is theirs to do first, then what they need only know of."""
+    mine = rows["verdict"].isin(_THEIRS).fillna(False).astype(bool) | (name == SUPPORT)
+    parts = [
+        f"# {safe.markdown(report.title)}: {safe.markdown(name, 80)}",
+        safe.markdown(" · ".join(report.about), 400),
+    ]
+    needed = f"**{in_words(rows[mine])}: {'for support' if name == SUPPORT else 'to be mended'}.**"
+    parts.append(needed if mine.any() else "**Nothing to do: this is for your information.**")
+    parts += _by_verdict(rows[mine], "##")
+    if mine.any() and not mine.all():
+        parts.append("## For your information: others see to these")
+    parts += _by_verdict(rows[~mine], "###" if mine.any() else "##")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _by_verdict(rows: pd.DataFrame, mark: str) -> Iterable[str]:
+    """Yield the rows of each verdict and remedy, most first: what it calls for, and a list."""
+    counts = rows.groupby(["verdict", "remedy"], dropna=False).size().sort_values(ascending=False, kind="stable")
+    for verdict, remedy in counts.index:
+        part = rows[(rows["verdict"].fillna("") == _text(verdict)) & (rows["remedy"].fillna("") == _text(remedy))]
+        yield f"{mark} {safe.markdown(_text(verdict) or '–')}: {safe.many(len(part), 'target')} of {safe.many(part['post_id'].nunique(), 'post')}"
+        yield safe.markdown(_text(remedy), 400)
+        lines = [_line(row) for row in part.head(_ROWS).to_dict("records")]
+        if more := len(part) - len(lines):
+            lines.append(f"- and {more:,} more")
+        yield "\n".join(lines)
+
+
+def _line(row: dict[Any, Any]) -> str:
+    """Return one target: which post, where, what the platform says, and how the post begins."""
+    account = row.get("account_name")
+    where = " ".join(
+        filter(None, [_text(row.get("platform")), _text(row.get("account_id") if _missing(account) else account)])
+    )
+    said = ": ".join(filter(None, [_text(row.get("error_code")), _text(row.get("error_message"))]))
+    line = f"- {safe.code(row.get('post_id')) or '–'} {safe.markdown(where, 100)}".rstrip()
+    if _text(row.get("account_id")):
+        line += f" ({safe.code(row['account_id'])})"
+    line += f": {safe.markdown(said, 240)}" if said else ""
+    content = _text(row.get("content"))
+    return f"{line}\n  > {safe.markdown(content, 100)}" if content else line
+
+
+def _missing(value: Any) -> bool:
+    """Whether there is no value; a list is one."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _text(value: Any) -> str:
+    """A text, empty for what is missing."""
+    return "" if _missing(value) else str(value)

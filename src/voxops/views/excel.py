@@ -1,0 +1,202 @@
+"""Frames as an Excel workbook: a sheet each, text as text, times in the analyst's zone, and nothing that runs.
+
+What is written comes back: `voxops.read_campaign` reads such a sheet to the same rows, and a plan of them has the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops._core import blocks, files, safe
+from voxops._core.arguments import file_path
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.spans import shown_zone, zone
+from voxops.views._tables import as_json
+from voxops.views.view import frame_of
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+__all__ = ["to_excel", "write_workbook"]
+
+ROWS = 1_048_575  # of a sheet, below its head
+_CHARACTERS = 32_767  # of a cell
+_CUT = "… (cut: a cell of Excel holds no more)"
+_DIGITS = 10**15  # whole numbers from here on lose digits, so they are written as text
+_LINKS, _ADDRESS = 65_000, 2_000  # of a sheet, and characters of one
+_LINKED = frozenset({"platform_post_url"})
+_LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined as a sheet has them
+_NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\", "-"))
+_NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters, by Unicode and by XML
+_WIDTHS = (8, 60)  # characters of a column
+_MEASURED = 200  # rows that decide on it
+_MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
+
+
+def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame) -> Path:
+    """Write frames as an Excel workbook, a sheet for each.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; one that exists is replaced.
+    tz : str, optional
+        Time zone of the times, which stands in the heads of their columns, as Excel knows none; default: that of the
+        workspace each frame was loaded from, else UTC.
+    **sheets : DataFrame, Plan or Run
+        Name of a sheet -> what it shows: any frame; of a plan its frame, of a run its results.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    PlanError
+        If there is no sheet, or one is no frame.
+    ConfigError
+        If it can't be written there, a frame has more rows than a sheet, or there is no such time zone.
+
+    Notes
+    -----
+    Text is written as text and never as a formula; what a spreadsheet would run once the sheet is saved as CSV begins with an
+    apostrophe, which ``vx.read_campaign`` takes off. Whole numbers of more than 15 digits are text, times that a zone has twice
+    are ISO text, and a text that is longer than a cell is cut and says so.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import pandas as pd
+    >>> import voxops as vx
+    >>> vx.to_excel(Path(mkdtemp()) / "figures.xlsx", figures=pd.DataFrame({"a": [1]})).name
+    'figures.xlsx'
+    """
+    if not sheets:
+        raise PlanError("to_excel() needs a frame for each sheet, such as to_excel(path, plan=plan, results=run)")
+    frames = {name: frame_of(frame) for name, frame in sheets.items()}
+    return write_workbook(frames, file_path("path", path), tz)
+
+
+def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | None = None) -> Path:
+    """Write frames as a workbook; see `to_excel`."""
+    import xlsxwriter  # only who writes one needs it
+
+    for name, frame in frames.items():
+        if len(frame) > ROWS:
+            raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV or Parquet.")
+    said = None if tz is None else zone(tz)
+    made = BytesIO()
+    with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
+        book.set_properties({"created": _MADE})
+        head = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
+        time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        taken: set[str] = set()
+        for name, frame in frames.items():
+            sheet = book.add_worksheet(_sheet_name(name, taken))
+            _fill(sheet, frame, said or shown_zone(frame), head, time)
+    try:
+        files.make_folder(path.parent)
+        files.write_file(path, made.getvalue())
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be written: {error.strerror or error}. Choose a folder in which you may write."
+        ) from error
+    return path
+
+
+def _sheet_name(name: str, taken: set[str]) -> str:
+    """A name that Excel takes: at most 31 characters, none of those it forbids, and not twice."""
+    wanted = safe.plain(name, 31).translate(_NO_SHEET).strip("'") or "sheet"
+    found, number = wanted, 1
+    while found.lower() in taken or found.lower() == "history":
+        number += 1
+        found = f"{wanted[:27]} {number}"
+    taken.add(found.lower())
+    return found
+
+
+def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format) -> None:
+    """Write one sheet: a head that stays, filters, widths by what is in it."""
+    links = 0
+    for at in range(frame.shape[1]):
+        name, values = str(frame.columns[at]), frame.iloc[:, at]
+        is_time = isinstance(values.dtype, pd.DatetimeTZDtype)
+        title = f"{name} ({tz})" if is_time else name
+        sheet.write_string(0, at, _cell_text(title), head)
+        shown = values.dt.tz_convert(tz) if is_time else values
+        widths = [len(title) + 4]
+        for row, value in enumerate(shown, start=1):
+            if not isinstance(value, list | tuple | dict | set) and pd.isna(value):
+                continue
+            written = _written(name, value)
+            if row <= _MEASURED:
+                widths.append(19 if isinstance(written, datetime) else len(str(written).partition("\n")[0]))
+            if isinstance(written, datetime):
+                sheet.write_datetime(row, at, written, time)
+            elif isinstance(written, bool):
+                sheet.write_boolean(row, at, written)
+            elif isinstance(written, int | float):
+                sheet.write_number(row, at, written)
+            elif name in _LINKED and links < _LINKS and len(written) < _ADDRESS and blocks.link(written, ""):
+                links += 1
+                sheet.write_url(row, at, written, string=written)
+            else:
+                sheet.write_string(row, at, written)
+        widths.sort()
+        sheet.set_column(
+            at, at, min(max(widths[int(0.95 * (len(widths) - 1))] + 2, len(title) + 4, _WIDTHS[0]), _WIDTHS[1])
+        )
+    sheet.freeze_panes(1, 0)
+    if frame.shape[1]:
+        sheet.autofilter(0, 0, len(frame), frame.shape[1] - 1)
+
+
+def _written(name: str, value: Any) -> str | float | bool | datetime:
+    """Return a value as a cell holds it; what a cell would change is text."""
+    if isinstance(value, pd.Timestamp):
+        return _time(value)
+    if pd.api.types.is_bool(value):
+        return bool(value)
+    if pd.api.types.is_number(value) and not isinstance(value, complex):
+        number = value.item() if hasattr(value, "item") else value
+        whole = isinstance(number, int)
+        return (
+            number
+            if isinstance(number, int | float) and abs(number) < (_DIGITS if whole else float("inf"))
+            else str(number)
+        )
+    if isinstance(value, list | tuple | set) and name in _LISTS and _plain(value):
+        return _cell_text("; ".join(map(str, value)))
+    if isinstance(value, list | tuple | dict | set):
+        value = as_json(value)
+    return _cell_text(str(value))
+
+
+def _time(value: pd.Timestamp) -> datetime | str:
+    """Return a time as Excel has it: without a zone, to the millisecond; what that would not say is ISO text."""
+    bare = value.tz_localize(None) if value.tzinfo is not None else value
+    if value.tzinfo is not None:
+        twice = value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset()
+        if twice or value.microsecond % 1000 or value.nanosecond or bare.year < 1901:
+            return value.isoformat()
+    return bare.to_pydatetime() if 1901 <= bare.year <= 9999 else value.isoformat()
+
+
+def _plain(values: Sequence[Any] | set[Any]) -> bool:
+    """Whether parts joined by a semicolon come apart again as they are."""
+    return all(isinstance(each, str) and each.strip() == each and each and ";" not in each for each in values)
+
+
+def _cell_text(text: str) -> str:
+    """Return text as a cell holds it: guarded, and cut where it is longer."""
+    guarded = str(safe.cell(text.translate(_NO_TEXT)))
+    return guarded if len(guarded) <= _CHARACTERS else guarded[: _CHARACTERS - len(_CUT)] + _CUT

@@ -1,0 +1,313 @@
+"""A frame as a person reads it: the columns that matter, one line a row, times in the analyst's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.arguments import list_of_text
+from voxops._core.safe import Markup, html, joined
+from voxops.errors import PlanError
+from voxops.frames.spans import shown_zone, zone
+from voxops.views._kinds import LOOKS, MOST, PLANNED, TRIAGED, Kind, Shape, kind_of, shape_of
+from voxops.views._palette import look
+
+__all__ = ["View", "frame_of", "view"]
+
+_ID = 12  # characters shown of an id
+_TEXT = 160  # characters of a text that a page gets; the line is cut by its width
+_TERMINAL = 20  # rows of the text form
+_FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
+_FLEXIBLE = 80  # pixels that a column without a width of its own has at the least
+_WIDTHS = (4, 28)  # characters of a column of it
+# One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
+_CELL = (
+    "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;text-align:{}"
+)
+_PLACE = "color:inherit;font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A frame to be read; made by `view`.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The frame as it was passed.
+    columns : tuple of str
+        The columns shown, in order.
+    rows : int
+        How many rows are shown at the most.
+    tz : str
+        The time zone in which times are shown.
+    """
+
+    frame: pd.DataFrame
+    columns: tuple[str, ...]
+    rows: int
+    tz: str
+    _kind: Kind
+
+    def _repr_html_(self) -> str:
+        head = html(
+            '<div style="padding:2px 0 4px"><b style="font-size:14px">{}</b> <span style="opacity:.75">{}</span></div>',
+            self._title(),
+            safe.escape(self._aside(), 400),
+        )
+        table = _table(self._shown(), self._shapes(), self.tz) if len(self.frame) else Markup()
+        return html('<div class="voxops-view {}" style="{}">{}{}</div>', safe.IGNORE_MATH, _PLACE, head, table)
+
+    def __repr__(self) -> str:
+        shown, shapes = self._shown().head(_TERMINAL), self._shapes()
+        lines = [[safe.plain(shape.title, 28) for shape in shapes.values()]]
+        for row in shown.to_dict("records"):
+            lines.append([_text(row[name], shape, self.tz)[:_TEXT] for name, shape in shapes.items()])
+        least, most = _WIDTHS
+        widths = [min(max(least, *map(len, column)), most) for column in zip(*lines, strict=True)]
+        text = [
+            "  ".join(safe.clip(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True))
+            for line in lines
+        ]
+        return "\n".join([f"{self._title()} {self._aside(len(shown))}", *(line.rstrip() for line in text)])
+
+    def _title(self) -> str:
+        return f"{len(self.frame):,} {self._kind.name}" if len(self.frame) else f"No {self._kind.name}"
+
+    def _aside(self, shown: int | None = None) -> str:
+        """Say what of the frame is not seen here, and in which zone times are."""
+        count = min(len(self.frame), self.rows) if shown is None else shown
+        said = [f"the first {count:,} are shown"] if count < len(self.frame) else []
+        said += [first] if (first := _FIRST.get(self._kind.name)) and len(self.frame) > 1 else []
+        others = len(set(self.frame.columns)) - len(set(self.columns) & set(self.frame.columns))
+        said += [f"{safe.many(others, 'other column')} in the frame"] if others else []
+        if any(_is_time(self.frame[name]) for name in self.columns if name in self.frame.columns):
+            said.append(f"times in {self.tz}")
+        return " · ".join(said)
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the rows shown with their addresses."""
+        frame = _flat(self.frame)
+        if self._kind.name == TRIAGED:  # what is published needs nobody, and would push what does off the page
+            frame = frame.sort_values("cause", key=pd.isna, kind="stable")
+        elif self._kind.name == PLANNED:
+            frame = frame.sort_values("eligible", ascending=False, kind="stable")
+        part = frame.head(self.rows)
+        links = [name for name in ("platform_post_url",) if name in part.columns and name not in self.columns]
+        return part[[*self.columns, *links]]
+
+    def _shapes(self) -> Mapping[str, Shape]:
+        part = self._shown()
+        return {name: shape_of(name, part[name]) for name in self.columns}
+
+
+def view(
+    frame: pd.DataFrame, *, rows: int = 50, columns: Sequence[str] | str | None = None, tz: str | None = None
+) -> View:
+    """Show a frame as a person reads it: eight to ten columns that matter, one line a row.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any frame of ours: posts, targets, triaged, causes, deliveries, accounts, webhooks, a plan's or a run's, runs, the ledger, a
+        campaign and what was found in it; of any other frame the first columns that hold something. A Plan shows its frame, a
+        Run its results.
+    rows : int
+        Rows shown at the most.
+    columns : list of str, optional
+        The columns to show instead of those that matter for this kind of frame.
+    tz : str, optional
+        Time zone of the times shown, such as ``"Europe/Berlin"``; default: that of the workspace the frame was loaded from,
+        else UTC. The frame keeps UTC.
+
+    Returns
+    -------
+    View
+        Shows itself in a cell; ids are shortened (all of it shows on hovering), a post that is out is a link, and
+        columns in which nothing stands are left out. ``view.frame`` is the frame.
+
+    Raises
+    ------
+    PlanError
+        If it is no frame, or has no such column.
+    ConfigError
+        If there is no such time zone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import voxops as vx
+    >>> vx.view(pd.DataFrame({"post_id": ["post_1"], "target_id": [None], "platform": ["x"], "status": ["failed"]}))
+    1 targets 1 other column in the frame
+    status  platform  post
+    failed  x         post_1
+    """
+    table = frame_of(frame)
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise PlanError(f"view(rows={rows!r}): rows must be a whole number from 1")
+    kind = kind_of(table)
+    wanted = list_of_text("columns", columns)
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise PlanError(
+            f"the frame has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))[:400]}"
+        )
+    chosen = tuple(wanted) or _telling(table, kind)
+    return View(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
+
+
+def frame_of(given: object) -> pd.DataFrame:
+    """Return what is to be shown of a frame, a plan or a run, an index that has a name as a column."""
+    frame: Any = given
+    if not isinstance(given, pd.DataFrame):
+        results = getattr(given, "results", None)
+        frame = results() if callable(results) else getattr(given, "frame", None)
+    if not isinstance(frame, pd.DataFrame):
+        raise PlanError(f"a frame, a plan or a run is needed, not a {type(given).__name__}")
+    table: pd.DataFrame = frame
+    if table.index.name is not None and table.index.name not in table.columns:
+        table = table.reset_index()
+        table.attrs = dict(frame.attrs)
+    return table
+
+
+def _telling(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
+    """Return the columns that matter and in which something stands; of an empty frame all that matter."""
+    names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(frame.columns)]
+    told = [name for name in names if frame.empty or _says(_one(frame, name))]
+    return tuple((told or names)[:MOST])
+
+
+def _says(values: pd.Series[Any]) -> bool:
+    """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
+    if values.dtype != object:
+        return bool(values.notna().any()) and not bool((values.astype(str) == "").all())
+    return any(not _missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
+
+
+def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column, the first of them where several have the name."""
+    found: Any = frame[name]
+    return found if isinstance(found, pd.Series) else found.iloc[:, 0]
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with each column once."""
+    return frame.loc[:, ~frame.columns.duplicated()]
+
+
+def _is_time(values: Any) -> bool:
+    """Whether a column holds instants."""
+    return isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype)
+
+
+def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
+    """Return the rows as a table whose columns share the width; what has no room is cut and shows on hovering."""
+    least = sum(shape.width or _FLEXIBLE for shape in shapes.values())
+    right = {name for name in shapes if _is_number(shown[name])}
+    widths = joined(
+        html('<col style="{}">', f"width:{shape.width}px" if shape.width else "") for shape in shapes.values()
+    )
+    cell = f'<{{}} style="{_CELL}{{}}" title="{{}}">{{}}</{{}}>'
+    bold = f";font-weight:600;border-bottom:1px solid {safe.LINE}"
+    heads = joined(
+        html(cell, "th", "right" if name in right else "left", bold, name, shape.title, "th")
+        for name, shape in shapes.items()
+    )
+    addresses = shown.get("platform_post_url", pd.Series(None, index=shown.index, dtype=object))
+    lines = []
+    for row, address in zip(shown.to_dict("records"), addresses, strict=True):
+        cells = joined(
+            html(
+                cell,
+                "td",
+                "right" if name in right else "left",
+                "",
+                safe.escape(_whole(row[name], tz), 400),
+                _drawn(name, row[name], shape, tz, address),
+                "td",
+            )
+            for name, shape in shapes.items()
+        )
+        lines.append(html("<tr>{}</tr>", cells))
+    return html(
+        '<div style="overflow-x:auto"><table class="{}" style="table-layout:fixed;width:100%;min-width:{}px;border-collapse:collapse;font-size:inherit;margin:0;background:none">'
+        "<colgroup>{}</colgroup><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        safe.IGNORE_MATH,
+        least,
+        widths,
+        heads,
+        joined(lines),
+    )
+
+
+def _is_number(values: pd.Series[Any]) -> bool:
+    """Whether a column stands right."""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup:
+    """Return one cell: a word with its colour and glyph, a link where the post is out, else the text."""
+    text = safe.escape(_text(value, shape, tz), _TEXT)
+    looks = LOOKS.get(name)
+    if looks is not None and text:
+        known = look(looks, value)
+        swatch = "display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px;background-color:"
+        return html('<span style="{}{}"></span>{}', swatch, known.colour, text)
+    link = None if _missing(address) or name != "post_id" else blocks.link(address, "")
+    if name == "platform_post_url" and not _missing(value):
+        link = blocks.link(value, "")
+    if link is not None and text:
+        # Markup's own escape: an address must reach the page as it is, at whatever length.
+        return html(
+            '<a href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>',
+            Markup.escape(link["address"]),
+            text,
+        )
+    return text
+
+
+def _text(value: Any, shape: Shape, tz: str) -> str:
+    """Return one value as one short line."""
+    if shape.shortened and isinstance(value, str):
+        return safe.middle(value, _ID)
+    if isinstance(value, pd.Timestamp) and value.tzinfo is not None and not pd.isna(value):
+        return value.tz_convert(tz).strftime("%d %b %H:%M" if shape.width else "%Y-%m-%d %H:%M")
+    return safe.plain(_whole(value, tz), _TEXT)
+
+
+def _whole(value: Any, tz: str) -> str:
+    """Return one value in full: times in the zone, yes and no, platforms of targets, lists with commas."""
+    if _missing(value):
+        return ""
+    if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
+        return value.tz_convert(tz).strftime("%Y-%m-%d %H:%M:%S %Z")
+    if isinstance(value, datetime | date):
+        return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
+    if hasattr(value, "__iter__"):
+        return ", ".join(str(_platform(each)) for each in value)
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if pd.api.types.is_number(value) else str(value)
+
+
+def _platform(entry: Any) -> Any:
+    """What names an entry of a list: a target's platform, else the entry itself."""
+    found = entry.get("platform") if isinstance(entry, Mapping) else getattr(entry, "platform", None)
+    return entry if found is None else found
+
+
+def _missing(value: Any) -> bool:
+    """Whether there is no value; lists are one, however long."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

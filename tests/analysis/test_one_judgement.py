@@ -1,0 +1,115 @@
+"""One judgement of a sheet: what the check calls an error is held by the plan and not valid for the API's check, and the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+GOOD = {
+    "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",
+    "media": None, "first_comment": None, "tags": None,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ws() -> Iterator[vx.Workspace]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server) as workspace:
+        yield workspace
+
+
+def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool], list[bool]]:
+    """Which rows are fit: by the check, by the plan, by the API."""
+    found = vx.check_campaign(frame, now=ws.client.now())
+    wrong = set(found.loc[found["level"] == "error", "row"])
+    check = [number not in wrong for number in range(len(frame))]
+    plan = vx.plan_bulk(frame, key="row_id").frame["eligible"].tolist()
+    valid = ws.validate(frame).groupby("row_id", sort=False)["valid"].all().tolist()
+    return check, plan, valid
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {},
+        {"content": " "},
+        {"content": "x" * 10_001},
+        {"accounts": None},
+        {"accounts": "twitter @aldercoffee"},
+        {"accounts": "@aldercoffee"},
+        {"accounts": "instagram:@aldercoffee"},
+        {"first_comment": "x" * 2_201},
+        {"scheduled_for": None},
+        {"scheduled_for": "2026-03-04 10:00"},
+        {"scheduled_for": "04.03.2026 10:00"},
+        {"scheduled_for": "tomorrow"},
+        {"scheduled_for": "2026-03-04T10:00:00 (does not exist in Europe/Berlin)"},
+    ],
+    ids=str,
+)
+def test_all_three_agree_on_each_row(ws: vx.Workspace, cells: dict[str, str | None]) -> None:
+    check, plan, valid = judged(ws, pd.DataFrame([GOOD | cells], dtype="string"))
+    assert check == plan == valid == [not cells]
+
+
+@pytest.mark.parametrize("dtype", ["times", "objects", "text"])
+def test_times_made_by_pandas_are_read_by_all_three(ws: vx.Workspace, dtype: str) -> None:
+    frame = pd.DataFrame([GOOD, GOOD | {"row_id": "r2"}])
+    times = pd.Series(pd.to_datetime(["2026-03-04 10:00", "2026-03-05 10:00"])).dt.tz_localize("Europe/Berlin")
+    frame["scheduled_for"] = times if dtype == "times" else times.astype(object if dtype == "objects" else str)
+    assert judged(ws, frame) == ([True, True],) * 3
+    naive = frame.assign(scheduled_for=pd.to_datetime(["2026-03-04 10:00", None]))
+    assert judged(ws, naive) == ([False, False],) * 3
+
+
+def test_a_time_that_has_passed_is_no_error_of_the_plan_which_knows_no_clock_but_is_blocked(ws: vx.Workspace) -> None:
+    check, plan, valid = judged(ws, pd.DataFrame([GOOD | {"scheduled_for": "2026-01-01T10:00:00Z"}], dtype="string"))
+    assert (check, plan, valid) == ([False], [True], [False])
+
+
+def test_nothing_that_the_check_refuses_is_sent(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as mine:
+        sheet = vx.read_campaign(Path(__file__).parents[2] / "data" / "campaign.csv").drop_duplicates()
+        found = vx.check_campaign(sheet, now=mine.client.now())
+        wrong = set(found.loc[found["level"] == "error", "row_id"])
+        results = mine.run(vx.plan_bulk(sheet, key="row_id")).wait().results()
+        assert wrong.isdisjoint(results.loc[results["outcome"] != "blocked", "row_id"])
+        made = [effect for effect in sandbox.effects() if effect["kind"] == "post.create"]
+        assert len(made) == int((results["outcome"] == "succeeded").sum()) > 90
+
+
+def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "sep=;\nscheduled_for;content;row_id;accounts\n2026-03-04T10:00Z;a;r1;twitter:@aldercoffee\n\n"
+        "morgen;b;r2;twitter:@aldercoffee\n2026-03-04T10:00Z;c;r3;instagram:@aldercoffee\n"
+    )
+    frame = vx.read_campaign(path)
+    assert vx.check_campaign(frame)["cell"].tolist() == ["A4", "row 5"]
+    # the places follow the rows: filtered, sorted, numbered anew
+    for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
+        assert set(vx.check_campaign(other)["cell"]) == {"A4", "row 5"}
+    plan = vx.plan_bulk(frame[1:], key="row_id")
+    assert plan.frame["reason"].tolist() == [
+        "the time 'morgen' can't be read; write it like 2026-03-04T10:00:00+01:00 (A4)",
+        "instagram takes no post without an image or a video (row 5)",
+    ]
+    checked = ws.validate(frame)
+    assert checked["sheet_row"].tolist() == [2, 4, 5]
+    assert "INVALID_DATE: The time 'morgen' can't be read" in checked["errors"][1]
+    assert "(A4)" in checked["errors"][1]
+    assert vx.check_campaign(pd.DataFrame([GOOD | {"content": None}]))["cell"].isna().all()
+
+
+def test_rows_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,z\n")
+    found = vx.check_campaign(vx.read_campaign(path))
+    assert found["cell"].tolist() == ["A2", "D2", "A3", "D3", "D4"]
+    moved = vx.read_campaign(path)[1:].reset_index(drop=True)
+    assert vx.check_campaign(moved)["cell"].tolist() == [pd.NA, "D4"]

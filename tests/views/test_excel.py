@@ -1,0 +1,335 @@
+"""Excel both ways: text stays text, times keep their instant, nothing runs, and a plan of what comes back has the same keys."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from datetime import date, datetime, time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xlsxwriter
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+HEADS = ["row_id", "content", "accounts", "scheduled_for"]
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=15
+) | st.sampled_from(
+    [
+        "=1+1",
+        "'=x",
+        "007",
+        "1e5",
+        "TRUE",
+        "2026-03-04",
+        "_x0041_",
+        " lead",
+        "tab\tx",
+        "two\nlines",
+        "#N/A",
+        "+49 30",
+        "a;=b",
+    ]
+)
+
+
+def workbook(path: Path, *rows: list[object], heads: list[str] = HEADS, merge: str = "", **sheets: list[str]) -> Path:
+    """A workbook as a person would have made it."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("Plan")
+        when, day = book.add_format({"num_format": "dd.mm.yyyy hh:mm"}), book.add_format({"num_format": "dd.mm.yyyy"})
+        for at, head in enumerate(heads):
+            page.write_string(0, at, head)
+        for number, row in enumerate(rows, start=1):
+            for at, value in enumerate(row):
+                if isinstance(value, str) and value.startswith("FORMULA "):
+                    formula, _, result = value.removeprefix("FORMULA ").partition(" -> ")
+                    page.write_formula(number, at, formula, None, result)
+                elif isinstance(value, str):
+                    page.write_string(number, at, value)
+                elif isinstance(value, datetime):
+                    page.write_datetime(number, at, value, when)
+                elif isinstance(value, date | time):
+                    page.write_datetime(number, at, value, day)
+                elif isinstance(value, bool):
+                    page.write_boolean(number, at, value)
+                elif value is not None:
+                    page.write_number(number, at, value)
+        if merge:
+            page.merge_range(merge, "x;y")
+        for name, texts in sheets.items():
+            other = book.add_worksheet(name)
+            for at, text in enumerate(texts):
+                other.write_string(0, at, text)
+    return path
+
+
+def keys(plan: vx.Plan) -> list[str]:
+    return [operation.key for operation in plan.operations]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_of_excel_become_text_and_times_in_the_zone_that_was_said(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "x.xlsx",
+        [
+            "007",
+            "  text ",
+            "twitter:@a",
+            datetime(2026, 7, 4, 9),
+            7,
+            True,
+            0.5,
+            datetime(2026, 1, 2, 3, 4),
+            date(2026, 1, 2),
+        ],
+        [12, "'=1+1", "acc_1; acc_2", datetime(2026, 12, 4, 9, 30), 1e6, False, None, None, None],
+        [None] * 9,
+        ["x", "t", "a", "2026-07-04T09:00Z", None, None, None, None, None],
+        heads=[*HEADS, "N", "Yes", "half", "made", "day"],
+    )
+    frame = vx.read_campaign(path, tz="Europe/Berlin")
+    assert frame["row_id"].tolist() == ["007", "12", "x"]
+    assert frame["content"].tolist() == ["  text ", "=1+1", "t"]
+    assert frame["scheduled_for"].tolist() == [
+        "2026-07-04T09:00:00+02:00",
+        "2026-12-04T09:30:00+01:00",
+        "2026-07-04T09:00Z",
+    ]
+    assert frame["n"].tolist()[:2] == ["7", "1000000"]
+    assert frame["yes"].tolist()[:2] == ["TRUE", "FALSE"]
+    assert frame.loc[0, ["half", "made", "day"]].tolist() == ["0.5", "2026-01-02 03:04:00", "2026-01-02"]
+    assert {str(dtype) for dtype in frame.dtypes} == {"string"}
+    assert frame.attrs["sheet"] == "Plan"
+
+
+@pytest.mark.parametrize(
+    ("row", "said", "words"),
+    [
+        (["a", "t", "x", datetime(2026, 7, 4, 9)], {}, r"D2: times of Excel name no time zone.*tz='Europe/Berlin'"),
+        (["a", "t", "x", date(2026, 7, 4)], {}, "D2: times of Excel"),
+        (["a", "t", 1234567890123456789, "z"], {}, "C2: a number of which Excel keeps the first 15 digits"),
+        (["a", "FORMULA =NA() -> #N/A", "x", "z"], {}, "B2: an error of Excel"),
+        (["a", "t", "x", "z"], {"sheet": "Plam"}, "has no sheet 'Plam'; it has: Plan"),
+        (["a", "t", "x", "z"], {"columns": {"Text": "content"}}, "columns= names Text, which .* does not have"),
+        (["a", "t", "x", "z"], {"dayfirst": "yes"}, "dayfirst="),
+    ],
+)
+def test_what_can_not_be_read_without_a_guess_is_refused_with_its_cell(
+    tmp_path: Path, row: list[object], said: dict[str, object], words: str
+) -> None:
+    with pytest.raises(vx.PlanError, match=words):
+        vx.read_campaign(workbook(tmp_path / "x.xlsx", row), **said)  # type: ignore[arg-type]
+
+
+def test_a_formula_that_was_never_calculated_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "x.xlsx", ["a", "FORMULA =1+1 -> 2", "x", "z"])
+    assert vx.read_campaign(path)["content"].tolist() == ["2"]
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    with zipfile.ZipFile(path, "w") as book:
+        for name, data in parts.items():
+            book.writestr(name, re.sub(rb"(</f>)<v>2</v>", rb"\1", data))
+    with pytest.raises(vx.PlanError, match="B2: a formula that was never calculated"):
+        vx.read_campaign(path)
+
+
+def test_which_of_several_sheets_is_not_guessed(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "x.xlsx", ["a", "t", "x", "z"], Notes=HEADS)
+    with pytest.raises(vx.PlanError, match=r"2 sheets: Plan, Notes\. Say which: sheet='Plan'"):
+        vx.read_campaign(path)
+    assert len(vx.read_campaign(path, sheet="Plan")) == 1
+    assert len(vx.read_campaign(path, sheet="Notes")) == 0
+    (tmp_path / "x.csv").write_text(",".join(HEADS))
+    with pytest.raises(vx.PlanError, match="no Excel workbook"):
+        vx.read_campaign(tmp_path / "x.csv", sheet="Plan")
+    (tmp_path / "bad.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
+    with pytest.raises(vx.PlanError, match=r"bad\.xlsx is not a workbook"):
+        vx.read_campaign(tmp_path / "bad.xlsx")
+
+
+def test_what_is_merged_counts_for_each_of_its_rows(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "x.xlsx", ["a", "t", None, "z"], ["b", "u", None, "z"], merge="C2:C3")
+    assert vx.read_campaign(path)["accounts"].tolist() == ["x;y", "x;y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "dayfirst", "read"),
+    [
+        ("4.3.2026 9:00", True, "2026-03-04T09:00:00+01:00"),
+        ("04.03.2026, 09:00:30", True, "2026-03-04T09:00:30+01:00"),
+        ("4.3.2026 um 9 Uhr", True, "2026-03-04T09:00:00+01:00"),
+        ("3/4/2026 9:15 pm", False, "2026-03-04T21:15:00+01:00"),
+        ("3/4/2026 12:15 AM", False, "2026-03-04T00:15:00+01:00"),
+        ("2026-07-04 09:00", None, "2026-07-04T09:00:00+02:00"),
+        ("2026-07-04T09:00:00Z", True, "2026-07-04T09:00:00Z"),
+        # left as they are, or said to be nothing, and refused by the check
+        ("4.3.2026 9:00", None, "4.3.2026 9:00"),
+        ("4.3.26 9:00", True, "4.3.26 9:00"),
+        ("4.3.2026", True, "4.3.2026"),
+        ("4.3.2026 9", True, "4.3.2026 9"),
+        ("31.2.2026 9:00", True, "31.2.2026 9:00"),
+        ("2026-03-04", None, "2026-03-04"),
+        ("29.03.2026 02:30", True, "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
+        ("25.10.2026 02:30", True, "2026-10-25T02:30:00 (is there twice in Europe/Berlin)"),
+    ],
+)
+def test_times_as_people_write_them(tmp_path: Path, text: str, dayfirst: bool | None, read: str) -> None:
+    (tmp_path / "x.csv").write_text(f'row_id;content;accounts;scheduled_for\na;b;twitter:@c;"{text}"\n')
+    frame = vx.read_campaign(tmp_path / "x.csv", tz="Europe/Berlin", dayfirst=dayfirst)
+    assert frame["scheduled_for"].tolist() == [read]
+    fit = bool(re.search(r"(Z|\+0\d:00)$", read))
+    assert vx.check_campaign(frame).empty == fit == bool(vx.plan_bulk(frame, key="row_id").eligible)
+
+
+def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
+    names = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}
+    path = workbook(tmp_path / "x.xlsx", ["a", "t", "x", datetime(2026, 7, 4, 9)], heads=[*names])
+    frame = vx.read_campaign(path, columns=names, tz="Asia/Tokyo")
+    assert frame.loc[0, HEADS].tolist() == ["a", "t", "x", "2026-07-04T09:00:00+09:00"]
+    with pytest.raises(vx.PlanError, match=r"It has: nr\., beitrag, kanäle, wann"):
+        vx.read_campaign(path)
+    with pytest.raises(vx.ConfigError, match="not a time zone"):
+        vx.read_campaign(path, columns=names, tz="Mars")
+
+
+# --- there and back -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6),
+    st.lists(
+        st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(
+            lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
+        ),
+        min_size=6,
+        max_size=6,
+    ),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
+)
+@example([("=1", "'=x", "a")], [datetime(2026, 10, 25, 0, 30)] * 6, "Europe/Berlin")  # an hour that is there twice
+@example(
+    [("a", "b", "c")], [datetime(2026, 7, 3, 22)] * 6, "Europe/Berlin"
+)  # midnight, of which Excel shows the day only
+def test_a_round_trip_plans_to_the_same_keys(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str, str]], times: list[datetime], tz: str
+) -> None:
+    frame = pd.DataFrame(texts, columns=["content", "first_comment", "tags"], dtype="string")
+    frame.insert(0, "row_id", pd.array([f"0{number}" for number in range(len(frame))], dtype="string"))
+    frame["accounts"] = [["acc_1", "twitter:@brand"]] * len(frame)
+    frame["scheduled_for"] = pd.to_datetime(times[: len(frame)], utc=True)
+    path = vx.to_excel(tmp_path_factory.mktemp("x") / "x.xlsx", tz=tz, plan=vx.plan_bulk(frame, key="row_id"))
+    again = vx.read_campaign(path)
+    plans = [vx.plan_bulk(one, key="row_id") for one in (frame, again)]
+    assert [operation.body for operation in plans[1].operations] == [
+        operation.body for operation in plans[0].operations
+    ]
+    assert keys(plans[1]) == keys(plans[0])
+
+
+def test_the_sheet_of_the_notebooks_comes_back_cell_by_cell(tmp_path: Path) -> None:
+    sheet = vx.read_campaign(Path(__file__).parents[2] / "data" / "campaign.csv")
+    again = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", sheet=sheet))
+    pd.testing.assert_frame_equal(again, sheet)
+    assert keys(vx.plan_bulk(again.drop_duplicates(), key="row_id")) == keys(
+        vx.plan_bulk(sheet.drop_duplicates(), key="row_id")
+    )
+
+
+def test_a_csv_of_ours_comes_back_in_its_zone(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("row_id,content,accounts,scheduled_for (UTC)\na,b,c,2026-03-04 09:00:00\n")
+    assert vx.read_campaign(tmp_path / "x.csv", tz="Asia/Tokyo")["scheduled_for"].tolist() == [
+        "2026-03-04T09:00:00+00:00"
+    ]
+
+
+# --- writing ------------------------------------------------------------------------------------------------------------------
+
+
+def test_frames_of_every_kind_are_sheets_that_run_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        posts = ws.posts(status=["failed", "partial"], since="7D")
+        triaged = vx.triage(vx.targets(posts))
+        evil = triaged.assign(content='=HYPERLINK("http://evil.example";"x")')
+        run = ws.run(vx.plan_retry(evil).canary(1)).wait()
+        path = vx.to_excel(
+            tmp_path / "new" / "all.xlsx",
+            posts=posts,
+            evil=evil,
+            causes=vx.causes(triaged),
+            run=run,
+            plan=run.plan,
+            ledger=ws.ledger(),
+            runs=ws.runs(),
+        )
+        report = vx.report(triaged, run=run).to_excel(tmp_path / "report.xlsx")
+    book = CalamineWorkbook.from_path(str(path))
+    assert book.sheet_names == ["posts", "evil", "causes", "run", "plan", "ledger", "runs"]
+    assert set(CalamineWorkbook.from_path(str(report)).sheet_names) == {"causes", "failures", "left", "plan", "results"}
+    heads, first = book.get_sheet_by_name("evil").to_python()[:2]
+    row = dict(zip(heads, first, strict=True))
+    assert row["content"] == '\'=HYPERLINK("http://evil.example";"x")'
+    assert row["updated_at (Europe/Berlin)"].replace(microsecond=0) == evil["updated_at"][0].tz_convert(
+        "Europe/Berlin"
+    ).tz_localize(None).replace(microsecond=0)
+    with zipfile.ZipFile(path) as parts:
+        page = parts.read("xl/worksheets/sheet2.xml").decode()
+        links = parts.read("xl/worksheets/_rels/sheet2.xml.rels").decode()
+    assert "<f>" not in page
+    assert '<pane ySplit="1"' in page
+    assert "<autoFilter" in page
+    assert evil["platform_post_url"].dropna().iloc[0] in links
+
+
+def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "id": pd.array([9007199254740993, None], dtype="Int64"),
+            "share": [0.25, np.inf],
+            "long": ["x" * 40_000, "\x07bell"],
+            "nested": [{"a": [1]}, ["a;b"]],
+            "yes": [True, False],
+            "when": pd.to_datetime(["2026-10-25T00:30:00Z", "1700-01-01T00:00:00Z"]),
+            "platform_post_url": ["javascript:alert(1)", "https://x.example/" + "a" * 3000],
+        }
+    )
+    path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", **{"a/b": frame, "A-b": frame, "x" * 40: frame})
+    book = CalamineWorkbook.from_path(str(path))
+    assert book.sheet_names == ["a-b", "A-b 2", "x" * 30 + "…"]
+    _, first, second = book.get_sheet_by_name("a-b").to_python()
+    assert first[0] == "9007199254740993"
+    assert first[1:2] + second[1:2] == [0.25, "inf"]
+    assert len(first[2]) == 32_767
+    assert first[2].endswith("holds no more)")
+    assert second[2] == "bell"
+    assert (first[3], second[3]) == ('{"a": [1]}', '["a;b"]')
+    assert (first[4], second[4]) == (True, False)
+    assert first[5] == "2026-10-25T02:30:00+02:00"
+    with zipfile.ZipFile(path) as parts:
+        assert not any("_rels/sheet" in name for name in parts.namelist())
+
+
+def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": ["x"]})
+    one, two = (vx.to_excel(tmp_path / name, a=frame).read_bytes() for name in ("1.xlsx", "2.xlsx"))
+    assert one == two
+    with pytest.raises(vx.PlanError, match="a frame for each sheet"):
+        vx.to_excel(tmp_path / "x.xlsx")
+    with pytest.raises(vx.PlanError, match="a frame, a plan or a run"):
+        vx.to_excel(tmp_path / "x.xlsx", a=[1])  # type: ignore[arg-type]
+    with pytest.raises(vx.ConfigError, match="not a time zone"):
+        vx.to_excel(tmp_path / "x.xlsx", tz="Mars", a=frame)
+    with pytest.raises(vx.ConfigError, match="can't be written"):
+        vx.to_excel(tmp_path / "1.xlsx" / "x.xlsx", a=frame)
+    with pytest.raises(vx.ConfigError, match="1,048,576 rows"):
+        vx.to_excel(tmp_path / "x.xlsx", a=pd.DataFrame({"a": range(1_048_576)}))

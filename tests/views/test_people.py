@@ -1,0 +1,175 @@
+"""Names of people: owner, campaign and tags from metadata, in frames, causes, panel, report and tickets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops._core import safe
+from voxops.frames.people import with_people
+from voxops.sandbox import Sandbox
+
+FIELDS = {"owner": "metadata.owner", "campaign": "metadata.campaign"}
+
+
+@pytest.fixture(scope="module")
+def ws() -> Iterator[vx.Workspace]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, **FIELDS) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="module")
+def triaged(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="7D")))
+
+
+def test_posts_and_targets_say_whose_they_are(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    posts = ws.posts(limit=30)
+    assert list(posts["owner"]) == [data["owner"] for data in posts["metadata"]]
+    assert list(posts["campaign"]) == [data["campaign"] for data in posts["metadata"]]
+    assert str(posts["owner"].dtype) == "string"
+    targets = vx.targets(posts)
+    owners = dict(zip(posts["post_id"], posts["owner"], strict=True))
+    assert list(targets["owner"]) == [owners[post] for post in targets["post_id"]]
+    assert list(targets["tags"].iloc[0]) == list(posts["tags"].iloc[0])
+    assert triaged.attrs["people"] == FIELDS
+    assert vx.view(triaged).columns[3:5] == ("owner", "campaign")
+
+
+def test_without_a_setting_frames_are_as_they_were(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as plain:
+        posts = plain.posts(limit=3)
+        assert not {"owner", "campaign"} & set(posts.columns)
+        assert not {"owner", "campaign", "tags"} & set(vx.targets(posts).columns)
+        assert "people" not in posts.attrs
+
+
+def test_the_setting_changes_no_key(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    bare = triaged.drop(columns=["owner", "campaign", "tags"])
+    bare.attrs = {name: value for name, value in triaged.attrs.items() if name != "people"}
+    assert [one.key for one in vx.plan_retry(bare).operations] == [one.key for one in vx.plan_retry(triaged).operations]
+
+
+def test_settings_come_from_the_environment_too(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXOPS_OWNER", "metadata.owner")
+    monkeypatch.setenv("VOXOPS_TZ", "Europe/Berlin")
+    monkeypatch.setenv("VOXOPS_CAMPAIGN", "spring-2026")  # as the notebooks call theirs
+    with vx.connect(sandbox=sandbox, tz="Asia/Tokyo") as workspace:
+        assert workspace.settings.arguments() == {"tz": "Asia/Tokyo", "owner": "metadata.owner"}
+        assert workspace.posts(limit=1).attrs["tz"] == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"owner": "owner"}, {"tags": "metadata."}, {"campaign": "metadata.a b"}, {"tz": "Mars"}]
+)
+def test_a_setting_that_is_none_is_refused(setting: dict[str, str], sandbox: Sandbox) -> None:
+    with pytest.raises(vx.ConfigError, match=re.escape(repr(next(iter(setting.values()))))):
+        vx.connect(sandbox=sandbox, **setting)
+
+
+def test_metadata_of_any_shape_are_read() -> None:
+    cells = [
+        {"team": {"owner": " ann "}},
+        {"team": "x"},
+        None,
+        {"team": {"owner": ["a", "b"]}},
+        '{"team": {"owner": "file"}}',
+        {"team": {"owner": 7}},
+    ]
+    posts = pd.DataFrame({"metadata": cells, "tags": [()] * len(cells)})
+    found = with_people(posts, {"owner": "metadata.team.owner", "tags": "metadata.team.owner"})
+    assert found["owner"].to_list() == ["ann", pd.NA, pd.NA, "a, b", "file", "7"]
+    assert [tuple(tags) for tags in found["tags"]] == [("ann",), (), (), ("a", "b"), ("file",), ("7",)]
+    assert "owner" not in posts.columns
+
+
+def test_causes_and_report_say_who_must_act(triaged: pd.DataFrame) -> None:
+    causes = vx.causes(triaged)
+    expired = causes[causes["verdict"] == "reconnect account"].iloc[0]
+    counted = triaged[triaged["cause"] == expired["cause"]]["owner"].value_counts()
+    assert f"{counted.index[0]} ({counted.iloc[0]})" in expired["owners"]
+    actions = vx.report(triaged).sections[0].table.set_index("what")["who"]
+    content = triaged[triaged["verdict"] == "fix content"]["owner"].value_counts()
+    for name, count in content.items():
+        assert f"{name} ({count})" in actions["fix content"]
+    assert actions["retry"] == "operations: run the retry plan"
+    assert actions["reconnect account"].startswith("whoever owns the account; the posts are of ")
+    said = vx.report(triaged, owners={"fix content": "the agency"}).sections[0].table.set_index("what")["who"]
+    assert said["fix content"] == "the agency"
+
+
+def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> None:
+    failures = triaged[triaged["cause"].notna()]
+    tickets = vx.report(triaged).tickets(by="owner")
+    support = failures["verdict"] == "ask support"
+    assert list(tickets) == [*sorted(failures.loc[~support, "owner"].unique()), "support"]
+    for name, text in tickets.items():
+        rows = failures[support if name == "support" else ~support & (failures["owner"] == name)]
+        assert sorted(re.findall(r"^- `(post_\w+)`", text, re.MULTILINE)) == sorted(rows["post_id"])
+    assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
+
+
+def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(triaged: pd.DataFrame) -> None:
+    orphans = triaged.assign(owner=triaged["owner"].where(triaged["owner"] != "maria.k").replace("tom.b", "support"))
+    tickets = vx.report(orphans).tickets()
+    assert {"nobody", "support", "support (owner)"} <= set(tickets)
+    failed = orphans["cause"].notna()
+    assert sum(len(re.findall("^- `post_", text, re.MULTILINE)) for text in tickets.values()) == failed.sum()
+    with pytest.raises(vx.PlanError, match=r"owner='metadata\.owner'"):
+        vx.report(triaged.drop(columns="owner")).tickets()
+
+
+def test_tickets_hold_no_markup_of_others(triaged: pd.DataFrame) -> None:
+    evil = "**b** <img src=x> [x](javascript:1) @maria #1 | `c`"
+    hostile = (
+        triaged[triaged["cause"].notna()]
+        .head(3)
+        .assign(
+            content=evil,
+            error_message=evil,
+            account_name=evil,
+            owner=evil,
+            post_id="post_`x`|y",
+            remedy=evil,
+            account_id="a``b",
+        )
+    )
+    (name,) = vx.report(hostile).tickets()
+    text = vx.report(hostile).tickets()[name]
+    assert "<img" not in text
+    assert "**b**" not in text
+    assert not re.search(r"(?<!\\)\[x\]\(", text)
+    assert not re.search(r"(?<!\\)@maria", text)
+    assert "- post\\_\\`x\\`\\|y " in text
+
+
+def test_only_what_can_be_nothing_but_an_id_is_a_code_span() -> None:
+    assert safe.code("post_1.2-x") == "`post_1.2-x`"
+    assert safe.code("a`b|<c>") == "a\\`b\\|&lt;c&gt;"
+    assert safe.code(None) == ""
+
+
+def test_the_panel_filters_by_owner_and_its_code_connects_alike(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    assert panel._rows is not None
+    owner = next(column for column in panel._rows.model()["columns"] if column["name"] == "owner")
+    assert owner["facet"]
+    assert set(owner["values"]) == set(triaged.loc[triaged["cause"].notna(), "owner"])
+    panel._live.widget.view = {"facets": {"owner": ["maria.k"]}}
+    code = panel.code()
+    assert ', owner="metadata.owner", campaign="metadata.campaign")' in code
+    assert 'chosen["owner"]' in code
+
+
+def test_ids_in_the_report_for_a_ticket_can_be_copied(triaged: pd.DataFrame, tmp_path: Path) -> None:
+    text = vx.report(triaged).to_markdown(tmp_path / "r.md").read_text("utf-8")
+    first = re.search(r"^\| `(post_\w+)` \|", text, re.MULTILINE)
+    assert first is not None
+    assert first[1] in set(triaged["post_id"])
+    hostile = triaged[triaged["cause"].notna()].head(1).assign(post_id="a|b`c")
+    assert "| a\\|b\\`c |" in vx.report(hostile).to_markdown(tmp_path / "h.md").read_text("utf-8")

@@ -1,0 +1,199 @@
+"""`vx.view`: the columns that matter, one line a row, escaped; and what a plan shows of the rows it creates and holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from markupsafe import escape
+from playwright.sync_api import sync_playwright
+from tests.browser import CHROMIUM
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+from voxops.views._kinds import KINDS, MOST
+
+EVIL = "<img src=x onerror=alert(1)>$x^2$\x1b[31m\u202e"
+
+
+@pytest.fixture(scope="module")
+def ws() -> Iterator[vx.Workspace]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="module")
+def triaged(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="7D")))
+
+
+def campaign() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "row_id": ["a", "b", "c"],
+            "content": ["Guten Morgen", "Mittag", "Abend"],
+            "accounts": ["twitter:@brand;linkedin:@brand", "twitter:@brand", "twitter:@brand"],
+            "scheduled_for": ["2026-07-04T10:00:00+02:00", "2026-07-05T10:00:00Z", "morgen"],
+        },
+        dtype="string",
+    )
+
+
+def test_each_kind_of_frame_shows_what_matters(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    plan = vx.plan_retry(triaged).canary(1)
+    shown = {
+        "triaged targets": triaged,
+        "causes": vx.causes(triaged),
+        "posts": ws.posts(limit=20),
+        "targets": vx.targets(ws.posts(limit=20)),
+        "deliveries": ws.deliveries(since="1D"),
+        "accounts": ws.accounts(),
+        "webhooks": ws.webhooks(),
+        "planned rows": plan.frame,
+        "runs": ws.runs(),
+        "ledger": ws.ledger(),
+        "campaign rows": campaign(),
+        "findings": vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None)),
+    }
+    assert set(shown) <= {kind.name for kind in KINDS}
+    for name, frame in shown.items():
+        view = vx.view(frame)
+        assert name in view._repr_html_().split("</b>")[0]
+        assert 4 <= len(view.columns) <= MOST, name
+        assert view._repr_html_().count("<tr>") == min(len(frame), 50) + (1 if len(frame) else 0)
+    assert vx.view(triaged).columns[:3] == ("verdict", "cause", "remedy")
+    assert list(triaged.columns[:3]) == ["verdict", "cause", "remedy"]
+
+
+def test_a_run_and_its_results_are_seen(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as mine:
+        sheet = campaign().head(2).assign(accounts=mine.accounts().query("status == 'active'")["account_id"].iloc[0])
+        sandbox.advance(0)
+        late = pd.Timestamp(mine.client.now()) + pd.Timedelta("3D")
+        run = mine.run(vx.plan_bulk(sheet.assign(scheduled_for=late.isoformat()), key="row_id")).wait()
+        view = vx.view(run)
+        assert view.columns[0] == "outcome"
+        assert "Guten Morgen" in view._repr_html_()
+        assert vx.view(mine.runs())._repr_html_().count("<tr>") == 2
+        assert "succeeded" in repr(vx.view(mine.ledger()))
+        assert vx.view(run.plan).columns[0] == "eligible"
+
+
+def test_what_is_wrong_comes_first_and_the_frame_stays_as_it_is(triaged: pd.DataFrame) -> None:
+    before = triaged.copy()
+    lines = repr(vx.view(triaged)).splitlines()
+    assert triaged["cause"].isna().iloc[0]
+    assert not lines[2].startswith("nothing to do")
+    pd.testing.assert_frame_equal(triaged, before)
+
+
+def test_untrusted_text_is_escaped_and_not_typeset(triaged: pd.DataFrame) -> None:
+    evil = triaged.assign(
+        content=EVIL,
+        account_name=EVIL,
+        remedy=EVIL,
+        verdict=EVIL,
+        platform=EVIL,
+        post_id=EVIL,
+        platform_post_url="javascript:alert(1)",
+    )
+    evil[EVIL] = 1
+    for columns in (None, [EVIL, "content", "platform_post_url"]):
+        html = vx.view(evil, columns=columns)._repr_html_()
+        assert "<img" not in html
+        assert 'href="javascript' not in html
+        assert "\x1b" not in html
+        assert "\u202e" not in html
+        assert html.startswith('<div class="voxops-view tex2jax_ignore mathjax_ignore"')
+    assert "\x1b" not in repr(vx.view(evil))
+    assert str(escape("<img src=x")) in vx.view(evil)._repr_html_()
+
+
+def test_a_published_post_is_a_link_and_its_id_is_short(triaged: pd.DataFrame) -> None:
+    out = triaged[triaged["platform_post_url"].notna()].head(1)
+    html = vx.view(out)._repr_html_()
+    address, identifier = out["platform_post_url"].iloc[0], out["post_id"].iloc[0]
+    found = re.search(r'<a href="([^"]+)" target="_blank" rel="noopener noreferrer nofollow">([^<]+)</a>', html)
+    assert found is not None
+    assert found[1] == address
+    assert len(found[2]) == 12
+    assert f'title="{identifier}"' in html
+
+
+def test_times_are_in_the_zone_that_was_asked_for() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2026-07-01T22:30:00Z"])})
+    assert "02 Jul 00:30" in repr(vx.view(frame, tz="Europe/Berlin"))
+    assert "times in Europe/Berlin" in vx.view(frame, tz="Europe/Berlin")._repr_html_()
+    assert "01 Jul 22:30" in repr(vx.view(frame))
+    frame.attrs["tz"] = "Asia/Tokyo"
+    assert "02 Jul 07:30" in vx.view(frame)._repr_html_()
+    with pytest.raises(vx.ConfigError, match="not a time zone"):
+        vx.view(frame, tz="Mars")
+
+
+def test_any_frame_can_be_seen_and_what_is_none_is_refused() -> None:
+    odd = pd.DataFrame({1: [1, 2], "list": [[1, 2], []], "none": [None, None]}, index=pd.Index(["x", "y"], name="key"))
+    assert vx.view(odd).columns == ("key", 1, "list")
+    assert "1, 2" in vx.view(odd)._repr_html_()
+    doubled = pd.concat([pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [2]})], axis=1)
+    assert "1" in repr(vx.view(doubled))
+    assert repr(vx.view(pd.DataFrame())).startswith("No rows")
+    for wrong in (None, [1], "posts"):
+        with pytest.raises(vx.PlanError, match=r"a frame, a plan or a run is needed"):
+            vx.view(wrong)  # type: ignore[arg-type]
+    with pytest.raises(vx.PlanError, match="no column nonsense"):
+        vx.view(odd, columns=["nonsense"])
+    with pytest.raises(vx.PlanError, match="rows"):
+        vx.view(odd, rows=0)
+
+
+def test_a_plan_to_create_shows_accounts_time_and_text() -> None:
+    frame = campaign()
+    frame.attrs["tz"] = "Europe/Berlin"
+    html = vx.plan_bulk(frame, key="row_id")._repr_html_().replace("<wbr>", "")
+    assert "scheduled_for (Europe/Berlin)" in html
+    assert "Sat 04 Jul 2026 10:00" in html
+    assert "Sun 05 Jul 2026 12:00" in html
+    assert "linkedin:@brand" in html
+    assert "Guten Morgen" in html
+
+
+def test_held_reasons_are_grouped_by_kind() -> None:
+    times = [f"{day}.11.2026 9 Uhr" for day in range(1, 29)]
+    frame = pd.DataFrame(
+        {
+            "row_id": [f"r{number}" for number in range(30)],
+            "content": ["text"] * 28 + ["x" * 10_001, "x" * 10_002],
+            "accounts": "twitter:@brand",
+            "scheduled_for": [*times, "2026-07-05T10:00:00Z", "2026-07-05T10:00:00Z"],
+        },
+        dtype="string",
+    )
+    plan = vx.plan_bulk(frame, key="row_id")
+    text = repr(plan)
+    assert len(text.splitlines()) == 3
+    assert re.search(r"^ +28  .*such as '1\.11\.2026 9 Uhr' and '10\.11\.2026 9 Uhr'", text, re.MULTILINE), text
+    assert re.search(r"^ +2  .*10,?001 and 10,?002", text, re.MULTILINE), text
+    assert "28" in plan._repr_html_()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no {CHROMIUM} here")
+def test_a_row_is_one_line_and_the_verdict_is_on_a_screen_of_1366_pixels(triaged: pd.DataFrame) -> None:
+    # the rules of JupyterLab for tables in outputs
+    page_style = (
+        "<style>body{margin:0;font:14px sans-serif}.out{width:1040px}.out table{table-layout:fixed;font-size:12px}"
+        ".out td,.out th{text-align:right;vertical-align:middle;padding:.5em;line-height:normal;white-space:normal}</style>"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page.set_content(f"{page_style}<div class=out>{vx.view(triaged)._repr_html_()}</div>")
+        boxes = [row.bounding_box() for row in page.locator("tr").all()]
+        head = {name: page.locator("th", has_text=name).first.bounding_box() for name in ("verdict", "cause", "remedy")}
+        browser.close()
+    assert max(box["height"] for box in boxes if box) <= 32
+    assert all(box is not None and box["x"] + box["width"] <= 1366 and box["y"] < 768 for box in head.values())

@@ -1,0 +1,130 @@
+"""One zone: views, plots, reports, panels, sheets and today follow the workspace's; data stay UTC."""
+
+from __future__ import annotations
+
+import csv
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.frames.spans import in_zone, window
+from voxops.sandbox import Sandbox
+from voxops.views._choice import Choice
+
+TZ = "Asia/Tokyo"  # nine hours on, the whole year
+
+
+@pytest.fixture(scope="module")
+def ws() -> Iterator[vx.Workspace]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, tz=TZ) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="module")
+def triaged(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="7D")))
+
+
+def test_data_stay_in_utc(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    for frame in (triaged, ws.deliveries(since="1D"), ws.accounts(), ws.runs(), ws.ledger()):
+        assert frame.attrs["tz"] == TZ
+        zones = {str(dtype.tz) for dtype in frame.dtypes if isinstance(dtype, pd.DatetimeTZDtype)}
+        assert zones == {"UTC"}
+
+
+def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path: Path) -> None:
+    report = vx.report(triaged)
+    html = report.to_html(tmp_path / "r.html").read_text("utf-8")
+    first = triaged[triaged["cause"].notna()]["updated_at"].iloc[0].tz_convert(TZ)
+    assert f"updated at ({TZ})" in html
+    assert f"{first:%Y-%m-%d %H:%M}" in html
+    assert "18:00:00 JST" in html
+    assert f"seen ({TZ})" in html
+    assert "UTC" not in report.to_markdown(tmp_path / "r.md").read_text("utf-8")
+    with next(path for path in report.to_csv(tmp_path) if path.stem == "failures").open(encoding="utf-8-sig") as file:
+        row = next(csv.DictReader(file))
+    assert (
+        row[f"updated_at ({TZ})"]
+        == f"{triaged[triaged['cause'].notna()]['updated_at'].iloc[0].tz_convert(TZ):%Y-%m-%d %H:%M:%S}"
+    )
+
+
+def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv() -> None:
+    from voxops.views._tables import spreadsheet
+
+    frame = pd.DataFrame(
+        {"at": pd.to_datetime(["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T05:00:00Z", None])}
+    )
+    frame.attrs["tz"] = "Europe/Berlin"
+    said = spreadsheet(frame)["at (Europe/Berlin)"].tolist()
+    assert said[:3] == ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25 06:00:00"]
+    assert pd.isna(said[3]) or said[3] == ""
+
+
+def test_plots_follow_the_zone_unless_another_is_said(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="7D")
+    assert vx.plots.delivery_volume(log).get_xlabel() == f"time ({TZ})"
+    assert vx.plots.endpoint_heatmap(log, tz="UTC").get_xlabel() == "hour of the day (UTC)"
+    assert TZ in vx.plots.schedule_calendar(ws.posts(status="scheduled")).get_xlabel()
+    assert TZ in vx.plots.outage_bands(vx.outages(log), log).get_xlabel()
+
+
+def test_a_delivery_report_follows_it_too(ws: vx.Workspace, tmp_path: Path) -> None:
+    text = vx.delivery_report(ws.deliveries(since="7D")).to_markdown(tmp_path / "d.md").read_text("utf-8")
+    assert f"created at ({TZ})" in text
+    assert "UTC" not in text
+    assert "created at (UTC)" in vx.delivery_report(ws.deliveries(since="7D"), tz="UTC")._repr_html_()
+
+
+def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    assert panel._rows is not None
+    data = next(column for column in panel._rows.model()["columns"] if column["name"] == "updated_at")["seconds"]
+    moment = pd.Timestamp(struct.unpack("<I", data[:4])[0], unit="s")
+    assert moment == panel.frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
+    assert "JST" in panel._repr_html_()
+    day = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date.iloc[0]
+    choice = Choice(days=(day, day), tz=TZ)
+    wanted = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date == day
+    assert choice.mask(panel.frame).tolist() == wanted.tolist()
+    panel._live.widget.view = {"days": [str(day), str(day)]}
+    lines = [line for line in panel.code().splitlines() if "updated_at" in line]
+    names: dict[str, pd.DataFrame] = {"chosen": panel.frame}
+    exec("\n".join(lines), names)
+    assert len(names["chosen"]) == wanted.sum()
+
+
+def test_today_begins_in_the_zone(ws: vx.Workspace) -> None:
+    now = pd.Timestamp(ws.client.now())
+    start = now.tz_convert(TZ).normalize()
+    today = ws.posts(since="today")
+    by_time = ws.posts(since=start)
+    assert today["post_id"].tolist() == by_time["post_id"].tolist()
+    assert 0 < len(today) < len(ws.posts(since="7D"))
+    assert window("1D", "today", now, TZ)[1] == start
+    code = vx.triage_panel(ws, vx.triage(vx.targets(today))).code()
+    assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
+
+
+@pytest.mark.parametrize(
+    ("tz", "now", "begin"),
+    [
+        ("UTC", "2026-03-02T09:00Z", "2026-03-02T00:00Z"),
+        ("Europe/Berlin", "2026-03-01T23:30Z", "2026-03-01T23:00Z"),
+        ("Africa/Cairo", "2026-04-24T09:00Z", "2026-04-23T22:00Z"),  # its first hour does not exist
+    ],
+)
+def test_the_first_instant_of_today(tz: str, now: str, begin: str) -> None:
+    assert window("Today", None, pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
+
+
+def test_a_frame_in_a_zone_holds_the_same_instants() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2026-03-02T09:00Z"]), "n": [1]})
+    moved = in_zone(frame, TZ)
+    assert str(moved["at"].dt.tz) == TZ
+    assert (moved["at"] == frame["at"]).all()
+    assert str(frame["at"].dt.tz) == "UTC"

@@ -1,0 +1,99 @@
+"""A sheet of 300 rows as people make them, from file to created: every refused row has a reason that names its cell, none is lost."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xlsxwriter
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+ROWS = 300
+COLUMNS = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}
+# Which rows of the sheet are wrong, by what stands in which column instead; all others are good.
+WRONG = {
+    **dict.fromkeys(range(10, 60), ("Wann", "nächsten Dienstag")),
+    **dict.fromkeys(range(60, 70), ("Wann", "31.2.2026 9:00")),
+    70: ("Wann", ""),
+    71: ("Wann", "29.03.2026 02:30"),  # an hour that summer time leaves out
+    72: ("Kanäle", ""),
+    73: ("Kanäle", "twitter @aldercoffee"),
+    74: ("Kanäle", "instagram:@aldercoffee"),
+    75: ("Beitrag", ""),
+}
+
+
+def rows() -> list[dict[str, str]]:
+    made = []
+    for number in range(2, ROWS + 2):
+        text = f"Beitrag {number}: „Zwölf; ja“"
+        row = {
+            "Nr.": f"{number:03}",
+            "Beitrag": text,
+            "Kanäle": "twitter:@aldercoffee",
+            "Wann": f"{number % 20 + 4}.4.2026 9:{number % 60:02}",
+        }
+        if number in WRONG:
+            row[WRONG[number][0]] = WRONG[number][1]
+        made.append(row)
+    return made
+
+
+def as_csv(path: Path) -> Path:
+    pd.DataFrame(rows()).to_csv(path, sep=";", index=False, encoding="utf-8-sig")
+    return path
+
+
+def as_workbook(path: Path) -> Path:
+    """The same, with the times as Excel has them wherever they are times."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        page, when = book.add_worksheet("April"), book.add_format({"num_format": "dd.mm.yyyy hh:mm"})
+        book.add_worksheet("Notizen").write_string(0, 0, "intern")
+        for at, head in enumerate(COLUMNS):
+            page.write_string(0, at, head)
+        for number, row in enumerate(rows(), start=1):
+            for at, (head, text) in enumerate(row.items()):
+                if head == "Wann" and re.fullmatch(r"\d+\.4\.2026 9:\d\d", text):
+                    page.write_datetime(number, at, datetime.strptime(text, "%d.%m.%Y %H:%M"), when)
+                elif text:
+                    page.write_string(number, at, text)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbox) -> None:
+    said = {"tz": "Europe/Berlin", "dayfirst": True, "columns": COLUMNS}
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        if kind == "csv":
+            campaign = vx.read_campaign(as_csv(tmp_path / "x.csv"), **said)  # type: ignore[arg-type]
+        else:
+            campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)  # type: ignore[arg-type]
+        findings = vx.check_campaign(campaign, now=ws.client.now())
+        plan = vx.plan_bulk(campaign, key="row_id", campaign="april")
+        results = ws.run(plan).wait().results()
+
+    assert len(campaign) == ROWS
+    assert campaign["row_id"].iloc[0] == "002"
+    cells = dict(zip(findings["row_id"].str.lstrip("0"), findings["cell"], strict=True))
+    column = {"Wann": "D", "Kanäle": "C", "Beitrag": "B"}
+    expected = {str(number): f"{column[name]}{number}" for number, (name, _) in WRONG.items()}
+    expected["74"] = "row 74"  # what is missing is a picture, for which the sheet has no column
+    assert cells == expected
+
+    held = plan.frame[~plan.frame["eligible"]]
+    assert held["reason"].str.contains(r" \((?:[A-D]|row )\d+\)$").all()
+    assert plan.eligible == ROWS - len(WRONG)
+    assert results["outcome"].eq("succeeded").all()
+    assert len(sandbox.effects("post.create")) == ROWS - len(WRONG)
+    assert not sandbox.duplicates()
+    # ten times that can't be read, fifty that are none, one that does not exist: one kind, with examples and their cells
+    assert re.search(
+        r"^ +61  the time … can't be read; .*, such as '[^']+' \(D\d+\) and '[^']+' \(D\d+\)$", repr(plan), re.MULTILINE
+    ), repr(plan)
+    times = dict(zip(results["row_id"], results["scheduled_for"], strict=True))
+    assert times["002"] == "2026-04-06T09:02:00+02:00"
