@@ -22,6 +22,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_reschedule, plan_update
 from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
 from voxops.api.matrix import frame as matrix
@@ -108,7 +109,9 @@ __all__ = [
     "plan_cancel",
     "plan_fix",
     "plan_redeliver",
+    "plan_reschedule",
     "plan_retry",
+    "plan_update",
     "plots",
     "read_campaign",
     "rehearse",

@@ -54,8 +54,8 @@ class Job(Protocol):
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows, fit to be planned again."""
 
-    async def copies(self) -> pd.DataFrame:
-        """Posts that were made twice."""
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it made, as they are now; or those that were made twice."""
 
     async def verify(self) -> pd.DataFrame:
         """Read the things again and compare."""
@@ -298,7 +298,23 @@ class Run:
             A posts frame, fit for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to
             keep). Empty where there are none.
         """
-        return eventloop.run(self._job.copies())
+        return eventloop.run(self._job.made(copies=True))
+
+    def made(self) -> pd.DataFrame:
+        """Return the posts that a create run made, as they are now; ``vx.plan_cancel(run)`` undoes it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where another ledger had made the
+            post before). Posts that were deleted since are left out.
+
+        Raises
+        ------
+        PlanError
+            If the run is no create.
+        """
+        return eventloop.run(self._job.made())
 
     def verify(self) -> pd.DataFrame:
         """Read everything again and say, per cause, what the run has changed.

@@ -321,9 +321,11 @@ class Watch:
             }
         )
 
-    async def copies(self) -> pd.DataFrame:
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """Nothing was made."""
-        return frames.build("posts", [])
+        if copies:
+            return frames.build("posts", [])
+        raise PlanError("a watch makes no posts; pass a run of vx.plan_bulk")
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002  nothing was sent that could hang
         """The things that ended badly."""
