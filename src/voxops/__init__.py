@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
+    from voxops.analysis.weeks import compare_weeks
     from voxops.frames.arrow_in import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.views import plots
@@ -93,6 +94,7 @@ __all__ = [
     "causes",
     "check_campaign",
     "compare",
+    "compare_weeks",
     "connect",
     "delivery_panel",
     "delivery_report",
@@ -130,6 +132,7 @@ _LATER = {
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
+    "compare_weeks": "voxops.analysis.weeks",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",

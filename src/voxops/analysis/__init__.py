@@ -13,6 +13,7 @@ from voxops.analysis.partials import delivery_attempts, delivery_state, merge, p
 from voxops.analysis.rules import RULES, Rule
 from voxops.analysis.survival import attempts_to_success, finish_attempts
 from voxops.analysis.verdicts import Judgement, judge, triage
+from voxops.analysis.weeks import compare_weeks
 
 __all__ = [
     "RULES",
@@ -24,6 +25,7 @@ __all__ = [
     "causes",
     "check_campaign",
     "compare",
+    "compare_weeks",
     "delivery_attempts",
     "delivery_state",
     "delivery_stats",

@@ -107,7 +107,8 @@ def _digest(options: argparse.Namespace) -> int:
         place = _place(options, ws)
         memory = _memory(place, ws.id) if options.since_last else None
         first = options.since_last and memory is None
-        found, kept = digest(_concerns(ws, options.since), {} if first else memory)
+        concerned, weeks = _concerns(ws, options.since)
+        found, kept = digest(concerned, {} if first else memory)
         at = ws.client.now().isoformat()
         said = {
             "voxops": "digest",
@@ -116,6 +117,7 @@ def _digest(options: argparse.Namespace) -> int:
             "window": options.since,
             "since_last": None if memory is None else memory.get("made_at"),
             **found,
+            "weeks": weeks,
         }
         said["text"] = _in_words(said)
         if address is not None and (said["attention"] or said["gone"]):
@@ -129,20 +131,29 @@ def _digest(options: argparse.Namespace) -> int:
     return ATTENTION if said["attention"] else 0
 
 
-def _concerns(ws: Workspace, since: str) -> list[Any]:
-    """What needs somebody in a workspace."""
-    from voxops.analysis import never_delivered, outages, triage
+def _concerns(ws: Workspace, since: str) -> tuple[list[Any], list[dict[str, Any]] | None]:
+    """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
+    from voxops.analysis import compare_weeks, never_delivered, outages, triage
     from voxops.analysis.digest import concerns
     from voxops.frames import targets
-    from voxops.frames.spans import window
+    from voxops.frames.spans import length, moment, window, within
 
-    triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=since)))
+    now = ws.client.now()
+    start, _ = window(since, None, now)
+    try:
+        span = length("--since", since)
+    except ConfigError:
+        span = None
+    # The lists of what failed are read whole in any case; what lies before tells what came back from what is new.
+    posts = ws.posts(status=["failed", "partial", "publishing"], since=since if span is None else 4 * span)
+    triaged = triage(targets(posts[within(moment(posts), start, None)]))
+    weeks = None if span is None else compare_weeks(triage(targets(posts)), now=now, span=span)
     log = ws.deliveries(since=since)
-    start, _ = window(since, None, ws.client.now())
     runs = ws.runs()
-    return concerns(
+    found = concerns(
         triaged, never_delivered(log), outages(log), runs if start is None else runs[runs["created_at"] >= start]
     )
+    return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 
 def _in_words(said: dict[str, Any]) -> str:
