@@ -40,8 +40,9 @@ def concerns(
     lost: pd.DataFrame | None = None,
     outages: pd.DataFrame | None = None,
     runs: pd.DataFrame | None = None,
+    risk: pd.DataFrame | None = None,
 ) -> list[Concern]:
-    """What needs somebody: causes of failures, lost deliveries, receivers that are down, and runs that have not ended well.
+    """What needs somebody: causes of failures, posts at risk, lost deliveries, receivers that are down, runs that have not ended well.
 
     Parameters
     ----------
@@ -53,10 +54,23 @@ def concerns(
         From ``vx.outages``; those that are over are left out.
     runs : pandas.DataFrame, optional
         From ``ws.runs()``.
+    risk : pandas.DataFrame, optional
+        From ``ws.at_risk()``.
     """
     found: list[Concern] = []
     if triaged is not None:
         found += _causes(triaged)
+    if risk is not None:
+        for names, part in risk.groupby(["account_id", "risk"], sort=True):
+            account, kind = map(str, names)
+            first = part["scheduled_for"].min()
+            details = {
+                "account": account,
+                "why": str(part["why"].iloc[0]),
+                "remedy": str(part["remedy"].iloc[0]),
+                "next_at": None if pd.isna(first) else first.isoformat(),
+            }
+            found.append(Concern("at risk", f"{account}: {kind}", tuple(part["post_id"].astype(str)), details))
     if lost is not None:
         for (hook, why), part in lost.groupby(["webhook_id", "why"], sort=True):
             ids = tuple(part["delivery_id"].dropna().astype(str))

@@ -150,9 +150,8 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Any], list[dict[str, Any]
     weeks = None if span is None else compare_weeks(triage(targets(posts)), now=now, span=span)
     log = ws.deliveries(since=since)
     runs = ws.runs()
-    found = concerns(
-        triaged, never_delivered(log), outages(log), runs if start is None else runs[runs["created_at"] >= start]
-    )
+    recent = runs if start is None else runs[runs["created_at"] >= start]
+    found = concerns(triaged, never_delivered(log), outages(log), recent, ws.at_risk())
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 

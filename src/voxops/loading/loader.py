@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client import account_names, prefetch
-from voxops.errors import ConfigError, PlanError
-from voxops.frames import Columns, build, moment, window, within
-from voxops.frames.columns import need_columns, plain_values
+from voxops.client import account_names
+from voxops.errors import ConfigError
+from voxops.frames import Columns, moment, window, within
 from voxops.frames.spans import When
+from voxops.loading.accounts import AccountLoader
 from voxops.loading.analytics import analytics
-from voxops.loading.checkup import check_up
-from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
+from voxops.loading.filters import Words, asked_for, stamp, statuses, words
 from voxops.loading.validation import validate
-
-if TYPE_CHECKING:
-    from voxops.client import AsyncClient
 
 __all__ = ["Loader"]
 
 _PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
 
 
-class Loader:
+class Loader(AccountLoader):
     """Loads what the API lists as frames.
 
     Parameters
@@ -39,10 +34,6 @@ class Loader:
     source : str
         What ``df.attrs`` names as the origin.
     """
-
-    def __init__(self, client: AsyncClient, source: str) -> None:
-        self._client = client
-        self._source = source
 
     async def posts(
         self,
@@ -174,60 +165,6 @@ class Loader:
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
         return self._described(found, "deliveries", frame.attrs, filters)
 
-    async def accounts(self) -> pd.DataFrame:
-        """Load the connected accounts.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username display_name account_type status`` and more (string),
-            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
-        """
-        columns = Columns("accounts")
-        await self._take(columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        frame = columns.frame()
-        return self._described(frame, "accounts", frame.attrs, {})
-
-    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
-        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
-
-        Parameters
-        ----------
-        accounts : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
-            all that are connected.
-        refresh : bool
-            False only tries them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
-            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
-            ``reconnect account`` or ``ask support``).
-
-        Raises
-        ------
-        PlanError
-            If the frame has no account ids, or an id is none of this workspace's.
-        AuthError
-            If the key may not do this.
-        """
-        known = await self.accounts()
-        if accounts is None:
-            chosen = known[known["status"] != "disconnected"]
-        else:
-            if isinstance(accounts, pd.DataFrame):
-                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
-            else:
-                wanted = list_of_text("accounts", accounts)
-            strangers = sorted(set(wanted) - set(known["account_id"]))
-            if strangers:
-                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
-            chosen = known[known["account_id"].isin(wanted)]
-        return self._described(await check_up(self._client, chosen, refresh=refresh), "account_check", {}, {})
-
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
 
@@ -307,47 +244,3 @@ class Loader:
                 f"no account {', '.join(unknown)} in this workspace; write platform:@name, or an id of ws.accounts()"
             )
         return [names.get(name, name) for name in accounts]
-
-    async def _take(
-        self,
-        columns: Columns,
-        path: str,
-        query: dict[str, Any],
-        *,
-        enough: int | None = None,
-        counts: Callable[[pd.DataFrame], pd.Series] | None = None,
-        oldest: pd.Timestamp | None = None,
-        **fill: Any,
-    ) -> bool:
-        """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
-
-        True if there were enough before the list has ended.
-        """
-        taken, pages = 0, self._client.pages(path, query)
-        async for page in pages if enough is not None else prefetch(pages):
-            columns.extend(page.records, **fill)
-            if enough is not None:
-                taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
-                if taken >= enough:
-                    return page.cursor is not None
-            if oldest is not None and page.records:
-                last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
-                if last is not pd.NaT and last < oldest:
-                    return False
-        return False
-
-    def _described(
-        self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
-    ) -> pd.DataFrame:
-        """The frame with what it should say of itself."""
-        frame.attrs = {
-            "kind": kind,
-            "source": self._source,
-            "fetched_at": self._client.now().isoformat(),
-            "filters": {name: said(value) for name, value in filters.items() if value not in (None, [])},
-            "complete": not cut,
-            "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
-            "rate_limit": self._client.pace.limit,
-            "unread": read.get("unread", {}),
-        }
-        return frame

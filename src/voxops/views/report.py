@@ -84,6 +84,7 @@ def report(
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
+    at_risk: pd.DataFrame | None = None,
     title: str = "Failure triage",
     now: datetime | None = None,
     owners: Mapping[str, str] = OWNERS,
@@ -104,6 +105,8 @@ def report(
         Targets before and after the run, each with a ``status``; by default `triaged` and the run's results.
     weeks : pandas.DataFrame, optional
         This week against last, from ``vx.compare_weeks``.
+    at_risk : pandas.DataFrame, optional
+        What is about to go out on an account that can't publish, from ``ws.at_risk()``.
     title : str
         Headline of the file.
     now : datetime, optional
@@ -126,6 +129,10 @@ def report(
         need_frame(
             weeks, ("change", "rows", "last_week"), "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged)."
         )
+    if at_risk is not None:
+        need_frame(
+            at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
+        )
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
         planned = getattr(plan, "frame", None)
@@ -137,6 +144,7 @@ def report(
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
         _findings.why(failures, owners, sent=run is not None),
+        _history.about_to_fail(at_risk),
         _history.against_last_week(weeks),
         _findings.planned(plan, sent=run is not None),
         _findings.happened(results, run, triaged if before is None else before, after),
@@ -145,6 +153,7 @@ def report(
     frames = {
         "causes": causes(triaged),
         "weeks": weeks,
+        "at_risk": at_risk,
         "failures": failures,
         "left": None if run is None else left,
         "plan": getattr(plan, "frame", None),
