@@ -53,6 +53,7 @@ from voxops.workspace import Workspace
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
     from voxops.analysis import attempts_to_success, delivery_stats
+    from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
@@ -89,6 +90,7 @@ __all__ = [
     "VoxopsError",
     "WaitTooLong",
     "Workspace",
+    "about_posts",
     "allow_nested_loops",
     "attempts_to_success",
     "causes",
@@ -129,6 +131,7 @@ __all__ = [
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
 # only some notebooks call.
 _LATER = {
+    "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voxops.analysis.about import about_posts
 from voxops.analysis.campaign import check_campaign, read_campaign
 from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, merge_causes
 from voxops.analysis.comparison import compare
@@ -19,6 +20,7 @@ __all__ = [
     "RULES",
     "Judgement",
     "Rule",
+    "about_posts",
     "attempts_to_success",
     "came_otherwise",
     "cause_partial",

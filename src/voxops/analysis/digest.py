@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from voxops._core.addresses import redact_address
 from voxops._core.canonical import fingerprint
 from voxops.model import Verdict
 
@@ -78,8 +79,8 @@ def concerns(
     if outages is not None:
         down = outages[outages["recovered_at"].isna()]
         for row in down.to_dict("records"):
-            since = pd.Timestamp(row["started_at"]).isoformat()
-            found.append(Concern("receiver down", str(row["webhook_id"]), (since,), {"since": since}))
+            since = pd.Timestamp(row["start"]).isoformat()
+            found.append(Concern("receiver down", redact_address(row["url"]), (since,), {"since": since}))
     if runs is not None:
         found += _runs(runs)
     return found
