@@ -24,7 +24,7 @@ from voxops.engine.execution import Execution
 from voxops.engine.watching import Watch, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.ledger import Ledger, audit
-from voxops.loading import Loader
+from voxops.loading import BoardLoader
 from voxops.run import Run
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Session(Loader):
+class Session(BoardLoader):
     """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
 
     Parameters

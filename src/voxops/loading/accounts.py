@@ -1,88 +1,40 @@
-"""Accounts: which there are, whether they work, and what is about to go out on one that doesn't."""
+"""The board of accounts, and what is about to go out on one that can't publish."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import list_of_text
 from voxops.analysis.risk import account_board, at_risk
-from voxops.api.limits import PAGE_RECORDS
-from voxops.errors import PlanError
-from voxops.frames import Columns
-from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.columns import plain_values
 from voxops.frames.spans import length
-from voxops.loading.checkup import check_up
 from voxops.loading.filters import Words
-from voxops.loading.lists import Lists
+from voxops.loading.loader import Loader
 from voxops.loading.risk import recent_targets, waiting_targets
 
-__all__ = ["AccountLoader"]
+__all__ = ["BoardLoader"]
 
 
-class AccountLoader(Lists):
-    """Loads accounts; see `Lists`."""
+class BoardLoader(Loader):
+    """Loads what is known of accounts beside what the API lists; see `Loader`."""
 
-    async def accounts(self) -> pd.DataFrame:
-        """Load the connected accounts.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username display_name account_type status`` and more (string),
-            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
-        """
-        columns = Columns("accounts")
-        await self._take(columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        frame = columns.frame()
-        return self._described(frame, "accounts", frame.attrs, {})
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account
 
     async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
-        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
-
-        Parameters
-        ----------
-        accounts : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
-            all that are connected.
-        refresh : bool
-            False only tries them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
-            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
-            ``reconnect account`` or ``ask support``).
-
-        Raises
-        ------
-        PlanError
-            If the frame has no account ids, or an id is none of this workspace's.
-        AuthError
-            If the key may not do this.
-        """
-        known = await self.accounts()
-        if accounts is None:
-            chosen = known[known["status"] != "disconnected"]
-        else:
-            if isinstance(accounts, pd.DataFrame):
-                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
-            else:
-                wanted = list_of_text("accounts", accounts)
-            strangers = sorted(set(wanted) - set(known["account_id"]))
-            if strangers:
-                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
-            chosen = known[known["account_id"].isin(wanted)]
-        table = await check_up(self._client, chosen, refresh=refresh)
+        """See `Loader.check_accounts`; the board remembers what came of it."""
+        table = await super().check_accounts(accounts, refresh=refresh)
         at = self._client.now()
         for account, works, message in zip(
             table["account_id"], plain_values(table, "works"), table["message"], strict=True
         ):
             self._checks[str(account)] = {"checked_at": at, "works": works, "message": message}
-        return self._described(table, "account_check", {}, {})
+        return table
+
+    check_accounts.__doc__ = Loader.check_accounts.__doc__
 
     async def account_board(self) -> pd.DataFrame:
         """Load what is known of each account: its status, its last check, and its share of failures of the last seven days.

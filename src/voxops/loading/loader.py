@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client import account_names
-from voxops.errors import ConfigError
-from voxops.frames import Columns, moment, window, within
+from voxops.client import account_names, prefetch
+from voxops.errors import ConfigError, PlanError
+from voxops.frames import Columns, build, moment, window, within
+from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.spans import When
-from voxops.loading.accounts import AccountLoader
 from voxops.loading.analytics import analytics
-from voxops.loading.filters import Words, asked_for, stamp, statuses, words
+from voxops.loading.checkup import check_up
+from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
+from voxops.loading.slips import refuse_accounts, refuse_platforms, unknown_names
 from voxops.loading.validation import validate
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
 
 __all__ = ["Loader"]
 
 _PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
 
 
-class Loader(AccountLoader):
+class Loader:
     """Loads what the API lists as frames.
 
     Parameters
@@ -35,6 +41,10 @@ class Loader(AccountLoader):
         What ``df.attrs`` names as the origin.
     """
 
+    def __init__(self, client: AsyncClient, source: str) -> None:
+        self._client = client
+        self._source = source
+
     async def posts(
         self,
         status: Words = None,
@@ -43,6 +53,10 @@ class Loader(AccountLoader):
         since: When = None,
         until: When = None,
         limit: int | None = None,
+        text: Words = None,
+        campaign: Words = None,
+        owner: Words = None,
+        tag: Words = None,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -55,6 +69,12 @@ class Loader(AccountLoader):
             latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
+        text : str or list of str, optional
+            Part of the content, in any case; one of several is enough.
+        campaign, owner, tag : str or list of str, optional
+            Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
+            is set to) and tags. The API is not known to filter by these four, so all posts that the other filters leave are read, and
+            filtered here; ``attrs["filtered_here"]`` says so.
 
         Returns
         -------
@@ -67,17 +87,27 @@ class Loader(AccountLoader):
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset.
+            If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
+            one is near: a slip of the pen gives no empty frame.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> posts = ws.posts(status="scheduled", platform="twitter", text="coffee", limit=5)
+        >>> posts.attrs["filtered_here"]
+        ['text']
         """
         wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
         accounts = await self._account_ids(list_of_text("account", account))
+        await refuse_platforms(self._client, platforms)
+        people = getattr(getattr(self, "settings", None), "people", None) or {}
+        search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
         enough = limit if since is None and until is None else None
-        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts)
+        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
         cut = False
         for one in wanted or ["all"]:
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
@@ -91,6 +121,9 @@ class Loader(AccountLoader):
         span = window(since, until, self._client.now())
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        if not len(found):
+            search.refuse_slips(frame)
+            await refuse_accounts(self._client, accounts)
         filters = {
             "status": wanted,
             "platform": platforms,
@@ -98,6 +131,7 @@ class Loader(AccountLoader):
             "since": since,
             "until": until,
             "limit": limit,
+            **search.filters(),
         }
         return self._described(
             found if limit is None else found.head(limit),
@@ -164,6 +198,60 @@ class Loader(AccountLoader):
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
         return self._described(found, "deliveries", frame.attrs, filters)
+
+    async def accounts(self) -> pd.DataFrame:
+        """Load the connected accounts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per account: ``account_id platform username display_name account_type status`` and more (string),
+            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
+        """
+        columns = Columns("accounts")
+        await self._take(columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
+        frame = columns.frame()
+        return self._described(frame, "accounts", frame.attrs, {})
+
+    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
+        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
+
+        Parameters
+        ----------
+        accounts : DataFrame, str or list of str, optional
+            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
+            all that are connected.
+        refresh : bool
+            False only tries them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
+            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
+            ``reconnect account`` or ``ask support``).
+
+        Raises
+        ------
+        PlanError
+            If the frame has no account ids, or an id is none of this workspace's.
+        AuthError
+            If the key may not do this.
+        """
+        known = await self.accounts()
+        if accounts is None:
+            chosen = known[known["status"] != "disconnected"]
+        else:
+            if isinstance(accounts, pd.DataFrame):
+                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
+            else:
+                wanted = list_of_text("accounts", accounts)
+            strangers = sorted(set(wanted) - set(known["account_id"]))
+            if strangers:
+                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
+            chosen = known[known["account_id"].isin(wanted)]
+        return self._described(await check_up(self._client, chosen, refresh=refresh), "account_check", {}, {})
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -238,9 +326,50 @@ class Loader(AccountLoader):
         if not any(":" in name or name.startswith("@") for name in accounts):
             return accounts
         names = await account_names(self._client)
-        unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
-        if unknown:
-            raise ConfigError(
-                f"no account {', '.join(unknown)} in this workspace; write platform:@name, or an id of ws.accounts()"
-            )
+        unknown_names(accounts, names)
         return [names.get(name, name) for name in accounts]
+
+    async def _take(
+        self,
+        columns: Columns,
+        path: str,
+        query: dict[str, Any],
+        *,
+        enough: int | None = None,
+        counts: Callable[[pd.DataFrame], pd.Series] | None = None,
+        oldest: pd.Timestamp | None = None,
+        **fill: Any,
+    ) -> bool:
+        """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
+
+        True if there were enough before the list has ended.
+        """
+        taken, pages = 0, self._client.pages(path, query)
+        async for page in pages if enough is not None else prefetch(pages):
+            columns.extend(page.records, **fill)
+            if enough is not None:
+                taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
+                if taken >= enough:
+                    return page.cursor is not None
+            if oldest is not None and page.records:
+                last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
+                if last is not pd.NaT and last < oldest:
+                    return False
+        return False
+
+    def _described(
+        self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
+    ) -> pd.DataFrame:
+        """The frame with what it should say of itself."""
+        frame.attrs = {
+            "kind": kind,
+            "source": self._source,
+            "fetched_at": self._client.now().isoformat(),
+            "filters": {name: said(value) for name, value in filters.items() if value not in (None, [])},
+            "complete": not cut,
+            "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
+            "rate_limit": self._client.pace.limit,
+            "unread": read.get("unread", {}),
+            **here(filters),
+        }
+        return frame
