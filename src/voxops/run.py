@@ -116,6 +116,10 @@ class Run:
         """Whether anything is still being sent or watched."""
         return not self._future.done()
 
+    def __dir__(self) -> list[str]:
+        """What an analyst uses; observers and closing are the workspace's business."""
+        return [name for name in super().__dir__() if name not in {"end", "follow", "notice"}]
+
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until everything is settled that can be, or the time is up.
 
@@ -262,7 +266,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
+            The plan's columns, ``status_before`` (string: the status when it was planned; missing for creates) and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
             rows),
             ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
             (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).

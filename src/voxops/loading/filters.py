@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import list_of_text
+from voxops._core.arguments import list_of_text, near
 from voxops.errors import ConfigError
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
-__all__ = ["Search", "Words", "asked_for", "here", "near", "said", "stamp", "statuses", "words"]
+__all__ = ["Search", "Words", "asked_for", "here", "said", "stamp", "statuses", "words"]
 
 Words = str | Sequence[str] | None
 
@@ -31,15 +31,6 @@ def statuses(value: Words) -> list[str]:
         if status not in known and (meant := near(status, known)):
             raise ConfigError(f"status={status!r}: did you mean {meant!r}?")
     return [] if "all" in found else found
-
-
-def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """The known word that a slip of the pen is likely to have meant; None where none is near."""
-    from difflib import get_close_matches  # only a mistake needs it
-
-    meant = {each.lower(): each for each in known}
-    found = get_close_matches(word.lower(), meant, n=1, cutoff=cutoff)
-    return meant[found[0]] if found else None
 
 
 @dataclass(frozen=True, slots=True)

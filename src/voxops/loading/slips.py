@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ConfigError
-from voxops.loading.filters import near
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
