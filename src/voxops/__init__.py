@@ -22,6 +22,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_reschedule, plan_update
 from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
 from voxops.api.matrix import frame as matrix
@@ -52,9 +53,11 @@ from voxops.workspace import Workspace
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
     from voxops.analysis import attempts_to_success, delivery_stats
+    from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
+    from voxops.analysis.weeks import compare_weeks
     from voxops.frames.arrow_in import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.views import plots
@@ -89,11 +92,13 @@ __all__ = [
     "VoxopsError",
     "WaitTooLong",
     "Workspace",
+    "about_posts",
     "allow_nested_loops",
     "attempts_to_success",
     "causes",
     "check_campaign",
     "compare",
+    "compare_weeks",
     "connect",
     "delivery_panel",
     "delivery_report",
@@ -110,7 +115,9 @@ __all__ = [
     "plan_cancel",
     "plan_fix",
     "plan_redeliver",
+    "plan_reschedule",
     "plan_retry",
+    "plan_update",
     "plots",
     "read_campaign",
     "rehearse",
@@ -128,9 +135,11 @@ __all__ = [
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
 # only some notebooks call.
 _LATER = {
+    "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
+    "compare_weeks": "voxops.analysis.weeks",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",

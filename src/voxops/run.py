@@ -54,8 +54,8 @@ class Job(Protocol):
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows, fit to be planned again."""
 
-    async def copies(self) -> pd.DataFrame:
-        """Posts that were made twice."""
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it made, as they are now; or those that were made twice."""
 
     async def verify(self) -> pd.DataFrame:
         """Read the things again and compare."""
@@ -115,6 +115,10 @@ class Run:
     def running(self) -> bool:
         """Whether anything is still being sent or watched."""
         return not self._future.done()
+
+    def __dir__(self) -> list[str]:
+        """What an analyst uses; observers and closing are the workspace's business."""
+        return [name for name in super().__dir__() if name not in {"end", "follow", "notice"}]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until everything is settled that can be, or the time is up.
@@ -262,7 +266,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
+            The plan's columns, ``status_before`` (string: the status when it was planned; missing for creates) and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
             rows),
             ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
             (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
@@ -298,7 +302,23 @@ class Run:
             A posts frame, fit for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to
             keep). Empty where there are none.
         """
-        return eventloop.run(self._job.copies())
+        return eventloop.run(self._job.made(copies=True))
+
+    def made(self) -> pd.DataFrame:
+        """Return the posts that a create run made, as they are now; ``vx.plan_cancel(run)`` undoes it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where another ledger had made the
+            post before). Posts that were deleted since are left out.
+
+        Raises
+        ------
+        PlanError
+            If the run is no create.
+        """
+        return eventloop.run(self._job.made())
 
     def verify(self) -> pd.DataFrame:
         """Read everything again and say, per cause, what the run has changed.

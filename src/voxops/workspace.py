@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from voxops._core import eventloop, safe
+from voxops._core.calls import awaitable, blocking, showing
 from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
-from voxops.engine.watching import Watch, things_of
+from voxops.engine.nothing import Nothing
+from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.ledger import Ledger, audit
-from voxops.loading import Loader
+from voxops.loading import BoardLoader
 from voxops.loading.settings import Settings
 from voxops.run import Run
 
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Awaitables", "Session", "Workspace"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-class Session(Loader):
+class Session(BoardLoader):
     """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
 
     Parameters
@@ -115,7 +113,8 @@ class Session(Loader):
         -------
         Run
             At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
-            twice sends nothing twice.
+            twice sends nothing twice. A plan without an eligible row gives a run that has ended, has no rows and is not recorded, so
+            that Run All goes on.
 
         Raises
         ------
@@ -127,6 +126,8 @@ class Session(Loader):
         limit = stop_after_failures
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
+        if not plan.items:
+            return self._kept(Run(partial(Nothing, plan, self.client.now())))
         engine = await self._acting()
         run = await engine.bind(plan, reason)
         return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, look_back=True)))
@@ -156,8 +157,16 @@ class Session(Loader):
         -------
         Run
             At once; the cell shows it live.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such kind, or an id that was typed names nothing in this workspace.
         """
-        return self._kept(Run(partial(Watch, self.client, things_of(frame_or_ids, kind))))
+        things = things_of(frame_or_ids, kind)
+        if not isinstance(frame_or_ids, pd.DataFrame):
+            await refuse_unknown(self.client, things)
+        return self._kept(Run(partial(Watch, self.client, things)))
 
     def _kept(self, run: Run) -> Run:
         """Remember a run, so that closing ends it."""
@@ -190,59 +199,25 @@ class Session(Loader):
         return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
 
 
-def _blocking(
-    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Workspace, P], T]:
-    """A method of the session as a blocking call."""
-
-    @functools.wraps(method)
-    def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> T:
-        return eventloop.run(method(self._session.usable(), *args, **kwargs))
-
-    return cast("Callable[Concatenate[Workspace, P], T]", call)
-
-
-def _showing(
-    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, Run]],
-) -> Callable[Concatenate[Workspace, P], Run]:
-    """A method of the session as a blocking call that shows its run in the cell."""
-
-    @functools.wraps(method)
-    def call(self: Workspace, *args: P.args, **kwargs: P.kwargs) -> Run:
-        return eventloop.run(method(self._session.usable(), *args, **kwargs)).show()
-
-    return cast("Callable[Concatenate[Workspace, P], Run]", call)
-
-
-def _awaitable(
-    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Awaitables, P], Awaitable[T]]:
-    """A method of the session as an awaitable for any event loop."""
-
-    @functools.wraps(method)
-    def call(self: Awaitables, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return eventloop.arun(method(self._session.usable(), *args, **kwargs))
-
-    return cast("Callable[Concatenate[Awaitables, P], Awaitable[T]]", call)
-
-
 class Awaitables:
     """The methods of a workspace as awaitables: ``await ws.aio.posts(...)``."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    posts = _awaitable(Session.posts)
-    deliveries = _awaitable(Session.deliveries)
-    accounts = _awaitable(Session.accounts)
-    check_accounts = _awaitable(Session.check_accounts)
-    webhooks = _awaitable(Session.webhooks)
-    analytics = _awaitable(Session.analytics)
-    validate = _awaitable(Session.validate)
-    run = _awaitable(Session.run)
-    watch = _awaitable(Session.watch)
-    attach = _awaitable(Session.attach)
-    reconcile = _awaitable(Session.reconcile)
+    posts = awaitable(Session.posts)
+    deliveries = awaitable(Session.deliveries)
+    accounts = awaitable(Session.accounts)
+    check_accounts = awaitable(Session.check_accounts)
+    account_board = awaitable(Session.account_board)
+    at_risk = awaitable(Session.at_risk)
+    webhooks = awaitable(Session.webhooks)
+    analytics = awaitable(Session.analytics)
+    validate = awaitable(Session.validate)
+    run = awaitable(Session.run)
+    watch = awaitable(Session.watch)
+    attach = awaitable(Session.attach)
+    reconcile = awaitable(Session.reconcile)
 
 
 class Workspace:
@@ -274,6 +249,10 @@ class Workspace:
         _open_workspaces.add(self)
         self.sandbox = resources.sandbox
 
+    def __dir__(self) -> list[str]:
+        """What an analyst uses."""
+        return [name for name in super().__dir__() if name != "identify"]
+
     def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
         """Take note of whose workspace it is, and of its ledger."""
         self._ledger = ledger
@@ -281,17 +260,19 @@ class Workspace:
         self.name = str(identity.get("workspaceName") or "")
         self.plan = str(identity.get("plan") or "").lower()
 
-    posts = _blocking(Session.posts)
-    deliveries = _blocking(Session.deliveries)
-    accounts = _blocking(Session.accounts)
-    check_accounts = _blocking(Session.check_accounts)
-    webhooks = _blocking(Session.webhooks)
-    analytics = _blocking(Session.analytics)
-    validate = _blocking(Session.validate)
-    run = _showing(Session.run)
-    watch = _showing(Session.watch)
-    attach = _showing(Session.attach)
-    reconcile = _blocking(Session.reconcile)
+    posts = blocking(Session.posts)
+    deliveries = blocking(Session.deliveries)
+    accounts = blocking(Session.accounts)
+    check_accounts = blocking(Session.check_accounts)
+    account_board = blocking(Session.account_board)
+    at_risk = blocking(Session.at_risk)
+    webhooks = blocking(Session.webhooks)
+    analytics = blocking(Session.analytics)
+    validate = blocking(Session.validate)
+    run = showing(Session.run)
+    watch = showing(Session.watch)
+    attach = showing(Session.attach)
+    reconcile = blocking(Session.reconcile)
 
     def runs(self) -> pd.DataFrame:
         """Return the runs of this workspace's ledger, newest first; their ids are what `attach` takes.

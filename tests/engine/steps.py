@@ -22,18 +22,18 @@ def post(*actions: Any, path: str = "/v1/**", **where: Any) -> list[Fault]:
     return [Fault(method="POST", path=path, **{**where, **action}) for action in actions]
 
 
-def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before") -> Future[Any]:
+def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before", method: str = "POST") -> Future[Any]:
     """Drive a run until the server holds one of its requests, and return while it does."""
     rig.clock.speed = 50
-    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=path, when=when, seconds=HELD))
+    rig.sandbox.add_fault(Fault(action="delay", method=method, path=path, when=when, seconds=HELD))
     work = kernel.start(run)
     wait_for(lambda: rig.sandbox.faults()[-1]["struck"])
     return work
 
 
-def killed(rig: Rig, kernel: Kernel, run: str, path: str) -> None:
+def killed(rig: Rig, kernel: Kernel, run: str, path: str, method: str = "POST") -> None:
     """Kill a kernel while the server holds one of its requests; the server carries the request out all the same."""
-    kernel.kill(caught(rig, kernel, run, path))
+    kernel.kill(caught(rig, kernel, run, path, method=method))
     time.sleep(HELD)
     rig.sandbox.clear_faults()
     rig.clock.speed = None

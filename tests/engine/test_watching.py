@@ -184,7 +184,9 @@ def test_a_delivery_that_has_arrived_needs_no_watching(ws):
 
 
 def test_what_does_not_exist_is_gone(ws):
-    assert ws.watch(["nothing"], kind="media").wait(10).results()["status"].to_list() == ["gone"]
+    """Of a frame; an id that somebody typed is refused."""
+    frame = pd.DataFrame({"media_id": ["nothing"]})
+    assert ws.watch(frame, kind="media").wait(10).results()["status"].to_list() == ["gone"]
 
 
 def test_a_deadline_leaves_it_pending(world):

@@ -465,6 +465,7 @@ def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
 def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox) -> None:
     page = failures(ws)
     panel = page.panel
+    until(lambda: "facets" in page.widget.view)  # the rows are there a moment before
     assert page.widget.view["facets"] == {"success": ["failed"]}
     assert "deliveries per day" in panel._repr_html_()
     page.send("details", row=0, version=panel._rows.version)
@@ -475,6 +476,17 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
     until(lambda: panel._act.verified is not None, 60)
     assert panel._act.verified["tried"].sum() == plan.eligible
     assert sandbox.duplicates() == []
+
+
+def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
+    posts = ws.posts(since="30D")
+    bare, told = vx.delivery_panel(ws), vx.delivery_panel(ws, posts=posts)
+    until(lambda: bare._log is not None and told._log is not None)
+    assert "vx.delivery_panel(ws, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
+    said = {json.dumps(told._details(row)) for row in range(len(told._log))}
+    assert any("can't be said: " in one for one in said)
+    with pytest.raises(vx.PlanError, match="posts="):
+        vx.delivery_panel(ws, posts=posts[["post_id"]])
 
 
 def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxops.errors import ConfigError
 
-__all__ = ["file_path", "list_of_text"]
+__all__ = ["did_you_mean", "file_path", "list_of_text", "near"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -59,3 +59,19 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
             f"{name}= takes a path, not {repr(value) if isinstance(value, str) else type(value).__name__}."
         )
     return Path(value)
+
+
+def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
+    """The known word that a slip of the pen is likely to have meant; None where none is near."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    meant = {each.lower(): each for each in known}
+    found = get_close_matches(word.lower(), meant, n=1, cutoff=cutoff)
+    return meant[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: what was likely meant, else what there is."""
+    names = sorted(known)
+    meant = near(word, names, 0.6)
+    return f"did you mean {meant!r}?" if meant else f"one of {', '.join(names)}"

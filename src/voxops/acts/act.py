@@ -13,7 +13,15 @@ from typing import Any, ClassVar, Literal
 from voxops._core.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, settled
-from voxops.api.evidence import Attempted, delivery_ended, delivery_untouched, same_text, same_time
+from voxops.api.evidence import (
+    Attempted,
+    Baseline,
+    delivery_ended,
+    delivery_untouched,
+    same_text,
+    same_time,
+    untouched,
+)
 from voxops.api.states import PostState
 from voxops.model import Outcome
 
@@ -80,6 +88,10 @@ class Act:
         """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
         raise NotImplementedError
 
+    def why_again(self, item: Item, state: Any, set_before: Sequence[str]) -> str:  # noqa: ARG002  few acts add up
+        """Why an act must not be done once more, by the times that this ledger has set before; ``""`` if it may be."""
+        return ""
+
     def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: Any) -> str:  # noqa: ARG002  most acts don't mind
         """Why a request would act on more than was chosen; ``""`` if it would not."""
         return ""
@@ -118,9 +130,14 @@ class Act:
 
 
 class PostAct(Act):
-    """An act on a post that exists."""
+    """An act on a post that exists; `sends` says that it makes the post go out, so that a post on its way is a sign of it."""
 
     about = "post"
+    sends: ClassVar[bool] = True
+
+    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:  # noqa: ARG002
+        """Whether a post shows no sign at all of the act: only this lets one of which nobody knows be sent again (rule 11)."""
+        return untouched(state, baseline)
 
     def why_changed(self, item: Item, state: PostState | None) -> str:
         """Hold what has changed since the frame was loaded."""

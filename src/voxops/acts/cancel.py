@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.act import PostAct
@@ -12,7 +12,7 @@ from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import target_rows
 from voxops.api.evidence import Attempted
 from voxops.api.states import PostState
-from voxops.frames.columns import need_columns
+from voxops.frames.columns import need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 if TYPE_CHECKING:
@@ -65,13 +65,21 @@ def _settle(members: Sequence[Member], status: str) -> list[Member]:
 CANCEL = _Cancel()
 
 
-def plan_cancel(posts: pd.DataFrame) -> Plan:
-    """Plan to withdraw posts that have not gone out (matrix row 6).
+class _Made(Protocol):
+    """A run that makes posts."""
+
+    def made(self) -> pd.DataFrame:
+        """The posts that it made, as they are now."""
+
+
+def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
+    """Plan to withdraw posts that have not gone out (matrix row 6), or to undo a create run.
 
     Parameters
     ----------
-    posts : pandas.DataFrame
-        From ``ws.posts``; only drafts and scheduled posts are eligible.
+    posts : pandas.DataFrame or Run
+        From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
+        now (``run.made()``); those that another ledger had made before are held.
 
     Returns
     -------
@@ -81,18 +89,28 @@ def plan_cancel(posts: pd.DataFrame) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing.
+        If columns are missing, or the run is no create.
+
+    Examples
+    --------
+    >>> plan = vx.plan_cancel(ws.posts(status="scheduled").head(3))
+    >>> plan.frame["reason"].to_list()
+    ['not out yet', 'not out yet', 'not out yet']
     """
-    need_columns(posts, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
+    frame: Any = posts.made() if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
+    need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
+    theirs = [made is False for made in plain_values(frame, "made_here")]
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
-    for number, row in enumerate(target_rows(posts)):
+    for number, row in enumerate(target_rows(frame)):
         numbers.append(row["attempt"])
         reason = None
         if row["post_id"] is None:
             reason = "no post id"
         elif row["post_id"] in seen_ids:
             reason = "this post stands in the frame twice"
+        elif theirs[number]:
+            reason = "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))"
         elif row["status"] not in {"draft", "scheduled"}:
             reason = f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
         reasons.append(reason or "not out yet")
@@ -116,4 +134,4 @@ def plan_cancel(posts: pd.DataFrame) -> Plan:
                 seen=seen,
             )
         )
-    return build_plan(CANCEL, posts, items, reasons, numbers)
+    return build_plan(CANCEL, frame, items, reasons, numbers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.arguments import did_you_mean
 from voxops._core.canonical import canonical, fingerprint
 from voxops._core.jsontext import sound
 from voxops.acts import keys
@@ -279,7 +280,9 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
         raise PlanError(f"key= names the column that tells the rows apart, not a {type(key).__name__}")
     if not isinstance(one_by_one, bool):
         raise PlanError(f"one_by_one= must be True or False, not a {type(one_by_one).__name__}")
-    need_columns(frame, (key, "content", "scheduled_for"), "use vx.read_campaign(path)")
+    need_columns(frame, ("content", "scheduled_for"), "use vx.read_campaign(path)")
+    if key not in frame.columns:
+        raise PlanError(f"key={key!r} names no column of the frame; {did_you_mean(key, map(str, frame.columns))}")
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
     name, named = _campaign_of(frame, campaign)

@@ -191,6 +191,7 @@ def build_plan(
     **details: Any,
 ) -> Plan:
     """Put a plan together from its items and one reason and attempt per row of the frame."""
+    import numpy as np
     import pandas as pd
 
     base = frame.drop(columns=[name for name in PLAN_COLUMNS if name in frame.columns])
@@ -198,7 +199,7 @@ def build_plan(
     for item in items:
         eligible[item.row] = True
     table = base.assign(
-        eligible=eligible,
+        eligible=np.array(eligible, dtype=bool),
         reason=pd.array(list(reason), dtype="string"),
         attempt=pd.array(list(attempts), dtype="Int64"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voxops.analysis.about import about_posts
 from voxops.analysis.campaign import check_campaign, read_campaign
 from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, merge_causes
 from voxops.analysis.comparison import compare
@@ -13,17 +14,20 @@ from voxops.analysis.partials import delivery_attempts, delivery_state, merge, p
 from voxops.analysis.rules import RULES, Rule
 from voxops.analysis.survival import attempts_to_success, finish_attempts
 from voxops.analysis.verdicts import Judgement, judge, triage
+from voxops.analysis.weeks import compare_weeks
 
 __all__ = [
     "RULES",
     "Judgement",
     "Rule",
+    "about_posts",
     "attempts_to_success",
     "came_otherwise",
     "cause_partial",
     "causes",
     "check_campaign",
     "compare",
+    "compare_weeks",
     "delivery_attempts",
     "delivery_state",
     "delivery_stats",

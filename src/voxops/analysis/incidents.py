@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from voxops.analysis.about import about_posts
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -221,7 +222,12 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
 
 
 def never_delivered(
-    log: pd.DataFrame, *, now: datetime | None = None, older_than: str | timedelta = "24h"
+    log: pd.DataFrame,
+    *,
+    now: datetime | None = None,
+    older_than: str | timedelta = "24h",
+    posts: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the deliveries that failed and that nobody will try again: what redelivery is for.
 
@@ -236,12 +242,15 @@ def never_delivered(
         The server's time; by default when the log was fetched, else its latest ``created_at``.
     older_than : str or timedelta
         Age from which a failure counts as final.
+    posts, events : pandas.DataFrame, optional
+        From ``ws.posts`` and ``vx.events``; with either the rows say which post they are about, as `about_posts` does.
 
     Returns
     -------
     pandas.DataFrame
         Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered 4xx:
-        sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other).
+        sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other). With posts or events
+        also ``post_id about odds why_post``.
 
     Raises
     ------
@@ -260,7 +269,8 @@ def never_delivered(
     rejected = code.between(400, 499).fillna(False) & ~code.isin([408, 429])
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
     table: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
-    return table.sort_values("created_at", kind="stable")
+    table = table.sort_values("created_at", kind="stable")
+    return table if posts is None and events is None else about_posts(table, posts, events)
 
 
 def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:

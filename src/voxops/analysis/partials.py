@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from voxops._core.arguments import list_of_text
+from voxops._core.arguments import did_you_mean, list_of_text
 from voxops.analysis.statistics import Tally, flat
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -97,6 +97,10 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     """
     names = list_of_text("by", by)
     columns = [FIELDS.get(name, name) for name in names]
+    if isinstance(log, pd.DataFrame):
+        for name, column in zip(names, columns, strict=True):
+            if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
+                raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
     needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
     what = "these statistics need a deliveries frame"
     need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])

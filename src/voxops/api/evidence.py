@@ -55,11 +55,13 @@ class Baseline:
     updated_at: str | None
     targets: Mapping[tuple[str, str], TargetState]
     source: Source | None = None
+    version: str | None = None
 
     @classmethod
     def of(cls, state: PostState) -> Baseline:
         """The state of a post as a baseline."""
-        return cls(state.status, state.updated_at, {target.place: target for target in state.targets}, state.source)
+        targets = {target.place: target for target in state.targets}
+        return cls(state.status, state.updated_at, targets, state.source, state.version)
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Baseline | None:
@@ -70,15 +72,17 @@ class Baseline:
             TargetState(**row) if isinstance(row, Mapping) else TargetState(str(row[0] or ""), *row[1:5])
             for row in stored["targets"]
         ]
-        return cls(
-            stored.get("post_status"), stored.get("updated_at"), {row.place: row for row in rows}, stored.get("source")
-        )
+        targets = {row.place: row for row in rows}
+        names = ("post_status", "updated_at", "source", "version")
+        status, updated, source, version = (stored.get(name) for name in names)
+        return cls(status, updated, targets, source, version)
 
     def stored(self) -> dict[str, Any]:
         """What the ledger stores."""
         names = ("platform", "account_id", "status", "error_code", "error_message", "retry_count")
         rows = [{name: getattr(target, name) for name in names} for _, target in sorted(self.targets.items())]
-        return {"post_status": self.status, "updated_at": self.updated_at, "targets": rows, "source": self.source}
+        stored = {"post_status": self.status, "updated_at": self.updated_at, "targets": rows, "source": self.source}
+        return stored if self.version is None else {**stored, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)

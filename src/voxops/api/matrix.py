@@ -27,6 +27,7 @@ __all__ = [
     "may_resend",
     "must_read_items",
     "polled",
+    "takes_version",
 ]
 
 
@@ -130,6 +131,8 @@ MATRIX: tuple[Endpoint, ...] = (
 )
 # fmt: on
 
+_VERSIONED = 2  # the row that says "use version token"
+
 # What a reader of the API looks at to learn how an asynchronous row ended.
 _POLLED: dict[int, str] = {
     4: "post", 5: "post", 10: "post", 23: "account", 26: "media", 30: "media", 31: "media", 32: "media", 39: "delivery",
@@ -195,6 +198,11 @@ def is_outcome(endpoint: Endpoint) -> bool:
 def must_read_items(endpoint: Endpoint) -> bool:
     """Whether the answer's items must be read one by one, whatever the status of the whole."""
     return endpoint.partial
+
+
+def takes_version(endpoint: Endpoint) -> bool:
+    """Whether a call bears the version token of what it changes, so that somebody else's change is not written over."""
+    return endpoint.row == _VERSIONED
 
 
 def polled(endpoint: Endpoint) -> str | None:

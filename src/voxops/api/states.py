@@ -37,7 +37,7 @@ class PostState:
     """A post as read; times are ISO text in UTC, None where the API shows none.
 
     `source` says how it was read: lists may leave out target ids and retry counts and cut what single reads show whole.
-    `metadata` is None where the post shows none.
+    `metadata` and `tags` are None where the post shows none; `version` is its `updatedAt` as the API wrote it, the token of an update.
     """
 
     post_id: str
@@ -49,6 +49,8 @@ class PostState:
     metadata: Mapping[str, Any] | None = None
     targets: tuple[TargetState, ...] = ()
     source: Source = field(default="list", compare=False)
+    tags: tuple[str, ...] | None = None
+    version: str | None = field(default=None, compare=False)
 
     @property
     def mark(self) -> str | None:

@@ -58,8 +58,8 @@ class Permit:
         """End the right, used or not."""
         self._send = None
 
-    async def send(self, method: str, path: str, body: bytes | None, key: str) -> Reply:
-        """Send once, these bytes under this key, and return the answer whatever its status.
+    async def send(self, method: str, path: str, body: bytes | None, key: str, version: str | None = None) -> Reply:
+        """Send once, these bytes under this key and this version token, and return the answer whatever its status.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Permit:
         if self._send is None:
             raise RuntimeError("a permit is good for one try, inside its own block")
         send, self._send = self._send, None
-        call = freeze(method, path, key=key)
+        call = freeze(method, path, key=key, version=version)
         return await send(Call(call.method, call.path, call.query, call.headers, body, resend=False))
 
 

@@ -239,7 +239,8 @@ class _Binder:
             open_decision = self._decide_open(item, stored)
             if open_decision is not None:
                 return open_decision
-        why = self._act.why_changed(item, self._facts.of(item.subject))
+        state, before = self._facts.of(item.subject), self._ledger.outcomes.times_set(item.subject)
+        why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         return _Hold(why) if why else _New(item, tuple(given_up))
 
     def _decide_known(

@@ -136,8 +136,10 @@ class Execution:
         before = self._client.now().timestamp() - STUCK_AFTER.total_seconds() if stuck else None
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
 
-    async def copies(self) -> pd.DataFrame:
-        """Look for copies of what this run made, and return them as a posts frame that a plan to cancel takes (rule 28)."""
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it made, as they are now; or the copies of them, as a posts frame that a plan to cancel takes (rule 28)."""
+        if not copies:
+            return await outcome.made(self._client, self._ledger, self.id)
         listed = await list_created(self._client, self._engine.reader, self._ledger)
         await self._engine.commit(lambda: learn(self._ledger, listed))
         return await outcome.copies(self._client, self._ledger, self.id)
@@ -239,11 +241,11 @@ class Execution:
             current.control.away = False
             await self._engine.reader.learn_time()
         now = self._ledger.now()
-        # What is about one target is read by itself just before it is sent.
+        # What is about one target, or bears a version token, is read by itself just before it is sent.
         stale = [
             operation
             for operation in planned
-            if operation.id not in current.queue and _is_stale(operation, now) and not operation.about_one_target
+            if operation.id not in current.queue and _is_stale(operation, now) and not operation.read_alone
         ]
         if not stale:
             return planned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,9 +16,12 @@ from voxops import frames
 from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
+from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.errors import NotFoundError
+from voxops.api.windows import SKEW
+from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
+from voxops.frames.states import read_posts
 from voxops.ledger import Ledger, audit
 from voxops.ledger.copies import copies_of
 from voxops.model import WITHDRAWN_STATUSES, Outcome
@@ -25,7 +29,7 @@ from voxops.model import WITHDRAWN_STATUSES, Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["copies", "failed_rows", "note_withdrawn", "replanned", "verified"]
+__all__ = ["copies", "failed_rows", "made", "note_withdrawn", "replanned", "verified"]
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
@@ -88,6 +92,42 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
         copy_of=pd.array([keep for _, keep in rows], dtype="string"),
+    )
+
+
+async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
+    """The posts that the creates of a run made, read as they are now from the list back to the first send.
+
+    Raises
+    ------
+    PlanError
+        If the run is no create.
+    """
+    head, table = ledger.runs.head(run), audit.results(ledger, run)
+    if act_named(head.action).about != "create":
+        raise PlanError(
+            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_bulk"
+        )
+    labels = dict(zip(table["result_id"], table[head.key_column].astype("string"), strict=True))
+    ours = dict(zip(table["result_id"], table["tries"] > 0, strict=True))
+    left = {post for post in labels if isinstance(post, str)}
+    sent = [stored.first_sent or stored.last_sent for stored in ledger.operations.of_run(run, audit.STATES)]
+    first = min((when for when in sent if when is not None), default=client.now().timestamp()) - SKEW
+    oldest = datetime.fromtimestamp(first, UTC)
+    columns = frames.Columns("posts")
+    async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+        states = read_posts(page.records)
+        hits = left.intersection(states)
+        columns.extend([record for record in page.records if hits.intersection(read_posts([record]))])
+        left -= hits
+        times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
+        if not left or (times and max(times) < oldest):
+            break
+    frame = columns.frame()
+    frame.attrs["fetched_at"] = client.now().isoformat()
+    return frame.assign(
+        row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
+        made_here=pd.array([bool(ours[post]) for post in frame["post_id"]], dtype="boolean"),
     )
 
 

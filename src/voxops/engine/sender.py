@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.backoff import Backoff, delay
+from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.operation import Member, settled
 from voxops.acts.table import act_named
@@ -101,7 +102,10 @@ class Sender:
             current.tally.looks = 0
             operation = claim.operation
             try:
-                reply = await permit.send(operation.method, operation.path, body=operation.body, key=operation.key)
+                token = {} if operation.version is None else {"version": operation.version}
+                reply = await permit.send(
+                    operation.method, operation.path, body=operation.body, key=operation.key, **token
+                )
             except TransportError as error:
                 await self._no_answer(current, claim, error)
                 return
@@ -167,7 +171,27 @@ class Sender:
         stored = cleared.operation
         if act_named(stored.action).about == "create":
             return await self._drop_past(cleared)
+        if stored.under_version:
+            return await self._take_version(current, cleared)
         return await self._address(current, cleared) if stored.about_one_target else cleared
+
+    async def _take_version(self, current: Pass, cleared: Clearance) -> Clearance | None:
+        """Read a post just before it is changed: it must be as planned, and what it bears as its version goes with the change."""
+        stored = cleared.operation
+        (member,) = self.ledger.operations.members(stored.id)
+        read = self.ledger.now()
+        state = await self.reader.post(stored.subject.id)
+        why = act_named(stored.action).why_changed(member.item, state)
+        if not why and (state is None or state.version is None):
+            why = "the API shows no version of this post, so somebody's change could be written over; change it by hand"
+        if not why and has_passed(member.item, self.client.now()):
+            why = "its new time has passed"
+        if why or state is None:
+            current.reasons.block(stored.id, why)
+            return None
+        baseline = Baseline.of(state).stored()
+        await self.commit(lambda: self.ledger.forming.renew(stored.id, baseline=baseline))
+        return self.ledger.claims.clear(stored, read=read)
 
     async def _address(self, current: Pass, cleared: Clearance) -> Clearance | None:
         """Read the post of a single target just before it is sent: its state must be as planned, and lists leave out target ids."""
@@ -204,6 +228,13 @@ class Sender:
         ):
             self._refused(current, cleared.op, Refusal("nobody knows whether it was created, and its time has passed"))
             return None
+        if cleared.operation.under_version:
+            members, now = self.ledger.operations.members(cleared.op), self.client.now()
+            if any(has_passed(member.item, now) for member in members):
+                self._refused(
+                    current, cleared.op, Refusal("nobody knows whether it was changed, and its new time has passed")
+                )
+                return None
         return cleared
 
     async def _drop_past(self, cleared: Clearance) -> Clearance | None:

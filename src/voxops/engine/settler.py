@@ -23,7 +23,6 @@ from voxops.api.evidence import (
     delivery_untouched,
     promised_counts,
     sighted,
-    untouched,
 )
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
@@ -124,9 +123,11 @@ class Settler:
     async def _look_at_posts(self, operations: Sequence[Stored], reading: Reading) -> None:
         """Settle acts on posts from the posts' present state."""
         doubtful = {operation.subject.id for operation in operations if operation.state == "unknown"}
-        states = await self._reader.posts(doubtful, LIKELY) if doubtful else {}
-        seen = await self._reader.follow({operation.subject.id for operation in operations} - doubtful)
-        missing = seen.missing | (doubtful - states.keys())
+        whole = {operation.subject.id for operation in operations if operation.under_version}
+        states = await self._reader.posts(doubtful - whole, LIKELY) if doubtful - whole else {}
+        states |= {post: state for post in sorted(whole) if (state := await self._reader.post(post)) is not None}
+        seen = await self._reader.follow({operation.subject.id for operation in operations} - doubtful - whole)
+        missing = seen.missing | ((doubtful | whole) - states.keys())
         states |= seen.found
         shown = [operation for operation in operations if operation.subject.id in states]
         members = self._ledger.operations.members_of([operation.id for operation in shown])
@@ -147,14 +148,15 @@ class Settler:
         assert isinstance(act, PostAct)
         baseline = Baseline.read(operation.baseline)
         unknown = operation.state == "unknown"
-        if unknown and baseline is not None and untouched(state, baseline):
+        if unknown and baseline is not None and act.shows_nothing(members, state, baseline):
             await self._not_shown(operation, reading)
             return []
-        on_its_way = sighted(baseline, state)
+        on_its_way = act.sends and sighted(baseline, state)
         reply = None if unknown else self._reply(operation)
         tried = self._attempted(operation, state, baseline, reply, on_its_way=on_its_way)
         done = act.settle_reading(members, state, tried, reply)
-        if unknown and not on_its_way and not any(member.outcome.final for member in done):
+        proved = any(member.outcome.final or member.outcome is Outcome.BLOCKED for member in done)
+        if unknown and not on_its_way and not proved:
             return []  # nothing shows that the act took effect
         if state.status in WAITING_STATUSES and done:
             reading.waiting[operation.id] = f"the post is {state.status}"

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -18,7 +19,15 @@ from voxops.engine.control import Control
 from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
-from voxops.errors import ConfigError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
+from voxops.errors import (
+    ConfigError,
+    NotFoundError,
+    PlanError,
+    ServerError,
+    TransportError,
+    ValidationError,
+    VoxopsError,
+)
 from voxops.frames.columns import plain_values
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "things_of"]
 
+_TYPED = 20  # ids that are looked at one by one before they are followed
+_LISTS = {"post": "posts", "media": "media", "account": "accounts"}
 _GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}
 # What a deliveries frame knows of a delivery, by its name on the wire.
 _DELIVERY = {
@@ -95,6 +106,25 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
         for item, webhook, before, group in rows
         if item is not None and webhook is not None
     }
+
+
+async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> None:
+    """Refuse ids that name nothing: a word that was mistyped would be followed, and said to be gone.
+
+    Raises
+    ------
+    ConfigError
+        If one of a few ids, as people type them, is not there.
+    """
+    typed = [handle for handle in things if handle.kind in _LISTS]
+    for handle in typed if len(typed) <= _TYPED else ():
+        try:
+            await client.request("GET", f"/v1/{_LISTS[handle.kind]}/{quote(handle.id, safe='')}")
+        except (NotFoundError, ValidationError):
+            raise ConfigError(
+                f"there is no {handle.kind} {handle.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
+                f"or with kind= those of {', '.join(name for name in get_args(Kind) if name != 'post')}"
+            ) from None
 
 
 class Watch:
@@ -321,9 +351,11 @@ class Watch:
             }
         )
 
-    async def copies(self) -> pd.DataFrame:
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """Nothing was made."""
-        return frames.build("posts", [])
+        if copies:
+            return frames.build("posts", [])
+        raise PlanError("a watch makes no posts; pass a run of vx.plan_bulk")
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002  nothing was sent that could hang
         """The things that ended badly."""

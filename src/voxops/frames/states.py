@@ -17,6 +17,8 @@ DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
 )  # fmt: skip
 
+_LONGEST_TOKEN = 64  # characters
+
 
 def time_text(value: Any) -> str | None:
     """A time as ISO text in UTC, as frames give it; None where there is none."""
@@ -40,8 +42,8 @@ def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, Pos
     ]  # fmt: skip
     rows = list(zip(*fields, strict=True))
     states: dict[str, PostState] = {}
-    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for", "content", "metadata", "targets")
-    for post_id, status, updated, created, scheduled, content, metadata, count in zip(
+    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for", "content", "metadata", "targets", "tags")
+    for post_id, status, updated, created, scheduled, content, metadata, count, tags in zip(
         *(columns[name] for name in names), strict=True
     ):
         targets = tuple(TargetState(*row) for row in rows[start : start + count] if row[0] is not None)
@@ -50,8 +52,15 @@ def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, Pos
             states[post_id] = PostState(
                 post_id, status or "", time_text(updated), time_text(created), time_text(scheduled), content,
                 metadata if isinstance(metadata, Mapping) else None, targets, source,
+                tuple(map(str, tags)) if isinstance(tags, list | tuple) else None, _token(updated),
             )  # fmt: skip
     return states
+
+
+def _token(value: Any) -> str | None:
+    """A time stamp as a version token: as the API wrote it, where it fits into a header."""
+    fits = isinstance(value, str) and 0 < len(value) <= _LONGEST_TOKEN and value.isascii() and value.isprintable()
+    return value if fits and " " not in value else None
 
 
 def read_post(record: Any) -> PostState | None:

@@ -28,6 +28,7 @@ from voxops.model import OUTCOMES
 
 __all__ = [
     "RESULT_COLUMNS",
+    "RESULT_TYPES",
     "canary_outcomes",
     "cells",
     "export",
@@ -41,17 +42,12 @@ __all__ = [
     "tally",
 ]
 
-RESULT_COLUMNS = (
-    "outcome",
-    "waiting_for",
-    "tries",
-    "http_status",
-    "error_code",
-    "error_message",
-    "result_id",
-    "settled_at",
-    "notice",
-)
+# What the results of a run say beside the columns of its plan.
+RESULT_TYPES: dict[str, str] = {
+    "status_before": "string", "outcome": "string", "waiting_for": "string", "tries": "Int64", "http_status": "Int64",
+    "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]", "notice": "string",
+}  # fmt: skip
+RESULT_COLUMNS = tuple(RESULT_TYPES)
 
 STATES = (*OPEN, "settled", "withdrawn")
 SETTLED = frozenset({"succeeded", "failed"})
@@ -135,7 +131,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per eligible row of the plan, in its order: the plan's columns, ``attempt batch idempotency_key request`` as they
-        were sent, and ``outcome`` (string: succeeded, failed, pending, unknown, blocked), ``waiting_for`` (string), ``tries
+        were sent, ``status_before`` (string: the status when it was planned), and ``outcome`` (string: succeeded, failed, pending, unknown, blocked), ``waiting_for`` (string), ``tries
         http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]), ``notice``
         (string: that it may have gone out twice, or which copies of it there are). Rows of creates also have ``campaign`` (string).
     """
@@ -161,6 +157,9 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         batch=_column([row["batch"] for row in rows], "Int64", table["batch"]),
         idempotency_key=_column([row["key"] for row in rows], "string", table["idempotency_key"]),
         request=_column(request, "string", table["request"]),
+        status_before=table["status"].astype("string")
+        if "status" in table.columns
+        else pd.array([None] * len(rows), dtype="string"),
         outcome=pd.array([row["outcome"] for row in rows], dtype="string"),
         waiting_for=pd.array(waiting, dtype="string"),
         tries=pd.array([row["tries"] or 0 for row in rows], dtype="Int64"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voxops.acts.operation import Member
+from voxops.acts.operation import Member, Subject
 from voxops.ledger.records import COLLIDED, packed, sound
 from voxops.ledger.store import Store
 
@@ -89,3 +89,14 @@ class Outcomes:
                     for post, status in statuses.items()
                 ],
             )
+
+    def times_set(self, subject: Subject) -> list[str]:
+        """The times that acts of this ledger on one subject have set, or may have set."""
+        rows = self._store.query(
+            """SELECT DISTINCT json_extract(members.item, '$.body.scheduledFor') AS at FROM members
+               JOIN operations ON operations.id = op
+               WHERE subject = ? AND operations.state <> 'planned' AND members.outcome IN ('succeeded', 'unknown', 'blocked', 'pending')
+                 AND operations.tries > 0 AND at IS NOT NULL""",
+            (str(subject),),
+        )
+        return [str(at) for (at,) in rows]

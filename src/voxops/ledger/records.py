@@ -9,7 +9,7 @@ from typing import Any
 
 from voxops._core import jsontext
 from voxops.acts.operation import Item, Member, Subject
-from voxops.api.matrix import find
+from voxops.api.matrix import find, takes_version
 from voxops.model import Outcome
 
 __all__ = [
@@ -75,6 +75,22 @@ class Stored:
         """Whether the call acts on one target of a post, which its path names (matrix row 10)."""
         endpoint = find(self.method, self.path)
         return endpoint is not None and endpoint.row == _FIX
+
+    @property
+    def under_version(self) -> bool:
+        """Whether the call bears the version token of its subject (matrix row 2)."""
+        endpoint = find(self.method, self.path)
+        return endpoint is not None and takes_version(endpoint)
+
+    @property
+    def read_alone(self) -> bool:
+        """Whether its subject is read by itself just before it is sent."""
+        return self.about_one_target or self.under_version
+
+    @property
+    def version(self) -> str | None:
+        """The version token that was read, where the call bears one."""
+        return (self.baseline or {}).get("version") if self.under_version else None
 
     @property
     def baseline(self) -> Mapping[str, Any] | None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from voxops.loading.loader import Loader
+from voxops.loading.accounts import BoardLoader
 
-__all__ = ["Loader"]
+__all__ = ["BoardLoader"]

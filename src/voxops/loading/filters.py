@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import list_of_text
+from voxops._core.arguments import list_of_text, near
 from voxops.errors import ConfigError
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
-__all__ = ["Words", "asked_for", "said", "stamp", "statuses", "words"]
+__all__ = ["Search", "Words", "asked_for", "here", "said", "stamp", "statuses", "words"]
 
 Words = str | Sequence[str] | None
 
@@ -27,12 +28,99 @@ def statuses(value: Words) -> list[str]:
     known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
     found = words("status", value)
     for status in found:
-        from difflib import get_close_matches  # only a mistake needs it
-
-        near = get_close_matches(status, known, n=1, cutoff=0.8)
-        if status not in known and near:
-            raise ConfigError(f"status={status!r}: did you mean {near[0]!r}?")
+        if status not in known and (meant := near(status, known)):
+            raise ConfigError(f"status={status!r}: did you mean {meant!r}?")
     return [] if "all" in found else found
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What posts are searched by that no server is known to filter by: applied here, to all that came.
+
+    `text` is part of the content, in any case; `campaign`, `owner` and `tag` are whole words, in any case, of which a post must have
+    one; `fields` says which field of the metadata holds campaign and owner.
+    """
+
+    text: tuple[str, ...] = ()
+    campaign: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str], **wanted: Words) -> Search:
+        """Read what was asked for.
+
+        Raises
+        ------
+        ConfigError
+            If it is no text, or a blank one, which every post would hold.
+        """
+        found = {name: tuple(list_of_text(name, value)) for name, value in wanted.items()}
+        for name, words in found.items():
+            if any(not word.strip() for word in words):
+                raise ConfigError(f"{name}= is blank; leave it out to get all posts")
+        return cls(**found, fields=fields)
+
+    def filters(self) -> dict[str, list[str]]:
+        """What was asked for, as the frame says it."""
+        return {name: list(getattr(self, name)) for name in HERE if getattr(self, name)}
+
+    def mask(self, posts: pd.DataFrame) -> pd.Series:
+        """Which posts fit."""
+        fits = pd.Series(data=True, index=posts.index)
+        if self.text:
+            parts = [part.casefold() for part in self.text]
+            content = [str(value).casefold() if isinstance(value, str) else "" for value in posts["content"]]
+            fits &= pd.Series([any(part in one for part in parts) for one in content], index=posts.index, dtype=bool)
+        for name in ("campaign", "owner", "tag"):
+            if wanted := {word.strip().casefold() for word in getattr(self, name)}:
+                has = self._words(posts, name)
+                fits &= pd.Series([bool(wanted & one.keys()) for one in has], index=posts.index, dtype=bool)
+        return fits
+
+    def refuse_slips(self, posts: pd.DataFrame) -> None:
+        """Refuse a word that no post has, where one that they have is near: a slip of the pen must not look like "none".
+
+        Raises
+        ------
+        ConfigError
+            With what was likely meant.
+        """
+        for name in ("campaign", "owner", "tag"):
+            known: dict[str, str] = {}
+            for one in self._words(posts, name) if getattr(self, name) else ():
+                known |= one
+            for word in getattr(self, name):
+                meant = None if word.strip().casefold() in known else near(word, known.values(), 0.7)
+                if meant is not None:
+                    raise ConfigError(f"{name}={word!r}: no post has it; did you mean {meant!r}?")
+
+    def _words(self, posts: pd.DataFrame, name: str) -> list[dict[str, str]]:
+        """The words of each post, by their folded form."""
+        if name == "tag":
+            said = [list(cell) if isinstance(cell, list | tuple) else [] for cell in posts["tags"]]
+            path = self.fields.get("tags", "")
+        else:
+            said, path = [[] for _ in range(len(posts))], self.fields.get(name, f"metadata.{name}")
+        for words, metadata in zip(said, posts["metadata"], strict=True):
+            value: Any = metadata
+            for part in path.split(".")[1:]:
+                value = value.get(part) if isinstance(value, Mapping) else None
+            if path:
+                words.extend(value if isinstance(value, list | tuple) else [value])
+        return [
+            {str(word).strip().casefold(): str(word) for word in words if isinstance(word, str | int)} for words in said
+        ]
+
+
+HERE = ("text", "campaign", "owner", "tag")
+
+
+def here(filters: Mapping[str, Any]) -> dict[Any, Any]:
+    """What a frame says of filters that were applied on this side, after everything was read."""
+    names = [name for name in HERE if filters.get(name)]
+    return {"filtered_here": names} if names else {}
 
 
 def stamp(when: datetime) -> str:
@@ -46,7 +134,11 @@ def said(value: Any) -> Any:
 
 
 def asked_for(
-    posts: pd.DataFrame, statuses: Sequence[str], platforms: Sequence[str], accounts: Sequence[str]
+    posts: pd.DataFrame,
+    statuses: Sequence[str],
+    platforms: Sequence[str],
+    accounts: Sequence[str],
+    search: Search | None = None,
 ) -> pd.Series:
     """Which posts have one of these statuses, platforms and accounts; an empty list stands for any."""
     fits = pd.Series(data=True, index=posts.index)
@@ -56,7 +148,7 @@ def asked_for(
         fits &= any_target(posts["targets"], "platform", platforms)
     if accounts:
         fits &= any_target(posts["targets"], "account_id", accounts)
-    return fits
+    return fits if search is None else fits & search.mask(posts)
 
 
 def any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:

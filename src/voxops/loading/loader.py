@@ -19,8 +19,9 @@ from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
-from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
+from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
 from voxops.loading.settings import Settings
+from voxops.loading.slips import refuse_accounts, refuse_platforms, unknown_names
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Loader:
         since: When = None,
         until: When = None,
         limit: int | None = None,
+        text: Words = None,
+        campaign: Words = None,
+        owner: Words = None,
+        tag: Words = None,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -70,6 +75,12 @@ class Loader:
             latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
+        text : str or list of str, optional
+            Part of the content, in any case; one of several is enough.
+        campaign, owner, tag : str or list of str, optional
+            Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
+            is set to) and tags. The API is not known to filter by these four, so all posts that the other filters leave are read, and
+            filtered here; ``attrs["filtered_here"]`` says so.
 
         Returns
         -------
@@ -83,17 +94,27 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset.
+            If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
+            one is near: a slip of the pen gives no empty frame.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> posts = ws.posts(status="scheduled", platform="twitter", text="coffee", limit=5)
+        >>> posts.attrs["filtered_here"]
+        ['text']
         """
         wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
         accounts = await self._account_ids(list_of_text("account", account))
+        await refuse_platforms(self._client, platforms)
+        people = self.settings.people
+        search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         columns = Columns("posts")
         enough = limit if since is None and until is None else None
-        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts)
+        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
         cut = False
         for one in wanted or ["all"]:
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
@@ -108,6 +129,9 @@ class Loader:
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
         found = with_people(found, self.settings.people)
+        if not len(found):
+            search.refuse_slips(frame)
+            await refuse_accounts(self._client, accounts)
         filters = {
             "status": wanted,
             "platform": platforms,
@@ -115,6 +139,7 @@ class Loader:
             "since": since,
             "until": until,
             "limit": limit,
+            **search.filters(),
         }
         return self._described(
             found if limit is None else found.head(limit),
@@ -310,11 +335,7 @@ class Loader:
         if not any(":" in name or name.startswith("@") for name in accounts):
             return accounts
         names = await account_names(self._client)
-        unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
-        if unknown:
-            raise ConfigError(
-                f"no account {', '.join(unknown)} in this workspace; write platform:@name, or an id of ws.accounts()"
-            )
+        unknown_names(accounts, names)
         return [names.get(name, name) for name in accounts]
 
     async def _take(
@@ -359,5 +380,6 @@ class Loader:
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
+            **here(filters),
         }
         return frame

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from voxops import frames
 from voxops._core import blocks, safe
 from voxops._core.addresses import redact_address, redact_addresses
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.analysis import delivery_stats
+from voxops.analysis import about_posts, delivery_stats
 from voxops.errors import PlanError
 from voxops.frames.spans import in_zone, shown_zone
 from voxops.views._choice import Choice, load_code, rows_code
@@ -50,8 +51,11 @@ class DeliveryPanel(Panel):
 
     TITLE, ROWS = "Webhook deliveries", "Deliveries"
 
-    def __init__(self, ws: HandedWorkspace) -> None:
+    def __init__(
+        self, ws: HandedWorkspace, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+    ) -> None:
         super().__init__(ws)
+        self._posts, self._events = posts, events
         self._log: pd.DataFrame | None = None
         self._chosen = pd.DataFrame()
         self._webhook, self._window = "", "7D"
@@ -170,8 +174,20 @@ class DeliveryPanel(Panel):
             blocks.heading("Delivery", found.get("delivery_id")),
             blocks.note(said[0], bad=True) if said[0] else None,
             blocks.pairs((name.replace("_", " "), value) for name, value in known.items()),
+            blocks.line(self._about(row)),
             blocks.preformatted("Answer", said[1]) if said[1] else None,
         ]
+
+    def _about(self, row: int) -> str:
+        """Say which post a delivery is about, or why that can't be said."""
+        assert self._log is not None
+        if self._posts is None and self._events is None:
+            return "Which post it is about: the log does not say; vx.delivery_panel(ws, posts=ws.posts(...)) guesses."
+        (found,) = about_posts(self._log.iloc[[row]], self._posts, self._events).to_dict("records")
+        if found["about"] == "unknown":
+            return f"Which post it is about can't be said: {found['why_post']}."
+        odds = "" if found["about"] == "recorded" else f", right with odds of {100 * found['odds']:.0f} %"
+        return f"About post {found['post_id']}: {found['why_post']}{odds}."
 
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.
@@ -238,17 +254,23 @@ def _answers(log: pd.DataFrame) -> Block:
     return blocks.table(("answer", "failed", "endpoints", "last seen"), rows, [1, 2])
 
 
-def delivery_panel(ws: HandedWorkspace) -> DeliveryPanel:
+def delivery_panel(
+    ws: HandedWorkspace, *, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+) -> DeliveryPanel:
     """Show a panel of the webhook deliveries: success and latency over time, failures, details, and redelivery.
 
     Parameters
     ----------
     ws : Workspace
         Whose deliveries; they are read in the background.
+    posts, events : pandas.DataFrame, optional
+        From ``ws.posts`` and ``vx.events``: a delivery's details then say which post it is about, as ``vx.about_posts`` does.
 
     Returns
     -------
     DeliveryPanel
         ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
     """
-    return DeliveryPanel(ws)
+    if posts is not None or events is not None:
+        about_posts(frames.build("deliveries", []), posts, events)  # what is unfit is refused here, and not in a click
+    return DeliveryPanel(ws, posts, events)

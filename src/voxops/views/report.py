@@ -19,7 +19,7 @@ from voxops._core.arguments import file_path
 from voxops.analysis import causes
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.views import _findings, _left, _report_html, _report_text, _tables, _tickets, excel
+from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
@@ -111,6 +111,8 @@ def report(
     plan: Any = None,
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
+    weeks: pd.DataFrame | None = None,
+    at_risk: pd.DataFrame | None = None,
     title: str = "Failure triage",
     now: datetime | None = None,
     owners: Mapping[str, str] = OWNERS,
@@ -129,6 +131,10 @@ def report(
         The plan; by default the run's.
     before, after : pandas.DataFrame, optional
         Targets before and after the run, each with a ``status``; by default `triaged` and the run's results.
+    weeks : pandas.DataFrame, optional
+        This week against last, from ``vx.compare_weeks``.
+    at_risk : pandas.DataFrame, optional
+        What is about to go out on an account that can't publish, from ``ws.at_risk()``.
     title : str
         Headline of the file.
     now : datetime, optional
@@ -147,6 +153,14 @@ def report(
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
+    if weeks is not None:
+        need_frame(
+            weeks, ("change", "rows", "last_week"), "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged)."
+        )
+    if at_risk is not None:
+        need_frame(
+            at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
+        )
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
         planned = getattr(plan, "frame", None)
@@ -158,12 +172,16 @@ def report(
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
         _findings.why(failures, owners, sent=run is not None),
+        _history.about_to_fail(at_risk),
+        _history.against_last_week(weeks),
         _findings.planned(plan, sent=run is not None),
         _findings.happened(results, run, triaged if before is None else before, after),
         _findings.evidence(failures, results, rows),
     ]
     frames = {
         "causes": causes(triaged),
+        "weeks": weeks,
+        "at_risk": at_risk,
         "failures": failures,
         "left": None if run is None else left,
         "plan": getattr(plan, "frame", None),

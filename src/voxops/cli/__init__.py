@@ -6,22 +6,22 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
-from voxops._core.safe import plain, printable
+from voxops._core.safe import printable
+from voxops.cli._common import ATTENTION, connected, emit, for_programs, print_frame, say
+from voxops.cli._jobs import add_jobs
+from voxops.cli._json import records
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from voxops.views.report import Report
-    from voxops.workspace import Workspace
 
 __all__ = ["main"]
 
-ATTENTION = 3  # exit status of a report that found something for a person to do
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
 
@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        if not options.json:
+            return int(options.run_command(options))
+        with for_programs():
+            return int(options.run_command(options))
     except VoxopsError as error:
         print(f"voxops: {printable(error)}", file=sys.stderr)
         return 1
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--state", type=Path, help="keep the sandbox's state in this file")
     demo.add_argument("--ledger", type=Path, help="keep keys and outcomes in this file")
     demo.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the report (default: build/demo)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run_command=_demo)
 
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
     sandbox.add_argument("--port", type=_port, default=8765)
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
-    sandbox.set_defaults(run=_sandbox)
+    sandbox.set_defaults(run_command=_sandbox)
 
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
     matrix.add_argument("--check", action="store_true", help="try every row against a sandbox started for it")
@@ -73,11 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
     )
     matrix.add_argument("--spec", type=Path, metavar="FILE", help="show where an OpenAPI file (JSON) differs")
-    matrix.set_defaults(run=_matrix)
+    matrix.set_defaults(run_command=_matrix)
 
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_STATUSES)
     _workspace_options(triage)
-    triage.set_defaults(run=_triage)
+    triage.set_defaults(run_command=_triage)
 
     deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_STATUSES)
     _workspace_options(deliveries)
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     deliveries.add_argument(
         "--tz", default="UTC", type=_zone, help="time zone of days and figures, such as Europe/Berlin (default: UTC)"
     )
-    deliveries.set_defaults(run=_deliveries)
+    deliveries.set_defaults(run_command=_deliveries)
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
     sync = archive.add_subparsers(required=True, metavar="what").add_parser(
@@ -98,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--full", action="store_true", help="read everything again")
     sync.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
     sync.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
-    sync.set_defaults(run=_archive_sync)
+    sync.set_defaults(run_command=_archive_sync)
 
     ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
     ledger.add_argument("path", type=Path, help="the ledger's file")
@@ -108,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
     )
-    ledger.set_defaults(run=_ledger)
+    ledger.set_defaults(run_command=_ledger)
+    jobs = add_jobs(commands)
+    for each in (demo, sandbox, matrix, triage, deliveries, sync, ledger, *jobs):
+        each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 
 
@@ -132,18 +138,11 @@ def _workspace_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
 
-def _connect(options: argparse.Namespace) -> Workspace:
-    """The workspace that the options name."""
-    from voxops.connection import connect
-
-    return connect(sandbox=True) if options.sandbox else connect(url=options.url)
-
-
 def _demo(options: argparse.Namespace) -> int:
     """The main job."""
     from voxops.demo import demo
 
-    with _files():
+    with _files(), _facts(options):
         return demo(state=options.state, ledger=options.ledger, out=options.out)
 
 
@@ -151,13 +150,45 @@ def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is told to stop."""
     from voxops.sandbox import serve
 
-    with _files():
+    with _files(), _facts(options):
         serve(
             port=options.port, seed=options.seed, state=options.state, speed=options.speed, now=options.now, tls=options.tls,
             rate_limit=options.rate_limit or None, posts=options.posts, storage_port=options.storage_port,
             receiver_port=options.receiver_port,
         )  # fmt: skip
     return 0
+
+
+class _Facts:
+    """Standard output of a command that says its facts in lines such as ``demo: posts=3``: those as JSON, the rest among the errors."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines go out."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            name, colon, facts = line.partition(": ")
+            pairs = [word.partition("=") for word in facts.split()]
+            if colon and name.isalpha() and pairs and all(sign for _, sign, _ in pairs):
+                emit({"command": name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs}})
+            else:
+                print(line, file=sys.stderr)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits but the end of a line."""
+
+
+@contextmanager
+def _facts(options: argparse.Namespace) -> Iterator[None]:
+    """Turn the lines of a command into JSON, if that is asked for."""
+    if not options.json:
+        yield
+        return
+    with redirect_stdout(cast("IO[str]", _Facts())):
+        yield
 
 
 @contextmanager
@@ -176,20 +207,31 @@ def _matrix(options: argparse.Namespace) -> int:
         from voxops.conformance import compare_spec
 
         found = compare_spec(options.spec)
-        for line in found:
-            _say(line)
-        _say(f"matrix: differences={len(found)}")
+        if options.json:
+            emit({"differences": found})
+        else:
+            for line in (*found, f"matrix: differences={len(found)}"):
+                say(line)
         return ATTENTION if found else 0
     if options.check:
         from voxops.conformance import check
 
-        return 0 if check(options.url, write=options.write, report=_say) else ATTENTION
+        lines: list[str] = []
+        holds = check(options.url, write=options.write, report=lines.append if options.json else say)
+        if options.json:
+            emit({"holds": holds, "lines": lines})
+        return 0 if holds else ATTENTION
     if options.url or options.write:
         raise ConfigError("--url and --write belong to: voxops matrix --check")
     from rich.console import Console
     from rich.table import Table
 
     from voxops.api.matrix import MATRIX, polled
+    from voxops.api.matrix import frame as matrix
+
+    if options.json:
+        emit(records(matrix()))
+        return 0
 
     table = Table(
         "row",
@@ -217,11 +259,6 @@ def _matrix(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(printable(line), flush=True)
-
-
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis import triage
@@ -229,7 +266,7 @@ def _triage(options: argparse.Namespace) -> int:
     from voxops.model import Verdict
     from voxops.views.report import report
 
-    with _connect(options) as ws:
+    with connected(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
     _tell(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
@@ -242,26 +279,34 @@ def _deliveries(options: argparse.Namespace) -> int:
     from voxops.views._axes import endpoint
     from voxops.views.delivery_report import delivery_report
 
-    with _connect(options) as ws:
+    with connected(options) as ws:
         log = ws.deliveries(since=options.since)
     made = delivery_report(log, tz=options.tz)
     _tell(made, options)
     stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
-    _print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
+    if not options.json:
+        print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
     down = made.frames["outages"]["recovered_at"].isna().any()
     return ATTENTION if down or len(made.frames["lost"]) else 0
 
 
 def _archive_sync(options: argparse.Namespace) -> int:
     """Bring an archive up to date."""
-    with _connect(options) as ws:
-        print(printable(ws.archive(options.path).sync(options.since, full=options.full)))
+    with connected(options) as ws:
+        done = ws.archive(options.path).sync(options.since, full=options.full)
+        if options.json:
+            emit(asdict(done))
+        else:
+            print(printable(done))
     return 0
 
 
 def _tell(made: Report, options: argparse.Namespace) -> None:
-    """Print a report's summary, and write it wherever the options ask for it."""
-    print(printable(made))
+    """Print a report's summary, or its tables as JSON, and write it wherever the options ask for it."""
+    if options.json:
+        emit({"headline": made.headline, **{name: records(frame) for name, frame in made.frames.items()}})
+    else:
+        print(printable(made))
     for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
         if path is None:
             continue
@@ -313,22 +358,15 @@ def _ledger(options: argparse.Namespace) -> int:
     with closing(Ledger(options.path)) as book:
         if age is not None:
             before = pd.Timestamp.now("UTC") - age
-            print(f"dropped bytes and replies of {audit.prune(book, before.to_pydatetime())} requests")
+            pruned = audit.prune(book, before.to_pydatetime())
+            emit({"pruned": pruned}) if options.json else print(f"dropped bytes and replies of {pruned} requests")
         elif options.export:
             try:
-                print(audit.export(book, options.export))
+                path = audit.export(book, options.export)
+                emit({"exported": str(path)}) if options.json else print(path)
             except OSError as error:
                 raise ConfigError(f"--export: {options.export} can't be written ({error.strerror})") from error
         else:
-            _print_frame(audit.runs(book) if options.runs else audit.history(book))
+            table = audit.runs(book) if options.runs else audit.history(book)
+            emit(records(table)) if options.json else print_frame(table)
     return 0
-
-
-def _print_frame(frame: pd.DataFrame) -> None:
-    """Print a frame whole, without markup or control characters of others."""
-    shown = frame.map(lambda value: plain(value, 60))
-    print(printable(shown.to_string()) if len(shown) else "nothing yet")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The methods of a session as those of who holds it: as blocking calls, as awaitables, and with what they return shown."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from voxops._core import eventloop
+from voxops._core.arguments import did_you_mean
+
+__all__ = ["awaitable", "blocking", "showing"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Shown(Protocol):
+    """What shows itself in the running cell."""
+
+    def show(self) -> Any:
+        """Show it; returns itself."""
+
+
+S = TypeVar("S", bound=_Shown)
+
+
+def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    """A method of the session as a blocking call."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        _check_names(method, kwargs)
+        return eventloop.run(method(self._session.usable(), *args, **kwargs))
+
+    return cast("Callable[Concatenate[Any, P], T]", call)
+
+
+def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Callable[Concatenate[Any, P], S]:
+    """A method of the session as a blocking call that shows what it returns in the cell."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
+        _check_names(method, kwargs)
+        return cast("S", eventloop.run(method(self._session.usable(), *args, **kwargs)).show())
+
+    return cast("Callable[Concatenate[Any, P], S]", call)
+
+
+def awaitable(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Awaitable[T]]:
+    """A method of the session as an awaitable for any event loop."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        _check_names(method, kwargs)
+        return eventloop.arun(method(self._session.usable(), *args, **kwargs))
+
+    return cast("Callable[Concatenate[Any, P], Awaitable[T]]", call)
+
+
+def _check_names(method: Callable[..., Any], names: Iterable[str]) -> None:
+    """Name a mistyped argument as what it is."""
+    for name in names:
+        known = [each for each in inspect.signature(method).parameters if each != "self"]
+        if name not in known:
+            raise TypeError(f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known)}")

@@ -1,0 +1,201 @@
+"""What update and reschedule share: changing a post that has not gone out, under the version that was read (matrix row 2).
+
+What is asked is absolute, a new time too, so that doing it twice is doing it once; what somebody changed meanwhile is blocked and not
+written over. It is settled by what the post shows: the fields as asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from voxops.acts.act import PostAct
+from voxops.acts.made import accounts_of
+from voxops.acts.operation import Item, Member, settled
+from voxops.acts.sheet import split_list, utc_text
+from voxops.api.errors import read_answer
+from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
+from voxops.api.states import PostState
+from voxops.api.windows import RESEND_UNANSWERED
+from voxops.frames.states import read_post
+from voxops.model import Outcome
+
+__all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed", "instant", "minute"]
+
+# Column -> the field that it changes. What reading a post does not show, such as its media, is not here: nobody could tell whether
+# it took effect.
+FIELDS = {
+    "new_content": "content",
+    "new_scheduled_for": "scheduledFor",
+    "new_tags": "tags",
+    "new_account_ids": "accountIds",
+}
+OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
+_COMES_FIRST = "changed since it was sent; load it again, and plan what is still to be changed"
+_MOVED = (
+    "this ledger has moved it to {time} already; to move it once more, set a column again to True (and take it out before the "
+    "cell is run again)"
+)
+
+
+class Change(PostAct):
+    """One request per post, under its version; the answer is the post, and so is a reading."""
+
+    sends = False
+
+    def why_changed(self, item: Item, state: PostState | None) -> str:
+        """Hold what has changed since the frame was loaded, what the frame showed of it included, and what is as asked by now."""
+        if state is None:
+            return super().why_changed(item, state)
+        if state.status not in OPEN:
+            return f"the post is {state.status} by now and can't be changed"
+        if _shows(item.body or {}, state):
+            return "it is as asked by now; nothing is left to change"
+        said = super().why_changed(item, state)
+        shown, now = item.seen.get("shown") or {}, {"scheduled_for": state.scheduled_for, "content": state.content}
+        if not said and "scheduled_for" in shown and not same_time(shown["scheduled_for"], now["scheduled_for"]):
+            said = "changed since loaded (scheduled_for); load it again"
+        if not said and "content" in shown and not _same_content(shown["content"], now["content"]):
+            said = "changed since loaded (content); load it again"
+        return said
+
+    def why_again(self, item: Item, state: PostState | None, set_before: Sequence[str]) -> str:
+        """A move by some hours adds up: it is refused where this ledger has set the present time, unless it is meant once more."""
+        if "by" not in item.seen or item.seen.get("again") or state is None:
+            return ""
+        moved = any(same_time(state.scheduled_for, instant(when)) for when in set_before)
+        return _MOVED.format(time=minute(state.scheduled_for)) if moved else ""
+
+    def decodes(self, data: Any) -> bool:
+        """The post as it is now."""
+        return isinstance(data, Mapping) and bool(data.get("id"))
+
+    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+        """The answer is the post: changed, unless it shows something else than was asked."""
+        state = read_post(data)
+        done = []
+        for member in members:
+            if state is None or state.post_id != member.item.subject.id:
+                continue
+            other = [name for name, as_asked in _compared(member.item.body or {}, state).items() if as_asked is False]
+            if other:
+                why = f"the API took it, but the post shows another {', '.join(other)}"
+                done.append(settled(member, Outcome.FAILED, error_code="NOT_AS_ASKED", error_message=why))
+            else:
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
+        return done
+
+    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
+        """A conflict is somebody else's change: blocked, since a person must look at it."""
+        said = read_answer(data)
+        if said.code != "CONFLICT":
+            return []
+        return [
+            _blocked(member, f"the API refused it (409 CONFLICT: {said.message[:200]}); load it again")
+            for member in members
+        ]
+
+    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:
+        """Neither as asked nor changed by anybody."""
+        return untouched(state, baseline) and not any(_shows(member.item.body or {}, state) for member in members)
+
+    def settle_reading(
+        self,
+        members: Sequence[Member],
+        state: PostState,
+        tried: Attempted,
+        reply: Any = None,  # noqa: ARG002
+    ) -> list[Member]:
+        """As asked is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be under way any more.
+
+        Its version has moved on, so a request that still comes would be refused.
+        """
+        done = []
+        for member in members:
+            if member.outcome.final:
+                continue
+            as_asked = _compared(member.item.body or {}, state)
+            if all(as_asked.values()):
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
+            elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and _moved_on(state, tried):
+                done.append(_blocked(member, _COMES_FIRST))
+        return done
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Recovered is what shows the fields as asked."""
+        wanted = state is not None and _shows(asked(row), state)
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return str(row.get("status") or "changed"), "recovered" if wanted else failed
+
+
+def has_passed(item: Item, now: datetime) -> bool:
+    """Whether the time that a change asks for has passed, so that the post would go out at once (rule 6)."""
+    when = (item.body or {}).get("scheduledFor")
+    return when is not None and datetime.fromisoformat(when) <= now
+
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a change asks for, out of the columns of a row."""
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": split_list, "accountIds": split_list}
+    found = {}
+    for column, name in FIELDS.items():
+        value = values.get(column)
+        if not _missing(value):
+            found[name] = read.get(name, lambda text: text)(value)
+    return found
+
+
+def _missing(value: Any) -> bool:
+    """Whether a cell is empty."""
+    import pandas as pd
+
+    return value is None or (not isinstance(value, list | tuple | str) and bool(pd.isna(value)))
+
+
+def minute(text: str | None) -> str:
+    """A time as people write it."""
+    return "no time" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+
+
+def instant(text: str) -> str:
+    """A time in the one form in which times are compared."""
+    return datetime.fromisoformat(text).isoformat()
+
+
+def _compared(body: Mapping[str, Any], state: PostState) -> dict[str, bool | None]:
+    """Per field that is asked whether the post shows it so; None where it does not show it."""
+    found: dict[str, bool | None] = {}
+    for name, value in body.items():
+        match name:
+            case "content":
+                found[name] = None if state.content is None else state.content.strip() == str(value).strip()
+            case "scheduledFor":
+                found[name] = same_time(state.scheduled_for, instant(value))
+            case "tags":
+                found[name] = None if state.tags is None else sorted(state.tags) == sorted(value)
+            case _:
+                accounts = accounts_of(state)
+                found[name] = set(accounts) == set(value) if accounts else None
+    return found
+
+
+def _shows(body: Mapping[str, Any], state: PostState) -> bool:
+    """Whether a post shows everything as asked."""
+    return bool(body) and all(_compared(body, state).values())
+
+
+def _same_content(seen: str | None, now: str | None) -> bool:
+    """Whether a text is as the frame showed it; a list may have cut it, or shown none."""
+    return seen is None or same_text(seen, now)
+
+
+def _blocked(member: Member, why: str) -> Member:
+    """The member, which a person must look at."""
+    return replace(member, outcome=Outcome.BLOCKED, waiting_for=why)
+
+
+def _moved_on(state: PostState, tried: Attempted) -> bool:
+    """Whether somebody has changed a post since it was read."""
+    return tried.baseline is None or not untouched(state, tried.baseline)

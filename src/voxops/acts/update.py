@@ -1,0 +1,253 @@
+"""Update and reschedule: plans to change posts that have not gone out (matrix row 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from voxops._core.canonical import fingerprint
+from voxops.acts.change import FIELDS, OPEN, Change, asked, instant, minute
+from voxops.acts.operation import Item, Subject
+from voxops.acts.plan import Plan, build_plan
+from voxops.acts.rows import fetched_at, target_rows
+from voxops.acts.sheet import utc_text
+from voxops.api.evidence import same_time
+from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.errors import PlanError
+from voxops.frames.columns import flags, need_columns, plain_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RESCHEDULE", "UPDATE", "plan_reschedule", "plan_update"]
+
+
+class _Update(Change):
+    """New content, time, tags or accounts."""
+
+    name = "update"
+    verb = "change"
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
+        """Ask for the same once more."""
+        return _planned(self, failed)
+
+
+class _Reschedule(Change):
+    """A new time."""
+
+    name = "reschedule"
+    verb = "reschedule"
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
+        """Ask for the same time once more."""
+        return _planned(self, failed)
+
+
+UPDATE = _Update()
+RESCHEDULE = _Reschedule()
+
+
+def plan_update(frame: pd.DataFrame) -> Plan:
+    """Plan to change posts that have not gone out (matrix row 2).
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of ``ws.posts`` with one or more of ``new_content``, ``new_scheduled_for`` (times with an offset), ``new_tags`` and
+        ``new_account_ids`` (lists, or text separated by ``;``); missing values leave that part as it is. Only drafts and scheduled
+        posts can be changed; a draft that gets a time becomes scheduled.
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`; one request per post, which bears the version of the post that was read. What somebody has changed since
+        the frame was loaded is blocked and not written over.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing.
+
+    Examples
+    --------
+    >>> posts = ws.posts(status="scheduled").head(2)
+    >>> plan = vx.plan_update(posts.assign(new_content=posts["content"] + " #spring"))
+    >>> plan.frame["eligible"].to_list()
+    [True, True]
+    """
+    maker = f"add one of {', '.join(FIELDS)} to rows of ws.posts(status='scheduled')"
+    need_columns(frame, ("post_id", "status", "updated_at"), maker)
+    if not any(name in frame.columns for name in FIELDS):
+        raise PlanError(f"the frame changes nothing; {maker}")
+    return _planned(UPDATE, frame)
+
+
+def plan_reschedule(posts: pd.DataFrame, *, to: Any = None, by: Any = None) -> Plan:
+    """Plan to move scheduled posts to another time (matrix row 2).
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Rows of ``ws.posts(status="scheduled")``. Drafts are held: a time would let them go out.
+    to : datetime, Timestamp or ISO text with an offset
+        The new time of all of them.
+    by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
+        How much later each goes out; elapsed time, so over a change of the clocks the hour of the day moves too. It is refused for a
+        post whose present time this ledger has set, so that Run All does not move it twice, unless a column ``again`` is True.
+
+    Returns
+    -------
+    Plan
+        As for `plan_update`; the frame has the new times in ``new_scheduled_for``.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing, not exactly one of `to` and `by` was passed, or it is no time.
+
+    Examples
+    --------
+    >>> posts = ws.posts(status="scheduled").head(2)
+    >>> plan = vx.plan_reschedule(posts, by="3D")
+    >>> (plan.frame["new_scheduled_for"] - posts["scheduled_for"]).unique().to_list()
+    [Timedelta('3 days 00:00:00')]
+    """
+    import pandas as pd
+
+    if (to is None) == (by is None):
+        raise PlanError("plan_reschedule takes either to= (a time) or by= (how much later)")
+    need_columns(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
+    when = utc_text(to) if to is not None else None
+    if to is not None and when is None:
+        raise PlanError(
+            f"to={str(to)[:40]!r} must be a time with an offset from UTC, such as 2026-03-05T10:00:00+01:00"
+        )
+    step = None if by is None else _step(by)
+    old = [None if text is None else instant(text) for text in map(utc_text, plain_values(posts, "scheduled_for"))]
+    if step is None:
+        new = [when] * len(posts)
+    else:
+        new = [None if text is None else (datetime.fromisoformat(text) + step).isoformat() for text in old]
+    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(new, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
+    frame = posts.assign(new_scheduled_for=times)
+    frame = frame.drop(columns=[name for name in FIELDS if name in frame.columns and name != "new_scheduled_for"])
+    return _planned(RESCHEDULE, frame, by=step)
+
+
+def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> Plan:
+    """The plan of one change per post."""
+    now = fetched_at(frame)
+    columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content")}
+    moment = None if now is None else now.to_pydatetime()
+    items: list[Item] = []
+    reasons, numbers = [], []
+    seen_ids: set[str] = set()
+    for number, (row, again) in enumerate(zip(target_rows(frame), flags(frame, "again"), strict=True)):
+        values = {name: column[number] for name, column in columns.items()}
+        numbers.append(row["attempt"])
+        body: dict[str, Any] = {}
+        reason = _why_not(act, row, values, seen_ids)
+        if reason is None:
+            body = asked(values)
+            reason = _why_not_asked(body, values, moment)
+        reasons.append(reason or _said(body, values))
+        if reason is not None:
+            continue
+        seen_ids.add(row["post_id"])
+        episode = {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+        seen: dict[str, Any] = {**episode, "shown": _shown(frame, values)}
+        if by is not None:
+            seen |= {"by": by.total_seconds(), "again": again}
+        items.append(
+            Item(
+                row=number,
+                identity=fingerprint(act.name, episode, body),
+                attempt=row["attempt"],
+                subject=Subject("post", row["post_id"]),
+                label=row["post_id"],
+                platform="",
+                account="",
+                cause=row["status"],
+                method="PATCH",
+                path=f"/v1/posts/{row['post_id']}",
+                body=body,
+                seen=seen,
+            )
+        )
+    return build_plan(act, frame, items, reasons, numbers, reads=len(items))
+
+
+def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str]) -> str | None:
+    """Why a post can't be changed; None if it can."""
+    if row["post_id"] is None:
+        return "no post id"
+    if row["post_id"] in seen_ids:
+        return "this post stands in the frame twice"
+    if row["status"] not in OPEN:
+        return f"only drafts and scheduled posts can be changed; this one is {row['status']}"
+    if act.name != "reschedule":
+        return None
+    if row["status"] == "draft":
+        return "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"
+    return "the post shows no time that it could be moved from" if values["new_scheduled_for"] is None else None
+
+
+def _why_not_asked(body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None) -> str | None:
+    """Why what is asked can't be; None if it can."""
+    if not body:
+        return f"none of {', '.join(FIELDS)} has a value"
+    content, when = body.get("content", "x"), values["new_scheduled_for"]
+    if not isinstance(content, str) or not content.strip():
+        return "new_content must be text, and not blank"
+    if len(content) > CONTENT_CHARACTERS:
+        return f"new_content has {len(content)} characters; {CONTENT_CHARACTERS:,} is the most"
+    if "accountIds" in body and (not body["accountIds"] or any(":" in name for name in body["accountIds"])):
+        return "new_account_ids must hold account ids, as ws.accounts() shows them"
+    if when is not None and body["scheduledFor"] is None:
+        return f"new_scheduled_for {str(when)[:40]!r} has no offset from UTC; write it as 2026-03-04T10:00:00+01:00"
+    if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
+        return "its new time has passed"
+    old = {"scheduledFor": values["scheduled_for"], "content": values["content"]}
+    if body.keys() <= old.keys() and all(_same(name, value, old[name]) for name, value in body.items()):
+        return "it is so already"
+    return None
+
+
+def _same(name: str, value: Any, shown: Any) -> bool:
+    """Whether a frame shows what is asked."""
+    if name != "scheduledFor":
+        return bool(value == shown)
+    text = utc_text(shown)
+    return text is not None and same_time(instant(value), instant(text))
+
+
+def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the frame showed of the fields that may have been changed within the same second as before."""
+    text = utc_text(values["scheduled_for"])
+    shown = {"scheduled_for": None if text is None else instant(text), "content": values["content"]}
+    return {name: value for name, value in shown.items() if name in frame.columns}
+
+
+def _said(body: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """What is changed, for people."""
+    said = [f"new {'account_ids' if name == 'accountIds' else name}" for name in sorted(body) if name != "scheduledFor"]
+    if "scheduledFor" in body:
+        said.append(f"from {minute(utc_text(values['scheduled_for']))} to {minute(body['scheduledFor'])}")
+    return ", ".join(said)
+
+
+def _step(by: Any) -> timedelta:
+    """How much later."""
+    import pandas as pd
+
+    refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
+    try:
+        step = pd.Timedelta(by)
+    except (ValueError, TypeError):
+        raise refusal from None
+    if isinstance(by, bool | int | float) or pd.isna(step) or not step:
+        raise refusal
+    found: timedelta = step.to_pytimedelta()
+    return found

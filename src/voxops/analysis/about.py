@@ -1,0 +1,182 @@
+"""Which post a webhook delivery is about: exactly where its event was recorded, else a guess with its odds, else why nobody can say.
+
+The delivery log names no post. What it shows is the kind of event and when it came up, and a post shows when what the event reports
+happened to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxops.errors import PlanError
+from voxops.frames import need_frame
+from voxops.frames.columns import plain_values
+from voxops.frames.values import STRING_DTYPE
+
+__all__ = ["ABOUT_COLUMNS", "about_posts"]
+
+ABOUT_COLUMNS: dict[str, Any] = {
+    "post_id": STRING_DTYPE,
+    "about": STRING_DTYPE,
+    "odds": "Float64",
+    "why_post": STRING_DTYPE,
+}
+# Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
+_KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
+    "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
+    "post.failed": (("updated_at",), frozenset({"failed"})),
+    "post.created": (("created_at",), frozenset()),
+    "post.scheduled": (("created_at", "updated_at"), frozenset()),
+}
+_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
+_NEAR = 5.0  # seconds over which a post's weight falls to a third
+_NONE_OF_THEM = (
+    0.05  # weight of the event being about a post that is not among those that were loaded, or that has changed since
+)
+_LEAST = 0.2  # odds below which a guess names no post
+_IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
+_NOTHING = (None, "unknown", None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Posts that an event of one kind may be about, by time; `accounts` are those of each."""
+
+    times: np.ndarray[Any, Any]
+    ids: tuple[str, ...]
+    accounts: tuple[frozenset[str], ...]
+
+
+def about_posts(
+    log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Say which post each webhook delivery is about, as far as that can be said.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``, or rows of it.
+    posts : pandas.DataFrame, optional
+        From ``ws.posts``, of the same time: what a guess chooses from.
+    events : pandas.DataFrame, optional
+        From ``vx.events``: what a receiver has recorded.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
+        time and, where the answer names one, account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the chance that it
+        is right, given how near in time it and other posts are) and ``why_post`` (string: by what, or why it can't be said).
+
+    Raises
+    ------
+    PlanError
+        If neither posts nor events are passed, or a frame lacks columns.
+
+    Examples
+    --------
+    >>> log = ws.deliveries(since="7D")
+    >>> about = vx.about_posts(log, posts=ws.posts(since="30D"))
+    >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
+    True
+    """
+    need_frame(log, ("delivery_id", "event_type", "created_at"), "about_posts() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])  # fmt: skip
+    if posts is None and events is None:
+        raise PlanError("about_posts() needs posts=ws.posts(...) to guess from, or events=vx.events(...) to look up")
+    if posts is not None:
+        needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
+        need_frame(posts, needed, "about_posts(posts=) needs a posts frame", "Use ws.posts(...).", times=needed[2:5])
+    if events is not None:
+        need_frame(events, ("event_id", "event_type", "post_id", "delivery_ids"), "about_posts(events=) needs events", "Use vx.events(...).")  # fmt: skip
+    recorded = {} if events is None else _recorded(events)
+    known = {} if posts is None else {kind: _known(posts, kind) for kind in _KINDS}
+    first = None if posts is None or not len(posts) else posts["updated_at"].min()
+    columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
+    rows = []
+    for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
+        said = f"{answer or ''} {error or ''}"
+        names = set(_IDS.findall(said))
+        hit = next((recorded[one] for one in (delivery, event, *sorted(names)) if one in recorded), None)
+        if hit is not None:
+            rows.append(hit)
+        elif kind not in _KINDS:
+            what = str(kind).partition(".")[0]
+            why = (
+                f"nobody knows when a {kind} comes up" if what == "post" else f"{kind} is about the {what}, not a post"
+            )
+            rows.append((*_NOTHING, why))
+        elif posts is None:
+            rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
+        else:
+            rows.append(_guess(known[kind], at, names, str(kind), first))
+    values = list(zip(*rows, strict=True)) or [()] * len(ABOUT_COLUMNS)
+    return log.assign(
+        **{
+            name: pd.array(list(some), dtype=dtype)
+            for (name, dtype), some in zip(ABOUT_COLUMNS.items(), values, strict=True)
+        }
+    )
+
+
+def _recorded(events: pd.DataFrame) -> dict[str, tuple[str | None, str, float | None, str]]:
+    """What recorded events say, by the ids of their deliveries and their own."""
+    found: dict[str, tuple[str | None, str, float | None, str]] = {}
+    for event, kind, post, deliveries in zip(
+        plain_values(events, "event_id"), plain_values(events, "event_type"), plain_values(events, "post_id"), events["delivery_ids"], strict=True
+    ):  # fmt: skip
+        said = (
+            (post, "recorded", 1.0, f"event {event} names it")
+            if post
+            else (*_NOTHING, f"event {event}, a {kind}, names no post")
+        )
+        found |= {one: said for one in (event, *(deliveries or ())) if one}
+    return found
+
+
+def _known(posts: pd.DataFrame, kind: str) -> _Known:
+    """The posts that an event of this kind may be about."""
+    names, statuses = _KINDS[kind]
+    fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
+    entries: list[tuple[float, str, frozenset[str]]] = []
+    accounts = [frozenset(target.account_id for target in cell or () if target.account_id) for cell in fits["targets"]]
+    for name in names:
+        for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
+            if not pd.isna(at) and not pd.isna(post):
+                entries.append((at.timestamp(), str(post), owners))
+    entries.sort(key=lambda entry: entry[:2])
+    times, ids, owned = zip(*entries, strict=True) if entries else ((), (), ())
+    return _Known(np.array(times, dtype=float), tuple(ids), tuple(owned))
+
+
+def _guess(known: _Known, at: Any, names: set[str], kind: str, first: Any) -> tuple[str | None, str, float | None, str]:
+    """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
+    if pd.isna(at):
+        return (*_NOTHING, "the delivery shows no time")
+    moment = at.timestamp()
+    start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
+    weights: dict[str, float] = {}
+    named = False
+    for place in range(int(start), int(end)):
+        post, owners = known.ids[place], known.accounts[place]
+        weight = float(np.exp(-abs(moment - known.times[place]) / _NEAR))
+        if post in names or owners & names:
+            named, weight = True, weight + 10.0
+        weights[post] = max(weights.get(post, 0.0), weight)
+    if not weights:
+        early = first is not None and not pd.isna(first) and moment < first.timestamp()
+        why = f"no loaded post was {kind[5:]} at that time; it may have changed since"
+        return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
+    best = max(sorted(weights), key=lambda post: weights[post])
+    odds = weights[best] / (sum(weights.values()) + _NONE_OF_THEM)
+    if odds < _LEAST:
+        return (*_NOTHING, f"{len(weights)} posts fit alike, by kind and time; nobody can say which")
+    by = "kind, time and the account that the answer names" if named else "kind and time"
+    others = f", against {len(weights) - 1} others" if len(weights) > 1 else ""
+    return best, "likely", round(odds, 3), f"a guess by {by}{others}"

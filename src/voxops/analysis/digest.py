@@ -1,0 +1,168 @@
+"""The digest: what needs somebody, as plain values, and what of it is new or worse since the last one.
+
+Frames and the last digest's memory in, a digest and its memory out; nothing here reads a clock or a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from voxops._core.addresses import redact_address
+from voxops._core.canonical import fingerprint
+from voxops.model import Verdict
+
+__all__ = ["Concern", "concerns", "digest"]
+
+EDITION = 1  # of the digest's form and of its memory
+SHOWN = 20  # ids that a finding names
+_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that needs somebody.
+
+    `kind` and `what` name it from digest to digest; `ids` are the things that it is about, by which it gets worse; `details` are
+    plain values.
+    """
+
+    kind: str
+    what: str
+    ids: tuple[str, ...]
+    details: Mapping[str, Any]
+
+
+def concerns(
+    triaged: pd.DataFrame | None = None,
+    lost: pd.DataFrame | None = None,
+    outages: pd.DataFrame | None = None,
+    runs: pd.DataFrame | None = None,
+    risk: pd.DataFrame | None = None,
+) -> list[Concern]:
+    """What needs somebody: causes of failures, posts at risk, lost deliveries, receivers that are down, runs that have not ended well.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame, optional
+        From ``vx.triage``.
+    lost : pandas.DataFrame, optional
+        From ``vx.never_delivered``.
+    outages : pandas.DataFrame, optional
+        From ``vx.outages``; those that are over are left out.
+    runs : pandas.DataFrame, optional
+        From ``ws.runs()``.
+    risk : pandas.DataFrame, optional
+        From ``ws.at_risk()``.
+    """
+    found: list[Concern] = []
+    if triaged is not None:
+        found += _causes(triaged)
+    if risk is not None:
+        for names, part in risk.groupby(["account_id", "risk"], sort=True):
+            account, kind = map(str, names)
+            first = part["scheduled_for"].min()
+            details = {
+                "account": account,
+                "why": str(part["why"].iloc[0]),
+                "remedy": str(part["remedy"].iloc[0]),
+                "next_at": None if pd.isna(first) else first.isoformat(),
+            }
+            found.append(Concern("at risk", f"{account}: {kind}", tuple(part["post_id"].astype(str)), details))
+    if lost is not None:
+        for (hook, why), part in lost.groupby(["webhook_id", "why"], sort=True):
+            ids = tuple(part["delivery_id"].dropna().astype(str))
+            found.append(Concern("lost deliveries", f"{hook}: {why}", ids, {"why": str(why), "webhook": str(hook)}))
+    if outages is not None:
+        down = outages[outages["recovered_at"].isna()]
+        for row in down.to_dict("records"):
+            since = pd.Timestamp(row["start"]).isoformat()
+            found.append(Concern("receiver down", redact_address(row["url"]), (since,), {"since": since}))
+    if runs is not None:
+        found += _runs(runs)
+    return found
+
+
+def _causes(triaged: pd.DataFrame) -> list[Concern]:
+    """One concern per cause and verdict that needs somebody."""
+    rows = triaged[triaged["cause"].notna() & ~triaged["verdict"].isin(list(_NOBODY))]
+    found = []
+    for names, part in rows.groupby(["cause", "verdict", "remedy"], sort=True, dropna=False):
+        cause, verdict, remedy = map(str, names)
+        ids = tuple(
+            f"{post}/{platform}/{account}"
+            for post, platform, account in zip(part["post_id"], part["platform"], part["account_id"], strict=True)
+        )
+        details = {
+            "verdict": verdict,
+            "remedy": remedy,
+            "posts": int(part["post_id"].nunique()),
+            "last_seen": None if part["updated_at"].isna().all() else part["updated_at"].max().isoformat(),
+        }
+        found.append(Concern("cause", cause, ids, details))
+    return found
+
+
+def _runs(runs: pd.DataFrame) -> list[Concern]:
+    """Runs of which rows failed, are blocked, or are not settled."""
+    found = []
+    for run, row in runs.iterrows():
+        counts = {name: int(row[name]) for name in ("failed", "pending", "unknown", "blocked") if row[name]}
+        if counts:
+            ids = tuple(f"{name} {number}" for name, count in counts.items() for number in range(count))
+            found.append(Concern("run", str(run), ids, {"action": str(row["action"]), **counts}))
+    return found
+
+
+def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Say what needs somebody, and with a memory only what is new, worse or came back since.
+
+    Parameters
+    ----------
+    found : iterable of Concern
+        From `concerns`.
+    memory : mapping, optional
+        What the last digest returned as its memory.
+
+    Returns
+    -------
+    tuple of dict
+        The digest: ``attention`` (bool), ``findings`` (each with ``kind what change rows more ids`` and its details; ``change`` is ``new``,
+        ``worse``, ``came back`` or, without a memory, ``there``) and ``gone`` (what was there last time and is no more, by name). And the
+        memory for the next one.
+    """
+    items: Mapping[str, list[str]] = (memory or {}).get("items") or {}
+    gone_before = set((memory or {}).get("gone") or ())
+    findings: list[dict[str, Any]] = []
+    now: dict[str, list[str]] = {}
+    for concern in found:
+        key = f"{concern.kind}: {concern.what}"
+        marks = {fingerprint(one)[:12]: one for one in concern.ids}
+        fresh = [one for mark, one in marks.items() if mark not in set(items.get(key, ()))]
+        now[key] = sorted({*now.get(key, ()), *marks})
+        if memory is not None and not fresh:
+            continue
+        if memory is None:
+            change = "there"
+        elif key in items:
+            change = "worse"
+        else:
+            change = "came back" if key in gone_before else "new"
+        findings.append(
+            {
+                "kind": concern.kind,
+                "what": concern.what,
+                "change": change,
+                "rows": len(marks),
+                "more": len(fresh),
+                "ids": fresh[:SHOWN],
+                **concern.details,
+            }
+        )
+    gone = sorted(set(items) - set(now))
+    said = {"edition": EDITION, "attention": bool(findings), "findings": findings, "gone": gone}
+    kept = {"edition": EDITION, "items": now, "gone": sorted((gone_before | set(gone)) - set(now))}
+    return said, kept

@@ -1,0 +1,62 @@
+"""A report that goes out: plain JSON to an address that a person has named; never with the API key, never to where it is sent on."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import httpx
+
+from voxops.api.limits import ADDRESS_CHARACTERS
+from voxops.client._address import is_loopback
+from voxops.errors import ConfigError, TransportError
+
+__all__ = ["checked_address", "post_json"]
+
+_PATIENCE = 30.0  # seconds
+
+
+def checked_address(option: str, url: str) -> str:
+    """Return an address that a report may go to; what it holds after its host may be a secret, so no message repeats it.
+
+    Raises
+    ------
+    ConfigError
+        If it is not https (plain http only to this machine), or holds a user name.
+    """
+    text = url.strip()
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    odd = not text.isascii() or not text.isprintable() or " " in text or len(text) > ADDRESS_CHARACTERS
+    if host is None or odd or parts.scheme not in {"http", "https"}:
+        raise ConfigError(f"{option} takes a web address, such as https://hooks.example/abc")
+    if "@" in parts.netloc:
+        raise ConfigError(f"{option} holds a user name or password; name an address without")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"{option} is plain http to {host}, which would show the report to the network; use https")
+    return text
+
+
+def post_json(url: str, body: bytes) -> int:
+    """Send JSON once and return the status, which is a 2xx: the receiver has taken it, and no more is known.
+
+    Raises
+    ------
+    TransportError
+        If no answer came.
+    ConfigError
+        If the answer was no 2xx; where a receiver sends it on to is not followed.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        with httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=not is_loopback(host)) as connection:
+            answer = connection.post(url, content=body, headers={"Content-Type": "application/json"}, auth=httpx.Auth())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransportError(
+            f"{host} did not take the report ({type(error).__name__}); it will be sent again"
+        ) from None
+    if not answer.is_success:
+        raise ConfigError(f"{host} answered {answer.status_code} and did not take the report; it will be sent again")
+    return answer.status_code

@@ -1,0 +1,84 @@
+"""Slips of the pen in platforms and accounts: named as what they are, so that none gives an empty frame in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from voxops._core.arguments import near
+from voxops.api.limits import PAGE_RECORDS
+from voxops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["refuse_accounts", "refuse_platforms", "unknown_names"]
+
+# Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
+PLATFORMS = (
+    "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
+    "telegram", "google_business", "mastodon", "whatsapp",
+)  # fmt: skip
+
+
+async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> None:
+    """Refuse a platform that is neither known nor that of an account.
+
+    Raises
+    ------
+    ConfigError
+        With the one that was likely meant, else with all.
+    """
+    strange = [name for name in platforms if name not in PLATFORMS]
+    if not strange:
+        return
+    known = {*PLATFORMS, *(platform for platform, _, _ in await _accounts(client))}
+    for name in strange:
+        if name not in known:
+            meant = near(name, sorted(known), 0.7)
+            hint = f"did you mean {meant!r}?" if meant else f"one of {', '.join(sorted(known))}"
+            raise ConfigError(f"platform={name!r}: {hint}")
+
+
+async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
+    """Refuse account ids that the workspace does not list; asked only where nothing was found.
+
+    Raises
+    ------
+    ConfigError
+        With the one that was likely meant, if any.
+    """
+    if not accounts:
+        return
+    listed = await _accounts(client)
+    known = {account for _, _, account in listed}
+    names = {name: f"{platform}:@{name}" for platform, name, _ in listed}
+    for account in accounts:
+        if account not in known:
+            meant = near(account, known) or names.get(near(account, names, 0.7) or "")
+            hint = f"did you mean {meant!r}?" if meant else "ws.accounts() lists them"
+            raise ConfigError(f"account={account!r}: no such account in this workspace; {hint}")
+
+
+def unknown_names(accounts: Sequence[str], names: Mapping[str, str]) -> None:
+    """Refuse names such as ``twitter:@brand`` that stand for no account.
+
+    Raises
+    ------
+    ConfigError
+        With the one that was likely meant, if any.
+    """
+    unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
+    if unknown:
+        meant = near(unknown[0], names, 0.7)
+        hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
+        raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
+
+
+async def _accounts(client: AsyncClient) -> list[tuple[str, str, str]]:
+    """Platform, name and id of all accounts."""
+    return [
+        (str(record.get("platform", "")).lower(), str(record.get("username", "")), str(record.get("id")))
+        async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
+        for record in page.records
+    ]

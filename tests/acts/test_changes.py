@@ -1,0 +1,239 @@
+"""Plans to change and move posts, and what settles them: pure decisions over every shape of a row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from voxops.acts.operation import Item, Member, Subject
+from voxops.acts.update import RESCHEDULE, UPDATE, plan_reschedule, plan_update
+from voxops.api.evidence import Attempted, Baseline
+from voxops.api.states import PostState, TargetState
+from voxops.errors import PlanError
+from voxops.model import Outcome
+
+LOADED, MONDAY = "2026-03-01T09:00:00+00:00", "2026-03-02T09:00:00+00:00"
+
+
+def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "post_id": [f"post_{number}" for number in range(len(statuses))],
+            "status": list(statuses),
+            "content": ["Hello"] * len(statuses),
+            "updated_at": pd.to_datetime([LOADED] * len(statuses), utc=True),
+            "scheduled_for": pd.to_datetime([MONDAY] * len(statuses), utc=True),
+        }
+    ).assign(**columns)
+    frame.attrs["fetched_at"] = LOADED
+    return frame
+
+
+def body(plan: Any) -> dict[str, Any]:
+    (item,) = plan.items
+    return dict(item.body)
+
+
+def test_each_column_changes_its_field_and_an_empty_cell_leaves_it():
+    frame = posts(
+        "scheduled",
+        new_content="Bye",
+        new_scheduled_for="2026-03-05T10:00:00+01:00",
+        new_tags="spring; sale",
+        new_account_ids=[["acc_1", "acc_2"]],
+    )
+    assert body(plan_update(frame)) == {
+        "content": "Bye",
+        "scheduledFor": "2026-03-05T09:00:00Z",
+        "tags": ["spring", "sale"],
+        "accountIds": ["acc_1", "acc_2"],
+    }
+    assert body(plan_update(posts("draft", new_content="Bye", new_tags=None))) == {"content": "Bye"}
+
+
+@pytest.mark.parametrize(
+    ("status", "new", "why"),
+    [
+        ("published", {"new_content": "Bye"}, "only drafts and scheduled posts can be changed; this one is published"),
+        ("scheduled", {"new_content": "  "}, "new_content must be text, and not blank"),
+        ("scheduled", {"new_content": 5}, "new_content must be text, and not blank"),
+        ("scheduled", {"new_content": "x" * 10_001}, "new_content has 10001 characters; 10,000 is the most"),
+        (
+            "scheduled",
+            {"new_content": None},
+            "none of new_content, new_scheduled_for, new_tags, new_account_ids has a value",
+        ),
+        ("scheduled", {"new_content": "Hello"}, "it is so already"),
+        ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "has no offset from UTC"),
+        ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "its new time has passed"),
+        ("scheduled", {"new_account_ids": "twitter:@brand"}, "new_account_ids must hold account ids"),
+    ],
+)
+def test_an_unfit_row_is_held_for_its_reason(status, new, why):
+    plan = plan_update(posts(status, **{name: [value] for name, value in new.items()}))
+    assert plan.eligible == 0
+    assert why in plan.frame["reason"].item()
+
+
+def test_a_post_that_stands_there_twice_is_changed_once():
+    frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
+    assert plan_update(frame).frame["eligible"].to_list() == [True, False]
+
+
+def test_a_move_says_from_when_to_when_and_leaves_drafts_alone():
+    plan = plan_reschedule(posts("scheduled", "draft"), by="3D")
+    assert plan.frame["reason"].to_list() == [
+        "from 2026-03-02 09:00 UTC to 2026-03-05 09:00 UTC",
+        "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant",
+    ]
+    assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
+    assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
+    for same in (timedelta(days=3), pd.Timedelta("72h"), "72h"):
+        assert plan_reschedule(posts("scheduled"), by=same).operations[0].key == plan.operations[0].key
+
+
+def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_move_is_another():
+    plan = plan_reschedule(posts("scheduled"), by="3D")
+    bare = plan_reschedule(posts("scheduled").drop(columns="content"), by="3D")
+    assert bare.operations[0].key == plan.operations[0].key
+    other = plan_reschedule(posts("scheduled"), by="4D")
+    assert other.operations[0].key != plan.operations[0].key
+    assert plan.operations[0].key == "92c906fd-63d1-4512-a2c0-9420868d1e56"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "either to= .* or by="),
+        ({"to": MONDAY, "by": "1D"}, "either to= .* or by="),
+        ({"to": "2026-03-05"}, "to='2026-03-05' must be a time with an offset"),
+        ({"to": "Thursday"}, "to='Thursday' must be a time"),
+        ({"by": "soon"}, "by='soon' must say how much later"),
+        ({"by": 3}, "by='3' must say how much later"),
+        ({"by": "0D"}, "by='0D' must say how much later"),
+        ({"by": pd.NaT}, "by='NaT' must say how much later"),
+    ],
+)
+def test_a_move_that_says_nothing_is_refused(options, why):
+    with pytest.raises(PlanError, match=why):
+        plan_reschedule(posts("scheduled"), **options)
+
+
+def test_a_frame_that_changes_nothing_is_refused():
+    with pytest.raises(PlanError, match="the frame changes nothing; add one of new_content"):
+        plan_update(posts("scheduled"))
+    with pytest.raises(PlanError, match="no column post_id"):
+        plan_update(pd.DataFrame({"new_content": ["x"]}))
+
+
+# What settles a change.
+
+ASKED = {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00Z"}
+
+
+def state(content: str = "Hello", when: str = MONDAY, updated: str = LOADED, **options: Any) -> PostState:
+    target = TargetState("twitter", "acc_1", "pending")
+    return PostState(
+        "post_0", "scheduled", updated, LOADED, when, content, targets=(target,), source="single", **options
+    )
+
+
+def member(body: dict[str, Any] | None = None, **seen: Any) -> Member:
+    item = Item(
+        0, "i", 1, Subject("post", "post_0"), "post_0", "", "", "scheduled", "PATCH", "/v1/posts/post_0", body or ASKED,
+        {"post_id": "post_0", "post_status": "scheduled", "updated_at": LOADED, **seen},
+    )  # fmt: skip
+    return Member(op=1, position=0, item=item, outcome=Outcome.UNKNOWN, waiting_for="")
+
+
+DONE = state("Bye", "2026-03-05T09:00:00.000+00:00", "2026-03-01T09:00:05+00:00")
+THEIRS = state("Theirs", MONDAY, "2026-03-01T09:00:05+00:00")
+
+
+def read(now: PostState, since: float) -> list[str]:
+    done = UPDATE.settle_reading([member()], now, Attempted(Baseline.of(state()), since))
+    return [str(one.outcome) for one in done]
+
+
+def test_a_post_that_shows_what_was_asked_is_done_at_once_and_nothing_else_is():
+    assert read(DONE, 1.0) == ["succeeded"]
+    assert read(replace(DONE, content="Hello"), 1.0) == []
+    assert read(state(), 1000.0) == [], "as it was: it may still come, or be sent again"
+
+
+def test_what_somebody_changed_is_blocked_once_no_try_can_be_under_way():
+    assert read(THEIRS, 60.0) == []
+    assert read(THEIRS, 140.0) == ["blocked"]
+
+
+def test_only_a_post_without_any_sign_may_be_sent_again():
+    before = Baseline.of(state())
+    assert UPDATE.shows_nothing([member()], state(), before)
+    assert not UPDATE.shows_nothing([member()], replace(DONE, updated_at=LOADED), before), (
+        "done, although its stamp stands still"
+    )
+    assert not UPDATE.shows_nothing([member()], THEIRS, before)
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome"),
+    [
+        (
+            {"id": "post_0", "content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"},
+            ["succeeded"],
+        ),
+        (
+            {"id": "post_0", "content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"},
+            ["failed"],
+        ),
+        ({"id": "post_9", "content": "Bye"}, []),
+    ],
+)
+def test_an_answer_counts_as_far_as_it_shows_what_was_asked(data, outcome):
+    done = UPDATE.settle_answer([member()], data, first=True)
+    assert [str(one.outcome) for one in done] == outcome
+
+
+def test_a_conflict_is_blocked_and_any_other_refusal_is_not():
+    conflict = {"error": {"code": "CONFLICT", "message": "the post has changed since it was read"}}
+    (blocked,) = UPDATE.settle_refusal([member()], conflict)
+    assert (blocked.outcome, "load it again" in blocked.waiting_for) == (Outcome.BLOCKED, True)
+    assert UPDATE.settle_refusal([member()], {"error": {"code": "VALIDATION_ERROR", "message": "no"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (None, "no longer exists"),
+        (replace(state(), status="publishing"), "the post is publishing by now"),
+        (DONE, "it is as asked by now"),
+        (THEIRS, "changed since loaded"),
+        (state(when="2026-03-03T09:00:00+00:00"), "changed since loaded (scheduled_for)"),
+        (state(content="Hallo"), "changed since loaded (content)"),
+        (state(), ""),
+    ],
+)
+def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
+    """A list cuts times to seconds, so an edit within the second of another is known by what it changed."""
+    said = UPDATE.why_changed(member(shown={"scheduled_for": MONDAY, "content": "Hello"}).item, now)
+    assert why in said
+    assert bool(said) == bool(why)
+
+
+def test_a_move_is_refused_where_this_ledger_set_the_present_time():
+    moved = member({"scheduledFor": "2026-03-05T09:00:00Z"}, by=259_200.0, again=False).item
+    assert "has moved it to 2026-03-02 09:00 UTC already" in RESCHEDULE.why_again(
+        moved, state(), ["2026-03-02T09:00:00Z"]
+    )
+    assert RESCHEDULE.why_again(moved, state(), ["2026-03-01T09:00:00Z"]) == ""
+    assert (
+        RESCHEDULE.why_again(replace(moved, seen={**moved.seen, "again": True}), state(), ["2026-03-02T09:00:00Z"])
+        == ""
+    )
+    assert RESCHEDULE.why_again(member().item, state(), ["2026-03-02T09:00:00Z"]) == "", (
+        "a move to a time does not add up"
+    )

@@ -1,0 +1,172 @@
+"""Which post a delivery is about: recorded, guessed with odds, or why nobody can say; and what the digest makes of an outage."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.analysis.digest import concerns, digest
+from voxops.model import Verdict
+from voxops.sandbox import Sandbox
+
+AT = pd.Timestamp("2026-03-02T09:00:00Z")
+
+
+def log(*rows: tuple[str, str, float, str | None]) -> pd.DataFrame:
+    """Deliveries: id, kind of event, seconds after nine, and what was answered."""
+    return pd.DataFrame(
+        {
+            "delivery_id": [row[0] for row in rows],
+            "event_type": [row[1] for row in rows],
+            "created_at": pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC"),
+            "response_body": [row[3] for row in rows],
+            "error": None,
+        }
+    )
+
+
+def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
+    """Posts: id, status, seconds after nine at which they were last changed, account."""
+    from voxops.frames.target import Target
+
+    at = pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC")
+    return pd.DataFrame(
+        {
+            "post_id": [row[0] for row in rows],
+            "status": [row[1] for row in rows],
+            "created_at": pd.DatetimeIndex([AT - pd.Timedelta("1D")] * len(rows)),
+            "updated_at": at,
+            "published_at": at,
+            "targets": [(Target(account_id=row[3]),) for row in rows],
+        }
+    )
+
+
+def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
+    (row,) = vx.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post"]].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def test_a_recorded_event_names_its_post_exactly():
+    recorded = vx.events([{"headers": {"X-VoxBurst-Delivery-Id": "del_1"}, "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}}}])  # fmt: skip
+    said = about(log(("del_1", "post.failed", 0, None)), events=recorded)
+    assert (said["post_id"], said["about"], said["odds"]) == ("post_a", "recorded", 1.0)
+    by_answer = about(log(("del_9", "post.failed", 0, '{"received":"evt_000001"}')), events=recorded)
+    assert by_answer["post_id"] == "post_a", "the receiver's answer names the event"
+    other = about(log(("del_2", "post.failed", 0, None)), events=recorded)
+    assert (other["about"], other["why_post"]) == (
+        "unknown",
+        "its event was not recorded; pass posts=ws.posts(...) for a guess",
+    )
+
+
+def test_a_guess_says_its_odds_and_against_how_many():
+    one = log(("del_1", "post.failed", 1, None))
+    alone = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "published", 0, "acc_2")))
+    assert (alone["post_id"], alone["about"], alone["why_post"]) == ("post_a", "likely", "a guess by kind and time")
+    assert alone["odds"] > 0.9
+    near = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "failed", -8, "acc_2")))
+    assert near["post_id"] == "post_a"
+    assert 0.6 < near["odds"] < alone["odds"]
+    assert near["why_post"].endswith("against 1 others")
+
+
+def test_an_account_that_the_answer_names_decides():
+    one = log(("del_1", "post.failed", 1, '{"error":"no such account acc_0002"}'))
+    said = about(one, posts(("post_a", "failed", 0, "acc_0001"), ("post_b", "failed", -8, "acc_0002")))
+    assert said["post_id"] == "post_b"
+    assert "the account that the answer names" in said["why_post"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "why"),
+    [
+        ("account.error", 0, "account.error is about the account, not a post"),
+        ("post.failed", 4000, "no loaded post was failed at that time; it may have changed since"),
+        ("post.failed", -90_000, "it is older than the posts that were loaded"),
+        ("post.paused", 0, "nobody knows when a post.paused comes up"),
+    ],
+)
+def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
+    said = about(log(("del_1", kind, seconds, None)), posts(("post_a", "failed", 0, "acc_1")))
+    assert (said["about"], said["why_post"]) == ("unknown", why)
+    assert pd.isna(said["odds"])
+
+
+def test_posts_that_fit_alike_are_not_guessed_among():
+    many = posts(*((f"post_{number}", "failed", 0.0, "acc_1") for number in range(30)))
+    assert (
+        about(log(("del_1", "post.failed", 0, None)), many)["why_post"]
+        == "30 posts fit alike, by kind and time; nobody can say which"
+    )
+
+
+def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
+    with pytest.raises(vx.PlanError, match="needs posts="):
+        vx.about_posts(log())
+    with pytest.raises(vx.PlanError, match="posts="):
+        vx.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
+    empty = vx.about_posts(log(), posts=posts())
+    assert empty[["post_id", "about", "odds", "why_post"]].dtypes.astype(str).to_list() == [
+        "string",
+        "string",
+        "Float64",
+        "string",
+    ]
+
+
+def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> None:
+    """The sandbox knows which post each event was about; the seeded history is about none, so it counts what is named there in vain."""
+    owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "linkedin")
+    with vx.connect(sandbox=sandbox) as ws:
+        start = pd.Timestamp(sandbox.now()) + pd.Timedelta("10min")
+        sheet = pd.DataFrame(
+            {
+                "row_id": range(60),
+                "content": [f"post {number}" for number in range(60)],
+                "accounts": owner,
+                "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
+            }
+        )
+        ws.run(vx.plan_bulk(sheet, key="row_id")).wait(60)
+        sandbox.advance(3600)
+        deliveries = ws.deliveries(since="60D")
+        table = vx.about_posts(deliveries, ws.posts())
+        lost = vx.never_delivered(deliveries, posts=ws.posts())
+    assert {"post_id", "about", "odds", "why_post", "why"} <= set(lost.columns)
+    truth = {d.id: json.loads(d.payload)["data"].get("id") for d in sandbox.world.deliveries.values() if d.payload}
+    live = table[table["delivery_id"].isin(truth) & (table["about"] == "likely")]
+    right = pd.Series([truth[one] == post for one, post in zip(live["delivery_id"], live["post_id"], strict=True)])
+    assert len(live) > 50
+    assert right.mean() >= live["odds"].mean()
+    seeded = table[~table["delivery_id"].isin(truth)]
+    assert (seeded["about"] == "likely").mean() < 0.1
+
+
+def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets() -> None:
+    outages = pd.DataFrame(
+        {"url": ["https://hooks.example/T0/secret?token=abc"] * 2, "start": [AT, AT], "recovered_at": [pd.NaT, AT]}
+    )
+    triaged = pd.DataFrame(
+        {
+            "post_id": ["p1", "p1", "p2"], "platform": ["x", "y", "x"], "account_id": "a", "cause": ["expired", "expired", "later"],
+            "verdict": [Verdict.RECONNECT, Verdict.RECONNECT, Verdict.WAIT], "remedy": "connect it", "updated_at": AT,
+        }
+    )  # fmt: skip
+    said, memory = digest(concerns(triaged, outages=outages))
+    assert [(one["kind"], one["change"], one["rows"]) for one in said["findings"]] == [
+        ("cause", "there", 2),
+        ("receiver down", "there", 1),
+    ]
+    assert "abc" not in json.dumps([said, memory])
+    later, kept = digest(concerns(triaged.head(1), outages=outages.tail(1)), memory)
+    assert (later["attention"], later["findings"], len(later["gone"])) == (False, [], 1)
+    back, _ = digest(concerns(triaged, outages=outages), kept)
+    assert [(one["kind"], one["change"], one["more"]) for one in back["findings"]] == [
+        ("cause", "worse", 1),
+        ("receiver down", "came back", 1),
+    ]

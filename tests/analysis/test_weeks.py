@@ -1,0 +1,112 @@
+"""This week against last, and one run against another: which causes and rows are new, gone, back or mended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+
+NOW = pd.Timestamp("2026-03-22T12:00:00Z")
+
+
+def failures(*rows: tuple[str, float], **attrs: Any) -> pd.DataFrame:
+    """A triaged frame: a cause, and how many days ago."""
+    frame = pd.DataFrame(
+        {
+            "post_id": [f"post_{number}" for number in range(len(rows))],
+            "cause": pd.array([cause for cause, _ in rows], dtype="string"),
+            "verdict": "retry",
+            "remedy": "retry it",
+            "updated_at": pd.DatetimeIndex([NOW - pd.Timedelta(days=days) for _, days in rows]).as_unit("us"),
+        }
+    )
+    frame.attrs = {"fetched_at": NOW.isoformat(), **attrs}
+    return frame
+
+
+def test_each_cause_is_told_by_when_its_failures_happened():
+    weeks = vx.compare_weeks(
+        failures(
+            ("new", 1), ("gone", 8), ("gone", 9), ("back", 2), ("back", 20), ("worse", 1), ("worse", 2), ("worse", 10), ("as ever", 3), ("as ever", 9),
+            ("long ago", 30),
+        )
+    )  # fmt: skip
+    assert weeks[["change", "cause", "rows", "last_week", "before"]].values.tolist() == [
+        ["came back", "back", 1, 0, 1],
+        ["new", "new", 1, 0, 0],
+        ["worse", "worse", 2, 1, 0],
+        ["recurring", "as ever", 1, 1, 0],
+        ["gone", "gone", 0, 2, 0],
+    ]
+    assert weeks.attrs["weeks"] == [
+        "2026-03-08T12:00:00+00:00",
+        "2026-03-15T12:00:00+00:00",
+        "2026-03-22T12:00:00+00:00",
+    ]
+    assert {name: str(dtype) for name, dtype in weeks.dtypes.items()} == {
+        "change": "string", "cause": "string", "verdict": "str", "remedy": "str", "rows": "Int64", "last_week": "Int64", "before": "Int64",
+        "posts": "Int64", "last_seen": "datetime64[us, UTC]",
+    }  # fmt: skip
+
+
+def test_the_edge_of_a_week_belongs_to_the_older_one():
+    weeks = vx.compare_weeks(failures(("edge", 7), ("edge", 14)))
+    assert weeks[["change", "rows", "last_week", "before"]].values.tolist() == [["gone", 0, 1, 1]]
+
+
+def test_a_frame_of_one_week_is_refused_since_everything_would_seem_new():
+    with pytest.raises(vx.PlanError, match=r"since='7D', which is less than two spans.*since='21D'"):
+        vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}))
+    assert len(vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}), span="3D")) == 1
+    with pytest.raises(vx.ConfigError, match="no time zone"):
+        vx.compare_weeks(failures(("x", 1)), now=datetime(2026, 3, 22))
+    with pytest.raises(vx.PlanError, match="needs a triaged frame"):
+        vx.compare_weeks(pd.DataFrame({"a": [1]}))
+
+
+def test_empty_weeks_have_the_same_columns():
+    full, empty = vx.compare_weeks(failures(("x", 1))), vx.compare_weeks(failures(("x", 1)).head(0))
+    assert list(full.columns) == list(empty.columns)
+    assert len(empty) == 0
+
+
+class Run:
+    """A run as far as it is compared."""
+
+    def __init__(self, *rows: tuple[str, str], key: str = "", name: str = "row_id") -> None:
+        self._table = pd.DataFrame(rows, columns=[name, "outcome"]).assign(error_code=pd.NA, error_message=pd.NA)
+        self._table.attrs = {"key": key} if key else {}
+
+    def results(self) -> pd.DataFrame:
+        return self._table
+
+
+def test_two_runs_are_compared_row_by_row():
+    before = Run(("a", "failed"), ("b", "succeeded"), ("c", "failed"), ("d", "blocked"), ("e", "pending"), key="row_id")
+    after = Run(
+        ("a", "succeeded"), ("b", "failed"), ("c", "failed"), ("e", "blocked"), ("f", "succeeded"), key="row_id"
+    )
+    table = vx.compare(before, after)
+    assert table[["row_id", "was", "now", "change"]].values.tolist() == [
+        ["b", "succeeded", "failed", "newly failing"],
+        ["a", "failed", "succeeded", "recovered"],
+        ["d", "blocked", "absent", "only before"],
+        ["f", "absent", "succeeded", "only after"],
+        ["e", "pending", "blocked", "otherwise"],
+        ["c", "failed", "failed", "same"],
+    ]
+
+
+def test_what_is_not_alike_is_not_compared():
+    run = Run(("a", "failed"), key="row_id")
+    with pytest.raises(vx.PlanError, match="two frames or two runs"):
+        vx.compare(run, pd.DataFrame())
+    with pytest.raises(vx.PlanError, match="different things"):
+        vx.compare(run, Run(("p", "failed"), name="post_id"))
+    with pytest.raises(vx.PlanError, match="runs of plans"):
+        vx.compare(Run(("p", "failed"), name="id"), Run(("p", "failed"), name="id"))
+    assert len(vx.compare(Run(key="row_id"), Run(key="row_id"))) == 0

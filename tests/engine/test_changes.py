@@ -1,0 +1,235 @@
+"""Posts that are changed or moved: at most once, never over somebody's head, whatever breaks; counted at the server (row 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos.rig import Rig, outcomes
+from tests.engine.steps import killed
+
+from voxops._core import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_bulk
+from voxops.acts.update import plan_reschedule, plan_update
+from voxops.sandbox import Fault
+
+PATH = "/v1/posts/*"
+WHEN = "2027-03-01T09:00:00Z"
+THURSDAY = pd.Timestamp("2027-03-04T09:00:00Z")
+
+
+def planted(rig: Rig, count: int, **fields: Any) -> list[str]:
+    """Posts that wait to go out."""
+    account = next(iter(rig.accounts.values()))
+    body = {"status": "scheduled", "scheduledFor": WHEN, "daysOld": 1, **fields}
+    return [rig.sandbox.plant_post(f"post {number}", [account], **body) for number in range(count)]
+
+
+def changed(rig: Rig) -> list[str]:
+    """Posts in the order in which the server changed them; one that was changed twice stands there twice."""
+    return [effect["post"] for effect in rig.sandbox.effects("post.update")]
+
+
+def times(rig: Rig) -> set[pd.Timestamp]:
+    return {pd.Timestamp(post.scheduled_for, unit="ms", tz="UTC") for post in rig.sandbox.world.posts.values()}
+
+
+def person(rig: Rig, post: str, **body: Any) -> None:
+    rig.sandbox.advance(2)
+    rig.sandbox.person.edit(post, **body)
+
+
+def test_a_move_is_sent_once_shown_and_verified_and_re_running_it_sends_nothing(rig):
+    ids = planted(rig, 3)
+    kernel = rig.kernel()
+    posts = kernel.posts("scheduled")
+    table = kernel.run(plan_reschedule(posts, to=THURSDAY))
+    assert outcomes(table) == {"succeeded": 3}
+    assert sorted(changed(rig)) == sorted(ids)
+    assert times(rig) == {THURSDAY}
+    assert {request["path"] for request in rig.acts()} == {f"/v1/posts/{post}" for post in ids}
+    assert outcomes(rig.kernel().run(plan_reschedule(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
+    again = plan_reschedule(kernel.posts("scheduled"), to=THURSDAY)
+    assert again.frame["reason"].to_list() == ["it is so already"] * 3, "and a fresh one"
+    assert len(changed(rig)) == 3
+
+
+def test_rule_01_run_all_does_not_move_twice(rig):
+    planted(rig, 2)
+    kernel = rig.kernel()
+    for _ in range(3):
+        table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+        kernel = rig.kernel()
+    assert outcomes(table) == {"blocked": 2}
+    assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
+    assert times(rig) == {THURSDAY}
+    assert len(changed(rig)) == 2
+
+
+def test_a_move_that_is_meant_once_more_is_done(rig):
+    planted(rig, 1)
+    kernel = rig.kernel()
+    for again in (False, True):
+        rig.sandbox.advance(5)
+        posts = kernel.posts("scheduled").assign(again=again)
+        assert outcomes(kernel.run(plan_reschedule(posts, by="36h"))) == {"succeeded": 1}
+    assert times(rig) == {THURSDAY}
+
+
+def test_a_time_that_somebody_else_set_may_be_moved_again(rig):
+    (post,) = planted(rig, 1)
+    kernel = rig.kernel()
+    kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))
+    person(rig, post, scheduled_for="2027-03-03T09:00:00Z")
+    assert outcomes(kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))) == {"succeeded": 1}
+    assert times(rig) == {THURSDAY}
+
+
+def test_rule_02_what_somebody_changed_since_it_was_loaded_is_blocked_and_not_written_over(rig):
+    first, second = planted(rig, 2)
+    kernel = rig.kernel()
+    posts = kernel.posts("scheduled")
+    person(rig, first, content="mended by hand")
+    table = kernel.run(plan_update(posts.assign(new_content="from the notebook"))).set_index("post_id")
+    assert table["outcome"].to_dict() == {first: "blocked", second: "succeeded"}
+    assert "changed since loaded" in table.loc[first, "waiting_for"]
+    assert rig.sandbox.world.posts[first].content == "mended by hand"
+    assert changed(rig) == [second]
+
+
+def test_rule_02_what_somebody_changes_between_our_reading_and_the_server_s_turn_is_blocked_by_its_version(rig):
+    """The token goes with the request: the server itself refuses, and the refusal is no failure but a question to a person."""
+    (post,) = planted(rig, 1)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="from the notebook")))
+    send = kernel.engine.sender.reader.post
+
+    async def reads_then_somebody_edits(post_id: str) -> Any:
+        state = await send(post_id)
+        person(rig, post, content="mended by hand")
+        return state
+
+    kernel.engine.sender.reader.post = reads_then_somebody_edits  # type: ignore[method-assign]
+    kernel.go(run)
+    (row,) = kernel.results(run).to_dict("records")
+    assert (row["outcome"], row["http_status"]) == ("blocked", 409)
+    assert "the post has changed since it was read" in row["waiting_for"]
+    assert rig.sandbox.world.posts[post].content == "mended by hand"
+    assert changed(rig) == []
+
+
+@pytest.mark.parametrize(
+    "reading", [{}, {"forget_key_on_5xx": True}, {"ignore_keys": True}], ids=["default", "forgets", "ignores"]
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", ["drop", "status", "truncate"])
+def test_a_lost_answer_is_settled_by_what_the_post_shows(rig, reading, when, action):
+    planted(rig, 3)
+    rig.sandbox.set_switches(**reading)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action=action, method="PATCH", path=PATH, when=when, times=2))
+    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    assert outcomes(table) == {"succeeded": 3}
+    assert times(rig) == {THURSDAY}
+    assert len(set(changed(rig))) == len(changed(rig)) == 3
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{}, {"ignore_keys": True}, {"list_lag_seconds": 60.0, "single_reads_lag": True}],
+    ids=["default", "ignores", "lags"],
+)
+def test_a_kernel_killed_between_receipt_and_commit_has_moved_once(rig, reading):
+    ids = planted(rig, 2)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    rig.sandbox.set_switches(**reading)
+    killed(rig, kernel, run, PATH, method="PATCH")
+    assert changed(rig), "the server carried out what it had received"
+    rig.sandbox.advance(200)
+    second = rig.kernel()
+    table = second.run(
+        plan_reschedule(second.posts("scheduled"), by="3D")
+    )  # Run All, on a frame that shows the move or does not
+    second.go(run)
+    assert outcomes(second.results(run)) == {"succeeded": 2}
+    assert set(table["outcome"]) <= {"blocked", "succeeded"}
+    assert sorted(changed(rig)) == sorted(ids)
+    assert times(rig) == {THURSDAY}
+
+
+def test_an_edit_after_a_lost_answer_is_not_written_over(rig):
+    """Nobody knows whether ours came before; the post shows somebody else's, and that stays."""
+    (post,) = planted(rig, 1)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="ours")))
+    killed(rig, kernel, run, PATH, method="PATCH")
+    person(rig, post, content="theirs")
+    rig.sandbox.advance(100)
+    second = rig.kernel()
+    second.go(run)
+    (row,) = second.results(run).to_dict("records")
+    assert row["outcome"] == "blocked"
+    assert "changed since it was sent" in row["waiting_for"]
+    assert rig.sandbox.world.posts[post].content == "theirs"
+    assert outcomes(second.run(plan_update(second.posts("scheduled").assign(new_content="ours")))) == {"succeeded": 1}
+    assert rig.sandbox.world.posts[post].content == "ours", "a fresh load is a new request"
+
+
+def test_two_kernels_on_one_ledger_move_once(rig):
+    planted(rig, 4)
+    one, two = rig.kernel(), rig.kernel()
+    plan = plan_reschedule(one.posts("scheduled"), by="3D")
+    runs = [one.bind(plan), two.bind(plan)]
+    one.go(runs[0])
+    two.go(runs[1])
+    assert outcomes(two.results(runs[1])) == {"succeeded": 4}
+    assert len(changed(rig)) == 4
+    assert times(rig) == {THURSDAY}
+
+
+def test_a_move_whose_new_time_has_passed_is_not_sent(rig):
+    planted(rig, 1, scheduledFor="2026-03-09T09:00:00Z")
+    kernel = rig.kernel()
+    soon = rig.sandbox.now() + pd.Timedelta("1h")
+    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), to=soon))
+    rig.sandbox.advance(7200)
+    kernel.go(run)
+    (row,) = kernel.results(run).to_dict("records")
+    assert (row["outcome"], row["waiting_for"]) == ("blocked", "its new time has passed")
+    assert rig.acts() == []
+
+
+def test_canaries_of_a_change_go_first_and_hold_the_others(rig):
+    planted(rig, 6)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(
+        Fault(action="status", method="PATCH", path=PATH, when="before", status=400, code="VALIDATION_ERROR", times=2)
+    )
+    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), to=THURSDAY).canary(2))
+    assert outcomes(table) == {"failed": 2, "blocked": 4}
+    assert len(rig.acts()) == 2
+
+
+def test_a_create_run_is_undone(rig):
+    """What is still scheduled is withdrawn; what went out, and what another ledger had made, is not."""
+    kernel, other = rig.kernel(), rig.kernel("other")
+    sheet = rig.campaign(4)
+    other.run(plan_bulk(sheet.head(1), key="row_id"))
+    run = kernel.bind(plan_bulk(sheet, key="row_id"))
+    kernel.go(run)
+    made = kernel.results(run)["result_id"].to_list()
+    rig.sandbox.person.withdraw(made[1])
+    posts = eventloop.run(kernel.execution(run).made())
+    plan = plan_cancel(posts)
+    reasons = plan.frame.set_index("row")["reason"].to_dict()
+    assert reasons == {
+        "r00000": "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))",
+        "r00001": "only drafts and scheduled posts can be cancelled; this one is cancelled",
+        "r00002": "not out yet",
+        "r00003": "not out yet",
+    }
+    assert outcomes(kernel.run(plan)) == {"succeeded": 2}
+    assert {effect["post"] for effect in rig.sandbox.effects("post.cancel")} == set(made[2:])

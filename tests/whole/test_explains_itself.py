@@ -1,0 +1,91 @@
+"""What an analyst mistypes is named as what it is; what completion offers is for use; a plan of nothing is a run of nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+
+@pytest.fixture
+def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox) as workspace:
+        yield workspace
+
+
+def test_a_mistyped_argument_is_named(ws: vx.Workspace) -> None:
+    with pytest.raises(TypeError, match=r"ws.posts\(\) has no argument 'stauts'; did you mean 'status'\?"):
+        ws.posts(stauts="failed")
+    with pytest.raises(TypeError, match=r"ws.run\(\) has no argument 'why'; one of plan, reason, stop_after_failures"):
+        ws.run(None, why="x")
+    with pytest.raises(TypeError, match="did you mean 'since'"):
+        ws.aio.deliveries(sinse="7D")
+
+
+def test_a_mistyped_by_or_key_is_named(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="7D")
+    with pytest.raises(vx.PlanError, match="by='endpont'; did you mean 'endpoint'"):
+        vx.delivery_stats(log, by="endpont")
+    sheet = pd.DataFrame(
+        {"row_id": ["a"], "content": ["x"], "accounts": ["acc_1"], "scheduled_for": ["2027-01-01T10:00:00Z"]}
+    )
+    with pytest.raises(vx.PlanError, match="key='rowid' names no column of the frame; did you mean 'row_id'"):
+        vx.plan_bulk(sheet, key="rowid")
+
+
+def test_completion_offers_what_an_analyst_uses(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed").head(0)))))
+    offered = {name for name in dir(run) if not name.startswith("_")}
+    assert not offered & {"end", "follow", "notice"}
+    assert {"results", "failed", "blocked", "made", "verify", "wait"} <= offered
+    assert "identify" not in dir(ws)
+    assert {"posts", "at_risk", "account_board", "run"} <= set(dir(ws))
+    assert dir(vx) == sorted(vx.__all__)
+
+
+def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    failed = vx.triage(vx.targets(ws.posts(status="failed")))
+    real = ws.run(vx.plan_retry(failed)).wait(60)
+    before = len(ws.runs())
+    for plan in (
+        vx.plan_retry(failed.head(0)),
+        vx.plan_retry(failed.assign(status="published").astype({"status": "string"})),
+    ):
+        run = ws.run(plan).wait(5)
+        assert not run.running
+        assert len(run.results()) == 0
+        assert run.results().dtypes.astype(str).to_dict() == real.results().head(0).dtypes.astype(str).to_dict()
+        for table in (run.failed(), run.blocked(), run.copies(), run.made(), run.verify(), run.pause()):
+            assert table is None or len(table) == 0
+        assert run.resume().cancel().wait().snapshot.phase == "done"
+        assert run.plan is plan
+        assert "retry 0 rows" in repr(run)
+        assert "retry 0 rows" in run._repr_html_()
+        assert vx.plan_retry(run.failed()).eligible == 0, "the next cell goes on"
+        assert len(vx.report(failed, run=run).frames["results"]) == 0
+    assert len(ws.runs()) == before
+    empty = pd.DataFrame({"row_id": [], "content": [], "accounts": [], "scheduled_for": []}, dtype="string")
+    assert ws.run(vx.plan_bulk(empty, key="row_id", campaign="x")).results().attrs["campaign"] == "x"
+
+
+def test_results_say_the_status_before(ws: vx.Workspace) -> None:
+    failed = vx.triage(vx.targets(ws.posts(status="failed").head(3)))
+    run = ws.run(vx.plan_retry(failed)).wait(60)
+    assert set(run.results()["status_before"]) <= {"failed"}
+    assert str(run.results()["status_before"].dtype) == "string"
+    assert "status_before" not in run.failed()
+
+
+def test_a_word_that_names_nothing_is_not_watched(ws: vx.Workspace) -> None:
+    with pytest.raises(vx.ConfigError, match=r"there is no post 'nonsense' in this workspace; ws\.watch takes a frame"):
+        ws.watch("nonsense")
+    post = ws.posts(limit=1)["post_id"].iloc[0]
+    with pytest.raises(vx.ConfigError, match="no post 'gone'"):
+        ws.watch([post, "gone"])
+    with pytest.raises(vx.ConfigError, match="no media 'img'"):
+        ws.watch("img", kind="media")
+    assert ws.watch(post).results()["id"].to_list() == [post]

@@ -1,0 +1,261 @@
+"""Commands for schedules: runs, resume, digest; JSON on standard output, exit statuses, and a report that goes where a person said."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import voxops as vx
+from voxops.cli import main
+from voxops.sandbox import Fault, Sandbox
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Somebody's web hook: keeps what came and answers as it is told to."""
+
+    got: list[tuple[dict[str, str], bytes]]
+    status = 200
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(self.status)
+        if self.status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, type[Receiver]]]:
+    kind = type("Kind", (Receiver,), {"got": []})
+    server = HTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hooks/secret-part", kind
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def url(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    return sandbox.url
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> Any:
+    """The one line of JSON that a command printed."""
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def test_runs_and_resume_go_on_where_a_kernel_died(
+    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    sandbox.set_switches(recovery_rate=1.0)
+    sandbox.set_speed(2000)
+    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
+        target.retry_count = 0
+    with vx.connect(sandbox.api_key, url=url, ledger=ledger) as ws:
+        rows = vx.triage(vx.targets(ws.posts(status="failed")))
+        rows = rows[rows["verdict"] == "retry"].head(12)
+        sandbox.add_fault(
+            Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=3)
+        )
+        run = ws.run(vx.plan_retry(rows)).wait(30)
+        assert (run.results()["outcome"] == "pending").any()
+    sandbox.clear_faults()
+    options = ["--url", url, "--ledger", str(ledger), "--json"]
+    capsys.readouterr()
+    assert main(["runs", *options]) == 0
+    (listed,) = said(capsys)
+    assert (listed["run"], listed["action"]) == (run.id, "retry")
+    before = len(sandbox.requests(acting=True))
+    assert main(["resume", run.id, "--look", *options]) == 3
+    assert said(capsys)["pending"] > 0
+    assert len(sandbox.requests(acting=True)) == before, "to look is to send nothing"
+    assert main(["resume", run.id, *options]) == 0
+    told = said(capsys)
+    assert told["succeeded"] == told["rows"] == len(rows)
+    assert told["left"] == []
+    assert sandbox.duplicates() == []
+    assert main(["resume", "run_unknown", *options]) == 1
+    assert "run_unknown" in capsys.readouterr().err
+
+
+def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
+    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
+) -> None:
+    address, receiver = hook
+    state = tmp_path / "digest.json"
+    words = [
+        "digest",
+        "--url",
+        url,
+        "--ledger",
+        str(tmp_path / "l.sqlite"),
+        "--since-last",
+        "--state",
+        str(state),
+        "--since",
+        "30D",
+    ]
+    assert main([*words, "--post", address, "--json"]) == 3
+    first = said(capsys)
+    assert first["attention"] is True
+    assert first["since_last"] is None
+    assert {one["change"] for one in first["findings"]} == {"new"}
+    assert {"cause", "lost deliveries"} <= {one["kind"] for one in first["findings"]}
+    ((headers, body),) = receiver.got
+    assert json.loads(body)["findings"] == first["findings"]
+    assert headers["content-type"] == "application/json"
+    assert "authorization" not in headers
+    assert sandbox.api_key.encode() not in body
+    assert sandbox.api_key not in str(headers)
+
+    assert main([*words, "--post", address, "--json"]) == 0
+    second = said(capsys)
+    assert (second["findings"], second["attention"], second["since_last"]) == ([], False, first["made_at"])
+    assert len(receiver.got) == 1, "nothing new, nothing posted"
+
+    cause = next(one for one in first["findings"] if one["kind"] == "cause")
+    post = sandbox.world.posts[cause["ids"][0].split("/")[0]]
+    memory = json.loads(state.read_text())
+    name = f"cause: {cause['what']}"
+    memory["items"][name] = memory["items"][name][1:]
+    state.write_text(json.dumps(memory))
+    assert post.id
+    assert main([*words, "--json"]) == 3
+    (worse,) = said(capsys)["findings"]
+    assert (worse["change"], worse["more"], worse["what"]) == ("worse", 1, cause["what"])
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_what_a_receiver_did_not_take_is_in_the_next_digest(
+    status: int,
+    sandbox: Sandbox,
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    hook: tuple[str, type[Receiver]],
+) -> None:
+    address, receiver = hook
+    receiver.status = status
+    words = [
+        "digest",
+        "--url",
+        url,
+        "--ledger",
+        str(tmp_path / "l.sqlite"),
+        "--since-last",
+        "--post",
+        address,
+        "--json",
+    ]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert f"127.0.0.1 answered {status}" in error
+    assert "secret-part" not in error
+    assert len(receiver.got) == 1, "where it is sent on to is not followed"
+    receiver.status = 204
+    assert main(words) == 3
+    assert said(capsys)["posted"] == 204
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://hooks.example/abc", "plain http to hooks.example"),
+        ("https://me:word@hooks.example/abc", "user name or password"),
+        ("ftp://hooks.example", "takes a web address"),
+        ("hooks", "takes a web address"),
+        ("https://hooks.example/a b", "takes a web address"),
+    ],
+)
+def test_an_address_that_would_show_the_report_to_others_is_refused_before_anything_is_read(
+    address: str, why: str, url: str, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(sandbox.requests())
+    assert main(["digest", "--url", url, "--post", address]) == 1
+    error = capsys.readouterr().err
+    assert why in error
+    assert "word" not in error or "user name" in error
+    assert len(sandbox.requests()) == before
+
+
+@pytest.mark.parametrize("content", ["[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'])
+def test_a_memory_that_is_none_of_ours_is_refused(
+    content: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state.json"
+    state.write_text(content)
+    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l"), "--since-last", "--state", str(state)]) == 1
+    assert "state.json" in capsys.readouterr().err
+    assert state.read_text() == content
+
+
+def test_every_command_prints_json(
+    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = str(tmp_path / "l.sqlite")
+    assert main(["matrix", "--json"]) == 0
+    assert len(said(capsys)) == 39
+    assert main(["triage", "--url", url, "--json", "--since", "30D"]) == 3
+    told = said(capsys)
+    assert {"headline", "causes", "failures"} <= set(told)
+    assert told["failures"][0]["updated_at"].endswith("+00:00")
+    assert main(["deliveries", "--url", url, "--json", "--since", "30D"]) == 3
+    assert "lost" in said(capsys)
+    assert main(["runs", "--url", url, "--ledger", ledger, "--json"]) == 0
+    assert said(capsys) == []
+    assert main(["ledger", ledger, "--json"]) == 0
+    assert said(capsys) == []
+    assert main(["ledger", ledger, "--prune", "90D", "--json"]) == 0
+    assert said(capsys) == {"pruned": 0}
+    assert main(["archive", "sync", str(tmp_path / "archive"), "--url", url, "--json"]) == 0
+    assert said(capsys)["posts"] == 500
+
+
+def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    from voxops.cli import _Facts
+
+    facts = _Facts()
+    for text in ("on the ", "way: 3 of 4\n", "demo: posts=3 report=a/b.html\nsandbox: url=http://127.0.0.1:1 key=k"):
+        facts.write(text)
+    facts.write("\n")
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == [
+        {"command": "demo", "posts": 3, "report": "a/b.html"},
+        {"command": "sandbox", "url": "http://127.0.0.1:1", "key": "k"},
+    ]
+    assert printed.err == "on the way: 3 of 4\n"
+
+
+def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
+    import pandas as pd
+
+    from voxops.cli._json import records, written
+
+    frame = pd.DataFrame(
+        {
+            "text": ["\x1b[31mred\u202e", None],
+            "n": pd.array([9007199254740993, None], dtype="Int64"),
+            "at": pd.to_datetime(["2026-03-02T09:00:00Z", None]),
+            "rate": [float("nan"), 0.5],
+        }
+    )
+    line = written(records(frame))
+    assert line.isascii()
+    assert "\x1b" not in line
+    assert json.loads(line) == [
+        {"text": "\x1b[31mred\u202e", "n": 9007199254740993, "at": "2026-03-02T09:00:00+00:00", "rate": None},
+        {"text": None, "n": None, "at": None, "rate": 0.5},
+    ]

@@ -1,0 +1,66 @@
+"""Searching posts by text, campaign, owner and tag, and slips of the pen that are named as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+
+@pytest.fixture
+def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox) as workspace:
+        yield workspace
+
+
+def mine(sandbox: Sandbox, **fields: object) -> str:
+    account = next(a.id for a in sandbox.world.accounts.values() if a.status == "active")
+    return sandbox.plant_post("A Straße of RISTRETTO", [account], **fields)
+
+
+def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    post = mine(sandbox, tags=["Spring", "sale"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
+    for search in (
+        {"text": "ristretto"}, {"text": ["nothing", "strasse OF"]}, {"owner": "zoë.k"}, {"campaign": "launch 7"}, {"tag": "SPRING"},
+        {"text": "ristretto", "owner": "Zoë.K", "tag": ["x", "sale"]},
+    ):  # fmt: skip
+        found = ws.posts(**search)
+        assert found["post_id"].to_list() == [post], search
+        assert found.attrs["filtered_here"] == [name for name in ("text", "campaign", "owner", "tag") if name in search]
+        assert set(search) <= set(found.attrs["filters"])
+    assert "filtered_here" not in ws.posts(limit=1).attrs
+    assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an honest nothing"
+    assert len(ws.posts(text="ristretto", limit=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("search", "why"),
+    [
+        ({"platform": "twiter"}, "platform='twiter': did you mean 'twitter'"),
+        ({"platform": "vine"}, "platform='vine': one of bluesky, facebook"),
+        ({"owner": "zoë.kk"}, "owner='zoë.kk': no post has it; did you mean 'Zoë.K'"),
+        ({"tag": "sprng"}, "tag='sprng': no post has it; did you mean 'Spring'"),
+        ({"campaign": "lanch 7"}, "did you mean 'Launch 7'"),
+        ({"text": " "}, "text= is blank"),
+        ({"owner": 5}, "owner= takes text"),
+        ({"account": "acc_nobody"}, "account='acc_nobody': no such account"),
+    ],
+)
+def test_a_slip_of_the_pen_gives_no_empty_frame(
+    ws: vx.Workspace, sandbox: Sandbox, search: dict[str, object], why: str
+) -> None:
+    mine(sandbox, tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
+    with pytest.raises(vx.ConfigError, match=why):
+        ws.posts(**search)
+
+
+def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    account = next(iter(sandbox.world.accounts.values()))
+    for wrong in (account.id[:-1], f"{account.platform}:@{account.username}x"):
+        with pytest.raises(vx.ConfigError, match="did you mean"):
+            ws.posts(account=wrong)
+    assert len(ws.posts(account=account.id)) > 0
+    assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
