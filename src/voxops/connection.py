@@ -39,6 +39,7 @@ def connect(
     ledger: str | os.PathLike[str] | None = None,
     key_retention: str = KEY_RETENTION,
     max_wait: str = "5min",
+    archive: str | os.PathLike[str] | None = None,
 ) -> Workspace:
     """Connect to a workspace.
 
@@ -58,6 +59,10 @@ def connect(
         How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
     max_wait : str
         How long a call waits for the rate limit before it gives up, resumably.
+    archive : path, optional
+        A folder on which ``ws.posts`` and ``ws.deliveries`` stand: what is settled comes from there, what is open or new from the
+        API. The first load of everything fills it. Edits of what was settled are not seen but with ``refresh=True``; the frames'
+        ``attrs["archive"]`` say what came from where.
 
     Returns
     -------
@@ -71,7 +76,8 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used: it redirects, or answers with a web page.
+        If there is no key, or the address can't be used: it redirects, or answers with a web page; or the archive can't: it is
+        another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
@@ -83,6 +89,7 @@ def connect(
     del api_key  # so that no traceback from here on finds it among the local variables
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
+    disk = None if archive is None else file_path("archive", archive)
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
@@ -93,7 +100,23 @@ def connect(
             path = resources.temporary_ledger()
     else:
         client = _client(secret, url, patience)
-    return eventloop.run(open_workspace(client, ledger=path, retention=retention, resources=resources))
+    workspace = eventloop.run(open_workspace(client, ledger=path, retention=retention, resources=resources))
+    if disk is not None:
+        try:
+            _stand_on(workspace, resources, disk)
+        except ConfigError:
+            workspace.close()
+            raise
+    return workspace
+
+
+def _stand_on(workspace: Workspace, resources: Resources, path: Path) -> None:
+    """Let loads take from an archive what is settled."""
+    if not workspace.id:
+        raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
+    resources.archive = workspace.archive(path)
+    resources.archive.loads.state()  # raises where it is another workspace's
+    workspace._session.stand_on(resources.archive.loads)
 
 
 async def open_workspace(

@@ -244,7 +244,10 @@ def test_selecting_joining_and_changing_keeps_targets_what_they_are() -> None:
     changed.loc[changed["post_id"] == "p1", "targets"] = None
     assert changed["targets"].isna().sum() == 1
     assert posts["targets"].isna().sum() == 0
-    assert posts["targets"].map(len).tolist() == [number % 4 for number in range(9)]
+    lengths = posts["targets"].map(len)
+    assert (lengths.tolist(), str(lengths.dtype)) == ([number % 4 for number in range(9)], "int64")
+    assert posts[lengths > 2]["post_id"].tolist() == ["p3", "p7"]
+    assert str(posts["targets"].map(bool).dtype) == "bool"
     assert all(isinstance(cell, Targets) for cell in posts["targets"].astype(object))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -20,10 +20,12 @@ from voxops.analysis.partials import FIELDS, SPANS
 from voxops.analysis.rules import Rule
 from voxops.archive._count import Sources, count, fits
 from voxops.archive._kept import columns_of
+from voxops.archive._loads import Loads
+from voxops.archive._open import latest
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
-from voxops.archive._sync import Sync, Synced
-from voxops.archive._table import REPEATING, SCHEMA, to_frame
+from voxops.archive._sync import Synced
+from voxops.archive._table import SCHEMA, dataset, file_format, to_frame
 from voxops.archive._where import Words, created, isin, moment
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window, zone
@@ -48,13 +50,29 @@ class Archive:
         What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
     workspace : str
         Id of the workspace; an archive holds one workspace only.
+    acted : callable, optional
+        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    loads : Loads
+        What a workspace's loads take from disk.
     """
 
-    def __init__(self, path: str | PathLike[str], client: AsyncClient | None = None, *, workspace: str = "") -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        client: AsyncClient | None = None,
+        *,
+        workspace: str = "",
+        acted: Callable[[datetime], Collection[str]] | None = None,
+    ) -> None:
         self.path = file_path("path", path)
         self._store = Store(self.path)
         self._client = client
-        self._workspace = workspace
+        self.loads = Loads(self._store, client, workspace, acted)
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
@@ -86,18 +104,7 @@ class Archive:
 
     async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
         """As `sync`; for the loop that the client lives on."""
-        if self._client is None:
-            raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
-        with self._store.writing():
-            state = self._store.state()
-            if state.setdefault("workspace", self._workspace) != self._workspace:
-                raise ConfigError(
-                    f"the archive {self.path} holds workspace {state['workspace']}, not {self._workspace}; give another folder"
-                )
-            if full:
-                state |= {"posts": {}, "deliveries": {}}
-            start, _ = window(since, None, self._client.now())
-            return await Sync(self._store, self._client, state).run(None if start is None else start.to_pydatetime())
+        return await self.loads.sync(since, full=full)
 
     def posts(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -251,7 +258,7 @@ class Archive:
             At least one, with the dtypes of the table.
         """
         for path in self.files(kind, since):
-            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=_format(kind)), columns)
+            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
         if not self.files(kind, since):
             yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
 
@@ -318,7 +325,7 @@ class Archive:
         wanted = created(*span, prune=False)
         done: list[pd.DataFrame] = []
         for path in files:
-            data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=_format("deliveries"))
+            data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=file_format("deliveries"))
             done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), names, tz=tz))
             if len(done) >= 8:  # merge now and then, so that memory holds few of them
                 done = [merge(done)]
@@ -345,8 +352,7 @@ class Archive:
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
-        synced = self._store.state().get("synced_at")
-        return window(since, until, datetime.now(UTC) if synced is None else datetime.fromisoformat(synced))
+        return window(since, until, latest(self._store.state()) or datetime.now(UTC))
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
         """Rows of one table, newest first."""
@@ -355,15 +361,7 @@ class Archive:
             raise ConfigError(
                 f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
             )
-        files = [str(path) for path in reversed(self._store.files(kind).values())]
-        schema = SCHEMA[kind].append(pa.field("day", pa.string()))
-        if files:
-            parts = ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive")
-            data = ds.dataset(
-                files, schema=schema, format=_format(kind), partitioning=parts, partition_base_dir=str(self.path / kind)
-            )
-        else:
-            data = ds.dataset(schema.empty_table())
+        data = dataset(kind, self._store.files(kind).values(), self.path)
         return self._read(kind, data, columns, wanted)
 
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
@@ -375,10 +373,6 @@ class Archive:
             raise ConfigError(
                 f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
             ) from error
-        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": self._store.state().get("synced_at")}
+        read = latest(self._store.state())
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
         return frame
-
-
-def _format(kind: str) -> Any:
-    """How files are read: texts that repeat as codes and a dictionary."""
-    return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=REPEATING[kind]))

@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,11 +32,13 @@ _MADE_OF = b"voxops.made_of"
 _TAIL = 65_536  # bytes at the end of a Parquet file, which hold at least its table of contents
 
 
-def answer_of(file: Path, day: str) -> bytes:
+def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> bytes:
     """What a day's file counts to, as Parquet.
 
     Parameters
     ----------
+    connection : DuckDBPyConnection
+        Of `counting`.
     file : Path
         Of the deliveries.
     day : str
@@ -43,7 +46,7 @@ def answer_of(file: Path, day: str) -> bytes:
     """
     largest = max(_SMALL, int(file.stat().st_size * _LARGEST))
     for columns in GRAINS:
-        table = counted(file, columns)
+        table = counted(connection, file, columns)
         begun = pa.scalar(None if not day[:1].isdigit() else f"{day}T00:00:00", pa.string()).cast(pa.timestamp("us"))
         table = table.append_column("day", pa.array([begun.as_py()] * table.num_rows, pa.timestamp("us")))
         table = table.replace_schema_metadata({_MADE_OF: fingerprint(file)})

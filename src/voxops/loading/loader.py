@@ -12,12 +12,12 @@ from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.client import account_names, prefetch
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import ConfigError
 from voxops.frames import Columns, build, moment, window, within
-from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
-from voxops.loading.checkup import check_up
+from voxops.loading.checkup import check_up, chosen_accounts
+from voxops.loading.disk import Disk, joined, newest_first, said_of
 from voxops.loading.filters import Words, asked_for, said, stamp, statuses, words
 from voxops.loading.validation import validate
 
@@ -43,6 +43,11 @@ class Loader:
     def __init__(self, client: AsyncClient, source: str) -> None:
         self._client = client
         self._source = source
+        self._disk: Disk | None = None
+
+    def stand_on(self, disk: Disk) -> None:
+        """Take from disk what is settled."""
+        self._disk = disk
 
     async def posts(
         self,
@@ -52,6 +57,8 @@ class Loader:
         since: When = None,
         until: When = None,
         limit: int | None = None,
+        *,
+        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -64,6 +71,8 @@ class Loader:
             latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
+        refresh : bool
+            Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
 
         Returns
         -------
@@ -71,7 +80,7 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string). ``attrs`` says when, from where and with which filters it was loaded,
-            and whether it is complete.
+            whether it is complete, and under ``archive`` how many rows came from there and what may have been missed.
 
         Raises
         ------
@@ -84,22 +93,26 @@ class Loader:
         accounts = await self._account_ids(list_of_text("account", account))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
-        columns = Columns("posts")
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts)
+        some = limit is not None or bool(wanted or platforms or accounts)
+        whole = None if self._disk is None or some else await self._disk.posts(full=refresh)
+        rest, edge = self._disk.settled_posts() if self._disk is not None and some and not refresh else (None, None)
+        columns = Columns("posts")
         cut = False
-        for one in wanted or ["all"]:
+        for one in (wanted or ["all"]) if whole is None else ():
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
                 query["accountId"] = accounts[0]
-            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits)
-        frame = columns.frame()
+            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits, oldest=edge)
+        live = columns.frame()
+        frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self._client.now())
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
-        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        found = newest_first(frame[keep], "post_id")
         filters = {
             "status": wanted,
             "platform": platforms,
@@ -108,13 +121,13 @@ class Loader:
             "until": until,
             "limit": limit,
         }
-        return self._described(
-            found if limit is None else found.head(limit),
-            "posts",
-            frame.attrs,
-            filters,
-            cut=cut or (limit is not None and len(found) > limit),
-        )
+        shown = found if limit is None else found.head(limit)
+        cut |= limit is not None and len(found) > limit
+        origin = None
+        if self._disk is not None:
+            read = set(live["post_id"].dropna()) if whole is None else whole[1]
+            origin = said_of("posts", shown["post_id"], read, busy=not some and whole is None)
+        return self._described(shown, "posts", live.attrs, filters, cut=cut, archive=origin)
 
     async def deliveries(
         self,
@@ -123,6 +136,8 @@ class Loader:
         until: When = None,
         success: bool | None = None,
         event_type: Words = None,
+        *,
+        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load the webhook delivery history, newest first.
 
@@ -136,13 +151,15 @@ class Loader:
             Only delivered, or only failed ones.
         event_type : str or list of str, optional
             Such as ``post.failed``.
+        refresh : bool
+            As for `posts`: read all from the API, also what had succeeded or is older than a week.
 
         Returns
         -------
         pandas.DataFrame
             One row per delivery: ``delivery_id webhook_id event_type url`` (string), ``success`` (boolean), ``status_code
             latency_ms retry_count`` (Int64; latency in milliseconds), ``error response_body`` (string), ``created_at
-            delivered_at`` (datetime64[us, UTC]).
+            delivered_at`` (datetime64[us, UTC]). ``attrs`` as for `posts`.
 
         Raises
         ------
@@ -156,23 +173,38 @@ class Loader:
         webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
         events = words("event_type", event_type)
         start, end = window(since, until, self._client.now())
+        some = bool(events) or webhook is not None or end is not None or success is not None
+        whole = None if self._disk is None or some else await self._disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
-        query |= {} if start is None else {"from": stamp(start)}
         query |= {} if end is None else {"to": stamp(end)}
         query |= {} if success is None else {"success": "true" if success else "false"}
         query |= {"eventType": events[0]} if len(events) == 1 else {}
-        for one in webhooks:
-            await self._take(columns, deliveries_path(one), query, oldest=start, webhookId=one)
-        frame = columns.frame()
+        settled = [] if whole is None else [whole[0]]
+        for one in webhooks if whole is None else ():
+            low = start
+            if self._disk is not None and some and not refresh:
+                rest, edge = self._disk.settled_deliveries(one, start)
+                settled.append(rest)
+                low = start if edge is None else edge
+            if end is not None and low is not None and low >= end:  # all of it is on disk
+                continue
+            since_low = {} if low is None else {"from": stamp(low)}
+            await self._take(columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
+        live = columns.frame()
+        frame = joined(live, settled, "delivery_id")
         keep = within(frame["created_at"], start, end) & ~frame["delivery_id"].duplicated()
         if success is not None:
             keep &= frame["success"].fillna(False) == success
         if events:
             keep &= frame["event_type"].str.lower().isin(events)
-        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        found = newest_first(frame[keep], "delivery_id")
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        return self._described(found, "deliveries", frame.attrs, filters)
+        origin = None
+        if self._disk is not None:
+            read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
+            origin = said_of("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+        return self._described(found, "deliveries", live.attrs, filters, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
         """Load the connected accounts.
@@ -213,19 +245,7 @@ class Loader:
         AuthError
             If the key may not do this.
         """
-        known = await self.accounts()
-        if accounts is None:
-            chosen = known[known["status"] != "disconnected"]
-        else:
-            if isinstance(accounts, pd.DataFrame):
-                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
-            else:
-                wanted = list_of_text("accounts", accounts)
-            strangers = sorted(set(wanted) - set(known["account_id"]))
-            if strangers:
-                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
-            chosen = known[known["account_id"].isin(wanted)]
+        chosen = chosen_accounts(await self.accounts(), accounts)
         return self._described(await check_up(self._client, chosen, refresh=refresh), "account_check", {}, {})
 
     async def webhooks(self) -> pd.DataFrame:
@@ -324,20 +344,30 @@ class Loader:
         True if there were enough before the list has ended.
         """
         taken, pages = 0, self._client.pages(path, query)
-        async for page in pages if enough is not None else prefetch(pages):
+        early = enough is not None or (
+            oldest is not None and "from" not in query
+        )  # one page too many would cost a request
+        async for page in pages if early else prefetch(pages):
             columns.extend(page.records, **fill)
             if enough is not None:
                 taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
                 if taken >= enough:
                     return page.cursor is not None
             if oldest is not None and page.records:
-                last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
-                if last is not pd.NaT and last < oldest:
+                times = build("deliveries", page.records)["created_at"].dropna()
+                if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < oldest:
                     return False
         return False
 
     def _described(
-        self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
+        self,
+        frame: pd.DataFrame,
+        kind: str,
+        read: dict[Any, Any],
+        filters: dict[str, Any],
+        *,
+        cut: bool = False,
+        archive: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """The frame with what it should say of itself."""
         frame.attrs = {
@@ -349,5 +379,6 @@ class Loader:
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
+            **({} if archive is None else {"archive": archive}),
         }
         return frame
