@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +17,9 @@ from voxops.archive._spans import Span
 from voxops.archive._store import Store
 from voxops.archive._table import SCHEMA, to_frame
 from voxops.frames import Columns
+from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["held_deliveries", "held_posts", "last_read", "latest", "open_posts", "spans_read"]
+__all__ = ["cheapest_reach", "held_deliveries", "held_posts", "last_read", "latest", "open_posts", "spans_read"]
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
 ENDED = ("failed", "partial")
@@ -53,9 +55,36 @@ def open_posts(held: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -
     return ~status.isin(FINAL) & ~(status.isin(ENDED) & old) | mine
 
 
+def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
+    """How far back a list of all posts is read for the fewest pages in all; None for what is new alone.
+
+    Most open posts are still in the list of their status, which is short. Those whose time has come are not: they are looked for
+    among all that were published, page by page, unless the list of all is read as far.
+    """
+    if opened.empty or opened["created_at"].isna().any():
+        return None
+    come = (opened["scheduled_for"] <= now) & ~opened["status"].isin(ENDED)
+    due = opened[come | opened["status"].isin(IN_FLIGHT_STATUSES)]
+
+    def pages(instant: pd.Timestamp) -> float:
+        return float((held["created_at"] >= instant).sum()) / page
+
+    def lists(rest: pd.DataFrame) -> int:
+        return sum(math.ceil(count / page) for count in rest["status"].value_counts())
+
+    costs: dict[pd.Timestamp | None, float] = {None: lists(opened)}
+    if len(due):
+        costs[None] += min(len(due), pages(due["created_at"].min()))
+    for part in (due, opened):
+        if len(part):
+            instant = part["created_at"].min()
+            costs[instant] = pages(instant) + lists(opened[opened["created_at"] < instant])
+    return min(costs, key=lambda instant: costs[instant])
+
+
 def held_posts(store: Store) -> pd.DataFrame:
     """Ids, states and times of the posts that an archive holds."""
-    names = ["post_id", "status", "updated_at", "created_at"]
+    names = ["post_id", "status", "updated_at", "created_at", "scheduled_for"]
     return _joined("posts", names, [pq.ParquetFile(path).read(names) for path in store.files("posts").values()])
 
 

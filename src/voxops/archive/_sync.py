@@ -8,7 +8,6 @@ rest is *settled*: a post that was published and is unpublished later is found b
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,13 +17,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from voxops.api.limits import PAGE_RECORDS
-from voxops.archive._open import held_deliveries, held_posts, last_read, open_posts, spans_read
+from voxops.archive._open import cheapest_reach, held_deliveries, held_posts, last_read, open_posts, spans_read
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
 from voxops.client import prefetch
 from voxops.errors import NotFoundError
-from voxops.frames import Columns, parse_times, targets
+from voxops.frames import Columns, Targets, parse_times, targets
+from voxops.frames.nested import TargetsArray
+from voxops.frames.target import gather
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -34,6 +35,8 @@ __all__ = ["BEGINNING", "LATE", "Sync", "Synced"]
 BLOCK = 50_000  # records held before they are written
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
+ONLY_SINGLE = ("target_id", "retry_count")  # what lists may leave out of targets (assumed)
+NO_TARGETS = Targets.of(())
 SINGLES = 3  # so few posts are read one by one without a thought
 TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
 
@@ -93,6 +96,7 @@ class Sync:
         self._acted = acted
         self._fetched = {"posts": 0, "deliveries": 0}
         self._files = 0
+        self._shown: set[str] = set()  # of ONLY_SINGLE, what lists have shown after all
         self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
 
     async def run(self, since: datetime | None, *, full: bool = False) -> Synced:
@@ -141,19 +145,15 @@ class Sync:
     # Posts.
 
     def _reach(self) -> datetime:
-        """How far back the list of all posts is read: to what is new, or to the oldest open post where that takes fewer pages."""
+        """How far back the list of all posts is read: to what is new, or as far as makes other lists needless at less cost."""
         known = self._state["posts"].get("newest")
         if known is None:
             return BEGINNING
         new = datetime.fromisoformat(known) - LATE
         held = held_posts(self._store)
         opened = held[open_posts(held, self._last("posts"), self._acted)]
-        if opened.empty or opened["created_at"].isna().any():
-            return new
-        oldest = opened["created_at"].min()
-        pages = len(held[held["created_at"] >= oldest]) / PAGE_RECORDS
-        lists = sum(math.ceil(count / PAGE_RECORDS) for count in opened["status"].value_counts())
-        return min(new, oldest.to_pydatetime()) if pages <= lists + 1 else new
+        further = cheapest_reach(held, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
+        return new if further is None else min(new, further.to_pydatetime())
 
     async def _new_posts(self, until: datetime) -> None:
         """Read the list of all posts from its head to an instant."""
@@ -172,12 +172,17 @@ class Sync:
         if newest is not None:
             self._state["posts"]["newest"] = newest
 
-    def _take_posts(self, columns: Columns) -> None:
+    def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
         """Write posts and their targets."""
         posts = columns.frame()
         posts = posts[posts["post_id"].notna()].drop_duplicates("post_id")
         if posts.empty:
             return
+        if listed:
+            fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
+            self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
+        else:  # a post is in the archive as lists show it, however it was read
+            posts["targets"] = TargetsArray._from_sequence([self._as_listed(cell) for cell in posts["targets"]])
         expanded = targets(posts)
         expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
         self._fetched["posts"] += len(posts)
@@ -194,7 +199,8 @@ class Sync:
         for word in [] if full else [*held["status"].dropna().unique(), "published"]:
             if len(left) > SINGLES or word != "published":
                 await self._from_list(str(word), left, oldest, columns)
-        gone = []
+        self._take_posts(columns)
+        gone, columns = [], Columns("posts")
         for post_id in sorted(left):
             try:
                 reply = await self._client.request("GET", f"/v1/posts/{post_id}")
@@ -202,7 +208,7 @@ class Sync:
                 gone.append(post_id)
             else:
                 columns.extend([reply.data])
-        self._take_posts(columns)
+        self._take_posts(columns, listed=False)
         self._note_deleted(gone)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
@@ -216,6 +222,11 @@ class Sync:
             created = min(_created(page.records), default=None)
             if not left or fruitless >= len(left) or (created is not None and created < oldest):
                 return
+
+    def _as_listed(self, cell: Targets | None) -> Targets | None:
+        """Targets of a post that was read by itself without what lists do not show."""
+        hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
+        return cell and Targets.of([target._replace(**hidden) for target in cell])
 
     def _note_deleted(self, gone: Collection[str]) -> None:
         """Note that posts no longer exist, so that nobody asks for them again."""
