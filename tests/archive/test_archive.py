@@ -63,9 +63,8 @@ def test_it_holds_what_the_api_shows(archive: Archive, ws: vx.Workspace) -> None
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        _sync, "PAGE_RECORDS", 20
-    )  # else the whole list has fewer pages than there are lists of what is open
+    # else the whole list has fewer pages than there are lists of what is open
+    monkeypatch.setattr(_sync, "PAGE_RECORDS", 10)
     first = archive.sync()
     files = {path: path.stat().st_mtime_ns for path in archive.path.rglob("*.parquet")}
     second = archive.sync()
