@@ -51,7 +51,7 @@ from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import attempts_to_success, delivery_stats
+    from voxops.analysis import attempts_to_success, cause_weeks, delivery_stats, service_levels
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
@@ -89,6 +89,7 @@ __all__ = [
     "Workspace",
     "allow_nested_loops",
     "attempts_to_success",
+    "cause_weeks",
     "causes",
     "check_campaign",
     "compare",
@@ -115,6 +116,7 @@ __all__ = [
     "report",
     "runs_panel",
     "scan_notebook",
+    "service_levels",
     "targets",
     "triage",
     "triage_panel",
@@ -126,6 +128,7 @@ __all__ = [
 _LATER = {
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
+    "cause_weeks": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
@@ -140,6 +143,7 @@ _LATER = {
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
+    "service_levels": "voxops.analysis",
     "triage_panel": "voxops.views.triage_view",
 }
 

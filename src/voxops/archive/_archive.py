@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,22 @@ import pyarrow.dataset as ds
 
 from voxops._core import eventloop
 from voxops._core.arguments import file_path, list_of_text
-from voxops.analysis import cause_partial, finish, finish_causes, merge, merge_causes, partial, triage
-from voxops.analysis.partials import FIELDS, SPANS
+from voxops.analysis import (
+    Objective,
+    cause_partial,
+    finish_causes,
+    finish_levels,
+    level_partial,
+    merge_causes,
+    merge_levels,
+    merge_weeks,
+    triage,
+    week_partial,
+)
 from voxops.analysis.rules import Rule
 from voxops.archive._count import Sources, count, fits
-from voxops.archive._kept import columns_of
+from voxops.archive._frames import COUNTED_COLUMNS, frame_by_frame
+from voxops.archive._kept import serving
 from voxops.archive._loads import Loads
 from voxops.archive._open import latest
 from voxops.archive._sql import ask
@@ -34,9 +45,6 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 __all__ = ["Archive"]
-
-# What statistics read of a delivery beside its groups; of an error only whether there is one.
-_COUNTED = ("success", "status_code", "latency_ms", "retry_count", "created_at")
 
 
 class Archive:
@@ -285,51 +293,10 @@ class Archive:
         files = self.files("deliveries", since, until)
         days = [path.parent.name.removeprefix("day=") for path in files]
         if not fits(names, days):
-            return self._stats_frame_by_frame(files, names, tz, (start, end))
-        kept = self._kept(names, tz, (start, end))
+            return frame_by_frame(files, names, tz, (start, end))
+        kept = serving(self._store.answers(), names, tz, (start, end))
         rest = [path for path, day in zip(files, days, strict=True) if day not in kept]
         return count(Sources([kept[day] for day in days if day in kept], rest, start, end, days), names, tz)
-
-    def _kept(
-        self, names: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]
-    ) -> dict[str, Path]:
-        """Answers that serve a question: of days that lie wholly within the span, with the columns that are asked for."""
-        columns = {FIELDS.get(name, name) for name in names}
-        if "hour" in columns or ("day" in columns and tz != "UTC"):
-            return {}
-        start, end = span
-        day_long = pd.Timedelta(days=1)
-
-        def whole(day: str) -> bool:
-            if day == UNKNOWN_DAY:
-                return True
-            begun = pd.Timestamp(day, tz="UTC")
-            return (start is None or start <= begun) and (end is None or begun + day_long <= end)
-
-        return {
-            day: path for day, path in self._store.answers().items() if whole(day) and columns <= set(columns_of(path))
-        }
-
-    def _stats_frame_by_frame(
-        self,
-        files: Sequence[Path],
-        names: Sequence[str],
-        tz: str,
-        span: tuple[pd.Timestamp | None, pd.Timestamp | None],
-    ) -> pd.DataFrame:
-        """The statistics in pandas, a day in memory at a time."""
-        groups = [FIELDS.get(name, name) for name in names if name not in SPANS]
-        read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*_COUNTED, *groups])}
-        if "error" not in groups:  # its text is not needed, and is most of the bytes
-            read["error"] = pc.if_else(pc.is_valid(pc.field("error")), True, pa.scalar(None, pa.bool_()))
-        wanted = created(*span, prune=False)
-        done: list[pd.DataFrame] = []
-        for path in files:
-            data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=file_format("deliveries"))
-            done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), names, tz=tz))
-            if len(done) >= 8:  # merge now and then, so that memory holds few of them
-                done = [merge(done)]
-        return finish(merge(done or [partial(next(self.parts("deliveries")), names, tz=tz)]))
 
     def causes(self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None) -> pd.DataFrame:
         """Group the failures of the whole history by cause, a day in memory at a time.
@@ -349,6 +316,57 @@ class Archive:
         return finish_causes(
             merge_causes(cause_partial(triage(part, rules)) for part in self.parts("targets", since=since))
         )
+
+    def cause_weeks(
+        self,
+        rules: Iterable[Rule] | Mapping[str, Any] | None = None,
+        *,
+        tz: str = "UTC",
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Count the causes of the failures of the whole history week by week, a day in memory at a time.
+
+        Parameters
+        ----------
+        rules, since
+            As for `causes`.
+        tz : str
+            As for ``vx.cause_weeks``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.cause_weeks(triaged)`` returns it.
+        """
+        return merge_weeks(week_partial(triage(part, rules), tz=tz) for part in self.parts("targets", since=since))
+
+    def service_levels(
+        self,
+        within: str | timedelta = "5min",
+        target: float = 0.99,
+        *,
+        windows: Sequence[str | timedelta] = ("3D", "6h"),
+        at_least: int = 100,
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.service_levels`` over a history, a day in memory at a time; its now is the last sync.
+
+        Parameters
+        ----------
+        within, target, windows, at_least
+            As for ``vx.service_levels``.
+        since : Timestamp, str or timedelta, optional
+            Leave out days before it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.service_levels`` returns it.
+        """
+        objective = Objective.of(within, target, windows, at_least)
+        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
+        parts = self.parts("deliveries", ("url", *COUNTED_COLUMNS, "error", "delivered_at"), since=since)
+        return finish_levels(merge_levels(level_partial(part, objective, now) for part in parts), objective)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
