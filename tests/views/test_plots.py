@@ -293,7 +293,7 @@ def test_an_error_budget_that_is_overdrawn_reaches_beyond_the_line() -> None:
     ax = plots.error_budgets(levels())
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([3.0, 0.1, 0.0])  # the first is cut
     assert ax.lines[0].get_xdata()[0] == 1.0
-    assert "95.00% in time, burning 9.0×" in words(ax)
+    assert "95.00% in time, 500% spent, burning 9.0×" in words(ax)
     assert "too few deliveries" in words(ax)
     assert "secret" not in words(ax)
 

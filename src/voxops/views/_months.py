@@ -42,8 +42,9 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     met = shown["met"].fillna(False)
     colours = [OUTCOME["succeeded" if good else "failed"].colour for good in met]
     bars = ax.barh(places, spent, color=colours, height=0.62)
-    ax.bar_label(bars, labels=[_verdict(row) for row in shown.to_dict("records")], padding=3)
-    ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--")
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # of the line that stands behind it
+    ax.bar_label(bars, labels=[_verdict(row) for row in shown.to_dict("records")], padding=4, bbox=clear)
+    ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
     ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     _axes.name_rows(ax, {place: _axes.endpoint(url) for place, url in zip(places, shown["url"], strict=True)})
@@ -56,7 +57,11 @@ def _verdict(row: dict[Any, Any]) -> str:
     if pd.isna(row["share"]):
         return "too few deliveries"
     burning = row["burning"] is not pd.NA and bool(row["burning"])
-    return f"{row['share']:.2%} in time" + (f", burning {row['burn_short']:.1f}×" if burning else "")
+    spent = 1 - row["budget_left"]
+    parts = [f"{row['share']:.2%} in time"]
+    parts += [f"{spent:.0%} spent"] if spent > _WIDEST else []
+    parts += [f"burning {row['burn_short']:.1f}×"] if burning else []
+    return ", ".join(parts)
 
 
 def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -> Axes:
@@ -89,7 +94,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     named = names.where(names.isin(first), "other causes")
     local = known["week"].dt.tz_localize(None).dt.normalize()
     counts = pd.crosstab(local, named, values=known["targets"].astype("int64"), aggfunc="sum").fillna(0)
-    ax = _axes.axes(ax, 3.4)
+    ax = _axes.axes(ax, 2.8 + 0.2 * min(len(first) + 1, len(totals)))
     if len(counts):
         counts = counts.reindex(pd.date_range(counts.index.min(), counts.index.max(), freq="7D"), fill_value=0)
     colours = {**series_colours(map(str, first)), "other causes": OTHER.colour}
