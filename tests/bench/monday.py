@@ -31,7 +31,7 @@ LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
 WHOLE, TRIAGE = ("posts", "deliveries"), ("failed", "lost")
 
 
-def mondays(posts: int, deliveries: int, share: float = 0.05) -> dict[str, Any]:
+def mondays(posts: int, deliveries: int, share: float = 0.05, weeks: int = 40) -> dict[str, Any]:
     """Requests and seconds of each load, the first and the second time and without an archive; frames are compared.
 
     Parameters
@@ -40,10 +40,12 @@ def mondays(posts: int, deliveries: int, share: float = 0.05) -> dict[str, Any]:
         How many there are on the first Monday.
     share : float
         Of all records on the second, those that are new or were open.
+    weeks : int
+        Over which the posts were created.
     """
     rng = Random(7)
     with tempfile.TemporaryDirectory() as folder, Sandbox(seed=7, speed=0, rate_limit=None, posts=posts, deliveries=deliveries) as sandbox:  # fmt: skip
-        _settle(sandbox, round(posts * share / 2), round(deliveries * share / 2), rng)
+        _settle(sandbox, round(posts * share / 2), round(deliveries * share / 2), rng, weeks)
         ledger = Path(folder) / "ledger.sqlite"
         with (
             vx.connect(sandbox=sandbox, ledger=ledger, archive=f"{folder}/history") as ws,
@@ -74,13 +76,13 @@ def _load(sandbox: Sandbox, ws: vx.Workspace, name: str) -> tuple[pd.DataFrame, 
     return frame, {"requests": len(sandbox.requests()) - before, "seconds": round(time.perf_counter() - began, 2)}
 
 
-def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random) -> None:
+def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random, weeks: int) -> None:
     """Let all posts but so many have been published, and so many deliveries of the last week have failed."""
     world = sandbox.world
     ranked = sorted(world.posts.values(), key=lambda post: (-post.created_at, -post.ordinal))
     opened = [post.id for post in ranked if post.status not in _FINAL]
     ended = set(opened[open_posts:])  # what is open is among the newest
-    step = 280 * _DAY // len(ranked)  # forty weeks, so that a week brings as much as it does here
+    step = weeks * 7 * _DAY // len(ranked)  # forty weeks: then a week brings as much as it does here
     for rank, post in enumerate(ranked):
         post.created_at = world.now() - (rank + 1) * step
         world.posts.save(post)

@@ -22,7 +22,7 @@ from voxops.archive._spans import gaps
 from voxops.archive._store import BusyError, Store
 from voxops.archive._sync import BEGINNING, LATE, Sync, Synced
 from voxops.archive._table import SCHEMA, dataset, to_frame
-from voxops.archive._where import created
+from voxops.archive._where import created, isin
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window
 
@@ -102,8 +102,8 @@ class Loads:
             return None
         return self._read("deliveries", created(start, None) & _of(webhooks)), sync.read["deliveries"]
 
-    def settled_posts(self) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """Posts that need not be read, and the instant from which on all must be; none where nothing was read yet."""
+    def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
         state = self.state()
         newest, last = state["posts"].get("newest"), last_read(state, "posts")
         if newest is None or last is None:
@@ -114,7 +114,7 @@ class Loads:
             return self._read("posts", pc.scalar(False)), None
         edge = min([pd.Timestamp(newest) - LATE, *opened])
         exists = pc.field("status").is_null() | (pc.field("status") != "deleted")
-        return self._read("posts", created(None, edge) & exists), edge
+        return self._read("posts", created(None, edge) & exists & isin("status", statuses or None)), edge
 
     def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """As `settled_posts`, of one webhook since an instant."""

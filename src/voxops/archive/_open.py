@@ -19,7 +19,16 @@ from voxops.archive._table import SCHEMA, to_frame
 from voxops.frames import Columns
 from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["cheapest_reach", "held_deliveries", "held_posts", "last_read", "latest", "open_posts", "spans_read"]
+__all__ = [
+    "cheapest_reach",
+    "count_deliveries",
+    "held_deliveries",
+    "held_posts",
+    "last_read",
+    "latest",
+    "open_posts",
+    "spans_read",
+]
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
 ENDED = ("failed", "partial")
@@ -104,6 +113,17 @@ def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) ->
             data = ds.dataset(paths, schema=SCHEMA["deliveries"], format="parquet")
             parts.append(data.to_table(columns=names, filter=condition))
     return _joined("deliveries", names, parts)
+
+
+def count_deliveries(store: Store, webhook: str, span: Span) -> int:
+    """How many deliveries of a webhook an archive holds that were created within a span."""
+    low, high = (pa.scalar(when, pa.timestamp("us", "UTC")) for when in span)
+    inside = (pc.field("created_at") >= low) & (pc.field("created_at") <= high) & (pc.field("webhook_id") == webhook)
+    files = store.files("deliveries").items()
+    paths = [str(path) for day, path in files if f"{span[0]:%Y-%m-%d}" <= day <= f"{span[1]:%Y-%m-%d}"]
+    return (
+        int(ds.dataset(paths, schema=SCHEMA["deliveries"], format="parquet").count_rows(filter=inside)) if paths else 0
+    )
 
 
 def _joined(kind: str, names: list[str], parts: Sequence[pa.Table]) -> pd.DataFrame:

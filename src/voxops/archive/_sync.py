@@ -17,7 +17,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from voxops.api.limits import PAGE_RECORDS
-from voxops.archive._open import cheapest_reach, held_deliveries, held_posts, last_read, open_posts, spans_read
+from voxops.archive._open import (
+    cheapest_reach,
+    count_deliveries,
+    held_deliveries,
+    held_posts,
+    last_read,
+    open_posts,
+    spans_read,
+)
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
@@ -294,9 +302,17 @@ class Sync:
             left = set(created)
             span = (min(created.values()), max(created.values()) + timedelta(seconds=1))
             await self._find(str(webhook), left, span, columns, success=False)
-            for low, high in near((created[item] for item in left), TOGETHER):
+            for low, high in self._places(str(webhook), [created[item] for item in left]):
                 await self._find(str(webhook), left, (low, high + timedelta(seconds=1)), columns)
         self._take_deliveries(columns)
+
+    def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
+        """Where to look for deliveries created at these instants: around each, or all through where that takes fewer pages."""
+        apart = near(instants, TOGETHER)
+        if len(apart) < 2:
+            return apart
+        whole = (apart[0][0], apart[-1][1])
+        return [whole] if count_deliveries(self._store, webhook, whole) / PAGE_RECORDS <= len(apart) else apart
 
     async def _find(
         self,

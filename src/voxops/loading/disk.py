@@ -29,8 +29,8 @@ class Disk(Protocol):
     ) -> tuple[pd.DataFrame, set[str]] | None:
         """All deliveries of these webhooks since an instant; as `posts`."""
 
-    def settled_posts(self) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """Posts that need not be read, and the instant from which on all must be; None for all."""
+    def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
 
     def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """As `settled_posts`, of one webhook since an instant."""

@@ -97,7 +97,9 @@ class Loader:
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts)
         some = limit is not None or bool(wanted or platforms or accounts)
         whole = None if self._disk is None or some else await self._disk.posts(full=refresh)
-        rest, edge = self._disk.settled_posts() if self._disk is not None and some and not refresh else (None, None)
+        rest, edge = (
+            self._disk.settled_posts(wanted) if self._disk is not None and some and not refresh else (None, None)
+        )
         columns = Columns("posts")
         cut = False
         for one in (wanted or ["all"]) if whole is None else ():
