@@ -33,5 +33,5 @@ def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
     history.keep(tmp_path)
     assert history.by_archive(tmp_path) == first
     assert history.sync_day(tmp_path) == 100
-    assert len(history.by_archive(tmp_path)) == len(first) + 2
+    assert len(history.by_archive(tmp_path)) == len(first) + 3
     assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100
