@@ -52,7 +52,7 @@ from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import attempts_to_success, delivery_stats
+    from voxops.analysis import attempts_to_success, cause_weeks, delivery_stats, service_levels
     from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
@@ -95,6 +95,7 @@ __all__ = [
     "about_posts",
     "allow_nested_loops",
     "attempts_to_success",
+    "cause_weeks",
     "causes",
     "check_campaign",
     "compare",
@@ -124,6 +125,7 @@ __all__ = [
     "report",
     "runs_panel",
     "scan_notebook",
+    "service_levels",
     "targets",
     "to_excel",
     "triage",
@@ -138,6 +140,7 @@ _LATER = {
     "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
+    "cause_weeks": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "compare_weeks": "voxops.analysis.weeks",
     "delivery_panel": "voxops.views.delivery_view",
@@ -153,6 +156,7 @@ _LATER = {
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
     "scan_notebook": "voxops.analysis.leaks",
+    "service_levels": "voxops.analysis",
     "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",

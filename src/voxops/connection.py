@@ -44,6 +44,7 @@ def connect(
     owner: str | None = None,
     campaign: str | None = None,
     tags: str | None = None,
+    archive: str | os.PathLike[str] | None = None,
 ) -> Workspace:
     """Connect to a workspace.
 
@@ -71,6 +72,10 @@ def connect(
         ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN`` (where it begins
         with ``metadata.``), ``VOXOPS_TAGS``. Posts and targets then have columns
         of these names, and reports say who must act.
+    archive : path, optional
+        A folder on which ``ws.posts`` and ``ws.deliveries`` stand: what is settled comes from there, what is open or new from the
+        API. The first load of everything fills it. Edits of what was settled are not seen but with ``refresh=True``; the frames'
+        ``attrs["archive"]`` say what came from where.
 
     Returns
     -------
@@ -84,7 +89,8 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit.
+        If there is no key, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit; or the
+        archive can't be used: it is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
@@ -98,6 +104,7 @@ def connect(
     path = None if ledger is None else file_path("ledger", ledger)
     said = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
     settings = Settings.read({name: _setting(name) if value is None else value for name, value in said.items()})
+    disk = None if archive is None else file_path("archive", archive)
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
@@ -109,7 +116,23 @@ def connect(
     else:
         client = _client(secret, url, patience)
     opened = open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
-    return eventloop.run(opened)
+    workspace = eventloop.run(opened)
+    if disk is not None:
+        try:
+            _stand_on(workspace, resources, disk)
+        except ConfigError:
+            workspace.close()
+            raise
+    return workspace
+
+
+def _stand_on(workspace: Workspace, resources: Resources, path: Path) -> None:
+    """Let loads take from an archive what is settled."""
+    if not workspace.id:
+        raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
+    resources.archive = workspace.archive(path)
+    resources.archive.loads.state()  # raises where it is another workspace's
+    workspace._session.stand_on(resources.archive.loads)
 
 
 async def open_workspace(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pandas as pd
 
@@ -302,13 +302,14 @@ class Workspace:
         frame.attrs |= self.settings.attrs()
         return frame
 
-    def archive(self, path: str | os.PathLike[str]) -> Archive:
+    def archive(self, path: str | os.PathLike[str] | None = None) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.
 
         Parameters
         ----------
-        path : path
-            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open.
+        path : path, optional
+            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open. By
+            default the one that the workspace stands on.
 
         Returns
         -------
@@ -317,13 +318,18 @@ class Workspace:
         Raises
         ------
         ConfigError
-            If pyarrow or DuckDB is not installed.
+            If pyarrow or DuckDB is not installed, or there is neither a path nor ``vx.connect(archive=…)``.
         """
+        if path is None:
+            if self._resources.archive is None:
+                raise ConfigError("which archive? Give its folder, or connect with vx.connect(archive=folder)")
+            return cast("Archive", self._resources.archive)
         try:
             from voxops.archive import Archive
         except ModuleNotFoundError as error:
             raise ConfigError(f"an archive needs {error.name}: pip install 'voxops[archive]'") from error
-        return Archive(path, self.client, workspace=self.id)
+        acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
+        return Archive(path, self.client, workspace=self.id, acted=acted)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

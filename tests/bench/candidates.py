@@ -14,16 +14,11 @@ import msgspec
 import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
-from voxops.core import Core
 
-from voxops.analysis import delivery_stats
-from voxops.archive import Archive
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
 from voxops.frames import Columns, targets
-
-BY = ["day", "endpoint"]
-
+from voxops.loading import Loader
 
 # Records to a frame.
 
@@ -87,10 +82,10 @@ def load_ours(url: str, key: str) -> dict[str, Any]:
     async def load() -> dict[str, Any]:
         async with AsyncClient(key, url=url) as client:
             await client.identity()
-            core = Core(client, None, url)
+            loader = Loader(client, url)
             loop = asyncio.get_running_loop()
             return await asyncio.to_thread(
-                lambda: measured(lambda: len(asyncio.run_coroutine_threadsafe(core.posts(), loop).result()))
+                lambda: measured(lambda: len(asyncio.run_coroutine_threadsafe(loader.posts(), loop).result()))
             )
 
     return asyncio.run(load())
@@ -165,53 +160,6 @@ def idle(url: str, key: str) -> dict[str, Any]:
             return 0
 
     return measured(work)
-
-
-# Ten million deliveries.
-
-
-def history_ours(root: str) -> dict[str, Any]:
-    return measured(lambda: _digits(Archive(root).delivery_stats(by=BY)))
-
-
-def history_all(root: str) -> dict[str, Any]:
-    """Load it all into pandas, then the same statistics."""
-    return measured(lambda: _digits(delivery_stats(pd.read_parquet(f"{root}/deliveries"), by=BY)))
-
-
-def history_pandas(root: str) -> dict[str, Any]:
-    """Load it all into pandas, then what people write."""
-
-    def work() -> Any:
-        log = pd.read_parquet(f"{root}/deliveries")
-        groups = log.groupby([log["created_at"].dt.floor("D"), "url"])
-        table = groups.agg(deliveries=("success", "size"), succeeded=("success", "sum"))
-        latency = groups["latency_ms"].quantile([0.5, 0.95, 0.99], interpolation="lower").reset_index()
-        return [int(table["deliveries"].sum()), int(table["succeeded"].sum()), len(latency) // 3]
-
-    return measured(work)
-
-
-def history_duckdb(root: str) -> dict[str, Any]:
-    """The same statistics as one question to DuckDB."""
-
-    def work() -> Any:
-        table = Archive(root).sql(
-            """
-            SELECT date_trunc('day', created_at) AS day, url, count(*) AS deliveries, count(*) FILTER (success) AS succeeded,
-                quantile_disc(latency_ms, 0.5) AS p50_ms, quantile_disc(latency_ms, 0.95) AS p95_ms, quantile_disc(latency_ms, 0.99) AS p99_ms
-            FROM deliveries GROUP BY ALL ORDER BY ALL
-            """
-        )
-        return _digits(table)
-
-    return measured(work)
-
-
-def _digits(table: pd.DataFrame) -> list[list[int]]:
-    """What must be equal everywhere."""
-    shown = table[["deliveries", "succeeded", "p50_ms", "p95_ms", "p99_ms"]]
-    return [[int(value) for value in row] for row in shown.itertuples(index=False)]
 
 
 if __name__ == "__main__":

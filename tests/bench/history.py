@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import duckdb
 import pandas as pd
+from tests.bench.measure import ROOT
 
 from voxops.analysis import finish, merge, partial
 from voxops.archive import Archive, read_part
@@ -77,30 +79,77 @@ def keep(root: Path) -> None:
         store.keep_answers()
 
 
-def by_duckdb(root: Path) -> None:
+def by_duckdb(root: Path) -> Any:
+    """DuckDB's own answer, as one would ask it."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.sql(QUESTION.format(root=root)).to_arrow_table()
+        rows = connection.sql(QUESTION.format(root=root)).fetchall()
+    return [[deliveries, succeeded, *ranks] for _, _, deliveries, succeeded, _, _, ranks in rows]
 
 
-def by_pandas(root: Path) -> None:
+def by_pandas(root: Path) -> Any:
+    """The same three functions that a cluster runs, a day in memory at a time."""
     columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
     files = sorted((root / "deliveries").glob("*/part-0.parquet"))
-    finish(merge(partial(read_part(path, columns), BY) for path in files))
+    return _digits(finish(merge(partial(read_part(path, columns), BY) for path in files)))
 
 
-def by_archive(root: Path) -> None:
-    Archive(root).delivery_stats(BY)
+def by_plain_pandas(root: Path) -> Any:
+    """What people write: load the columns that are needed, group, count, take quantiles."""
+    log = pd.read_parquet(root / "deliveries", columns=["url", "success", "latency_ms", "retry_count", "created_at"])
+    groups = log.groupby([log["created_at"].dt.floor("D"), "url"])
+    table = groups.agg(deliveries=("success", "size"), succeeded=("success", "sum"), attempts=("retry_count", "mean"))
+    ranks = groups["latency_ms"].quantile([0.5, 0.95, 0.99], interpolation="lower").reset_index()
+    assert len(ranks) == 3 * len(table)
+    return [int(table["deliveries"].sum()), int(table["succeeded"].sum())]
 
 
-TASKS = {"keep": keep, "duckdb": by_duckdb, "pandas": by_pandas, "archive": by_archive}
+def by_archive(root: Path) -> Any:
+    """Ours."""
+    return _digits(Archive(root).delivery_stats(BY))
 
 
-def measured(task: str, root: Path) -> dict[str, float]:
-    """Seconds and memory of a task, in a process of its own; imports, and a question about nothing, come before."""
+def sync_day(root: Path) -> Any:
+    """One further day as a sync takes it in: block by block merged into the file of the day, then counted."""
+    with duckdb.connect() as connection, tempfile.TemporaryDirectory() as aside:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = connection.sql(f"SELECT count(*) FROM read_parquet('{root}/deliveries/*/part-0.parquet')").fetchall()[0][
+            0
+        ]
+        day = pd.Timestamp(
+            max(path.name for path in (root / "deliveries").iterdir()).removeprefix("day=")
+        ) + pd.Timedelta("1D")
+        write_day(connection, Path(aside), day, min(rows // DAYS, 200_000), 3)
+        log = read_part(next(Path(aside).glob("deliveries/*/part-0.parquet")))
+    store = Store(root)
+    with store.writing():
+        for at in range(0, len(log), 50_000):
+            store.merge({"deliveries": log.iloc[at : at + 50_000]})
+        store.keep_answers()
+    return len(log)
+
+
+def _digits(table: pd.DataFrame) -> list[list[int]]:
+    """What must be equal everywhere."""
+    shown = table[["deliveries", "succeeded", "p50_ms", "p95_ms", "p99_ms"]]
+    return [[int(value) for value in row] for row in shown.itertuples(index=False)]
+
+
+TASKS = {
+    "keep": keep,
+    "duckdb": by_duckdb,
+    "partials": by_pandas,
+    "plain": by_plain_pandas,
+    "archive": by_archive,
+    "sync": sync_day,
+}
+
+
+def measured(task: str, root: Path) -> dict[str, Any]:
+    """Seconds and memory of a task, and what it found, in a process of its own; imports, and a question about nothing, come before."""
     line = subprocess.run(
         [sys.executable, "-m", "tests.bench.history", "--task", task, "--root", str(root)],
-        check=True, capture_output=True, text=True,
+        cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     return dict(json.loads(line))
 
@@ -109,9 +158,9 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
-def figures(rows: int, endpoints: int, times: int, tasks: list[str]) -> dict[str, Any]:
-    """First and later questions, what is kept, and what they take."""
-    with tempfile.TemporaryDirectory(prefix="voxops-history-") as folder:
+def figures(rows: int, endpoints: int, times: int, tasks: Sequence[str], place: Path | None = None) -> dict[str, Any]:
+    """First and later questions, what is kept, and what they take; the history is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="voxops-history-", dir=place) as folder:
         root = Path(folder)
         begun = time.perf_counter()
         write(root, rows, endpoints)
@@ -119,19 +168,29 @@ def figures(rows: int, endpoints: int, times: int, tasks: list[str]) -> dict[str
             "rows": rows,
             "endpoints": endpoints,
             "written_s": round(time.perf_counter() - begun, 1),
+            "parquet_mb": round(size(root / "deliveries") / 1e6, 1),
         }
-        found["parquet_mb"] = round(size(root / "deliveries") / 1e6, 1)
-        for task, name in [("duckdb", "duckdb"), ("pandas", "pandas"), ("archive", "first")]:
-            if task in tasks:
-                found[name] = _medians([measured(task, root) for _ in range(times)])
-        found["keep"] = measured("keep", root)
+        for task in tasks:
+            found[task] = _medians([measured(task, root) for _ in range(times)])
+        found["first"] = _medians([measured("archive", root) for _ in range(times)])
+        found["keep"] = _medians([measured("keep", root)])
         found["later"] = _medians([measured("archive", root) for _ in range(times)])
+        found["same_digits"] = all(
+            found[task]["found"] == found["first"]["found"] for task in {*tasks, "later"} - {"plain"}
+        )
         found["kept_percent"] = round(100 * size(root / "counts") / size(root / "deliveries"), 2)
-        return found
+        found["sync"] = _medians([measured("sync", root)])
+        found["later_after_sync"] = _medians([measured("archive", root)])
+    for task in (*tasks, "first", "later", "later_after_sync"):
+        found[task].pop("found")
+    return found
 
 
-def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(median(run[name] for run in runs), 3) for name in runs[0]}
+def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of each figure; what was found is the same each time."""
+    assert all(run["found"] == runs[0]["found"] for run in runs)
+    medians = {name: round(median(run[name] for run in runs), 3) for name in ("s", "cpu_s", "peak_mb")}
+    return medians | {"found": runs[0]["found"]}
 
 
 def main() -> None:
@@ -141,17 +200,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--endpoints", type=int, default=3)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--tasks", nargs="*", default=["duckdb", "pandas", "archive"])
+    parser.add_argument("--tasks", nargs="*", default=["duckdb", "partials", "plain"])
+    parser.add_argument("--place", type=Path, help="folder with room for it (default: that of temporary files)")
     asked = parser.parse_args()
     if asked.task is None:
-        print(json.dumps(figures(asked.rows, asked.endpoints, asked.times, asked.tasks), indent=1))
+        print(json.dumps(figures(asked.rows, asked.endpoints, asked.times, asked.tasks, asked.place), indent=1))
         return
     with tempfile.TemporaryDirectory() as nothing:
         Archive(nothing).delivery_stats(BY)
     before = (time.perf_counter(), time.process_time())
-    TASKS[asked.task](asked.root)
+    found = TASKS[asked.task](asked.root)
     wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]
-    print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": peak, "found": found}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Material: posts and deliveries as the API sends them, page by page; a history of millions as an archive would hold it."""
+"""Material: posts and deliveries as the API sends them, page by page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from voxops.archive._table import SCHEMA
 
 PAGE = 100
 PLATFORMS = ("twitter", "linkedin", "instagram", "facebook", "bluesky", "threads")
@@ -103,47 +98,3 @@ def _delivery(number: int) -> dict[str, object]:
         "createdAt": _time(number),
         "deliveredAt": None if failed else _time(number + 1),
     }
-
-
-def write_history(root: Path, rows: int, days: int = 30) -> Path:
-    """Write a history of deliveries where an archive keeps it; kept if it is there."""
-    if root.exists():
-        return root
-    aside = root.with_suffix(".new")
-    rng = np.random.default_rng(7)
-    for day in range(days):
-        name = f"2026-01-{day + 1:02d}"
-        folder = aside / "deliveries" / f"day={name}"
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            _day(rng, name, day, rows // days), folder / "part-0.parquet", compression="zstd", row_group_size=65_536
-        )
-    aside.rename(root)
-    return root
-
-
-def _day(rng: np.random.Generator, name: str, day: int, rows: int) -> pa.Table:
-    """One day of deliveries."""
-    start = np.datetime64(name, "us").astype(np.int64)
-    created = np.sort(start + rng.integers(0, 86_400_000_000, rows))[::-1]
-    failed = rng.random(rows) < 0.04
-    latency = rng.lognormal(5.2, 0.8, rows).astype(np.int64)
-    hook = rng.integers(0, 3, rows)
-    kinds = rng.choice(5, rows, p=[0.4, 0.3, 0.2, 0.06, 0.04])
-    take = lambda words, codes: pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words)).cast(pa.string())  # noqa: E731
-    never = pa.array(failed)
-    columns = {
-        "delivery_id": pa.array(np.char.add("del_", (np.arange(rows) + day * rows + 10**9).astype(str)).astype(object)),
-        "webhook_id": take(["wh_0f8a2", "wh_1f8a2", "wh_2f8a2"], hook),
-        "event_type": take(["post.published", "post.created", "post.scheduled", "post.failed", "media.uploaded"], kinds),
-        "url": take([f"https://hooks{number}.example/voxburst" for number in range(3)], hook),
-        "success": pa.array(~failed),
-        "status_code": pa.array(np.where(failed, 503, 200)),
-        "latency_ms": pa.array(latency),
-        "retry_count": pa.array(np.where(failed, rng.integers(0, 4, rows), 0)),
-        "error": take(["receiver answered 503", None], np.where(failed, 0, 1)),
-        "response_body": take(["upstream connect error", "OK"], np.where(failed, 0, 1)),
-        "created_at": pa.array(created).cast(pa.timestamp("us", "UTC")),
-        "delivered_at": pa.array(created + latency * 1000, mask=never.to_numpy(zero_copy_only=False)).cast(pa.timestamp("us", "UTC")),
-    }  # fmt: skip
-    return pa.table(columns, schema=SCHEMA["deliveries"])

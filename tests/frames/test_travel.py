@@ -17,6 +17,7 @@ from tests.frames.makers import ODD, some_posts, two_posts
 
 import voxops as vx
 from voxops import from_arrow
+from voxops.archive import Archive
 from voxops.errors import ConfigError
 from voxops.frames import Targets, build
 from voxops.frames.nested import JsonArray, TargetsArray
@@ -43,54 +44,161 @@ for _name in ("media", "first_comment", "tags"):
     CAMPAIGN[_name] = pd.array([None, None], dtype="string")
 
 
+# What makes each public frame; `test_no_public_frame_is_missing` compares them with what the package offers.
+FRAMES = {
+    "posts": "ws.posts",
+    "no posts": "ws.posts",
+    "exploded posts": "ws.posts",
+    "targets": "vx.targets",
+    "triaged": "vx.triage",
+    "causes": "vx.causes",
+    "compared": "vx.compare",
+    "deliveries": "ws.deliveries",
+    "statistics": "vx.delivery_stats",
+    "survival": "vx.attempts_to_success",
+    "service levels": "vx.service_levels",
+    "causes by week": "vx.cause_weeks",
+    "outages": "vx.outages",
+    "duplicates": "vx.duplicates",
+    "never delivered": "vx.never_delivered",
+    "accounts": "ws.accounts",
+    "checked accounts": "ws.check_accounts",
+    "webhooks": "ws.webhooks",
+    "analytics": "ws.analytics",
+    "read campaign": "vx.read_campaign",
+    "checked campaign": "vx.check_campaign",
+    "validated campaign": "ws.validate",
+    "plan of a retry": "plan.frame",
+    "plan of a fix": "plan.frame",
+    "plan of a cancel": "plan.frame",
+    "plan of a redelivery": "plan.frame",
+    "plan of creates": "plan.frame",
+    "results": "run.results",
+    "failed rows": "run.failed",
+    "blocked rows": "run.blocked",
+    "copies": "run.copies",
+    "verified": "run.verify",
+    "watched": "run.results",
+    "runs": "ws.runs",
+    "ledger": "ws.ledger",
+    "reconciled": "ws.reconcile",
+    "events": "vx.events",
+    "joined events": "vx.join_events",
+    "matrix": "vx.matrix",
+    "leaks": "vx.scan_notebook",
+    "archived posts": "archive.posts",
+    "archived targets": "archive.targets",
+    "archived deliveries": "archive.deliveries",
+    "archived statistics": "archive.delivery_stats",
+    "archived causes": "archive.causes",
+    "archived service levels": "archive.service_levels",
+    "archived causes by week": "archive.cause_weeks",
+    "answer of SQL": "archive.sql",
+    "back from Arrow": "vx.from_arrow",
+}
+EVENT = {"type": "post.published", "data": {"id": "p", "platforms": [{"platform": "x"}]}}
+
+
 @pytest.fixture(scope="module")
-def frames() -> Iterator[dict[str, pd.DataFrame]]:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.DataFrame]]:
     """Every frame that a user can hold, of one small campaign."""
+    folder = tmp_path_factory.mktemp("travel")
+    CAMPAIGN.to_csv(folder / "campaign.csv", index=False)
+    (folder / "notebook.txt").write_text("key = 'vb_live_0123456789abcdef'\n")
     with (
         Sandbox(seed=7, speed=0, rate_limit=None, posts=60, deliveries=100) as sandbox,
         vx.connect(sandbox=sandbox) as ws,
     ):
         posts, log = ws.posts(), ws.deliveries()
+        archive = ws.archive(folder / "history")
+        archive.sync()
         triaged = vx.triage(vx.targets(posts))
+        recorded = vx.events([{**EVENT, "data": {**EVENT["data"], "id": posts["post_id"].iloc[0]}}])
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
-        yield {
+        redelivery = vx.plan_redeliver(log[~log["success"].fillna(False)])
+        fixed = triaged.assign(new_content=pd.array(["better"] * len(triaged), dtype="string"))
+        made = {
             "posts": posts,
             "no posts": posts.iloc[:0],
             "exploded posts": posts.explode("targets", ignore_index=True),
             "targets": vx.targets(posts),
             "triaged": triaged,
             "causes": vx.causes(triaged),
+            "compared": vx.compare(triaged, vx.targets(ws.posts())).reset_index(),
             "deliveries": log,
             "statistics": vx.delivery_stats(log, by=["day", "endpoint"]),
             "survival": vx.attempts_to_success(log),
+            "service levels": vx.service_levels(log, at_least=10),
+            "causes by week": vx.cause_weeks(triaged, tz="Europe/Berlin"),
             "outages": vx.outages(log),
             "duplicates": vx.duplicates(log),
             "never delivered": vx.never_delivered(log),
             "accounts": ws.accounts(),
             "checked accounts": ws.check_accounts(),
             "webhooks": ws.webhooks(),
+            "analytics": ws.analytics(posts),
+            "read campaign": vx.read_campaign(folder / "campaign.csv"),
+            "checked campaign": vx.check_campaign(CAMPAIGN),
+            "validated campaign": ws.validate(CAMPAIGN),
             "plan of a retry": vx.plan_retry(triaged).frame,
+            "plan of a fix": vx.plan_fix(fixed).frame,
             "plan of a cancel": vx.plan_cancel(posts[posts["status"] == "scheduled"]).frame,
+            "plan of a redelivery": redelivery.frame,
             "plan of creates": vx.plan_bulk(CAMPAIGN, key="row_id").frame,
             "results": run.results(),
+            "failed rows": run.failed(),
+            "blocked rows": run.blocked(),
+            "copies": run.copies(),
+            "verified": run.verify().reset_index(),
+            "watched": ws.watch(posts["post_id"].head(2)).results(),
             "runs": ws.runs().reset_index(),
             "ledger": ws.ledger(),
-            "events": vx.events([{"type": "post.published", "data": {"id": "p", "platforms": [{"platform": "x"}]}}]),
-            "checked campaign": vx.check_campaign(CAMPAIGN),
+            "reconciled": ws.reconcile(),
+            "events": vx.events([EVENT]),
+            "joined events": vx.join_events(recorded, posts),
             "matrix": vx.matrix(),
+            "leaks": vx.scan_notebook(folder / "notebook.txt"),
+            "archived posts": archive.posts(),
+            "archived targets": archive.targets(),
+            "archived deliveries": archive.deliveries(),
+            "archived statistics": archive.delivery_stats(["hour", "event"], tz="Europe/Berlin"),
+            "archived causes": archive.causes(),
+            "archived service levels": archive.service_levels(),
+            "archived causes by week": archive.cause_weeks(),
+            "answer of SQL": archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts"),
+            "back from Arrow": vx.from_arrow(pa.table({"name": ["a", None], "n": [1, None]})),
         }
+        assert made.keys() == FRAMES.keys()
+        yield made
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], way: str) -> None:
-    for name, frame in frames.items():
-        back = from_arrow(WAYS[way](frame), like=frame)
+@pytest.mark.parametrize("name", FRAMES)
+def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], name: str) -> None:
+    frame = frames[name]
+    for way, travel in WAYS.items():
+        back = from_arrow(travel(frame), like=frame)
         pd.testing.assert_frame_equal(back, frame.reset_index(drop=True), obj=f"{name} by {way}")
         assert {column: str(dtype) for column, dtype in back.dtypes.items()} == {
             column: str(dtype) for column, dtype in frame.dtypes.items()
         }
         assert back.attrs == frame.attrs
+
+
+def test_no_public_frame_is_missing() -> None:
+    """Whatever says that it returns a frame is in the list above."""
+    holders = {"vx": vx, "ws": vx.Workspace, "run": vx.Run, "archive": Archive, "plan": vx.Plan}
+    found = set()
+    for holder, owner in holders.items():
+        for name in vx.__all__ if owner is vx else vars(owner):
+            member = getattr(owner, name)
+            member = member.fget if isinstance(member, property) else member
+            if not name.startswith("_") and callable(member) and not isinstance(member, type):
+                returned = str(getattr(member, "__annotations__", {}).get("return"))
+                if returned in {"pd.DataFrame", "pandas.DataFrame"}:
+                    found.add(f"{holder}.{name}")
+    assert found - set(FRAMES.values()) == set(), "add these frames to the fixture"
+    assert set(FRAMES.values()) - found == set()
 
 
 def keys(plan: vx.Plan) -> list[str]:
@@ -100,6 +208,7 @@ def keys(plan: vx.Plan) -> list[str]:
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_keys_are_planned(frames: dict[str, pd.DataFrame], way: str) -> None:
     plans = {"triaged": vx.plan_retry, "posts": vx.plan_cancel, "deliveries": vx.plan_redeliver}
+    plans |= {"archived deliveries": vx.plan_redeliver, "archived posts": vx.plan_cancel}
     for name, planner in plans.items():
         frame = frames[name].iloc[::2].copy()  # DuckDB does not read columns with gaps in memory
         back = from_arrow(WAYS[way](frame), like=frame)
@@ -143,7 +252,10 @@ def test_selecting_joining_and_changing_keeps_targets_what_they_are() -> None:
     changed.loc[changed["post_id"] == "p1", "targets"] = None
     assert changed["targets"].isna().sum() == 1
     assert posts["targets"].isna().sum() == 0
-    assert posts["targets"].map(len).tolist() == [number % 4 for number in range(9)]
+    lengths = posts["targets"].map(len)
+    assert (lengths.tolist(), str(lengths.dtype)) == ([number % 4 for number in range(9)], "int64")
+    assert posts[lengths > 2]["post_id"].tolist() == ["p3", "p7"]
+    assert str(posts["targets"].map(bool).dtype) == "bool"
     assert all(isinstance(cell, Targets) for cell in posts["targets"].astype(object))
 
 

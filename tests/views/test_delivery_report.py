@@ -65,6 +65,18 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     assert counts["failed, may still be retried by the API"] == 2, "seven failed, five of them are lost"
 
 
+def test_service_levels_are_a_section_and_a_frame() -> None:
+    fine = [delivery(n, f"2026-02-20T10:{n % 60:02}:{n // 60:02}Z") for n in range(120)]
+    made = delivery_report(log(*fine, *[delivery(500 + n, "2026-02-21T10:00:00Z", status=503) for n in range(6)]))
+    section = next(each for each in made.sections if each.title == "Service levels")
+    assert section.text.startswith("99 % must arrive within 5 min")
+    assert section.table.iloc[0][["deliveries", "in time", "failed"]].tolist() == [126, 120, 6]
+    assert made.frames["levels"]["met"].tolist() == [False]
+    assert "s3cret" not in made.frames["levels"].to_csv()
+    young = delivery_report(troubled(), within="10min", target=0.5)
+    assert "50 % must arrive within 10 min" in next(e for e in young.sections if e.title == "Service levels").text
+
+
 def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> None:
     """Five failed, four never arrived: the fifth event reached the receiver by a later delivery."""
     again = [
@@ -121,7 +133,7 @@ def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_sho
     made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
     written = {path.name: path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()}
-    assert len(written) == 8
+    assert len(written) == 9
     for text in written.values():
         assert "s3cret" not in text
     assert "<script>" not in written["a.html"]

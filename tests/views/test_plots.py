@@ -95,7 +95,37 @@ def scheduled(*times: str) -> pd.DataFrame:
     return pd.DataFrame({"scheduled_for": pd.to_datetime(pd.Series(times, dtype="string"), utc=True)})
 
 
+def levels() -> pd.DataFrame:
+    """One endpoint that keeps its level, one that burns, one of which nobody can say."""
+    return pd.DataFrame(
+        {
+            "url": text("https://b.example/in?token=secret", "https://a.example/in", "https://c.example/in"),
+            "share": pd.array([0.95, 0.999, None], dtype="Float64"),
+            "met": pd.array([False, True, None], dtype="boolean"),
+            "budget_left": pd.array([-4.0, 0.9, None], dtype="Float64"),
+            "burn_long": pd.array([5.0, 0.1, None], dtype="Float64"),
+            "burn_short": pd.array([9.0, 0.1, None], dtype="Float64"),
+            "burning": pd.array([True, False, None], dtype="boolean"),
+        }
+    )
+
+
+def weeks() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "week": pd.to_datetime(["2026-10-05", "2026-10-05", "2026-10-19"])
+            .tz_localize("Europe/Berlin")
+            .as_unit("us"),
+            "cause": text("RATE_LIMITED twitter: slow", "RATE_LIMITED threads: slow", "$x$"),
+            "platform": text("twitter", "threads", "twitter"),
+            "targets": pd.array([3, 2, 1], dtype="Int64"),
+        }
+    )
+
+
 EVERY = {
+    "error_budgets": lambda ax=None: plots.error_budgets(levels(), ax),
+    "cause_weeks": lambda ax=None: plots.cause_weeks(weeks(), ax),
     "causes_by_platform": lambda ax=None: plots.causes_by_platform(triaged(), ax),
     "outcomes_by_platform": lambda ax=None: plots.outcomes_by_platform(
         pd.DataFrame({"platform": text("linkedin", "twitter"), "outcome": text("succeeded", "failed")}), ax
@@ -110,6 +140,8 @@ EVERY = {
     "schedule_calendar": lambda ax=None: plots.schedule_calendar(scheduled("2026-11-03T10:00Z"), ax),
 }
 EMPTY = {
+    "error_budgets": lambda: plots.error_budgets(levels().iloc[:0]),
+    "cause_weeks": lambda: plots.cause_weeks(weeks().iloc[:0]),
     "causes_by_platform": lambda: plots.causes_by_platform(triaged().iloc[:0]),
     "outcomes_by_platform": lambda: plots.outcomes_by_platform(pd.DataFrame({"platform": text(), "outcome": text()})),
     "before_after": lambda: plots.before_after(triaged().iloc[:0], triaged().iloc[:0]),
@@ -255,6 +287,24 @@ def test_no_figure_shows_the_query_of_an_endpoint() -> None:
     for name in ("endpoint_heatmap", "outage_bands"):
         shown = words(EVERY[name]())
         assert "b.example/in?…" in shown and "secret" not in shown
+
+
+def test_an_error_budget_that_is_overdrawn_reaches_beyond_the_line() -> None:
+    ax = plots.error_budgets(levels())
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([3.0, 0.1, 0.0])  # the first is cut
+    assert ax.lines[0].get_xdata()[0] == 1.0
+    assert "95.00% in time, 500% spent, burning 9.0×" in words(ax)
+    assert "too few deliveries" in words(ax)
+    assert "secret" not in words(ax)
+
+
+def test_weeks_without_failures_are_shown_and_one_cause_on_two_platforms_is_one() -> None:
+    ax = plots.cause_weeks(weeks())
+    assert [bar.get_height() for bar in ax.patches] == [5, 0, 0, 0, 0, 1]
+    assert list(legend(ax)) == ["RATE_LIMITED: slow", "$x$"]
+    assert [each.get_text() for each in ax.get_xticklabels()] == ["05 Oct", "12 Oct", "19 Oct"]
+    assert "Europe/Berlin" in ax.get_xlabel()
+    assert list(legend(plots.cause_weeks(weeks(), most=1))) == ["RATE_LIMITED: slow", "other causes"]
 
 
 def test_survival_starts_at_all_and_steps_down() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import jobs
+from tests.bench import history, jobs, monday
 
 
 def test_watching_is_counted_at_the_server():
@@ -16,3 +16,22 @@ def test_a_retry_of_many_is_counted_under_the_rate_limit():
     assert told["retries"] >= 40
     assert told["refused_429"] <= 1
     assert set(told["outcomes"]) <= {"succeeded", "failed"}
+
+
+def test_the_second_monday_takes_fewer_requests_for_the_same_frames():
+    told = monday.mondays(400, 400, weeks=3)
+    assert told["whole_percent"] <= 80
+    for name, rows in told["rows"].items():
+        assert told["from_api"][name] <= rows
+    assert told["triage"]["second"] <= told["triage"]["without"]
+
+
+def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
+    history.write(tmp_path, 3000, 2)
+    first = history.by_archive(tmp_path)
+    assert first == history.by_duckdb(tmp_path)
+    history.keep(tmp_path)
+    assert history.by_archive(tmp_path) == first
+    assert history.sync_day(tmp_path) == 100
+    assert len(history.by_archive(tmp_path)) == len(first) + 3
+    assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100

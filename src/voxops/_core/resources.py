@@ -15,11 +15,13 @@ __all__ = ["Resources"]
 class Resources:
     """What a workspace owns and closes with itself.
 
-    `sandbox` is the embedded API, None where there is none of our own; `forgets` says that the ledger ends with the workspace.
+    `sandbox` is the embedded API, None where there is none of our own; `archive` what loads stand on, if on any; `forgets` says
+    that the ledger ends with the workspace.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
     sandbox: Any = None
+    archive: Any = None
     forgets: bool = False
 
     def temporary_ledger(self) -> Path:

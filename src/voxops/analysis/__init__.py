@@ -10,20 +10,24 @@ from voxops.analysis.deliveries import delivery_stats, finish
 from voxops.analysis.fingerprints import fingerprint
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.analysis.leaks import scan_notebook
+from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
 from voxops.analysis.partials import delivery_attempts, delivery_state, merge, partial
 from voxops.analysis.rules import RULES, Rule
 from voxops.analysis.survival import attempts_to_success, finish_attempts
 from voxops.analysis.verdicts import Judgement, judge, triage
+from voxops.analysis.weekly import cause_weeks, merge_weeks, week_partial
 from voxops.analysis.weeks import compare_weeks
 
 __all__ = [
     "RULES",
     "Judgement",
+    "Objective",
     "Rule",
     "about_posts",
     "attempts_to_success",
     "came_otherwise",
     "cause_partial",
+    "cause_weeks",
     "causes",
     "check_campaign",
     "compare",
@@ -36,13 +40,19 @@ __all__ = [
     "finish",
     "finish_attempts",
     "finish_causes",
+    "finish_levels",
     "judge",
+    "level_partial",
     "merge",
     "merge_causes",
+    "merge_levels",
+    "merge_weeks",
     "never_delivered",
     "outages",
     "partial",
     "read_campaign",
     "scan_notebook",
+    "service_levels",
     "triage",
+    "week_partial",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,28 @@ import pyarrow.dataset as ds
 
 from voxops._core import eventloop
 from voxops._core.arguments import file_path, list_of_text
-from voxops.analysis import cause_partial, finish, finish_causes, merge, merge_causes, partial, triage
-from voxops.analysis.partials import FIELDS, SPANS
+from voxops.analysis import (
+    Objective,
+    cause_partial,
+    finish_causes,
+    finish_levels,
+    level_partial,
+    merge_causes,
+    merge_levels,
+    merge_weeks,
+    triage,
+    week_partial,
+)
 from voxops.analysis.rules import Rule
 from voxops.archive._count import Sources, count, fits
-from voxops.archive._kept import columns_of
+from voxops.archive._frames import COUNTED_COLUMNS, frame_by_frame
+from voxops.archive._kept import serving
+from voxops.archive._loads import Loads
+from voxops.archive._open import latest
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
-from voxops.archive._sync import Sync, Synced
-from voxops.archive._table import REPEATING, SCHEMA, to_frame
+from voxops.archive._sync import Synced
+from voxops.archive._table import SCHEMA, dataset, file_format, to_frame
 from voxops.archive._where import Words, created, isin, moment
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window, zone
@@ -32,9 +45,6 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 __all__ = ["Archive"]
-
-# What statistics read of a delivery beside its groups; of an error only whether there is one.
-_COUNTED = ("success", "status_code", "latency_ms", "retry_count", "created_at")
 
 
 class Archive:
@@ -48,13 +58,29 @@ class Archive:
         What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
     workspace : str
         Id of the workspace; an archive holds one workspace only.
+    acted : callable, optional
+        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    loads : Loads
+        What a workspace's loads take from disk.
     """
 
-    def __init__(self, path: str | PathLike[str], client: AsyncClient | None = None, *, workspace: str = "") -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        client: AsyncClient | None = None,
+        *,
+        workspace: str = "",
+        acted: Callable[[datetime], Collection[str]] | None = None,
+    ) -> None:
         self.path = file_path("path", path)
         self._store = Store(self.path)
         self._client = client
-        self._workspace = workspace
+        self.loads = Loads(self._store, client, workspace, acted)
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
@@ -86,18 +112,7 @@ class Archive:
 
     async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
         """As `sync`; for the loop that the client lives on."""
-        if self._client is None:
-            raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
-        with self._store.writing():
-            state = self._store.state()
-            if state.setdefault("workspace", self._workspace) != self._workspace:
-                raise ConfigError(
-                    f"the archive {self.path} holds workspace {state['workspace']}, not {self._workspace}; give another folder"
-                )
-            if full:
-                state |= {"posts": {}, "deliveries": {}}
-            start, _ = window(since, None, self._client.now())
-            return await Sync(self._store, self._client, state).run(None if start is None else start.to_pydatetime())
+        return await self.loads.sync(since, full=full)
 
     def posts(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -251,7 +266,7 @@ class Archive:
             At least one, with the dtypes of the table.
         """
         for path in self.files(kind, since):
-            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=_format(kind)), columns)
+            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
         if not self.files(kind, since):
             yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
 
@@ -278,51 +293,10 @@ class Archive:
         files = self.files("deliveries", since, until)
         days = [path.parent.name.removeprefix("day=") for path in files]
         if not fits(names, days):
-            return self._stats_frame_by_frame(files, names, tz, (start, end))
-        kept = self._kept(names, tz, (start, end))
+            return frame_by_frame(files, names, tz, (start, end))
+        kept = serving(self._store.answers(), names, tz, (start, end))
         rest = [path for path, day in zip(files, days, strict=True) if day not in kept]
         return count(Sources([kept[day] for day in days if day in kept], rest, start, end, days), names, tz)
-
-    def _kept(
-        self, names: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]
-    ) -> dict[str, Path]:
-        """Answers that serve a question: of days that lie wholly within the span, with the columns that are asked for."""
-        columns = {FIELDS.get(name, name) for name in names}
-        if "hour" in columns or ("day" in columns and tz != "UTC"):
-            return {}
-        start, end = span
-        day_long = pd.Timedelta(days=1)
-
-        def whole(day: str) -> bool:
-            if day == UNKNOWN_DAY:
-                return True
-            begun = pd.Timestamp(day, tz="UTC")
-            return (start is None or start <= begun) and (end is None or begun + day_long <= end)
-
-        return {
-            day: path for day, path in self._store.answers().items() if whole(day) and columns <= set(columns_of(path))
-        }
-
-    def _stats_frame_by_frame(
-        self,
-        files: Sequence[Path],
-        names: Sequence[str],
-        tz: str,
-        span: tuple[pd.Timestamp | None, pd.Timestamp | None],
-    ) -> pd.DataFrame:
-        """The statistics in pandas, a day in memory at a time."""
-        groups = [FIELDS.get(name, name) for name in names if name not in SPANS]
-        read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*_COUNTED, *groups])}
-        if "error" not in groups:  # its text is not needed, and is most of the bytes
-            read["error"] = pc.if_else(pc.is_valid(pc.field("error")), True, pa.scalar(None, pa.bool_()))
-        wanted = created(*span, prune=False)
-        done: list[pd.DataFrame] = []
-        for path in files:
-            data = ds.dataset([str(path)], schema=SCHEMA["deliveries"], format=_format("deliveries"))
-            done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), names, tz=tz))
-            if len(done) >= 8:  # merge now and then, so that memory holds few of them
-                done = [merge(done)]
-        return finish(merge(done or [partial(next(self.parts("deliveries")), names, tz=tz)]))
 
     def causes(self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None) -> pd.DataFrame:
         """Group the failures of the whole history by cause, a day in memory at a time.
@@ -343,10 +317,60 @@ class Archive:
             merge_causes(cause_partial(triage(part, rules)) for part in self.parts("targets", since=since))
         )
 
+    def cause_weeks(
+        self,
+        rules: Iterable[Rule] | Mapping[str, Any] | None = None,
+        *,
+        tz: str = "UTC",
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Count the causes of the failures of the whole history week by week, a day in memory at a time.
+
+        Parameters
+        ----------
+        rules, since
+            As for `causes`.
+        tz : str
+            As for ``vx.cause_weeks``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.cause_weeks(triaged)`` returns it.
+        """
+        return merge_weeks(week_partial(triage(part, rules), tz=tz) for part in self.parts("targets", since=since))
+
+    def service_levels(
+        self,
+        within: str | timedelta = "5min",
+        target: float = 0.99,
+        *,
+        windows: Sequence[str | timedelta] = ("3D", "6h"),
+        at_least: int = 100,
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.service_levels`` over a history, a day in memory at a time; its now is the last sync.
+
+        Parameters
+        ----------
+        within, target, windows, at_least
+            As for ``vx.service_levels``.
+        since : Timestamp, str or timedelta, optional
+            Leave out days before it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.service_levels`` returns it.
+        """
+        objective = Objective.of(within, target, windows, at_least)
+        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
+        parts = self.parts("deliveries", ("url", *COUNTED_COLUMNS, "error", "delivered_at"), since=since)
+        return finish_levels(merge_levels(level_partial(part, objective, now) for part in parts), objective)
+
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
-        synced = self._store.state().get("synced_at")
-        return window(since, until, datetime.now(UTC) if synced is None else datetime.fromisoformat(synced))
+        return window(since, until, latest(self._store.state()) or datetime.now(UTC))
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
         """Rows of one table, newest first."""
@@ -355,15 +379,7 @@ class Archive:
             raise ConfigError(
                 f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
             )
-        files = [str(path) for path in reversed(self._store.files(kind).values())]
-        schema = SCHEMA[kind].append(pa.field("day", pa.string()))
-        if files:
-            parts = ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive")
-            data = ds.dataset(
-                files, schema=schema, format=_format(kind), partitioning=parts, partition_base_dir=str(self.path / kind)
-            )
-        else:
-            data = ds.dataset(schema.empty_table())
+        data = dataset(kind, self._store.files(kind).values(), self.path)
         return self._read(kind, data, columns, wanted)
 
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
@@ -375,10 +391,6 @@ class Archive:
             raise ConfigError(
                 f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
             ) from error
-        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": self._store.state().get("synced_at")}
+        read = latest(self._store.state())
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
         return frame
-
-
-def _format(kind: str) -> Any:
-    """How files are read: texts that repeat as codes and a dictionary."""
-    return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=REPEATING[kind]))

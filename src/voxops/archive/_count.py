@@ -7,7 +7,8 @@ says in which of them each quarter of an hour lies, as `begin` has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from voxops.archive._sql import as_pattern
 from voxops.archive._table import SCHEMA
 from voxops.frames.arrow_in import to_frame
 
-__all__ = ["COUNTED", "Sources", "count", "counted", "fits"]
+__all__ = ["COUNTED", "Sources", "count", "counted", "counting", "fits"]
 
 STATE = """CASE WHEN success THEN 'succeeded'
  WHEN success IS NOT NULL AND (status_code IS NOT NULL OR latency_ms IS NOT NULL OR error IS NOT NULL) THEN 'failed'
@@ -98,13 +99,19 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
     return rates(table, columns)
 
 
-def counted(file: Path, columns: Sequence[str]) -> pa.Table:
-    """One file's deliveries, counted by these columns, state, attempts and latency, in the order of all of them."""
-    listed = "".join(f"{name}, " for name in columns)
+@contextmanager
+def counting() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for `counted`, which takes longer to open than a day takes to count."""
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        source = f"read_parquet({as_pattern(file)}, hive_partitioning = false)"
-        return connection.sql(f"SELECT {listed}{COUNTED} FROM {source} GROUP BY ALL ORDER BY ALL").to_arrow_table()
+        yield connection
+
+
+def counted(connection: duckdb.DuckDBPyConnection, file: Path, columns: Sequence[str]) -> pa.Table:
+    """One file's deliveries, counted by these columns, state, attempts and latency, in the order of all of them."""
+    listed = "".join(f"{name}, " for name in columns)
+    source = f"read_parquet({as_pattern(file)}, hive_partitioning = false)"
+    return connection.sql(f"SELECT {listed}{COUNTED} FROM {source} GROUP BY ALL ORDER BY ALL").to_arrow_table()
 
 
 def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: str) -> str:

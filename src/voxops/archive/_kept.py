@@ -13,15 +13,18 @@ not used for any other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxops.analysis.partials import FIELDS
 from voxops.archive._count import counted
 
-__all__ = ["GRAINS", "answer_of", "columns_of", "is_of"]
+__all__ = ["GRAINS", "answer_of", "columns_of", "is_of", "serving"]
 
 # Columns of an answer, from the finest: the first whose file is small enough is kept.
 GRAINS = (("url", "webhook_id", "event_type", "status_code"), ("url", "event_type"), ("url",), ())
@@ -31,11 +34,13 @@ _MADE_OF = b"voxops.made_of"
 _TAIL = 65_536  # bytes at the end of a Parquet file, which hold at least its table of contents
 
 
-def answer_of(file: Path, day: str) -> bytes:
+def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> bytes:
     """What a day's file counts to, as Parquet.
 
     Parameters
     ----------
+    connection : DuckDBPyConnection
+        Of `counting`.
     file : Path
         Of the deliveries.
     day : str
@@ -43,7 +48,7 @@ def answer_of(file: Path, day: str) -> bytes:
     """
     largest = max(_SMALL, int(file.stat().st_size * _LARGEST))
     for columns in GRAINS:
-        table = counted(file, columns)
+        table = counted(connection, file, columns)
         begun = pa.scalar(None if not day[:1].isdigit() else f"{day}T00:00:00", pa.string()).cast(pa.timestamp("us"))
         table = table.append_column("day", pa.array([begun.as_py()] * table.num_rows, pa.timestamp("us")))
         table = table.replace_schema_metadata({_MADE_OF: fingerprint(file)})
@@ -62,6 +67,28 @@ def is_of(answer: Path, file: Path) -> bool:
     except (OSError, pa.ArrowInvalid):
         return False
     return bool(metadata.get(_MADE_OF) == fingerprint(file))
+
+
+def serving(
+    answers: Mapping[str, Path],
+    names: Sequence[str],
+    tz: str,
+    span: tuple[pd.Timestamp | None, pd.Timestamp | None],
+) -> dict[str, Path]:
+    """Answers that serve a question: of days that lie wholly within the span, with the columns that are asked for."""
+    columns = {FIELDS.get(name, name) for name in names}
+    if "hour" in columns or ("day" in columns and tz != "UTC"):
+        return {}
+    start, end = span
+    day_long = pd.Timedelta(days=1)
+
+    def whole(day: str) -> bool:
+        if not day[:1].isdigit():
+            return True
+        begun = pd.Timestamp(day, tz="UTC")
+        return (start is None or start <= begun) and (end is None or begun + day_long <= end)
+
+    return {day: path for day, path in answers.items() if whole(day) and columns <= set(columns_of(path))}
 
 
 def columns_of(answer: Path) -> Sequence[str]:

@@ -33,11 +33,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voxops._core.files import create_file, flush_folder, make_folder
+from voxops.archive._count import counting
 from voxops.archive._kept import answer_of, is_of
 from voxops.archive._table import SCHEMA, to_table
 from voxops.errors import ConfigError
 
-__all__ = ["KINDS", "UNKNOWN_DAY", "Store", "days_of"]
+__all__ = ["KINDS", "UNKNOWN_DAY", "BusyError", "Store", "days_of"]
 
 KINDS = ("posts", "targets", "deliveries")
 UNKNOWN_DAY = "unknown"
@@ -56,6 +57,10 @@ _DAY = re.compile(r"day=(\d{4}-\d\d-\d\d|unknown)")
 # What file browsers and notebooks leave in any folder.
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
 _ROWS = 65_536  # per row group: what a filter on time can skip
+
+
+class BusyError(ConfigError):
+    """Another process writes the archive."""
 
 
 def days_of(times: pd.Series[Any]) -> pd.Series[Any]:
@@ -98,7 +103,7 @@ class Store:
             try:
                 lock.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
-                raise ConfigError(
+                raise BusyError(
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
             for left in self._left_aside():
@@ -192,12 +197,15 @@ class Store:
     def keep_answers(self) -> None:
         """Count the days whose deliveries have changed since they were counted, or never were."""
         kept = self.answers()
-        for day, file in self.files("deliveries").items():
-            if day not in kept:
+        left = {day: file for day, file in self.files("deliveries").items() if day not in kept}
+        if not left:
+            return
+        with counting() as connection:
+            for day, file in left.items():
                 path = self._answer_path(day)
                 make_folder(path.parent)
                 with _aside(path) as out:
-                    out.write(answer_of(file, day))
+                    out.write(answer_of(connection, file, day))
                 _rename(path)
                 flush_folder(path.parent)
 

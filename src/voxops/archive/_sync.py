@@ -1,14 +1,14 @@
 """Bringing an archive up to date with as few requests as there are: what is new, and what may still change.
 
 *New* is what was created since the last sync, found at the head of the lists, which are newest first. *Open* is what the
-archive holds and may still change: posts that have not ended, or failed within 30 days (somebody may retry them), and
-deliveries of the last 7 days that have not succeeded. A post that was published and is unpublished later is found by
-``sync(full=True)`` only.
+archive holds and may still change: posts that have not ended, or had failed within 30 days before they were read (somebody may
+retry them), deliveries that were younger than 7 days then and had not succeeded, and what the ledger has acted on since. The
+rest is *settled*: a post that was published and is unpublished later is found by ``sync(full=True)`` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,26 +17,35 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from voxops.api.limits import PAGE_RECORDS
+from voxops.archive._open import (
+    cheapest_reach,
+    count_deliveries,
+    held_deliveries,
+    held_posts,
+    last_read,
+    open_posts,
+    spans_read,
+)
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
 from voxops.archive._table import to_frame
 from voxops.client import prefetch
 from voxops.errors import NotFoundError
-from voxops.frames import Columns, parse_times, targets
+from voxops.frames import Columns, Targets, parse_times, targets
+from voxops.frames.nested import TargetsArray
+from voxops.frames.target import gather
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Sync", "Synced"]
+__all__ = ["BEGINNING", "LATE", "Sync", "Synced"]
 
 BLOCK = 50_000  # records held before they are written
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
+ONLY_SINGLE = ("target_id", "retry_count")  # what lists may leave out of targets (assumed)
+NO_TARGETS = Targets.of(())
 SINGLES = 3  # so few posts are read one by one without a thought
-FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
-ENDED = ("failed", "partial")
-REOPENED_WITHIN = timedelta(days=30)  # how long a failed post counts as open: somebody may retry it
-DELIVERED_WITHIN = timedelta(days=7)  # how long a delivery that failed counts as open
 TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
 
 
@@ -77,28 +86,63 @@ class Sync:
         Where it comes from.
     state : dict
         What has been read before; kept up to date, and saved with every block.
+    acted : collection of str
+        Ids of posts and deliveries that have been acted on since.
+
+    Attributes
+    ----------
+    read : dict
+        Table -> ids of the records that came from the API.
     """
 
-    def __init__(self, store: Store, client: AsyncClient, state: dict[str, Any]) -> None:
+    def __init__(
+        self, store: Store, client: AsyncClient, state: dict[str, Any], acted: Collection[str] = frozenset()
+    ) -> None:
         self._store = store
         self._client = client
         self._state = state
+        self._acted = acted
         self._fetched = {"posts": 0, "deliveries": 0}
         self._files = 0
+        self._shown: set[str] = set()  # of ONLY_SINGLE, what lists have shown after all
+        self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
 
-    async def run(self, since: datetime | None) -> Synced:
-        """Read what is new and what is open; `since` leaves out deliveries before it."""
+    async def run(self, since: datetime | None, *, full: bool = False) -> Synced:
+        """Read what is new and what is open; `since` leaves out deliveries before it, `full` reads what is settled, too."""
         before = self._client.requests
-        fresh = await self._new_posts()
-        await self._open_posts(fresh)
+        await self.posts(full=full)
         webhooks = [str(record["id"]) async for record in self._webhooks() if record.get("id")]
-        for webhook in webhooks:
-            await self._new_deliveries(webhook, since or BEGINNING)
-        await self._open_deliveries(webhooks)
-        self._store.keep_answers()
+        await self.deliveries(webhooks, since, full=full)
         self._state["synced_at"] = self._client.now().isoformat()
         self._store.save(self._state)
         return Synced(**self._fetched, files=self._files, requests=self._client.requests - before)
+
+    async def posts(self, *, full: bool = False) -> None:
+        """Read posts that are new or open, or all of them."""
+        if full:
+            self._state["posts"] = {}
+        begun = self._client.now()
+        await self._new_posts(self._reach())
+        await self._open_posts(full=full)
+        self._note_pass("posts", begun)
+
+    async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool = False) -> None:
+        """Read deliveries of these webhooks that are new or open, or all since an instant, and count them by day."""
+        low = since or BEGINNING
+        for webhook in webhooks if full else ():
+            read = spans_read(self._state, webhook)
+            self._keep_spans(webhook, [(first, min(last, low)) for first, last in read if first < low])
+        begun = self._client.now()
+        for webhook in webhooks:
+            await self._new_deliveries(webhook, low)
+        await self._open_deliveries(webhooks)
+        self._store.keep_answers()
+        self._note_pass("deliveries", begun)
+
+    def _note_pass(self, kind: str, begun: datetime) -> None:
+        """Note when a pass began that has ended."""
+        self._state.setdefault("read_at", {})[kind] = begun.isoformat()
+        self._store.save(self._state)
 
     async def _webhooks(self) -> AsyncIterator[Mapping[str, Any]]:
         """The webhooks of the workspace."""
@@ -108,17 +152,25 @@ class Sync:
 
     # Posts.
 
-    async def _new_posts(self) -> set[str]:
-        """Read the head of the list; return the ids that were read."""
+    def _reach(self) -> datetime:
+        """How far back the list of all posts is read: to what is new, or as far as makes other lists needless at less cost."""
         known = self._state["posts"].get("newest")
-        until = BEGINNING if known is None else datetime.fromisoformat(known) - LATE
-        newest, ids = known, set()
+        if known is None:
+            return BEGINNING
+        new = datetime.fromisoformat(known) - LATE
+        held = held_posts(self._store)
+        opened = held[open_posts(held, self._last("posts"), self._acted)]
+        further = cheapest_reach(held, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
+        return new if further is None else min(new, further.to_pydatetime())
+
+    async def _new_posts(self, until: datetime) -> None:
+        """Read the list of all posts from its head to an instant."""
+        newest = self._state["posts"].get("newest")
         columns = Columns("posts")
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
             created = sorted(_created(page.records))
             newest = max(filter(None, (newest, *(when.isoformat() for when in created[-1:]))), default=None)
-            ids |= {str(record.get("id")) for record in page.records}
             if len(columns) >= BLOCK:
                 self._take_posts(columns)
                 columns = Columns("posts")
@@ -127,32 +179,36 @@ class Sync:
         self._take_posts(columns)
         if newest is not None:
             self._state["posts"]["newest"] = newest
-        return ids
 
-    def _take_posts(self, columns: Columns) -> None:
+    def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
         """Write posts and their targets."""
         posts = columns.frame()
         posts = posts[posts["post_id"].notna()].drop_duplicates("post_id")
         if posts.empty:
             return
+        if listed:
+            fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
+            self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
+        else:  # a post is in the archive as lists show it, however it was read
+            posts["targets"] = TargetsArray._from_sequence([self._as_listed(cell) for cell in posts["targets"]])
         expanded = targets(posts)
         expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
         self._fetched["posts"] += len(posts)
+        self.read["posts"].update(posts["post_id"])
         self._files += self._store.merge({"posts": posts, "targets": expanded})
 
-    async def _open_posts(self, fresh: Collection[str]) -> None:
-        """Read again what may have changed, by the lists of the statuses that it had."""
-        held = self._held("posts", ["post_id", "status", "updated_at", "created_at"])
-        now = pd.Timestamp(self._client.now())
-        status = held["status"].fillna("")
-        old = held["updated_at"].fillna(held["created_at"]) < now - REOPENED_WITHIN
-        held = held[~status.isin(FINAL) & ~(status.isin(ENDED) & old) & ~held["post_id"].isin(list(fresh))]
+    async def _open_posts(self, *, full: bool) -> None:
+        """Read again what may have changed, by the lists of the statuses that it had; after a full pass, what no list has shown."""
+        held = held_posts(self._store)
+        wanted = (held["status"] != "deleted") if full else open_posts(held, self._last("posts"), self._acted)
+        held = held[wanted & ~held["post_id"].isin(list(self.read["posts"]))]
         left, columns = set(held["post_id"]), Columns("posts")
         oldest = held["created_at"].min()
-        for word in [*held["status"].dropna().unique(), "published"]:
+        for word in [] if full else [*held["status"].dropna().unique(), "published"]:
             if len(left) > SINGLES or word != "published":
                 await self._from_list(str(word), left, oldest, columns)
-        gone = []
+        self._take_posts(columns)
+        gone, columns = [], Columns("posts")
         for post_id in sorted(left):
             try:
                 reply = await self._client.request("GET", f"/v1/posts/{post_id}")
@@ -160,7 +216,7 @@ class Sync:
                 gone.append(post_id)
             else:
                 columns.extend([reply.data])
-        self._take_posts(columns)
+        self._take_posts(columns, listed=False)
         self._note_deleted(gone)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
@@ -174,6 +230,11 @@ class Sync:
             created = min(_created(page.records), default=None)
             if not left or fruitless >= len(left) or (created is not None and created < oldest):
                 return
+
+    def _as_listed(self, cell: Targets | None) -> Targets | None:
+        """Targets of a post that was read by itself without what lists do not show."""
+        hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
+        return cell and Targets.of([target._replace(**hidden) for target in cell])
 
     def _note_deleted(self, gone: Collection[str]) -> None:
         """Note that posts no longer exist, so that nobody asks for them again."""
@@ -192,8 +253,7 @@ class Sync:
     async def _new_deliveries(self, webhook: str, since: datetime) -> None:
         """Read the gaps in what has been read of a webhook's history, the latest first."""
         now = self._client.now()
-        read = [(datetime.fromisoformat(low), datetime.fromisoformat(high)) for low, high in self._spans(webhook)]
-        for low, high in gaps(read, since, now):
+        for low, high in gaps(spans_read(self._state, webhook), since, now):
             await self._read_gap(webhook, low, None if high == now else high, now)
 
     async def _read_gap(self, webhook: str, low: datetime, high: datetime | None, now: datetime) -> None:
@@ -213,44 +273,46 @@ class Sync:
         self._take_deliveries(columns)
         self._note_read(webhook, (low, end))
 
-    def _spans(self, webhook: str) -> list[list[str]]:
-        """What has been read of a webhook's history, as the state keeps it."""
-        spans: list[list[str]] = self._state["deliveries"].get(webhook, [])
-        return spans
-
     def _note_read(self, webhook: str, span: Span) -> None:
         """Note what has been read and written."""
-        read = [(datetime.fromisoformat(low), datetime.fromisoformat(high)) for low, high in self._spans(webhook)]
-        self._state["deliveries"][webhook] = [
-            [low.isoformat(), high.isoformat()] for low, high in covered([*read, span])
-        ]
+        self._keep_spans(webhook, covered([*spans_read(self._state, webhook), span]))
         self._store.save(self._state)
+
+    def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
+        """What has been read of a webhook's history."""
+        self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
 
     def _take_deliveries(self, columns: Columns) -> None:
         """Write deliveries."""
         frame = columns.frame()
         frame = frame[frame["delivery_id"].notna()].drop_duplicates("delivery_id")
         self._fetched["deliveries"] += len(frame)
+        self.read["deliveries"].update(frame["delivery_id"])
         if not frame.empty:
             self._files += self._store.merge({"deliveries": frame})
 
     async def _open_deliveries(self, webhooks: Collection[str]) -> None:
         """Read again what had not succeeded: those that still have not by one list, the others where they stand."""
-        now = pd.Timestamp(self._client.now())
-        held = self._held(
-            "deliveries", ["delivery_id", "webhook_id", "success", "created_at"], since=now - DELIVERED_WITHIN
-        )
-        # what was created within the last minutes has just been read
-        recent = held["created_at"].between(now - DELIVERED_WITHIN, now - LATE)
-        held = held[~held["success"].fillna(False) & recent & held["webhook_id"].isin(list(webhooks))]
+        held = held_deliveries(self._store, self._last("deliveries"), self._acted)
+        read = held["delivery_id"].isin(list(self.read["deliveries"]))
+        held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks)) & ~read]
         columns = Columns("deliveries")
         for webhook, rows in held.groupby("webhook_id"):
             created = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
             left = set(created)
-            await self._find(str(webhook), left, (min(created.values()), None), columns, success=False)
-            for low, high in near((created[item] for item in left), TOGETHER):
+            span = (min(created.values()), max(created.values()) + timedelta(seconds=1))
+            await self._find(str(webhook), left, span, columns, success=False)
+            for low, high in self._places(str(webhook), [created[item] for item in left]):
                 await self._find(str(webhook), left, (low, high + timedelta(seconds=1)), columns)
         self._take_deliveries(columns)
+
+    def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
+        """Where to look for deliveries created at these instants: around each, or all through where that takes fewer pages."""
+        apart = near(instants, TOGETHER)
+        if len(apart) < 2:
+            return apart
+        whole = (apart[0][0], apart[-1][1])
+        return [whole] if count_deliveries(self._store, webhook, whole) / PAGE_RECORDS <= len(apart) else apart
 
     async def _find(
         self,
@@ -269,13 +331,9 @@ class Sync:
             if not left or (oldest is not None and oldest < span[0]):
                 return
 
-    def _held(self, kind: str, columns: list[str], since: pd.Timestamp | None = None) -> pd.DataFrame:
-        """Some columns of what the archive holds, since a day."""
-        first = "" if since is None else f"{since:%Y-%m-%d}"
-        parts = [pq.ParquetFile(path).read(columns) for day, path in self._store.files(kind).items() if day >= first]
-        if not parts:
-            return Columns(kind).frame()[columns]
-        return pd.concat(map(to_frame, parts), ignore_index=True)
+    def _last(self, kind: str) -> pd.Timestamp:
+        """When the last pass over these began; now, if there was none."""
+        return last_read(self._state, kind) or pd.Timestamp(self._client.now())
 
 
 def _created(records: Collection[Mapping[str, Any]]) -> list[datetime]:

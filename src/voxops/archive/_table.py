@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from voxops._core.jsontext import text
@@ -17,7 +19,7 @@ from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
 from voxops.frames.nested import NestedArray
 from voxops.frames.schemas import SCHEMAS, TARGET
 
-__all__ = ["REPEATING", "SCHEMA", "read_part", "to_frame", "to_table"]
+__all__ = ["REPEATING", "SCHEMA", "dataset", "file_format", "read_part", "to_frame", "to_table"]
 
 _TIME = pa.timestamp("us", tz="UTC")
 _SIMPLE = {
@@ -75,6 +77,23 @@ def _column_out(column: pd.Series[Any], kind: Any) -> Any:
     if kind == pa.string():
         return strings([None if value is None else text(value) for value in values])
     return pa.array(values, type=kind)
+
+
+def dataset(kind: str, files: Collection[Path], root: Path) -> Any:
+    """The files of a table, the earliest first, as one table of Arrow with the column ``day``; newest rows first."""
+    schema = SCHEMA[kind].append(pa.field("day", pa.string()))
+    if not files:
+        return ds.dataset(schema.empty_table())
+    parts = ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive")
+    paths = [str(path) for path in files][::-1]
+    return ds.dataset(
+        paths, schema=schema, format=file_format(kind), partitioning=parts, partition_base_dir=str(root / kind)
+    )
+
+
+def file_format(kind: str) -> Any:
+    """How files are read: texts that repeat as codes and a dictionary."""
+    return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=REPEATING[kind]))
 
 
 def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
         raise ConfigError(
             f"a {type(data).__name__} can't be read as Arrow; pass a polars.DataFrame, a relation of DuckDB, a pyarrow.Table or a pandas.DataFrame"
         )
-    frame = to_frame(_usual(pa.table(data)))
+    nested = {} if like is None else {name: isinstance(like[name].dtype, JsonDtype) for name in like.columns}
+    frame = to_frame(_usual(pa.table(data)), nested)
     if isinstance(data, pd.DataFrame):
         frame.attrs = dict(data.attrs)
     if like is not None:
@@ -97,13 +99,19 @@ def _is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind))
 
 
-def to_frame(table: pa.Table) -> pd.DataFrame:
-    """A table as a frame with the dtypes of this package; columns of other names are left to Arrow."""
-    columns = {name: _column_in(name, table.column(name)) for name in table.column_names}
+def to_frame(table: pa.Table, nested: Mapping[str, bool] | None = None) -> pd.DataFrame:
+    """A table as a frame with the dtypes of this package; columns of other names are left to Arrow.
+
+    `nested` says of columns whether their texts are JSON; of the others their name does.
+    """
+    known = nested or {}
+    columns = {
+        name: _column_in(name, table.column(name), nested=known.get(name, name in _JSON)) for name in table.column_names
+    }
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
 
 
-def _column_in(name: str, column: Any) -> Any:
+def _column_in(name: str, column: Any, *, nested: bool) -> Any:
     """One column, by its type and, for nested ones, its name."""
     kind = column.type
     if name == "targets" and _is_list(kind) and (pa.types.is_struct(kind.value_type) or not column.length()):
@@ -115,8 +123,12 @@ def _column_in(name: str, column: Any) -> Any:
         return pd.DatetimeIndex(stamps.view("M8[us]")).tz_localize("UTC").array
     if pa.types.is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_null(kind.value_type)):
         return ListArray._from_sequence([() if value is None else tuple(value) for value in column.to_pylist()])
-    if name in _JSON and (pa.types.is_string(kind) or pa.types.is_null(kind)):
-        return _json_in(column.to_pylist())
+    if nested and (pa.types.is_string(kind) or pa.types.is_null(kind)):
+        texts = column.to_pylist()
+        try:
+            return _json_in(texts)
+        except ValueError:  # another column of that name, such as the errors of a campaign's rows
+            return pd.array(texts, dtype=STRING_DTYPE)
     if pa.types.is_boolean(kind) and name in _YES_NO and not column.null_count:
         return column.to_numpy()
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):

@@ -164,6 +164,11 @@ class NestedArray(ExtensionArray):
     def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
         return cls(np.concatenate([array._cells for array in to_concat]))
 
+    def _cast_pointwise_result(self, values: Any) -> Any:
+        # What `Series.map` makes of cells, such as how many targets a post has, is whatever it is.
+        found: Any = pd.Series(np.fromiter(values, object, len(values))).infer_objects()
+        return found.array
+
     def _explode(self) -> tuple[Any, Any]:
         """Each entry of a list as a row of its own, a list without any as one missing row."""
         counts = np.fromiter((max(len(cell), 1) if _is_list(cell) else 1 for cell in self), np.uint64, len(self))

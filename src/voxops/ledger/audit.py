@@ -18,7 +18,7 @@ import pandas as pd
 from voxops import frames
 from voxops._core.files import write_file
 from voxops._core.safe import cell
-from voxops.acts.operation import Operation
+from voxops.acts.operation import Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.ledger.copies import copies_of
@@ -29,6 +29,7 @@ from voxops.model import OUTCOMES
 __all__ = [
     "RESULT_COLUMNS",
     "RESULT_TYPES",
+    "acted_on",
     "canary_outcomes",
     "cells",
     "export",
@@ -67,6 +68,12 @@ def is_blocked_for(ledger: Ledger, run: str, why: str) -> bool:
             (run, f"{why}%", f"{why}%"),
         )
     )
+
+
+def acted_on(ledger: Ledger, since: datetime) -> set[str]:
+    """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
+    rows = ledger.query("SELECT DISTINCT subject FROM operations WHERE last_sent >= ?", (since.timestamp(),))
+    return {Subject.parse(text).id for (text,) in rows}
 
 
 def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:

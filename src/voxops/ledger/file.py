@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import sqlite3
 import warnings
 from pathlib import Path
-
-import platformdirs
 
 from voxops.errors import LedgerError
 
@@ -128,6 +125,8 @@ _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gc
 def default_path(host: str, workspace_id: str) -> Path:
     """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 23)."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{host}-{workspace_id}")[:120]
+    import platformdirs  # most processes that import voxops open no ledger
+
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
 
 
@@ -269,6 +268,8 @@ def locks_hold(path: Path) -> bool:
     db = sqlite3.connect(probe, isolation_level=None)
     try:
         db.execute("BEGIN EXCLUSIVE")
+        import multiprocessing  # as above
+
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return not pool.apply(_can_lock, (str(probe),))
     finally:

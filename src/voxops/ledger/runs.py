@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -104,6 +103,8 @@ class Runs:
 def _whoami() -> str:
     """The person at this computer, for the audit trail."""
     try:
+        import getpass  # loads what drives a terminal
+
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a user entry
         return "unknown"

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._core.arguments import list_of_text
 from voxops._core.eventloop import all_or_none
-from voxops.errors import ApiError, AuthError, DecodeError, TransportError
-from voxops.frames.columns import plain_values
+from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError
+from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.values import FLAG, TEXT, to_bool
+from voxops.loading.filters import Words
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["check_up"]
+__all__ = ["check_up", "chosen_accounts"]
 
 _SHOWN = ("account_id", "platform", "username", "status")
 _REMEDIES = {
@@ -23,6 +25,21 @@ _REMEDIES = {
     Verdict.RECONNECT: "connect the account again in the dashboard, then retry its posts",
     Verdict.SUPPORT: "try again later; if it stays so, ask support",
 }
+
+
+def chosen_accounts(known: pd.DataFrame, accounts: pd.DataFrame | Words) -> pd.DataFrame:
+    """The accounts that are asked for, out of all; by default all that are connected."""
+    if accounts is None:
+        return known[known["status"] != "disconnected"]
+    if isinstance(accounts, pd.DataFrame):
+        need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+        wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
+    else:
+        wanted = list_of_text("accounts", accounts)
+    strangers = sorted(set(wanted) - set(known["account_id"]))
+    if strangers:
+        raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
+    return known[known["account_id"].isin(wanted)]
 
 
 async def check_up(client: AsyncClient, accounts: pd.DataFrame, *, refresh: bool) -> pd.DataFrame:

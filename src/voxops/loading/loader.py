@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,16 @@ import pandas as pd
 from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client import account_names, prefetch
-from voxops.errors import ConfigError, PlanError
-from voxops.frames import Columns, build, moment, window, within
-from voxops.frames.columns import need_columns, plain_values
+from voxops.client import account_names
+from voxops.errors import ConfigError
+from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
-from voxops.loading.checkup import check_up
+from voxops.loading.checkup import check_up, chosen_accounts
+from voxops.loading.disk import Disk, joined, newest_first, said_of
 from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
+from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
 from voxops.loading.slips import refuse_accounts, refuse_platforms, unknown_names
 from voxops.loading.validation import validate
@@ -49,6 +49,11 @@ class Loader:
         self._client = client
         self._source = source
         self.settings = settings or Settings()
+        self._disk: Disk | None = None
+
+    def stand_on(self, disk: Disk) -> None:
+        """Take from disk what is settled."""
+        self._disk = disk
 
     async def posts(
         self,
@@ -62,6 +67,8 @@ class Loader:
         campaign: Words = None,
         owner: Words = None,
         tag: Words = None,
+        *,
+        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -81,6 +88,8 @@ class Loader:
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
             is set to) and tags. The API is not known to filter by these four, so all posts that the other filters leave are read, and
             filtered here; ``attrs["filtered_here"]`` says so.
+        refresh : bool
+            Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
 
         Returns
         -------
@@ -88,8 +97,9 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
-            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and with which filters it was loaded,
-            and whether it is complete.
+            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and
+            with which filters it was loaded, whether it is complete, and under ``archive`` how many rows came from there and what may
+            have been missed.
 
         Raises
         ------
@@ -112,23 +122,28 @@ class Loader:
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
-        columns = Columns("posts")
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
+        some = limit is not None or bool(wanted or platforms or accounts)
+        whole = None if self._disk is None or some else await self._disk.posts(full=refresh)
+        rest, edge = (
+            self._disk.settled_posts(wanted) if self._disk is not None and some and not refresh else (None, None)
+        )
+        columns = Columns("posts")
         cut = False
-        for one in wanted or ["all"]:
+        for one in (wanted or ["all"]) if whole is None else ():
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
                 query["accountId"] = accounts[0]
-            cut |= await self._take(columns, "/v1/posts", query, enough=enough, counts=fits)
-        frame = columns.frame()
+            cut |= await read_list(self._client, columns, "/v1/posts", query, enough=enough, counts=fits, oldest=edge)
+        live = columns.frame()
+        frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self._client.now(), self.settings.tz)
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
-        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
-        found = with_people(found, self.settings.people)
+        found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
             search.refuse_slips(frame)
             await refuse_accounts(self._client, accounts)
@@ -141,13 +156,13 @@ class Loader:
             "limit": limit,
             **search.filters(),
         }
-        return self._described(
-            found if limit is None else found.head(limit),
-            "posts",
-            frame.attrs,
-            filters,
-            cut=cut or (limit is not None and len(found) > limit),
-        )
+        shown = found if limit is None else found.head(limit)
+        cut |= limit is not None and len(found) > limit
+        origin = None
+        if self._disk is not None:
+            read = set(live["post_id"].dropna()) if whole is None else whole[1]
+            origin = said_of("posts", shown["post_id"], read, busy=not some and whole is None)
+        return self._described(shown, "posts", live.attrs, filters, cut=cut, archive=origin)
 
     async def deliveries(
         self,
@@ -156,6 +171,8 @@ class Loader:
         until: When = None,
         success: bool | None = None,
         event_type: Words = None,
+        *,
+        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load the webhook delivery history, newest first.
 
@@ -169,13 +186,15 @@ class Loader:
             Only delivered, or only failed ones.
         event_type : str or list of str, optional
             Such as ``post.failed``.
+        refresh : bool
+            As for `posts`: read all from the API, also what had succeeded or is older than a week.
 
         Returns
         -------
         pandas.DataFrame
             One row per delivery: ``delivery_id webhook_id event_type url`` (string), ``success`` (boolean), ``status_code
             latency_ms retry_count`` (Int64; latency in milliseconds), ``error response_body`` (string), ``created_at
-            delivered_at`` (datetime64[us, UTC]).
+            delivered_at`` (datetime64[us, UTC]). ``attrs`` as for `posts`.
 
         Raises
         ------
@@ -189,23 +208,38 @@ class Loader:
         webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
         events = words("event_type", event_type)
         start, end = window(since, until, self._client.now(), self.settings.tz)
+        some = bool(events) or webhook is not None or end is not None or success is not None
+        whole = None if self._disk is None or some else await self._disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
-        query |= {} if start is None else {"from": stamp(start)}
         query |= {} if end is None else {"to": stamp(end)}
         query |= {} if success is None else {"success": "true" if success else "false"}
         query |= {"eventType": events[0]} if len(events) == 1 else {}
-        for one in webhooks:
-            await self._take(columns, deliveries_path(one), query, oldest=start, webhookId=one)
-        frame = columns.frame()
+        settled = [] if whole is None else [whole[0]]
+        for one in webhooks if whole is None else ():
+            low = start
+            if self._disk is not None and some and not refresh:
+                rest, edge = self._disk.settled_deliveries(one, start)
+                settled.append(rest)
+                low = start if edge is None else edge
+            if end is not None and low is not None and low >= end:  # all of it is on disk
+                continue
+            since_low = {} if low is None else {"from": stamp(low)}
+            await read_list(self._client, columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
+        live = columns.frame()
+        frame = joined(live, settled, "delivery_id")
         keep = within(frame["created_at"], start, end) & ~frame["delivery_id"].duplicated()
         if success is not None:
             keep &= frame["success"].fillna(False) == success
         if events:
             keep &= frame["event_type"].str.lower().isin(events)
-        found = frame[keep].sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+        found = newest_first(frame[keep], "delivery_id")
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        return self._described(found, "deliveries", frame.attrs, filters)
+        origin = None
+        if self._disk is not None:
+            read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
+            origin = said_of("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+        return self._described(found, "deliveries", live.attrs, filters, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
         """Load the connected accounts.
@@ -217,7 +251,7 @@ class Loader:
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
         """
         columns = Columns("accounts")
-        await self._take(columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
+        await read_list(self._client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
         frame = columns.frame()
         return self._described(frame, "accounts", frame.attrs, {})
 
@@ -246,19 +280,7 @@ class Loader:
         AuthError
             If the key may not do this.
         """
-        known = await self.accounts()
-        if accounts is None:
-            chosen = known[known["status"] != "disconnected"]
-        else:
-            if isinstance(accounts, pd.DataFrame):
-                need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-                wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
-            else:
-                wanted = list_of_text("accounts", accounts)
-            strangers = sorted(set(wanted) - set(known["account_id"]))
-            if strangers:
-                raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
-            chosen = known[known["account_id"].isin(wanted)]
+        chosen = chosen_accounts(await self.accounts(), accounts)
         return self._described(await check_up(self._client, chosen, refresh=refresh), "account_check", {}, {})
 
     async def webhooks(self) -> pd.DataFrame:
@@ -271,7 +293,7 @@ class Loader:
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
         """
         columns = Columns("webhooks")
-        await self._take(columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
+        await read_list(self._client, columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
@@ -338,36 +360,15 @@ class Loader:
         unknown_names(accounts, names)
         return [names.get(name, name) for name in accounts]
 
-    async def _take(
-        self,
-        columns: Columns,
-        path: str,
-        query: dict[str, Any],
-        *,
-        enough: int | None = None,
-        counts: Callable[[pd.DataFrame], pd.Series] | None = None,
-        oldest: pd.Timestamp | None = None,
-        **fill: Any,
-    ) -> bool:
-        """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
-
-        True if there were enough before the list has ended.
-        """
-        taken, pages = 0, self._client.pages(path, query)
-        async for page in pages if enough is not None else prefetch(pages):
-            columns.extend(page.records, **fill)
-            if enough is not None:
-                taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
-                if taken >= enough:
-                    return page.cursor is not None
-            if oldest is not None and page.records:
-                last = build("deliveries", page.records[-1:])["created_at"].iloc[0]
-                if last is not pd.NaT and last < oldest:
-                    return False
-        return False
-
     def _described(
-        self, frame: pd.DataFrame, kind: str, read: dict[Any, Any], filters: dict[str, Any], *, cut: bool = False
+        self,
+        frame: pd.DataFrame,
+        kind: str,
+        read: dict[Any, Any],
+        filters: dict[str, Any],
+        *,
+        cut: bool = False,
+        archive: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """The frame with what it should say of itself."""
         frame.attrs = {
@@ -381,5 +382,6 @@ class Loader:
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
             **here(filters),
+            **({} if archive is None else {"archive": archive}),
         }
         return frame

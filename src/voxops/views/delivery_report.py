@@ -6,16 +6,16 @@ It is drawn like the report of a triage, as HTML, Markdown and for a notebook; t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import redact_address, redact_addresses
-from voxops.analysis import attempts_to_success, delivery_state, delivery_stats
+from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
-from voxops.frames.spans import in_zone, shown_zone
+from voxops.frames.spans import in_zone, length, shown_zone
 from voxops.views import _axes, _findings, plots
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
@@ -49,6 +49,8 @@ def delivery_report(
     now: datetime | None = None,
     owners: Mapping[str, str] = DELIVERY_OWNERS,
     rows: int = 50,
+    within: str | timedelta = "5min",
+    target: float = 0.99,
 ) -> Report:
     """Make the report of a delivery history.
 
@@ -66,17 +68,21 @@ def delivery_report(
         Kind of loss (``down now``, ``receiver failed``, ``no answer``, ``rejected``) -> who acts on it.
     rows : int
         Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
+    within, target
+        As for ``vx.service_levels``: the time that a delivery has, and the share that must arrive in it.
 
     Returns
     -------
     Report
-        With ``frames``: ``endpoints hours attempts outages duplicates lost``. Addresses are shown without their query, which may
+        With ``frames``: ``endpoints levels hours attempts outages duplicates lost``. Addresses are shown without their query, which may
         hold a secret.
 
     Raises
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `within` is no length of time, or `target` no share.
     """
     tz = shown_zone(log, tz)
     log = _without_addresses(log, _TEXTS)
@@ -84,8 +90,10 @@ def delivery_report(
         log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
+    levels = service_levels(log, within, target, now=now)
     frames = {
         "endpoints": endpoints,
+        "levels": levels,
         "hours": delivery_stats(log, by="hour", tz=tz),
         "attempts": attempts_to_success(log, by="endpoint"),
         "outages": breaks,
@@ -95,6 +103,7 @@ def delivery_report(
     parts = [
         Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **owners})),
         _volume(log, endpoints, tz),
+        _levels(levels, within, target),
         _outages(log, breaks, tz),
         _attempts(log),
         _copies(copies),
@@ -202,6 +211,29 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
         ),
     )
     return Section("Volume, success and latency", "", table, figures if len(table) else ())
+
+
+def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Section:
+    """Show which endpoints take enough in time, and what is left of what may miss."""
+    title = "Service levels"
+    judged = levels[levels["share"].notna()]
+    time = safe.duration(length("within", within).total_seconds())
+    goal = f"{100 * target:g} % must arrive within {time}, by whatever attempt."
+    if judged.empty:
+        return Section(title, f"{goal} No endpoint had enough deliveries for a verdict." if len(levels) else "")
+    table = pd.DataFrame(
+        {
+            "endpoint": levels["url"].map(_axes.endpoint),
+            **{name.replace("_", " "): levels[name] for name in ("deliveries", "in_time", "late", "failed")},
+            "in time (%)": (100 * levels["share"]).round(3),
+            "budget left (%)": (100 * levels["budget_left"]).round(1),
+            "burning": levels["burning"],
+        }
+    )
+    figure = Figure(
+        "Error budget spent", 1.2 + 0.36 * min(max(len(levels), 2), 15), lambda ax: plots.error_budgets(levels, ax)
+    )
+    return Section(title, f"{goal} The rest is the error budget.", table, (figure,))
 
 
 def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:

@@ -16,6 +16,7 @@ import pandas as pd
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
+from voxops.views._months import cause_weeks, error_budgets
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, Look, series_colours
 from voxops.views._performance import performance
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "before_after",
+    "cause_weeks",
     "causes_by_platform",
     "delivery_delay",
     "delivery_volume",
     "endpoint_heatmap",
+    "error_budgets",
     "latency_bands",
     "outage_bands",
     "outcomes_by_platform",
@@ -112,14 +115,10 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     """
+    what = "plots.before_after() needs two frames with a status or an outcome"
     for frame in (before, after):
         state = "status" if "status" in getattr(frame, "columns", ()) else "outcome"
-        need_frame(
-            frame,
-            (state,),
-            "plots.before_after() needs two frames with a status or an outcome",
-            f"{_TARGETS} {_RESULTS}",
-        )
+        need_frame(frame, (state,), what, f"{_TARGETS} {_RESULTS}")
     states = [_texts(frame["status" if "status" in frame else "outcome"]).str.lower() for frame in (before, after)]
     rows = {name: state.value_counts() for name, state in zip(("before", "after"), states, strict=True)}
     counts = pd.DataFrame(rows).T.fillna(0).astype(int)
@@ -365,9 +364,8 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
     rows = days - pd.to_timedelta(days.dt.day_of_week, unit="D") if long else days
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] if long else [f"{hour:02}" for hour in range(24)]
     counts = pd.crosstab(rows, when.dt.day_of_week if long else when.dt.hour)
-    ax = _axes.axes(
-        ax, 1.3 + 0.3 * (3 if rows.empty else max((rows.max() - rows.min()).days // (7 if long else 1) + 1, 3))
-    )
+    lines = 3 if rows.empty else max((rows.max() - rows.min()).days // (7 if long else 1) + 1, 3)
+    ax = _axes.axes(ax, 1.3 + 0.3 * lines)
     if len(counts):
         span = pd.date_range(rows.min(), rows.max(), freq="7D" if long else "1D")
         counts = counts.reindex(index=span, columns=range(len(names)))

@@ -1,0 +1,64 @@
+"""Causes of failures by week: how much of what there was when. Counts are sums, so parts of a history merge in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from voxops.analysis.partials import begin
+from voxops.analysis.statistics import Tally, flat
+from voxops.frames import need_frame
+from voxops.frames.spans import zone
+
+__all__ = ["cause_weeks", "merge_weeks", "week_partial"]
+
+_KEYS = ("week", "cause", "verdict", "platform")
+_TALLY = Tally(keys=_KEYS, totals={"targets": "sum"})
+
+
+def cause_weeks(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
+    """Count the causes of failures week by week.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame
+        From ``vx.triage``.
+    tz : str
+        Time zone in which weeks begin, on Monday at midnight.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per week, cause, verdict and platform, sorted: ``week`` (``datetime64[us, tz]``, when it began; of the post's last
+        change), ``cause verdict platform`` (string), ``targets`` (Int64). Rows without a cause are left out; weeks without failures
+        have no row.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    ConfigError
+        If `tz` is not a time zone.
+    """
+    return merge_weeks(week_partial(triaged, tz=tz))
+
+
+def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
+    """Count one part of a history; `merge_weeks` makes one of several."""
+    needed = ("cause", "verdict", "platform", "updated_at")
+    what = "cause_weeks() needs a triaged frame"
+    need_frame(triaged, needed, what, "Use vx.triage(vx.targets(posts)).", times=["updated_at"])
+    zone(tz)
+    rows = triaged[triaged["cause"].notna()]
+    day = begin(rows["updated_at"], "day", tz)
+    # by the calendar, not by hours: the week in which clocks change is a week, too
+    monday = day.dt.tz_localize(None) - pd.to_timedelta(day.dt.day_of_week, unit="D")
+    week = begin(monday.dt.tz_localize(tz, ambiguous="NaT", nonexistent="shift_forward").fillna(day), "day", tz)
+    counted = pd.DataFrame({"week": week, **{name: rows[name] for name in _KEYS[1:]}})
+    return _TALLY.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))
+
+
+def merge_weeks(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, which is the table itself."""
+    return _TALLY.merge(flat(partials))

@@ -1,0 +1,141 @@
+"""Two Mondays of one workspace: how many requests a load takes that stands on an archive, counted at the server.
+
+The first Monday loads everything. In the week after it new records come, and what was open goes on: posts are published, deliveries
+that were being tried again arrive, and the failures of one outage are sent again. Nothing that was settled is edited.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+from voxops.sandbox.records import Delivery
+
+_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
+_FINAL = {"published", "cancelled", "unpublished", "archived"}
+LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
+    "posts": lambda ws: ws.posts(),
+    "deliveries": lambda ws: ws.deliveries(),
+    "failed": lambda ws: ws.posts(status=["failed", "partial"]),
+    "lost": lambda ws: ws.deliveries(success=False),
+}
+WHOLE, TRIAGE = ("posts", "deliveries"), ("failed", "lost")
+
+
+def mondays(posts: int, deliveries: int, share: float = 0.05, weeks: int = 40) -> dict[str, Any]:
+    """Requests and seconds of each load, the first and the second time and without an archive; frames are compared.
+
+    Parameters
+    ----------
+    posts, deliveries : int
+        How many there are on the first Monday.
+    share : float
+        Of all records on the second, those that are new or were open.
+    weeks : int
+        Over which the posts were created.
+    """
+    rng = Random(7)
+    with tempfile.TemporaryDirectory() as folder, Sandbox(seed=7, speed=0, rate_limit=None, posts=posts, deliveries=deliveries) as sandbox:  # fmt: skip
+        _settle(sandbox, round(posts * share / 2), round(deliveries * share / 2), rng, weeks)
+        ledger = Path(folder) / "ledger.sqlite"
+        with (
+            vx.connect(sandbox=sandbox, ledger=ledger, archive=f"{folder}/history") as ws,
+            vx.connect(sandbox=sandbox, ledger=ledger) as plain,
+        ):
+            found: dict[str, Any] = {"first": {name: _load(sandbox, ws, name)[1] for name in LOADS}}
+            _week(sandbox, ws, round(posts * share / 2), round(deliveries * share / 2), rng)
+            second = {name: _load(sandbox, ws, name) for name in LOADS}
+            without = {name: _load(sandbox, plain, name) for name in LOADS}
+        for name in LOADS:
+            pd.testing.assert_frame_equal(second[name][0], without[name][0], obj=name)
+        found |= {"second": {name: each[1] for name, each in second.items()}}
+        found |= {"without": {name: each[1] for name, each in without.items()}}
+        found |= {"rows": {name: len(each[0]) for name, each in second.items()}}
+        found["from_api"] = {name: each[0].attrs["archive"]["rows_from_api"] for name, each in second.items()}
+    total = {when: sum(found[when][name]["requests"] for name in WHOLE) for when in ("first", "second")}
+    found["whole_percent"] = 100 * total["second"] / total["first"]
+    found["triage"] = {
+        when: sum(found[when][name]["requests"] for name in TRIAGE) for when in ("first", "second", "without")
+    }
+    return found
+
+
+def _load(sandbox: Sandbox, ws: vx.Workspace, name: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    """One load, its requests and its seconds."""
+    before, began = len(sandbox.requests()), time.perf_counter()
+    frame = LOADS[name](ws)
+    return frame, {"requests": len(sandbox.requests()) - before, "seconds": round(time.perf_counter() - began, 2)}
+
+
+def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random, weeks: int) -> None:
+    """Let all posts but so many have been published, and so many deliveries of the last week have failed."""
+    world = sandbox.world
+    ranked = sorted(world.posts.values(), key=lambda post: (-post.created_at, -post.ordinal))
+    opened = [post.id for post in ranked if post.status not in _FINAL]
+    ended = set(opened[open_posts:])  # what is open is among the newest
+    step = weeks * 7 * _DAY // len(ranked)  # forty weeks: then a week brings as much as it does here
+    for rank, post in enumerate(ranked):
+        post.created_at = world.now() - (rank + 1) * step
+        world.posts.save(post)
+    subjects = ended | {target.id for key in ended for target in world.posts[key].targets}
+    for event in list(world.events.values()):
+        if event.subject in subjects:
+            world.events.drop(str(event.id))
+    for key in ended:
+        post = world.posts[key]
+        post.status, post.published_at = "published", post.scheduled_for or post.created_at
+        for target in post.targets:
+            target.status, target.error, target.running = "published", None, 0
+        world.posts.save(post)
+    recent = [each for each in world.deliveries.values() if each.created_at > world.now() - 7 * _DAY]
+    failing = [each for each in recent if not each.success]
+    # one outage of six hours, two days ago, and what is just being tried again
+    down = world.now() - 2 * _DAY
+    hit = [each for each in recent if each.success and (down <= each.created_at < down + 6 * _HOUR or each.created_at > world.now() - 4 * _HOUR)]  # fmt: skip
+    for delivery in rng.sample(hit, min(max(open_deliveries - len(failing), 0), len(hit))):
+        delivery.success, delivery.delivered_at, delivery.status_code, delivery.error = (
+            False,
+            None,
+            503,
+            "receiver answered 503",
+        )
+        world.deliveries.save(delivery)
+    world.reindex()
+
+
+def _week(sandbox: Sandbox, ws: vx.Workspace, new_posts: int, new_deliveries: int, rng: Random) -> None:
+    """A week goes by."""
+    world = sandbox.world
+    accounts = ws.accounts()
+    active = list(accounts[(accounts["status"] == "active") & (accounts["platform"] != "instagram")]["account_id"])
+    before = {
+        each.id for each in world.deliveries.values() if not each.success and each.created_at > world.now() - 3 * _DAY
+    }
+    frame = pd.DataFrame({"row_id": [f"r{number}" for number in range(new_posts)], "content": [f"post {number}" for number in range(new_posts)]})  # fmt: skip
+    frame["accounts"] = [active[number % len(active)] for number in range(new_posts)]
+    frame["scheduled_for"] = (pd.Timestamp(sandbox.now()) + pd.Timedelta("10D")).isoformat()
+    ws.run(vx.plan_bulk(frame, key="row_id")).wait()
+    sandbox.advance(7 * 86_400)
+    for key in sorted(before):  # the outage's deliveries were sent again, what was being tried has arrived
+        delivery = world.deliveries[key]
+        delivery.success, delivery.delivered_at, delivery.status_code, delivery.error = (
+            True,
+            delivery.created_at + _MINUTE,
+            200,
+            None,
+        )
+        world.deliveries.save(delivery)
+    came = sum(each.created_at >= world.now() - 7 * _DAY for each in world.deliveries.values())
+    models: list[Delivery] = rng.sample(list(world.deliveries.values()), max(new_deliveries - came, 0))
+    for number, model in enumerate(models):
+        at = world.now() - rng.randrange(_MINUTE, 7 * _DAY)
+        world.add_delivery(replace(model, id=f"del_new{number:06d}", ordinal=world.ordinal(), created_at=at))
