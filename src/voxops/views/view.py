@@ -8,6 +8,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
@@ -23,6 +24,7 @@ __all__ = ["LiveView", "View", "frame_of", "view"]
 
 _ID = 12  # characters shown of an id
 _TEXT = 160  # characters of a text that a page gets; the line is cut by its width
+_LOOKED_AT = 1000  # rows in which there is nearly always something
 _TERMINAL = 20  # rows of the text form
 _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
 _FLEXIBLE = 80  # pixels that a column without a width of its own has at the least
@@ -92,18 +94,20 @@ class View:
             said.append(f"times in {self.tz}")
         return " · ".join(said)
 
-    def _ordered(self) -> pd.DataFrame:
-        """Return all rows in the order of reading, each column once."""
+    def _ordered(self, most: int | None = None) -> pd.DataFrame:
+        """Return rows in the order of reading, each column once; the first `most` of them."""
         frame = _flat(self.frame)
         if self._kind.name == TRIAGED:  # what is published needs nobody, and would push what does off the page
-            frame = frame.sort_values("cause", key=pd.isna, kind="stable")
+            last = frame["cause"].isna()
         elif self._kind.name == PLANNED:
-            frame = frame.sort_values("eligible", ascending=False, kind="stable")
-        return frame
+            last = ~frame["eligible"].astype(bool)
+        else:
+            return frame if most is None else frame.head(most)
+        return frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]]
 
     def _shown(self) -> pd.DataFrame:
         """Return the rows shown with their addresses."""
-        part = self._ordered().head(self.rows)
+        part = self._ordered(self.rows)
         links = [name for name in ("platform_post_url",) if name in part.columns and name not in self.columns]
         return part[[*self.columns, *links]]
 
@@ -223,8 +227,10 @@ def _telling(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
 
 def _says(values: pd.Series[Any]) -> bool:
     """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
-    if values.dtype != object:
-        return bool(values.notna().any()) and not bool((values.astype(str) == "").all())
+    if isinstance(values.dtype, pd.StringDtype):
+        return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())
+    if _is_plain(values) or pd.api.types.is_bool_dtype(values):
+        return bool(values.notna().any())
     return any(not _missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
 
 
