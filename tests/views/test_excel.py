@@ -122,6 +122,7 @@ def test_cells_of_excel_become_text_and_times_in_the_zone_that_was_said(tmp_path
         (["a", "t", "x", "z"], {"sheet": "Plam"}, "has no sheet 'Plam'; it has: Plan"),
         (["a", "t", "x", "z"], {"columns": {"Text": "content"}}, "columns= names Text, which .* does not have"),
         (["a", "t", "x", "z"], {"dayfirst": "yes"}, "dayfirst="),
+        (["a", "t", "x", "z"], {"columns": ["content"]}, "columns= takes a mapping"),
     ],
 )
 def test_what_can_not_be_read_without_a_guess_is_refused_with_its_cell(

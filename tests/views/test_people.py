@@ -114,7 +114,9 @@ def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> 
     assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
 
 
-def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(triaged: pd.DataFrame) -> None:
+def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
     orphans = triaged.assign(owner=triaged["owner"].where(triaged["owner"] != "maria.k").replace("tom.b", "support"))
     tickets = vx.report(orphans).tickets()
     assert {"nobody", "support", "support (owner)"} <= set(tickets)
@@ -122,6 +124,8 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(triage
     assert sum(len(re.findall("^- `post_", text, re.MULTILINE)) for text in tickets.values()) == failed.sum()
     with pytest.raises(vx.PlanError, match=r"owner='metadata\.owner'"):
         vx.report(triaged.drop(columns="owner")).tickets()
+    with pytest.raises(vx.PlanError, match="this one is about deliveries"):
+        vx.delivery_report(ws.deliveries(since="1D")).tickets()
 
 
 def test_tickets_hold_no_markup_of_others(triaged: pd.DataFrame) -> None:

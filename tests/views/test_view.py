@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from tests.browser import CHROMIUM
 import voxops as vx
 from voxops.sandbox import Sandbox
 from voxops.views._kinds import KINDS, MOST
+from voxops.views.view import LiveView
 
 EVIL = "<img src=x onerror=alert(1)>$x^2$\x1b[31m\u202e"
 
@@ -197,3 +199,57 @@ def test_a_row_is_one_line_and_the_verdict_is_on_a_screen_of_1366_pixels(triaged
         browser.close()
     assert max(box["height"] for box in boxes if box) <= 32
     assert all(box is not None and box["x"] + box["width"] <= 1366 and box["y"] < 768 for box in head.values())
+
+
+def test_a_live_view_shows_all_rows_in_the_grid_and_answers_its_page(triaged: pd.DataFrame) -> None:
+    view = vx.view(triaged, live=True, tz="Asia/Tokyo", rows=5)
+    assert isinstance(view, LiveView)
+    grid = view.grid
+    model = grid.rows.model()
+    assert model["length"] == len(triaged)
+    kinds = {column["name"]: (column["kind"], column["facet"]) for column in model["columns"]}
+    assert kinds["verdict"] == ("code", True)
+    assert kinds["post_id"][0] == "id"
+    assert kinds["updated_at"][0] == "time"
+    assert kinds["content"][0] == "text"
+    widget, got = grid.live.widget, list[dict[str, Any]]()
+    widget.send = lambda message, *_: got.append(message)  # type: ignore[method-assign]
+    out = int(grid.rows.frame["platform_post_url"].notna().to_numpy().argmax())
+    for message in (
+        {"do": "texts", "rows": [0], "version": grid.rows.version},
+        {"do": "details", "row": out, "version": grid.rows.version},
+        {"do": "search", "text": "pistachio"},
+        {"do": "details", "row": 0, "version": -1},
+        {"do": "nonsense"},
+    ):
+        grid.live._heard(None, message, None)
+    texts = next(message["texts"] for message in got if "texts" in message)
+    assert texts["0"]["content"][:40] == grid.rows.frame["content"].iloc[0][:40]
+    (details,) = (message["details"] for message in got if "details" in message)
+    assert details[-1] == {
+        "kind": "link",
+        "address": grid.rows.frame["platform_post_url"].iloc[out],
+        "text": "Open the post",
+    }
+    assert any("found" in message for message in got)
+    html = grid.live.html()
+    assert html.count("<tr>") == min(len(triaged), 200) + 1
+    assert "JST" in html
+
+
+def test_a_live_view_of_any_kind_can_be_made(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    plan = vx.plan_retry(triaged)
+    for frame in (
+        ws.posts(limit=5),
+        ws.deliveries(since="1D"),
+        ws.accounts(),
+        plan.frame,
+        vx.causes(triaged),
+        ws.runs(),
+        pd.DataFrame(),
+    ):
+        grid = vx.view(frame, live=True).grid  # type: ignore[attr-defined]
+        assert grid.rows.model()["length"] == len(frame)
+        assert "<table" in grid.live.html() or frame.empty
+    evil = triaged.assign(content=EVIL, platform=EVIL)
+    assert "<img" not in vx.view(evil, live=True).grid.live.html()  # type: ignore[attr-defined]

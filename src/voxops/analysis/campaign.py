@@ -104,6 +104,8 @@ def read_campaign(
     said = None if tz is None else zone(tz)
     if dayfirst is not None and not isinstance(dayfirst, bool):
         raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
+    if columns is not None and not isinstance(columns, Mapping):
+        raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
     read = read_sheet(place, sheet)
     names, zones = _names(read.header, path, columns or {})
     reader = _Reader(path, names, said, zones.get("scheduled_for"), dayfirst)

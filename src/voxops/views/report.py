@@ -17,7 +17,7 @@ import pandas as pd
 from voxops._core import files, safe
 from voxops._core.arguments import file_path
 from voxops.analysis import causes
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
@@ -86,9 +86,14 @@ class Report(Findings):
         Raises
         ------
         PlanError
-            If the failures have no such column.
+            If the failures have no such column, or the report is about deliveries.
         """
-        return _tickets.tickets(self, self.frames.get("left", self.frames["failures"]), by)
+        failures = self.frames.get("left", self.frames.get("failures"))
+        if failures is None:
+            raise PlanError(
+                "tickets() are for the report of a triage, vx.report(triaged); this one is about deliveries"
+            )
+        return _tickets.tickets(self, failures, by)
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
@@ -14,13 +16,15 @@ from voxops._core.arguments import list_of_text
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone, zone
+from voxops.views._grid import Grid
 from voxops.views._kinds import LOOKS, MOST, PLANNED, TRIAGED, Kind, Shape, kind_of, shape_of
 from voxops.views._palette import look
 
-__all__ = ["View", "frame_of", "view"]
+__all__ = ["LiveView", "View", "frame_of", "view"]
 
 _ID = 12  # characters shown of an id
 _TEXT = 160  # characters of a text that a page gets; the line is cut by its width
+_LOOKED_AT = 1000  # rows in which there is nearly always something
 _TERMINAL = 20  # rows of the text form
 _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
 _FLEXIBLE = 80  # pixels that a column without a width of its own has at the least
@@ -90,14 +94,20 @@ class View:
             said.append(f"times in {self.tz}")
         return " · ".join(said)
 
-    def _shown(self) -> pd.DataFrame:
-        """Return the rows shown with their addresses."""
+    def _ordered(self, most: int | None = None) -> pd.DataFrame:
+        """Return rows in the order of reading, each column once; the first `most` of them."""
         frame = _flat(self.frame)
         if self._kind.name == TRIAGED:  # what is published needs nobody, and would push what does off the page
-            frame = frame.sort_values("cause", key=pd.isna, kind="stable")
+            last = frame["cause"].isna()
         elif self._kind.name == PLANNED:
-            frame = frame.sort_values("eligible", ascending=False, kind="stable")
-        part = frame.head(self.rows)
+            last = ~frame["eligible"].astype(bool)
+        else:
+            return frame if most is None else frame.head(most)
+        return frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]]
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the rows shown with their addresses."""
+        part = self._ordered(self.rows)
         links = [name for name in ("platform_post_url",) if name in part.columns and name not in self.columns]
         return part[[*self.columns, *links]]
 
@@ -106,8 +116,36 @@ class View:
         return {name: shape_of(name, part[name]) for name in self.columns}
 
 
+class LiveView(View):
+    """A frame to be read in the live grid: filtered, sorted, searched and opened row by row in the page; made by `view`."""
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The display; the same wherever it is shown."""
+        frame, shapes = self._ordered(), self._shapes()
+        words = {
+            name: pd.Series([_whole(value, self.tz) or None for value in frame[name]], index=frame.index, dtype=object)
+            for name in shapes
+            if not _is_plain(frame[name])
+        }
+        return Grid(frame, shapes, words, title=self._title(), aside=self._aside(len(frame)), tz=self.tz)
+
+    def _ipython_display_(self) -> None:
+        self.grid.live.show()
+
+    def _display_(self) -> object:
+        """Return what marimo shows."""
+        self.grid.live.begin()
+        return self.grid.live.widget
+
+
 def view(
-    frame: pd.DataFrame, *, rows: int = 50, columns: Sequence[str] | str | None = None, tz: str | None = None
+    frame: pd.DataFrame,
+    *,
+    rows: int = 50,
+    columns: Sequence[str] | str | None = None,
+    tz: str | None = None,
+    live: bool = False,
 ) -> View:
     """Show a frame as a person reads it: eight to ten columns that matter, one line a row.
 
@@ -124,6 +162,9 @@ def view(
     tz : str, optional
         Time zone of the times shown, such as ``"Europe/Berlin"``; default: that of the workspace the frame was loaded from,
         else UTC. The frame keeps UTC.
+    live : bool
+        Show all rows in the live grid of the panels, where they can be filtered, sorted, searched and opened one by one; beside it
+        a static copy for pages without a kernel.
 
     Returns
     -------
@@ -158,7 +199,8 @@ def view(
             f"the frame has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))[:400]}"
         )
     chosen = tuple(wanted) or _telling(table, kind)
-    return View(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
+    made = LiveView if live else View
+    return made(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
 
 
 def frame_of(given: object) -> pd.DataFrame:
@@ -185,8 +227,10 @@ def _telling(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
 
 def _says(values: pd.Series[Any]) -> bool:
     """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
-    if values.dtype != object:
-        return bool(values.notna().any()) and not bool((values.astype(str) == "").all())
+    if isinstance(values.dtype, pd.StringDtype):
+        return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())
+    if _is_plain(values) or pd.api.types.is_bool_dtype(values):
+        return bool(values.notna().any())
     return any(not _missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
 
 
@@ -199,6 +243,11 @@ def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with each column once."""
     return frame.loc[:, ~frame.columns.duplicated()]
+
+
+def _is_plain(values: pd.Series[Any]) -> bool:
+    """Whether a column holds texts, numbers or instants, which the grid shows by itself."""
+    return isinstance(values.dtype, pd.StringDtype) or _is_time(values) or _is_number(values)
 
 
 def _is_time(values: Any) -> bool:

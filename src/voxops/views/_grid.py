@@ -1,0 +1,121 @@
+"""The rows of a view in the live widget's grid: filtered, sorted and searched in the page; nothing is planned or sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.blocks import Block
+from voxops.views._kinds import LOOKS, Shape
+from voxops.views._live import Live, Shown, Tab
+from voxops.views._rows import Column, RowTable
+
+__all__ = ["Grid"]
+
+_FACET = 40  # values of a column at the most that are offered as a filter
+_WIDE = 1.8  # share of a column that shares what the others leave, of which 110 pixels are 1
+_TEXTS = frozenset(
+    {"content", "remedy", "error_message", "message", "example", "reason", "errors", "warnings", "error"}
+)
+
+
+class Grid:
+    """A display of rows.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows in the order shown.
+    shapes : mapping of str to Shape
+        The columns shown first; all others can be turned on.
+    words : mapping of str to Series
+        What is shown of a column whose values are no plain ones.
+    title, aside, tz : str
+        What it is, what is said beside it, and the zone of times.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        shapes: Mapping[str, Shape],
+        words: Mapping[str, pd.Series[Any]],
+        *,
+        title: str,
+        aside: str,
+        tz: str,
+    ) -> None:
+        self._title, self._aside, self._tz = title, aside, tz
+        shown = frame.reset_index(drop=True)
+        shown.attrs = {"tz": tz}
+        plain = {name: said.reset_index(drop=True) for name, said in words.items()}
+        columns = [_column(name, shape, shown[name], plain.get(name)) for name, shape in shapes.items()]
+        self.rows = RowTable(shown, columns, plain)
+        self._made = datetime.now(UTC)
+        self.live = Live(self._look, lambda: f"{title} {aside}", self._hear, name="view")
+        self.live.fill(self.rows.model())
+
+    def _look(self) -> Shown:
+        """Return what there is to show; it does not change."""
+        looks = {
+            name: {word: (look.colour, look.glyph) for word, look in table.items()}
+            for name, table in LOOKS.items()
+            if name in {column.name for column in self.rows.columns}
+        }
+        return Shown(
+            title=self._title,
+            at=safe.instant(self._made, tz=self._tz),
+            present=self._aside,
+            tabs=[Tab("rows", "Rows", self.rows.copy())],
+            looks=looks,
+        )
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        """Answer a page; a message about another table is left alone."""
+        here = message.get("version") == self.rows.version
+        match message["do"]:
+            case "texts" if here and isinstance(message.get("rows"), list):
+                self._answer(message, texts=self.rows.texts(message["rows"]), version=self.rows.version)
+            case "search" if isinstance(text := message.get("text"), str):
+                self._answer(message, found=self.rows.search(text[:200]), text=text, version=self.rows.version)
+            case "details" if here and isinstance(row := message.get("row"), int) and 0 <= row < len(self.rows.frame):
+                self._answer(message, details=self._details(row), row=row)
+            case "hello":
+                self.live.refresh()
+
+    def _answer(self, message: Mapping[str, Any], **said: Any) -> None:
+        self.live.send({**said, "page": message.get("page")})
+
+    def _details(self, row: int) -> Sequence[Block]:
+        """Return everything that is known of one row, with a link to the post where it is out."""
+        found = {str(name): value for name, value in self.rows.frame.iloc[row].items()}
+        known = [(name.replace("_", " "), self._said(value)) for name, value in found.items()]
+        link = blocks.link(found.get("platform_post_url"), "Open the post")
+        parts = [blocks.heading(f"Row {row + 1}"), blocks.pairs(pair for pair in known if pair[1]), link]
+        return [part for part in parts if part is not None]
+
+    def _said(self, value: Any) -> str:
+        """Return one value as text."""
+        if pd.api.types.is_scalar(value) and pd.isna(value):
+            return ""
+        if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
+            return safe.instant(value.to_pydatetime(), tz=self._tz)
+        return safe.plain(value, 1000)
+
+
+def _column(name: str, shape: Shape, values: pd.Series[Any], words: pd.Series[Any] | None) -> Column:
+    """Return how the grid shows a column."""
+    share = shape.width / 110 if shape.width else _WIDE
+    if words is None and isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Column(name, shape.title, kind="time", share=share)
+    if words is None and pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return Column(name, shape.title, kind="number", share=share)
+    if shape.shortened:
+        return Column(name, shape.title, kind="id", share=share)
+    if words is None and name in _TEXTS:
+        return Column(name, shape.title, kind="text", share=share)
+    said = values if words is None else words
+    return Column(name, shape.title, facet=bool(2 <= said.nunique() <= _FACET), share=share)
