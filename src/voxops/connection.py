@@ -78,6 +78,13 @@ def connect(
         If nobody answers.
     LedgerError
         If the ledger can't be used.
+
+    Examples
+    --------
+    >>> ws = vx.connect(sandbox=True)  # or vx.connect() with VOXBURST_API_KEY set
+    >>> ws.name
+    'Alder Coffee'
+    >>> ws.close()
     """
     secret = Secret(api_key)
     del api_key  # so that no traceback from here on finds it among the local variables

@@ -70,9 +70,7 @@ class Session(BoardLoader):
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
         if self._process != os.getpid():
-            raise ConfigError(
-                "this process was forked from the one that connected; call vx.connect() again in the child"
-            )
+            raise ConfigError("this process was forked from the one that connected; call vx.connect() again in it")
         return self
 
     @property
@@ -109,13 +107,18 @@ class Session(BoardLoader):
         -------
         Run
             At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
-            twice sends nothing twice. A plan without an eligible row gives a run that has ended, has no rows and is not recorded, so
-            that Run All goes on.
+            twice sends nothing twice. A plan without an eligible row gives a run that has ended, without rows and not recorded.
 
         Raises
         ------
         LedgerError
             If the ledger can't be used; nothing has been sent then.
+
+        Examples
+        --------
+        >>> plan = vx.plan_retry(triaged[triaged["verdict"] == "retry"].tail(1))
+        >>> ws.run(plan, reason="Monday").wait(60).results()["outcome"].to_list()
+        ['succeeded']
         """
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
@@ -132,6 +135,11 @@ class Session(BoardLoader):
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
 
         A run that lives in this kernel is returned as it is.
+
+        Examples
+        --------
+        >>> ws.attach(run.id).id == run.id
+        True
         """
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True)))
@@ -157,7 +165,12 @@ class Session(BoardLoader):
         Raises
         ------
         ConfigError
-            If there is no such kind, or an id that was typed names nothing in this workspace.
+            If there is no such kind, or an id that was typed names nothing here.
+
+        Examples
+        --------
+        >>> ws.watch(ws.posts(status="published", limit=2)).wait(10).results()["outcome"].to_list()
+        ['succeeded', 'succeeded']
         """
         things = things_of(frame_or_ids, kind)
         if not isinstance(frame_or_ids, pd.DataFrame):
@@ -188,6 +201,11 @@ class Session(BoardLoader):
         -------
         pandas.DataFrame
             What is still open, as in ``ws.ledger()``.
+
+        Examples
+        --------
+        >>> len(ws.reconcile())
+        0
         """
         engine = await self._acting()
         await engine.reconcile()
@@ -243,7 +261,6 @@ class Workspace:
         self.sandbox = resources.sandbox
 
     def __dir__(self) -> list[str]:
-        """What an analyst uses."""
         return [name for name in super().__dir__() if name != "identify"]
 
     def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
@@ -275,6 +292,11 @@ class Workspace:
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown`` (Int64, rows).
+
+        Examples
+        --------
+        >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
+        ['retry', 'done']
         """
         return audit.runs(self._session.usable().engine.ledger)
 
@@ -287,6 +309,11 @@ class Workspace:
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC).
+
+        Examples
+        --------
+        >>> sorted(ws.ledger()["action"].unique())
+        ['bulk', 'retry']
         """
         return audit.history(self._session.usable().engine.ledger)
 
@@ -306,6 +333,11 @@ class Workspace:
         ------
         ConfigError
             If pyarrow or DuckDB is not installed.
+
+        Examples
+        --------
+        >>> ws.archive(folder / "archive").sync("7D").posts
+        502
         """
         try:
             from voxops.archive import Archive
@@ -336,11 +368,9 @@ class Workspace:
     def _repr_html_(self) -> str:
         where = "the embedded sandbox" if self.sandbox is not None else self.client.url
         limit = self.client.pace.limit
-        rows = {
-            "address": where + ("" if self in _open_workspaces else ", closed"),
-            "ledger": self._ledger_place(),
-            "rate limit": "not known yet" if limit is None else f"{limit:,} requests a minute",
-        }
+        pace = "not known yet" if limit is None else f"{limit:,} requests a minute"
+        address = where + ("" if self in _open_workspaces else ", closed")
+        rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
         cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]
         return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
@@ -348,9 +378,9 @@ class Workspace:
         """Where the ledger is, as a notebook may show it: not whose machine this is."""
         if self._ledger is None:
             return "none: nothing can be run"
-        path = self._ledger.path
         if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
+        path = self._ledger.path
         return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
     def __repr__(self) -> str:

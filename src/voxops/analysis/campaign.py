@@ -63,6 +63,12 @@ def read_campaign(path: str | Path) -> pd.DataFrame:
     ------
     PlanError
         If the file can't be read, or a column is missing or stands there twice.
+
+    Examples
+    --------
+    >>> sheet.to_csv(folder / "campaign.csv", index=False)
+    >>> vx.read_campaign(folder / "campaign.csv")["row_id"].to_list()
+    ['a', 'b']
     """
     text, encoding = _text(file_path("path", path))
     lines = text.splitlines()
@@ -156,6 +162,12 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ------
     PlanError
         If a column is missing.
+
+    Examples
+    --------
+    >>> sheet.to_csv(folder / "campaign.csv", index=False)
+    >>> len(vx.check_campaign(vx.read_campaign(folder / "campaign.csv")))
+    0
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
     rows = [

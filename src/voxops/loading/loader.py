@@ -11,7 +11,7 @@ import pandas as pd
 from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client import account_names, prefetch
+from voxops.client import prefetch
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import Columns, build, moment, window, within
 from voxops.frames.columns import need_columns, plain_values
@@ -19,7 +19,7 @@ from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
 from voxops.loading.checkup import check_up
 from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
-from voxops.loading.slips import refuse_accounts, refuse_platforms, unknown_names
+from voxops.loading.slips import account_ids, refuse_accounts, refuse_platforms
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Loader:
         ['text']
         """
         wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
-        accounts = await self._account_ids(list_of_text("account", account))
+        accounts = await account_ids(self._client, list_of_text("account", account))
         await refuse_platforms(self._client, platforms)
         people = getattr(getattr(self, "settings", None), "people", None) or {}
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
@@ -175,6 +175,11 @@ class Loader:
             If a time can't be read or has no offset.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> ws.deliveries(since="7D", success=False)["success"].any()
+        np.False_
         """
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
@@ -207,6 +212,13 @@ class Loader:
         pandas.DataFrame
             One row per account: ``account_id platform username display_name account_type status`` and more (string),
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
+
+        Examples
+        --------
+        >>> ws.accounts()[["platform", "status"]].head(2)
+           platform  status
+        0   twitter  active
+        1  linkedin  active
         """
         columns = Columns("accounts")
         await self._take(columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
@@ -237,6 +249,11 @@ class Loader:
             If the frame has no account ids, or an id is none of this workspace's.
         AuthError
             If the key may not do this.
+
+        Examples
+        --------
+        >>> ws.check_accounts(refresh=False)["verdict"].value_counts().to_dict()
+        {'nothing to do': 11, 'reconnect account': 1}
         """
         known = await self.accounts()
         if accounts is None:
@@ -261,6 +278,11 @@ class Loader:
         pandas.DataFrame
             One row per webhook: ``webhook_id url`` (string), ``events`` (list), ``enabled`` (boolean), ``failure_count``
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
+
+        Examples
+        --------
+        >>> ws.webhooks()["enabled"].all()
+        np.True_
         """
         columns = Columns("webhooks")
         await self._take(columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
@@ -286,6 +308,11 @@ class Loader:
         ------
         PlanError
             If a column is missing.
+
+        Examples
+        --------
+        >>> ws.validate(sheet)["valid"].all()
+        np.True_
         """
         return await validate(self._client, frame)
 
@@ -318,16 +345,13 @@ class Loader:
             If a time can't be read or has no offset.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
+        ['post_id', 'target_id', 'platform']
         """
         return await analytics(self._client, posts, since, until)
-
-    async def _account_ids(self, accounts: list[str]) -> list[str]:
-        """Account ids for ids and names such as ``twitter:@brand``."""
-        if not any(":" in name or name.startswith("@") for name in accounts):
-            return accounts
-        names = await account_names(self._client)
-        unknown_names(accounts, names)
-        return [names.get(name, name) for name in accounts]
 
     async def _take(
         self,

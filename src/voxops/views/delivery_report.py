@@ -76,6 +76,11 @@ def delivery_report(
     ------
     PlanError
         If a column is missing.
+
+    Examples
+    --------
+    >>> vx.delivery_report(log).title
+    'Webhook deliveries'
     """
     log = _without_addresses(log, _TEXTS)
     endpoints = delivery_stats(log, by="endpoint")

@@ -120,6 +120,12 @@ def report(
     ------
     PlanError
         If a frame lacks columns, or `run` is not the run of a plan.
+
+    Examples
+    --------
+    >>> made = vx.report(triaged)
+    >>> made.to_markdown(folder / "triage.md").name
+    'triage.md'
     """
     need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     for name, frame in (("before", before), ("after", after)):

@@ -146,5 +146,10 @@ def runs_panel(ws: HandedWorkspace) -> RunsPanel:
     ------
     LedgerError
         If the workspace has no ledger.
+
+    Examples
+    --------
+    >>> vx.runs_panel(ws).__class__.__name__
+    'RunsPanel'
     """
     return RunsPanel(ws)
