@@ -63,7 +63,8 @@ class Loader:
         Parameters
         ----------
         status, platform, account : str or list of str, optional
-            Post status; platform or account id of at least one target. One value or a list.
+            Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
+            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list.
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, or an offset before now such as ``"7D"``, measured by the server's clock. They apply to the
             latest of scheduled, published, updated and created.
