@@ -14,7 +14,7 @@ ROOT = Path(voxops.__file__).parent
 # The rooms in the order in which data flows. Files at the top of the package are rooms of one.
 ROOMS = (
     "errors", "model", "_core", "api", "frames", "client", "webhooks", "analysis", "acts", "loading", "ledger", "engine", "views", "archive",
-    "deliveries", "run", "workspace", "connection", "rehearsal", "conformance", "demo", "cli", "__main__", "__init__",
+    "deliveries", "run", "session", "workspace", "connection", "rehearsal", "conformance", "demo", "cli", "__main__", "__init__",
 )  # fmt: skip
 MAY_START_A_SANDBOX = {"workspace", "connection", "rehearsal", "demo", "cli", "conformance"}
 # Where a run is displayed it draws itself; nothing else looks down.

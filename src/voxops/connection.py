@@ -22,7 +22,8 @@ from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
 from voxops.loading.settings import Settings
 from voxops.model import Clock
-from voxops.workspace import Session, Workspace
+from voxops.session import Session
+from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox
@@ -97,6 +98,13 @@ def connect(
         If nobody answers.
     LedgerError
         If the ledger can't be used.
+
+    Examples
+    --------
+    >>> ws = vx.connect(sandbox=True)  # or vx.connect() with VOXBURST_API_KEY set
+    >>> ws.name
+    'Alder Coffee'
+    >>> ws.close()
     """
     secret = Secret(api_key)
     del api_key  # so that no traceback from here on finds it among the local variables

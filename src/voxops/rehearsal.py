@@ -109,6 +109,12 @@ def rehearse(
     ------
     PlanError
         If the plan creates nothing, or the history shows no publication.
+
+    Examples
+    --------
+    >>> plan = vx.plan_bulk(sheet, key="row_id", campaign="spring")
+    >>> vx.rehearse(plan, ws.posts(), seeds=1, now="2027-01-01T09:00Z").__class__.__name__
+    'Rehearsal'
     """
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")

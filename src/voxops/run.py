@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop
+from voxops._core.cell import running_cell
+from voxops.engine.job import Job
 from voxops.errors import ConfigError
 from voxops.model import WATCH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
@@ -20,52 +21,7 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
     from voxops.views.monitor import Monitor
 
-__all__ = ["Job", "Run"]
-
-
-class Job(Protocol):
-    """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
-
-    id: str
-    over: bool
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The newest state."""
-
-    async def go(self) -> Snapshot:
-        """Work until nothing moves any more."""
-
-    async def pause(self, *, withdraw: bool = False) -> None:
-        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
-
-    def resume(self, *, paused: bool = False) -> bool:
-        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
-
-    def close(self) -> None:
-        """Send nothing more, and end."""
-
-    def notify(self, subject: str) -> bool:
-        """Look at a thing next; False if it is none of this run's, or has ended."""
-
-    def results(self) -> pd.DataFrame:
-        """One row per item, with its outcome."""
-
-    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
-        """The failed rows, fit to be planned again."""
-
-    async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it made, as they are now; or those that were made twice."""
-
-    async def verify(self) -> pd.DataFrame:
-        """Read the things again and compare."""
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan, as it was bound; None where nothing was planned."""
-
-    def replan(self) -> Plan | None:
-        """A plan to retry what failed, None where there is no such thing."""
+__all__ = ["Run"]
 
 
 class Run:
@@ -142,10 +98,14 @@ class Run:
             If `timeout` is no number of seconds.
         VoxopsError
             If the run itself broke down, which is a fault of voxops or of the ledger's disk, never of a row.
+
+        Examples
+        --------
+        >>> run.wait(60).running
+        False
         """
-        if timeout is not None and (
-            isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0
-        ):
+        odd = isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0
+        if timeout is not None and odd:
             raise ConfigError(f"timeout={timeout!r} must be a number of seconds from 0, or None to wait to the end")
         try:
             eventloop.run(self._join(timeout))
@@ -187,7 +147,12 @@ class Run:
         return self
 
     def pause(self) -> None:
-        """Send nothing more; return when no request is under way. What was sent is still watched."""
+        """Send nothing more; return when no request is under way. What was sent is still watched.
+
+        Examples
+        --------
+        >>> run.pause()
+        """
         eventloop.run(self._pause())
 
     async def _pause(self) -> None:
@@ -195,7 +160,13 @@ class Run:
         await self._job.pause()
 
     def resume(self) -> Run:
-        """Go on sending: what was never sent, and what nobody knows about, under the keys they have."""
+        """Go on sending: what was never sent, and what nobody knows about, under the keys they have.
+
+        Examples
+        --------
+        >>> run.resume().wait(60).snapshot.phase
+        'done'
+        """
         eventloop.run(self._resume())
         return self
 
@@ -208,9 +179,8 @@ class Run:
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
 
-        The payload itself settles nothing: the run reads the post that it names, and takes what it reads as it always does. So a
-        forged, late or repeated event does no harm, and one that comes before the post has moved settles nothing yet. Verify it
-        all the same (``vx.verify_signature``) before you let it cost a request.
+        The payload itself settles nothing: the run reads the post that it names. So a forged, late or repeated event does no harm.
+        Verify it all the same (``vx.verify_signature``) before you let it cost a request.
 
         Parameters
         ----------
@@ -226,6 +196,11 @@ class Run:
         ------
         DecodeError
             If it is no webhook payload.
+
+        Examples
+        --------
+        >>> run.notify({"id": "evt_1", "type": "post.published", "data": {"id": "post_of_somebody_else"}})
+        False
         """
         known = event if isinstance(event, WebhookEvent) else parse_event(event)
         return eventloop.run(self._notify(known.subject))
@@ -241,7 +216,13 @@ class Run:
         return True
 
     def cancel(self) -> Run:
-        """Give up what was never sent. What was sent can't be taken back; it is watched to its end."""
+        """Give up what was never sent. What was sent can't be taken back; it is watched to its end.
+
+        Examples
+        --------
+        >>> run.cancel().running
+        False
+        """
         eventloop.run(self._cancel())
         return self
 
@@ -270,6 +251,11 @@ class Run:
             rows),
             ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
             (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
+
+        Examples
+        --------
+        >>> run.results()["outcome"].value_counts().to_dict()
+        {'succeeded': 4}
         """
         return self._job.results()
 
@@ -285,11 +271,22 @@ class Run:
         -------
         pandas.DataFrame
             The plan's columns; creates keep the column ``campaign``, so that they are planned under the same name after a file, too.
+
+        Examples
+        --------
+        >>> vx.plan_retry(run.failed()).action
+        'retry'
         """
         return self._job.failed(stuck=stuck)
 
     def blocked(self) -> pd.DataFrame:
-        """Return the rows that a person must change before they can be sent; ``waiting_for`` says what (rule 20)."""
+        """Return the rows that a person must change before they can be sent; ``waiting_for`` says what (rule 20).
+
+        Examples
+        --------
+        >>> run.blocked()["waiting_for"].to_list()
+        []
+        """
         table = self.results()
         return table[table["outcome"] == Outcome.BLOCKED]
 
@@ -301,6 +298,11 @@ class Run:
         pandas.DataFrame
             A posts frame, fit for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to
             keep). Empty where there are none.
+
+        Examples
+        --------
+        >>> len(created.copies())
+        0
         """
         return eventloop.run(self._job.made(copies=True))
 
@@ -317,6 +319,11 @@ class Run:
         ------
         PlanError
             If the run is no create.
+
+        Examples
+        --------
+        >>> created.made()[["row", "status"]].sort_values("row").values.tolist()
+        [['a', 'scheduled'], ['b', 'scheduled']]
         """
         return eventloop.run(self._job.made())
 
@@ -327,6 +334,11 @@ class Run:
         -------
         pandas.DataFrame
             Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
+
+        Examples
+        --------
+        >>> run.verify().columns.to_list()
+        ['tried', 'recovered', 'failed_same', 'failed_other', 'pending']
         """
         return eventloop.run(self._job.verify())
 
@@ -341,20 +353,25 @@ class Run:
         return render_html(self._snapshot)
 
     def show(self) -> Run:
-        """Show the run live in the running cell; outside a notebook nothing is shown. Once for each cell."""
-        if _cell() is not None:
+        """Show the run live in the running cell; outside a notebook nothing is shown. Once for each cell.
+
+        Examples
+        --------
+        >>> run.show() is run
+        True
+        """
+        if running_cell() is not None:
             self._ipython_display_()
         return self
 
     def _ipython_display_(self) -> None:
         """Show the run live, with its buttons; they only hand work over."""
-        cell = _cell()
-        if cell is not None and cell == self._shown_in:
-            return
-        self._shown_in = cell
-        monitor = self._monitor()
-        monitor._ipython_display_()
-        self.follow(monitor)
+        cell = running_cell()
+        if cell is None or cell != self._shown_in:
+            self._shown_in = cell
+            monitor = self._monitor()
+            monitor._ipython_display_()
+            self.follow(monitor)
 
     def _display_(self) -> object:
         """Return what marimo shows: live there, too."""
@@ -381,10 +398,3 @@ class Run:
         table = self.results()
         failed = table.loc[table["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
         return {str(code): int(count) for code, count in failed.value_counts().items()}
-
-
-def _cell() -> int | None:
-    """Number of the notebook cell that is running, None outside a kernel; IPython is not loaded for the question."""
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
-    return int(shell.execution_count) if hasattr(shell, "kernel") else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,186 +16,14 @@ import pandas as pd
 from voxops._core import eventloop, safe
 from voxops._core.calls import awaitable, blocking, showing
 from voxops._core.resources import Resources
-from voxops.acts.plan import Plan
-from voxops.client import AsyncClient, Handle
-from voxops.engine.engine import Engine
-from voxops.engine.execution import Execution
-from voxops.engine.nothing import Nothing
-from voxops.engine.watching import Watch, refuse_unknown, things_of
-from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.errors import ConfigError
 from voxops.ledger import Ledger, audit
-from voxops.loading import BoardLoader
-from voxops.loading.settings import Settings
-from voxops.run import Run
+from voxops.session import Session
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
 
-__all__ = ["Awaitables", "Session", "Workspace"]
-
-
-class Session(BoardLoader):
-    """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
-
-    Parameters
-    ----------
-    client : AsyncClient
-        The one client.
-    engine : Engine or None
-        None where the workspace's identity could not be read: then planning works and running refuses (rule 23).
-    source : str
-        What ``df.attrs`` names as the origin.
-    identify : callable, optional
-        Reads an identity that could not be read once more, before something is run.
-    settings : Settings, optional
-        The zone, and which metadata name people.
-    """
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        engine: Engine | None,
-        source: str,
-        identify: Callable[[], Awaitable[Engine | None]] | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        super().__init__(client, source, settings)
-        self.client = client
-        self._engine = engine
-        self._identify = identify
-        self._identifying = asyncio.Lock()
-        self._closed = False
-        self._process = os.getpid()
-        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
-
-    def usable(self) -> Session:
-        """Return itself, while it is open."""
-        if self._closed:
-            raise ConfigError("this workspace is closed; call vx.connect() again")
-        if self._process != os.getpid():
-            raise ConfigError(
-                "this process was forked from the one that connected; call vx.connect() again in the child"
-            )
-        return self
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, or the reason why there is none."""
-        if self._engine is None:
-            raise LedgerError(
-                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
-                "nothing is sent. Check the address and the API key's scopes"
-            )
-        return self._engine
-
-    async def _acting(self) -> Engine:
-        """The engine, whose identity may be readable by now."""
-        async with self._identifying:
-            if self._engine is None and self._identify is not None:
-                self._engine = await self._identify()
-        return self.engine
-
-    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
-        """Bind a plan to the ledger and start to carry it out.
-
-        Parameters
-        ----------
-        plan : Plan
-            From ``vx.plan_retry`` and its like.
-        reason : str, optional
-            Why, for the audit trail.
-        stop_after_failures : int, optional
-            Send nothing more after so many failed rows. Failures of asynchronous acts come some time after they were sent; to risk
-            only a few rows, use ``plan.canary``.
-
-        Returns
-        -------
-        Run
-            At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
-            twice sends nothing twice. A plan without an eligible row gives a run that has ended, has no rows and is not recorded, so
-            that Run All goes on.
-
-        Raises
-        ------
-        LedgerError
-            If the ledger can't be used; nothing has been sent then.
-        """
-        if not isinstance(plan, Plan):
-            raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
-        limit = stop_after_failures
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
-        if not plan.items:
-            return self._kept(Run(partial(Nothing, plan, self.client.now())))
-        engine = await self._acting()
-        run = await engine.bind(plan, reason)
-        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, look_back=True)))
-
-    async def attach(self, run_id: str) -> Run:
-        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
-
-        A run that lives in this kernel is returned as it is.
-        """
-        living = next((run for run in self._runs if run.id == run_id and run.running), None)
-        return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True, look_back=True)))
-
-    async def watch(
-        self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
-    ) -> Run:
-        """Follow things until each is terminal; reads only.
-
-        Parameters
-        ----------
-        frame_or_ids : DataFrame, Handle, str or iterable
-            A posts, targets or deliveries frame, what an asynchronous call of ``ws.client`` returned, or ids.
-        kind : str
-            What the ids are, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
-            knows its own kind.
-
-        Returns
-        -------
-        Run
-            At once; the cell shows it live.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such kind, or an id that was typed names nothing in this workspace.
-        """
-        things = things_of(frame_or_ids, kind)
-        if not isinstance(frame_or_ids, pd.DataFrame):
-            await refuse_unknown(self.client, things)
-        return self._kept(Run(partial(Watch, self.client, things)))
-
-    def _kept(self, run: Run) -> Run:
-        """Remember a run, so that closing ends it."""
-        self._runs.add(run)
-        return run
-
-    async def close(self) -> list[str]:
-        """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
-        self._closed = True
-        try:
-            # all at once: none goes on sending while the last request of another is waited for (rule 22)
-            lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
-        finally:
-            if self._engine is not None:
-                self._engine.close()
-            await self.client.aclose()
-        return lines
-
-    async def reconcile(self) -> pd.DataFrame:
-        """Settle from the server's state what this ledger does not know; nothing is sent.
-
-        Returns
-        -------
-        pandas.DataFrame
-            What is still open, as in ``ws.ledger()``.
-        """
-        engine = await self._acting()
-        await engine.reconcile()
-        table = audit.history(engine.ledger)
-        return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+__all__ = ["Awaitables", "Workspace"]
 
 
 class Awaitables:
@@ -250,7 +77,6 @@ class Workspace:
         self.sandbox = resources.sandbox
 
     def __dir__(self) -> list[str]:
-        """What an analyst uses."""
         return [name for name in super().__dir__() if name != "identify"]
 
     def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
@@ -282,6 +108,11 @@ class Workspace:
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown`` (Int64, rows).
+
+        Examples
+        --------
+        >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
+        ['retry', 'done']
         """
         return self._said(audit.runs(self._session.usable().engine.ledger))
 
@@ -294,6 +125,11 @@ class Workspace:
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC).
+
+        Examples
+        --------
+        >>> sorted(ws.ledger()["action"].unique())
+        ['bulk', 'retry']
         """
         return self._said(audit.history(self._session.usable().engine.ledger))
 
@@ -319,6 +155,11 @@ class Workspace:
         ------
         ConfigError
             If pyarrow or DuckDB is not installed, or there is neither a path nor ``vx.connect(archive=…)``.
+
+        Examples
+        --------
+        >>> ws.archive(folder / "archive").sync("7D").posts
+        502
         """
         if path is None:
             if self._resources.archive is None:
@@ -354,11 +195,9 @@ class Workspace:
     def _repr_html_(self) -> str:
         where = "the embedded sandbox" if self.sandbox is not None else self.client.url
         limit = self.client.pace.limit
-        rows = {
-            "address": where + ("" if self in _open_workspaces else ", closed"),
-            "ledger": self._ledger_place(),
-            "rate limit": "not known yet" if limit is None else f"{limit:,} requests a minute",
-        }
+        pace = "not known yet" if limit is None else f"{limit:,} requests a minute"
+        address = where + ("" if self in _open_workspaces else ", closed")
+        rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
         cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]
         return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
@@ -366,9 +205,9 @@ class Workspace:
         """Where the ledger is, as a notebook may show it: not whose machine this is."""
         if self._ledger is None:
             return "none: nothing can be run"
-        path = self._ledger.path
         if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
+        path = self._ledger.path
         return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
     def __repr__(self) -> str:

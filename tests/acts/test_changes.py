@@ -237,3 +237,11 @@ def test_a_move_is_refused_where_this_ledger_set_the_present_time():
     assert RESCHEDULE.why_again(member().item, state(), ["2026-03-02T09:00:00Z"]) == "", (
         "a move to a time does not add up"
     )
+
+
+def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
+    frame = posts("scheduled", "draft", new_content=["Bye", None], new_tags=["a;b", "c"])
+    frame.to_csv(tmp_path / "posts.csv", index=False)
+    back = pd.read_csv(tmp_path / "posts.csv")
+    for plan in (plan_update, lambda one: plan_reschedule(one, by="3D")):
+        assert [one.key for one in plan(back).operations] == [one.key for one in plan(frame).operations]

@@ -137,3 +137,14 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
         vx.report(triaged, at_risk=triaged)
     with pytest.raises(vx.PlanError, match=r"report\(weeks=\)"):
         vx.report(triaged, weeks=triaged)
+
+
+def test_a_report_takes_the_run_of_a_change_as_that_of_every_act(ws: vx.Workspace) -> None:
+    triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+    posts = ws.posts(status="scheduled").head(6)
+    for plan in (vx.plan_reschedule(posts, by="1D"), vx.plan_cancel(ws.posts(status="draft").head(2))):
+        run = ws.run(plan, reason="Thursday").wait(60)
+        made = vx.report(triaged, run=run)
+        assert len(made.frames["results"]) == plan.eligible
+        assert "What the retry did" in made._repr_html_()
+        assert run.verify()["tried"].sum() == plan.eligible

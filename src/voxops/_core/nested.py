@@ -30,6 +30,10 @@ def allow_nested_loops() -> str:
     ConfigError
         Where only `nest_asyncio` is there and the kernel is ipykernel 7.1 or newer: it would lose queued cells without a
         word. Also where somebody has applied `nest_asyncio` already in such a kernel: it can't be undone.
+
+    Examples
+    --------
+    >>> vx.allow_nested_loops()  # doctest: +SKIP
     """
     kernel = _kernel_version()
     loses = kernel is not None and kernel >= _LOSES_CELLS

@@ -275,6 +275,11 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     ------
     PlanError
         If columns are missing, a value of `key` is missing or stands there twice, or a column has lost its type in a file.
+
+    Examples
+    --------
+    >>> vx.plan_bulk(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
+    ['ready', 'ready']
     """
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not a {type(key).__name__}")

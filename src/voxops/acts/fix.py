@@ -56,6 +56,12 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     ------
     PlanError
         If columns are missing.
+
+    Examples
+    --------
+    >>> rows = triaged[triaged["verdict"] == "fix content"].head(2)
+    >>> vx.plan_fix(rows.assign(new_content="Shorter.")).frame["reason"].to_list()
+    ['new content', 'new content']
     """
     maker = "add new_content or new_media_url to rows of vx.targets(posts)"
     need_columns(frame, TARGET_EPISODE, maker)

@@ -118,6 +118,11 @@ class Plan:
         ----------
         n : int
             Canaries per cause, at least 1.
+
+        Examples
+        --------
+        >>> vx.plan_retry(triaged).canary(2).canaries
+        2
         """
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")

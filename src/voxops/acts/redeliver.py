@@ -67,6 +67,11 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     ------
     PlanError
         If columns are missing, or `force` is neither True nor False.
+
+    Examples
+    --------
+    >>> vx.plan_redeliver(vx.never_delivered(log)).frame["eligible"].any()
+    np.False_
     """
     if not isinstance(force, bool):
         raise PlanError(f"force= must be True or False, not a {type(force).__name__}")

@@ -82,6 +82,12 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     ------
     PlanError
         If columns are missing. A single unfit row is held, with its reason.
+
+    Examples
+    --------
+    >>> plan = vx.plan_retry(triaged)
+    >>> plan.action, plan.eligible == len(plan.items)
+    ('retry', True)
     """
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(vx.targets(posts))")
     rows = list(target_rows(triaged))

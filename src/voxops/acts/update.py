@@ -111,8 +111,8 @@ def plan_reschedule(posts: pd.DataFrame, *, to: Any = None, by: Any = None) -> P
     --------
     >>> posts = ws.posts(status="scheduled").head(2)
     >>> plan = vx.plan_reschedule(posts, by="3D")
-    >>> (plan.frame["new_scheduled_for"] - posts["scheduled_for"]).unique().to_list()
-    [Timedelta('3 days 00:00:00')]
+    >>> set(plan.frame["new_scheduled_for"] - posts["scheduled_for"])
+    {Timedelta('3 days 00:00:00')}
     """
     import pandas as pd
 

@@ -105,6 +105,14 @@ def causes(triaged: pd.DataFrame) -> pd.DataFrame:
     ------
     PlanError
         If a column is missing.
+
+    Examples
+    --------
+    >>> vx.causes(triaged)[["cause", "verdict", "count"]].head(3)
+                                                   cause            verdict  count
+    0  TOKEN_EXPIRED instagram: The access token of <...  reconnect account     20
+    1  RATE_LIMITED twitter: X rate limit reached for...              retry      9
+    2  SERVICE_UNAVAILABLE facebook: Facebook answere...              retry      9
     """
     table = finish_causes(cause_partial(triaged))
     if "owner" in triaged.columns:

@@ -44,6 +44,13 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str =
         If a column is missing.
     ConfigError
         If `tz` is not a time zone, or `by` not text.
+
+    Examples
+    --------
+    >>> vx.delivery_stats(log, by="event")[["event_type", "deliveries", "success_rate"]].head(2)
+           event_type  deliveries  success_rate
+    0   account.error          14           1.0
+    1  media.uploaded          11           1.0
     """
     return finish(partial(log, by, tz=tz))
 

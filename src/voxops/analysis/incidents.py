@@ -74,6 +74,12 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         If a column is missing.
     ConfigError
         If `gap` is not a length of time, or `at_least` not a number.
+
+    Examples
+    --------
+    >>> vx.outages(log)[["url", "deliveries", "lost"]]
+                                              url  deliveries  lost
+    0  https://hooks.aldercoffee.example/voxburst           5     0
     """
     _need(log, ("url", "created_at"), "outages()")
     if not isinstance(at_least, int) or at_least < 1:
@@ -182,6 +188,11 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     ------
     PlanError
         If a column is missing.
+
+    Examples
+    --------
+    >>> vx.duplicates(log)["copies"].tolist()
+    [2, 2, 2]
     """
     _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
     rows = log.assign(_event=_event_ids(log), _ok=log["success"].astype("boolean").fillna(False))
@@ -258,6 +269,11 @@ def never_delivered(
         If a column is missing.
     ConfigError
         If `older_than` is not a length of time.
+
+    Examples
+    --------
+    >>> vx.never_delivered(log)["why"].value_counts().to_dict()
+    {'rejected': 3}
     """
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)

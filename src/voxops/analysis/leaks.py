@@ -58,6 +58,13 @@ def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     ConfigError
         If the file can't be read, or is not a notebook in spite of its name.
+
+    Examples
+    --------
+    >>> path = folder / "analysis.ipynb"
+    >>> _ = path.write_text('{"cells": [{"cell_type": "code", "source": "1 + 1", "outputs": []}]}')
+    >>> len(vx.scan_notebook(path))
+    0
     """
     import pandas as pd
 

@@ -39,6 +39,11 @@ def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: 
         If a column is missing.
     ConfigError
         If `tz` is not a time zone.
+
+    Examples
+    --------
+    >>> vx.attempts_to_success(log).columns.to_list()[:3]
+    ['attempt', 'at_risk', 'succeeded']
     """
     return finish_attempts(partial(log, by, tz=tz))
 

@@ -143,6 +143,11 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     ------
     PlanError
         If a column is missing or a rule is unfit.
+
+    Examples
+    --------
+    >>> vx.triage(vx.targets(posts))["verdict"].value_counts().to_dict()
+    {'nothing to do': 101, 'retry': 29, 'reconnect account': 20, 'fix media': 14, 'fix content': 10, 'ask support': 4}
     """
     posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
     advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"

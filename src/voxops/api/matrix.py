@@ -223,6 +223,11 @@ def frame() -> pd.DataFrame:
     pandas.DataFrame
         39 rows, indexed by ``row``: ``group method path`` (str), ``idempotent asynchronous partial`` (bool), ``emits resend
         polled inferred note`` (str, empty where there is nothing to say).
+
+    Examples
+    --------
+    >>> vx.matrix().loc[2, ["method", "path", "note"]].to_list()
+    ['PATCH', '/v1/posts/:id', 'use version token']
     """
     import pandas as pd
 

@@ -50,6 +50,12 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     ------
     ConfigError
         If `data` is no such thing.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> vx.from_arrow(pa.table({"row_id": ["a"]})).dtypes.astype(str).to_dict()
+    {'row_id': 'string'}
     """
     if not hasattr(data, "__arrow_c_stream__"):
         raise ConfigError(

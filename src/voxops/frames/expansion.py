@@ -60,6 +60,11 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     ------
     PlanError
         If a column is missing, or ``targets`` is text that a CSV file made of it.
+
+    Examples
+    --------
+    >>> vx.targets(posts)[["post_id", "platform", "status"]].shape[1]
+    3
     """
     needed = ("post_id", "targets", *_OF_POST.values())
     need_frame(posts, needed, "targets() needs a posts frame", "Load it with ws.posts(...).")

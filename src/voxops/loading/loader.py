@@ -10,18 +10,16 @@ import pandas as pd
 from voxops._core.arguments import list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client import account_names
 from voxops.errors import ConfigError
 from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
-from voxops.loading.checkup import check_up, chosen_accounts
 from voxops.loading.disk import Disk, joined, newest_first, said_of
 from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
-from voxops.loading.slips import refuse_accounts, refuse_platforms, unknown_names
+from voxops.loading.slips import account_ids, refuse_accounts, refuse_platforms
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -75,7 +73,8 @@ class Loader:
         Parameters
         ----------
         status, platform, account : str or list of str, optional
-            Post status; platform or account id of at least one target. One value or a list.
+            Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
+            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list.
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"``, which
             begins in the workspace's zone (``vx.connect(tz=)``). They apply to the
@@ -116,7 +115,7 @@ class Loader:
         ['text']
         """
         wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
-        accounts = await self._account_ids(list_of_text("account", account))
+        accounts = await account_ids(self._client, list_of_text("account", account))
         await refuse_platforms(self._client, platforms)
         people = self.settings.people
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
@@ -202,6 +201,11 @@ class Loader:
             If a time can't be read or has no offset.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> ws.deliveries(since="7D", success=False)["success"].any()
+        np.False_
         """
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
@@ -249,39 +253,18 @@ class Loader:
         pandas.DataFrame
             One row per account: ``account_id platform username display_name account_type status`` and more (string),
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
+
+        Examples
+        --------
+        >>> ws.accounts()[["platform", "status"]].head(2)
+           platform  status
+        0   twitter  active
+        1  linkedin  active
         """
         columns = Columns("accounts")
         await read_list(self._client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
         frame = columns.frame()
         return self._described(frame, "accounts", frame.attrs, {})
-
-    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
-        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
-
-        Parameters
-        ----------
-        accounts : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
-            all that are connected.
-        refresh : bool
-            False only tries them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
-            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
-            ``reconnect account`` or ``ask support``).
-
-        Raises
-        ------
-        PlanError
-            If the frame has no account ids, or an id is none of this workspace's.
-        AuthError
-            If the key may not do this.
-        """
-        chosen = chosen_accounts(await self.accounts(), accounts)
-        return self._described(await check_up(self._client, chosen, refresh=refresh), "account_check", {}, {})
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -291,6 +274,11 @@ class Loader:
         pandas.DataFrame
             One row per webhook: ``webhook_id url`` (string), ``events`` (list), ``enabled`` (boolean), ``failure_count``
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
+
+        Examples
+        --------
+        >>> ws.webhooks()["enabled"].all()
+        np.True_
         """
         columns = Columns("webhooks")
         await read_list(self._client, columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
@@ -317,6 +305,11 @@ class Loader:
         ------
         PlanError
             If a column is missing.
+
+        Examples
+        --------
+        >>> ws.validate(sheet)["valid"].all()
+        np.True_
         """
         return await validate(self._client, frame)
 
@@ -349,16 +342,13 @@ class Loader:
             If a time can't be read or has no offset.
         ApiError, TransportError, DecodeError
             If the API can't be read.
+
+        Examples
+        --------
+        >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
+        ['post_id', 'target_id', 'platform']
         """
         return await analytics(self._client, posts, since, until, self.settings.tz)
-
-    async def _account_ids(self, accounts: list[str]) -> list[str]:
-        """Account ids for ids and names such as ``twitter:@brand``."""
-        if not any(":" in name or name.startswith("@") for name in accounts):
-            return accounts
-        names = await account_names(self._client)
-        unknown_names(accounts, names)
-        return [names.get(name, name) for name in accounts]
 
     def _described(
         self,

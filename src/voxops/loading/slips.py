@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
+from voxops.client.names import account_names
 from voxops.errors import ConfigError
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["refuse_accounts", "refuse_platforms", "unknown_names"]
+__all__ = ["account_ids", "refuse_accounts", "refuse_platforms"]
 
 # Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
 PLATFORMS = (
@@ -60,19 +61,23 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
             raise ConfigError(f"account={account!r}: no such account in this workspace; {hint}")
 
 
-def unknown_names(accounts: Sequence[str], names: Mapping[str, str]) -> None:
-    """Refuse names such as ``twitter:@brand`` that stand for no account.
+async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
+    """Account ids for ids and names such as ``twitter:@brand``.
 
     Raises
     ------
     ConfigError
-        With the one that was likely meant, if any.
+        If a name stands for no account; with the one that was likely meant, if any.
     """
+    if not any(":" in name or name.startswith("@") for name in accounts):
+        return accounts
+    names = await account_names(client)
     unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
     if unknown:
         meant = near(unknown[0], names, 0.7)
         hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
         raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
+    return [names.get(name, name) for name in accounts]
 
 
 async def _accounts(client: AsyncClient) -> list[tuple[str, str, str]]:

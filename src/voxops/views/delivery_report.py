@@ -83,6 +83,11 @@ def delivery_report(
         If a column is missing.
     ConfigError
         If `within` is no length of time, or `target` no share.
+
+    Examples
+    --------
+    >>> vx.delivery_report(log).title
+    'Webhook deliveries'
     """
     tz = shown_zone(log, tz)
     log = _without_addresses(log, _TEXTS)

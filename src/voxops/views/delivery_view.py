@@ -270,6 +270,11 @@ def delivery_panel(
     -------
     DeliveryPanel
         ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+
+    Examples
+    --------
+    >>> vx.delivery_panel(ws).__class__.__name__
+    'DeliveryPanel'
     """
     if posts is not None or events is not None:
         about_posts(frames.build("deliveries", []), posts, events)  # what is unfit is refused here, and not in a click

@@ -153,6 +153,12 @@ def report(
     ------
     PlanError
         If a frame lacks columns, or `run` is not the run of a plan.
+
+    Examples
+    --------
+    >>> made = vx.report(triaged)
+    >>> made.to_markdown(folder / "triage.md").name
+    'triage.md'
     """
     need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     for name, frame in (("before", before), ("after", after)):
@@ -205,9 +211,17 @@ def report(
 def _results(run: Any) -> pd.DataFrame:
     """What became of the rows of a run, which must be one that acted."""
     results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
+    if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
+        results = results.assign(platform=_platforms(results["targets"]))  # what was done to whole posts
     need_frame(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")
     assert results is not None
     return results
+
+
+def _platforms(cells: pd.Series) -> Any:
+    """The platforms of each post, joined."""
+    names = ["+".join(sorted({target.platform for target in cell or () if target.platform})) or None for cell in cells]
+    return pd.array(names, dtype="string")
 
 
 def _write(text: str, path: Path) -> Path:

@@ -12,6 +12,7 @@ from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_update
 from voxops.errors import PlanError
 from voxops.model import OUTCOMES
 from voxops.views._handed import HandedRun, HandedWorkspace
@@ -33,6 +34,8 @@ _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campa
 _PLANNERS: Mapping[str, Callable[[pd.DataFrame], Plan]] = {
     "retry": plan_retry,
     "redeliver": plan_redeliver,
+    "update": plan_update,
+    "reschedule": plan_update,
 }
 
 
@@ -146,5 +149,10 @@ def runs_panel(ws: HandedWorkspace) -> RunsPanel:
     ------
     LedgerError
         If the workspace has no ledger.
+
+    Examples
+    --------
+    >>> vx.runs_panel(ws).__class__.__name__
+    'RunsPanel'
     """
     return RunsPanel(ws)

@@ -292,6 +292,11 @@ def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
     ------
     PlanError
         If columns are missing.
+
+    Examples
+    --------
+    >>> vx.triage_panel(ws, triaged).__class__.__name__
+    'TriagePanel'
     """
     return TriagePanel(ws, frame)
 

@@ -58,6 +58,11 @@ def verify_signature(
         If the body is not bytes, or the header neither text nor bytes.
     ConfigError
         If there is no secret, or a blank one, with which anybody could sign.
+
+    Examples
+    --------
+    >>> vx.verify_signature(b"{}", "sha256=00", "whsec_1")
+    False
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
@@ -167,6 +172,12 @@ def parse_event(payload: Payload) -> WebhookEvent:
     ------
     DecodeError
         If it is not a webhook payload; `body` holds it.
+
+    Examples
+    --------
+    >>> event = vx.parse_event('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}')
+    >>> event.type, event.post_id
+    ('post.failed', 'post_1')
     """
     raw, data = _decoded(payload)
     for _ in range(_DEEPEST):  # what a tunnel wraps

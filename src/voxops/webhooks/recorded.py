@@ -48,6 +48,12 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
     ------
     ConfigError
         If there is no such file.
+
+    Examples
+    --------
+    >>> payload = {"id": "evt_1", "type": "post.failed", "createdAt": "2026-03-02T09:00:00Z", "data": {"id": "post_1"}}
+    >>> vx.events([payload, payload])[["event_id", "post_id", "received"]].values.tolist()
+    [['evt_1', 'post_1', 2]]
     """
     firsts: dict[str, _Received] = {}
     unread = 0
@@ -83,6 +89,12 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ------
     PlanError
         If `other` is neither.
+
+    Examples
+    --------
+    >>> payload = {"id": "evt_1", "type": "post.failed", "data": {"id": posts["post_id"].iloc[0]}}
+    >>> vx.join_events(vx.events([payload]), posts)["post_id"].notna().all()
+    np.True_
     """
     what = "join_events takes a frame of events, and one of posts or deliveries"
     need_frame(recorded, ["event_id"], what, "Use vx.events(...).")

@@ -1,0 +1,59 @@
+"""What a run does, as whoever holds it sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from voxops.model import Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voxops.acts.plan import Plan
+
+__all__ = ["Job"]
+
+
+class Job(Protocol):
+    """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
+
+    id: str
+    over: bool
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+
+    async def go(self) -> Snapshot:
+        """Work until nothing moves any more."""
+
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
+
+    def resume(self, *, paused: bool = False) -> bool:
+        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
+
+    def close(self) -> None:
+        """Send nothing more, and end."""
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if it is none of this run's, or has ended."""
+
+    def results(self) -> pd.DataFrame:
+        """One row per item, with its outcome."""
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
+        """The failed rows, fit to be planned again."""
+
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it made, as they are now; or those that were made twice."""
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the things again and compare."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, as it was bound; None where nothing was planned."""
+
+    def replan(self) -> Plan | None:
+        """A plan to retry what failed, None where there is no such thing."""

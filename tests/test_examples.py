@@ -1,0 +1,63 @@
+"""Every public docstring has an example, and it runs: against a sandbox, in the order of the names."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox, Switches
+
+FUNCTIONS = {f"vx.{name}": getattr(vx, name) for name in vx.__all__ if inspect.isfunction(getattr(vx, name))}
+METHODS = {
+    f"{held}.{name}": method
+    for held, kind in (("ws", vx.Workspace), ("run", vx.Run), ("plan", vx.Plan))
+    for name, method in vars(kind).items()
+    if not name.startswith("_") and inspect.isfunction(method)
+}
+# What is called by voxops itself, and ends a workspace that the other examples use.
+SPARED = {"ws.identify", "ws.close", "run.notice", "run.follow", "run.end"}
+EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name not in SPARED}
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What the examples take for granted: a workspace, its failures, its deliveries, a sheet, and two runs."""
+    switches = Switches(recovery_rate=1.0)
+    with (
+        Sandbox(seed=7, speed=0, rate_limit=None, deliveries=600, switches=switches) as sandbox,
+        vx.connect(sandbox=sandbox) as ws,
+    ):
+        posts = ws.posts(status=["failed", "partial"])
+        triaged = vx.triage(vx.targets(posts))
+        owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "twitter")
+        sheet = pd.DataFrame(
+            {
+                "row_id": ["a", "b"],
+                "content": ["Hello", "Bye"],
+                "accounts": owner,
+                "scheduled_for": "2027-03-02T10:00:00Z",
+            }
+        )
+        run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(4))).wait(60)
+        created = ws.run(vx.plan_bulk(sheet, key="row_id")).wait(60)
+        yield {
+            "vx": vx, "pd": pd, "ws": ws, "posts": posts, "triaged": triaged, "log": ws.deliveries(since="30D"), "sheet": sheet, "run": run,
+            "created": created, "folder": tmp_path_factory.mktemp("examples"),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of_a_docstring_runs(name: str, names: dict[str, Any]) -> None:
+    text = inspect.getdoc(EXAMPLES[name]) or ""
+    example = doctest.DocTestParser().get_doctest(text, dict(names), name, None, None)
+    assert example.examples, f"{name} has no example"
+    said: list[str] = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    ran = doctest.DocTestRunner(optionflags=flags, verbose=False).run(example, out=said.append)
+    assert ran.failed == 0, "".join(said)
