@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["Places", "sheet_rows_of"]
+__all__ = ["Places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,3 @@ class Places:
         if number is None:
             return None
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
-
-
-def sheet_rows_of(frame: pd.DataFrame) -> Sequence[int | None]:
-    """Return the row of the sheet of each row of a campaign; None where it comes from none."""
-    return Places.of(frame).numbers(frame)

@@ -203,14 +203,14 @@ def view(
     return made(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
 
 
-def frame_of(given: object) -> pd.DataFrame:
+def frame_of(thing: object) -> pd.DataFrame:
     """Return what is to be shown of a frame, a plan or a run, an index that has a name as a column."""
-    frame: Any = given
-    if not isinstance(given, pd.DataFrame):
-        results = getattr(given, "results", None)
-        frame = results() if callable(results) else getattr(given, "frame", None)
+    frame: Any = thing
+    if not isinstance(thing, pd.DataFrame):
+        results = getattr(thing, "results", None)
+        frame = results() if callable(results) else getattr(thing, "frame", None)
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a frame, a plan or a run is needed, not a {type(given).__name__}")
+        raise PlanError(f"a frame, a plan or a run is needed, not a {type(thing).__name__}")
     table: pd.DataFrame = frame
     if table.index.name is not None and table.index.name not in table.columns:
         table = table.reset_index()
@@ -221,8 +221,8 @@ def frame_of(given: object) -> pd.DataFrame:
 def _telling(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
     """Return the columns that matter and in which something stands; of an empty frame all that matter."""
     names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(frame.columns)]
-    told = [name for name in names if frame.empty or _says(_one(frame, name))]
-    return tuple((told or names)[:MOST])
+    saying = [name for name in names if frame.empty or _says(_one(frame, name))]
+    return tuple((saying or names)[:MOST])
 
 
 def _says(values: pd.Series[Any]) -> bool:
