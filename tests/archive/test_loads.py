@@ -206,3 +206,13 @@ def test_an_archive_that_cannot_serve_is_refused_when_connecting(
         pytest.raises(ConfigError, match="holds workspace"),
     ):
         vx.connect(sandbox=other, archive=tmp_path / "history")
+
+
+def test_a_damaged_file_is_named_and_what_to_do(ws: vx.Workspace) -> None:
+    ws.posts()
+    ws.deliveries()
+    for kind in ("posts", "deliveries"):
+        ws.archive().files(kind)[-1].write_bytes(b"not Parquet at all")
+    for load in (ws.posts, ws.deliveries, lambda: ws.posts(status="failed"), lambda: ws.deliveries(success=False)):
+        with pytest.raises(ConfigError, match="can't be read; delete it"):
+            load()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
@@ -36,7 +35,7 @@ from voxops.archive._open import latest
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Synced
-from voxops.archive._table import SCHEMA, dataset, file_format, to_frame
+from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
 from voxops.archive._where import Words, created, isin, moment
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window, zone
@@ -385,12 +384,8 @@ class Archive:
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
         """Read some columns and rows."""
         names = list(SCHEMA[kind].names if columns is None else columns)
-        try:
+        with readable():
             frame = to_frame(data.to_table(columns=names, filter=wanted))
-        except pa.ArrowInvalid as error:
-            raise ConfigError(
-                f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
-            ) from error
         read = latest(self._store.state())
         frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
         return frame

@@ -21,7 +21,7 @@ from voxops.archive._open import held_deliveries, held_posts, last_read, open_po
 from voxops.archive._spans import gaps
 from voxops.archive._store import BusyError, Store
 from voxops.archive._sync import BEGINNING, LATE, Sync, Synced
-from voxops.archive._table import SCHEMA, dataset, to_frame
+from voxops.archive._table import SCHEMA, dataset, readable, to_frame
 from voxops.archive._where import created, isin
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window
@@ -171,12 +171,8 @@ class Loads:
     def _read(self, kind: str, wanted: Any) -> pd.DataFrame:
         """Rows of one table, in any order."""
         data = dataset(kind, self._store.files(kind).values(), self._store.root)
-        try:
+        with readable():
             return to_frame(data.to_table(columns=SCHEMA[kind].names, filter=wanted))
-        except pa.ArrowInvalid as error:
-            raise ConfigError(
-                f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
-            ) from error
 
 
 def _of(webhooks: Sequence[str]) -> Any:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from voxops.archive._spans import Span
 from voxops.archive._store import Store
-from voxops.archive._table import SCHEMA, to_frame
+from voxops.archive._table import SCHEMA, readable, to_frame
 from voxops.frames import Columns
 from voxops.model import IN_FLIGHT_STATUSES
 
@@ -94,7 +94,9 @@ def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, 
 def held_posts(store: Store) -> pd.DataFrame:
     """Ids, states and times of the posts that an archive holds."""
     names = ["post_id", "status", "updated_at", "created_at", "scheduled_for"]
-    return _joined("posts", names, [pq.ParquetFile(path).read(names) for path in store.files("posts").values()])
+    with readable():
+        parts = [pq.ParquetFile(path).read(names) for path in store.files("posts").values()]
+    return _joined("posts", names, parts)
 
 
 def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
@@ -111,7 +113,8 @@ def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) ->
     ):
         if paths:
             data = ds.dataset(paths, schema=SCHEMA["deliveries"], format="parquet")
-            parts.append(data.to_table(columns=names, filter=condition))
+            with readable():
+                parts.append(data.to_table(columns=names, filter=condition))
     return _joined("deliveries", names, parts)
 
 

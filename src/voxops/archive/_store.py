@@ -35,7 +35,7 @@ import pyarrow.parquet as pq
 from voxops._core.files import create_file, flush_folder, make_folder
 from voxops.archive._count import counting
 from voxops.archive._kept import answer_of, is_of
-from voxops.archive._table import SCHEMA, to_table
+from voxops.archive._table import SCHEMA, readable, to_table
 from voxops.errors import ConfigError
 
 __all__ = ["KINDS", "UNKNOWN_DAY", "BusyError", "Store", "days_of"]
@@ -218,7 +218,8 @@ class Store:
         key = _KEYS[kind]
         merged, old = new, None
         if path.exists():
-            old = pq.ParquetFile(path).read().cast(SCHEMA[kind])
+            with readable():
+                old = pq.ParquetFile(path).read().cast(SCHEMA[kind])
             kept = old.filter(pc.invert(pc.is_in(old[key], value_set=new[key].combine_chunks())))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from voxops._core.jsontext import text
+from voxops.errors import ConfigError
 from voxops.frames import TARGET_COLUMNS
 from voxops.frames.arrow_in import to_frame
 from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
 from voxops.frames.nested import NestedArray
 from voxops.frames.schemas import SCHEMAS, TARGET
 
-__all__ = ["REPEATING", "SCHEMA", "dataset", "file_format", "read_part", "to_frame", "to_table"]
+__all__ = ["REPEATING", "SCHEMA", "dataset", "file_format", "read_part", "readable", "to_frame", "to_table"]
 
 _TIME = pa.timestamp("us", tz="UTC")
 _SIMPLE = {
@@ -77,6 +79,17 @@ def _column_out(column: pd.Series[Any], kind: Any) -> Any:
     if kind == pa.string():
         return strings([None if value is None else text(value) for value in values])
     return pa.array(values, type=kind)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Say in words that a file is damaged, where it is read."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(
+            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
+        ) from error
 
 
 def dataset(kind: str, files: Collection[Path], root: Path) -> Any:
