@@ -16,13 +16,13 @@ from typing import Any, Self
 import nbformat
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-__all__ = ["CHROMIUM", "Lab", "Notebook", "Part"]
+__all__ = ["CHROMIUM", "FLAGS", "PATIENCE", "Lab", "Notebook", "Part", "free_port"]
 
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
 PATIENCE = 60_000  # milliseconds that anything may take to appear
 _TOKEN = "a-token-of-this-test"
-_FLAGS = [
+FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
@@ -38,6 +38,13 @@ _READY = """() => {
 }"""
 # Everything that could be fetched from elsewhere is refused: what we show must not need it.
 _HOME = ("127.0.0.1", "localhost", "data:", "blob:", "about:")
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Lab:
@@ -57,12 +64,10 @@ class Lab:
         self.fetched_elsewhere: list[str] = []
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self._start()
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -280,7 +285,9 @@ class Part:
 
     def button(self, label: str) -> Locator:
         """The button whose label begins so."""
-        return self.area.locator(".vx button", has_text=re.compile(rf"^\s*{re.escape(label)}")).first
+        return self.area.locator(
+            ":is(.vx-top, .vx-panes, .vx-actions) button", has_text=re.compile(rf"^\s*{re.escape(label)}")
+        ).first
 
     def click(self, label: str) -> None:
         """Press a button as soon as it is enabled."""
@@ -308,8 +315,13 @@ class Part:
         """Serious faults that axe-core finds in what is live."""
         page = self.area.page
         if not page.evaluate("() => 'axe' in window"):
-            page.add_script_tag(path=AXE)
-        found = page.evaluate("async () => (await window.axe.run('.vx', {resultTypes: ['violations']})).violations")
+            page.evaluate(AXE.read_text())
+        found = self.area.evaluate(
+            """async area => {
+                const live = area.matches('.vx') ? area : area.querySelector('.vx');
+                return (await window.axe.run(live, {resultTypes: ['violations']})).violations;
+            }"""
+        )
         return [
             f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
             for one in found

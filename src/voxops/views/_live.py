@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Button", "Live", "Shown", "Tab"]
 
-Publish = Callable[[dict[str, Any], str, bool], object]
+Publish = Callable[..., object]
 Later = Callable[[float, Callable[[], None]], object]
 
 
@@ -123,7 +123,8 @@ class Live:
     name : str
         What the static copy is called in its class.
     clock, later, publish
-        Monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``: for tests.
+        Monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``, with ``metadata=`` where there
+        is any: for tests.
     """
 
     INTERVAL = 0.5  # seconds between two updates, at least
@@ -187,7 +188,8 @@ class Live:
             shown = self._look()
             if self._widget is not None:
                 self._widget.state = self._state(shown)
-            self._publish(self.widget.bundle(), f"{self.id}-live", False)
+            bundle, metadata = self.widget.bundle()
+            self._publish(bundle, f"{self.id}-live", False, **({"metadata": metadata} if metadata else {}))
             self._publish(self._copy(shown), self.id, False)
 
     def begin(self) -> None:
@@ -261,13 +263,14 @@ class Live:
             self._hear(message)
 
 
-def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:
+def _publish(bundle: dict[str, Any], display_id: str, update: bool, metadata: Mapping[str, Any] | None = None) -> None:
     """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first."""
     ipython = sys.modules.get("IPython")  # where it was never imported, there is no one to show anything
     shell = ipython.get_ipython() if ipython else None
     if shell is None or (not hasattr(shell, "kernel") and (update or "text/html" not in bundle)):
         return
-    shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)
+    transient = {"display_id": display_id}
+    shell.display_pub.publish(data=bundle, metadata=dict(metadata or {}), transient=transient, update=update)
 
 
 def _later(seconds: float, function: Callable[[], None]) -> None:

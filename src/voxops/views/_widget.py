@@ -40,8 +40,9 @@ class LiveWidget(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     ticks = traitlets.Unicode("").tag(sync=True)
 
-    def bundle(self) -> dict[str, Any]:
-        """Return what a notebook needs to show it; beside it stands the static copy, so the text is short."""
-        data: Any = self._repr_mimebundle_()
-        data = dict(data[0] if isinstance(data, tuple) else data)
-        return {**data, "text/plain": "(the live view needs the kernel that ran it; its last state stands below)"}
+    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""
+        made: Any = self._repr_mimebundle_()
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        text = "(the live view needs the kernel that ran it; its last state stands below)"
+        return {**data, "text/plain": text}, dict(metadata)
