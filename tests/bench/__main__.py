@@ -23,6 +23,7 @@ from typing import Any
 from tests.bench.makers import write_history, write_pages
 from tests.bench.measure import ROOT, Line, Taken, in_turns, ratio, run_python
 from tests.bench.server import serving
+from tests.browser import CHROMIUM
 
 import voxops
 
@@ -176,8 +177,27 @@ def history(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("history", f"{what}: times DuckDB, one question, same numbers", ratio(taken["ours"], taken["duckdb"]))
 
 
+def screen(options: argparse.Namespace) -> Iterator[Line]:
+    """A panel of many failures in JupyterLab in Chromium."""
+    if not Path(CHROMIUM).exists():
+        print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
+        return
+    told: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
+    what = f"a panel of {options.rows:,} rows"
+    opened = told["median_opened_ms"] / 1000
+    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 2.0), told)
+    for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
+        answers = told["answers_ms"][name]
+        yield Line(
+            "screen", f"{what}: slowest of {len(answers)} actions while {when}", max(answers), "ms", ("<=", 100.0)
+        )
+        yield Line("screen", f"{what}: their median while {when}", statistics.median(answers), "ms")
+    yield Line("screen", f"{what}: slowest first sort by a column", max(told["answers_ms"]["sorting"]), "ms")
+    yield Line("screen", f"{what}: its model", told["model_bytes"] / 1e6, "MB", ("<=", 5.0))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history)
+    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history, screen)
 }
 
 
@@ -211,6 +231,7 @@ def main() -> int:
     parser.add_argument("--watch", type=int, nargs="*", default=[50, 500, 5000], help="posts watched")
     parser.add_argument("--retries", type=int, default=5000, help="posts retried")
     parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
+    parser.add_argument("--rows", type=int, default=50_000, help="failures in a panel")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
     began = time.time()

@@ -685,5 +685,17 @@ def test_fifty_thousand_rows_are_small_and_their_copy_is_short() -> None:
     size = sum(len(part) for column in model["columns"] for part in column.values() if isinstance(part, bytes))
     assert size < 5_000_000
     copy = table.copy()
-    assert len(copy[0]["rows"]) == COPIED
-    assert f"{count:,}" in copy[1]["text"]
+    assert len(copy[0]["rows"]) == COPIED == 200
+    assert copy[1]["text"] == f"The first 200 of {count:,} rows."
+
+
+def test_the_static_copy_of_many_rows_shows_two_hundred_and_says_how_many_there_are(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    many = pd.concat([triaged[triaged["cause"].notna()]] * 6, ignore_index=True)
+    many["post_id"] = pd.array([f"post_{number}" for number in range(len(many))], dtype="string")
+    markup = vx.triage_panel(ws, many)._live.html()
+    assert f"The first 200 of {len(many):,} rows." in markup
+    assert "As of " in markup
+    rows = markup[: markup.index("The first 200 of")].rindex("<tbody>")
+    assert markup[rows : markup.index("The first 200 of")].count("<tr") == 200

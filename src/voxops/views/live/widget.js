@@ -229,22 +229,28 @@ class Selection {
     }
   }
 
+  /** The place of each row's word among all words. */
+  ranks(one) {
+    const values = one.kind === "code" ? one.values : one.ids;
+    const ranked = Uint32Array.from(values, (_, at) => at).sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : 0));
+    const place = new Uint32Array(values.length);
+    ranked.forEach((at, position) => { place[at] = position; });
+    return one.kind === "code" ? Uint32Array.from(one.codes, (code) => place[code]) : place;
+  }
+
   order(sort) {
     const key = JSON.stringify(sort ?? null);
     if (this.sorted === key) return this.cached;
-    const order = Uint32Array.from({ length: this.length }, (_, row) => row);
-    const one = this.columns.find((each) => each.name === sort?.column);
-    if (one && one.kind !== "text") {
-      let rank;
-      if (one.kind === "code" || one.kind === "id") {
-        const values = one.kind === "code" ? one.values : one.ids;
-        const ranked = Uint32Array.from(values, (_, at) => at).sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : 0));
-        const place = new Uint32Array(values.length);
-        ranked.forEach((at, position) => { place[at] = position; });
-        rank = one.kind === "code" ? (row) => place[one.codes[row]] : (row) => place[row];
-      } else rank = one.kind === "time" ? (row) => one.seconds[row] : (row) => (Number.isNaN(one.numbers[row]) ? -1 : one.numbers[row]);
-      const turn = sort.down ? -1 : 1;
-      order.sort((a, b) => turn * (rank(a) - rank(b)) || a - b);
+    const { length } = this, one = this.columns.find((each) => each.name === sort?.column);
+    let order = Uint32Array.from({ length }, (_, row) => row);
+    if (one?.kind === "number") {
+      const turn = sort.down ? -1 : 1, value = (row) => (Number.isNaN(one.numbers[row]) ? -1 : one.numbers[row]);
+      order.sort((a, b) => turn * (value(a) - value(b)) || a - b);
+    } else if (one && one.kind !== "text") {
+      const ranks = one.kind === "time" ? one.seconds : this.ranks(one);
+      // rank and row as one number each, so that the platform's own sort of numbers does it, without a function a comparison
+      const keys = Float64Array.from(ranks, (rank, row) => (sort.down ? MISSING - rank : rank) * length + row).sort();
+      order = Uint32Array.from(keys, (each) => each % length);
     }
     this.sorted = key;
     this.cached = order;
