@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens"
+SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=5, times=None)  # than a page is to load
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
 PANEL = "panel = vx.triage_panel(ws, triaged)\npanel"
@@ -100,7 +101,7 @@ def test_what_was_not_seen_is_not_sent(lab: Lab, api: Sandbox, tmp_path: Path) -
 
 
 def test_a_reload_during_a_run_and_a_second_tab_show_the_present(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(SLOW)
+    api.add_fault(SLOWER)
     book = opened(lab, "reload.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -69,8 +70,10 @@ class Page:
         return self.widget.state
 
     def send(self, do: str, **more: Any) -> None:
-        """Send a message, as the browser does."""
-        self.panel._live._heard(None, {"do": do, "page": self.name, **more}, None)
+        """Send a message, as the browser does: a button sends what it is about."""
+        shown = [each for part in (self.state, *self.state["tabs"]) for each in part["buttons"]]
+        about = next((each["about"] for each in shown if each["do"] == do), None)
+        self.panel._live._heard(None, {"do": do, "page": self.name, "about": about, **more}, None)
 
     def look(self, **view: Any) -> None:
         """Filter, search, or type."""
@@ -281,6 +284,128 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     assert len(sandbox.requests(acting=True)) == sent, "a plan was sent by itself"
 
 
+# -- under attack, or only out of step: what a page sends is checked here -----------------------------------------------------
+
+
+def update(widget: Any, **state: Any) -> None:
+    """What a page says its model is, as the kernel gets it from the network."""
+    widget._handle_msg({"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []})
+
+
+def test_a_page_cannot_change_what_the_others_show(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.plan()
+    shown, table, code = dict(page.state), page.widget.table, page.widget._esm
+    forged = {**shown, "plan": {"fingerprint": shown["plan"]["fingerprint"], "eligible": 1}, "tabs": []}
+    update(page.widget, state=forged, table={}, _esm="export default {}", _css="", view={"search": "coffee"})
+    assert (page.state["facts"], page.widget.table, page.widget._esm) == (shown["facts"], table, code)
+    assert page.widget.view == {"search": "coffee"}  # this is the page's to write, and takes the plan away
+    assert (panel.plan, page.state["plan"], page.state["stage"]) == (None, None, "rows")
+    page.plan()
+    update(page.widget, state=forged)
+    assert page.state["plan"]["eligible"] == panel.plan.eligible
+    assert [tab["name"] for tab in page.state["tabs"]] == ["rows", "causes", "plan"]
+
+
+def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """However late the plan is ready, and also where nothing was typed or chosen before."""
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    everything = pack(np.ones(len(panel.frame), bool))
+    begun, goes_on = threading.Event(), threading.Event()
+    make = panel._plan_of
+
+    def slowly(chosen: pd.DataFrame, form: Any) -> vx.Plan:
+        begun.set()
+        assert goes_on.wait(30)
+        return make(chosen, form)
+
+    panel._plan_of = slowly
+    page.send("plan", rows=everything, version=panel._rows.version, form={})
+    assert begun.wait(30)
+    page.look(facets={"platform": ["twitter"]})
+    goes_on.set()
+    until(lambda: page.state["stage"] == "rows" and panel._desk._turn.locked() is False)
+    assert panel.plan is None
+
+    panel._plan_of = make
+    page.plan()
+    page.widget.ticks = pack(flags(panel, 0))
+    assert panel.plan is None
+
+
+def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    page.look(form={"reason": "so", "canary": 0})
+    page.plan(canary=0, reason="so")
+    page.run()
+    until(lambda: page.panel._act.verified is not None and page.widget.ticks == "" and not page.panel._act.acting, 60)
+    until(lambda: len(page.panel._runs) == 1)
+    page.plan(canary=0, reason="so")
+    page.widget.ticks = pack(flags(page.panel, 0))
+    assert page.panel.plan is None
+    page.plan()
+    page.look(form={"reason": "another reason", "canary": 0})
+    assert page.panel.plan is not None
+
+
+def test_a_plan_that_was_replaced_between_look_and_run_is_not_sent(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    """Two pages: the first has looked, the second plans, the first presses Run before it has heard of that."""
+    panel = vx.triage_panel(ws, triaged)
+    first, second = Page(panel, "first"), Page(panel, "second")
+    first.plan(flags(panel, *np.flatnonzero(panel.frame["verdict"].eq("retry"))[:1]))
+    seen = first.state["plan"]["fingerprint"]
+    second.send("plan", rows=pack(np.ones(len(panel.frame), bool)), version=panel._rows.version, form={})
+    first.send("run", plan=seen, reason="only this one")  # behind the other plan in the queue
+    until(lambda: "nothing was sent" in first.state["problem"])
+    assert panel.run is None
+    assert sandbox.requests(acting=True) == []
+
+
+def test_a_button_acts_on_the_run_that_its_page_showed(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    retried = triaged[triaged["verdict"].eq("retry")]
+    runs = [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+    panel = vx.runs_panel(ws)
+    page = Page(panel)
+    page.send("open", about=runs[0].id)
+    until(lambda: panel.run is not None)
+    for do, about in (("resume", runs[1].id), ("pause", None), ("cancel", "run_0"), ("retry", runs[1].id)):
+        panel._act.problem = ""
+        page.send(do, about=about)
+        until(lambda: "nothing was done" in page.state["problem"] or "nothing is planned" in page.state["problem"])
+    for about in ("run_of_somebody_else", "", None, 7, ["x"]):
+        panel._act.problem = ""
+        page.send("open", about=about)
+        until(lambda: "nothing was opened" in page.state["problem"])
+    assert panel.run.id == runs[0].id
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"facets": ["x"]},
+        {"facets": {"platform": 7, "verdict": {"a": 1}, "nothing": ["x"]}},
+        {"facets": {"platform": [None, 7, ["x"]]}},
+        {"days": ["2026-99-99", "x"]},
+        {"days": 7, "search": 7, "form": "x", "sort": 7, "hidden": 7},
+    ],
+)
+def test_a_view_that_makes_no_sense_breaks_nothing(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    page.send("code")
+    update(page.widget, view=view)
+    page.send("code")
+    page.send("code")
+    assert "vx.plan_retry(chosen)" in page.panel.code()
+    page.plan(np.ones(len(page.panel.frame), bool))
+    assert page.state["problem"] == ""
+
+
 def test_rows_of_another_table_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     page = Page(vx.triage_panel(ws, triaged))
     old = page.panel._rows.version
@@ -423,6 +548,7 @@ def failures(ws: vx.Workspace) -> Page:
     page = Page(panel)
     page.send("select", name="window", value="30D")
     until(lambda: panel._log.attrs["filters"]["since"] == "30D" and panel._rows.frame is panel._log)
+    until(lambda: page.widget.table["version"] == panel._rows.version)
     return page
 
 

@@ -24,6 +24,9 @@ from voxops.views.monitor import run_buttons
 __all__ = ["Act", "plan_fingerprint"]
 
 _CANARIES = 50  # canaries per cause, at the most
+_ANOTHER_RUN = (
+    "Another run is shown here by now than the one that the page spoke of: nothing was done. Look, then press again."
+)
 _CHANGED = {
     "recovered": ("recovered", OUTCOME["succeeded"]),
     "failed_same": ("failed as before", OUTCOME["failed"]),
@@ -115,10 +118,12 @@ class Act:
         self._fresh(make(), form, page, from_failed=False)
         return None
 
-    def _make_again(self, page: object = None) -> None:
-        """Make a plan of what failed in the run shown, and show it."""
+    def _make_again(self, about: object, page: object = None) -> None:
+        """Make a plan of what failed in the run that the page spoke of, and show it."""
         if self.run is None or self.acting:
             return self.complain("There is no run that has ended here: nothing is planned.")
+        if self.run.id != about:
+            return self.complain(_ANOTHER_RUN)
         self._fresh(self._again(self.run.failed()), self.form, page, from_failed=True)
         return None
 
@@ -187,23 +192,24 @@ class Act:
             case "run":
                 self._desk.hand_over(lambda: self._start(message.get("plan"), message.get("reason")))
             case "retry":
-                self._desk.later(lambda: self._make_again(message.get("page")))
+                self._desk.later(lambda: self._make_again(message.get("about"), message.get("page")))
             case "pause" | "cancel" as name:
-                self._desk.at_once(lambda: self._steer(name))
+                self._desk.at_once(lambda: self._steer(name, message.get("about")))
             case "resume":
-                self._desk.later(lambda: self._steer("resume"))
+                self._desk.later(lambda: self._steer("resume", message.get("about")))
             case _:
                 return False
         return True
 
-    def _steer(self, name: str) -> None:
-        """Pause, resume or cancel the run shown."""
+    def _steer(self, name: str, about: object) -> None:
+        """Pause, resume or cancel the run shown, if it is the one that the page spoke of."""
         run = self.run
-        if run is None:
-            return
+        if run is None or run.id != about:
+            return self.complain(_ANOTHER_RUN)
         getattr(run, name)()
         if name == "resume":
             eventloop.submit(self._follow(run))
+        return None
 
     def tabs(self) -> list[Tab]:
         """Return what there is to see of it."""
@@ -212,10 +218,11 @@ class Act:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
             shown = snapshot_blocks(self.snapshot)
+            if self.verified is not None:  # above the platforms and changes, since it is what one waited for
+                compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
+                shown[3:3] = compared
             if self.reason:
                 shown.insert(1, blocks.line(f"reason: {self.reason}"))
-            if self.verified is not None:
-                shown += [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
             actions = dict.fromkeys(("pause", "resume", "cancel"), object())
             if self.snapshot.phase in ENDED:
                 actions["retry"] = object()

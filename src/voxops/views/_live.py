@@ -30,13 +30,18 @@ Later = Callable[[float, Callable[[], None]], object]
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button: what it does, what it says, and whether that makes sense now; `plans` if it makes a plan to be looked at."""
+    """A button: what it does, what it says, and whether that makes sense now.
+
+    `plans` if it makes a plan to be looked at; `about` what it is about, such as a run, which the page sends back: a page that
+    has not heard of another run yet must not act upon it.
+    """
 
     do: str
     label: str
     title: str
     enabled: bool = True
     plans: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +160,19 @@ class Live:
     @property
     def widget(self) -> LiveWidget:
         """The widget, made when it is first shown."""
-        if self._widget is None:
-            from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
+        with (
+            self._publishing
+        ):  # rows that arrive meanwhile must not get lost between what it is made of and what it is given
+            if self._widget is None:
+                from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
 
-            made = LiveWidget(state=self._state(self._look()), table=self._table, view=self._view)
-            made.on_msg(self._heard)
-            made.observe(lambda change: self._hear({"do": "changed", "what": change["name"]}), names=["view", "ticks"])
-            self._widget = made
-        return self._widget
+                made = LiveWidget(state=self._state(self._look()), table=self._table, view=self._view)
+                made.on_msg(self._heard)
+                made.observe(
+                    lambda change: self._hear({"do": "changed", "what": change["name"]}), names=["view", "ticks"]
+                )
+                self._widget = made
+            return self._widget
 
     @property
     def view(self) -> Mapping[str, Any]:
@@ -170,7 +180,7 @@ class Live:
         return self._view if self._widget is None else dict(self._widget.view)
 
     def fill(self, table: dict[str, Any], view: dict[str, Any] | None = None) -> None:
-        """Show other rows; nothing is ticked among them."""
+        """Show other rows, and with them what is said of them; nothing is ticked among them."""
         with self._publishing:
             self._table = table
             self._view = self._view if view is None else view
@@ -180,6 +190,7 @@ class Live:
                     self._widget.table = table
                     if view is not None:
                         self._widget.view = view
+                    self._widget.state = self._state(self._look())
 
     def show(self) -> None:
         """Show it here."""

@@ -154,7 +154,7 @@ def _count(outcome: str, count: int) -> str:
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     """Yield what is known of pace: why it waits, else rate and time left; then calls and rate limit."""
     speed, left = rate(snapshot, since), time_left(snapshot, since)
-    waits = snapshot.phase not in ENDED and snapshot.pace.paused_for
+    waits = _waits_for_limit(snapshot)
     if waits:
         yield f"waits for the rate limit, {safe.duration(waits)}"
     if speed:
@@ -166,6 +166,14 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     yield f"{asked}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED and not waits:
         yield from _pace(snapshot.pace)
+
+
+def _waits_for_limit(snapshot: Snapshot) -> float | None:
+    """Return the seconds until the rate limit lets anything through again; None if it does, or nothing wants to."""
+    pace = snapshot.pace
+    if snapshot.phase not in {"sending", "watching"} or snapshot.settled >= snapshot.total:
+        return None
+    return pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)
 
 
 def _rate(speed: float) -> str:

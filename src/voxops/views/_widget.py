@@ -16,6 +16,7 @@ __all__ = ["LiveWidget"]
 _FILES = Path(__file__).parent / "live"
 _MODULE = (_FILES / "widget.js").read_text(encoding="utf-8")
 _STYLE = (_FILES / "widget.css").read_text(encoding="utf-8")
+_OF_PAGES = frozenset({"view", "ticks"})
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -39,6 +40,10 @@ class LiveWidget(anywidget.AnyWidget):
     table = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict().tag(sync=True)
     ticks = traitlets.Unicode("").tag(sync=True)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code."""
+        super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""

@@ -208,7 +208,12 @@ def _series(log: pd.DataFrame, span: str) -> Block:
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
     series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
-    return blocks.chart(f"deliveries per {span} (UTC)", series, [f"{at:%d %b %H:%M}" for at in index], counts)
+    return blocks.chart(
+        f"deliveries per {span} (UTC)",
+        series,
+        [f"{at:%d %b}" if span == "day" else f"{at:%d %b %H:%M}" for at in index],
+        counts,
+    )
 
 
 def _answers(log: pd.DataFrame) -> Block:

@@ -69,10 +69,11 @@ const DRAW = {
     block.parts.length ? block.parts.map((part) => h("span", {}, swatch(part.colour), `${part.glyph} ${number(part.count)} ${part.name}`)) : "no rows",
     h("span", { class: "vx-end" }, block.aside))),
   table: (block) => {
-    const kind = (at) => (block.numeric.includes(at) ? "vx-right" : block.spare?.includes(at) ? "vx-spare" : null);
+    const kind = (at, content) => [block.numeric.includes(at) ? "vx-right" : block.spare?.includes(at) ? "vx-spare" : "",
+      content?.text.length > 24 ? "vx-long" : ""].join(" ").trim() || null;
     return h("div", { class: "vx-wide", tabindex: "0", role: "region", "aria-label": block.heads.join(", ") }, h("table", {},
       h("thead", {}, h("tr", {}, block.heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head)))),
-      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: kind(at) }, cell(content))))))));
+      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: kind(at, content) }, cell(content))))))));
   },
   list: (block) => h("div", { class: "vx-list" }, h("b", {}, block.title),
     block.lines.map((line) => h("div", { title: line.full, class: "vx-cut" }, line.text))),
@@ -175,10 +176,11 @@ function shown(one, row, texts) {
 
 /** The rows that filters and search leave, in order, and how many each value of a facet would leave. */
 class Selection {
-  constructor(table) {
+  constructor(table, wanted) {
     this.length = table.length ?? 0;
     this.columns = (table.columns ?? []).map(column);
     this.facets = this.columns.filter((one) => one.facet);
+    this.facets.forEach((facet) => { facet.values = [...facet.values, ...(wanted?.[facet.name] ?? []).filter((value) => !facet.values.includes(value))]; });
     this.times = this.columns.find((one) => one.kind === "time");
     this.found = null; // rows whose texts hold what is searched for, as the kernel found them
   }
@@ -262,7 +264,7 @@ class Grid {
   constructor(live, table, looks) {
     this.live = live;
     this.looks = looks ?? {};
-    this.selection = new Selection(table);
+    this.selection = new Selection(table, live.view.facets);
     this.version = table.version ?? 0;
     this.texts = new Map();
     this.asked = new Set();
@@ -280,7 +282,8 @@ class Grid {
     const hidden = this.view.hidden ?? this.selection.columns.filter((one) => one.hidden).map((one) => one.name);
     const wanted = this.selection.columns.filter((one) => !hidden.includes(one.name));
     const width = this.grid?.clientWidth; // where there is no room for all, the first stay readable
-    return width ? wanted.slice(0, Math.max(2, Math.floor(width / 96))) : wanted;
+    const shares = wanted.reduce((sum, one) => sum + (one.share ?? 1), 0) / (wanted.length || 1);
+    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (108 * shares)))) : wanted;
   }
 
   build() {
@@ -308,14 +311,16 @@ class Grid {
     this.facets = h("div", { class: "vx-facets" }, selection.facets.map((facet, at) => this.facet(facet, at)));
     this.head = h("div", { class: "vx-head", role: "row" });
     this.space = h("div", { class: "vx-space", role: "rowgroup" });
+    this.empty = h("p", { class: "vx-empty vx-quiet", hidden: true });
     this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, this.space);
     this.grid = h("div", { class: "vx-grid", tabindex: "0", role: "grid", "aria-label": this.live.state.title || "Rows", "aria-multiselectable": "true",
       keydown: (event) => { if (event.target === this.grid) this.key(event); } }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.body);
+    this.middle = h("div", { class: "vx-middle" }, this.grid, this.empty);
     this.details = h("aside", { class: "vx-details", "aria-label": "Details", hidden: true });
     this.root = h("div", { class: "vx-rows" },
       h("div", { class: "vx-tools" }, this.search, this.days.length ? h("span", { class: "vx-days" }, "from ", this.days[0], " to ", this.days[1]) : null,
         this.all, this.none, this.clear, this.choose, this.said),
-      h("div", { class: "vx-split" }, h("details", { class: "vx-side", open: this.live.wide() }, h("summary", {}, "Filters"), this.facets), this.grid, this.details));
+      h("div", { class: "vx-split" }, h("details", { class: "vx-side", open: this.live.wide() }, h("summary", {}, "Filters"), this.facets), this.middle, this.details));
     this.watch = new ResizeObserver(() => this.later());
     this.watch.observe(this.body);
   }
@@ -323,7 +328,9 @@ class Grid {
   facet(facet, at) {
     const total = new Uint32Array(facet.values.length);
     facet.codes.forEach((code) => { total[code] += 1; });
-    const order = [...total.keys()].sort((a, b) => total[b] - total[a] || (facet.values[a] < facet.values[b] ? -1 : 1)).slice(0, 60);
+    const wanted = this.view.facets?.[facet.name] ?? []; // may be rarer, or gone since a run: nobody could untick what is not here
+    const ranked = [...total.keys()].sort((a, b) => total[b] - total[a] || (facet.values[a] < facet.values[b] ? -1 : 1));
+    const order = ranked.filter((code, place) => place < 60 || wanted.includes(facet.values[code]));
     const rest = facet.values.length - order.length;
     facet.boxes = order.map((code) => {
       const box = h("input", { type: "checkbox", change: () => this.toggle(facet) });
@@ -384,7 +391,10 @@ class Grid {
       this.selection.found = unpack(message.found, this.selection.length);
       this.refresh();
     }
-    if (message.details && message.row === this.opened) draw(this.inside, message.details);
+    if (message.details && message.row === this.opened) {
+      draw(this.inside, message.details);
+      if (!this.live.wide()) this.details.scrollIntoView({ block: "nearest" }); // there they stand beneath the list
+    }
   }
 
   refresh() {
@@ -417,6 +427,8 @@ class Grid {
     const { count, ticked, hidden } = this.chosen();
     const { length, rows } = this.selection;
     this.said.textContent = `${number(rows.length)} of ${many(length, "row")}, ${number(ticked)} ticked${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
+    this.empty.hidden = rows.length > 0;
+    this.empty.textContent = length ? "No row matches: clear the filters, or search for something else." : "Nothing here yet.";
     this.live.chosen(count, ticked > 0);
   }
 
@@ -585,8 +597,7 @@ class Live {
     this.listen();
     this.tabled();
     this.update();
-    this.cover = setInterval(() => this.hideCopies(true), 500);
-    this.hideCopies(true);
+    this.hideCopies();
     this.send({ do: "hello" });
   }
 
@@ -701,7 +712,7 @@ class Live {
     this.grid.selection.facets.forEach((facet) => this.grid.mark(facet));
     if (this.view.form && JSON.stringify(before.form) !== JSON.stringify(this.view.form)) {
       this.canary.value = this.view.form.canary ?? 0;
-      if (document.activeElement !== this.reason) this.reason.value = this.view.form.reason ?? "";
+      if (this.root.getRootNode().activeElement !== this.reason) this.reason.value = this.view.form.reason ?? "";
     }
     this.seen = null;
     this.grid.refresh();
@@ -766,6 +777,7 @@ class Live {
     if (this.awaits && state.plan && state.plan.page === this.id) {
       this.awaits = false;
       this.seen = state.plan.fingerprint;
+      this.stage = "another"; // also where one plan follows another: what counts as seen is turned to
     }
     this.selects(state.selects ?? [], state.buttons ?? []);
     this.optional(state.options ?? []);
@@ -780,7 +792,7 @@ class Live {
   }
 
   selects(selects, buttons) {
-    const key = JSON.stringify([selects.map((each) => [each.name, each.options]), buttons.map((each) => [each.do, each.label])]);
+    const key = JSON.stringify([selects.map((each) => [each.name, each.options]), buttons.map((each) => [each.do, each.label, each.about])]);
     if (this.top.drawn !== key) {
       this.top.drawn = key;
       this.chosenIn = {};
@@ -809,7 +821,7 @@ class Live {
 
   buttons(buttons, where) {
     return buttons.map((each) => {
-      const node = h("button", { type: "button", title: each.title, class: each.tone ? `vx-${each.tone}` : null, click: () => this.press(each) }, each.label);
+      const node = h("button", { type: "button", title: each.title, click: () => this.press(each) }, each.label);
       this.made[`${where}-${each.do}`] = node;
       return node;
     });
@@ -817,7 +829,7 @@ class Live {
 
   press(button) {
     this.awaits = Boolean(button.plans);
-    this.send({ do: button.do });
+    this.send({ do: button.do, about: button.about });
   }
 
   enable(buttons, where) {
@@ -850,7 +862,7 @@ class Live {
       const { pane } = this.made[tab.name];
       if (tab.name === "rows") return;
       draw(pane.firstChild, tab.blocks ?? []);
-      const row = pane.lastChild, key = JSON.stringify((tab.buttons ?? []).map((each) => [each.do, each.label]));
+      const row = pane.lastChild, key = JSON.stringify((tab.buttons ?? []).map((each) => [each.do, each.label, each.about]));
       if (row.drawn !== key) {
         row.drawn = key;
         row.replaceChildren(...this.buttons(tab.buttons ?? [], tab.name));
@@ -892,7 +904,7 @@ class Live {
     const { plan, acting } = this.state, reason = this.reason.value.trim();
     const open = !this.gone && !acting;
     this.plan.textContent = this.count === undefined ? "Plan" : this.ticking ? `Plan the ${many(this.count, "row")} ticked` : `Plan all ${many(this.count, "row")} that match`;
-    this.plan.disabled = !open || !this.grid || (!this.count && this.ticking);
+    this.plan.disabled = !open || !this.grid || !this.count;
     this.reason.classList.toggle("vx-needed", Boolean(plan?.eligible) && !reason && open);
     this.reason.placeholder = plan?.eligible ? "needed to run: why, for the audit trail" : "why, for the audit trail";
     const looked = plan && this.seen === plan.fingerprint;
@@ -905,20 +917,18 @@ class Live {
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
   }
 
-  /** The static copies beside this widget are for pages without a kernel: they are hidden while it lives. */
-  hideCopies(hide) {
-    for (const copy of document.querySelectorAll(`.voxops-copy-${this.state.id}`)) {
-      const place = copy.closest(".jp-OutputArea-child") ?? copy;
-      place.style.display = hide ? "none" : "";
-    }
+  /** The static copies beside this widget are for pages without a kernel: while it lives, a rule of its own hides them, also those to come. */
+  hideCopies() {
+    const copy = `.voxops-copy-${String(this.state.id).replace(/\W/g, "")}`;
+    this.cover = h("style", {}, `${copy} { display: none; }`, ` .jp-OutputArea-child:has(> * ${copy}) { display: none; }`);
+    document.head.append(this.cover);
   }
 
   end() {
-    clearInterval(this.cover);
+    this.cover.remove();
     clearTimeout(this.doubt);
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off(name, handler);
     this.grid?.end();
-    this.hideCopies(false);
   }
 }
 
