@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.lab import CHROMIUM, Lab, Notebook
+from tests.browser.lab import CHROMIUM, Lab, Notebook, serious
 from tests.browser.marimo import Marimo
 
-__all__ = ["CHROMIUM", "Lab", "Marimo", "Notebook"]
+__all__ = ["CHROMIUM", "Lab", "Marimo", "Notebook", "serious"]

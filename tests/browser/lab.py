@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import nbformat
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-__all__ = ["CHROMIUM", "FLAGS", "PATIENCE", "Lab", "Notebook", "Part", "free_port"]
+__all__ = ["CHROMIUM", "FLAGS", "PATIENCE", "Lab", "Notebook", "Part", "free_port", "serious"]
 
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
@@ -160,6 +161,16 @@ class Lab:
         page.goto(path.as_uri())
         return page
 
+    def export(self, name: str, width: int = 1100) -> Page:
+        """Export a saved notebook to HTML as nbconvert does, and open it; what nbconvert would fetch is not there."""
+        markup, _ = HTMLExporter().from_filename(str(self.root / name))
+        path = (self.root / name).with_suffix(".html")
+        path.write_text(markup, encoding="utf-8")
+        page = self._browser.new_context(viewport={"width": width, "height": 1400}).new_page()
+        page.route(re.compile("^https?:"), lambda route: route.abort())
+        page.goto(path.as_uri())
+        return page
+
     def _watch(self, request: Any) -> None:
         """Note what a page asks of anybody else."""
         if not any(home in request.url for home in (*_HOME, "file:")):
@@ -173,6 +184,27 @@ def change_theme(page: Page, theme: str) -> None:
     )
     page.wait_for_function("light => document.body.dataset.jpThemeLight === String(light)", arg=theme == "Light")
     page.wait_for_timeout(150)
+
+
+def serious(area: Locator, chosen: str) -> list[str]:
+    """Serious faults that axe-core finds in an area: in it, or in what is chosen within it."""
+    page = area.page
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = area.evaluate(
+        """async (area, chosen) => {
+            const places = area.matches(chosen) ? [area] : [...area.querySelectorAll(chosen)];
+            if (!places.length) throw new Error(`there is no ${chosen}`);
+            return (await window.axe.run({include: places}, {resultTypes: ['violations']})).violations;
+        }""",
+        chosen,
+    )
+    return [
+        f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
 
 
 class Notebook:
@@ -313,21 +345,7 @@ class Part:
 
     def axe(self) -> list[str]:
         """Serious faults that axe-core finds in what is live."""
-        page = self.area.page
-        if not page.evaluate("() => 'axe' in window"):
-            page.evaluate(AXE.read_text())
-        found = self.area.evaluate(
-            """async area => {
-                const live = area.matches('.vx') ? area : area.querySelector('.vx');
-                return (await window.axe.run(live, {resultTypes: ['violations']})).violations;
-            }"""
-        )
-        return [
-            f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
-            for one in found
-            if one["impact"] in {"serious", "critical"}
-            for node in one["nodes"]
-        ]
+        return serious(self.area, ".vx")
 
     def picture(self, path: Path) -> Path:
         """Take a picture of it."""

@@ -198,6 +198,13 @@ def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
     assert again.page.evaluate(HITS) == []
     again.page.context.close()
 
+    page = lab.export("hostile.ipynb")
+    page.wait_for_timeout(300)
+    assert page.locator(".voxops-copy:visible").count() >= 4
+    assert page.evaluate(HITS) == []
+    assert page.evaluate("() => getComputedStyle(document.body).display") != "none"
+    page.context.close()
+
     page = lab.show(lab.root / "report.html")
     page.wait_for_timeout(300)
     assert page.evaluate(HITS) == []

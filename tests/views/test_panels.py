@@ -658,6 +658,22 @@ def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sa
     assert "ws.attach(" in panel.code()
 
 
+def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
+    accounts = ws.accounts()
+    some = (
+        accounts.groupby(accounts["status"] == "active")["account_id"].first().tolist()
+    )  # one that is not, one that is
+    campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee", "accounts": some * 2})
+    campaign = campaign.assign(scheduled_for="2026-04-01T09:00:00Z", media="", first_comment="", tags="")
+    run = ws.run(vx.plan_bulk(campaign, key="row_id"), reason="spring").wait(60)
+    page = Page(vx.runs_panel(ws))
+    page.send("open", about=run.id)
+    failed = run.results()["error_code"].value_counts()
+    assert len(failed)
+    until(lambda: page.panel._act.errors == failed.to_dict())
+    until(lambda: "failed with" in repr(page.state["tabs"][-1]))
+
+
 def test_a_list_of_no_runs(ws: vx.Workspace) -> None:
     panel = vx.runs_panel(ws)
     assert "0 runs" in panel._repr_html_()

@@ -18,7 +18,7 @@ from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Tab
 from voxops.views._palette import OUTCOME, STATUS
-from voxops.views._snapshot import ENDED, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_blocks
 from voxops.views.monitor import run_buttons
 
 __all__ = ["Act", "plan_fingerprint"]
@@ -75,6 +75,7 @@ class Act:
         self.run: HandedRun | None = None
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
+        self.errors: Mapping[str, int] = {}
         self.from_failed = False
         self.form: Mapping[str, Any] = {}
         self.reason = ""
@@ -163,7 +164,7 @@ class Act:
 
     def take(self, run: HandedRun, plan: Plan | None = None) -> None:
         """Show a run and follow it to its end."""
-        self.plan, self.run, self.snapshot, self.verified = plan, run, None, None
+        self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
         run.follow(self)
         eventloop.submit(self._follow(run))
 
@@ -171,6 +172,8 @@ class Act:
         """Wait for the run, then compare before and after."""
         try:
             await run
+            if self.run is run and run.snapshot.action in MIXED:
+                self.errors = error_counts(await asyncio.to_thread(run.results))
             if self.run is run and run.snapshot.phase in {"done", "blocked"}:
                 self.verified = await asyncio.to_thread(run.verify)
                 await asyncio.to_thread(self._ended, run)
@@ -217,7 +220,7 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_blocks(self.snapshot)
+            shown = snapshot_blocks(self.snapshot, errors=self.errors)
             if self.verified is not None:  # above the platforms and changes, since it is what one waited for
                 compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
                 shown[3:3] = compared

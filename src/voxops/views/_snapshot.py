@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import pandas as pd
+
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
@@ -12,7 +14,7 @@ from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
-__all__ = ["ENDED", "MIXED", "render_html", "render_text", "snapshot_blocks"]
+__all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
 
 ENDED = frozenset({"done", "blocked", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
@@ -94,6 +96,12 @@ def snapshot_blocks(
     if snapshot.note:
         said.append(blocks.note(snapshot.note, colour=OTHER.colour))
     return said
+
+
+def error_counts(results: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows of a run's results failed with which error."""
+    failed = results.loc[results["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
+    return {str(code): int(count) for code, count in failed.value_counts().items()}
 
 
 def _parts(counts: Iterable[int]) -> list[Block]:

@@ -603,6 +603,9 @@ class Live {
 
   get state() { return this.model.get("state") ?? {}; }
 
+  /** What has the focus, also within a shadow root. */
+  active() { return this.root.getRootNode().activeElement; }
+
   wide() { return (this.el.getBoundingClientRect().width || window.innerWidth) > 760; }
 
   build() {
@@ -712,7 +715,7 @@ class Live {
     this.grid.selection.facets.forEach((facet) => this.grid.mark(facet));
     if (this.view.form && JSON.stringify(before.form) !== JSON.stringify(this.view.form)) {
       this.canary.value = this.view.form.canary ?? 0;
-      if (this.root.getRootNode().activeElement !== this.reason) this.reason.value = this.view.form.reason ?? "";
+      if (this.active() !== this.reason) this.reason.value = this.view.form.reason ?? "";
     }
     this.seen = null;
     this.grid.refresh();
@@ -763,6 +766,7 @@ class Live {
       this.allow();
       return;
     }
+    if (this.active() === this.run) this.made[this.current].tab.focus({ preventScroll: true }); // or the keyboard loses its place
     this.run.disabled = true;
     this.form();
     this.send({ do: "run", plan: this.seen, reason: this.reason.value });
@@ -793,16 +797,15 @@ class Live {
 
   selects(selects, buttons) {
     const key = JSON.stringify([selects.map((each) => [each.name, each.options]), buttons.map((each) => [each.do, each.label, each.about])]);
-    if (this.top.drawn !== key) {
-      this.top.drawn = key;
+    this.rebuild(this.top, key, () => {
       this.chosenIn = {};
-      this.top.replaceChildren(...selects.map((each) => {
+      return [...selects.map((each) => {
         const select = h("select", { "aria-label": each.label, change: () => this.send({ do: "select", name: each.name, value: select.value }) },
           each.options.map(([label, value]) => h("option", { value }, label)));
         this.chosenIn[each.name] = select;
         return h("label", {}, `${each.label} `, select);
-      }), ...this.buttons(buttons, "top"));
-    }
+      }), ...this.buttons(buttons, "top")];
+    }, "top");
     selects.forEach((each) => { this.chosenIn[each.name].value = each.value; });
     this.enable(buttons, "top");
   }
@@ -821,7 +824,7 @@ class Live {
 
   buttons(buttons, where) {
     return buttons.map((each) => {
-      const node = h("button", { type: "button", title: each.title, click: () => this.press(each) }, each.label);
+      const node = h("button", { type: "button", title: each.title, "data-do": each.do, click: () => this.press(each) }, each.label);
       this.made[`${where}-${each.do}`] = node;
       return node;
     });
@@ -832,18 +835,28 @@ class Live {
     this.send({ do: button.do, about: button.about });
   }
 
+  /** Enable what makes sense; a focus that would be lost with its button goes to the next one that can be pressed, or to the tab. */
   enable(buttons, where) {
-    buttons.forEach((each) => {
-      const node = this.made[`${where}-${each.do}`];
-      if (node) node.disabled = !each.enabled || this.gone;
-    });
+    const nodes = buttons.map((each) => this.made[`${where}-${each.do}`]);
+    const focused = nodes.find((node) => node === this.active());
+    buttons.forEach((each, at) => { nodes[at].disabled = !each.enabled || this.gone; });
+    if (focused?.disabled) (nodes.find((node) => !node.disabled) ?? this.made[this.current]?.tab)?.focus({ preventScroll: true });
+  }
+
+  /** Draw buttons anew where they are others; the focus stays with what does the same. */
+  rebuild(place, key, nodes, where) {
+    if (place.drawn === key) return;
+    place.drawn = key;
+    const focused = place.contains(this.active()) ? this.active().dataset.do : null;
+    place.replaceChildren(...nodes());
+    if (focused) this.made[`${where}-${focused}`]?.focus({ preventScroll: true });
   }
 
   tabbed(tabs) {
     const names = JSON.stringify(tabs.map((tab) => [tab.name, tab.label]));
     if (this.tabs.drawn !== names) {
       this.tabs.drawn = names;
-      const focused = this.tabs.contains(this.tabs.getRootNode().activeElement);
+      const focused = this.tabs.contains(this.active());
       const kept = Object.fromEntries(tabs.map((tab) => [tab.name, this.made[tab.name]]));
       tabs.forEach((tab) => {
         const pane = kept[tab.name]?.pane ?? h("div", { class: `vx-pane vx-pane-${tab.name}`, id: `${this.id}-pane-${tab.name}`, role: tabs.length > 1 ? "tabpanel" : null, tabindex: tab.name === "rows" ? null : "0" });
@@ -863,10 +876,7 @@ class Live {
       if (tab.name === "rows") return;
       draw(pane.firstChild, tab.blocks ?? []);
       const row = pane.lastChild, key = JSON.stringify((tab.buttons ?? []).map((each) => [each.do, each.label, each.about]));
-      if (row.drawn !== key) {
-        row.drawn = key;
-        row.replaceChildren(...this.buttons(tab.buttons ?? [], tab.name));
-      }
+      this.rebuild(row, key, () => this.buttons(tab.buttons ?? [], tab.name), tab.name);
       this.enable(tab.buttons ?? [], tab.name);
     });
   }
@@ -886,7 +896,7 @@ class Live {
       tab.tabIndex = mine ? 0 : -1;
       pane.hidden = !mine;
     });
-    if (focus && !this.tabs.hidden && this.root.contains(this.root.getRootNode().activeElement)) this.made[name].tab.focus({ preventScroll: true });
+    if (focus && !this.tabs.hidden && this.root.contains(this.active())) this.made[name].tab.focus({ preventScroll: true });
     if (name === "rows") this.grid?.later();
   }
 
