@@ -248,13 +248,14 @@ class Notebook:
                 .map(e => e.innerText.slice(0, 60))"""
         )
 
-    def finished(self) -> None:
-        """Wait until no cell is running or queued."""
+    def finished(self, patience: int = PATIENCE) -> None:
+        """Wait until no cell is running or queued, for so many milliseconds at the most."""
         self.page.wait_for_function(
             """() => {
                 const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
                 return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
-            }"""
+            }""",
+            timeout=patience,
         )
 
     def errors(self) -> list[str]:

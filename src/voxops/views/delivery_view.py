@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,8 +69,12 @@ class DeliveryPanel(Panel):
         await self._load()
 
     async def _load(self) -> None:
-        """Read the deliveries of the webhook and window chosen; as soon as some have failed, show those alone."""
+        """Read the deliveries of the webhook and window chosen."""
         log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
+        await asyncio.to_thread(self._take, log)
+
+    def _take(self, log: pd.DataFrame) -> None:
+        """Show deliveries that were read; as soon as some have failed, those alone."""
         self._act.forget()
         self._log = self._chosen = log
         words = {
