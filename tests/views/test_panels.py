@@ -626,6 +626,21 @@ def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
     assert panel._webhook == one
 
 
+def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    page = Page(vx.delivery_panel(ws))
+    until(lambda: page.panel._log is not None and not page.state["busy"])
+    sandbox.add_fault(Fault("delay", method="GET", path="/v1/webhooks/*/deliveries", seconds=1.5))
+    page.send("select", name="window", value="24h")
+    until(lambda: page.state["busy"] == "Reading the deliveries of the last 24 hours …")
+    assert page.panel._log.attrs["filters"]["since"] != "24h"  # these rows are not yet those
+    until(lambda: page.state["busy"] == "")
+    assert page.panel._log.attrs["filters"]["since"] == "24h"
+    sandbox.add_fault(Fault("status", method="GET", path="/v1/webhooks/*/deliveries", status=403, code="FORBIDDEN"))
+    page.send("select", name="window", value="3D")
+    until(lambda: page.state["problem"])
+    until(lambda: page.state["busy"] == "")
+
+
 def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
     sandbox.add_fault(
         Fault("status", method="GET", path="/v1/webhooks", status=403, code="AUTHORIZATION_ERROR", times=None)

@@ -82,6 +82,8 @@ class Shown:
         ``fingerprint``, ``eligible`` and the ``page`` that asked for it.
     acting : bool
         Whether a run is under way.
+    busy : str
+        What is being read, while other rows stand here than were asked for.
     problem : str
         What could not be done.
     looks : mapping
@@ -100,6 +102,7 @@ class Shown:
     acts: bool = False
     plan: Mapping[str, Any] | None = None
     acting: bool = False
+    busy: str = ""
     problem: str = ""
     looks: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
@@ -107,6 +110,7 @@ class Shown:
         """Yield all of it, one named part after another, for the static copy."""
         said = f"As of {self.at}. {self.present}".strip()
         head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
+        head += [blocks.line(self.busy)] if self.busy else []
         yield "", [*head, blocks.note(self.problem, bad=True)] if self.problem else head
         for tab in self.tabs:
             if len(self.tabs) > 1 and tab.blocks and tab.blocks[0]["kind"] != "heading":

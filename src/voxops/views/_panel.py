@@ -54,6 +54,7 @@ class Panel(ABC):
         self._chose: tuple[object, ...] = ()
         self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
+        self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
         self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended)
@@ -279,6 +280,7 @@ class Panel(ABC):
             acts=self.ACTS,
             plan=act.shown_plan,
             acting=act.acting,
+            busy=self._busy,
             problem=act.problem,
             looks=looks,
         )

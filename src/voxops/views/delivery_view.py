@@ -70,8 +70,16 @@ class DeliveryPanel(Panel):
 
     async def _load(self) -> None:
         """Read the deliveries of the webhook and window chosen."""
-        log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
-        await asyncio.to_thread(self._take, log)
+        if self._log is not None:
+            window = next(words for words, value in _WINDOWS if value == self._window)
+            self._busy = f"Reading the deliveries of the last {window} …"
+            self._changed(True)
+        try:
+            log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
+            await asyncio.to_thread(self._take, log)
+        finally:
+            self._busy = ""
+            self._changed(True)
 
     def _take(self, log: pd.DataFrame) -> None:
         """Show deliveries that were read; as soon as some have failed, those alone."""
@@ -86,7 +94,6 @@ class DeliveryPanel(Panel):
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
         self._set_rows(RowTable(log, _COLUMNS, words), {"facets": {"success": ["failed"]}} if narrow else None)
-        self._changed(True)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Read again, or another webhook or window."""

@@ -49,7 +49,7 @@ class RunsPanel(Panel):
     def _load(self) -> None:
         """Read the ledger again."""
         runs = self._ws.runs().reset_index()
-        counts = tuple(Column(name, name, kind="number", share=0.6) for name in OUTCOMES if name in runs)
+        counts = tuple(Column(name, name, kind="number", share=0.8) for name in OUTCOMES if name in runs)
         self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
 
     def _heard(self, message: Mapping[str, Any]) -> None:

@@ -283,7 +283,7 @@ class Grid {
     const wanted = this.selection.columns.filter((one) => !hidden.includes(one.name));
     const width = this.grid?.clientWidth; // where there is no room for all, the first stay readable
     const shares = wanted.reduce((sum, one) => sum + (one.share ?? 1), 0) / (wanted.length || 1);
-    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (108 * shares)))) : wanted;
+    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (124 * shares)))) : wanted;
   }
 
   build() {
@@ -612,6 +612,7 @@ class Live {
     this.title = h("h3", {});
     this.top = h("div", { class: "vx-selects" });
     this.facts = h("div", { class: "vx-summary" });
+    this.busy = h("p", { class: "vx-busy", role: "status" });
     this.problem = h("div", { class: "vx-problem", role: "alert" });
     this.tabs = h("div", { class: "vx-tabs", role: "tablist", "aria-label": "Parts", keydown: (event) => this.turn(event) });
     this.panes = h("div", { class: "vx-panes" });
@@ -628,7 +629,7 @@ class Live {
     const { form } = this.view;
     this.canary.value = form?.canary ?? 0;
     this.reason.value = form?.reason ?? "";
-    this.root.append(h("div", { class: "vx-top" }, this.title, this.facts, this.top), this.problem, this.tabs, this.panes, this.bar);
+    this.root.append(h("div", { class: "vx-top" }, this.title, this.facts, this.top), this.busy, this.problem, this.tabs, this.panes, this.bar);
   }
 
   listen() {
@@ -777,6 +778,8 @@ class Live {
     this.title.textContent = state.title ?? "";
     this.title.hidden = !state.title;
     draw(this.facts, state.facts ?? []);
+    if (this.busy.textContent !== (state.busy ?? "")) this.busy.textContent = state.busy ?? "";
+    this.root.classList.toggle("vx-reading", Boolean(state.busy)); // what stands here is not what was asked for
     this.complain();
     if (this.awaits && state.plan && state.plan.page === this.id) {
       this.awaits = false;
@@ -912,7 +915,7 @@ class Live {
   allow() {
     if (this.bar.hidden || !this.state.acts) return;
     const { plan, acting } = this.state, reason = this.reason.value.trim();
-    const open = !this.gone && !acting;
+    const open = !this.gone && !acting && !this.state.busy;
     this.plan.textContent = this.count === undefined ? "Plan" : this.ticking ? `Plan the ${many(this.count, "row")} ticked` : `Plan all ${many(this.count, "row")} that match`;
     this.plan.disabled = !open || !this.grid || !this.count;
     this.reason.classList.toggle("vx-needed", Boolean(plan?.eligible) && !reason && open);
