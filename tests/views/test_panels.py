@@ -232,6 +232,16 @@ def test_what_runs_is_what_was_seen(ws: vx.Workspace, sandbox: Sandbox, triaged:
     assert sandbox.requests(acting=True) == []
 
 
+def test_planning_the_same_again_is_heard_of(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """A page that asked for a plan waits for it, and within the same second nothing else would be new."""
+    page = Page(vx.triage_panel(ws, triaged))
+    page.plan()
+    first = page.state["plan"]
+    page.plan()
+    until(lambda: page.state["plan"]["number"] == first["number"] + 1)
+    assert page.state["plan"]["fingerprint"] == first["fingerprint"]
+
+
 def test_pressing_run_twice_runs_once(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
     page = Page(vx.triage_panel(ws, triaged))
     page.plan()
@@ -719,6 +729,19 @@ def assert_harmless(markup: str) -> None:
     assert not any(name.startswith("on") or name in {"href", "src"} for name in found.names)
     assert "\u202e" not in markup
     assert "\x1b" not in markup
+
+
+def test_the_module_sets_text_as_text_and_fetches_nothing() -> None:
+    from voxops.views._widget import LiveWidget
+
+    code = re.sub(r"/\*\*.*?\*/", "", re.sub(r"(?m)^\s*//.*$| // .*$", "", LiveWidget._esm), flags=re.DOTALL)
+    assert "class Live" in code
+    words = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|DOMParser|document\.write|srcdoc|setHTML"
+        r"|\beval\b|\bFunction\b|\bfetch\s*\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\b|https?://"
+    )
+    assert re.findall(words, code) == []
+    assert re.findall(r"url\(|@import", LiveWidget._css) == []
 
 
 def test_hostile_text_is_only_ever_text(ws: vx.Workspace, triaged: pd.DataFrame) -> None:

@@ -81,6 +81,7 @@ class Act:
         self.reason = ""
         self.problem = ""
         self._page: object = None
+        self._plans = 0
 
     @property
     def acting(self) -> bool:
@@ -97,7 +98,12 @@ class Act:
         """What a page must know of the plan to run it."""
         if self.plan is None or self.run is not None:
             return None
-        return {"fingerprint": plan_fingerprint(self.plan), "eligible": self.plan.eligible, "page": self._page}
+        return {
+            "fingerprint": plan_fingerprint(self.plan),
+            "eligible": self.plan.eligible,
+            "page": self._page,
+            "number": self._plans,  # a page that waits for a plan must hear of it, also where it is like the one before
+        }
 
     def forget(self) -> None:
         """Something else is chosen: what was planned does not hold any more."""
@@ -136,6 +142,7 @@ class Act:
             self.plan = plan.canary(canary) if canary and plan.eligible else plan
             self.from_failed, self.form, self._page = from_failed, {**form, "canary": canary}, page
             self.run = self.snapshot = self.verified = None
+            self._plans += 1
             self.problem = ""
         self._changed(True)
 

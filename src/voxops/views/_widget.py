@@ -14,7 +14,8 @@ import traitlets
 __all__ = ["LiveWidget"]
 
 _FILES = Path(__file__).parent / "live"
-_MODULE = (_FILES / "widget.js").read_text(encoding="utf-8")
+_PARTS = ("elements", "blocks", "selection", "grid", "live")
+_MODULE = "\n".join((_FILES / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
 _STYLE = (_FILES / "widget.css").read_text(encoding="utf-8")
 _OF_PAGES = frozenset({"view", "ticks"})
 
