@@ -395,6 +395,6 @@ class Run:
 
     def _errors(self) -> dict[str, int]:
         """How many rows failed with which error."""
-        table = self.results()
-        failed = table.loc[table["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
-        return {str(code): int(count) for code, count in failed.value_counts().items()}
+        from voxops.views._snapshot import error_counts
+
+        return error_counts(self.results())

@@ -25,6 +25,7 @@ from tests.bench.makers import write_pages
 from tests.bench.measure import ROOT, Line, Taken, in_turns, ratio, run_python
 from tests.bench.monday import mondays
 from tests.bench.server import serving
+from tests.browser import CHROMIUM
 
 import voxops
 
@@ -191,8 +192,27 @@ def monday(options: argparse.Namespace) -> Iterator[Line]:
         yield Line("monday", f"requests of a triage, {when} {'the archive' if when == 'without' else 'Monday'}", found["triage"][when], "")  # fmt: skip
 
 
+def screen(options: argparse.Namespace) -> Iterator[Line]:
+    """A panel of many failures in JupyterLab in Chromium."""
+    if not Path(CHROMIUM).exists():
+        print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
+        return
+    told: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
+    what = f"a panel of {options.rows:,} rows"
+    opened = told["median_opened_ms"] / 1000
+    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 2.0), told)
+    for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
+        answers = told["answers_ms"][name]
+        yield Line(
+            "screen", f"{what}: slowest of {len(answers)} actions while {when}", max(answers), "ms", ("<=", 100.0)
+        )
+        yield Line("screen", f"{what}: their median while {when}", statistics.median(answers), "ms")
+    yield Line("screen", f"{what}: slowest first sort by a column", max(told["answers_ms"]["sorting"]), "ms")
+    yield Line("screen", f"{what}: its model", told["model_bytes"] / 1e6, "MB", ("<=", 5.0))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history, scale, monday)
+    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history, scale, monday, screen)
 }
 
 
@@ -230,6 +250,7 @@ def main() -> int:
         "--scale", type=int, default=100_000_000, help="deliveries on disk, of the largest of three runs"
     )
     parser.add_argument("--place", type=Path, help="folder with room for them (default: that of temporary files)")
+    parser.add_argument("--rows", type=int, default=50_000, help="failures in a panel")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
     began = time.time()

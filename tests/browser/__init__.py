@@ -1,7 +1,8 @@
-"""JupyterLab in headless Chromium under test, as a person uses it."""
+"""JupyterLab and marimo in headless Chromium under test, as a person uses them."""
 
 from __future__ import annotations
 
-from tests.browser.lab import CHROMIUM, Lab, Notebook
+from tests.browser.lab import CHROMIUM, Lab, Notebook, serious
+from tests.browser.marimo import Marimo
 
-__all__ = ["CHROMIUM", "Lab", "Notebook"]
+__all__ = ["CHROMIUM", "Lab", "Marimo", "Notebook", "serious"]

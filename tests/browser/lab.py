@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import nbformat
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-__all__ = ["CHROMIUM", "Lab", "Notebook", "Part"]
+__all__ = ["CHROMIUM", "FLAGS", "PATIENCE", "Lab", "Notebook", "Part", "free_port", "serious"]
 
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
 PATIENCE = 60_000  # milliseconds that anything may take to appear
 _TOKEN = "a-token-of-this-test"
-_FLAGS = [
+FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
@@ -38,6 +39,13 @@ _READY = """() => {
 }"""
 # Everything that could be fetched from elsewhere is refused: what we show must not need it.
 _HOME = ("127.0.0.1", "localhost", "data:", "blob:", "about:")
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Lab:
@@ -57,12 +65,10 @@ class Lab:
         self.fetched_elsewhere: list[str] = []
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self._start()
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -155,6 +161,16 @@ class Lab:
         page.goto(path.as_uri())
         return page
 
+    def export(self, name: str, width: int = 1100) -> Page:
+        """Export a saved notebook to HTML as nbconvert does, and open it; what nbconvert would fetch is not there."""
+        markup, _ = HTMLExporter().from_filename(str(self.root / name))
+        path = (self.root / name).with_suffix(".html")
+        path.write_text(markup, encoding="utf-8")
+        page = self._browser.new_context(viewport={"width": width, "height": 1400}).new_page()
+        page.route(re.compile("^https?:"), lambda route: route.abort())
+        page.goto(path.as_uri())
+        return page
+
     def _watch(self, request: Any) -> None:
         """Note what a page asks of anybody else."""
         if not any(home in request.url for home in (*_HOME, "file:")):
@@ -168,6 +184,27 @@ def change_theme(page: Page, theme: str) -> None:
     )
     page.wait_for_function("light => document.body.dataset.jpThemeLight === String(light)", arg=theme == "Light")
     page.wait_for_timeout(150)
+
+
+def serious(area: Locator, chosen: str) -> list[str]:
+    """Serious faults that axe-core finds in an area: in it, or in what is chosen within it."""
+    page = area.page
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = area.evaluate(
+        """async (area, chosen) => {
+            const places = area.matches(chosen) ? [area] : [...area.querySelectorAll(chosen)];
+            if (!places.length) throw new Error(`there is no ${chosen}`);
+            return (await window.axe.run({include: places}, {resultTypes: ['violations']})).violations;
+        }""",
+        chosen,
+    )
+    return [
+        f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
 
 
 class Notebook:
@@ -211,13 +248,14 @@ class Notebook:
                 .map(e => e.innerText.slice(0, 60))"""
         )
 
-    def finished(self) -> None:
-        """Wait until no cell is running or queued."""
+    def finished(self, patience: int = PATIENCE) -> None:
+        """Wait until no cell is running or queued, for so many milliseconds at the most."""
         self.page.wait_for_function(
             """() => {
                 const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
                 return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
-            }"""
+            }""",
+            timeout=patience,
         )
 
     def errors(self) -> list[str]:
@@ -280,7 +318,9 @@ class Part:
 
     def button(self, label: str) -> Locator:
         """The button whose label begins so."""
-        return self.area.locator(".vx button", has_text=re.compile(rf"^\s*{re.escape(label)}")).first
+        return self.area.locator(
+            ":is(.vx-top, .vx-panes, .vx-actions) button", has_text=re.compile(rf"^\s*{re.escape(label)}")
+        ).first
 
     def click(self, label: str) -> None:
         """Press a button as soon as it is enabled."""
@@ -306,16 +346,7 @@ class Part:
 
     def axe(self) -> list[str]:
         """Serious faults that axe-core finds in what is live."""
-        page = self.area.page
-        if not page.evaluate("() => 'axe' in window"):
-            page.add_script_tag(path=AXE)
-        found = page.evaluate("async () => (await window.axe.run('.vx', {resultTypes: ['violations']})).violations")
-        return [
-            f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary'][:300]}"
-            for one in found
-            if one["impact"] in {"serious", "critical"}
-            for node in one["nodes"]
-        ]
+        return serious(self.area, ".vx")
 
     def picture(self, path: Path) -> Path:
         """Take a picture of it."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
-from tests.browser import CHROMIUM, Lab, Notebook
+from playwright.sync_api import Keyboard, Locator, expect
+from tests.browser import CHROMIUM, Lab, Notebook, serious
 
 from voxops.sandbox import Fault, Sandbox
 
@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens"
+SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=5, times=None)  # than a page is to load
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
 PANEL = "panel = vx.triage_panel(ws, triaged)\npanel"
@@ -89,6 +90,9 @@ def test_what_was_not_seen_is_not_sent(lab: Lab, api: Sandbox, tmp_path: Path) -
     assert "Plan to retry: 1 of 1 row" not in panel.text()
     panel.click("Plan all 77 rows")
     panel.wait("Plan to retry: 28 of 77 rows")
+    panel.tab("Failures")
+    panel.click("Plan all 77 rows")  # once more: what counts as seen is turned to
+    expect(panel.area.get_by_role("tab", name="Plan (28)")).to_have_attribute("aria-selected", "true", timeout=60_000)
     panel.reason("all of them")
     assert acting(api) == 0
     expect(panel.run_button).to_have_text("Run the plan: send 28")
@@ -100,7 +104,7 @@ def test_what_was_not_seen_is_not_sent(lab: Lab, api: Sandbox, tmp_path: Path) -
 
 
 def test_a_reload_during_a_run_and_a_second_tab_show_the_present(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(SLOW)
+    api.add_fault(SLOWER)
     book = opened(lab, "reload.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
@@ -191,6 +195,19 @@ def test_a_saved_notebook_shows_its_last_state_without_a_kernel(lab: Lab, api: S
     again.at(4).wait("Failures")
     again.pictures(SCREENS, "reopened")
     again.page.context.close()
+    for width in (1100, 620):  # through nbconvert
+        page = lab.export("saved.ipynb", width)
+        copies = page.locator(".voxops-copy:visible")
+        expect(copies).to_have_count(2)
+        monitor, panel = copies.all_inner_texts()
+        assert "As of" in monitor
+        assert "✓ done" in monitor
+        assert "As of" in panel
+        assert "76 targets of 67 posts failed" in panel
+        assert serious(page.locator("body"), ".voxops-copy") == []
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        page.screenshot(path=SCREENS / f"nbconvert-{width}.png", full_page=True)
+        page.context.close()
 
 
 def test_a_monitor_moves_pauses_and_plans_again(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
@@ -268,6 +285,63 @@ def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Pa
     expect(panel.run_button).to_be_focused()
     keys.press("Enter")
     panel.wait("Before and after")
+    assert api.duplicates() == []
+    book.close()
+
+
+def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
+    """Press Tab until this has the focus, as somebody without a mouse does."""
+    expect(wanted).to_be_enabled(timeout=60_000)
+    for _ in range(80):
+        if wanted.evaluate("node => node === document.activeElement"):
+            return wanted.page.keyboard
+        wanted.page.keyboard.press("Shift+Tab" if back else "Tab")
+    raise AssertionError(f"the keyboard does not reach {wanted}")
+
+
+def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    api.add_fault(SLOWER)
+    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
+    cells = [connect(api, tmp_path), LOAD, run, "vx.delivery_panel(ws)", "vx.runs_panel(ws)"]
+    book = opened(lab, "all-keys.ipynb", *cells)
+    keys = book.page.keyboard
+    monitor, log, runs = book.at(2), book.at(3), book.at(4)
+    monitor.wait("sending")
+    monitor.button("Pause").focus()  # from here on, keys alone
+    keys.press("Enter")
+    monitor.wait("paused")
+    expect(monitor.button("Resume")).to_be_focused()
+    api.clear_faults()
+    keys.press("Enter")
+    monitor.wait("✓ done")
+    reach(monitor.button("Plan a retry of what failed")).press("Enter")
+    monitor.wait("Plan to retry")
+
+    log.area.get_by_label("Window").focus()
+    keys.press("End")  # 30 days
+    log.wait("delivered, of 1,")
+    log.area.locator(".vx-grid").focus()
+    keys.press("Space")
+    log.wait("1 ticked")
+    log.area.get_by_label("also delivered").focus()
+    keys.press("Space")
+    reach(log.button("Plan the 1 row ticked"), back=True).press("Enter")
+    log.wait("Plan to redeliver: 1 of 1 row")
+    reach(log.area.locator(".vx-reason")).type("by keyboard")
+    reach(log.button("Run the plan: send 1")).press("Enter")
+    log.wait("✓ done")
+    assert log.axe() == []
+
+    reach(runs.button("Load again")).press("Enter")
+    runs.wait("2 of 2 rows")
+    runs.area.locator(".vx-grid").focus()
+    for key in ("End", "Enter"):
+        keys.press(key)
+    runs.wait("takes it up")
+    reach(runs.button("Open run"), back=True).press("Enter")
+    runs.wait("✓ done")
+    runs.wait("retry 28 rows")
+    assert runs.axe() == []
     assert api.duplicates() == []
     book.close()
 

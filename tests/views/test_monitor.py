@@ -301,10 +301,19 @@ def test_the_model_of_the_widget_holds_what_is_shown() -> None:
     assert not monitor._live.widget.table
 
 
-def test_a_rate_limit_says_why_nothing_moves_and_never_how_long_is_left() -> None:
-    text = render_text(snapshot(pace=PaceInfo(limit=120, remaining=0, paused_for=57)))
+@pytest.mark.parametrize(
+    "pace",
+    [
+        PaceInfo(limit=120, remaining=0, paused_for=57),  # refused by a 429
+        PaceInfo(limit=120, remaining=0, resets_in=57),  # nothing is left, so nothing is tried
+    ],
+)
+def test_a_rate_limit_says_why_nothing_moves_and_never_how_long_is_left(pace: PaceInfo) -> None:
+    text = render_text(snapshot(pace=pace))
     assert "waits for the rate limit, 57 s" in text
     assert " left" not in text.splitlines()[3]
+    for phase in ("paused", "done", "stopped"):
+        assert "waits for the rate limit" not in render_text(snapshot(pace=pace, phase=phase))
 
 
 @pytest.mark.parametrize(

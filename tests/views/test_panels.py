@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -69,8 +70,10 @@ class Page:
         return self.widget.state
 
     def send(self, do: str, **more: Any) -> None:
-        """Send a message, as the browser does."""
-        self.panel._live._heard(None, {"do": do, "page": self.name, **more}, None)
+        """Send a message, as the browser does: a button sends what it is about."""
+        shown = [each for part in (self.state, *self.state["tabs"]) for each in part["buttons"]]
+        about = next((each["about"] for each in shown if each["do"] == do), None)
+        self.panel._live._heard(None, {"do": do, "page": self.name, "about": about, **more}, None)
 
     def look(self, **view: Any) -> None:
         """Filter, search, or type."""
@@ -229,6 +232,16 @@ def test_what_runs_is_what_was_seen(ws: vx.Workspace, sandbox: Sandbox, triaged:
     assert sandbox.requests(acting=True) == []
 
 
+def test_planning_the_same_again_is_heard_of(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """A page that asked for a plan waits for it, and within the same second nothing else would be new."""
+    page = Page(vx.triage_panel(ws, triaged))
+    page.plan()
+    first = page.state["plan"]
+    page.plan()
+    until(lambda: page.state["plan"]["number"] == first["number"] + 1)
+    assert page.state["plan"]["fingerprint"] == first["fingerprint"]
+
+
 def test_pressing_run_twice_runs_once(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
     page = Page(vx.triage_panel(ws, triaged))
     page.plan()
@@ -279,6 +292,128 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     )
     assert "failed()" in panel.code()
     assert len(sandbox.requests(acting=True)) == sent, "a plan was sent by itself"
+
+
+# -- under attack, or only out of step: what a page sends is checked here -----------------------------------------------------
+
+
+def update(widget: Any, **state: Any) -> None:
+    """What a page says its model is, as the kernel gets it from the network."""
+    widget._handle_msg({"content": {"data": {"method": "update", "state": state, "buffer_paths": []}}, "buffers": []})
+
+
+def test_a_page_cannot_change_what_the_others_show(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.plan()
+    shown, table, code = dict(page.state), page.widget.table, page.widget._esm
+    forged = {**shown, "plan": {"fingerprint": shown["plan"]["fingerprint"], "eligible": 1}, "tabs": []}
+    update(page.widget, state=forged, table={}, _esm="export default {}", _css="", view={"search": "coffee"})
+    assert (page.state["facts"], page.widget.table, page.widget._esm) == (shown["facts"], table, code)
+    assert page.widget.view == {"search": "coffee"}  # this is the page's to write, and takes the plan away
+    assert (panel.plan, page.state["plan"], page.state["stage"]) == (None, None, "rows")
+    page.plan()
+    update(page.widget, state=forged)
+    assert page.state["plan"]["eligible"] == panel.plan.eligible
+    assert [tab["name"] for tab in page.state["tabs"]] == ["rows", "causes", "plan"]
+
+
+def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """However late the plan is ready, and also where nothing was typed or chosen before."""
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    everything = pack(np.ones(len(panel.frame), bool))
+    begun, goes_on = threading.Event(), threading.Event()
+    make = panel._plan_of
+
+    def slowly(chosen: pd.DataFrame, form: Any) -> vx.Plan:
+        begun.set()
+        assert goes_on.wait(30)
+        return make(chosen, form)
+
+    panel._plan_of = slowly
+    page.send("plan", rows=everything, version=panel._rows.version, form={})
+    assert begun.wait(30)
+    page.look(facets={"platform": ["twitter"]})
+    goes_on.set()
+    until(lambda: page.state["stage"] == "rows" and panel._desk._turn.locked() is False)
+    assert panel.plan is None
+
+    panel._plan_of = make
+    page.plan()
+    page.widget.ticks = pack(flags(panel, 0))
+    assert panel.plan is None
+
+
+def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    page.look(form={"reason": "so", "canary": 0})
+    page.plan(canary=0, reason="so")
+    page.run()
+    until(lambda: page.panel._act.verified is not None and page.widget.ticks == "" and not page.panel._act.acting, 60)
+    until(lambda: len(page.panel._runs) == 1)
+    page.plan(canary=0, reason="so")
+    page.widget.ticks = pack(flags(page.panel, 0))
+    assert page.panel.plan is None
+    page.plan()
+    page.look(form={"reason": "another reason", "canary": 0})
+    assert page.panel.plan is not None
+
+
+def test_a_plan_that_was_replaced_between_look_and_run_is_not_sent(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    """Two pages: the first has looked, the second plans, the first presses Run before it has heard of that."""
+    panel = vx.triage_panel(ws, triaged)
+    first, second = Page(panel, "first"), Page(panel, "second")
+    first.plan(flags(panel, *np.flatnonzero(panel.frame["verdict"].eq("retry"))[:1]))
+    seen = first.state["plan"]["fingerprint"]
+    second.send("plan", rows=pack(np.ones(len(panel.frame), bool)), version=panel._rows.version, form={})
+    first.send("run", plan=seen, reason="only this one")  # behind the other plan in the queue
+    until(lambda: "nothing was sent" in first.state["problem"])
+    assert panel.run is None
+    assert sandbox.requests(acting=True) == []
+
+
+def test_a_button_acts_on_the_run_that_its_page_showed(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    retried = triaged[triaged["verdict"].eq("retry")]
+    runs = [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+    panel = vx.runs_panel(ws)
+    page = Page(panel)
+    page.send("open", about=runs[0].id)
+    until(lambda: panel.run is not None)
+    for do, about in (("resume", runs[1].id), ("pause", None), ("cancel", "run_0"), ("retry", runs[1].id)):
+        panel._act.problem = ""
+        page.send(do, about=about)
+        until(lambda: "nothing was done" in page.state["problem"] or "nothing is planned" in page.state["problem"])
+    for about in ("run_of_somebody_else", "", None, 7, ["x"]):
+        panel._act.problem = ""
+        page.send("open", about=about)
+        until(lambda: "nothing was opened" in page.state["problem"])
+    assert panel.run.id == runs[0].id
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"facets": ["x"]},
+        {"facets": {"platform": 7, "verdict": {"a": 1}, "nothing": ["x"]}},
+        {"facets": {"platform": [None, 7, ["x"]]}},
+        {"days": ["2026-99-99", "x"]},
+        {"days": 7, "search": 7, "form": "x", "sort": 7, "hidden": 7},
+    ],
+)
+def test_a_view_that_makes_no_sense_breaks_nothing(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    page.send("code")
+    update(page.widget, view=view)
+    page.send("code")
+    page.send("code")
+    assert "vx.plan_retry(chosen)" in page.panel.code()
+    page.plan(np.ones(len(page.panel.frame), bool))
+    assert page.state["problem"] == ""
 
 
 def test_rows_of_another_table_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
@@ -423,6 +558,7 @@ def failures(ws: vx.Workspace) -> Page:
     page = Page(panel)
     page.send("select", name="window", value="30D")
     until(lambda: panel._log.attrs["filters"]["since"] == "30D" and panel._rows.frame is panel._log)
+    until(lambda: page.widget.table["version"] == panel._rows.version)
     return page
 
 
@@ -512,6 +648,21 @@ def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
     assert panel._webhook == one
 
 
+def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    page = Page(vx.delivery_panel(ws))
+    until(lambda: page.panel._log is not None and not page.state["busy"])
+    sandbox.add_fault(Fault("delay", method="GET", path="/v1/webhooks/*/deliveries", seconds=1.5))
+    page.send("select", name="window", value="24h")
+    until(lambda: page.state["busy"] == "Reading the deliveries of the last 24 hours …")
+    assert page.panel._log.attrs["filters"]["since"] != "24h"  # these rows are not yet those
+    until(lambda: page.state["busy"] == "")
+    assert page.panel._log.attrs["filters"]["since"] == "24h"
+    sandbox.add_fault(Fault("status", method="GET", path="/v1/webhooks/*/deliveries", status=403, code="FORBIDDEN"))
+    page.send("select", name="window", value="3D")
+    until(lambda: page.state["problem"])
+    until(lambda: page.state["busy"] == "")
+
+
 def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
     sandbox.add_fault(
         Fault("status", method="GET", path="/v1/webhooks", status=403, code="AUTHORIZATION_ERROR", times=None)
@@ -544,6 +695,22 @@ def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sa
     assert "ws.attach(" in panel.code()
 
 
+def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
+    accounts = ws.accounts()
+    some = (
+        accounts.groupby(accounts["status"] == "active")["account_id"].first().tolist()
+    )  # one that is not, one that is
+    campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee", "accounts": some * 2})
+    campaign = campaign.assign(scheduled_for="2026-04-01T09:00:00Z", media="", first_comment="", tags="")
+    run = ws.run(vx.plan_bulk(campaign, key="row_id"), reason="spring").wait(60)
+    page = Page(vx.runs_panel(ws))
+    page.send("open", about=run.id)
+    failed = run.results()["error_code"].value_counts()
+    assert len(failed)
+    until(lambda: page.panel._act.errors == failed.to_dict())
+    until(lambda: "failed with" in repr(page.state["tabs"][-1]))
+
+
 def test_a_list_of_no_runs(ws: vx.Workspace) -> None:
     panel = vx.runs_panel(ws)
     assert "0 runs" in panel._repr_html_()
@@ -574,6 +741,19 @@ def assert_harmless(markup: str) -> None:
     assert not any(name.startswith("on") or name in {"href", "src"} for name in found.names)
     assert "\u202e" not in markup
     assert "\x1b" not in markup
+
+
+def test_the_module_sets_text_as_text_and_fetches_nothing() -> None:
+    from voxops.views._widget import LiveWidget
+
+    code = re.sub(r"/\*\*.*?\*/", "", re.sub(r"(?m)^\s*//.*$| // .*$", "", LiveWidget._esm), flags=re.DOTALL)
+    assert "class Live" in code
+    words = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|DOMParser|document\.write|srcdoc|setHTML"
+        r"|\beval\b|\bFunction\b|\bfetch\s*\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\b|https?://"
+    )
+    assert re.findall(words, code) == []
+    assert re.findall(r"url\(|@import", LiveWidget._css) == []
 
 
 def test_hostile_text_is_only_ever_text(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
@@ -697,5 +877,17 @@ def test_fifty_thousand_rows_are_small_and_their_copy_is_short() -> None:
     size = sum(len(part) for column in model["columns"] for part in column.values() if isinstance(part, bytes))
     assert size < 5_000_000
     copy = table.copy()
-    assert len(copy[0]["rows"]) == COPIED
-    assert f"{count:,}" in copy[1]["text"]
+    assert len(copy[0]["rows"]) == COPIED == 200
+    assert copy[1]["text"] == f"The first 200 of {count:,} rows."
+
+
+def test_the_static_copy_of_many_rows_shows_two_hundred_and_says_how_many_there_are(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    many = pd.concat([triaged[triaged["cause"].notna()]] * 6, ignore_index=True)
+    many["post_id"] = pd.array([f"post_{number}" for number in range(len(many))], dtype="string")
+    markup = vx.triage_panel(ws, many)._live.html()
+    assert f"The first 200 of {len(many):,} rows." in markup
+    assert "As of " in markup
+    rows = markup[: markup.index("The first 200 of")].rindex("<tbody>")
+    assert markup[rows : markup.index("The first 200 of")].count("<tr") == 200

@@ -64,6 +64,8 @@ _LONG = re.compile(r"[^\s\u200b]{16}(?=[^\s\u200b])")
 
 def plain(value: Any, limit: int = 200) -> str:
     """Return one line of text without control, ANSI or reordering characters, cut after `limit` characters."""
+    if isinstance(value, str) and len(value) <= limit and value.isascii() and value.isprintable():
+        return " ".join(value.split())  # most texts are short and harmless, and there are many of them
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     text = _ANSI.sub("", str(value)[: limit * 8 + 64])  # a megabyte is not searched to show a line of it

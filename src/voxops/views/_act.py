@@ -18,12 +18,15 @@ from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Tab
 from voxops.views._palette import OUTCOME, STATUS
-from voxops.views._snapshot import ENDED, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_blocks
 from voxops.views.monitor import run_buttons
 
 __all__ = ["Act", "plan_fingerprint"]
 
 _CANARIES = 50  # canaries per cause, at the most
+_ANOTHER_RUN = (
+    "Another run is shown here by now than the one that the page spoke of: nothing was done. Look, then press again."
+)
 _CHANGED = {
     "recovered": ("recovered", OUTCOME["succeeded"]),
     "failed_same": ("failed as before", OUTCOME["failed"]),
@@ -72,11 +75,13 @@ class Act:
         self.run: HandedRun | None = None
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
+        self.errors: Mapping[str, int] = {}
         self.from_failed = False
         self.form: Mapping[str, Any] = {}
         self.reason = ""
         self.problem = ""
         self._page: object = None
+        self._plans = 0
 
     @property
     def acting(self) -> bool:
@@ -93,7 +98,12 @@ class Act:
         """What a page must know of the plan to run it."""
         if self.plan is None or self.run is not None:
             return None
-        return {"fingerprint": plan_fingerprint(self.plan), "eligible": self.plan.eligible, "page": self._page}
+        return {
+            "fingerprint": plan_fingerprint(self.plan),
+            "eligible": self.plan.eligible,
+            "page": self._page,
+            "number": self._plans,  # a page that waits for a plan must hear of it, also where it is like the one before
+        }
 
     def forget(self) -> None:
         """Something else is chosen: what was planned does not hold any more."""
@@ -115,10 +125,12 @@ class Act:
         self._fresh(make(), form, page, from_failed=False)
         return None
 
-    def _make_again(self, page: object = None) -> None:
-        """Make a plan of what failed in the run shown, and show it."""
+    def _make_again(self, about: object, page: object = None) -> None:
+        """Make a plan of what failed in the run that the page spoke of, and show it."""
         if self.run is None or self.acting:
             return self.complain("There is no run that has ended here: nothing is planned.")
+        if self.run.id != about:
+            return self.complain(_ANOTHER_RUN)
         self._fresh(self._again(self.run.failed()), self.form, page, from_failed=True)
         return None
 
@@ -130,6 +142,7 @@ class Act:
             self.plan = plan.canary(canary) if canary and plan.eligible else plan
             self.from_failed, self.form, self._page = from_failed, {**form, "canary": canary}, page
             self.run = self.snapshot = self.verified = None
+            self._plans += 1
             self.problem = ""
         self._changed(True)
 
@@ -158,7 +171,7 @@ class Act:
 
     def take(self, run: HandedRun, plan: Plan | None = None) -> None:
         """Show a run and follow it to its end."""
-        self.plan, self.run, self.snapshot, self.verified = plan, run, None, None
+        self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
         run.follow(self)
         eventloop.submit(self._follow(run))
 
@@ -166,6 +179,8 @@ class Act:
         """Wait for the run, then compare before and after."""
         try:
             await run
+            if self.run is run and run.snapshot.action in MIXED:
+                self.errors = error_counts(await asyncio.to_thread(run.results))
             if self.run is run and run.snapshot.phase in {"done", "blocked"}:
                 self.verified = await asyncio.to_thread(run.verify)
                 await asyncio.to_thread(self._ended, run)
@@ -187,23 +202,24 @@ class Act:
             case "run":
                 self._desk.hand_over(lambda: self._start(message.get("plan"), message.get("reason")))
             case "retry":
-                self._desk.later(lambda: self._make_again(message.get("page")))
+                self._desk.later(lambda: self._make_again(message.get("about"), message.get("page")))
             case "pause" | "cancel" as name:
-                self._desk.at_once(lambda: self._steer(name))
+                self._desk.at_once(lambda: self._steer(name, message.get("about")))
             case "resume":
-                self._desk.later(lambda: self._steer("resume"))
+                self._desk.later(lambda: self._steer("resume", message.get("about")))
             case _:
                 return False
         return True
 
-    def _steer(self, name: str) -> None:
-        """Pause, resume or cancel the run shown."""
+    def _steer(self, name: str, about: object) -> None:
+        """Pause, resume or cancel the run shown, if it is the one that the page spoke of."""
         run = self.run
-        if run is None:
-            return
+        if run is None or run.id != about:
+            return self.complain(_ANOTHER_RUN)
         getattr(run, name)()
         if name == "resume":
             eventloop.submit(self._follow(run))
+        return None
 
     def tabs(self) -> list[Tab]:
         """Return what there is to see of it."""
@@ -211,11 +227,12 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_blocks(self.snapshot)
+            shown = snapshot_blocks(self.snapshot, errors=self.errors)
+            if self.verified is not None:  # above the platforms and changes, since it is what one waited for
+                compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
+                shown[3:3] = compared
             if self.reason:
                 shown.insert(1, blocks.line(f"reason: {self.reason}"))
-            if self.verified is not None:
-                shown += [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
             actions = dict.fromkeys(("pause", "resume", "cancel"), object())
             if self.snapshot.phase in ENDED:
                 actions["retry"] = object()

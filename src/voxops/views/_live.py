@@ -24,19 +24,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Button", "Live", "Shown", "Tab"]
 
-Publish = Callable[[dict[str, Any], str, bool], object]
+Publish = Callable[..., object]
 Later = Callable[[float, Callable[[], None]], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button: what it does, what it says, and whether that makes sense now; `plans` if it makes a plan to be looked at."""
+    """A button: what it does, what it says, and whether that makes sense now.
+
+    `plans` if it makes a plan to be looked at; `about` what it is about, such as a run, which the page sends back: a page that
+    has not heard of another run yet must not act upon it.
+    """
 
     do: str
     label: str
     title: str
     enabled: bool = True
     plans: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Shown:
         ``fingerprint``, ``eligible`` and the ``page`` that asked for it.
     acting : bool
         Whether a run is under way.
+    busy : str
+        What is being read, while other rows stand here than were asked for.
     problem : str
         What could not be done.
     looks : mapping
@@ -95,6 +102,7 @@ class Shown:
     acts: bool = False
     plan: Mapping[str, Any] | None = None
     acting: bool = False
+    busy: str = ""
     problem: str = ""
     looks: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
@@ -102,6 +110,7 @@ class Shown:
         """Yield all of it, one named part after another, for the static copy."""
         said = f"As of {self.at}. {self.present}".strip()
         head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
+        head += [blocks.line(self.busy)] if self.busy else []
         yield "", [*head, blocks.note(self.problem, bad=True)] if self.problem else head
         for tab in self.tabs:
             if len(self.tabs) > 1 and tab.blocks and tab.blocks[0]["kind"] != "heading":
@@ -123,7 +132,8 @@ class Live:
     name : str
         What the static copy is called in its class.
     clock, later, publish
-        Monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``: for tests.
+        Monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``, with ``metadata=`` where there
+        is any: for tests.
     """
 
     INTERVAL = 0.5  # seconds between two updates, at least
@@ -154,14 +164,19 @@ class Live:
     @property
     def widget(self) -> LiveWidget:
         """The widget, made when it is first shown."""
-        if self._widget is None:
-            from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
+        with (
+            self._publishing
+        ):  # rows that arrive meanwhile must not get lost between what it is made of and what it is given
+            if self._widget is None:
+                from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
 
-            made = LiveWidget(state=self._state(self._look()), table=self._table, view=self._view)
-            made.on_msg(self._heard)
-            made.observe(lambda change: self._hear({"do": "changed", "what": change["name"]}), names=["view", "ticks"])
-            self._widget = made
-        return self._widget
+                made = LiveWidget(state=self._state(self._look()), table=self._table, view=self._view)
+                made.on_msg(self._heard)
+                made.observe(
+                    lambda change: self._hear({"do": "changed", "what": change["name"]}), names=["view", "ticks"]
+                )
+                self._widget = made
+            return self._widget
 
     @property
     def view(self) -> Mapping[str, Any]:
@@ -169,7 +184,7 @@ class Live:
         return self._view if self._widget is None else dict(self._widget.view)
 
     def fill(self, table: dict[str, Any], view: dict[str, Any] | None = None) -> None:
-        """Show other rows; nothing is ticked among them."""
+        """Show other rows, and with them what is said of them; nothing is ticked among them."""
         with self._publishing:
             self._table = table
             self._view = self._view if view is None else view
@@ -179,6 +194,7 @@ class Live:
                     self._widget.table = table
                     if view is not None:
                         self._widget.view = view
+                    self._widget.state = self._state(self._look())
 
     def show(self) -> None:
         """Show it here."""
@@ -187,7 +203,8 @@ class Live:
             shown = self._look()
             if self._widget is not None:
                 self._widget.state = self._state(shown)
-            self._publish(self.widget.bundle(), f"{self.id}-live", False)
+            bundle, metadata = self.widget.bundle()
+            self._publish(bundle, f"{self.id}-live", False, **({"metadata": metadata} if metadata else {}))
             self._publish(self._copy(shown), self.id, False)
 
     def begin(self) -> None:
@@ -261,13 +278,14 @@ class Live:
             self._hear(message)
 
 
-def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:
+def _publish(bundle: dict[str, Any], display_id: str, update: bool, metadata: Mapping[str, Any] | None = None) -> None:
     """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first."""
     ipython = sys.modules.get("IPython")  # where it was never imported, there is no one to show anything
     shell = ipython.get_ipython() if ipython else None
     if shell is None or (not hasattr(shell, "kernel") and (update or "text/html" not in bundle)):
         return
-    shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)
+    transient = {"display_id": display_id}
+    shell.display_pub.publish(data=bundle, metadata=dict(metadata or {}), transient=transient, update=update)
 
 
 def _later(seconds: float, function: Callable[[], None]) -> None:

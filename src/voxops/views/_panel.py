@@ -54,6 +54,7 @@ class Panel(ABC):
         self._chose: tuple[object, ...] = ()
         self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
+        self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
         self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended)
@@ -143,16 +144,24 @@ class Panel(ABC):
         if self._rows is None or not isinstance(facets, Mapping):
             return {}
         known = {column.name for column in self._rows.columns if column.facet}
-        raws = {name: self._rows.raw(name, wanted) for name, wanted in facets.items() if name in known and wanted}
+        listed = {
+            name: wanted for name, wanted in facets.items() if name in known and isinstance(wanted, list) and wanted
+        }
+        raws = {name: self._rows.raw(name, [*map(str, wanted)]) for name, wanted in listed.items()}
         return {name: raw for name, raw in raws.items() if raw is not None}
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page asks for; what takes time is handed over."""
+        if message["do"] == "retry":
+            self._chose = (
+                self._choice_now()
+            )  # that plan follows from a run, and no less than others from what is chosen since
         if self._act.hear(message):
             return
         match message["do"]:
             case "plan":
-                self._desk.later(lambda: self._plan_rows(message))
+                chose = self._choice_now()
+                self._desk.later(lambda: self._plan_rows(message, chose))
             case "texts":
                 self._desk.at_once(lambda: self._send_texts(message))
             case "search":
@@ -173,21 +182,25 @@ class Panel(ABC):
         """Do what only this panel knows."""
         _LOG.debug("a page asked for %s, which this panel does not know", safe.plain(message["do"], 40))
 
+    def _choice_now(self) -> tuple[object, ...]:
+        """Return everything in the present view that decides what is planned."""
+        view = self._live.view
+        return (*(view.get(name) for name in _CHOOSING), self._live.widget.ticks)
+
     def _chosen_otherwise(self) -> None:
         """A page chose something else: a plan made before does not hold any more."""
-        view = self._live.view
-        now = (*(view.get(name) for name in _CHOOSING), self._live.widget.ticks)
-        if self._chose and now != self._chose and not _only_reason(now, self._chose):
+        if not _only_reason(self._choice_now(), self._chose):
             self._act.forget()
-        self._chose = now
 
-    def _plan_rows(self, message: Mapping[str, Any]) -> None:
-        """Plan the rows that a page names."""
+    def _plan_rows(self, message: Mapping[str, Any], chose: tuple[object, ...]) -> None:
+        """Plan the rows that a page names, which chose them so."""
         rows = None if self._rows is None else self._rows.rows(message.get("rows"), message.get("version"))
         if rows is None:
             return self._complain(_ANOTHER_TABLE)
         form = message.get("form")
+        self._chose = chose
         self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
+        self._chosen_otherwise()  # while the plan was made
         return None
 
     def _make(
@@ -268,6 +281,7 @@ class Panel(ABC):
             acts=self.ACTS,
             plan=act.shown_plan,
             acting=act.acting,
+            busy=self._busy,
             problem=act.problem,
             looks=looks,
         )

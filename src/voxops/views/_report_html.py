@@ -32,27 +32,28 @@ _UNBROKEN = frozenset(
     {"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code", "event_type", "kind"}
 )
 _ROOMY = frozenset({"cause", "remedy", "how", "error", "reason", "why"})
+# In a notebook these styles hold for the whole page: their class is one that no live widget has.
 _STYLE = """\
-.vx{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
+.voxops-report{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
-.vx h1{font-size:26px;font-weight:700;line-height:1.2;margin:0 0 4px}.vx h2{font-size:19px;margin:32px 0 8px}
-.vx p{margin:6px 0}.vx .quiet{opacity:.72;font-size:13px}.vx .lead{font-size:18px;line-height:1.45;margin:14px 0}
-.vx .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
-.vx .fact{flex:1 1 20%;max-width:25%;box-sizing:border-box;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
-.vx .fact b{display:block;font-size:28px;line-height:1.2}
-.vx .wide{overflow-x:auto}.vx table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
-.vx th,.vx td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
+.voxops-report h1{font-size:26px;font-weight:700;line-height:1.2;margin:0 0 4px}.voxops-report h2{font-size:19px;margin:32px 0 8px}
+.voxops-report p{margin:6px 0}.voxops-report .quiet{opacity:.72;font-size:13px}.voxops-report .lead{font-size:18px;line-height:1.45;margin:14px 0}
+.voxops-report .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
+.voxops-report .fact{flex:1 1 20%;max-width:25%;box-sizing:border-box;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
+.voxops-report .fact b{display:block;font-size:28px;line-height:1.2}
+.voxops-report .wide{overflow-x:auto}.voxops-report table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
+.voxops-report th,.voxops-report td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:break-word;white-space:normal;unicode-bidi:isolate}
-.vx th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.vx .t{min-width:10em}.vx .s{min-width:7em}.vx .n{text-align:right!important;white-space:nowrap}.vx .w{white-space:nowrap}
-.vx tr{background:none!important}.vx .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
-.vx figure{margin:12px 0}.vx figcaption{font-weight:600;margin-bottom:4px}.vx svg{max-width:100%;height:auto}
-@media(max-width:640px){.vx .fact{flex-basis:40%;max-width:none}.vx thead{display:none}.vx tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
- .vx td,.vx td.n{display:flex;gap:10px;text-align:left!important;white-space:normal;border:0;padding:1px 0}.vx td:empty{display:none}
- .vx .t,.vx .s{min-width:0}.vx td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.vx .sw{flex:none;align-self:center}}
-@media print{.vx{max-width:none;font-size:11px}.vx h2{break-after:avoid;margin-top:18px}
- .vx .fact{flex:1 1 0;min-width:0;max-width:none;padding:6px 8px}.vx .fact b{font-size:20px}
- .vx tr,.vx figure,.vx .facts{break-inside:avoid}.vx thead{display:table-header-group}.vx table{font-size:9px}
- .vx .wide{overflow:visible}.vx .t{min-width:8em}.vx .s{min-width:5.5em}.vx *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+.voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important;white-space:nowrap}.voxops-report .w{white-space:nowrap}
+.voxops-report tr{background:none!important}.voxops-report .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
+.voxops-report figure{margin:12px 0}.voxops-report figcaption{font-weight:600;margin-bottom:4px}.voxops-report svg{max-width:100%;height:auto}
+@media(max-width:640px){.voxops-report .fact{flex-basis:40%;max-width:none}.voxops-report thead{display:none}.voxops-report tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
+ .voxops-report td,.voxops-report td.n{display:flex;gap:10px;text-align:left!important;white-space:normal;border:0;padding:1px 0}.voxops-report td:empty{display:none}
+ .voxops-report .t,.voxops-report .s{min-width:0}.voxops-report td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.voxops-report .sw{flex:none;align-self:center}}
+@media print{.voxops-report{max-width:none;font-size:11px}.voxops-report h2{break-after:avoid;margin-top:18px}
+ .voxops-report .fact{flex:1 1 0;min-width:0;max-width:none;padding:6px 8px}.voxops-report .fact b{font-size:20px}
+ .voxops-report tr,.voxops-report figure,.voxops-report .facts{break-inside:avoid}.voxops-report thead{display:table-header-group}.voxops-report table{font-size:9px}
+ .voxops-report .wide{overflow:visible}.voxops-report .t{min-width:8em}.voxops-report .s{min-width:5.5em}.voxops-report *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 _PAGE = """\
 :root{color-scheme:light dark}body{margin:0;padding:28px 20px 60px;background:#fff;color:#1b1b1b}
@@ -83,7 +84,12 @@ def fragment(report: Findings) -> Markup:
         *map(_facts, report.facts),
         *(_section(section, f"vx{number}") for number, section in enumerate(report.sections)),
     ]
-    return html('<div class="vx {}"><style>{}</style>\n{}</div>', safe.IGNORE_MATH, Markup(_STYLE), safe.joined(parts))
+    return html(
+        '<div class="voxops-report {}"><style>{}</style>\n{}</div>',
+        safe.IGNORE_MATH,
+        Markup(_STYLE),
+        safe.joined(parts),
+    )
 
 
 def _facts(facts: Iterable[Fact]) -> Markup:

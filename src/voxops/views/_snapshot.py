@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import pandas as pd
+
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
@@ -12,7 +14,7 @@ from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
-__all__ = ["ENDED", "MIXED", "render_html", "render_text", "snapshot_blocks"]
+__all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
 
 ENDED = frozenset({"done", "blocked", "failed", "stopped"})  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
@@ -96,6 +98,12 @@ def snapshot_blocks(
     return said
 
 
+def error_counts(results: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows of a run's results failed with which error."""
+    failed = results.loc[results["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
+    return {str(code): int(count) for code, count in failed.value_counts().items()}
+
+
 def _parts(counts: Iterable[int]) -> list[Block]:
     """Return the outcomes as parts of a bar."""
     return [
@@ -154,7 +162,7 @@ def _count(outcome: str, count: int) -> str:
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     """Yield what is known of pace: why it waits, else rate and time left; then calls and rate limit."""
     speed, left = rate(snapshot, since), time_left(snapshot, since)
-    waits = snapshot.phase not in ENDED and snapshot.pace.paused_for
+    waits = _waits_for_limit(snapshot)
     if waits:
         yield f"waits for the rate limit, {safe.duration(waits)}"
     if speed:
@@ -166,6 +174,14 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     yield f"{asked}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED and not waits:
         yield from _pace(snapshot.pace)
+
+
+def _waits_for_limit(snapshot: Snapshot) -> float | None:
+    """Return the seconds until the rate limit lets anything through again; None if it does, or nothing wants to."""
+    pace = snapshot.pace
+    if snapshot.phase not in {"sending", "watching"} or snapshot.settled >= snapshot.total:
+        return None
+    return pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)
 
 
 def _rate(speed: float) -> str:

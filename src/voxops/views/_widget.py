@@ -14,8 +14,10 @@ import traitlets
 __all__ = ["LiveWidget"]
 
 _FILES = Path(__file__).parent / "live"
-_MODULE = (_FILES / "widget.js").read_text(encoding="utf-8")
+_PARTS = ("elements", "blocks", "selection", "grid", "live")
+_MODULE = "\n".join((_FILES / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
 _STYLE = (_FILES / "widget.css").read_text(encoding="utf-8")
+_OF_PAGES = frozenset({"view", "ticks"})
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -40,8 +42,13 @@ class LiveWidget(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     ticks = traitlets.Unicode("").tag(sync=True)
 
-    def bundle(self) -> dict[str, Any]:
-        """Return what a notebook needs to show it; beside it stands the static copy, so the text is short."""
-        data: Any = self._repr_mimebundle_()
-        data = dict(data[0] if isinstance(data, tuple) else data)
-        return {**data, "text/plain": "(the live view needs the kernel that ran it; its last state stands below)"}
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code."""
+        super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
+
+    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""
+        made: Any = self._repr_mimebundle_()
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        text = "(the live view needs the kernel that ran it; its last state stands below)"
+        return {**data, "text/plain": text}, dict(metadata)

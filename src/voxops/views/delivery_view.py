@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,8 +74,20 @@ class DeliveryPanel(Panel):
         await self._load()
 
     async def _load(self) -> None:
-        """Read the deliveries of the webhook and window chosen; as soon as some have failed, show those alone."""
-        log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
+        """Read the deliveries of the webhook and window chosen."""
+        if self._log is not None:
+            window = next(words for words, value in _WINDOWS if value == self._window)
+            self._busy = f"Reading the deliveries of the last {window} …"
+            self._changed(True)
+        try:
+            log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
+            await asyncio.to_thread(self._take, log)
+        finally:
+            self._busy = ""
+            self._changed(True)
+
+    def _take(self, log: pd.DataFrame) -> None:
+        """Show deliveries that were read; as soon as some have failed, those alone."""
         self._act.forget()
         self._log = self._chosen = log
         words = {
@@ -86,7 +99,6 @@ class DeliveryPanel(Panel):
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
         self._set_rows(RowTable(log, _COLUMNS, words), {"facets": {"success": ["failed"]}} if narrow else None)
-        self._changed(True)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Read again, or another webhook or window."""
@@ -228,7 +240,12 @@ def _series(log: pd.DataFrame, span: str) -> Block:
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
     series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
-    return blocks.chart(f"deliveries per {span} ({tz})", series, [f"{at:%d %b %H:%M}" for at in index], counts)
+    return blocks.chart(
+        f"deliveries per {span} ({tz})",
+        series,
+        [f"{at:%d %b}" if span == "day" else f"{at:%d %b %H:%M}" for at in index],
+        counts,
+    )
 
 
 def _answers(log: pd.DataFrame) -> Block:

@@ -148,7 +148,7 @@ def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Butto
     if snapshot.count("failed"):
         sensible = sensible | {"retry"}
     return [
-        Button(name, label, title, enabled=name in sensible, plans=name == "retry")
+        Button(name, label, title, enabled=name in sensible, plans=name == "retry", about=snapshot.run_id)
         for name, (label, title) in _BUTTONS.items()
         if actions.get(name)
     ]

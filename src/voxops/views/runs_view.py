@@ -52,13 +52,13 @@ class RunsPanel(Panel):
     def _load(self) -> None:
         """Read the ledger again."""
         runs = self._ws.runs().reset_index()
-        counts = tuple(Column(name, name, kind="number", share=0.6) for name in OUTCOMES if name in runs)
+        counts = tuple(Column(name, name, kind="number", share=0.8) for name in OUTCOMES if name in runs)
         self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
 
     def _heard(self, message: Mapping[str, Any]) -> None:
-        """Open the run whose details are shown, or read the list again."""
-        if message["do"] == "open" and self._opened:
-            self._desk.hand_over(self._attach)
+        """Open the run that the button of the page names, or read the list again."""
+        if message["do"] == "open":
+            self._desk.hand_over(lambda: self._attach(message.get("about")))
         elif message["do"] == "reload":
             self._desk.later(self._reload)
 
@@ -67,17 +67,25 @@ class RunsPanel(Panel):
         self._load()
         self._changed(True)
 
-    async def _attach(self) -> None:
-        """Take the run up: it is read and watched; only Resume sends what was never sent."""
-        self._act.reason = ""
-        self._act.take(await self._ws.aio.attach(self._opened))
+    async def _attach(self, run_id: object) -> None:
+        """Take a run of the list up: it is read and watched; only Resume sends what was never sent."""
+        assert self._rows is not None
+        if not isinstance(run_id, str) or run_id not in set(self._rows.frame["run"]):
+            return self._complain("The run that the page named is not in the list: nothing was opened.")
+        self._opened, self._act.reason = run_id, ""
+        self._act.take(await self._ws.aio.attach(run_id))
         self._changed(True)
+        return None
 
     def _buttons(self) -> Sequence[Button]:
         opened = f"Open {safe.middle(self._opened, 14)}" if self._opened else "Open the run"
         return [
             Button(
-                "open", opened, "Watch it here; nothing is sent before Resume is pressed", enabled=bool(self._opened)
+                "open",
+                opened,
+                "Watch it here; nothing is sent before Resume is pressed",
+                enabled=bool(self._opened),
+                about=self._opened,
             ),
             Button("reload", "Load again", "Read the ledger again"),
         ]
@@ -103,7 +111,8 @@ class RunsPanel(Panel):
         counts = [
             blocks.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph) for name in OUTCOMES
         ]
-        known = {name: found.get(name) for name in ("action", "state", "who", "campaign", "created_at")}
+        known = {name: found.get(name) for name in ("action", "state", "who", "campaign")}
+        known["started"] = safe.instant(found["created_at"].to_pydatetime()) if pd.notna(found["created_at"]) else None
         return [
             blocks.heading("Run", found["run"]),
             blocks.bar(counts),

@@ -162,8 +162,8 @@ class TriagePanel(Panel):
         """Return the facets and days that code can say."""
         values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
         match self._live.view.get("days"):
-            case [str(first), str(last)]:
-                return Choice(values, "updated_at", (date.fromisoformat(first), date.fromisoformat(last)), self._tz)
+            case [str(first), str(last)] if (begin := _day(first)) and (end := _day(last)):
+                return Choice(values, "updated_at", (begin, end), self._tz)
         return Choice(values)
 
     def code(self) -> str:
@@ -305,6 +305,14 @@ def _keys(frame: pd.DataFrame) -> pd.Series[Any]:
     """Return what names each row, as tuples."""
     rows = frame[list(_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
     return pd.Series(list(rows), index=frame.index, dtype=object)
+
+
+def _day(text: str) -> date | None:
+    """Return a day that a page named; None if it is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _there(value: object) -> bool:

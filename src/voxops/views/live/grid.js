@@ -1,0 +1,321 @@
+// The table as a person sees it: facets with counts, rows to tick, details beside them, drawn only where they can be seen.
+
+class Grid {
+  constructor(live, table, looks) {
+    this.live = live;
+    this.looks = looks ?? {};
+    this.selection = new Selection(table, live.view.facets);
+    this.version = table.version ?? 0;
+    this.texts = new Map();
+    this.asked = new Set();
+    this.ticks = unpack(live.model.get("ticks"), this.selection.length);
+    this.at = 0;
+    this.anchor = 0;
+    this.opened = null;
+    this.build();
+    this.refresh();
+  }
+
+  get view() { return this.live.view; }
+
+  columns() {
+    const hidden = this.view.hidden ?? this.selection.columns.filter((one) => one.hidden).map((one) => one.name);
+    const wanted = this.selection.columns.filter((one) => !hidden.includes(one.name));
+    const width = this.grid?.clientWidth; // where there is no room for all, the first stay readable
+    const shares = wanted.reduce((sum, one) => sum + (one.share ?? 1), 0) / (wanted.length || 1);
+    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (124 * shares)))) : wanted;
+  }
+
+  build() {
+    const { selection } = this;
+    this.search = h("input", { type: "search", placeholder: "Search ids, names, errors and texts", "aria-label": "Search",
+      input: () => this.look({ search: this.search.value }) });
+    this.search.value = this.view.search ?? "";
+    this.said = h("span", { class: "vx-said", role: "status", "aria-live": "polite" });
+    this.choose = h("details", { class: "vx-columns" }, h("summary", {}, "Columns"), h("div", { class: "vx-menu" }, selection.columns.map((one) => {
+      const box = h("input", { type: "checkbox", change: () => this.show(one.name, box.checked) });
+      box.checked = this.columns().includes(one);
+      return h("label", {}, box, one.title);
+    })));
+    this.clear = h("button", { type: "button", click: () => this.reset() }, "Clear filters");
+    this.all = h("button", { type: "button", click: () => this.tickAll(true) }, "Tick all that match");
+    this.none = h("button", { type: "button", click: () => this.tickAll(false) }, "Tick none");
+    this.days = selection.times ? [0, 1].map((end) => {
+      const input = h("input", { type: "date", "aria-label": `${selection.times.title} ${end ? "to" : "from"}`, change: () => {
+        const days = this.days.map((each) => each.value || null);
+        this.look({ days: days.some(Boolean) ? days : null });
+      } });
+      input.value = this.view.days?.[end] ?? "";
+      return input;
+    }) : [];
+    this.facets = h("div", { class: "vx-facets" }, selection.facets.map((facet, at) => this.facet(facet, at)));
+    this.head = h("div", { class: "vx-head", role: "row" });
+    this.space = h("div", { class: "vx-space", role: "rowgroup" });
+    this.empty = h("p", { class: "vx-empty vx-quiet", hidden: true });
+    this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, this.space);
+    this.grid = h("div", { class: "vx-grid", tabindex: "0", role: "grid", "aria-label": this.live.state.title || "Rows", "aria-multiselectable": "true",
+      keydown: (event) => { if (event.target === this.grid) this.key(event); } }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.body);
+    this.middle = h("div", { class: "vx-middle" }, this.grid, this.empty);
+    this.details = h("aside", { class: "vx-details", "aria-label": "Details", hidden: true });
+    this.root = h("div", { class: "vx-rows" },
+      h("div", { class: "vx-tools" }, this.search, this.days.length ? h("span", { class: "vx-days" }, "from ", this.days[0], " to ", this.days[1]) : null,
+        this.all, this.none, this.clear, this.choose, this.said),
+      h("div", { class: "vx-split" }, h("details", { class: "vx-side", open: this.live.wide() }, h("summary", {}, "Filters"), this.facets), this.middle, this.details));
+    this.watch = new ResizeObserver(() => this.later());
+    this.watch.observe(this.body);
+  }
+
+  facet(facet, at) {
+    const total = new Uint32Array(facet.values.length);
+    facet.codes.forEach((code) => { total[code] += 1; });
+    const wanted = this.view.facets?.[facet.name] ?? []; // may be rarer, or gone since a run: nobody could untick what is not here
+    const ranked = [...total.keys()].sort((a, b) => total[b] - total[a] || (facet.values[a] < facet.values[b] ? -1 : 1));
+    const order = ranked.filter((code, place) => place < 60 || wanted.includes(facet.values[code]));
+    const rest = facet.values.length - order.length;
+    facet.boxes = order.map((code) => {
+      const box = h("input", { type: "checkbox", change: () => this.toggle(facet) });
+      const count = h("span", { class: "vx-count" });
+      const colour = this.looks[facet.name]?.[facet.values[code]];
+      return { code, box, count, label: h("label", { title: facet.values[code] }, box, colour ? swatch(colour[0]) : null, h("span", { class: "vx-cut" }, facet.values[code]), count) };
+    });
+    this.mark(facet);
+    return h("fieldset", {}, h("legend", {}, facet.title), facet.boxes.map((each) => each.label), rest > 0 ? h("div", { class: "vx-quiet" }, `and ${number(rest)} rarer: search`) : null);
+  }
+
+  mark(facet) {
+    const wanted = this.view.facets?.[facet.name] ?? [];
+    facet.boxes.forEach(({ code, box }) => { box.checked = wanted.includes(facet.values[code]); });
+  }
+
+  toggle(facet) {
+    const wanted = facet.boxes.filter(({ box }) => box.checked).map(({ code }) => facet.values[code]);
+    this.look({ facets: { ...this.view.facets, [facet.name]: wanted } });
+  }
+
+  reset() {
+    this.search.value = "";
+    this.days.forEach((each) => { each.value = ""; });
+    this.selection.found = null;
+    this.look({ facets: {}, search: "", days: null });
+    this.selection.facets.forEach((facet) => this.mark(facet));
+  }
+
+  show(name, wanted) {
+    const hidden = this.selection.columns.map((one) => one.name).filter((each) => (each === name ? !wanted : !this.columns().some((one) => one.name === each)));
+    this.look({ hidden }, false);
+  }
+
+  /** Look at other rows, or at the same otherwise; what is chosen by it has to be planned anew. */
+  look(change, chooses = true) {
+    if (chooses) this.live.unseen();
+    this.live.save({ view: { ...this.view, ...change } });
+    if ("search" in change) this.ask(change.search);
+    this.refresh();
+  }
+
+  /** Ask the kernel which rows have texts that hold the words; it may answer later. */
+  ask(text) {
+    clearTimeout(this.asking);
+    this.selection.found = null;
+    if (text.trim().length < 2) return;
+    this.asking = setTimeout(() => this.live.send({ do: "search", text }), 250);
+  }
+
+  hear(message) {
+    if (message.texts && message.version === this.version) {
+      for (const [row, texts] of Object.entries(message.texts)) this.texts.set(Number(row), texts);
+      while (this.texts.size > 4000) this.texts.delete(this.texts.keys().next().value);
+      this.window();
+    }
+    if (message.found !== undefined && message.text === (this.view.search ?? "") && message.version === this.version) {
+      this.selection.found = unpack(message.found, this.selection.length);
+      this.refresh();
+    }
+    if (message.details && message.row === this.opened) {
+      draw(this.inside, message.details);
+      if (!this.live.wide()) this.details.scrollIntoView({ block: "nearest" }); // there they stand beneath the list
+    }
+  }
+
+  refresh() {
+    const begun = performance.now();
+    this.selection.apply(this.view);
+    const { rows, facets, counts } = this.selection;
+    facets.forEach((facet, at) => facet.boxes.forEach(({ code, count, label }) => {
+      count.textContent = number(counts[at][code]);
+      label.classList.toggle("vx-zero", !counts[at][code]);
+    }));
+    this.at = Math.min(this.at, Math.max(0, rows.length - 1));
+    this.headings();
+    this.space.style.height = `${rows.length * ROW}px`;
+    this.grid.setAttribute("aria-rowcount", rows.length + 1);
+    this.tell();
+    this.window();
+    this.root.dataset.milliseconds = (performance.now() - begun).toFixed(1);
+  }
+
+  /** The rows that would be planned: those ticked among those that match, or all that match where none is ticked. */
+  chosen() {
+    const { fail, length } = this.selection, chosen = new Uint8Array(length);
+    let ticked = 0, count = 0;
+    for (let row = 0; row < length; row += 1) ticked += this.ticks[row];
+    for (let row = 0; row < length; row += 1) if (!fail[row] && (!ticked || this.ticks[row])) { chosen[row] = 1; count += 1; }
+    return { chosen, count, ticked, hidden: ticked ? ticked - count : 0 };
+  }
+
+  tell() {
+    const { count, ticked, hidden } = this.chosen();
+    const { length, rows } = this.selection;
+    this.said.textContent = `${number(rows.length)} of ${many(length, "row")}, ${number(ticked)} ticked${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
+    this.empty.hidden = rows.length > 0;
+    this.empty.textContent = length ? "No row matches: clear the filters, or search for something else." : "Nothing here yet.";
+    this.live.chosen(count, ticked > 0);
+  }
+
+  headings() {
+    const { sort } = this.view, columns = this.columns();
+    const key = JSON.stringify([sort, columns.map((one) => one.name)]);
+    this.track = `28px ${columns.map((one) => `minmax(0,${one.share ?? 1}fr)`).join(" ")}`;
+    if (this.headed === key) return;
+    this.headed = key;
+    this.head.style.gridTemplateColumns = this.track;
+    this.head.replaceChildren(h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked")), ...columns.map((one) => {
+      const mine = sort?.column === one.name;
+      const sorted = mine ? (sort.down ? "descending" : "ascending") : "none";
+      const title = one.kind === "text" ? one.title
+        : h("button", { type: "button", class: "vx-sort", click: () => this.look({ sort: mine && sort.down ? null : { column: one.name, down: mine } }, false) },
+          one.title, mine ? h("span", { "aria-hidden": "true" }, sort.down ? " ▾" : " ▴") : null);
+      return h("span", { role: "columnheader", "aria-sort": one.kind === "text" ? null : sorted }, title);
+    }));
+  }
+
+  later() {
+    this.waiting ??= requestAnimationFrame(() => { this.waiting = null; this.headings(); this.window(); });
+  }
+
+  /** Draw the rows that can be seen, and a few more. */
+  window() {
+    const { rows } = this.selection;
+    const first = Math.max(0, Math.floor(this.body.scrollTop / ROW) - OVERSCAN);
+    const last = Math.min(rows.length, first + Math.ceil((this.body.clientHeight || 280) / ROW) + 2 * OVERSCAN);
+    const columns = this.columns(), missing = [];
+    const drawn = [];
+    for (let at = first; at < last; at += 1) {
+      const row = rows[at];
+      drawn.push(this.row(row, at, columns));
+      if (!this.texts.has(row) && !this.asked.has(row)) missing.push(row);
+    }
+    this.space.replaceChildren(...drawn);
+    if (rows.length) this.grid.setAttribute("aria-activedescendant", `${this.live.id}-${this.at}`);
+    else this.grid.removeAttribute("aria-activedescendant");
+    if (missing.length && columns.some((one) => one.kind === "text")) this.request(missing);
+  }
+
+  /** Ask for the texts of rows, once for those that come within a moment. */
+  request(rows) {
+    rows.forEach((row) => this.asked.add(row));
+    clearTimeout(this.fetching);
+    this.fetching = setTimeout(() => {
+      const wanted = [...this.asked].slice(-200);
+      this.asked.clear();
+      this.live.send({ do: "texts", rows: wanted, version: this.version });
+    }, 40);
+  }
+
+  row(row, at, columns) {
+    const ticked = Boolean(this.ticks[row]);
+    const node = h("div", { class: at === this.at ? "vx-row vx-at" : "vx-row", role: "row", id: `${this.live.id}-${at}`, "aria-rowindex": at + 2,
+      "aria-selected": String(ticked), click: (event) => this.click(event, at), dblclick: () => this.open(at) },
+    h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐"),
+    columns.map((one) => {
+      const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
+      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), `${look[1]} `] : null, text);
+    }));
+    node.style.top = `${at * ROW}px`;
+    node.style.gridTemplateColumns = this.track;
+    return node;
+  }
+
+  click(event, at) {
+    const on = event.target.closest(".vx-tick");
+    if (event.shiftKey) this.range(at);
+    else if (on) this.tick(at);
+    else this.open(at);
+    this.grid.focus({ preventScroll: true });
+  }
+
+  tick(at) {
+    const row = this.selection.rows[at];
+    this.ticks[row] = this.ticks[row] ? 0 : 1;
+    this.at = this.anchor = at;
+    this.ticked();
+  }
+
+  /** Tick from where the last tick was to here. */
+  range(at) {
+    const [from, to] = [Math.min(this.anchor, at), Math.max(this.anchor, at)];
+    for (let each = from; each <= to; each += 1) this.ticks[this.selection.rows[each]] = 1;
+    this.at = at;
+    this.ticked();
+  }
+
+  tickAll(wanted) {
+    if (wanted) this.selection.rows.forEach((row) => { this.ticks[row] = 1; });
+    else this.ticks.fill(0);
+    this.ticked();
+  }
+
+  ticked() {
+    this.live.unseen();
+    this.live.save({ ticks: this.ticks.some(Boolean) ? pack(this.ticks) : "" });
+    this.tell();
+    this.window();
+  }
+
+  key(event) {
+    const last = this.selection.rows.length - 1, page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (last < 0) return;
+    if (event.key in steps) {
+      const to = Math.min(last, Math.max(0, this.at + steps[event.key]));
+      if (event.shiftKey) this.range(to);
+      else this.at = to;
+      this.reveal();
+    } else if (event.key === " ") this.tick(this.at);
+    else if (event.key === "Enter") this.open(this.at);
+    else if (event.key === "Escape") this.close();
+    else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) this.tickAll(true);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  reveal() {
+    const top = this.at * ROW, { body } = this;
+    if (top < body.scrollTop) body.scrollTop = top;
+    else if (top + ROW > body.scrollTop + body.clientHeight) body.scrollTop = top + ROW - body.clientHeight;
+    this.window();
+  }
+
+  open(at) {
+    this.at = at;
+    this.opened = this.selection.rows[at];
+    this.inside = h("div", {}, h("p", { class: "vx-quiet" }, "reading …"));
+    this.details.replaceChildren(h("button", { type: "button", class: "vx-close", "aria-label": "Close the details", click: () => this.close() }, "×"), this.inside);
+    this.details.hidden = false;
+    this.live.send({ do: "details", row: this.opened, version: this.version });
+    this.window();
+  }
+
+  close() {
+    this.opened = null;
+    this.details.hidden = true;
+    this.grid.focus({ preventScroll: true });
+  }
+
+  end() {
+    this.watch.disconnect();
+    clearTimeout(this.fetching);
+    clearTimeout(this.asking);
+  }
+}

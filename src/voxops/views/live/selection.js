@@ -1,0 +1,134 @@
+// Bits: which rows, as base64.
+
+function pack(flags) {
+  const bytes = new Uint8Array(Math.ceil(flags.length / 8));
+  flags.forEach((flag, at) => { if (flag) bytes[at >> 3] |= 128 >> (at & 7); });
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
+}
+
+function unpack(text, length) {
+  const flags = new Uint8Array(length), bytes = atob(text || "");
+  for (let at = 0; at < length && at >> 3 < bytes.length; at += 1) flags[at] = bytes.charCodeAt(at >> 3) & (128 >> (at & 7)) ? 1 : 0;
+  return flags;
+}
+
+// The table: compact columns, filtered, counted and sorted here, so that it answers while the kernel computes.
+
+function bytes(view) {
+  return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+}
+
+const MISSING = 0xffffffff;
+const TYPES = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
+
+function column(spec) {
+  const made = { ...spec };
+  if (spec.kind === "code") made.codes = new TYPES[spec.width](bytes(spec.codes));
+  if (spec.kind === "time") made.seconds = new Uint32Array(bytes(spec.seconds));
+  if (spec.kind === "number") made.numbers = new Float64Array(bytes(spec.numbers));
+  if (spec.kind === "id") made.ids = new TextDecoder().decode(bytes(spec.ids)).split("\n");
+  return made;
+}
+
+const TWO = (value) => String(value).padStart(2, "0");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function shown(one, row, texts) {
+  if (one.kind === "code") return one.values[one.codes[row]];
+  if (one.kind === "id") return one.ids[row];
+  if (one.kind === "number") return Number.isNaN(one.numbers[row]) ? "–" : number(one.numbers[row]);
+  if (one.kind === "time") {
+    if (one.seconds[row] === MISSING) return "–";
+    const at = new Date(one.seconds[row] * 1000);
+    return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
+  }
+  return texts.get(row)?.[one.name] ?? "…";
+}
+
+/** The rows that filters and search leave, in order, and how many each value of a facet would leave. */
+class Selection {
+  constructor(table, wanted) {
+    this.length = table.length ?? 0;
+    this.columns = (table.columns ?? []).map(column);
+    this.facets = this.columns.filter((one) => one.facet);
+    this.facets.forEach((facet) => { facet.values = [...facet.values, ...(wanted?.[facet.name] ?? []).filter((value) => !facet.values.includes(value))]; });
+    this.times = this.columns.find((one) => one.kind === "time");
+    this.found = null; // rows whose texts hold what is searched for, as the kernel found them
+  }
+
+  apply(view) {
+    const { length, facets } = this, fail = new Uint16Array(length);
+    facets.forEach((facet, bit) => {
+      const wanted = view.facets?.[facet.name] ?? [];
+      if (!wanted.length) return;
+      const keep = Uint8Array.from(facet.values, (value) => (wanted.includes(value) ? 1 : 0));
+      for (let row = 0; row < length; row += 1) if (!keep[facet.codes[row]]) fail[row] |= 1 << bit;
+    });
+    if (view.days && this.times) {
+      const from = view.days[0] ? Date.parse(`${view.days[0]}T00:00Z`) / 1000 : 0;
+      const until = view.days[1] ? Date.parse(`${view.days[1]}T00:00Z`) / 1000 + 86400 : MISSING;
+      const { seconds } = this.times;
+      for (let row = 0; row < length; row += 1) if (seconds[row] === MISSING || seconds[row] < from || seconds[row] >= until) fail[row] |= 1 << 14;
+    }
+    const words = (view.search ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    if (words.length) this.search(words, fail);
+    this.counts = facets.map((facet, bit) => {
+      const counts = new Uint32Array(facet.values.length), mask = 0xffff ^ (1 << bit);
+      for (let row = 0; row < length; row += 1) if (!(fail[row] & mask)) counts[facet.codes[row]] += 1;
+      return counts;
+    });
+    const order = this.order(view.sort);
+    const rows = new Uint32Array(length);
+    let count = 0;
+    for (let at = 0; at < length; at += 1) if (!fail[order[at]]) rows[count++] = order[at];
+    this.fail = fail;
+    this.rows = rows.subarray(0, count);
+  }
+
+  search(words, fail) {
+    const searched = this.columns.filter((one) => one.kind === "code" || one.kind === "id");
+    const hits = searched.map((one) => (one.kind === "code"
+      ? one.values.map((value) => words.map((word) => value.toLowerCase().includes(word))) : null));
+    for (let row = 0; row < this.length; row += 1) {
+      if (this.found?.[row]) continue;
+      for (let word = 0; word < words.length; word += 1) {
+        let hit = false;
+        for (let at = 0; at < searched.length && !hit; at += 1) {
+          const one = searched[at];
+          hit = hits[at] ? hits[at][one.codes[row]][word] : one.ids[row].toLowerCase().includes(words[word]);
+        }
+        if (!hit) { fail[row] |= 1 << 15; break; }
+      }
+    }
+  }
+
+  /** The place of each row's word among all words. */
+  ranks(one) {
+    const values = one.kind === "code" ? one.values : one.ids;
+    const ranked = Uint32Array.from(values, (_, at) => at).sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : 0));
+    const place = new Uint32Array(values.length);
+    ranked.forEach((at, position) => { place[at] = position; });
+    return one.kind === "code" ? Uint32Array.from(one.codes, (code) => place[code]) : place;
+  }
+
+  order(sort) {
+    const key = JSON.stringify(sort ?? null);
+    if (this.sorted === key) return this.cached;
+    const { length } = this, one = this.columns.find((each) => each.name === sort?.column);
+    let order = Uint32Array.from({ length }, (_, row) => row);
+    if (one?.kind === "number") {
+      const turn = sort.down ? -1 : 1, value = (row) => (Number.isNaN(one.numbers[row]) ? -1 : one.numbers[row]);
+      order.sort((a, b) => turn * (value(a) - value(b)) || a - b);
+    } else if (one && one.kind !== "text") {
+      const ranks = one.kind === "time" ? one.seconds : this.ranks(one);
+      // rank and row as one number each, so that the platform's own sort of numbers does it, without a function a comparison
+      const keys = Float64Array.from(ranks, (rank, row) => (sort.down ? MISSING - rank : rank) * length + row).sort();
+      order = Uint32Array.from(keys, (each) => each % length);
+    }
+    this.sorted = key;
+    this.cached = order;
+    return order;
+  }
+}
