@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.chaos.model import Reading
 from tests.exhaustive.protections import REMOVALS, counterexample
 from tests.exhaustive.search import Case, as_test, search
+from tests.power import trace
+from tests.power.check import cut
 
 DEPTH = int(os.environ.get("DEPTH", "5"))
 READINGS = {
@@ -29,6 +33,9 @@ counts = {
     "states": 0,
     "depth": DEPTH,
     "violations": 0,
+    "power_cuts": 0,
+    "torn": 0,
+    "ledger_lost": 0,
     "protections": len(REMOVALS),
     "found": 0,
     "laws": 0,
@@ -64,6 +71,24 @@ def protections() -> bool:
     return counts["found"] == len(REMOVALS)
 
 
+def power() -> bool:
+    """Power cuts at every send, every word and every change of the disk; and in images torn at random."""
+    why = trace.why_not()
+    if why:
+        print(f"power: skipped: {why}", flush=True)
+        return not os.environ.get("CI")
+    with tempfile.TemporaryDirectory(prefix="voxops-proof-") as folder:
+        found = cut(Path(folder), rows=100, posts=60, every=1, images=4)
+    counts["power_cuts"], counts["torn"], counts["ledger_lost"] = found.cuts, found.torn, len(found.lost)
+    print(
+        f"power: {found.sends} acting sends, {found.cuts} cuts, {found.torn} torn images, {len(found.lost)} lost",
+        flush=True,
+    )
+    for problem in [*found.lost[:20], *(f"rows were written to {place}" for place in sorted(set(found.spilled)))]:
+        print(f"power: {problem}")
+    return found.holds
+
+
 def laws() -> bool:
     """Every property test with ten times the examples."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *(f"tests/{room}" for room in LAWS)]
@@ -72,7 +97,12 @@ def laws() -> bool:
     return done.returncode == 0
 
 
-PARTS: dict[str, Callable[[], bool]] = {"exhaustive": exhaustive, "protections": protections, "laws": laws}
+PARTS: dict[str, Callable[[], bool]] = {
+    "exhaustive": exhaustive,
+    "protections": protections,
+    "power": power,
+    "laws": laws,
+}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", ResourceWarning)  # killed kernels leave what they had open, as killed kernels do
