@@ -295,6 +295,16 @@ def verdict(world: World) -> list[str]:
     return [*world.server.violations, *lost(world)]
 
 
+def judged(case: Case, history: tuple[Event, ...]) -> list[str]:
+    """What is wrong with a history."""
+    with universe(case) as make:
+        world = replay(make, case, history)
+        try:
+            return verdict(world)
+        finally:
+            world.close()
+
+
 def lost(world: World) -> list[str]:
     """What a ledger says and is not so: made and not there, failed and there, or left open where the API shows what there is."""
     problems: list[str] = []
@@ -366,5 +376,5 @@ def as_test(case: Case, found: Found) -> str:
     lines = "".join(f"        {event!r},\n" for event in found.history or ())
     return (
         f"def test_history():\n    # {'; '.join(found.problems)}\n    case = {case!r}\n    history = (\n{lines}    )\n"
-        "    with universe(case) as make:\n        assert verdict(replay(make, case, history)) == []\n"
+        "    assert judged(case, history) == []\n"
     )

@@ -37,6 +37,7 @@ READINGS = {
     "lists lag a minute and a 5xx leaves no key": Reading(lag=60.0, forget_on_5xx=True),
     "no metadata": Reading(metadata=False),
 }
+DEEPEST = {ASSUMED, "a 5xx leaves no key", "keys are ignored"}  # the others go one event less deep
 # Readings that are another world for this act; a delivery has no metadata that could be missing.
 OF_ACT = {
     "create": [name for name in READINGS if name != "still failed for 3 s"],
@@ -59,20 +60,20 @@ class Search:
 
 
 def searches() -> list[Search]:
-    """All searches, the long ones first."""
+    """All searches, the long ones first; readings that hurt most go deepest."""
     found = []
     for act, names in OF_ACT.items():
         for name in names:
-            case = Case(act, reading=READINGS[name])
+            case, less = Case(act, reading=READINGS[name]), int(name not in DEEPEST)
             keeps = not (case.reading.ignore_keys or case.reading.forget_on_5xx)
             shows = case.reading.metadata  # a second ledger knows creates by their marks
             two = replace(case, rows=2, kernels=2, ledgers=2 if shows else 1, at_once=keeps)
-            found.append(Search(f"{act}, one row, {name}", case, DEPTH))
-            found.append(Search(f"{act}, two rows, kernels and ledgers, {name}", two, DEPTH - 2))
+            found.append(Search(f"{act}, one row, {name}", case, DEPTH - less))
+            found.append(Search(f"{act}, two rows, kernels and ledgers, {name}", two, DEPTH - 2 - less))
             if name == ASSUMED:
                 kernels, ledgers = replace(case, kernels=2), replace(case, ledgers=2)
-                found.append(Search(f"{act}, one row, two kernels, {name}", kernels, DEPTH - 1))
-                found.append(Search(f"{act}, one row, two ledgers, {name}", ledgers, DEPTH - 1))
+                found.append(Search(f"{act}, one row, two kernels, {name}", kernels, DEPTH - 2))
+                found.append(Search(f"{act}, one row, two ledgers, {name}", ledgers, DEPTH - 2))
     return sorted(found, key=lambda one: -one.depth)
 
 
