@@ -63,7 +63,18 @@ def test_rule_18_a_sighting_or_a_difference_is_evidence_at_once():
     assert fate(post(target(error_code="MEDIA_INVALID")), since=0.0) is Fate.FAILED
 
 
+def test_rule_18_what_was_published_before_is_no_success_of_this_try():
+    published = post(target("published"), status="published")
+    assert fate(published, published, since=1e6) is Fate.UNCHANGED
+
+
+def test_rule_18_counts_say_nothing_where_reply_or_wire_shows_none():
+    assert fate(post(target(error_message="no")), promised={PLACE: 2}) is Fate.FAILED
+    assert fate(post(target(error_message="no", retry_count=3))) is Fate.FAILED
+
+
 def test_rule_18_what_is_on_its_way_is_moving():
+    assert fate(post(target("pending"), status="failed")) is Fate.MOVING, "whatever the post says of itself"
     assert fate(post(target("pending"), status="publishing")) is Fate.MOVING
     assert fate(post(target(error_message="no"), status="publishing"), sighted=True) is Fate.MOVING
 
@@ -72,7 +83,7 @@ def test_rule_18_by_count_alone_where_reply_and_wire_show_it():
     promised = {"promised": {PLACE: 2}}
     reached = post(target(retry_count=2), updated=AFTER)
     risen = promised | {"counted_below": frozenset({PLACE})}
-    assert fate(reached, since=31.0, **risen) is Fate.FAILED
+    assert fate(reached, since=30.0, **risen) is Fate.FAILED
     assert fate(reached, since=29.0, **risen) is Fate.UNCHANGED, "the count may rise a moment before the status"
     assert fate(reached, since=1e6, **promised) is Fate.UNCHANGED, "it may have risen when the try was queued"
     assert fate(post(target(retry_count=2)), since=1e6, **risen) is Fate.UNCHANGED, "its stamp is as before"
@@ -85,6 +96,7 @@ def test_a_count_below_the_promised_one_is_remembered():
     promised = {PLACE: 2}
     assert counted_below(post(target(retry_count=1)), promised) == {PLACE}
     assert counted_below(post(target(retry_count=2)), promised) == frozenset()
+    assert counted_below(post(target(retry_count=0)), {}) == frozenset()
     assert counted_below(post(target()), promised) == counted_below(post(target(retry_count=1)), {}) == frozenset()
 
 
@@ -94,6 +106,8 @@ def test_a_sighting_is_a_status_on_its_way_that_was_not_before():
     assert sighted(stuck, post(target("publishing"), status="publishing"))
     assert sighted(Baseline.of(post()), post(target("pending"), status="failed"))
     assert sighted(None, post(status="publishing"))
+    moving = post(target("publishing"), status="publishing")
+    assert not sighted(Baseline.of(moving), moving)
 
 
 def test_only_a_post_without_any_sign_is_untouched():
@@ -127,6 +141,9 @@ def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read(
     read = Baseline.read(old)
     assert read is not None
     assert untouched(post(), read)
+    nameless = Baseline.read({**old, "targets": [[None, "a", "failed", "RATE_LIMITED", "later"]]})
+    assert nameless is not None
+    assert list(nameless.targets) == [("", "a")]
     assert Baseline.read(None) is None
     assert Baseline.read({"success": False}) is None, "that of a delivery is none of a post"
 
@@ -143,6 +160,25 @@ def test_a_whole_post_has_ended_when_all_that_was_not_published_before_has():
     assert post_ended(replace(bare, status="published"), Attempted(Baseline.of(bare), 0.0))
 
 
+def test_one_target_of_a_post_has_ended_when_that_one_has():
+    one, other = target(target_id="pp1"), replace(target(target_id="pp2"), platform="facebook")
+    tried = Attempted(Baseline.of(post(one, other)), 10.0)
+    now = post(replace(one, error_message="no"), other)
+    assert post_ended(now, tried, "pp1")
+    assert not post_ended(now, tried, "pp2")
+    assert not post_ended(now, tried)
+
+
+def test_a_post_that_shows_no_targets_is_judged_as_one():
+    bare = PostState("post_1", "failed", BEFORE)
+    published = replace(bare, status="published")
+    assert not post_ended(published, Attempted(Baseline.of(published), 1e6)), "it was so before"
+    assert post_ended(published, Attempted(None, 0.0))
+    assert not post_ended(bare, Attempted(None, 1e6)), "what it was before is not known"
+    assert post_ended(bare, Attempted(Baseline.of(bare), 0.0, sighted=True))
+    assert post_ended(bare, Attempted(Baseline.of(replace(bare, status="scheduled")), 0.0))
+
+
 def test_promised_counts_are_read_where_the_reply_has_them():
     reply = {"retriedPlatforms": [{"platform": "TWITTER", "accountId": "a", "retryCount": 2}, {"platform": "X"}, 7]}
     assert promised_counts(reply) == {PLACE: 2}
@@ -156,6 +192,13 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
         short = when.replace(microsecond=micro // cut * cut).isoformat() + "+00:00"
         assert same_time(whole, short)
         assert same_time(short, whole)
+
+
+def test_a_time_is_never_that_of_nothing():
+    assert same_time(None, None)
+    assert not same_time(None, BEFORE)
+    assert not same_time(BEFORE, None)
+    assert not same_time(BEFORE, AFTER)
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(16, 60))
@@ -179,6 +222,15 @@ WAS = {
         ({"retry_count": 6, "latency_ms": 10}, True, False),
         ({"retry_count": None, "status_code": 500}, True, False),
         ({"retry_count": 4, "status_code": 500}, False, False),
+        *(
+            ({"retry_count": 6, name: value}, True, False)
+            for name, value in (
+                ("success", True),
+                ("status_code", 502),
+                ("error", "y"),
+                ("delivered_at", AFTER),
+            )
+        ),
     ],
 )
 def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):

@@ -215,10 +215,10 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        if node.value is None or isinstance(node.value, ast.Constant):
+            self._note(node, "pass")  # the constant itself is broken besides
+        else:
             self._note(node, "return None")
-        elif self._depth:
-            self._note(node, "pass")
         self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> None:

@@ -21,12 +21,14 @@ from pathlib import Path
 from tests.chaos.model import Reading
 from tests.exhaustive.protections import REMOVALS, control, counterexample, told
 from tests.exhaustive.search import Case, Found, as_test, search
+from tests.mutants import run as mutants
 from tests.power import trace
 from tests.power.check import cut
 
 DEPTH = int(os.environ.get("DEPTH", "6"))
 SEED = int(os.environ.get("SEED", "1"))
 JOBS = int(os.environ.get("JOBS", "2"))
+MUTANTS_FOR = 300.0  # seconds: the rest is for make mutants
 ASSUMED = "as assumed"
 READINGS = {
     ASSUMED: Reading(),
@@ -153,10 +155,25 @@ def laws() -> bool:
     return done.returncode == 0
 
 
+def broken() -> bool:
+    """Mutants of what has changed since they were run last; and what is known of all files that were ever run."""
+    known = [name for name in mutants.FILES if name in mutants.kept()]
+    mutants.run(known, seconds=MUTANTS_FOR)
+    total = mutants.report(list(mutants.FILES))
+    counts["mutants"], counts["killed"], counts["survivors"] = total.mutants, total.killed, len(total.survivors)
+    for survivor in total.survivors:
+        print(f"mutants: survives: {survivor}")
+    for name, number in total.not_run.items():
+        print(f"mutants: not run: {name}: {number}")
+    print(total.line, flush=True)
+    return not total.survivors
+
+
 PARTS: dict[str, Callable[[], bool]] = {
     "protections": protections,
     "power": power,
     "exhaustive": exhaustive,
+    "mutants": broken,
     "laws": laws,
 }
 
