@@ -17,6 +17,7 @@ from voxops.api.evidence import (
     delivery_ended,
     delivery_untouched,
     fate_of,
+    is_newer,
     post_ended,
     promised_counts,
     same_text,
@@ -68,6 +69,12 @@ def test_rule_18_what_was_published_before_is_no_success_of_this_try():
     assert fate(published, published, since=1e6) is Fate.UNCHANGED
 
 
+def test_rule_18_what_was_not_read_before_is_no_evidence_and_what_was_not_there_is():
+    assert fate_of(target(), post(), Attempted(None, 1e6)) is Fate.UNCHANGED
+    other = replace(target(), platform="facebook")
+    assert fate_of(other, post(target(), other), Attempted(Baseline.of(post()), 0.0)) is Fate.FAILED
+
+
 def test_rule_18_counts_say_nothing_where_reply_or_wire_shows_none():
     assert fate(post(target(error_message="no")), promised={PLACE: 2}) is Fate.FAILED
     assert fate(post(target(error_message="no", retry_count=3))) is Fate.FAILED
@@ -117,6 +124,7 @@ def test_only_a_post_without_any_sign_is_untouched():
     assert not untouched(post(target(error_message="no")), before)
     assert not untouched(post(status="publishing"), before)
     assert not untouched(post(target(), replace(target(), platform="facebook")), before)
+    assert not untouched(post(), Baseline.of(post(target(), replace(target(), platform="facebook")))), "one is gone"
     assert not untouched(post(), None)
 
 
@@ -126,6 +134,8 @@ def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
     single = post(target(error_message=long), updated="2026-03-02T09:00:00.250000+00:00", source="single")
     assert untouched(single, listed)
     assert not untouched(replace(single, source="list"), listed)
+    another = post(target(error_message="Another message altogether"), source="single")
+    assert not untouched(another, listed)
 
 
 def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read():
@@ -194,11 +204,28 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
         assert same_time(short, whole)
 
 
+def test_a_post_is_newer_only_where_both_times_are_shown():
+    before = Baseline.of(post())
+    assert is_newer(post(updated=AFTER), before)
+    assert not is_newer(post(), before)
+    assert not is_newer(post(updated=None), before)
+    assert not is_newer(post(updated=AFTER), None)
+    assert not is_newer(post(updated=AFTER), Baseline.of(post(updated=None)))
+
+
 def test_a_time_is_never_that_of_nothing():
     assert same_time(None, None)
     assert not same_time(None, BEFORE)
     assert not same_time(BEFORE, None)
     assert not same_time(BEFORE, AFTER)
+    assert same_time("soon", "soon"), "what is no time is at least itself"
+
+
+def test_a_message_is_never_that_of_nothing_nor_a_word_that_it_begins_with():
+    assert same_text(None, None)
+    assert not same_text(None, "later")
+    assert not same_text("later", None)
+    assert not same_text("No", "No media was found under this address")
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(16, 60))
@@ -235,4 +262,7 @@ WAS = {
 )
 def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):
     assert delivery_ended(WAS, WAS | now) is ended
+    assert delivery_ended({**WAS, "retry_count": None}, WAS | now) is any(
+        now[each] != WAS[each] for each in now.keys() - {"retry_count"}
+    )
     assert delivery_untouched(WAS, WAS | now) is as_before
