@@ -213,6 +213,12 @@ def test_a_post_is_newer_only_where_both_times_are_shown():
     assert not is_newer(post(updated=AFTER), Baseline.of(post(updated=None)))
 
 
+def test_rule_30_when_a_delivery_arrived_is_the_same_however_it_is_cut():
+    arrived = WAS | {"delivered_at": "2026-03-02T09:00:00.250+00:00"}
+    assert delivery_untouched(arrived, arrived | {"delivered_at": "2026-03-02T09:00:00+00:00"})
+    assert not delivery_untouched(arrived, arrived | {"delivered_at": AFTER})
+
+
 def test_a_time_is_never_that_of_nothing():
     assert same_time(None, None)
     assert not same_time(None, BEFORE)
