@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser flake proof lint lab bench chaos notebooks dist licences clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants lint lab bench chaos notebooks dist licences clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -41,6 +41,10 @@ TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ad
 test: $(VENV)/tools  ## All tests; T=ledger runs one room
 	$(TESTS)
 
+oldest:  ## The rooms of T with the oldest dependencies that are allowed, in an environment of its own
+	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger)" \
+	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
+
 flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times
 	$(BIN)/python -m tests.flake --times $(or $(N),20) -- $(TESTS)
 
@@ -66,6 +70,9 @@ chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; I
 
 proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH= events, PARTS= of it
 	$(BIN)/python -m tests.proof
+
+mutants: $(VENV)/tools  ## Break each decision that allows sending; a test must turn red. FILES= MINUTES= AGAIN=1
+	$(BIN)/python -m tests.mutants
 
 notebooks: $(VENV)/tools  ## Execute and check the notebooks; renders them to build/notebooks
 	$(BIN)/python -m tests.notebooks

@@ -17,7 +17,7 @@ from voxops._core.resources import Resources
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, is_loopback
 from voxops.engine.engine import Engine
-from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError
+from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
 from voxops.loading.settings import Settings
@@ -188,6 +188,8 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
         return dict(await client.identity())
     except DecodeError as error:
         raise ConfigError(str(error)) from error
+    except WaitTooLong:
+        raise
     except ApiError as error:
         if (
             300 <= error.status < 400 or error.body.lstrip()[:1] == b"<"

@@ -8,13 +8,13 @@ Everything that voxops raises on purpose is a `VoxopsError`; one ``except`` catc
       LedgerError          the ledger can't be used: damaged, foreign, locked, read-only, full
       TransportError       no answer came: connection refused or lost, time-out
       DecodeError          an answer came, but it is not what the endpoint returns
-      WaitTooLong          the next call would have to wait longer than ``max_wait``
       ApiError             the API answered with an error
         AuthError          401, 402, 403: the key, the plan or the scope
         NotFoundError      404
         ConflictError      409: the state forbids it, or an idempotency key clashes
         ValidationError    400, 422: the request is wrong
         RateLimitError     429
+          WaitTooLong      the next call would have to wait longer than ``max_wait``; nothing was sent
         ServerError        5xx
 
 No message holds the API key, and none is built from an HTTP library's exception text.
@@ -140,20 +140,6 @@ class DecodeError(VoxopsError):
         self.body = body
 
 
-class WaitTooLong(VoxopsError):
-    """The server asked for a pause longer than ``max_wait``; nothing was sent.
-
-    Attributes
-    ----------
-    seconds : float
-        How long it wants to be left alone, in seconds.
-    """
-
-    def __init__(self, message: str, *, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-
-
 class ApiError(VoxopsError):
     """The API answered with an error. Branch on `status`, then on `code`; never on the message (contract: ERR, VER).
 
@@ -221,3 +207,17 @@ class RateLimitError(ApiError):
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.retry_after = retry_after
+
+
+class WaitTooLong(RateLimitError):
+    """The rate limit asks for a pause longer than ``max_wait``; nothing was sent. `retry_after` is never None.
+
+    Attributes
+    ----------
+    seconds : float
+        How long the API wants to be left alone, as `retry_after`.
+    """
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message, retry_after=seconds, status=429, code="RATE_LIMITED")
+        self.seconds = seconds

@@ -17,6 +17,7 @@ from voxops.api.evidence import (
     delivery_ended,
     delivery_untouched,
     fate_of,
+    is_newer,
     post_ended,
     promised_counts,
     same_text,
@@ -63,7 +64,24 @@ def test_rule_18_a_sighting_or_a_difference_is_evidence_at_once():
     assert fate(post(target(error_code="MEDIA_INVALID")), since=0.0) is Fate.FAILED
 
 
+def test_rule_18_what_was_published_before_is_no_success_of_this_try():
+    published = post(target("published"), status="published")
+    assert fate(published, published, since=1e6) is Fate.UNCHANGED
+
+
+def test_rule_18_what_was_not_read_before_is_no_evidence_and_what_was_not_there_is():
+    assert fate_of(target(), post(), Attempted(None, 1e6)) is Fate.UNCHANGED
+    other = replace(target(), platform="facebook")
+    assert fate_of(other, post(target(), other), Attempted(Baseline.of(post()), 0.0)) is Fate.FAILED
+
+
+def test_rule_18_counts_say_nothing_where_reply_or_wire_shows_none():
+    assert fate(post(target(error_message="no")), promised={PLACE: 2}) is Fate.FAILED
+    assert fate(post(target(error_message="no", retry_count=3))) is Fate.FAILED
+
+
 def test_rule_18_what_is_on_its_way_is_moving():
+    assert fate(post(target("pending"), status="failed")) is Fate.MOVING, "whatever the post says of itself"
     assert fate(post(target("pending"), status="publishing")) is Fate.MOVING
     assert fate(post(target(error_message="no"), status="publishing"), sighted=True) is Fate.MOVING
 
@@ -72,7 +90,7 @@ def test_rule_18_by_count_alone_where_reply_and_wire_show_it():
     promised = {"promised": {PLACE: 2}}
     reached = post(target(retry_count=2), updated=AFTER)
     risen = promised | {"counted_below": frozenset({PLACE})}
-    assert fate(reached, since=31.0, **risen) is Fate.FAILED
+    assert fate(reached, since=30.0, **risen) is Fate.FAILED
     assert fate(reached, since=29.0, **risen) is Fate.UNCHANGED, "the count may rise a moment before the status"
     assert fate(reached, since=1e6, **promised) is Fate.UNCHANGED, "it may have risen when the try was queued"
     assert fate(post(target(retry_count=2)), since=1e6, **risen) is Fate.UNCHANGED, "its stamp is as before"
@@ -85,6 +103,7 @@ def test_a_count_below_the_promised_one_is_remembered():
     promised = {PLACE: 2}
     assert counted_below(post(target(retry_count=1)), promised) == {PLACE}
     assert counted_below(post(target(retry_count=2)), promised) == frozenset()
+    assert counted_below(post(target(retry_count=0)), {}) == frozenset()
     assert counted_below(post(target()), promised) == counted_below(post(target(retry_count=1)), {}) == frozenset()
 
 
@@ -94,6 +113,8 @@ def test_a_sighting_is_a_status_on_its_way_that_was_not_before():
     assert sighted(stuck, post(target("publishing"), status="publishing"))
     assert sighted(Baseline.of(post()), post(target("pending"), status="failed"))
     assert sighted(None, post(status="publishing"))
+    moving = post(target("publishing"), status="publishing")
+    assert not sighted(Baseline.of(moving), moving)
 
 
 def test_only_a_post_without_any_sign_is_untouched():
@@ -103,6 +124,7 @@ def test_only_a_post_without_any_sign_is_untouched():
     assert not untouched(post(target(error_message="no")), before)
     assert not untouched(post(status="publishing"), before)
     assert not untouched(post(target(), replace(target(), platform="facebook")), before)
+    assert not untouched(post(), Baseline.of(post(target(), replace(target(), platform="facebook")))), "one is gone"
     assert not untouched(post(), None)
 
 
@@ -112,6 +134,8 @@ def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
     single = post(target(error_message=long), updated="2026-03-02T09:00:00.250000+00:00", source="single")
     assert untouched(single, listed)
     assert not untouched(replace(single, source="list"), listed)
+    another = post(target(error_message="Another message altogether"), source="single")
+    assert not untouched(another, listed)
 
 
 def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read():
@@ -127,6 +151,9 @@ def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read(
     read = Baseline.read(old)
     assert read is not None
     assert untouched(post(), read)
+    nameless = Baseline.read({**old, "targets": [[None, "a", "failed", "RATE_LIMITED", "later"]]})
+    assert nameless is not None
+    assert list(nameless.targets) == [("", "a")]
     assert Baseline.read(None) is None
     assert Baseline.read({"success": False}) is None, "that of a delivery is none of a post"
 
@@ -143,6 +170,25 @@ def test_a_whole_post_has_ended_when_all_that_was_not_published_before_has():
     assert post_ended(replace(bare, status="published"), Attempted(Baseline.of(bare), 0.0))
 
 
+def test_one_target_of_a_post_has_ended_when_that_one_has():
+    one, other = target(target_id="pp1"), replace(target(target_id="pp2"), platform="facebook")
+    tried = Attempted(Baseline.of(post(one, other)), 10.0)
+    now = post(replace(one, error_message="no"), other)
+    assert post_ended(now, tried, "pp1")
+    assert not post_ended(now, tried, "pp2")
+    assert not post_ended(now, tried)
+
+
+def test_a_post_that_shows_no_targets_is_judged_as_one():
+    bare = PostState("post_1", "failed", BEFORE)
+    published = replace(bare, status="published")
+    assert not post_ended(published, Attempted(Baseline.of(published), 1e6)), "it was so before"
+    assert post_ended(published, Attempted(None, 0.0))
+    assert not post_ended(bare, Attempted(None, 1e6)), "what it was before is not known"
+    assert post_ended(bare, Attempted(Baseline.of(bare), 0.0, sighted=True))
+    assert post_ended(bare, Attempted(Baseline.of(replace(bare, status="scheduled")), 0.0))
+
+
 def test_promised_counts_are_read_where_the_reply_has_them():
     reply = {"retriedPlatforms": [{"platform": "TWITTER", "accountId": "a", "retryCount": 2}, {"platform": "X"}, 7]}
     assert promised_counts(reply) == {PLACE: 2}
@@ -156,6 +202,36 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
         short = when.replace(microsecond=micro // cut * cut).isoformat() + "+00:00"
         assert same_time(whole, short)
         assert same_time(short, whole)
+
+
+def test_a_post_is_newer_only_where_both_times_are_shown():
+    before = Baseline.of(post())
+    assert is_newer(post(updated=AFTER), before)
+    assert not is_newer(post(), before)
+    assert not is_newer(post(updated=None), before)
+    assert not is_newer(post(updated=AFTER), None)
+    assert not is_newer(post(updated=AFTER), Baseline.of(post(updated=None)))
+
+
+def test_rule_30_when_a_delivery_arrived_is_the_same_however_it_is_cut():
+    arrived = WAS | {"delivered_at": "2026-03-02T09:00:00.250+00:00"}
+    assert delivery_untouched(arrived, arrived | {"delivered_at": "2026-03-02T09:00:00+00:00"})
+    assert not delivery_untouched(arrived, arrived | {"delivered_at": AFTER})
+
+
+def test_a_time_is_never_that_of_nothing():
+    assert same_time(None, None)
+    assert not same_time(None, BEFORE)
+    assert not same_time(BEFORE, None)
+    assert not same_time(BEFORE, AFTER)
+    assert same_time("soon", "soon"), "what is no time is at least itself"
+
+
+def test_a_message_is_never_that_of_nothing_nor_a_word_that_it_begins_with():
+    assert same_text(None, None)
+    assert not same_text(None, "later")
+    assert not same_text("later", None)
+    assert not same_text("No", "No media was found under this address")
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(16, 60))
@@ -179,8 +255,20 @@ WAS = {
         ({"retry_count": 6, "latency_ms": 10}, True, False),
         ({"retry_count": None, "status_code": 500}, True, False),
         ({"retry_count": 4, "status_code": 500}, False, False),
+        *(
+            ({"retry_count": 6, name: value}, True, False)
+            for name, value in (
+                ("success", True),
+                ("status_code", 502),
+                ("error", "y"),
+                ("delivered_at", AFTER),
+            )
+        ),
     ],
 )
 def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):
     assert delivery_ended(WAS, WAS | now) is ended
+    assert delivery_ended({**WAS, "retry_count": None}, WAS | now) is any(
+        now[each] != WAS[each] for each in now.keys() - {"retry_count"}
+    )
     assert delivery_untouched(WAS, WAS | now) is as_before

@@ -55,6 +55,7 @@ class Reading:
     retention: float = 86_400.0
     linger: float = 0.0
     metadata: bool = True
+    lag: float = 0.0  # seconds until a new post stands in lists; single reads show it at once
 
 
 @dataclass(eq=False)
@@ -69,6 +70,7 @@ class Post:
     status: list[str]
     jobs: list[int]
     outcomes: list[str]  # what the next publications end in, the last one for ever
+    metadata: dict[str, Any] = field(default_factory=dict)  # as it was asked for
 
     @property
     def shown(self) -> str:
@@ -133,6 +135,9 @@ class Server:
         self.running: set[tuple[str, str]] = set()
         self.executed: Counter[str] = Counter()
         self.created: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()  # posts of each row, whatever they say
+        self.numbered = 0  # posts ever created
+        self.deleted: set[str] = set()
         self.violations: list[str] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         for number in range(POSTS):
@@ -204,15 +209,30 @@ class Server:
         for index, item in enumerate(json.loads(flight.body or b"{}")["posts"]):
             if part is not None and index >= part:
                 return 500, {"error": {"code": "INTERNAL_ERROR", "message": "broke off"}}
-            post_id = f"post_c{len(self.posts)}"
+            self.numbered += 1
+            post_id = f"post_c{self.numbered}"
             mark = item["metadata"]["voxopsOp"]
             now = self.world.time
-            self.posts[post_id] = Post(post_id, item["content"], mark, now, now, ["scheduled"], [0], ["published"])
+            self.posts[post_id] = Post(
+                post_id, item["content"], mark, now, now, ["scheduled"], [0], ["published"], item["metadata"]
+            )
+            row = item["metadata"].get("voxopsRow", item["content"])
             self.created[item["content"]] += 1
+            self.rows[row] += 1
             if self.created[item["content"]] > 1:
                 self.violations.append(f"{item['content']} was created twice")
+            elif self.rows[row] > 1:
+                self.violations.append(f"the row of {item['content']} was created twice, with another text")
             results.append({"index": index, "status": "created", "postId": post_id})
         return 201, {"results": results}
+
+    def delete(self, post: Post) -> None:
+        """A person deletes a post that was created; asking for it again is no second one then."""
+        del self.posts[post.id]
+        self.created[post.content] -= 1
+        self.deleted.add(post.content)
+        self.executed.clear()
+        self.rows[post.metadata["voxopsRow"]] -= 1
 
     def _resend(self, flight: Flight) -> tuple[int, Any]:
         """Send a delivery again; the second one in a row fails as the first did, so that only its count tells."""
@@ -353,7 +373,7 @@ class Server:
             )
             for place, status in enumerate(post.status)
         )
-        metadata = {"voxopsOp": post.mark} if self.reading.metadata else None
+        metadata = {**post.metadata, "voxopsOp": post.mark} if self.reading.metadata else None
         return PostState(
             post.id, post.shown, updated, _iso(post.created), metadata=metadata, targets=rows, source="single"
         )
@@ -429,7 +449,8 @@ class Reader:
     async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
         await self._read()
         listed = Listed()
-        listed.take(self._server.state(post) for post in self._server.posts.values())
+        now, lag = self._server.world.time, self._server.reading.lag
+        listed.take(self._server.state(post) for post in self._server.posts.values() if now - post.created >= lag)
         return listed
 
     async def _read(self) -> None:
@@ -693,13 +714,13 @@ class World:
 
     # -- plans ------------------------------------------------------------------------------------------------------
 
-    def creates(self, first: int, count: int) -> Plan:
-        """A plan for some rows of the one campaign."""
+    def creates(self, first: int, count: int, *, changed: str = "") -> Plan:
+        """A plan for some rows of the one campaign; `changed` is what somebody has added to their texts."""
         rows = range(first, min(ROWS, first + count))
         frame = pd.DataFrame(
             {
                 "row_id": [f"r{row}" for row in rows],
-                "content": [f"row {row}" for row in rows],
+                "content": [f"row {row}{changed}" for row in rows],
                 "accounts": ["acc"] * len(rows),
                 "scheduled_for": ["2027-01-01T00:00:00Z"] * len(rows),
             }

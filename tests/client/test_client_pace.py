@@ -219,7 +219,9 @@ def test_a_pause_longer_than_max_wait_is_refused_with_the_time_to_come_back() ->
     pace.learn(answer(clock, status=429, retry_after="3600"), sent=0.0, received=0.0)
     with pytest.raises(WaitTooLong, match="come back after 2026-03-02 10:00:00 UTC") as caught:
         asyncio.run(go(pace, clock))
-    assert caught.value.seconds == 3600
+    assert caught.value.seconds == caught.value.retry_after == 3600
+    assert isinstance(caught.value, RateLimitError)
+    assert (caught.value.status, caught.value.code) == (429, "RATE_LIMITED")
     assert clock.slept == []
 
 

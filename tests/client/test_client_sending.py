@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from voxops._core import eventloop
 from voxops.api.matrix import MATRIX, Resend, may_resend
 from voxops.client import AsyncClient, PostFields
+from voxops.connection import _identity
 from voxops.errors import (
     ConfigError,
     ConflictError,
@@ -22,6 +24,8 @@ from voxops.errors import (
     ValidationError,
     WaitTooLong,
 )
+from voxops.frames import build
+from voxops.loading.checkup import check_up
 from voxops.sandbox import Fault, Sandbox
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
@@ -362,6 +366,31 @@ def test_a_permit_shares_the_pace(client: AsyncClient, sandbox: Sandbox, clock: 
         assert sum(clock.slept) == 20.0
 
     eventloop.run(main())
+
+
+def test_a_pause_that_is_too_long_is_caught_nowhere_on_the_way(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Not where other errors of the API say something of one account, one file or one post, or of who we are."""
+    file = tmp_path / "a.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+
+    async def main() -> None:
+        async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60) as client:
+            sandbox.add_fault(Fault("retry_after", seconds=900))
+            with pytest.raises(RateLimitError) as first:
+                await client.identity()
+            assert first.value.retry_after > 60
+            accounts = build("accounts", [{"id": next(iter(sandbox.world.accounts)), "platform": "twitter"}])
+            for call in (
+                lambda: _identity(client),
+                lambda: check_up(client, accounts, refresh=False),
+                lambda: client.uploads.send_all([file]),
+                lambda: client.posts.retry("post_1"),
+            ):
+                with pytest.raises(WaitTooLong, match="Nothing was sent"):
+                    await call()
+
+    asyncio.run(main())
+    assert sandbox.requests(acting=True) == []
 
 
 def test_a_permit_is_refused_when_the_pause_is_too_long(sandbox: Sandbox) -> None:

@@ -60,6 +60,26 @@ def test_rule_11_whatever_breaks_everything_happens_once(rig, reading, when, act
     assert result.effects == result.expected
 
 
+def test_rule_11_after_six_tries_the_row_says_what_came_of_them(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*post({"action": "status", "times": None}, path=RETRY))
+    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
+    assert len(rig.acts()) == 6
+    assert row["outcome"] == "unknown"
+    assert row["waiting_for"].startswith("the API answered 500 INTERNAL_ERROR six times; ")
+    assert (row["error_code"], row["http_status"]) == ("INTERNAL_ERROR", 500)
+
+
+def test_rule_11_tries_that_ended_otherwise_are_counted_each(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    faults = [{"action": "drop", "times": 2}, {"action": "status", "times": None}]
+    rig.sandbox.add_fault(*post(*faults, path=RETRY))
+    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
+    assert row["waiting_for"].startswith("the API answered 500 INTERNAL_ERROR four times, no answer came twice; ")
+
+
 def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
     """The reply is slower than the time-out, the server then fails after the work and keeps no key: a quick resend acts twice."""
     rig.sandbox.set_switches(forget_key_on_5xx=True)

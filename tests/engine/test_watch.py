@@ -221,6 +221,7 @@ def test_watching_takes_a_fraction_of_polling_each(sandbox: Sandbox, client: Asy
     watch = Watch(client, things_of(posts, "post"), Silent(), rng=random.Random(7))
     assert eventloop.run(watch.go()).phase == "done"
     results = watch.results()
+    assert results["post_id"].to_list() == results["id"].to_list() == posts
     assert set(results["outcome"]) <= {"succeeded", "failed"}
     real = {each["id"]: each["status"] for each in eventloop.run(records(client, "/v1/posts", status="all"))}
     assert dict(zip(results["id"], results["status"], strict=True)) == {post: real[post] for post in posts}

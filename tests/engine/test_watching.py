@@ -107,6 +107,7 @@ def test_what_ends_badly_has_failed_with_its_reason(ws, world, act):
     (row,) = ws.watch(handle).wait(20).results().to_dict("records")
     assert row["outcome"] == "failed"
     assert row["error_message"]
+    assert "post_id" not in row
 
 
 def test_a_state_from_before_the_act_is_not_its_outcome(ws, world):

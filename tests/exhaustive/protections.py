@@ -1,34 +1,248 @@
-"""Protections, each removed alone: the search must find a history that breaks the promise, or it proves nothing."""
+"""Protections, each removed alone: the search must find a history that breaks the promise, or it proves nothing.
+
+``python -m tests.exhaustive.protections`` writes the table of `docs/exactly-once.md`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
-from tests.exhaustive.search import Case, Found, search
+from tests.chaos.model import Reading
+from tests.exhaustive.search import Case, Event, Found, search
 from tests.ledger import test_ledger_machine as machine
+
+from voxops.acts.made import Made
+from voxops.engine import binding, settler
+from voxops.engine.presence import Verdict
+from voxops.ledger import Ledger
+from voxops.ledger.claims import Claims
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
+BEGIN, END = "<!-- protections: written by python -m tests.exhaustive.protections -->", "<!-- end of protections -->"
+
+KEYS_IGNORED = Reading(ignore_keys=True)
+LATE_AND_FORGOTTEN = Reading(forget_on_5xx=True, lag=60.0)
+
+
+class _AnybodyClaims(Claims):
+    def _refuse(self, *_: Any) -> None:
+        return None
+
+
+class AnybodyClaims(Ledger):
+    """Whoever asks may send, whatever another sender has done since."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _AnybodyClaims(self, self.operations)
+
+
+class _RememberedForEver(Claims):
+    def claim(self, *args: Any, **options: Any) -> Any:
+        return super().claim(*args, **{**options, "deadline": 1e12})
+
+
+class RememberedForEver(Ledger):
+    """Keys are taken to be remembered for ever."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _RememberedForEver(self, self.operations)
+
+
+@contextmanager
+def several_open() -> Iterator[None]:
+    """A post may have several open operations."""
+    with (
+        mock.patch.object(binding._Binder, "_decide_open", lambda *_: None),
+        mock.patch.object(Claims, "_is_busy", lambda *_: False),
+    ):
+        yield
+
+
+@contextmanager
+def nothing_shown() -> Iterator[None]:
+    """Lists show no create, and their silence proves nothing."""
+    with (
+        mock.patch.object(settler, "find_marked", lambda *_: {}),
+        mock.patch.object(settler, "PROOF_AFTER", 1e12),
+    ):
+        yield
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A protection, and the universe in which its absence shows."""
+    """A protection, and the universe in which its absence shows.
+
+    `standing` is what else is taken away, with the protection in place too: a second line of defence shows only without the first.
+    """
 
     name: str
-    act: str
+    rule: int
+    case: Case
     depth: int
-    to_the_end: bool = True
+    patch: Callable[[], AbstractContextManager[Any]] = nullcontext
+    standing: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ledger: type[Ledger] = field(default=Ledger)
+
+
+def constant(place: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """A patch of one name."""
+    return lambda: mock.patch.object(place, name, value)
 
 
 REMOVALS = (
-    Removal("key saved after the send", "retry", 3),
-    Removal("batch re-formed", "create", 2),
-    Removal("resend without reading", "retry", 2),
-    Removal("status trusted before the baseline moved", "retry", 4),
+    Removal("an open batch is joined", 1, Case("create"), 2, machine.batch_formed_anew),
+    Removal("one open operation per post", 2, Case("retry"), 3, several_open),
+    Removal("key and “sent” are on disk before the send", 8, Case("retry"), 3, ledger=machine.KeySavedAfterTheSend),
+    Removal(
+        "the claim: one sender at a time",
+        8,
+        Case("retry", kernels=2, reading=KEYS_IGNORED, opening=(("hold", 0),)),
+        3,
+        ledger=AnybodyClaims,
+    ),
+    Removal("reading before a resend", 11, Case("retry", reading=KEYS_IGNORED), 2, machine.resent_without_reading),
+    Removal(
+        "a resend waits until lists show",
+        11,
+        Case("create", reading=LATE_AND_FORGOTTEN),
+        2,
+        constant(settler.Settler, "_may_resend", lambda *_: True),
+    ),
+    Removal(
+        "retention, where lists show nothing",
+        12,
+        Case("create"),
+        2,
+        standing=nothing_shown,
+        ledger=RememberedForEver,
+    ),
+    Removal(
+        "the mark: what is there is read before creates are formed",
+        13,
+        Case("create", ledgers=2, reading=KEYS_IGNORED, people=False, at_once=False),
+        4,
+        constant(binding, "verdict_of", lambda *_: Verdict()),
+    ),
+    Removal(
+        "the mark's body",
+        13,
+        Case("create", ledgers=2),
+        4,
+        constant(Made, "is_for", lambda *_: True),
+    ),
+    Removal(
+        "absence is proof only after five minutes",
+        14,
+        Case("create", reading=LATE_AND_FORGOTTEN),
+        2,
+        constant(settler, "PROOF_AFTER", 0.0),
+    ),
+    Removal(
+        "the baseline: a status counts only as evidence of this try",
+        18,
+        Case("retry"),
+        4,
+        machine.status_trusted_at_once,
+    ),
+    Removal(
+        "the lease: whoever slept does not send",
+        21,
+        Case("retry", kernels=2, reading=KEYS_IGNORED, opening=(("doze", 0),), people=False),
+        4,
+        ledger=machine.LeaseIgnored,
+    ),
 )
 
 
 def counterexample(removal: Removal) -> Found:
     """Search without the protection."""
-    ledger, patch, reading, _ = machine.REMOVED[removal.name]
-    with patch():
-        case = Case(removal.act, reading=machine.READINGS[reading], ledger=ledger)
-        return search(case, removal.depth, to_the_end=removal.to_the_end)
+    with removal.standing(), removal.patch():
+        return search(
+            replace(removal.case, ledger=removal.ledger), removal.depth, unsettled=removal.standing is nullcontext
+        )
+
+
+def control(removal: Removal) -> Found:
+    """The same search with the protection in place, which must find nothing."""
+    with removal.standing():
+        return search(removal.case, removal.depth, unsettled=removal.standing is nullcontext)
+
+
+def told(history: tuple[Event, ...]) -> str:
+    """A history in words."""
+    words = {
+        "run": "run the cell", "run changed": "run it with a mended text", "night": "26 hours pass", "edit": "somebody edits the post",
+        "restart": "another kernel goes on", "other ledger": "another laptop starts", "delete": "somebody deletes the post",
+    }  # fmt: skip
+    said: list[str] = []
+    for event in history:
+        match event:
+            case ("meet", _, fate):
+                said.append(FATES.get(fate, f"the answer is {fate}"))
+            case ("wait", seconds):
+                said.append(f"wait {seconds:g} s")
+            case ("kill", _):
+                said.append("the kernel is killed")
+            case ("hold", _):
+                said.append("the rate limit holds requests back")
+            case ("let go", _):
+                said.append("it lets them go")
+            case ("doze", _):
+                said.append("the kernel will fall asleep between claim and send")
+            case ("wake", _):
+                said.append("the sleeper wakes")
+            case ("run", which) if which:
+                said.append("run the cell there")
+            case ("run changed", which) if which:
+                said.append("run it there with a mended text")
+            case ("run", _) if "run the cell" in said:
+                said.append("run the cell again")
+            case (name, *_):
+                said.append(words[name])
+    return "; ".join(said)
+
+
+FATES = {
+    "ok": "the answer comes", "lost": "the request is lost", "unanswered": "it is done, and the answer lost", "garbled": "the answer can't be read",
+    "500 before": "it fails with a 500", "500 after": "it is done, and a 500 answered", "400": "it is refused with a 400",
+    "429": "it is refused with a 429", "slow": "it is done later than anybody waits", "partial": "half of it is done, and a 500 answered",
+    "unread": "the answer leaves a row out",
+}  # fmt: skip
+
+
+def table() -> str:
+    """Return the table of `docs/exactly-once.md`: protection, rule, shortest history without it, what goes wrong then."""
+    lines = ["| removed | rule | shortest history | what happens |", "|---|---|---|---|"]
+    for removal in REMOVALS:
+        found = counterexample(removal)
+        if found.history is None:
+            raise RuntimeError(f"nothing is found without “{removal.name}”")
+        lines.append(row(removal, found))
+    return "\n".join(lines)
+
+
+def row(removal: Removal, found: Found) -> str:
+    """A line of the table."""
+    history = told((*removal.case.opening, *(found.history or ())))
+    return f"| {removal.name} | {removal.rule} | {history} | {found.problems[0]} |"
+
+
+def main() -> int:
+    """Write the table anew."""
+    text = DOCUMENT.read_text("utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

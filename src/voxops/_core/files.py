@@ -26,7 +26,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | get
 _PROBE = 0o020
 
 
-def make_folder(path: Path, *, mode: int | None = None) -> None:
+def make_folder(path: Path, *, mode: int | None = None, flush: bool = False) -> None:
     """Make a folder and those above it that are missing; one that exists stays as it is.
 
     Parameters
@@ -35,6 +35,8 @@ def make_folder(path: Path, *, mode: int | None = None) -> None:
         The folder.
     mode : int, optional
         Permissions of each folder that is made, such as ``0o755``; for its owner only if left out.
+    flush : bool
+        Return when the names of those that were made are on disk: else a power cut takes them, and all that lies in them.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def make_folder(path: Path, *, mode: int | None = None) -> None:
     """
     if path.is_dir():
         return
-    make_folder(path.parent, mode=mode)
+    make_folder(path.parent, mode=mode, flush=flush)
     try:
         path.mkdir(0o700 | _PROBE)
     except FileExistsError:
@@ -51,6 +53,8 @@ def make_folder(path: Path, *, mode: int | None = None) -> None:
             raise
         return
     _set_mode(path, path.stat().st_mode, mode, 0o070)
+    if flush:
+        flush_folder(path.parent)
 
 
 def create_file(path: Path, *, mode: int | None = None) -> BinaryIO:

@@ -91,7 +91,7 @@ class Store:
             If another process writes, the folder can't be written, or it is not an archive and holds something else.
         """
         try:
-            make_folder(self.root)
+            make_folder(self.root, flush=True)
             self._refuse_foreign_files()
             with suppress(FileExistsError):
                 create_file(self.root / _LOCK).close()
@@ -184,8 +184,8 @@ class Store:
                 aside += self._merge_day(kind, path, to_table(kind, rows))
         for path in aside:
             _rename(path)
-        for folder in {path.parent for path in aside}:
-            flush_folder(folder)
+        for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
+            flush_folder(folder)  # of the day, and of the table, where the day may be new
         return len(aside)
 
     def answers(self) -> dict[str, Path]:

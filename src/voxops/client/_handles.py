@@ -15,7 +15,7 @@ from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, WATCH_FOR
 from voxops.client._caller import Caller, path
 from voxops.client._checks import check_id
 from voxops.client._reply import single
-from voxops.errors import ApiError, ConfigError, NotFoundError
+from voxops.errors import ApiError, ConfigError, NotFoundError, WaitTooLong
 from voxops.frames.states import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
 
@@ -195,6 +195,8 @@ async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any
     """A thing as it is before an act; None where the API does not show it, since a key that may act need not be one that may read."""
     try:
         return await reading
+    except WaitTooLong:
+        raise
     except ApiError:
         return None
 

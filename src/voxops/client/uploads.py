@@ -18,7 +18,7 @@ from voxops.client._caller import Caller, path
 from voxops.client._receipt import Receipt
 from voxops.client._reply import single, with_items
 from voxops.client._upload import Presigned, Progress, Storage, Uploaded, presigned, source_of, upload
-from voxops.errors import ApiError, AuthError, DecodeError, TransportError
+from voxops.errors import ApiError, AuthError, DecodeError, TransportError, WaitTooLong
 
 __all__ = ["Presigned", "Progress", "Uploaded", "Uploads"]
 
@@ -114,7 +114,7 @@ class Uploads:
                 try:
                     source = await asyncio.to_thread(source_of, file, None)
                     return await upload(self, self._storage, source, kept, notice)
-                except AuthError:
+                except (AuthError, WaitTooLong):
                     raise
                 except (ApiError, TransportError, DecodeError) as error:
                     return Uploaded(file, None, error=error)

@@ -75,6 +75,18 @@ class Control:
         self._changed.clear()
 
 
+def in_words(number: int) -> str:
+    """How often, as people say it."""
+    return (
+        f"{_NUMBERS[number]} times"
+        if 2 < number < len(_NUMBERS)
+        else {1: "once", 2: "twice"}.get(number, f"{number} times")
+    )
+
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
 class Queue:
     """Operations that are to be sent in this pass, those under way, and how often each was tried."""
 
@@ -82,6 +94,7 @@ class Queue:
         self.in_flight = 0
         self.tries: Counter[int] = Counter()
         self.throttled: Counter[int] = Counter()
+        self.heard: dict[int, Counter[str]] = {}  # what came of the tries that settled nothing
         self._ready: asyncio.Queue[Clearance | None] = asyncio.Queue()
         self._queued: set[int] = set()
         self._not_before: dict[int, float] = {}
@@ -137,6 +150,15 @@ class Queue:
         """Count tries anew."""
         self.tries.clear()
         self.throttled.clear()
+        self.heard.clear()
+
+    def hear(self, op: int, what: str) -> None:
+        """Note what came of a try that settled nothing."""
+        self.heard.setdefault(op, Counter())[what] += 1
+
+    def told(self, op: int) -> str:
+        """What came of all of an operation's tries in this pass, as a sentence."""
+        return ", ".join(f"{what} {in_words(number)}" for what, number in self.heard.get(op, Counter()).most_common())
 
 
 @dataclass

@@ -302,7 +302,8 @@ class Execution:
         if op in queue:
             return True
         if queue.tries[op] >= RESENDS:
-            current.reasons.waiting[op] = f"tried {RESENDS} times without an answer; look at the dashboard, then resume"
+            said = queue.told(op) or f"tried {RESENDS} times without an answer"
+            current.reasons.waiting[op] = f"{said}; look at the dashboard, then resume"
             return False
         offered = max(FEWEST_OFFERED, min(MOST_OFFERED, self._client.pace.limit or MOST_OFFERED))
         if queue.due(op, self._client.now().timestamp()) and len(queue) < offered:

@@ -257,6 +257,7 @@ class Sender:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
         op = claim.operation.id
         if error.sent:
+            current.queue.hear(op, "no answer came")
             await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
         await self.note(lambda: self.ledger.claims.take_back(claim))
@@ -295,10 +296,11 @@ class Sender:
                     if code == "IDEMPOTENCY_IN_PROGRESS"
                     else f"the API answered {reply.status} {code}"
                 )
-                await self._unknown(claim, reply, code, why.strip())
+                await self._unknown(current, claim, reply, code, why.strip())
 
-    async def _unknown(self, claim: Claim, reply: Any, code: str, why: str) -> None:
+    async def _unknown(self, current: Pass, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
+        current.queue.hear(claim.operation.id, why)
         answered = not may_still_run(code)
         await self.note(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
 
@@ -308,7 +310,7 @@ class Sender:
         act, endpoint = act_named(operation.action), find(operation.method, operation.path)
         data = _data(reply)
         if endpoint is None or not act.decodes(data):
-            await self._unknown(claim, reply, "", "the answer is not what this call returns")
+            await self._unknown(current, claim, reply, "", "the answer is not what this call returns")
             return
         state = "accepted" if polled(endpoint) else "unknown"
         await self._record(current, claim, reply, state, partial(act.settle_answer, data=data, first=claim.first))

@@ -330,16 +330,22 @@ class Watch:
         self._show(Event("waiting", self._client.now(), waits=waits))
 
     def results(self) -> pd.DataFrame:
-        """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC)."""
+        """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC).
+
+        Where posts are watched, ``post_id`` (string) stands beside ``id``, so that the rows join with those of ``ws.posts()``.
+        """
         items = list(self._groups)
         outcomes = [self._outcome(item) for item in items]
         waits = [
             self._status(item) or "not read yet" if out is Outcome.PENDING else None
             for item, out in zip(items, outcomes, strict=True)
         ]
+        posts = [item if self._handles[item].kind == "post" else None for item in items]
+        named = {"post_id": pd.array(posts, dtype="string")} if any(posts) else {}
         return pd.DataFrame(
             {
                 "id": pd.array(items, dtype="string"),
+                **named,
                 "platform": pd.array([self._groups[item] for item in items], dtype="string"),
                 "status": pd.array([self._status(item) for item in items], dtype="string"),
                 "outcome": pd.array([str(out) for out in outcomes], dtype="string"),

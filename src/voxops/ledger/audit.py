@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import pandas as pd
 
 from voxops import frames
+from voxops._core import jsontext
 from voxops._core.files import write_file
 from voxops._core.safe import cell
 from voxops.acts.operation import Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.api.errors import read_answer
 from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import COLLIDED, OPEN
@@ -146,7 +149,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
                    operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
-                   operations.http_status, operations.waiting_for AS of_all, members.waiting_for AS why,
+                   operations.http_status, operations.reply, operations.waiting_for AS of_all, members.waiting_for AS why,
                    coalesce(members.outcome, 'blocked') AS outcome, members.error_code, members.error_message,
                    members.result_id, members.settled, operations.resent, operations.action
             {_ROWS} ORDER BY run_rows.row""",
@@ -171,7 +174,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         waiting_for=pd.array(waiting, dtype="string"),
         tries=pd.array([row["tries"] or 0 for row in rows], dtype="Int64"),
         http_status=pd.array([row["http_status"] for row in rows], dtype="Int64"),
-        error_code=pd.array([row["error_code"] for row in rows], dtype="string"),
+        error_code=pd.array([_error_code(row) for row in rows], dtype="string"),
         error_message=pd.array([row["error_message"] for row in rows], dtype="string"),
         result_id=pd.array([row["result_id"] for row in rows], dtype="string"),
         settled_at=_times([row["settled"] for row in rows]),
@@ -183,6 +186,23 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
         table.attrs = {**plan.attrs, "run": run, "campaign": head.campaign, "key": head.key_column}
     return table
+
+
+def _error_code(row: sqlite3.Row) -> str | None:
+    """The code of a row that failed; of one that nobody knows of, the one in the last answer."""
+    if row["error_code"] is not None or row["outcome"] != "unknown" or (row["http_status"] or 0) < 400:
+        code: str | None = row["error_code"]
+        return code
+    return _code_of(row["reply"]) or f"HTTP_{row['http_status']}"
+
+
+@lru_cache(maxsize=256)
+def _code_of(reply: bytes | None) -> str:
+    """The API's code in an answer, whose rows share it."""
+    try:
+        return read_answer(jsontext.decode(reply or b"null")).code
+    except ValueError:
+        return ""
 
 
 def _notice(row: sqlite3.Row, copies: Sequence[str]) -> str | None:

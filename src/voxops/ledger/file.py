@@ -8,6 +8,7 @@ import sqlite3
 import warnings
 from pathlib import Path
 
+from voxops._core.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
@@ -141,8 +142,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     path = path.expanduser()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, flush=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        flush_folder(path.parent)
     except OSError as error:
         raise LedgerError(
             f"the ledger {path} can't be written ({error.strerror}); give another file with ledger="
@@ -161,6 +163,7 @@ def open_database(path: Path) -> sqlite3.Connection:
                 _accept_network(path, remote)
             db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
             db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA temp_store=MEMORY")  # what a sort holds of rows is written to no other folder
             _migrate(db)  # before references are held, since tables take each other's places
             db.execute("PRAGMA foreign_keys=ON")
         except BaseException:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops._core.arguments import list_of_text
 from voxops._core.eventloop import all_or_none
-from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError
+from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.values import FLAG, TEXT, to_bool
 from voxops.loading.filters import Words
@@ -85,10 +85,10 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> tuple[b
 
 
 async def _asked(call: Any) -> tuple[dict[str, Any], str]:
-    """The answer to a call, or why there is none; a key that is refused would be so for every account."""
+    """The answer to a call, or why there is none; a key that is refused, and a pause that is too long, would be so for every account."""
     try:
         return await call, ""
-    except AuthError:
+    except (AuthError, WaitTooLong):
         raise
     except (ApiError, TransportError, DecodeError) as error:
         return {}, str(error)

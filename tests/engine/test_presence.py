@@ -1,0 +1,172 @@
+"""Whether a post is there already, as pure decisions: rules 13, 14 and 26, over everything that a post may or may not show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from voxops.acts import keys
+from voxops.acts.made import Made, asked_hash, shown_of_body
+from voxops.acts.operation import Item, Member, Subject
+from voxops.api.states import PostState, TargetState
+from voxops.api.windows import SKEW
+from voxops.engine.presence import (
+    Verdict,
+    could_be,
+    find_marked,
+    judge_row,
+    needs_single_read,
+    pair_unmarked,
+    was_edited,
+)
+from voxops.model import Outcome
+
+WHEN, MADE, LATER = "2027-01-01T09:00:00+00:00", "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
+BODY = {"content": "hello world", "accountIds": ["a", "b"], "scheduledFor": "2027-01-01T09:00:00Z"}
+NOTHING = Verdict()
+
+
+def item(label: str = "r1", attempt: int = 1, **seen: Any) -> Item:
+    metadata = {"voxopsOp": keys.mark("c", label, attempt), "voxopsCampaign": keys.campaign_mark("c")}
+    return Item(
+        0, "identity", attempt, Subject("batch", "1"), label, "", "", "", "POST", "/v1/posts/bulk",
+        {**BODY, "metadata": metadata}, {"campaign": "c", "row": label, **seen},
+    )  # fmt: skip
+
+
+def made(attempt: int | None = 1, label: str = "r1", **changed: Any) -> Made:
+    post = Made(
+        "post_1", MADE, "scheduled", None if attempt is None else keys.mark("c", label, attempt), keys.row_mark("c", label),
+        keys.campaign_mark("c"), asked_hash(BODY), shown_of_body(BODY),
+    )  # fmt: skip
+    return replace(post, **changed)
+
+
+def judged(row: Item, *posts: Made, alike: tuple[Made, ...] = (), kept: tuple[str, ...] = ()) -> Verdict:
+    return judge_row(row, BODY, posts, alike, kept)
+
+
+def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
+    assert judged(item()) == NOTHING
+    assert judged(item(), made()) == Verdict(made="post_1")
+    other = judged(item(), made(asked="another"))
+    assert other.made is None
+    assert other.blocked.startswith("already posted as post_1 with other content, accounts or time")
+    assert judged(item(), made(asked=None)) == Verdict(made="post_1"), "by what it shows"
+    assert judged(item(), made(asked=None, shown="another")).blocked
+    assert judged(item(), made(asked=None, shown=None)) == Verdict(made="post_1"), "its mark is all that it shows"
+
+
+def test_rule_13_drafts_do_not_count():
+    assert judged(item(), made(status="draft")) == NOTHING
+    assert judged(item(), made(status="draft"), made(post_id="post_2")) == Verdict(made="post_2")
+
+
+@pytest.mark.parametrize("status", ["cancelled", "unpublished", "deleted"])
+def test_rule_13_what_was_withdrawn_blocks_its_own_attempt_and_no_later_one(status):
+    gone = made(status=status)
+    assert judged(item(), gone).blocked == f"made as post_1, {status} since; a next attempt makes it again"
+    assert judged(item(attempt=2), gone) == NOTHING
+    assert judged(item(attempt=2), made(2, status=status)).blocked
+    assert judged(item(attempt=2), made(3, status=status)).blocked, "a later attempt than this one was withdrawn"
+    assert judged(item(attempt=2), made(None, status=status)).blocked, "which attempt it was is not known"
+    assert judged(item(attempt=2), made(1, status=status, op_mark="strange")).blocked
+
+
+def test_rule_26_the_same_post_under_another_name_blocks_the_row():
+    other = made(label="r2")
+    blocked = judged(item(), alike=(other,)).blocked
+    assert blocked.startswith("looks like another row of this campaign, made as post_1; a column twin (True)")
+    assert judged(item(twin=True), alike=(other,)) == NOTHING
+    assert judged(item(), alike=(other,), kept=(str(other.row_mark),)) == NOTHING
+    assert judged(item(), alike=(made(),)) == NOTHING, "it is this row's own"
+    assert judged(item(), alike=(replace(other, row_mark=None),)) == NOTHING
+    assert judged(item(), alike=(replace(other, row_mark=keys.mark("c", "r1", 1)),)) == NOTHING
+    assert judged(item(), alike=(replace(other, campaign_mark="another"),)) == NOTHING
+    assert judged(item(), alike=(replace(other, status="cancelled"),)) == NOTHING
+    bare = replace(item(), body=None)
+    assert judged(bare, alike=(other,)) == NOTHING
+    assert judged(replace(item(), body=BODY), alike=(replace(other, campaign_mark=None),)).blocked
+
+
+def state(post_id: str = "post_1", **shown: Any) -> PostState:
+    return PostState(post_id, "scheduled", **{"updated_at": MADE, "created_at": MADE, **shown})
+
+
+def whole(post_id: str = "post_1", **shown: Any) -> PostState:
+    targets = (TargetState("twitter", "a"), TargetState("linkedin", "b"))
+    return state(post_id, **{"content": BODY["content"], "scheduled_for": WHEN, "targets": targets, **shown})
+
+
+def member(position: int, label: str = "r1") -> Member:
+    return Member(1, position, item(label), Outcome.UNKNOWN, "")
+
+
+def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
+    mine, other = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2"))
+    posts = [
+        state("post_3", metadata=mine, created_at=LATER),
+        state("post_2", metadata=mine),
+        state("post_1", metadata=mine),
+        state("post_0", metadata=mine, created_at=None),
+        replace(state("post_4", metadata=other), status="draft"),
+        state("post_5"),
+        state("post_6", metadata={"by": "hand"}),
+    ]
+    found = find_marked([member(0), member(1, "r2"), member(2, "r3")], posts)
+    assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
+        0: ["post_0", "post_1", "post_2", "post_3"]
+    }
+
+
+def test_rule_14_a_post_was_edited_when_its_times_differ():
+    assert not was_edited(state())
+    assert was_edited(state(updated_at=LATER))
+    assert not was_edited(state(updated_at=None))
+    assert was_edited(state(created_at=None))
+
+
+def test_rule_14_a_post_without_metadata_could_be_the_row_unless_something_rules_it_out():
+    assert could_be(whole(), BODY)
+    assert could_be(state(), BODY), "it shows nothing"
+    assert not could_be(state(metadata={"by": "hand"}), BODY)
+    assert not could_be(whole(content="another"), BODY)
+    assert could_be(whole(content="hello wo…"), BODY), "a list cuts"
+    assert not could_be(whole(scheduled_for="2027-01-02T09:00:00+00:00"), BODY)
+    assert could_be(whole(targets=()), BODY)
+    assert not could_be(whole(targets=(TargetState("twitter", "a"),)), BODY)
+    assert could_be(whole(content="another", updated_at=LATER), BODY), "it was edited, and may have been it"
+    assert not could_be(state(metadata={"by": "hand"}, updated_at=LATER), BODY)
+
+
+def test_rule_14_a_single_read_helps_where_a_list_can_not_tell():
+    assert needs_single_read(whole(), [BODY])
+    assert needs_single_read(whole(), [{**BODY, "content": "another"}, BODY])
+    assert not needs_single_read(whole(content="another"), [BODY])
+    assert not needs_single_read(whole(updated_at=LATER), [BODY]), "it shows another text by now"
+    assert not needs_single_read(whole(), [])
+
+
+SENT = 1_772_442_000.0  # MADE
+
+
+def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():
+    twins = {4: BODY, 2: BODY}
+    assert pair_unmarked({2: BODY}, [whole()], SENT) == {2: "post_1"}
+    assert pair_unmarked(twins, [whole()], SENT) == {2: "post_1"}, "one post is one row"
+    assert pair_unmarked(twins, [whole("post_9", created_at=LATER), whole()], SENT) == {2: "post_1", 4: "post_9"}
+    assert pair_unmarked(twins, [whole("post_2"), whole()], SENT) == {2: "post_1", 4: "post_2"}
+    assert pair_unmarked({2: BODY}, [whole()], SENT + SKEW) == {2: "post_1"}, "two clocks may differ"
+    assert pair_unmarked({2: BODY}, [whole()], SENT + SKEW + 1) == {}
+    for other in (
+        whole(created_at=None),
+        whole(content=None),
+        whole(content="another"),
+        whole(metadata={"by": "hand"}),
+        whole(scheduled_for=None),
+        whole(targets=()),
+    ):
+        assert pair_unmarked({2: BODY}, [other], SENT) == {}
+        assert pair_unmarked({2: BODY}, [other, whole("post_2")], SENT) == {2: "post_2"}

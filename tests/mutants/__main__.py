@@ -1,0 +1,34 @@
+"""``make mutants``: break each decision of the files that allow sending, joining or settling; a test must turn red.
+
+FILES chooses files, all by default; MINUTES bounds the time; AGAIN=1 runs those that survived once more, after a test was written. What was run before on the same text of a function is not run again:
+results are kept in ``tests/mutants/results.json``, per file, function and digest, and are written after each function, so that the
+command can be stopped at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tests.mutants.run import FILES, report, run
+
+
+def main() -> int:
+    """Run as the environment says."""
+    chosen = os.environ.get("FILES", "").split() or list(FILES)
+    strangers = [name for name in chosen if name not in FILES]
+    if strangers:
+        print(f"FILES={' '.join(strangers)}; some of {', '.join(FILES)}")
+        return 2
+    run(chosen, seconds=float(os.environ.get("MINUTES", "1e6")) * 60, again=bool(os.environ.get("AGAIN")))
+    total = report(chosen)
+    for survivor in total.survivors:
+        print(f"survives: {survivor}")
+    for name, number in total.not_run.items():
+        print(f"not run: {name}: {number} mutants")
+    print(total.line)
+    return int(bool(total.survivors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
