@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops import cli
-from voxops.cli import _common
 from voxops._core import safe
+from voxops.cli import _common
 from voxops.errors import VoxopsError
 
 EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover"
