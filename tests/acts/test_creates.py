@@ -122,7 +122,7 @@ def test_the_body_hash_leaves_the_mark_out():
 def test_errors_name_column_rows_and_the_way_out():
     with pytest.raises(PlanError, match=r"no column scheduled_for; use vx\.read_campaign"):
         plan_bulk(rows().drop(columns="scheduled_for"), key="row_id")
-    with pytest.raises(PlanError, match="no column sheet_row"):
+    with pytest.raises(PlanError, match="key='sheet_row' names no column"):
         plan_bulk(rows(), key="sheet_row")
     with pytest.raises(PlanError, match=r"'1' more than once.*duplicated"):
         plan_bulk(rows(row_id=["1", 1, "2"]), key="row_id")

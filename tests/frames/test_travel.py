@@ -61,6 +61,11 @@ FRAMES = {
     "outages": "vx.outages",
     "duplicates": "vx.duplicates",
     "never delivered": "vx.never_delivered",
+    "about which posts": "vx.about_posts",
+    "weeks compared": "vx.compare_weeks",
+    "posts at risk": "ws.at_risk",
+    "account board": "ws.account_board",
+    "made": "run.made",
     "accounts": "ws.accounts",
     "checked accounts": "ws.check_accounts",
     "webhooks": "ws.webhooks",
@@ -116,6 +121,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
         recorded = vx.events([{**EVENT, "data": {**EVENT["data"], "id": posts["post_id"].iloc[0]}}])
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
+        created = ws.run(vx.plan_bulk(CAMPAIGN.head(1), key="row_id")).wait()
         redelivery = vx.plan_redeliver(log[~log["success"].fillna(False)])
         fixed = triaged.assign(new_content=pd.array(["better"] * len(triaged), dtype="string"))
         made = {
@@ -134,6 +140,11 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "outages": vx.outages(log),
             "duplicates": vx.duplicates(log),
             "never delivered": vx.never_delivered(log),
+            "about which posts": vx.about_posts(log, posts),
+            "weeks compared": vx.compare_weeks(triaged),
+            "posts at risk": ws.at_risk(),
+            "account board": ws.account_board(),
+            "made": created.made(),
             "accounts": ws.accounts(),
             "checked accounts": ws.check_accounts(),
             "webhooks": ws.webhooks(),
