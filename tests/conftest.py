@@ -77,6 +77,7 @@ LONG = (
     "ledger/test_ledger_machine.py",
     "whole/test_notebooks.py",
     "engine/test_chaos.py",
+    "exhaustive/test_exhaustive.py",
     "views/test_browser.py",
     "analysis/test_cluster.py",
     "archive/test_archive.py",

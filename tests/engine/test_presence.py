@@ -75,6 +75,13 @@ def test_rule_13_what_was_withdrawn_blocks_its_own_attempt_and_no_later_one(stat
     assert judged(item(attempt=2), made(1, status=status, op_mark="strange")).blocked
 
 
+def test_rule_13_an_attempt_is_told_by_the_older_name_of_its_row_too():
+    gone = made(label="1", op_mark=keys.mark("c", "1.0", 1), status="deleted")
+    assert judged(item("1"), gone).blocked
+    assert judged(item("1", attempt=2), gone) == NOTHING
+    assert judged(item("1", attempt=2), replace(gone, op_mark=keys.mark("c", "1.0", 2))).blocked
+
+
 def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     other = made(label="r2")
     blocked = judged(item(), alike=(other,)).blocked
@@ -107,9 +114,9 @@ def member(position: int, label: str = "r1") -> Member:
 def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
     mine, other = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2"))
     posts = [
-        state("post_3", metadata=mine, created_at=LATER),
+        state("post_1", metadata=mine, created_at=LATER),
+        state("post_3", metadata=mine),
         state("post_2", metadata=mine),
-        state("post_1", metadata=mine),
         state("post_0", metadata=mine, created_at=None),
         replace(state("post_4", metadata=other), status="draft"),
         state("post_5"),
@@ -117,7 +124,7 @@ def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
     ]
     found = find_marked([member(0), member(1, "r2"), member(2, "r3")], posts)
     assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
-        0: ["post_0", "post_1", "post_2", "post_3"]
+        0: ["post_0", "post_2", "post_3", "post_1"]
     }
 
 
@@ -156,7 +163,7 @@ def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():
     twins = {4: BODY, 2: BODY}
     assert pair_unmarked({2: BODY}, [whole()], SENT) == {2: "post_1"}
     assert pair_unmarked(twins, [whole()], SENT) == {2: "post_1"}, "one post is one row"
-    assert pair_unmarked(twins, [whole("post_9", created_at=LATER), whole()], SENT) == {2: "post_1", 4: "post_9"}
+    assert pair_unmarked(twins, [whole("post_0", created_at=LATER), whole()], SENT) == {2: "post_1", 4: "post_0"}
     assert pair_unmarked(twins, [whole("post_2"), whole()], SENT) == {2: "post_1", 4: "post_2"}
     assert pair_unmarked({2: BODY}, [whole()], SENT + SKEW) == {2: "post_1"}, "two clocks may differ"
     assert pair_unmarked({2: BODY}, [whole()], SENT + SKEW + 1) == {}
