@@ -27,6 +27,8 @@ def thing_of(action: str, item: Any) -> Thing:
         return ("create", item.body["content"], "")
     if action == "redeliver":
         return ("resend", item.label, "")
+    if action in {"update", "reschedule"}:
+        return ("update", item.label, "")
     return ("requeue", item.label, item.account)
 
 
@@ -39,6 +41,8 @@ def happened(effects: Iterable[Mapping[str, Any]], owners: Mapping[str, str]) ->
                 found.append((("create", effect["content"], ""), effect))
             case "target.requeue":
                 found.append((("requeue", effect["post"], owners.get(effect["target"], effect["target"])), effect))
+            case "post.update":
+                found.append((("update", effect["post"], ""), effect))
             case "delivery.resend":
                 found.append((("resend", effect["delivery"], ""), effect))
     return found

@@ -186,6 +186,7 @@ class Chaos:
         targets = round(config.items * 0.3)
         self.posts = max(1, round(targets * 3 / 5))  # two of three have two targets
         self.deliveries = round(config.items * 0.3)
+        self.scheduled = round(config.items * 0.1)
 
     def run(self) -> Report:
         """Run and count."""
@@ -209,6 +210,7 @@ class Chaos:
             "speed": self.speed,
             "posts": self.posts,
             "deliveries": self.deliveries,
+            "scheduled": self.scheduled,
             "switches": self.reading.switches,
         }
 
@@ -247,9 +249,10 @@ class Chaos:
     async def _save(self, facts: dict[str, Any]) -> None:
         """Load what is to be acted on, as an analyst does, and save it for the senders."""
         async with AsyncClient(API_KEY, url=facts["url"]) as client:
-            posts, deliveries = frames.Columns("posts"), frames.Columns("deliveries")
-            async for page in client.pages("/v1/posts", {"status": "failed", "limit": 100}):
-                posts.extend(page.records)
+            posts, waiting, deliveries = frames.Columns("posts"), frames.Columns("posts"), frames.Columns("deliveries")
+            for columns, status in ((posts, "failed"), (waiting, "scheduled")):
+                async for page in client.pages("/v1/posts", {"status": status, "limit": 100}):
+                    columns.extend(page.records)
             async for hooks in client.pages("/v1/webhooks", {}):
                 for hook in hooks.records:
                     async for page in client.pages(f"/v1/webhooks/{hook['id']}/deliveries", {"limit": 100}):
@@ -258,8 +261,10 @@ class Chaos:
         triaged = triage(frames.targets(posts.frame(fetched_at=fetched)))
         triaged = triaged.assign(retryable=True)  # errors that are mere strings have no code that a rule would know
         log = deliveries.frame(fetched_at=fetched)
-        rows = world.campaign(facts["accounts"], self.config.items - len(triaged) - len(log))
-        for name, frame in (("triaged", triaged), ("deliveries", log), ("campaign", rows)):
+        scheduled = waiting.frame(fetched_at=fetched)
+        rows = world.campaign(facts["accounts"], self.config.items - len(triaged) - len(log) - len(scheduled))
+        saved = {"triaged": triaged, "deliveries": log, "campaign": rows, "scheduled": scheduled}
+        for name, frame in saved.items():
             frame.to_pickle(self.folder / f"{name}.pickle")
 
     def _faults(self) -> list[Fault]:
@@ -290,6 +295,7 @@ class Chaos:
         made: list[Fault] = []
         for method, path, kinds in (
             ("POST", "/v1/**", acts),
+            ("PATCH", "/v1/posts/*", acts),
             ("POST", "/v1/posts/bulk", bulk),
             ("GET", "/v1/**", reads),
         ):
@@ -356,7 +362,7 @@ class Chaos:
     def _progress(self, remote: Remote) -> int:
         """How much has happened."""
         kinds = remote.state()["effects"]
-        return sum(kinds.get(kind, 0) for kind in ("post.create", "target.requeue", "delivery.resend"))
+        return sum(kinds.get(kind, 0) for kind in ("post.create", "target.requeue", "delivery.resend", "post.update"))
 
     def _strike(self, what: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Do one thing to a sender, the network or the clock."""

@@ -9,17 +9,20 @@ import asyncio
 import json
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tests.chaos.count import thing_of
 from tests.chaos.rig import Silent
+from tests.chaos.world import FAR
 
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_reschedule
 from voxops.api.windows import COPIES_WATCHED_FOR
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import engine, execution, reporter
@@ -31,11 +34,14 @@ PASSES = 40  # drives over all runs, at the most
 
 def plans(folder: Path) -> list[Plan]:
     """The plans, made of the frames that were saved before anything was sent; pure, so the same in every process."""
-    frames = {name: pd.read_pickle(folder / f"{name}.pickle") for name in ("triaged", "deliveries", "campaign")}
+    frames = {
+        name: pd.read_pickle(folder / f"{name}.pickle") for name in ("triaged", "deliveries", "campaign", "scheduled")
+    }
     return [
         plan_retry(frames["triaged"]),
         plan_redeliver(frames["deliveries"]),
         plan_bulk(frames["campaign"], key="row_id", campaign="chaos"),
+        plan_reschedule(frames["scheduled"], to=FAR + timedelta(days=3)),
     ]
 
 

@@ -11,7 +11,7 @@ from voxops.sandbox import Sandbox, Switches
 
 
 def main(arguments: str) -> None:
-    """Serve until nobody listens any more; `arguments` are JSON: seed, speed, posts, deliveries, switches."""
+    """Serve until nobody listens any more; `arguments` are JSON: seed, speed, posts, deliveries, scheduled, switches."""
     wanted = json.loads(arguments)
     calm = {"silent_webhooks": True, "recovery_rate": 0.9, **wanted["switches"]}
     sandbox = Sandbox(
@@ -20,6 +20,7 @@ def main(arguments: str) -> None:
     world.plant_posts(sandbox, wanted["posts"])
     world.plant_deliveries(sandbox, wanted["deliveries"])
     with sandbox:
+        world.plant_scheduled(sandbox, wanted["scheduled"])
         sandbox.receiver(status=200)
         owners = {target.id: target.account_id for post in sandbox.world.posts.values() for target in post.targets}
         facts = {"url": sandbox.url, "accounts": world.accounts(sandbox), "owners": owners}

@@ -83,6 +83,15 @@ def plant_deliveries(sandbox: Sandbox, count: int, *, name: str = "d") -> list[s
     return made
 
 
+def plant_scheduled(sandbox: Sandbox, count: int) -> None:
+    """Posts that wait to go out, later than any jump of the clock, and can be moved."""
+    account = next(iter(accounts(sandbox).values()))
+    for number in range(count):
+        sandbox.plant_post(
+            f"scheduled {number}", [account], status="scheduled", scheduledFor=FAR.isoformat(), daysOld=1
+        )
+
+
 def campaign(owners: dict[str, str], count: int, *, start: int = 0, when: datetime = FAR) -> pd.DataFrame:
     """Rows to create, each with a text of its own."""
     platforms = list(PLATFORMS)
