@@ -163,7 +163,7 @@ class Workspace:
         """
         if path is None:
             if self._resources.archive is None:
-                raise ConfigError("which archive? Give its folder, or connect with vx.connect(archive=folder)")
+                raise ConfigError("which archive? Give its folder as path=, or connect with vx.connect(archive=folder)")
             return cast("Archive", self._resources.archive)
         try:
             from voxops.archive import Archive

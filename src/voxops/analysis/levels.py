@@ -123,8 +123,9 @@ def service_levels(
 
     Examples
     --------
-    >>> levels = vx.service_levels(ws.deliveries(since="30D"), within="5min", target=0.99)
-    >>> levels[levels["burning"].fillna(False)]
+    >>> levels = vx.service_levels(log, within="5min", target=0.99)
+    >>> levels["met"].to_list()
+    [False, False, <NA>]
     """
     objective = Objective.of(within, target, windows, at_least)
     what = "service_levels() needs a deliveries frame"

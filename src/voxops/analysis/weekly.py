@@ -40,6 +40,12 @@ def cause_weeks(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
         If a column is missing.
     ConfigError
         If `tz` is not a time zone.
+
+    Examples
+    --------
+    >>> weeks = vx.cause_weeks(triaged)
+    >>> int(weeks["targets"].sum()) == int(triaged["cause"].notna().sum())
+    True
     """
     return merge_weeks(week_partial(triaged, tz=tz))
 
