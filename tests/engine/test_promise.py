@@ -50,6 +50,21 @@ def test_rule_11_a_coded_500_while_lists_lag_makes_no_row_twice(rig, made, lag):
     assert len(rig.created()) == 20
 
 
+def test_rule_14_a_post_that_was_there_before_holds_no_row(rig):
+    """It shows no metadata and was edited, so it could be anything; but it is older than what was sent."""
+    old = rig.sandbox.plant_post(
+        "older", [next(iter(rig.accounts.values()))], status="scheduled", scheduledFor=str(world.FAR), daysOld=1
+    )
+    rig.sandbox.person.edit(old, tags=["later"])
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="status", status=500, method="POST", path=BULK, times=1))
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    table = kernel.run(plan_rows(rig, 4))
+    assert outcomes(table) == {"succeeded": 4}
+    assert set(rig.created().values()) == {1}
+
+
 def test_rule_18_seven_minutes_in_the_queue_and_an_edited_tag(rig):
     """What waits in the queue looks as before; an edit of somebody is no failure, and no second retry leaves."""
     rig.sandbox.set_switches(queue_hold_seconds=420.0, recovery_rate=1.0)

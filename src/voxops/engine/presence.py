@@ -16,7 +16,16 @@ from voxops.api.evidence import same_time
 from voxops.api.states import PostState
 from voxops.api.windows import SKEW
 
-__all__ = ["Verdict", "could_be", "find_marked", "judge_row", "needs_single_read", "pair_unmarked", "was_edited"]
+__all__ = [
+    "Verdict",
+    "could_be",
+    "find_marked",
+    "is_older",
+    "judge_row",
+    "needs_single_read",
+    "pair_unmarked",
+    "was_edited",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,11 @@ def was_edited(state: PostState) -> bool:
     return state.updated_at is not None and not same_time(state.updated_at, state.created_at)
 
 
+def is_older(state: PostState, first_sent: float) -> bool:
+    """Whether a post was there before anything was sent, so that it can't be what was (rule 14)."""
+    return state.created_at is not None and datetime.fromisoformat(state.created_at).timestamp() < first_sent - SKEW
+
+
 def could_be(state: PostState, body: Mapping[str, Any]) -> bool:
     """Whether a post that shows no metadata may be a row's, as far as what it shows goes."""
     if state.has_metadata:
@@ -132,9 +146,10 @@ def pair_unmarked(
     """
     free: dict[str, list[str]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
-        created = None if state.created_at is None else datetime.fromisoformat(state.created_at).timestamp()
         shown = shown_of_state(state)
-        if not state.has_metadata and shown is not None and created is not None and created >= first_sent - SKEW:
+        if shown is None or state.has_metadata or state.created_at is None:
+            continue
+        if not is_older(state, first_sent):
             free.setdefault(shown, []).append(state.post_id)
     found = {}
     for position, body in sorted(bodies.items()):

@@ -30,7 +30,7 @@ from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn, remember
-from voxops.engine.presence import could_be, find_marked, needs_single_read, pair_unmarked
+from voxops.engine.presence import could_be, find_marked, is_older, needs_single_read, pair_unmarked
 from voxops.engine.reader import Listed, Reader
 from voxops.errors import DecodeError
 from voxops.ledger import Clearance, Ledger, Stored
@@ -255,8 +255,9 @@ class Settler:
         reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
         bodies = act.bodies(operation.body)
         asked = {member.position: bodies[member.position] for member in unsettled if member.position not in found}
-        unmarked, doubtful = await self._unmarked(asked, listed, singles)
-        found |= pair_unmarked(asked, unmarked, operation.first_sent or operation.last_sent or 0.0)
+        first_sent = operation.first_sent or operation.last_sent or 0.0
+        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles)
+        found |= pair_unmarked(asked, unmarked, first_sent)
         if found:
             done = [
                 settled(member, Outcome.SUCCEEDED, result_id=found[member.position])
@@ -295,7 +296,11 @@ class Settler:
             self._clear(operation, reading)
 
     async def _unmarked(
-        self, asked: Mapping[int, Mapping[str, Any]], listed: Listed, singles: dict[str, PostState | None]
+        self,
+        asked: Mapping[int, Mapping[str, Any]],
+        listed: Listed,
+        first_sent: float,
+        singles: dict[str, PostState | None],
     ) -> tuple[list[PostState], bool]:
         """Posts without metadata that may be these rows', read whole where a list can't tell; whether some can't be ruled out.
 
@@ -303,7 +308,8 @@ class Settler:
         """
         whole: list[PostState] = []
         doubtful = False
-        ids = [state.post_id for state in listed.posts.values() if not state.has_metadata]
+        unknown = (state for state in listed.posts.values() if not state.has_metadata)
+        ids = [state.post_id for state in unknown if not is_older(state, first_sent)]
         claimed = self._ledger.marks.of_posts(ids) if asked else {}
         for post_id in ids if asked else ():
             state = listed.posts[post_id]
