@@ -26,7 +26,7 @@ def config(reading: str, seed: int) -> Config:
         timeout=0.5,
         lease=1.0,
         pace=0.15,
-        seconds=60.0,
+        seconds=150.0,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from voxops.api.states import PostState, TargetState
 from voxops.api.windows import SKEW
 from voxops.engine.presence import (
     Verdict,
+    cannot_tell,
     could_be,
     find_marked,
+    is_older,
     judge_row,
     needs_single_read,
     pair_unmarked,
@@ -157,6 +160,20 @@ def test_rule_14_a_single_read_helps_where_a_list_can_not_tell():
 
 
 SENT = 1_772_442_000.0  # MADE
+
+
+def test_rule_14_a_single_read_that_shows_too_little_rules_nothing_out():
+    assert not cannot_tell(whole(), [BODY])
+    for hidden in ({"content": None}, {"scheduled_for": None}, {"targets": ()}):
+        assert cannot_tell(whole(**hidden), [BODY]), hidden
+    assert not cannot_tell(whole(content=None, scheduled_for="2027-02-01T09:00:00+00:00"), [BODY]), "another time"
+
+
+def test_rule_14_a_post_older_than_the_send_is_none_of_its_rows():
+    at = datetime.fromisoformat(MADE).timestamp()
+    assert not is_older(state(created_at=MADE), at + SKEW)
+    assert is_older(state(created_at=MADE), at + SKEW + 0.001)
+    assert not is_older(state(created_at=None), at + 10 * SKEW), "it may be new"
 
 
 def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():

@@ -18,6 +18,7 @@ from voxops.api.windows import SKEW
 
 __all__ = [
     "Verdict",
+    "cannot_tell",
     "could_be",
     "find_marked",
     "is_older",
@@ -135,6 +136,11 @@ def _may_be_cut(shown: str, whole: str) -> bool:
 def needs_single_read(state: PostState, bodies: Iterable[Mapping[str, Any]]) -> bool:
     """Whether only a single read of a post can tell whether it is one of these rows'."""
     return not was_edited(state) and any(could_be(state, body) for body in bodies)
+
+
+def cannot_tell(state: PostState, bodies: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether even a single read shows too little of a post to rule it out (rule 14)."""
+    return shown_of_state(state) is None and any(could_be(state, body) for body in bodies)
 
 
 def pair_unmarked(

@@ -30,7 +30,7 @@ from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn, remember
-from voxops.engine.presence import could_be, find_marked, is_older, needs_single_read, pair_unmarked
+from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, needs_single_read, pair_unmarked
 from voxops.engine.reader import Listed, Reader
 from voxops.errors import DecodeError
 from voxops.ledger import Clearance, Ledger, Stored
@@ -322,6 +322,7 @@ class Settler:
                 if single is not None:
                     whole.append(single)
                     listed.posts[post_id] = single
+                    doubtful = doubtful or cannot_tell(single, asked.values())
             else:
                 doubtful = True
         return whole, doubtful
