@@ -295,6 +295,16 @@ def test_a_clock_that_was_days_ahead_once_does_not_spoil_the_ledger(ledger, cloc
     assert ledger.now() == START
 
 
+def test_nothing_is_settled_before_it_was_sent(ledger):
+    """What is known of the server's time stepped back by a second between the send and its answer."""
+    op = add(ledger)
+    answered(ledger, claim(ledger, op, server_now=START + 1.7))
+    done = [replace(member, outcome=Outcome.SUCCEEDED) for member in ledger.operations.members(op)]
+    ledger.outcomes.settle(op, done, START + 1.0)
+    assert ledger.query("SELECT settled - last_sent FROM operations WHERE id = ?", (op,))[0][0] == 0
+    assert ledger.query("SELECT min(settled) FROM members WHERE op = ?", (op,))[0][0] == START + 1.7
+
+
 # -- transactions ------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,11 @@ class Outcomes:
     def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
         """Write outcomes; when all members have succeeded, failed or are blocked, the operation is settled."""
         with self._store.atomic() as db:
+            # What is known of the server's time may step back by a second; nothing was settled before it was sent.
+            sent = db.execute(
+                "SELECT max(coalesce(first_sent, 0), coalesce(last_sent, 0)) FROM operations WHERE id = ?", (op,)
+            ).fetchone()
+            server_now = max(server_now, sent[0] if sent else 0.0)
             for member in members:
                 final = member.outcome.final
                 db.execute(
