@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.act import PostAct
-from voxops.acts.operation import Item, Member, Subject, settled
+from voxops.acts.operation import Member, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import target_rows
+from voxops.acts.rows import post_episode, post_item, target_rows
 from voxops.api.evidence import Attempted
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, plain_values
@@ -117,21 +117,6 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
-        seen = {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
-        items.append(
-            Item(
-                row=number,
-                identity=fingerprint("cancel", seen),
-                attempt=row["attempt"],
-                subject=Subject("post", row["post_id"]),
-                label=row["post_id"],
-                platform="",
-                account="",
-                cause=row["status"],
-                method="POST",
-                path=f"/v1/posts/{row['post_id']}/cancel",
-                body=None,
-                seen=seen,
-            )
-        )
+        seen = post_episode(row)
+        items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
     return build_plan(CANCEL, frame, items, reasons, numbers)

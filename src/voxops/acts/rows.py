@@ -139,6 +139,37 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
     )
 
 
+def post_episode(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a whole post as a frame of posts showed it (rule 4)."""
+    return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+
+
+def post_item(
+    number: int,
+    row: Mapping[str, Any],
+    identity: str,
+    call: tuple[str, str],
+    body: dict[str, Any] | None,
+    seen: dict[str, Any],
+) -> Item:
+    """An item that acts on a whole post; `call` is the method, and what follows the post's own path."""
+    method, ending = call
+    return Item(
+        row=number,
+        identity=identity,
+        attempt=row["attempt"],
+        subject=Subject("post", row["post_id"]),
+        label=row["post_id"],
+        platform="",
+        account="",
+        cause=row["status"],
+        method=method,
+        path=f"/v1/posts/{row['post_id']}{ending}",
+        body=body,
+        seen=seen,
+    )
+
+
 def fix_path(row: Mapping[str, Any]) -> str:
     """Where a fix goes; the target is named by platform and account until its id has been read."""
     return f"/v1/posts/{row['post_id']}/platforms/{row['platform']}~{row['account_id']}/fix"

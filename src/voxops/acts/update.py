@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.change import FIELDS, OPEN, Change, asked, instant, minute
-from voxops.acts.operation import Item, Subject
+from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import fetched_at, target_rows
+from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows
 from voxops.acts.sheet import utc_text
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
@@ -156,26 +156,11 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> P
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
-        episode = {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+        episode = post_episode(row)
         seen: dict[str, Any] = {**episode, "shown": _shown(frame, values)}
         if by is not None:
             seen |= {"by": by.total_seconds(), "again": again}
-        items.append(
-            Item(
-                row=number,
-                identity=fingerprint(act.name, episode, body),
-                attempt=row["attempt"],
-                subject=Subject("post", row["post_id"]),
-                label=row["post_id"],
-                platform="",
-                account="",
-                cause=row["status"],
-                method="PATCH",
-                path=f"/v1/posts/{row['post_id']}",
-                body=body,
-                seen=seen,
-            )
-        )
+        items.append(post_item(number, row, fingerprint(act.name, episode, body), ("PATCH", ""), body, seen))
     return build_plan(act, frame, items, reasons, numbers, reads=len(items))
 
 
