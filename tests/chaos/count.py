@@ -75,7 +75,7 @@ def count(
     effects: Iterable[Mapping[str, Any]],
     owners: Mapping[str, str],
     *,
-    unknown: set[Thing] = frozenset(),
+    unsettled: set[Thing] = frozenset(),
     requests: Iterable[Mapping[str, Any]] = (),
 ) -> Count:
     """Compare what was wanted with what happened.
@@ -88,8 +88,8 @@ def count(
         The server's record.
     owners : mapping
         Target id -> account id, read before anything was sent.
-    unknown : set
-        Things that the senders report as unknown in the end.
+    unsettled : set
+        Things that the senders report as unknown or pending in the end: nobody takes them for done.
     requests : iterable of dict
         The server's record of requests, where keys are ignored: to tell overlapping duplicates apart.
     """
@@ -110,6 +110,6 @@ def count(
         effects=sum(times[thing] for thing in wanted),
         duplicates=duplicates,
         strays=sorted(thing for thing in times if thing not in wanted),
-        lost=sorted(thing for thing in wanted if not times[thing] and thing not in unknown),
+        lost=sorted(thing for thing in wanted if not times[thing] and thing not in unsettled),
         overlapping=overlapping,
     )

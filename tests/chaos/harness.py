@@ -224,9 +224,12 @@ class Chaos:
         self._drive(remote, facts, len(wanted))
         told = self._told()
         remote.advance(600)
-        unknown, reported = ({tuple(one[:3]) for one in told[kind]} for kind in ("unknown", "reported"))
+        unknown, pending, reported = (
+            {tuple(one[:3]) for one in told[kind]} for kind in ("unknown", "pending", "reported")
+        )
+        unsettled = unknown | pending if self.reading.unknown else unknown
         requests = remote.requests(acting=True) if self.reading.switches.get("ignore_keys") else ()
-        found = count(wanted, remote.effects(), facts["owners"], unknown=unknown, requests=requests)
+        found = count(wanted, remote.effects(), facts["owners"], unsettled=unsettled, requests=requests)
         collides = self.config.ledgers == 2 and self.reading.collides
         unreported = tuple(thing for thing in found.duplicates if thing not in reported)
         self._judge(found, told)
@@ -369,7 +372,9 @@ class Chaos:
         if what == "jump":
             remote.advance(JUMP)
         elif what == "storm":
-            remote.add_fault(Fault(action="retry_after", method="POST", path="/v1/**", seconds=5, every=2, times=40))
+            # Short enough beside the work that it does not outlast it: two storms at once may refuse each request of the last row.
+            times = min(40, max(1, self.config.items // 10))
+            remote.add_fault(Fault(action="retry_after", method="POST", path="/v1/**", seconds=5, every=2, times=times))
         elif what == "suspend":
             name = self.rng.choice("ab")
             with contextlib.suppress(ProcessLookupError):

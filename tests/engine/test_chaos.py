@@ -99,9 +99,9 @@ def test_the_count_fails_for_whatever_happened_again_or_unasked(more, kind):
     assert len(getattr(found, kind)) == 1
 
 
-def test_the_count_fails_for_whatever_never_happened_unless_it_is_reported_as_unknown():
+def test_the_count_fails_for_whatever_never_happened_unless_it_is_reported_as_unsettled():
     assert count(WANTED, GOOD[1:], {"pp_1": "acc_1"}).lost == [("create", "a", "")]
-    assert count(WANTED, GOOD[1:], {"pp_1": "acc_1"}, unknown={("create", "a", "")}).holds
+    assert count(WANTED, GOOD[1:], {"pp_1": "acc_1"}, unsettled={("create", "a", "")}).holds
 
 
 def test_what_overlaps_under_ignored_keys_is_counted_apart():
