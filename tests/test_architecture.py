@@ -43,14 +43,12 @@ SQL = re.compile(
     re.DOTALL,
 )
 
-LINES = 400  # of a file; about 300 is the aim
+LINES = 399  # of a file; about 300 is the aim
 METHODS = 12  # public ones of a class
 HELD_BY_ANALYSTS = {"Workspace", "Run", "AsyncClient"}  # their methods are the public promise
 
 # What is above the limits today, each with its own limit: it may shrink, and is struck out once it fits.
-LONG_FILES = {
-    "views/plots.py": 428,
-}
+LONG_FILES: dict[str, int] = {}
 LARGE_CLASSES: dict[str, int] = {}
 SQL_ELSEWHERE: dict[str, int] = {}
 

@@ -156,7 +156,6 @@ class Run:
         eventloop.run(self._pause())
 
     async def _pause(self) -> None:
-        """Stop the senders."""
         await self._job.pause()
 
     def resume(self) -> Run:
@@ -227,7 +226,6 @@ class Run:
         return self
 
     async def _cancel(self) -> None:
-        """Stop the senders, then withdraw what they had not sent."""
         await self._job.pause(withdraw=True)
 
     async def end(self) -> str:
@@ -247,8 +245,8 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns, ``status_before`` (string: the status when it was planned; missing for creates) and ``outcome`` (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible
-            rows),
+            The plan's columns, ``status_before`` (string: the status when it was planned; missing for creates) and ``outcome``
+            (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible rows),
             ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
             (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
 

@@ -21,8 +21,9 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import Facts, bind, why_not_now
+from voxops.engine.binding import bind
 from voxops.engine.control import Control, Pass
+from voxops.engine.decisions import Facts, why_not_now
 from voxops.engine.reader import Listed
 from voxops.ledger import Claim, Ledger, audit
 from voxops.ledger.forming import Forming

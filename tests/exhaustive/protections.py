@@ -18,7 +18,7 @@ from tests.exhaustive.search import Case, Event, Found, search
 from tests.ledger import test_ledger_machine as machine
 
 from voxops.acts.made import Made
-from voxops.engine import binding, settler
+from voxops.engine import decisions, settler
 from voxops.engine.presence import Verdict
 from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
@@ -60,7 +60,7 @@ class RememberedForEver(Ledger):
 def several_open() -> Iterator[None]:
     """A post may have several open operations."""
     with (
-        mock.patch.object(binding._Binder, "_decide_open", lambda *_: None),
+        mock.patch.object(decisions.Decider, "_decide_open", lambda *_: None),
         mock.patch.object(Claims, "_is_busy", lambda *_: False),
     ):
         yield
@@ -129,7 +129,7 @@ REMOVALS = (
         13,
         Case("create", ledgers=2, reading=KEYS_IGNORED, people=False, at_once=False),
         4,
-        constant(binding, "verdict_of", lambda *_: Verdict()),
+        constant(decisions, "verdict_of", lambda *_: Verdict()),
     ),
     Removal(
         "the mark's body",

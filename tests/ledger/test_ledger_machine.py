@@ -33,7 +33,7 @@ from tests.chaos.model import FATES, ROWS, Kernel, Reading, World
 
 from voxops.acts import create, target_act
 from voxops.api.evidence import Fate
-from voxops.engine import binding, engine, settler
+from voxops.engine import decisions, engine, settler
 from voxops.ledger import Claim, Ledger
 from voxops.ledger.claims import Claims
 
@@ -301,14 +301,14 @@ class ReadingNeverOld(Ledger):
 @contextmanager
 def batch_formed_anew() -> Iterator[None]:
     """Rows that are open are planned into new batches."""
-    known = binding._Binder._decide_known
+    known = decisions.Decider._decide_known
 
     def decide(self: Any, operation: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
         if stored.state in {"sent", "unknown"} and item.mark:
-            return binding._New(self._act.as_attempt(item, attempt + 1))
+            return decisions.New(self._act.as_attempt(item, attempt + 1))
         return known(self, operation, item, attempt, stored, member)
 
-    with mock.patch.object(binding._Binder, "_decide_known", decide):
+    with mock.patch.object(decisions.Decider, "_decide_known", decide):
         yield
 
 

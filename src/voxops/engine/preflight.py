@@ -15,7 +15,8 @@ from voxops.acts.table import act_named
 from voxops.api.windows import LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import Facts, learn, verdict_of, why_not_now
+from voxops.engine.binding import learn
+from voxops.engine.decisions import Facts, verdict_of, why_not_now
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Listed, Reader
 from voxops.ledger import Ledger, Stored

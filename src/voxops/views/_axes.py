@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,27 @@ def label(value: object, limit: int = 60) -> str:
     """Return one safe line that the font can draw; a leading underscore would hide it from the legend."""
     drawn = "".join(char if _drawable(char) else "□" for char in safe.plain(value, limit))
     return f"\u200a{drawn}" if drawn.startswith("_") else drawn
+
+
+def texts(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return values as Python strings, an en dash where there is none."""
+    return values.astype(object).where(values.notna(), "–").astype(str).astype(object)
+
+
+def largest(counts: pd.DataFrame, most: int, what: str) -> pd.DataFrame:
+    """Sort rows by their sum, largest first, and sum up those beyond `most`."""
+    totals = counts.sum(axis=1)
+    order = sorted(counts.index, key=lambda name: (-totals[name], name))
+    table = counts.loc[order[:most]]
+    if rest := order[most:]:
+        table.loc[f"{len(rest)} other {what}"] = counts.loc[rest].sum()
+    return table
+
+
+def ordered(names: Iterable[Any], looks: Mapping[str, Look]) -> list[str]:
+    """Return names in the order of a palette table, then those it doesn't know."""
+    order = list(looks)
+    return sorted(map(str, names), key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:

@@ -1,0 +1,299 @@
+"""Deciding what becomes of each row of a plan: new, joined to what is already open, or held (rules 1, 2 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from voxops.acts.act import Act
+from voxops.acts.create import CreateAct, resolved
+from voxops.acts.made import asked_hash, shown_of_body
+from voxops.acts.operation import Item, Member, Operation, Subject
+from voxops.acts.plan import Plan
+from voxops.api.evidence import Baseline
+from voxops.api.states import PostState
+from voxops.api.windows import STUCK_AFTER
+from voxops.engine.batches import leave_batch
+from voxops.engine.presence import Verdict, judge_row
+from voxops.engine.reader import Listed
+from voxops.ledger import Ledger, Stored
+from voxops.model import IN_FLIGHT_STATUSES, Outcome
+
+__all__ = ["Decider", "Decision", "Facts", "Hold", "Join", "New", "verdict_of", "why_not_now"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What reading showed before binding.
+
+    `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
+    `listed` are posts created lately, None where it was not asked.
+    """
+
+    now: datetime
+    posts: Mapping[str, PostState] = field(default_factory=dict)
+    deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    listed: Listed | None = None
+
+    def of(self, subject: Subject) -> Any:
+        """The present state of a subject; None if it does not exist."""
+        return (self.deliveries if subject.kind == "delivery" else self.posts).get(subject.id)
+
+    def baseline(self, subject: Subject) -> dict[str, Any] | None:
+        """What the ledger keeps of a subject as it was before acting; None for what does not exist yet."""
+        state = self.of(subject)
+        if isinstance(state, PostState):
+            return Baseline.of(state).stored()
+        return None if state is None else dict(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The row stands for a member that exists."""
+
+    op: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """The row needs a new operation, as this attempt; accepted acts that never ended are given up for it."""
+
+    item: Item
+    given_up: tuple[Stored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The row is not sent, for this reason."""
+
+    why: str
+
+
+Decision = Join | New | Hold
+
+
+def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Collection[str] = frozenset()) -> Verdict:
+    """What the posts that are there allow for a row; `kept` are marks of rows that ask for what was made for them."""
+    made = ledger.marks.of_row(item.row_mark, item.marks)
+    return judge_row(item, body, made, ledger.marks.alike(shown_of_body(body)), kept)
+
+
+def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:
+    """Why an act must not be sent as its subject is now; ``""`` if it may."""
+    changed = next((why for item in items if (why := act.why_changed(item, state))), "")
+    return changed or act.why_not_whole(body, items, state)
+
+
+class Decider:
+    """Decides for every row of a plan; the caller holds the ledger's transaction.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What is open and what was tried. Unsent operations that stand in the way are withdrawn from it.
+    plan : Plan
+        The rows.
+    facts : Facts
+        What the server shows.
+
+    Attributes
+    ----------
+    verdicts : dict of int to Verdict
+        What the posts that are there allow for each row of a create.
+    """
+
+    def __init__(self, ledger: Ledger, plan: Plan, facts: Facts) -> None:
+        self.verdicts: dict[int, Verdict] = {}
+        self._ledger = ledger
+        self._plan = plan
+        self._act = plan.act
+        self._facts = facts
+        self._creates = isinstance(plan.act, CreateAct)
+        self._kept: frozenset[str] | None = None
+
+    def decide(self) -> dict[int, Decision]:
+        """A decision per row.
+
+        Deciding for one row may dissolve a planned operation that another has joined; the other is decided again then. That ends,
+        for what is dissolved stays so.
+        """
+        decisions: dict[int, Decision] = {}
+        undecided: Sequence[Operation] = self._plan.operations
+        while undecided:
+            for operation in undecided:
+                decisions |= self._decide_operation(operation)
+            joined = {decision.op for decision in decisions.values() if isinstance(decision, Join)}
+            gone = self._ledger.operations.withdrawn(joined)
+            left = {row for row, decision in decisions.items() if isinstance(decision, Join) and decision.op in gone}
+            undecided = [
+                operation for operation in self._plan.operations if any(item.row in left for item in operation.items)
+            ]
+        return decisions
+
+    def _decide_operation(self, operation: Operation) -> dict[int, Decision]:
+        """A decision per row of an operation. A whole post is retried or nothing of it: one held row holds the others."""
+        own = {item.row: self._decide(operation, item) for item in operation.items}
+        if not self._creates and len({type(decision) for decision in own.values()}) > 1:
+            tried = any(isinstance(decision, Join) for decision in own.values())
+            own = {row: _with_the_post(decision, tried=tried) for row, decision in own.items()}
+        if any(isinstance(decision, New) for decision in own.values()):
+            state = self._facts.of(operation.subject)
+            why = self._act.why_not_whole(operation.body, operation.items, state)
+            own = dict.fromkeys(own, Hold(why)) if why else own
+        return own
+
+    def _decide(self, operation: Operation, item: Item) -> Decision:
+        """Decide for one row: what the ledger knows comes before what the server shows."""
+        found = [
+            known for identity in item.identities if (known := self._ledger.operations.latest(identity)) is not None
+        ]
+        if len(found) > 1:
+            return Hold(
+                "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
+            )
+        known = found[0] if found else None
+        deliberate = (
+            item.attempt
+        )  # what the analyst asked for; the key counts how often this episode was tried (rule 9)
+        if known is not None and self._is_stuck(item, known[1], known[0], deliberate):
+            item = self._act.as_attempt(item, known[0] + 1)
+        elif known is not None:
+            decision = self._decide_known(operation, item, *known)
+            if not isinstance(decision, New):
+                return decision
+            item = decision.item
+        elif not self._creates:
+            item = self._act.as_attempt(item, 1)
+        if self._creates:
+            return self._decide_create(item)
+        given_up = []
+        for stored in self._ledger.operations.open_on(item.subject):
+            own = self._own(item, stored)  # a next attempt is about the row's own target, whatever the episode
+            if own is not None and self._is_stuck(item, stored, own.item.attempt, deliberate):
+                given_up.append(stored)
+                continue
+            open_decision = self._decide_open(item, stored)
+            if open_decision is not None:
+                return open_decision
+        state, before = self._facts.of(item.subject), self._ledger.outcomes.times_set(item.subject)
+        why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
+        return Hold(why) if why else New(item, tuple(given_up))
+
+    def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
+        """Decide for a row that was tried before (rule 5)."""
+        join = Join(stored.id, member.position)
+        same = member.item.body_hash == item.body_hash
+        differing = ", ".join(_differing(member.item.body or {}, item.body or {}))
+        if member.outcome is Outcome.SUCCEEDED:
+            if same or not self._creates:
+                return join
+            return Hold(
+                f"already posted as {member.result_id}, with another {differing}; change the post itself, or name a new "
+                "campaign, which would post every row again"
+            )
+        if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
+            return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
+        if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
+            if item.attempt > attempt or not same:
+                return New(self._act.as_attempt(item, attempt + 1))
+            return join
+        if same and not (stored.state == "planned" and self._formed_otherwise(operation, stored)):
+            return join
+        if stored.state == "planned":
+            if self._creates:  # never sent: the row leaves its batch, whose other rows keep their bytes
+                members = self._ledger.operations.members(stored.id)
+                leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
+            self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
+            return New(self._act.as_attempt(item, attempt))
+        return Hold(f"an attempt with another {differing} is still open; wait for its outcome")
+
+    def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
+        """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
+        if operation.canary and not stored.canary:
+            return True
+        if self._creates:
+            return False
+        members = self._ledger.operations.members(stored.id)
+        return {member.item.identity for member in members} != {each.identity for each in operation.items}
+
+    def _decide_create(self, item: Item) -> Decision:
+        """Decide for a create: its names must resolve, the server must not show it already, and its time must lie ahead (rule 6)."""
+        names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
+        strangers = [name for name in names if name not in self._facts.accounts]
+        if strangers:
+            return Hold(f"no account {', '.join(strangers)} in this workspace")
+        body = resolved(item, self._facts.accounts)
+        verdict = verdict_of(self._ledger, item, body, self._kept_marks())
+        self.verdicts[item.row] = verdict
+        if verdict.blocked:
+            return Hold(verdict.blocked)
+        if verdict.made:
+            return New(item)
+        if not item.seen.get("named") and self._is_of_another_campaign(item):
+            return Hold(
+                "this ledger knows a row of that name in another campaign; pass campaign=, or keep the column campaign of run.failed()"
+            )
+        if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
+            return Hold("its time has passed")
+        return New(item)
+
+    def _kept_marks(self) -> frozenset[str]:
+        """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""
+        if self._kept is None:
+            kept = set()
+            for item in self._plan.items:
+                asked = asked_hash(resolved(item, self._facts.accounts))
+                if any(post.asked == asked for post in self._ledger.marks.of_row(item.row_mark, item.marks)):
+                    kept.add(item.row_mark)
+            self._kept = frozenset(kept)
+        return self._kept
+
+    def _is_of_another_campaign(self, item: Item) -> bool:
+        """Whether this ledger made a row of that name, under the name of another campaign only (rule 29)."""
+        campaigns = self._ledger.operations.campaigns_of(item.label)
+        return bool(campaigns) and item.campaign not in campaigns
+
+    def _decide_open(self, item: Item, stored: Stored) -> Decision | None:
+        """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
+        if stored.state == "planned":
+            self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
+            return None
+        same = self._own(item, stored)
+        if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
+            return Join(stored.id, same.position)
+        return Hold(f"another {stored.action} of this {item.subject.kind} is still open; wait for its outcome")
+
+    def _own(self, item: Item, stored: Stored) -> Member | None:
+        """The member of an operation that is about the row's own target."""
+        place = (item.platform, item.account)
+        members = self._ledger.operations.members(stored.id)
+        return next((each for each in members if (each.item.platform, each.item.account) == place), None)
+
+    def _is_stuck(self, item: Item, stored: Stored, attempt: int, deliberate: int) -> bool:
+        """Whether an accepted act has not ended for ten minutes, and the analyst tries anew, whatever the episode (rule 18).
+
+        That is said by a target that hangs, or by a column `attempt` that is higher than the act's own.
+        """
+        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > attempt
+        long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > STUCK_AFTER.total_seconds()
+        return stored.state == "accepted" and anew and long_ago
+
+
+def _with_the_post(decision: Decision, *, tried: bool) -> Decision:
+    """What becomes of a row whose post has rows that are decided otherwise."""
+    if not isinstance(decision, New):
+        return decision
+    if tried:
+        return Hold(
+            "another target of this post was tried before; plan all of them as its next attempt, in a column attempt"
+        )
+    return Hold("another target of this post is held; load the posts again")
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the fields in which two bodies differ."""
+    return sorted(name for name in {*before, *after} - {"metadata"} if before.get(name) != after.get(name))

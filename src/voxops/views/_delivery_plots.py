@@ -1,0 +1,280 @@
+"""Figures of webhook deliveries, for `voxops.views.plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops.frames import need_frame
+from voxops.frames.spans import shown_zone
+from voxops.views import _axes
+from voxops.views._palette import OUTCOME, STATUS, series_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "delivery_delay",
+    "delivery_volume",
+    "endpoint_heatmap",
+    "latency_bands",
+    "outage_bands",
+    "survival_curve",
+]
+
+_BUCKETS = {
+    "1min": "minute",
+    "5min": "5 minutes",
+    "15min": "15 minutes",
+    "1h": "hour",
+    "3h": "3 hours",
+    "6h": "6 hours",
+    "1D": "day",
+    "7D": "week",
+}
+_MOST_BUCKETS = 100
+# Seconds that a delay's axis names.
+_DELAYS = {0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 day"}
+_DELAYS |= {7 * 86400: "1 week", 30 * 86400: "30 days"}
+_DELAYS_BEYOND = 6  # how far above the rest "never" stands
+_RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
+
+
+def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
+    """Draw deliveries over time, stacked by result, under the share that succeeded.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at`` and ``success``; a missing success counts as in flight.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    tz : str, optional
+        Time zone of the axis, by default the workspace's; days and weeks begin at its midnight, shorter buckets at the hour of UTC.
+    """
+    tz = _need_log(log, ("created_at", "success"), "delivery_volume", tz)
+    ax = _axes.axes(ax, 3.2)
+    known = log[log["created_at"].notna()]
+    when, width, each = _bucketed(known["created_at"], tz)
+    result = known["success"].astype(object).map({True: "succeeded", False: "failed"}).fillna("in flight")
+    counts = pd.crosstab(when, result)
+    bottom = pd.Series(0, index=counts.index)
+    for name in _axes.ordered(counts.columns, _RESULT):
+        ax.bar(counts.index, counts[name], width, bottom=bottom, align="edge", color=_RESULT[name].colour, label=name)
+        bottom += counts[name]
+    settled = known["success"].dropna().astype(float)
+    if len(settled):
+        ax.set_title(f"{100 * settled.mean():.1f} % of {len(settled):,} deliveries succeeded", loc="left")
+    ax.set_ylabel(f"deliveries per {each}")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=known.empty)
+
+
+def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
+    """Draw the 50th, 95th and 99th percentile of the latency over time, on a logarithmic scale.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at`` and ``latency_ms``; deliveries without a latency are left out.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    tz = _need_log(log, ("created_at", "latency_ms"), "latency_bands", tz)
+    ax = _axes.axes(ax, 3.2)
+    timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
+    when, width, each = _bucketed(timed["created_at"], tz)
+    buckets = timed["latency_ms"].astype(float).groupby(when)
+    colour = STATUS["scheduled"].colour
+    if len(timed):
+        half, most, nearly_all = (buckets.quantile(level) for level in (0.5, 0.95, 0.99))
+        middle = pd.DatetimeIndex(half.index) + width / 2
+        ax.fill_between(middle, half, most, color=colour, alpha=0.15, linewidth=0)
+        for line, style, name in ((half, "-", "50 %"), (most, "--", "95 %"), (nearly_all, ":", "99 %")):
+            ax.plot(middle, line, style, marker=".", color=colour, label=f"{name} were faster")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylabel(f"latency per {each} (ms)")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=timed.empty)
+
+
+def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
+    """Draw how late each delivery arrived, one dot each, on a logarithmic scale; those that never did are crosses on top.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight are left out.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    needed = ("created_at", "delivered_at", "success", "retry_count")
+    tz = _need_log(log, needed, "delivery_delay", tz)
+    ax = _axes.axes(ax, 3.2)
+    log = log[log["created_at"].notna() & log["success"].notna()]
+    arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
+    late = (arrived["delivered_at"] - arrived["created_at"]).dt.total_seconds().clip(lower=0.001)
+    retried = arrived["retry_count"].fillna(0) > 0
+    for rows, name, look in (
+        (~retried, "at the first attempt", STATUS["published"]),
+        (retried, "after retries", STATUS["partial"]),
+    ):
+        if rows.any():
+            times = arrived.loc[rows, "created_at"]
+            ax.plot(times, late[rows], "o", markersize=4, markeredgewidth=0, alpha=0.5, color=look.colour, label=name)
+    ax.set_yscale("log")
+    ticks = [tick for tick in _DELAYS if tick <= 3 * max(late.max() if len(late) else 0, 1)]
+    lost = log.loc[~log["success"].astype(bool), "created_at"]
+    if len(lost):
+        ticks.append(_DELAYS_BEYOND * ticks[-1])
+        ax.plot(lost, [ticks[-1]] * len(lost), "x", color=STATUS["failed"].colour, label="failed", clip_on=False)
+    ax.set_yticks(ticks)
+    names = {**_DELAYS, **({ticks[-1]: "never"} if len(lost) else {})}
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel("late by")
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "y", empty=log.empty)
+
+
+def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None, most: int = 15) -> Axes:
+    """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Columns ``url``, ``created_at`` and ``success``; deliveries in flight are left out.
+    ax, tz
+        As in `delivery_volume`.
+    most : int
+        Endpoints shown, those with most deliveries.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    tz = _need_log(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
+    settled = log[log["success"].notna() & log["created_at"].notna()]
+    urls = _axes.texts(settled["url"])
+    shown = sorted(_axes.largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
+    hours = settled["created_at"].dt.tz_convert(tz).dt.hour
+    failed = 100 * (~settled["success"].astype(bool)).astype(float)
+    share = pd.crosstab(urls, hours, failed, aggfunc="mean").reindex(index=shown, columns=range(24))
+    share.index = [_axes.endpoint(url) for url in shown]
+    ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
+    if shown:
+        highest = max(float(share.max().max()), 10.0)
+        mesh = _axes.grid(ax, share, _axes.shades(OUTCOME["failed"].colour), highest, lambda value: value >= 10)
+        steps = [highest * step / 64 for step in range(65)]  # as many as an eye can tell
+        said = "failed (% of deliveries)"
+        scale = ax.figure.colorbar(mesh, ax=ax, label=said, pad=0.02, boundaries=steps, ticks=MaxNLocator(6))
+        assert scale.solids is not None
+        scale.solids.set(rasterized=False, edgecolor="face")  # an image would be refused by a report's own policy
+        ax.set_xticks([hour + 0.5 for hour in range(0, 24, 2)], [f"{hour:02}" for hour in range(0, 24, 2)])
+    ax.set_xlabel(f"hour of the day ({tz})")
+    ax.set_ylabel("endpoint")
+    return _axes.finish(ax, "", empty=not shown)
+
+
+def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | None = None) -> Axes:
+    """Draw the share of deliveries that have not succeeded after so many attempts.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        Columns ``attempt`` (1, 2, …) and ``survival`` (share from 0 to 1 that has not succeeded after it), and, if
+        there, ``at_risk`` (deliveries that took this attempt).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    by : str, optional
+        Column that tells several curves apart; of a ``url`` the address is shown without its query.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    needed = ("attempt", "survival", *([] if by is None else [by]))
+    need_frame(curve, needed, "plots.survival_curve() needs a survival curve", "Use vx.attempts_to_success(log).")
+    ax = _axes.axes(ax, 3.2)
+    curve = curve.sort_values("attempt")
+    if by == "url":
+        curve, by = curve.assign(endpoint=curve["url"].map(_axes.endpoint)), "endpoint"
+    groups = {"": curve} if by is None else dict(iter(curve.groupby(_axes.texts(curve[by]))))
+    colours = series_colours(groups)
+    for name, part in groups.items():
+        attempts, left = [0, *part["attempt"].astype(int)], [1.0, *part["survival"].astype(float)]
+        ax.step(attempts, left, where="post", marker="o", color=colours[name], label=_axes.label(name, 50) or None)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("attempts")
+    if by is None and "at_risk" in curve:
+        took = zip(curve["attempt"], curve["at_risk"], strict=True)
+        ax.set_xticks([0, *curve["attempt"]], ["0", *(f"{attempt}\n({risk:,})" for attempt, risk in took)])
+        ax.set_xlabel("attempts (deliveries that took it)")
+    ax.set_ylim(0, 1.04)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylabel("not delivered yet (% of all)")
+    return _axes.finish(ax, "y", empty=curve.empty, legend=by or "")
+
+
+def outage_bands(
+    outages: pd.DataFrame, log: pd.DataFrame | None = None, ax: Axes | None = None, *, tz: str | None = None
+) -> Axes:
+    """Draw the outages of each endpoint as bands over time, with each failed delivery of `log` as a tick.
+
+    Parameters
+    ----------
+    outages : pandas.DataFrame
+        Columns ``url``, ``start`` and ``end``.
+    log : pandas.DataFrame, optional
+        Columns ``url``, ``created_at`` and ``success``: shows what the bands were found from.
+    ax, tz
+        As in `delivery_volume`.
+    """
+    what = "plots.outage_bands() needs a frame of outages"
+    need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
+    if log is not None:
+        _need_log(log, ("url", "created_at", "success"), "outage_bands", tz)
+    tz = shown_zone(outages if log is None else log, tz)
+    seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
+    urls = sorted(seen.dropna().unique())
+    rows = {url: len(urls) - 1 - index for index, url in enumerate(urls)}
+    ax = _axes.axes(ax, 1.3 + 0.42 * max(len(urls), 2))
+    colour = OUTCOME["failed"].colour
+    for index, (url, begin, end) in enumerate(outages[["url", "start", "end"]].dropna().itertuples(index=False)):
+        name = "_outage" if index else "outage"
+        span = (rows[url] - 0.35, 0.7)
+        ax.broken_barh([(begin, end - begin)], span, color=colour, alpha=0.35, hatch="//", edgecolor=colour, label=name)
+    if log is not None:
+        failures = log[log["success"].eq(False).fillna(False).astype(bool) & log["url"].notna()]
+        heights = failures["url"].map(rows)
+        ax.plot(failures["created_at"], heights, "|", color=colour, markersize=9, label="failed delivery")
+    _axes.name_rows(ax, {row: _axes.endpoint(url) for url, row in rows.items()})
+    _axes.time_axis(ax, tz)
+    return _axes.finish(ax, "x", empty=not urls)
+
+
+def _need_log(log: object, columns: Iterable[str], name: str, tz: str | None) -> str:
+    """Return the time zone; raise an error of ours where a function's log is no deliveries frame, or its time zone none."""
+    need_frame(
+        log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
+    )
+    return shown_zone(log, tz)
+
+
+def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]:
+    """Return the bucket of each time, its width, and its name: the shortest that makes at most a hundred of them."""
+    span = times.max() - times.min() if len(times) else pd.Timedelta(0)
+    code = next((code for code in _BUCKETS if span <= pd.Timedelta(code) * _MOST_BUCKETS), "7D")
+    width = pd.Timedelta(code)
+    if width < pd.Timedelta("1D"):
+        return times.dt.floor(code).dt.tz_convert(tz), width, _BUCKETS[code]
+    days = times.dt.tz_convert(tz).dt.tz_localize(None).dt.normalize()
+    if code == "7D":
+        days = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    # Where clocks change at midnight the day begins at the first instant there is.
+    return days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"), width, _BUCKETS[code]
