@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tests.browser.lab import CHROMIUM, Lab, Notebook, serious
-from tests.browser.marimo import Marimo
+import os
+from pathlib import Path
 
-__all__ = ["CHROMIUM", "Lab", "Marimo", "Notebook", "serious"]
+import pytest
+from tests.browser.lab import Lab, Notebook, serious
+from tests.browser.marimo import Marimo
+from tests.browser.server import CHROMIUM
+
+__all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Marimo", "Notebook", "serious"]
+
+SCREENS = Path(__file__).parents[2] / "build" / "screens"  # pictures for people to look at
+IN_CHROMIUM = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
+    ),
+]

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import nbformat
 from nbconvert import HTMLExporter
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
+from tests.browser.server import PATIENCE, Server
 
-__all__ = ["CHROMIUM", "FLAGS", "PATIENCE", "Lab", "Notebook", "Part", "free_port", "serious"]
+__all__ = ["Lab", "Notebook", "Part", "serious"]
 
-CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
-PATIENCE = 60_000  # milliseconds that anything may take to appear
 _TOKEN = "a-token-of-this-test"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+_PLACES = (
+    "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR", "XDG_DATA_HOME",
+)  # fmt: skip
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
@@ -41,14 +35,7 @@ _READY = """() => {
 _HOME = ("127.0.0.1", "localhost", "data:", "blob:", "about:")
 
 
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Lab:
+class Lab(Server):
     """A JupyterLab server and a browser; a context manager.
 
     Parameters
@@ -60,55 +47,16 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
-        self._folder = folder
-        self._log = folder / "lab.log"
+        super().__init__(folder, f"/api?token={_TOKEN}", *_PLACES)
         self.fetched_elsewhere: list[str] = []
 
-    def __enter__(self) -> Self:
-        self._port = free_port()
-        self._start()
-        self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._browser.close()
-        self._playwright.stop()
-        self._server.terminate()
-        try:
-            self._server.wait(10)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait(10)
-
-    def _start(self) -> None:
-        """Start the server, in a world of its own."""
-        places = {
-            name: str(self._folder / name.lower())
-            for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
-                         "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "XDG_DATA_HOME")
-        }  # fmt: skip
+    def command(self) -> list[str]:
         self._settle_settings()
-        command = [
+        return [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self._port}",
             "--ServerApp.port_retries=0", f"--IdentityProvider.token={_TOKEN}", f"--ServerApp.root_dir={self.root}",
             "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
         ]  # fmt: skip
-        with self._log.open("wb") as log:
-            self._server = subprocess.Popen(command, env={**os.environ, **places}, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while not self._answers():
-            if self._server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()[-3000:]}")
-            time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        """Whether the server is there."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api?token={_TOKEN}", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def _settle_settings(self) -> None:
         """Write the settings that tests need."""

@@ -5,26 +5,17 @@ What happened is counted at the server. Pictures for people to look at are left 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Keyboard, Locator, expect
-from tests.browser import CHROMIUM, Lab, Notebook, serious
+from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, serious
 
 from voxops.sandbox import Fault, Sandbox
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(240),
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
-    ),
-]
-
-SCREENS = Path(__file__).parents[2] / "build" / "screens"
+pytestmark = IN_CHROMIUM
 SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=5, times=None)  # than a page is to load
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"

@@ -7,20 +7,13 @@ the others can fail.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.browser import CHROMIUM, Lab
+from tests.browser import IN_CHROMIUM, Lab
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
-    ),
-]
+pytestmark = IN_CHROMIUM
 
 SAMPLES = [
     "<script>window.hit_0=1</script>",

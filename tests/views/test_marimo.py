@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
-from tests.browser import CHROMIUM, Marimo
+from tests.browser import IN_CHROMIUM, SCREENS, Marimo
 
 from voxops.sandbox import Fault, Sandbox
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(240),
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
-    ),
-]
-
-SCREENS = Path(__file__).parents[2] / "build" / "screens"
+pytestmark = IN_CHROMIUM
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=5, times=None)
 FIRST = """import voxops as vx
 ws = vx.connect('{key}', url='{url}', ledger='{ledger}')

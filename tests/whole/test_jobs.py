@@ -91,23 +91,16 @@ def test_runs_and_resume_go_on_where_a_kernel_died(
     assert "run_unknown" in capsys.readouterr().err
 
 
+def digest(url: str, tmp_path: Path) -> list[str]:
+    return ["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since-last"]
+
+
 def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
 ) -> None:
     address, receiver = hook
     state = tmp_path / "digest.json"
-    words = [
-        "digest",
-        "--url",
-        url,
-        "--ledger",
-        str(tmp_path / "l.sqlite"),
-        "--since-last",
-        "--state",
-        str(state),
-        "--since",
-        "30D",
-    ]
+    words = [*digest(url, tmp_path), "--state", str(state), "--since", "30D"]
     assert main([*words, "--post", address, "--json"]) == 3
     first = said(capsys)
     assert first["attention"] is True
@@ -127,12 +120,11 @@ def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     assert len(receiver.got) == 1, "nothing new, nothing posted"
 
     cause = next(one for one in first["findings"] if one["kind"] == "cause")
-    post = sandbox.world.posts[cause["ids"][0].split("/")[0]]
+    assert cause["ids"][0].split("/")[0] in sandbox.world.posts
     memory = json.loads(state.read_text())
     name = f"cause: {cause['what']}"
     memory["items"][name] = memory["items"][name][1:]
     state.write_text(json.dumps(memory))
-    assert post.id
     assert main([*words, "--json"]) == 3
     (worse,) = said(capsys)["findings"]
     assert (worse["change"], worse["more"], worse["what"]) == ("worse", 1, cause["what"])
@@ -149,17 +141,7 @@ def test_what_a_receiver_did_not_take_is_in_the_next_digest(
 ) -> None:
     address, receiver = hook
     receiver.status = status
-    words = [
-        "digest",
-        "--url",
-        url,
-        "--ledger",
-        str(tmp_path / "l.sqlite"),
-        "--since-last",
-        "--post",
-        address,
-        "--json",
-    ]
+    words = [*digest(url, tmp_path), "--post", address, "--json"]
     assert main(words) == 1
     error = capsys.readouterr().err
     assert f"127.0.0.1 answered {status}" in error
