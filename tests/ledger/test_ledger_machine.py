@@ -45,6 +45,7 @@ READINGS = {
     "shows no metadata": Reading(metadata=False),
     "stays failed for 3 s": Reading(linger=3.0),
     "forgets and stays failed": Reading(forget_on_5xx=True, linger=3.0),
+    "lists lag a minute and a 5xx leaves no key": Reading(forget_on_5xx=True, lag=60.0),
 }
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
 ATTEMPTS = st.integers(1, 2)
@@ -80,6 +81,7 @@ class Histories(RuleBasedStateMachine):
     """Every way in which a campaign and its retries can go; `only` narrows the search to some rules."""
 
     readings = tuple(READINGS)
+    worlds: dict[str, Reading] = READINGS
     ledger: type[Ledger] = Ledger
     only: tuple[str, ...] = ()
 
@@ -91,7 +93,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         reading = data.draw(st.sampled_from(self.readings))
-        self.world = World(self.folder, READINGS[reading], self.ledger)
+        self.world = World(self.folder, self.worlds[reading], self.ledger)
         for _ in range(2):
             self.world.kernel()
 
