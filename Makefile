@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants lint lab bench chaos notebooks dist licences clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks dist licences clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -73,6 +73,11 @@ proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH
 
 mutants: $(VENV)/tools  ## Break each decision that allows sending; a test must turn red. FILES= MINUTES= AGAIN=1
 	$(BIN)/python -m tests.mutants
+
+spark:  ## The Spark of docs/cluster.md on Spark itself, in an environment of its own; needs Java
+	$(MAKE) .venv-spark/tools VENV=.venv-spark
+	.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install 'pyspark>=4,<5'
+	.venv-spark/bin/python -m tests.spark
 
 notebooks: $(VENV)/tools  ## Execute and check the notebooks; renders them to build/notebooks
 	$(BIN)/python -m tests.notebooks

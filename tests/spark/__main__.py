@@ -1,0 +1,72 @@
+"""``make spark``: the Spark of `docs/cluster.md`, as it stands there, on Spark itself, over hostile records: the digits of pandas.
+
+Not a part of ``make test``: Spark is 450 MB and wants Java. What it does to frames is in `tests/analysis/test_cluster.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import SparkSession
+from tests.analysis.test_cluster import history
+
+import voxops as vx
+from voxops.analysis import finish
+from voxops.archive._store import Store
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
+ROWS, DAYS = 6_000, 12
+PLACE = "/data/voxburst/deliveries"  # as the page names it
+
+
+def block(heading: str, language: str) -> str:
+    """The first piece of code below a heading of the page."""
+    found = re.search(rf"^## {heading}$.*?^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{PAGE.name} has no {language} below {heading!r}")
+    return found[1]
+
+
+def same(name: str, found: pd.DataFrame, expected: pd.DataFrame) -> bool:
+    """Say whether two tables are equal to the last digit."""
+    try:
+        pd.testing.assert_frame_equal(found.astype(expected.dtypes.to_dict()), expected, check_exact=True)
+    except AssertionError as error:
+        print(f"spark: {name}: differs: {error}", flush=True)
+        return False
+    print(f"spark: {name}: {len(expected)} rows, equal to the last digit", flush=True)
+    return True
+
+
+def main() -> int:
+    """Write an archive, ask Spark twice, compare."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # its workers need voxops, too
+    log = history(ROWS, DAYS)
+    with tempfile.TemporaryDirectory(prefix="voxops-spark-") as folder:
+        store = Store(Path(folder))
+        with store.writing():
+            store.merge({"deliveries": log})
+        place = str(Path(folder) / "deliveries")
+        spark = (
+            SparkSession.builder.master("local[2]").appName("voxops").config("spark.ui.enabled", "false").getOrCreate()
+        )
+        try:
+            names = {"spark": spark}
+            exec(block("Spark", "python").replace(PLACE, place), names)
+            good = same("mapInPandas", names["stats"], vx.delivery_stats(log, by="endpoint"))
+            spark.read.parquet(place).createOrReplaceTempView("deliveries")
+            counts = spark.sql(block("The same count in a warehouse", "sql")).toPandas()
+            stats = finish(counts.astype({"attempts": "Int64", "latency_ms": "Int64", "deliveries": "Int64"}))
+            good &= same("the GROUP BY", stats, vx.delivery_stats(log, by=["endpoint"]))
+        finally:
+            spark.stop()
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
