@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import voxops
 
 ROOT = Path(voxops.__file__).parent
+TESTS = Path(__file__).parent
 
 # The rooms in the order in which data flows. Files at the top of the package are rooms of one.
 ROOMS = (
@@ -201,3 +205,16 @@ def test_each_room_says_what_it_is_for_in_one_line() -> None:
             said = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
             assert said, package.name
             assert said.splitlines()[0].endswith("."), package.name
+
+
+TOOLS = [
+    f"tests.{'.'.join(path.relative_to(TESTS).with_suffix('').parts)}"
+    for path in sorted(TESTS.rglob("*.py"))
+    if not path.name.startswith(("test_", "conftest", "__init__")) and path.parent.name != "spark"  # which wants Spark
+]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_tools_that_no_test_runs_can_be_imported(name: str) -> None:
+    """Benchmarks and proofs are run seldom; that they find what they import is seen here."""
+    importlib.import_module(name)
