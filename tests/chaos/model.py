@@ -448,7 +448,7 @@ class Reader:
 
     async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
         await self._read()
-        listed = Listed()
+        listed = Listed(read=self._client.now().timestamp())
         now, lag = self._server.world.time, self._server.reading.lag
         listed.take(self._server.state(post) for post in self._server.posts.values() if now - post.created >= lag)
         return listed

@@ -147,13 +147,16 @@ def test_a_search_for_marks_trusts_the_order_of_the_list_only_while_it_holds() -
         return {"id": f"post_{number}", "status": "scheduled", "createdAt": at, "metadata": {"voxopsOp": f"m{number}"}}
 
     class Pages:
+        def now(self) -> datetime:
+            return since
+
         async def pages(self, path: str, params: Any) -> AsyncIterator[Any]:
             yield SimpleNamespace(records=[post(1, "2026-03-02T10:00:00Z"), post(2, "2026-03-02T10:00:02Z")])
             yield SimpleNamespace(records=self.second)
             yield SimpleNamespace(records=[post(9, "2026-03-02T09:30:00Z")])
 
-    lists = Pages()
     since = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    lists = Pages()
     lists.second = [post(3, "2026-03-02T08:00:00Z")]
     found = asyncio.run(Reader(cast("Any", lists)).created(since)).posts
     assert sorted(found) == ["post_1", "post_2", "post_3"], "newest first: nothing newer can follow"

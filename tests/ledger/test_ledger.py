@@ -177,9 +177,9 @@ def test_absence_is_about_the_tries_that_were_looked_at(ledger):
     answered(ledger, claim(ledger, op))
     looked_at = ledger.operations.get(op).tries
     answered(ledger, claim(ledger, op))
-    assert not ledger.forming.revive(op, looked_at), "another try was made meanwhile"
+    assert not ledger.forming.revive(op, looked_at, read=0.0), "another try was made meanwhile"
     assert ledger.operations.get(op).state == "unknown"
-    assert ledger.forming.revive(op, looked_at + 1)
+    assert ledger.forming.revive(op, looked_at + 1, read=0.0)
     stored = ledger.operations.get(op)
     assert (stored.state, stored.first_sent, stored.tries, stored.credential) == ("planned", None, 2, None)
     assert [member.outcome for member in ledger.operations.members(op)] == [Outcome.PENDING]

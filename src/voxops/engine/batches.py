@@ -14,12 +14,17 @@ __all__ = ["leave_batch"]
 
 
 def leave_batch(
-    ledger: Ledger, stored: Stored, groups: Sequence[Sequence[Member]], *, shrunk: bool = False
+    ledger: Ledger,
+    stored: Stored,
+    groups: Sequence[Sequence[Member]],
+    *,
+    shrunk: bool = False,
+    read: float | None = None,
 ) -> list[int]:
     """Move members of a batch that took no effect into batches of their own, bytes unchanged (rules 11 and 17).
 
     Returns the new operations. The old one keeps its other members, and is withdrawn if it has none.
-    `shrunk` where the others left since they are there already (rule 27).
+    `shrunk` where the others left since they are there already (rule 27); `read` is when the reading that says so began, else now.
     """
     act = act_named(stored.action)
     assert isinstance(act, CreateAct)
@@ -34,5 +39,5 @@ def leave_batch(
             (operation,) = act.form([member.item for member in group])
             formed = act.rejoin(operation, [bodies[places[item.identity]] for item in operation.items])
             formed = replace(formed, batch=stored.batch, canary=stored.canary)
-            made.append(ledger.forming.add(formed, baseline=None, shrunk=shrunk or stored.shrunk))
+            made.append(ledger.forming.add(formed, baseline=None, shrunk=shrunk or stored.shrunk, read=read))
     return made

@@ -100,6 +100,7 @@ def _write(
 ) -> None:
     """Form operations of the new rows and write them; creates that a mark proves done are settled at once."""
     now, act = facts.now.timestamp(), plan.act
+    read = None if facts.listed is None else facts.listed.read
     _give_up(ledger, decisions, now)
     new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, New)}
     ordered = [new[item.row] for item in plan.items if item.row in new]
@@ -114,7 +115,7 @@ def _write(
             if isinstance(act, CreateAct):
                 operation = act.resolve(operation, facts.accounts)
             shrunk = creates and gone and len(planned.items) > 1
-            ledger.forming.add(operation, baseline=facts.baseline(operation.subject), shrunk=shrunk)
+            ledger.forming.add(operation, baseline=facts.baseline(operation.subject), shrunk=shrunk, read=read)
 
 
 def _write_made(ledger: Ledger, act: Act, items: Sequence[Item], made: Mapping[int, str], now: float) -> None:

@@ -125,10 +125,11 @@ def _renew_creates(ledger: Ledger, batches: Sequence[Stored], listed: Listed, no
         ]
         if done:
             away = {member.position for member in done}
-            leave_batch(ledger, batch, [[member for member in members if member.position not in away]], shrunk=True)
+            left = [member for member in members if member.position not in away]
+            leave_batch(ledger, batch, [left], shrunk=True, read=listed.read)
             ledger.outcomes.settle(batch.id, done, now.timestamp())
         else:
-            ledger.forming.renew(batch.id, baseline=None)
+            ledger.forming.renew(batch.id, baseline=None, read=listed.read)
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:

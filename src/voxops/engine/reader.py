@@ -21,7 +21,7 @@ from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import FIRST_LOOK, LIST_DISORDER, LONGEST_LOOK, LONGEST_REST, PER_PAGE
-from voxops.errors import NotFoundError
+from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.states import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES
 
@@ -87,12 +87,14 @@ class _Listing:
 class Listed:
     """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
 
-    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata.
+    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
+    first page came, in server time: what was made after it may be on none of them, however long the others took.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
     latest: str | None = None
     metadata: bool = False
+    read: float | None = None
 
     def take(self, states: Iterable[PostState]) -> None:
         """Note these posts."""
@@ -239,13 +241,23 @@ class Reader:
         await self._client.request("GET", "/v1/posts", params={"limit": 1})
 
     async def post(self, post_id: str) -> PostState | None:
-        """Read one post, with the target ids that lists leave out; None if it does not exist."""
+        """Read one post, with the target ids that lists leave out; None if it does not exist.
+
+        An answer that is no such post proves nothing, least of all that there is none: it raises a DecodeError.
+        """
         try:
             reply = await self._client.request("GET", f"/v1/posts/{post_id}")
         except NotFoundError:
             return None
         state = read_post(reply.data)
-        return state if state is not None and state.post_id == post_id else None
+        if state is None or state.post_id != post_id:
+            raise DecodeError(
+                f"{reply.endpoint} answered {reply.status} without that post; whether it exists is not known",
+                endpoint=reply.endpoint,
+                status=reply.status,
+                body=reply.body,
+            )
+        return state
 
     async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
         """Read all posts created since an instant, newest first; of those that wait to go out, also the older ones since another.
@@ -263,6 +275,8 @@ class Reader:
         oldest: datetime | None = None
         in_order = True
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            if listed.read is None:
+                listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
             listed.take(states.values())
             for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):

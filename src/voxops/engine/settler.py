@@ -51,7 +51,7 @@ class Reading:
 
     `resend` clears operations to be sent again under their key; `formed` are new ones made of rows that took no effect;
     `waiting` says why an operation does not end by looking again; `duplicates` are sentences that stop a run. Reading began at
-    `began`, in the ledger's time.
+    `began` in the ledger's time, and at `at` in the server's.
     """
 
     transitions: list[Transition] = field(default_factory=list)
@@ -60,6 +60,15 @@ class Reading:
     waiting: dict[int, str] = field(default_factory=dict)
     duplicates: list[str] = field(default_factory=list)
     began: float = 0.0
+    at: float = 0.0
+
+    def since(self, operation: Stored) -> float:
+        """Seconds from the last try of an operation, or from its sending where nobody saw it end, to the beginning of this reading.
+
+        What a reading shows is as old as its first page: a rate limit or a sleeping laptop may hold the rest of it up for long, and
+        that makes it no better as evidence.
+        """
+        return self.at - (operation.ended or operation.last_sent or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,9 @@ class Settler:
 
     async def look(self, operations: Sequence[Stored]) -> Reading:
         """Read once for all of these operations and settle what is proved."""
-        reading = Reading(began=self._ledger.now())
-        if any(self._since(operation) < -CLOCKS_DIFFER for operation in operations):
+        if any(self._begin().since(operation) < -CLOCKS_DIFFER for operation in operations):
             await self._reader.learn_time()  # this clock slept while another sender worked
+        reading = self._begin()
         for about, settle in (
             ("post", self._look_at_posts),
             ("delivery", self._look_at_deliveries),
@@ -110,13 +119,13 @@ class Settler:
                 await settle(group, reading)
         return reading
 
-    def _may_resend(self, operation: Stored) -> bool:
-        """Whether this reading began long enough after the last try to let it be sent again (rule 11)."""
-        return self._since(operation) >= (RESEND_ANSWERED if operation.answered else RESEND_UNANSWERED)
+    def _begin(self) -> Reading:
+        """A reading that begins now."""
+        return Reading(began=self._ledger.now(), at=self._now().timestamp())
 
-    def _since(self, operation: Stored) -> float:
-        """Seconds since the last try ended, or was sent where nobody saw it end."""
-        return self._now().timestamp() - (operation.ended or operation.last_sent or 0.0)
+    def _may_resend(self, operation: Stored, reading: Reading) -> bool:
+        """Whether a reading began long enough after the last try to let it be sent again (rule 11)."""
+        return reading.since(operation) >= (RESEND_ANSWERED if operation.answered else RESEND_UNANSWERED)
 
     # Acts on posts.
 
@@ -153,7 +162,7 @@ class Settler:
             return []
         on_its_way = act.sends and sighted(baseline, state)
         reply = None if unknown else self._reply(operation)
-        tried = self._attempted(operation, state, baseline, reply, on_its_way=on_its_way)
+        tried = self._attempted(operation, state, baseline, reply, reading.since(operation), on_its_way=on_its_way)
         done = act.settle_reading(members, state, tried, reply)
         proved = any(member.outcome.final or member.outcome is Outcome.BLOCKED for member in done)
         if unknown and not on_its_way and not proved:
@@ -165,13 +174,20 @@ class Settler:
         return [_Change(operation, members, done, on_its_way)] if done or on_its_way else []
 
     def _attempted(
-        self, operation: Stored, state: PostState, baseline: Baseline | None, reply: Any, *, on_its_way: bool
+        self,
+        operation: Stored,
+        state: PostState,
+        baseline: Baseline | None,
+        reply: Any,
+        since: float,
+        *,
+        on_its_way: bool,
     ) -> Attempted:
         """What is known of an operation's last try, this reading included."""
         promised = promised_counts(reply)
         below = self._below.get((operation.id, operation.tries), frozenset()) | counted_below(state, promised)
         self._below[operation.id, operation.tries] = below
-        return Attempted(baseline, self._since(operation), on_its_way or operation.sighted is not None, promised, below)
+        return Attempted(baseline, since, on_its_way or operation.sighted is not None, promised, below)
 
     def _reply(self, operation: Stored) -> Any:
         """What the API answered to the last try of an accepted operation."""
@@ -183,10 +199,16 @@ class Settler:
 
     async def _not_shown(self, operation: Stored, reading: Reading) -> None:
         """An unknown act of which the server shows no trace: it may be sent again under its key (rule 11)."""
-        if self._since(operation) < PROOF_AFTER:
-            if self._may_resend(operation):
+        if reading.since(operation) < PROOF_AFTER:
+            if self._may_resend(operation, reading):
                 self._clear(operation, reading)
-        elif await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
+        else:
+            await self._revive(operation, reading)
+
+    async def _revive(self, operation: Stored, reading: Reading) -> None:
+        """Plan an operation again that is proved to have had no effect."""
+        work = partial(self._ledger.forming.revive, operation.id, operation.tries, read=reading.began)
+        if await self._commit(work):
             reading.formed.append(operation.id)
 
     def _clear(self, operation: Stored, reading: Reading) -> None:
@@ -219,7 +241,7 @@ class Settler:
         """What the present record of a delivery settles of an act on it."""
         act, baseline = act_named(operation.action), operation.baseline or {}
         assert isinstance(act, DeliveryAct)
-        long_ago = self._since(operation) >= PROOF_AFTER
+        long_ago = reading.since(operation) >= PROOF_AFTER
         if act.ended(baseline, now, long_ago=long_ago and operation.state == "accepted"):
             return [_Change(operation, members, act.settle_reading(members, now))]
         if operation.state == "unknown" and long_ago:
@@ -280,19 +302,18 @@ class Settler:
         doubtful: bool,
     ) -> None:
         """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait."""
-        waited, whole = self._since(operation) >= PROOF_AFTER, len(rest) == len(members)
+        waited, whole = reading.since(operation) >= PROOF_AFTER, len(rest) == len(members)
         shows = listed.metadata or self._ledger.marks.show or any(state.content for state in listed.posts.values())
         if waited and not doubtful:
             if whole:
-                if await self._commit(lambda: self._ledger.forming.revive(operation.id, operation.tries)):
-                    reading.formed.append(operation.id)
+                await self._revive(operation, reading)
             else:
-                reading.formed += await self._commit(lambda: self._leave(operation, rest))
+                reading.formed += await self._commit(lambda: self._leave(operation, rest, reading.began))
         elif waited:
             reading.waiting[operation.id] = (
                 "a post that shows no metadata may be it, and nobody can tell; look at the dashboard"
             )
-        elif whole and shows and not doubtful and self._may_resend(operation) and not late(rest, self._now()):
+        elif whole and shows and not doubtful and self._may_resend(operation, reading) and not late(rest, self._now()):
             self._clear(operation, reading)
 
     async def _unmarked(
@@ -327,11 +348,11 @@ class Settler:
                 doubtful = True
         return whole, doubtful
 
-    def _leave(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
+    def _leave(self, operation: Stored, rest: Sequence[Member], read: float) -> list[int]:
         """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""
         if not self._ledger.operations.is_unchanged(operation):
             return []
-        made = leave_batch(self._ledger, operation, [rest])
+        made = leave_batch(self._ledger, operation, [rest], read=read)
         self._ledger.outcomes.settle(operation.id, [], self._now().timestamp())
         return made
 

@@ -27,8 +27,15 @@ class Forming:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, operation: Operation, *, baseline: Mapping[str, Any] | None, shrunk: bool = False) -> int:
-        """Write a new operation with its members and point their items at it."""
+    def add(
+        self,
+        operation: Operation,
+        *,
+        baseline: Mapping[str, Any] | None,
+        shrunk: bool = False,
+        read: float | None = None,
+    ) -> int:
+        """Write a new operation with its members and point their items at it; `read` is when what it stands on was read, else now."""
         with self._store.atomic() as db:
             now = self._store.now()
             cursor = db.execute(
@@ -37,7 +44,7 @@ class Forming:
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?)""",
                 (
                     operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
-                    operation.batch, operation.canary, packed(baseline), now, now, EDITION, shrunk,
+                    operation.batch, operation.canary, packed(baseline), now, now if read is None else read, EDITION, shrunk,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
@@ -84,21 +91,26 @@ class Forming:
                     (op,),
                 )
 
-    def renew(self, op: int, *, baseline: Mapping[str, Any] | None, path: str | None = None) -> None:
-        """Note that the subject of a planned operation was read again, and the state and ids that it has now."""
+    def renew(
+        self, op: int, *, baseline: Mapping[str, Any] | None, path: str | None = None, read: float | None = None
+    ) -> None:
+        """Note that the subject of a planned operation was read again, and the state and ids that it has now; `read` as in `add`."""
         with self._store.atomic() as db:
             db.execute(
                 "UPDATE operations SET path = coalesce(?, path), baseline = ?, read = ? WHERE id = ? AND state = 'planned'",
-                (path, packed(baseline), self._store.now(), op),
+                (path, packed(baseline), self._store.now() if read is None else read, op),
             )
 
-    def revive(self, op: int, tries: int) -> bool:
-        """Reading has proved that none of so many tries took effect: the operation is planned again, under the key it has."""
+    def revive(self, op: int, tries: int, *, read: float) -> bool:
+        """A reading has proved that none of so many tries took effect: the operation is planned again, under the key it has.
+
+        `read` is when that reading began, in the ledger's time: what is sent upon it must not be older than any other reading.
+        """
         with self._store.atomic() as db:
             changed = db.execute(
                 """UPDATE operations SET state = 'planned', first_sent = NULL, credential = NULL, waiting_for = '', read = ?
                    WHERE id = ? AND state = 'unknown' AND tries = ?""",
-                (self._store.now(), op, tries),
+                (read, op, tries),
             ).rowcount
             if changed:
                 db.execute(
