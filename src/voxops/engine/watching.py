@@ -21,6 +21,7 @@ from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
 from voxops.errors import (
     ConfigError,
+    DecodeError,
     NotFoundError,
     PlanError,
     ServerError,
@@ -203,8 +204,8 @@ class Watch:
             on_time, notified = clock.monotonic() >= due, control.take_notified()
             try:
                 moves = await self._look(left if on_time else left & notified)
-            except (TransportError, ServerError) as error:
-                moves = []  # an outage of minutes is read through; only the deadline ends the wait
+            except (TransportError, ServerError, DecodeError) as error:
+                moves = []  # an outage of minutes, or a proxy's page, is read through; only the deadline ends the wait
                 self._show(Event("note", self._client.now(), text=f"{error}; reading goes on"))
             except VoxopsError as error:
                 control.halt(str(error))

@@ -1,0 +1,56 @@
+"""An answer that can't be read says nothing, least of all that a post does not exist (rules 14 and 30)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.chaos.rig import Rig, Silent, outcomes
+from tests.engine.steps import BULK, plan_rows
+
+from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+from voxops.engine.watching import Watch, things_of
+from voxops.errors import DecodeError
+from voxops.sandbox import Fault
+
+MISREAD = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
+
+
+def test_a_post_that_could_not_be_read_rules_no_row_out(rig: Rig) -> None:
+    """Three of five were made before a 500, and posts show no metadata: only single reads could tell, and they are garbled."""
+    rig.sandbox.set_switches(no_metadata=True, forget_key_on_5xx=True)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), MISREAD)
+    run = kernel.bind(plan_rows(rig, 5))
+    kernel.go(run)
+    assert set(rig.created().values()) == {1}
+    rig.sandbox.clear_faults()
+    kernel.go(run)
+    assert set(rig.created().values()) == {1}
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+
+
+def test_verifying_takes_no_misread_post_for_a_deleted_one(rig: Rig) -> None:
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    execution = kernel.execution(run)
+    eventloop.run(execution.go())
+    rig.sandbox.add_fault(MISREAD)
+    with pytest.raises(DecodeError, match="whether it exists is not known"):
+        eventloop.run(execution.verify())
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    rig.sandbox.clear_faults()
+    eventloop.run(execution.verify())
+    assert outcomes(kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))) == {"succeeded": 2}
+    assert set(rig.created().values()) == {1}
+
+
+def test_a_watch_reads_on_where_a_post_could_not_be_read(rig: Rig) -> None:
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 1))
+    (post_id,) = kernel.posts()["post_id"]
+    rig.sandbox.add_fault(Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=2))
+    watch = Watch(kernel.client, things_of(post_id, "post"), Silent())
+    rig.sandbox.advance(400 * 86_400)
+    eventloop.run(watch.go())
+    assert watch.results()["outcome"].to_list() == ["succeeded"]
+    assert rig.sandbox.faults()[-1]["struck"] == 2
