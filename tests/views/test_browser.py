@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Keyboard, Locator, expect
-from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, serious
+from playwright.sync_api import Keyboard, Locator, Page, expect
+from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, Part, serious
 
 from voxops.sandbox import Fault, Sandbox
 
@@ -231,6 +231,7 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     panel.area.locator(".vx-row").nth(1).click()
     panel.wait("post id")
     panel.pictures(SCREENS, f"triage-{width}")
+    assert_readable(panel)
     panel.click("Plan all 77 rows")
     panel.wait("Plan to retry")
     panel.pictures(SCREENS, f"plan-{width}")
@@ -246,6 +247,25 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     assert panel.axe() == []
     assert acting(api) == 0
     book.close()
+
+
+def assert_readable(panel: Part) -> None:
+    """Heads and verdicts of a panel are not cut, however narrow it is, and what has no room is reached by scrolling sideways."""
+    cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
+    assert panel.area.locator(".vx-head .vx-sort").evaluate_all(cut) == []
+    assert panel.area.locator(".vx-row [title='reconnect account']").evaluate_all(cut) == []
+    body, grid = panel.area.locator(".vx-body"), panel.area.locator(".vx-grid")
+    wide = body.evaluate("node => node.scrollWidth > node.clientWidth")
+    head, first = panel.area.locator(".vx-head > span").last, panel.area.locator(".vx-row").first.locator("span").last
+    grid.focus()
+    for _ in range(12):
+        grid.page.keyboard.press("ArrowRight")
+    assert (body.evaluate("node => node.scrollLeft") > 0) == wide
+    assert abs(head.bounding_box()["x"] - first.bounding_box()["x"]) < 1
+    assert head.bounding_box()["x"] < grid.bounding_box()["x"] + grid.bounding_box()["width"] - 60
+    for _ in range(12):
+        grid.page.keyboard.press("ArrowLeft")
+    assert body.evaluate("node => node.scrollLeft") == 0
 
 
 def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:

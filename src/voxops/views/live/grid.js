@@ -1,5 +1,17 @@
 // The table as a person sees it: facets with counts, rows to tick, details beside them, drawn only where they can be seen.
 
+const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends: as widget.css has them
+const LETTER = 8, LONGEST = 16, SIDEWAYS = 120;
+const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
+const BARE = "●"; // the glyph of words that have none of their own
+
+/** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
+function readable(one, looks) {
+  const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind];
+  const letters = Math.max(one.title.length + 2, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // two for the sign of sorting
+  return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
+}
+
 class Grid {
   constructor(live, table, looks) {
     this.live = live;
@@ -20,10 +32,7 @@ class Grid {
 
   columns() {
     const hidden = this.view.hidden ?? this.selection.columns.filter((one) => one.hidden).map((one) => one.name);
-    const wanted = this.selection.columns.filter((one) => !hidden.includes(one.name));
-    const width = this.grid?.clientWidth; // where there is no room for all, the first stay readable
-    const shares = wanted.reduce((sum, one) => sum + (one.share ?? 1), 0) / (wanted.length || 1);
-    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (124 * shares)))) : wanted;
+    return this.selection.columns.filter((one) => !hidden.includes(one.name));
   }
 
   build() {
@@ -52,9 +61,10 @@ class Grid {
     this.head = h("div", { class: "vx-head", role: "row" });
     this.space = h("div", { class: "vx-space", role: "rowgroup" });
     this.empty = h("p", { class: "vx-empty vx-quiet", hidden: true });
-    this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, this.space);
+    // Heads and rows scroll sideways together, and the heads stay where the rows scroll beneath them.
+    this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.space);
     this.grid = h("div", { class: "vx-grid", tabindex: "0", role: "grid", "aria-label": this.live.state.title || "Rows", "aria-multiselectable": "true",
-      keydown: (event) => { if (event.target === this.grid) this.key(event); } }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.body);
+      keydown: (event) => { if (event.target === this.grid) this.key(event); } }, this.body);
     this.middle = h("div", { class: "vx-middle" }, this.grid, this.empty);
     this.details = h("aside", { class: "vx-details", "aria-label": "Details", hidden: true });
     this.root = h("div", { class: "vx-rows" },
@@ -133,7 +143,7 @@ class Grid {
     }
     if (message.details && message.row === this.opened) {
       draw(this.inside, message.details);
-      if (!this.live.wide()) this.details.scrollIntoView({ block: "nearest" }); // there they stand beneath the list
+      if (this.details.offsetTop > this.middle.offsetTop) this.details.scrollIntoView({ block: "nearest" }); // beneath the list, where there is no room beside it
     }
   }
 
@@ -175,10 +185,13 @@ class Grid {
   headings() {
     const { sort } = this.view, columns = this.columns();
     const key = JSON.stringify([sort, columns.map((one) => one.name)]);
-    this.track = `28px ${columns.map((one) => `minmax(0,${one.share ?? 1}fr)`).join(" ")}`;
     if (this.headed === key) return;
     this.headed = key;
+    const least = columns.map((one) => readable(one, this.looks[one.name]));
+    this.track = `${TICK}px ${columns.map((one, at) => `minmax(${least[at]}px,${one.share ?? 1}fr)`).join(" ")}`;
     this.head.style.gridTemplateColumns = this.track;
+    const all = least.reduce((sum, width) => sum + GAP + width, TICK + 2 * EDGE);
+    this.body.style.setProperty("--vx-least", `${all}px`);
     this.head.replaceChildren(h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked")), ...columns.map((one) => {
       const mine = sort?.column === one.name;
       const sorted = mine ? (sort.down ? "descending" : "ascending") : "none";
@@ -229,7 +242,7 @@ class Grid {
     h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐"),
     columns.map((one) => {
       const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
-      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), `${look[1]} `] : null, text);
+      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), look[1] === BARE ? null : `${look[1]} `] : null, text);
     }));
     node.style.top = `${at * ROW}px`;
     node.style.gridTemplateColumns = this.track;
@@ -273,7 +286,7 @@ class Grid {
   }
 
   key(event) {
-    const last = this.selection.rows.length - 1, page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 1);
+    const last = this.selection.rows.length - 1, page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (last < 0) return;
     if (event.key in steps) {
@@ -281,7 +294,8 @@ class Grid {
       if (event.shiftKey) this.range(to);
       else this.at = to;
       this.reveal();
-    } else if (event.key === " ") this.tick(this.at);
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.body.scrollLeft += event.key === "ArrowRight" ? SIDEWAYS : -SIDEWAYS;
+    else if (event.key === " ") this.tick(this.at);
     else if (event.key === "Enter") this.open(this.at);
     else if (event.key === "Escape") this.close();
     else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) this.tickAll(true);
@@ -291,9 +305,9 @@ class Grid {
   }
 
   reveal() {
-    const top = this.at * ROW, { body } = this;
+    const top = this.at * ROW, { body } = this, seen = body.clientHeight - ROW; // the heads cover the rest
     if (top < body.scrollTop) body.scrollTop = top;
-    else if (top + ROW > body.scrollTop + body.clientHeight) body.scrollTop = top + ROW - body.clientHeight;
+    else if (top + ROW > body.scrollTop + seen) body.scrollTop = top + ROW - seen;
     this.window();
   }
 
