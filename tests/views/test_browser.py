@@ -89,6 +89,10 @@ def test_what_was_not_seen_is_not_sent(lab: Lab, api: Sandbox, tmp_path: Path) -
     expect(panel.run_button).to_have_text("Run the plan: send 28")
     panel.run_button.click()
     panel.wait("Before and after")
+    expect(panel.area.locator(".vx-reason")).to_have_value("")  # it was that run's
+    panel.click("Plan a retry of what failed")
+    panel.wait("a reason is needed to run it")
+    expect(panel.run_button).to_be_disabled()
     assert acting(api) == 26
     assert api.duplicates() == []
     book.close()

@@ -196,6 +196,13 @@ class Live:
                         self._widget.view = view
                     self._widget.state = self._state(self._look())
 
+    def look_otherwise(self, change: Mapping[str, Any]) -> None:
+        """Change what pages write, in all of them."""
+        with self._publishing:
+            self._view = {**self.view, **change}
+            if self._widget is not None:
+                self._widget.view = self._view
+
     def show(self) -> None:
         """Show it here."""
         with self._publishing:

@@ -57,7 +57,7 @@ class Panel(ABC):
         self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
-        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended)
+        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended, self._began)
 
     @property
     def plan(self) -> Plan | None:
@@ -242,9 +242,15 @@ class Panel(ABC):
         """Show why something could not be done."""
         self._act.complain(why)
 
+    def _began(self, reason: str) -> None:
+        """A run has begun: its reason was that run's, and must not stand there for the next; one that was typed since stays."""
+        form = self._live.view.get("form")
+        if isinstance(form, Mapping) and str(form.get("reason") or "").strip() == reason:
+            self._live.look_otherwise({"form": {**form, "reason": ""}})
+
     def _changed(self, at_once: bool) -> None:
         """There is something new to show."""
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = self._ws.client.now()
         self._live.refresh(at_once=at_once)
 
     def _look(self) -> Shown:
