@@ -385,4 +385,18 @@ def test_the_report_reads_by_itself(lab: Lab, tmp_path: Path) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENS / "report-light.png")
     assert "Why it failed" in page.inner_text("body")
+    assert tiles(page) == [4, 5]
     page.context.close()
+    for width, rows in ((620, [2, 2, 3, 2]), (390, [2, 2, 2, 2, 1])):
+        page = lab.show(path, width=width)
+        assert tiles(page) == rows
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        page.context.close()
+
+
+def tiles(page: Page) -> list[int]:
+    """How many tiles of a report stand in each row."""
+    tops = page.locator(".fact").evaluate_all(
+        "nodes => nodes.map(node => Math.round(node.getBoundingClientRect().top))"
+    )
+    return [tops.count(top) for top in sorted(set(tops))]
