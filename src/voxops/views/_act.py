@@ -233,7 +233,7 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_blocks(self.snapshot, errors=self.errors)
+            shown = snapshot_blocks(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
             if self.verified is not None:  # above the platforms and changes, since it is what one waited for
                 compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
                 shown[3:3] = compared
@@ -251,7 +251,7 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(summary(self.plan))
         if self.snapshot is not None:
-            parts.append(render_text(self.snapshot))
+            parts.append(render_text(self.snapshot, tz=self._ws.settings.tz))
         if self.verified is not None:
             parts.append(self.verified.to_string())
         return parts

@@ -63,7 +63,7 @@ class Shown:
     title : str
         What it is about.
     at, present : str
-        The instant that it shows, and how to see the present where this is not it.
+        The instant that it shows (server time; ``""`` where that is not known), and how to see the present where this is not it.
     stage : str
         Name of the tab to look at; when it changes, pages turn to it.
     facts : sequence of Block
@@ -108,7 +108,7 @@ class Shown:
 
     def parts(self) -> Iterator[tuple[str, Sequence[Block]]]:
         """Yield all of it, one named part after another, for the static copy."""
-        said = f"As of {self.at}. {self.present}".strip()
+        said = f"As of {self.at}. {self.present}".strip() if self.at else self.present
         head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
         head += [blocks.line(self.busy)] if self.busy else []
         yield "", [*head, blocks.note(self.problem, bad=True)] if self.problem else head

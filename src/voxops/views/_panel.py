@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ class Panel(ABC):
     def __init__(self, ws: HandedWorkspace) -> None:
         self._ws = ws
         self._rows: RowTable | None = None
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
@@ -269,14 +268,13 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
-        settings = getattr(self._ws, "settings", None)
         looks = {
             name: {word: (look.colour, look.glyph) for word, look in table.items()}
             for name, table in self._looks().items()
         }
         return Shown(
             title=self.TITLE,
-            at=safe.instant(self._shown_at, tz="UTC" if settings is None else settings.tz),
+            at=safe.as_of(self._shown_at, self._ws.settings.tz),
             present="" if snapshot is None else present(snapshot),
             stage=act.stage,
             facts=facts,
@@ -330,8 +328,6 @@ def opening(ws: HandedWorkspace) -> list[str]:
     """Return the first lines of any code: how to connect to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
     # Without them the frame would lack the columns that were chosen by.
-    settings = getattr(ws, "settings", None)
-    said = settings.arguments() if settings is not None else {}
-    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in said.items())])
+    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in ws.settings.arguments().items())])
     note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
     return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]
