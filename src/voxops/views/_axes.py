@@ -44,16 +44,17 @@ def axes(ax: Axes | None, height: float) -> Axes:
 
 
 def ground(ax: Axes) -> str:
-    """Return the colour behind what is drawn, which matplotlib's style decides; white where it is transparent, as in a report."""
+    """Return the colour behind what is drawn, which matplotlib's style decides; ``"none"`` where that is the page's, as in a report."""
     from matplotlib.colors import to_hex, to_rgba
 
     faces = [ax.get_facecolor(), ax.figure.get_facecolor()]
-    return next((to_hex(face) for face in faces if to_rgba(face)[3] > 0), "#ffffff")
+    return next((to_hex(face) for face in faces if to_rgba(face)[3] > 0), "none")
 
 
 def _is_dark(ax: Axes) -> bool:
     """Whether light ink reads better there."""
-    return _ink(ground(ax)) == "white"
+    behind = ground(ax)
+    return behind != "none" and _ink(behind) == "white"
 
 
 def stacked(
@@ -109,6 +110,8 @@ def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Call
     """Draw a table as cells in shades of a colour, first row on top, with the numbers that `note` picks; missing ones are hatched."""
     numbers = values.astype(float).to_numpy()
     dark, behind = _is_dark(ax), ground(ax)
+    if behind == "none":  # cells need a ground of their own
+        behind = "#ffffff"
     shades = _shades(_NEARLY_BLACK if dark else _NEARLY_WHITE, colour)
     mesh = ax.pcolormesh(numbers, cmap=shades, vmin=0, vmax=highest, edgecolors=behind, linewidth=0.8)
     ax.patch.set(hatch="////", edgecolor="#3A3A3A" if dark else "#E4E4E4", facecolor=behind)
