@@ -135,6 +135,12 @@ def test_the_cost_counts_acts_and_the_reads_around_them():
     frame = targets(("post_1", "twitter"))
     frame.attrs["rate_limit"] = 60
     assert plan_retry(frame).cost.rate == 60
+    assert "requests in all, under a minute at 60 a minute. Nothing" in repr(plan_retry(frame))
+    slow = targets(*((f"post_{n}", "twitter") for n in range(300)))
+    slow.attrs["rate_limit"] = 60
+    least = f"at least {plan_retry(slow).cost.minutes:g} minutes at 60 a minute"
+    assert least in repr(plan_retry(slow))
+    assert least in plan_retry(slow)._repr_html_()
 
 
 def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
