@@ -141,7 +141,8 @@ def _errors_table(errors: Mapping[str, int]) -> Block:
 def _title(snapshot: Snapshot) -> str:
     """Name the run: its title, else its action, and its id."""
     name = safe.plain(snapshot.title or snapshot.action, 80)
-    return f"{name} · run {snapshot.run_id}" if snapshot.run_id else name
+    run = snapshot.run_id if snapshot.run_id.startswith("run") else f"run {snapshot.run_id}"
+    return f"{name} · {run}" if snapshot.run_id else name
 
 
 def _phase(snapshot: Snapshot) -> str:
