@@ -236,6 +236,8 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     panel.wait("post id")
     panel.pictures(SCREENS, f"triage-{width}")
     assert_readable(panel)
+    # JupyterLab would have words of a text broken anywhere.
+    assert panel.area.locator(".vx-details pre").first.evaluate("node => getComputedStyle(node).wordBreak") == "normal"
     panel.click("Plan all 77 rows")
     panel.wait("Plan to retry")
     panel.pictures(SCREENS, f"plan-{width}")
@@ -349,8 +351,10 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
 
     reach(runs.button("Load again")).press("Enter")
     runs.wait("2 of 2 rows")
+    assert "ticked" not in runs.text()  # nothing is planned here, so nothing can be ticked
+    expect(runs.area.locator(".vx-tick")).to_have_count(0)
     runs.area.locator(".vx-grid").focus()
-    for key in ("End", "Enter"):
+    for key in ("End", " "):
         keys.press(key)
     runs.wait("takes it up")
     reach(runs.button("Open run"), back=True).press("Enter")
