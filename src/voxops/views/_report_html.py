@@ -44,7 +44,7 @@ _STYLE = """\
 .voxops-report .wide{overflow-x:auto}.voxops-report table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .voxops-report th,.voxops-report td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:break-word;white-space:normal;unicode-bidi:isolate}
-.voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important;white-space:nowrap}.voxops-report td.w{white-space:nowrap}
+.voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important}.voxops-report td.n,.voxops-report td.w{white-space:nowrap}
 .voxops-report tr{background:none!important}.voxops-report .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .voxops-report figure{margin:12px 0}.voxops-report figcaption{font-weight:600;margin-bottom:4px}.voxops-report svg{max-width:100%;height:auto}
 @container(max-width:720px){.voxops-report .facts{grid-template-columns:repeat(var(--narrow),minmax(0,1fr))}}
