@@ -44,6 +44,7 @@ HOSTILE = (
 def _agg() -> Iterator[None]:
     """Draw without a screen, and close what was drawn."""
     mpl.use("agg")
+    plt.close("all")  # what other files have left open
     yield
     plt.close("all")
 
