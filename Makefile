@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks dist licences clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist licences clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -61,6 +61,9 @@ lint: $(VENV)/tools  ## ruff, mypy strict
 
 lab: $(VENV)/tools  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+pictures: $(VENV)/tools  ## Take the pictures of the README anew, in JupyterLab
+	$(BIN)/python -m tests.browser.pictures
 
 bench: $(VENV)/tools  ## Measure; writes build/bench.json
 	$(BIN)/python -m tests.bench

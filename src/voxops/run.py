@@ -35,13 +35,13 @@ class Run:
         Name under which ``ws.attach`` takes the run up again, in any kernel.
     """
 
-    def __init__(self, job: Callable[[Observer], Job]) -> None:
+    def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC") -> None:
+        self._tz = tz  # in which times are shown
         self._observers: list[Observer] = []
         self._notifying = threading.RLock()
         self._shown_in: int | None = None
         self._job = job(self)
-        self.id = self._job.id
-        self._snapshot = self._job.snapshot
+        self.id, self._snapshot = self._job.id, self._job.snapshot
         self._future: Future[Snapshot] = eventloop.submit(self._job.go())
 
     def notice(self, snapshot: Snapshot) -> None:
@@ -343,12 +343,12 @@ class Run:
     def __repr__(self) -> str:
         from voxops.views.monitor import render_text
 
-        return render_text(self._snapshot)
+        return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
         from voxops.views.monitor import render_html
 
-        return render_html(self._snapshot)
+        return render_html(self._snapshot, tz=self._tz)
 
     def show(self) -> Run:
         """Show the run live in the running cell; outside a notebook nothing is shown. Once for each cell.
@@ -389,6 +389,7 @@ class Run:
             on_cancel=lambda: eventloop.submit(self._cancel()),
             on_retry=self._job.replan,
             errors=self._errors if self._snapshot.action != WATCH else None,
+            tz=self._tz,
         )
 
     def _errors(self) -> dict[str, int]:

@@ -14,12 +14,14 @@ from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
+from voxops.engine.job import Job
 from voxops.engine.nothing import Nothing
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.ledger import audit
 from voxops.loading import BoardLoader
 from voxops.loading.settings import Settings
+from voxops.model import Observer
 from voxops.run import Run
 
 __all__ = ["Session"]
@@ -120,10 +122,10 @@ class Session(BoardLoader):
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
         if not plan.items:
-            return self._kept(Run(partial(Nothing, plan, self.client.now())))
+            return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()
         run = await engine.bind(plan, reason)
-        return self._kept(Run(partial(Execution, engine, run, stop_after_failures=limit, look_back=True)))
+        return self._started(partial(Execution, engine, run, stop_after_failures=limit, look_back=True))
 
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
@@ -136,7 +138,7 @@ class Session(BoardLoader):
         True
         """
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
-        return living or self._kept(Run(partial(Execution, await self._acting(), run_id, paused=True, look_back=True)))
+        return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
@@ -169,10 +171,11 @@ class Session(BoardLoader):
         things = things_of(frame_or_ids, kind)
         if not isinstance(frame_or_ids, pd.DataFrame):
             await refuse_unknown(self.client, things)
-        return self._kept(Run(partial(Watch, self.client, things)))
+        return self._started(partial(Watch, self.client, things))
 
-    def _kept(self, run: Run) -> Run:
-        """Remember a run, so that closing ends it."""
+    def _started(self, job: Callable[[Observer], Job]) -> Run:
+        """Start a run, and remember it, so that closing ends it."""
+        run = Run(job, tz=self.settings.tz)
         self._runs.add(run)
         return run
 

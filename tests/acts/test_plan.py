@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -135,6 +137,12 @@ def test_the_cost_counts_acts_and_the_reads_around_them():
     frame = targets(("post_1", "twitter"))
     frame.attrs["rate_limit"] = 60
     assert plan_retry(frame).cost.rate == 60
+    assert "requests in all, under a minute at 60 a minute. Nothing" in repr(plan_retry(frame))
+    slow = targets(*((f"post_{n}", "twitter") for n in range(300)))
+    slow.attrs["rate_limit"] = 60
+    least = f"at least {plan_retry(slow).cost.minutes:g} minutes at 60 a minute"
+    assert least in repr(plan_retry(slow))
+    assert least in plan_retry(slow)._repr_html_()
 
 
 def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
@@ -146,6 +154,13 @@ def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
     assert "<script>" not in plan._repr_html_()
 
 
+def test_in_a_narrow_plan_names_are_not_broken_and_texts_keep_some_words_a_line():
+    frame = campaign(1).assign(row_id="SP26-001", content="Spring is on the bar: Sidama Washed, bright and light.")
+    markup = plan_bulk(frame, key="row_id")._repr_html_()
+    assert '<span style="white-space:nowrap">SP26-001</span>' in markup
+    assert re.search(r'<div style="min-width:9em">[^/]*Spring is on the bar', markup)
+
+
 def test_what_a_plan_shows_is_short_and_the_whole_is_in_titles():
     frame = targets(("post_" + "x" * 20 + "tail", "twitter"))
     plan = plan_retry(frame)
@@ -153,7 +168,7 @@ def test_what_a_plan_shows_is_short_and_the_whole_is_in_titles():
     assert ">post_…xxtail</span>" in markup and f'title="{row["post_id"]}"' in markup
     assert f'title="{row["request"]}">retry</span>' in markup
     assert f'title="{row["idempotency_key"]}">{row["idempotency_key"][:6]}…</span>' in markup
-    assert f">{row['reason']}</td>" in markup
+    assert f">{row['reason']}</div></td>" in markup
     assert "1 of 1 row<" in markup
     assert "1 acting request, about" in markup
 

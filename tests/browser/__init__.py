@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.browser.lab import Lab, Notebook, serious
+from tests.browser.lab import Lab, Notebook, Part, serious
 from tests.browser.marimo import Marimo
 from tests.browser.server import CHROMIUM
 
-__all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Marimo", "Notebook", "serious"]
+__all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Marimo", "Notebook", "Part", "serious"]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens"  # pictures for people to look at
 IN_CHROMIUM = [

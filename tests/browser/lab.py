@@ -187,12 +187,12 @@ class Notebook:
         expect(prompt).to_have_text(re.compile(r"\[(\*|\d+)\]"), timeout=PATIENCE)
 
     def overflow(self) -> list[str]:
-        """Outputs, and what scrolls by itself within them, that are wider than their place; controls and code may be."""
+        """Outputs, and what scrolls by itself within them, that are wider than their place; controls, code and the grid of a panel may be."""
         return self.page.evaluate(
             """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output div')]
                 .filter(e => e.scrollWidth > e.clientWidth + 2)
                 .filter(e => e.matches('.jp-OutputArea-output')
-                    || (getComputedStyle(e).overflowX === 'auto' && !e.closest('.jupyter-widgets')))
+                    || (getComputedStyle(e).overflowX === 'auto' && !e.matches('.vx-body') && !e.closest('.jupyter-widgets')))
                 .map(e => e.innerText.slice(0, 60))"""
         )
 

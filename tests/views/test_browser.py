@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Keyboard, Locator, expect
-from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, serious
+from playwright.sync_api import Keyboard, Locator, Page, expect
+from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, Part, serious
 
 from voxops.sandbox import Fault, Sandbox
 
@@ -89,6 +89,10 @@ def test_what_was_not_seen_is_not_sent(lab: Lab, api: Sandbox, tmp_path: Path) -
     expect(panel.run_button).to_have_text("Run the plan: send 28")
     panel.run_button.click()
     panel.wait("Before and after")
+    expect(panel.area.locator(".vx-reason")).to_have_value("")  # it was that run's
+    panel.click("Plan a retry of what failed")
+    panel.wait("a reason is needed to run it")
+    expect(panel.run_button).to_be_disabled()
     assert acting(api) == 26
     assert api.duplicates() == []
     book.close()
@@ -231,6 +235,9 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     panel.area.locator(".vx-row").nth(1).click()
     panel.wait("post id")
     panel.pictures(SCREENS, f"triage-{width}")
+    assert_readable(panel)
+    # JupyterLab would have words of a text broken anywhere.
+    assert panel.area.locator(".vx-details pre").first.evaluate("node => getComputedStyle(node).wordBreak") == "normal"
     panel.click("Plan all 77 rows")
     panel.wait("Plan to retry")
     panel.pictures(SCREENS, f"plan-{width}")
@@ -246,6 +253,25 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     assert panel.axe() == []
     assert acting(api) == 0
     book.close()
+
+
+def assert_readable(panel: Part) -> None:
+    """Heads and verdicts of a panel are not cut, however narrow it is, and what has no room is reached by scrolling sideways."""
+    cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
+    assert panel.area.locator(".vx-head .vx-sort").evaluate_all(cut) == []
+    assert panel.area.locator(".vx-row [title='reconnect account']").evaluate_all(cut) == []
+    body, grid = panel.area.locator(".vx-body"), panel.area.locator(".vx-grid")
+    wide = body.evaluate("node => node.scrollWidth > node.clientWidth")
+    head, first = panel.area.locator(".vx-head > span").last, panel.area.locator(".vx-row").first.locator("span").last
+    grid.focus()
+    for _ in range(12):
+        grid.page.keyboard.press("ArrowRight")
+    assert (body.evaluate("node => node.scrollLeft") > 0) == wide
+    assert abs(head.bounding_box()["x"] - first.bounding_box()["x"]) < 1
+    assert head.bounding_box()["x"] < grid.bounding_box()["x"] + grid.bounding_box()["width"] - 60
+    for _ in range(12):
+        grid.page.keyboard.press("ArrowLeft")
+    assert body.evaluate("node => node.scrollLeft") == 0
 
 
 def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
@@ -325,8 +351,10 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
 
     reach(runs.button("Load again")).press("Enter")
     runs.wait("2 of 2 rows")
+    assert "ticked" not in runs.text()  # nothing is planned here, so nothing can be ticked
+    expect(runs.area.locator(".vx-tick")).to_have_count(0)
     runs.area.locator(".vx-grid").focus()
-    for key in ("End", "Enter"):
+    for key in ("End", " "):
         keys.press(key)
     runs.wait("takes it up")
     reach(runs.button("Open run"), back=True).press("Enter")
@@ -361,4 +389,18 @@ def test_the_report_reads_by_itself(lab: Lab, tmp_path: Path) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENS / "report-light.png")
     assert "Why it failed" in page.inner_text("body")
+    assert tiles(page) == [4, 5]
     page.context.close()
+    for width, rows in ((620, [2, 2, 3, 2]), (390, [2, 2, 2, 2, 1])):
+        page = lab.show(path, width=width)
+        assert tiles(page) == rows
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        page.context.close()
+
+
+def tiles(page: Page) -> list[int]:
+    """How many tiles of a report stand in each row."""
+    tops = page.locator(".fact").evaluate_all(
+        "nodes => nodes.map(node => Math.round(node.getBoundingClientRect().top))"
+    )
+    return [tops.count(top) for top in sorted(set(tops))]

@@ -74,7 +74,7 @@ for shown in (samples[:8], samples[7:]):
 PANELS = """
 class Deliveries:
     sandbox = None
-    client = ws.client
+    client, settings = ws.client, ws.settings
     def ledger():
         return ws.ledger()
     class aio:

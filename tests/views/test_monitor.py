@@ -166,6 +166,10 @@ def test_the_text_of_a_snapshot() -> None:
     assert render_text(snapshot()) == TEXT
 
 
+def test_an_id_that_says_it_is_a_run_is_not_called_one_again() -> None:
+    assert render_text(snapshot(run_id="run_8c1f02")).startswith("Retry what failed · run_8c1f02 · ▶ sending")
+
+
 def test_html_says_what_the_text_says() -> None:
     words = "".join(_Text.of(render_html(snapshot())))
     for said in (

@@ -360,6 +360,51 @@ def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, tr
     assert page.panel.plan is not None
 
 
+def test_the_reason_of_a_run_is_not_left_for_the_next(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.look(form={"reason": "the platforms are back ", "canary": 0})
+    page.plan(canary=0, reason="the platforms are back ")
+    page.send("run", plan="of another plan", reason="the platforms are back ")
+    until(lambda: "nothing was sent" in page.state["problem"])
+    assert page.widget.view["form"]["reason"] == "the platforms are back "  # nothing has begun
+    page.run("the platforms are back ")
+    until(lambda: panel.run is not None and page.widget.view["form"]["reason"] == "")
+    assert page.widget.view["form"]["canary"] == 0
+    until(lambda: panel._act.verified is not None and len(panel._runs) == 1, 60)
+    assert "reason='the platforms are back'" in panel.code().replace('"', "'")  # of the run that is shown
+    sent = len(sandbox.requests(acting=True))
+    page.send("retry")
+    until(lambda: panel.run is None and page.state["plan"])
+    assert "the platforms are back" not in panel.code()
+    assert "reason: the platforms are back" not in panel._repr_html_()
+    page.send("run", plan=page.state["plan"]["fingerprint"], reason=page.widget.view["form"]["reason"])
+    until(lambda: "needs a reason" in page.state["problem"])
+    assert len(sandbox.requests(acting=True)) == sent
+    page.plan()
+    page.look(form={"reason": "typed since"})
+    page.run("typed before")
+    until(lambda: panel.run is not None)
+    until(lambda: panel._act.verified is not None, 60)
+    assert page.widget.view["form"]["reason"] == "typed since"
+
+
+def test_a_display_is_as_of_the_servers_time(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
+    sandbox.advance(40 * 86400)  # no clock of this machine says so
+    ws.accounts()  # an answer tells the time
+    for panel in (vx.triage_panel(ws, triaged), vx.runs_panel(ws)):
+        assert f"As of {ws.client.now():%Y-%m-%d %H:%M}" in panel._repr_html_()
+        ws.accounts()
+        panel._changed(True)
+        assert f"As of {ws.client.now():%Y-%m-%d %H:%M}" in panel._repr_html_()
+    read = pd.Timestamp(triaged.attrs["fetched_at"])
+    assert f"As of {read:%Y-%m-%d %H:%M:%S} UTC" in vx.view(triaged, live=True).grid.live.html()
+    by_hand = pd.DataFrame({"post_id": ["p"], "platform": ["twitter"], "status": ["failed"]})
+    assert "As of" not in vx.view(by_hand, live=True).grid.live.html()
+
+
 def test_a_plan_that_was_replaced_between_look_and_run_is_not_sent(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -43,6 +44,7 @@ HOSTILE = (
 def _agg() -> Iterator[None]:
     """Draw without a screen, and close what was drawn."""
     mpl.use("agg")
+    plt.close("all")  # what other files have left open
     yield
     plt.close("all")
 
@@ -419,6 +421,33 @@ def test_the_picture_is_the_one_that_was_approved(name: str, tmp_path: Path) -> 
     figure.savefig(tmp_path / "drawn.png", metadata={"Software": None})
     difference = compare_images(str(BASELINE / f"{name}.png"), str(tmp_path / "drawn.png"), tol=5)
     assert difference is None, difference
+
+
+@pytest.mark.parametrize(("style", "behind"), [("default", "#ffffff"), ("dark_background", "#000000")])
+def test_figures_follow_the_style_of_matplotlib(style: str, behind: str) -> None:
+    """In a dark theme it is one line: what is drawn on the ground of the figure has its colour, and words can be read there."""
+    with plt.style.context(style):
+        for ax in (plots.endpoint_heatmap(log()), plots.schedule_calendar(scheduled("2026-03-02T09:00Z"))):
+            (mesh,) = (each for each in ax.collections if isinstance(each, QuadMesh))
+            assert to_hex(ax.patch.get_facecolor()) == behind
+            assert to_hex(mesh.get_edgecolor()[0]) == behind
+            least = mesh.get_cmap()(0.0)[0]
+            assert (least > 0.9) == (behind == "#ffffff")
+            assert abs(to_rgba(ax.xaxis.label.get_color())[0] - least) > 0.7
+        texts = [text for text in plots.error_budgets(levels()).texts if text.get_bbox_patch()]
+        assert texts
+        for text in texts:
+            assert to_hex(text.get_bbox_patch().get_facecolor()) == behind
+            assert to_hex(text.get_color()) != behind
+
+
+def test_words_stand_on_no_box_where_the_page_is_the_ground() -> None:
+    """A report's figures take the ink of its page, which may be light: white boxes would hide it."""
+    with plt.rc_context({"figure.facecolor": "none", "axes.facecolor": "none"}):
+        boxes = [text.get_bbox_patch() for text in plots.error_budgets(levels()).texts]
+        assert any(boxes)
+        assert all(to_rgba(box.get_facecolor())[3] == 0 for box in boxes if box)
+        assert to_hex(plots.endpoint_heatmap(log()).patch.get_facecolor()) == "#ffffff"
 
 
 def test_importing_loads_no_drawing_library() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +98,35 @@ def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged
     names: dict[str, pd.DataFrame] = {"chosen": panel.frame}
     exec("\n".join(lines), names)
     assert len(names["chosen"]) == wanted.sum()
+
+
+def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(2)), reason="zone").wait(60)
+    until = f"{pd.Timestamp(run.snapshot.updated_at).tz_convert(TZ):%Y-%m-%d %H:%M:%S} {TZ}"
+    monitor = run._monitor()
+    monitor._live.begin()
+    watch = ws.watch(triaged.head(1)).wait(60)
+    for shown in (repr(run), run._repr_html_(), repr(monitor), monitor._repr_html_(), monitor._live.html()):
+        assert until in shown
+        assert "JST" in shown  # the last changes
+        assert "UTC" not in shown
+    assert monitor._live.widget.state["at"] == until
+    for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
+        assert f" {TZ}" in repr(other)
+    panel = vx.runs_panel(ws)
+    details = json.dumps([block for block in panel._details(0) if block])
+    assert "JST" in details
+    assert "UTC" not in details
+
+
+def test_the_details_of_a_delivery_read_like_those_of_a_failure(ws: vx.Workspace) -> None:
+    panel = vx.delivery_panel(ws)
+    asyncio.run(panel._begin())
+    assert panel._log is not None
+    pairs = dict(next(block for block in panel._details(0) if block and block["kind"] == "pairs")["rows"])
+    first = panel._log.iloc[0]
+    assert pairs["created at"] == f"{first['created_at'].tz_convert(TZ):%Y-%m-%d %H:%M:%S} JST"
+    assert pairs["result"] == {True: "succeeded", False: "failed"}.get(first["success"], "pending")
 
 
 def test_today_begins_in_the_zone(ws: vx.Workspace) -> None:

@@ -158,6 +158,11 @@ def instant(at: datetime, *, day: bool = True, tz: str = "UTC") -> str:
     return at.astimezone(ZoneInfo(tz)).strftime("%Y-%m-%d %H:%M:%S %Z" if day else "%H:%M:%S %Z")
 
 
+def as_of(at: datetime, tz: str = "UTC") -> str:
+    """Return the instant that a display shows, its zone by the name that was given: ``2026-11-03 15:02:10 Europe/Berlin``."""
+    return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
+
+
 def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Markup:
     """Return text on one line, or on a few, cut by an ellipsis where there is no room; all of it shows on hovering.
 

@@ -17,6 +17,8 @@ __all__ = ["draw_blocks", "static_html"]
 _QUIET = "opacity:.75"
 _PLACE = "max-width:900px;color:inherit;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
 _SHORT = 16  # characters of an id that was cut in its middle, which is not broken over lines
+_WORD = 10  # characters of a word that is not broken either, such as SP26-001
+_LONG = 24  # characters of a text that gets room for some words a line, and scrolls where there is none
 _HEIGHT = 120  # of a chart, in its own units
 
 
@@ -118,6 +120,10 @@ def _cell(cell: Block) -> Markup:
     if cell["full"]:
         wrap = "white-space:nowrap" if short else "overflow-wrap:anywhere"
         text = html('<span style="{}" title="{}">{}</span>', wrap, safe.escape(cell["full"], 400), text)
+    elif "-" in cell["text"] and " " not in cell["text"] and len(cell["text"]) <= _WORD:
+        text = html('<span style="white-space:nowrap">{}</span>', safe.escape(cell["text"]))
+    if len(cell["text"]) > _LONG:
+        text = html('<div style="min-width:9em">{}</div>', text)
     if cell["strong"]:
         text = html("<b>{}</b>", text)
     if cell["colour"] or cell["glyph"]:
@@ -160,7 +166,7 @@ def _pairs(block: Block) -> Markup:
 def _pre(text: str) -> Markup:
     style = (
         f"margin:4px 0;padding:8px 12px;border:1px solid {safe.LINE};border-radius:5px;white-space:pre-wrap;"
-        "overflow-wrap:anywhere;max-height:300px;overflow:auto;font-size:12px;line-height:1.45;color:inherit;background:none"
+        "overflow-wrap:anywhere;word-break:normal;max-height:300px;overflow:auto;font-size:12px;line-height:1.45;color:inherit;background:none"
     )
     return html('<pre style="{}">{}</pre>', style, Markup.escape(text))
 

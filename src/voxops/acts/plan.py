@@ -16,7 +16,7 @@ from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
-from voxops.acts.plan_display import KINDS, kinds_of, plan_blocks
+from voxops.acts.plan_display import KINDS, how_long, kinds_of, plan_blocks
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import PlanError
 
@@ -167,7 +167,7 @@ def summary(plan: Plan) -> str:
     cost = plan.cost
     lines = [
         f"Plan to {plan.act.verb}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
-        f"about {cost.requests} requests in all, at least {cost.minutes:g} minutes at {cost.rate} a minute. Nothing has been sent."
+        f"about {cost.requests} requests in all, {how_long(cost)}. Nothing has been sent."
     ]
     if plan.canaries:
         lines.append(f"Canary: the first {plan.canaries} of each cause go first.")

@@ -31,15 +31,13 @@ _LIMITS = {"content": 60, "cause": 60}  # characters shown
 def plan_blocks(plan: Any, reasons: Sequence[tuple[str, int]]) -> list[Block]:
     """Return what a plan says: what it costs, what would be sent, and why the rest would not."""
     cost = plan.cost
-    minutes = f"{cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
     parts = [
         blocks.heading(
             f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}",
             "Nothing has been sent.",
         ),
         blocks.line(
-            f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {minutes} at "
-            f"{safe.number(cost.rate)} a minute."
+            f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {how_long(cost)}."
         ),
     ]
     if plan.canaries:
@@ -55,6 +53,14 @@ def plan_blocks(plan: Any, reasons: Sequence[tuple[str, int]]) -> list[Block]:
         if (more := len(kinds) - KINDS) > 0:
             parts.append(blocks.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
     return parts
+
+
+def how_long(cost: Any) -> str:
+    """Say how long a plan takes at the rate limit, which is the least that it can take."""
+    least = (
+        "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+    )
+    return f"{least} at {safe.number(cost.rate)} a minute"
 
 
 def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:

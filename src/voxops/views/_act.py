@@ -59,6 +59,8 @@ class Act:
         Called whenever there is something new to show; with True where it must be shown at once.
     ended : callable
         Called when a run has ended, to read the rows anew.
+    began : callable
+        Called with its reason when a run has begun.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Act:
         again: Callable[[pd.DataFrame], Plan],
         changed: Callable[[bool], object],
         ended: Callable[[HandedRun], object],
+        began: Callable[[str], object],
     ) -> None:
         self._ws, self._desk, self._again, self._changed, self._ended = ws, desk, again, changed, ended
+        self._began = began
         self._lock = threading.Lock()
         self.plan: Plan | None = None
         self.run: HandedRun | None = None
@@ -143,7 +147,7 @@ class Act:
             self.from_failed, self.form, self._page = from_failed, {**form, "canary": canary}, page
             self.run = self.snapshot = self.verified = None
             self._plans += 1
-            self.problem = ""
+            self.problem = self.reason = ""
         self._changed(True)
 
     async def _start(self, seen: object, reason: object) -> None:
@@ -166,7 +170,9 @@ class Act:
         except BaseException:
             self.plan = plan
             raise
+        self.form = {name: value for name, value in self.form.items() if name != "reason"}
         self.take(run, plan)
+        self._began(said)
         return None
 
     def take(self, run: HandedRun, plan: Plan | None = None) -> None:
@@ -227,7 +233,7 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_blocks(self.snapshot, errors=self.errors)
+            shown = snapshot_blocks(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
             if self.verified is not None:  # above the platforms and changes, since it is what one waited for
                 compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
                 shown[3:3] = compared
@@ -245,7 +251,7 @@ class Act:
         if self.plan is not None and self.run is None:
             parts.append(summary(self.plan))
         if self.snapshot is not None:
-            parts.append(render_text(self.snapshot))
+            parts.append(render_text(self.snapshot, tz=self._ws.settings.tz))
         if self.verified is not None:
             parts.append(self.verified.to_string())
         return parts

@@ -23,13 +23,14 @@ __all__ = [
     "endpoint",
     "finish",
     "grid",
+    "ground",
     "label",
     "name_rows",
-    "shades",
     "stacked",
     "time_axis",
 ]
 
+_NEARLY_WHITE, _NEARLY_BLACK = "#F7F7F7", "#242424"
 _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
 
@@ -40,6 +41,20 @@ def axes(ax: Axes | None, height: float) -> Axes:
     from matplotlib import pyplot as plt
 
     return plt.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
+
+
+def ground(ax: Axes) -> str:
+    """Return the colour behind what is drawn, which matplotlib's style decides; ``"none"`` where that is the page's, as in a report."""
+    from matplotlib.colors import to_hex, to_rgba
+
+    faces = [ax.get_facecolor(), ax.figure.get_facecolor()]
+    return next((to_hex(face) for face in faces if to_rgba(face)[3] > 0), "none")
+
+
+def _is_dark(ax: Axes) -> bool:
+    """Whether light ink reads better there."""
+    behind = ground(ax)
+    return behind != "none" and _ink(behind) == "white"
 
 
 def stacked(
@@ -91,13 +106,15 @@ def name_rows(ax: Axes, names: Mapping[int, object]) -> None:
     ax.set_ylim(-0.6, max(len(names), 1) - 0.4)
 
 
-def grid(
-    ax: Axes, values: pd.DataFrame, colours: Colormap, highest: float, note: Callable[[float], bool] = bool
-) -> QuadMesh:
-    """Draw a table as coloured cells, first row on top, with the numbers that `note` picks; missing ones are hatched."""
+def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Callable[[float], bool] = bool) -> QuadMesh:
+    """Draw a table as cells in shades of a colour, first row on top, with the numbers that `note` picks; missing ones are hatched."""
     numbers = values.astype(float).to_numpy()
-    mesh = ax.pcolormesh(numbers, cmap=colours, vmin=0, vmax=highest, edgecolors="white", linewidth=0.8)
-    ax.patch.set(hatch="////", edgecolor="#E4E4E4", facecolor="white")
+    dark, behind = _is_dark(ax), ground(ax)
+    if behind == "none":  # cells need a ground of their own
+        behind = "#ffffff"
+    shades = _shades(_NEARLY_BLACK if dark else _NEARLY_WHITE, colour)
+    mesh = ax.pcolormesh(numbers, cmap=shades, vmin=0, vmax=highest, edgecolors=behind, linewidth=0.8)
+    ax.patch.set(hatch="////", edgecolor="#3A3A3A" if dark else "#E4E4E4", facecolor=behind)
     ax.invert_yaxis()
     ax.set_yticks(
         [row + 0.5 for row in range(len(values))], [label(name, 44) for name in values.index], parse_math=False
@@ -105,7 +122,7 @@ def grid(
     for row, line in enumerate(numbers):
         for column, value in enumerate(line):
             if not pd.isna(value) and note(value):
-                ink = "white" if value > 0.6 * highest else "black"
+                ink = "white" if dark or value > 0.6 * highest else "black"
                 ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
     return mesh
 
@@ -151,11 +168,11 @@ def time_axis(ax: Axes, tz: str) -> None:
     ax.set_xlabel(f"time ({tz})")
 
 
-def shades(colour: str) -> Colormap:
-    """Return a colour map from nearly white to one colour of the palette."""
+def _shades(least: str, colour: str) -> Colormap:
+    """Return a colour map to one colour of the palette."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("voxops", ["#F7F7F7", colour])
+    return LinearSegmentedColormap.from_list("voxops", [least, colour])
 
 
 def label(value: object, limit: int = 60) -> str:

@@ -171,7 +171,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
     if shown:
         highest = max(float(share.max().max()), 10.0)
-        mesh = _axes.grid(ax, share, _axes.shades(OUTCOME["failed"].colour), highest, lambda value: value >= 10)
+        mesh = _axes.grid(ax, share, OUTCOME["failed"].colour, highest, lambda value: value >= 10)
         steps = [highest * step / 64 for step in range(65)]  # as many as an eye can tell
         said = "failed (% of deliveries)"
         scale = ax.figure.colorbar(mesh, ax=ax, label=said, pad=0.02, boundaries=steps, ticks=MaxNLocator(6))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.views._kinds import LOOKS, Shape
 from voxops.views._live import Live, Shown, Tab
-from voxops.views._rows import Column, RowTable
+from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["Grid"]
 
@@ -36,6 +35,8 @@ class Grid:
         What is shown of a column whose values are no plain ones.
     title, aside, tz : str
         What it is, what is said beside it, and the zone of times.
+
+    It shows the frame as of when it was read, in server time (``attrs["fetched_at"]``); where the frame doesn't say, neither does it.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Grid:
         plain = {name: said.reset_index(drop=True) for name, said in words.items()}
         columns = [_column(name, shape, shown[name], plain.get(name)) for name, shape in shapes.items()]
         self.rows = RowTable(shown, columns, plain)
-        self._made = datetime.now(UTC)
+        read = frame.attrs.get("fetched_at")
+        self._read = None if read is None else pd.Timestamp(read).to_pydatetime()
         self.live = Live(self._look, lambda: f"{title} {aside}", self._hear, name="view")
         self.live.fill(self.rows.model())
 
@@ -67,7 +69,7 @@ class Grid:
         }
         return Shown(
             title=self._title,
-            at=safe.instant(self._made, tz=self._tz),
+            at="" if self._read is None else safe.as_of(self._read, self._tz),
             present=self._aside,
             tabs=[Tab("rows", "Rows", self.rows.copy())],
             looks=looks,
@@ -92,18 +94,10 @@ class Grid:
     def _details(self, row: int) -> Sequence[Block]:
         """Return everything that is known of one row, with a link to the post where it is out."""
         found = {str(name): value for name, value in self.rows.frame.iloc[row].items()}
-        known = [(name.replace("_", " "), self._said(value)) for name, value in found.items()]
+        known = [(name.replace("_", " "), read_out(value, self._tz)) for name, value in found.items()]
         link = blocks.link(found.get("platform_post_url"), "Open the post")
         parts = [blocks.heading(f"Row {row + 1}"), blocks.pairs(pair for pair in known if pair[1]), link]
         return [part for part in parts if part is not None]
-
-    def _said(self, value: Any) -> str:
-        """Return one value as text."""
-        if pd.api.types.is_scalar(value) and pd.isna(value):
-            return ""
-        if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
-            return safe.instant(value.to_pydatetime(), tz=self._tz)
-        return safe.plain(value, 1000)
 
 
 def _column(name: str, shape: Shape, values: pd.Series[Any], words: pd.Series[Any] | None) -> Column:

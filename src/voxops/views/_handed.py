@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
+from datetime import datetime
 from typing import Any, Protocol
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from voxops.acts.plan import Plan
 from voxops.model import Observer, Snapshot
 
-__all__ = ["Awaited", "Client", "HandedRun", "HandedWorkspace"]
+__all__ = ["Awaited", "Client", "HandedRun", "HandedWorkspace", "Settings"]
 
 
 class HandedRun(Protocol):
@@ -74,6 +75,20 @@ class Client(Protocol):
     def url(self) -> str:
         """The API's address."""
 
+    def now(self) -> datetime:
+        """The server's time."""
+
+
+class Settings(Protocol):
+    """The settings of a workspace."""
+
+    @property
+    def tz(self) -> str:
+        """Time zone in which times are shown."""
+
+    def arguments(self) -> dict[str, str]:
+        """The arguments of ``vx.connect`` that say the same."""
+
 
 class HandedWorkspace(Protocol):
     """A workspace, as panels use it."""
@@ -85,6 +100,10 @@ class HandedWorkspace(Protocol):
     @property
     def client(self) -> Client:
         """Its client."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
 
     @property
     def sandbox(self) -> Any:

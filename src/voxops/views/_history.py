@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops._core import safe
+from voxops.frames.spans import shown_zone
 from voxops.views._findings import ALL_ROWS, Section
 
 __all__ = ["about_to_fail", "against_last_week"]
@@ -35,7 +36,7 @@ def about_to_fail(risk: pd.DataFrame | None) -> Section:
     if not len(risk):
         return Section(title, "Nothing that is scheduled is on an account at risk.")
     accounts, first = risk["account_id"].nunique(), risk["scheduled_for"].min()
-    when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime())}"
+    when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime(), tz=shown_zone(risk))}"
     text = f"{safe.many(len(risk), 'target')} on {safe.many(accounts, 'account')}{when}."
     names = ["scheduled_for", "platform", "account_name", "risk", "why", "remedy", "post_id"]
     if len(risk) > _ROWS:

@@ -63,7 +63,7 @@ class Shown:
     title : str
         What it is about.
     at, present : str
-        The instant that it shows, and how to see the present where this is not it.
+        The instant that it shows (server time; ``""`` where that is not known), and how to see the present where this is not it.
     stage : str
         Name of the tab to look at; when it changes, pages turn to it.
     facts : sequence of Block
@@ -108,7 +108,7 @@ class Shown:
 
     def parts(self) -> Iterator[tuple[str, Sequence[Block]]]:
         """Yield all of it, one named part after another, for the static copy."""
-        said = f"As of {self.at}. {self.present}".strip()
+        said = f"As of {self.at}. {self.present}".strip() if self.at else self.present
         head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
         head += [blocks.line(self.busy)] if self.busy else []
         yield "", [*head, blocks.note(self.problem, bad=True)] if self.problem else head
@@ -195,6 +195,13 @@ class Live:
                     if view is not None:
                         self._widget.view = view
                     self._widget.state = self._state(self._look())
+
+    def look_otherwise(self, change: Mapping[str, Any]) -> None:
+        """Change what pages write, in all of them."""
+        with self._publishing:
+            self._view = {**self.view, **change}
+            if self._widget is not None:
+                self._widget.view = self._view
 
     def show(self) -> None:
         """Show it here."""

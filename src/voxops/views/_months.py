@@ -42,7 +42,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     met = shown["met"].fillna(False)
     colours = [OUTCOME["succeeded" if good else "failed"].colour for good in met]
     bars = ax.barh(places, spent, color=colours, height=0.62)
-    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # of the line that stands behind it
+    clear = {"facecolor": _axes.ground(ax), "edgecolor": "none", "pad": 0.6}  # of the line that stands behind it
     ax.bar_label(bars, labels=[_verdict(row) for row in shown.to_dict("records")], padding=4, bbox=clear)
     ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
     ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -50,14 +49,14 @@ class Panel(ABC):
     def __init__(self, ws: HandedWorkspace) -> None:
         self._ws = ws
         self._rows: RowTable | None = None
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
         self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
-        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended)
+        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended, self._began)
 
     @property
     def plan(self) -> Plan | None:
@@ -242,9 +241,15 @@ class Panel(ABC):
         """Show why something could not be done."""
         self._act.complain(why)
 
+    def _began(self, reason: str) -> None:
+        """A run has begun: its reason was that run's, and must not stand there for the next; one that was typed since stays."""
+        form = self._live.view.get("form")
+        if isinstance(form, Mapping) and str(form.get("reason") or "").strip() == reason:
+            self._live.look_otherwise({"form": {**form, "reason": ""}})
+
     def _changed(self, at_once: bool) -> None:
         """There is something new to show."""
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = self._ws.client.now()
         self._live.refresh(at_once=at_once)
 
     def _look(self) -> Shown:
@@ -263,14 +268,13 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
-        settings = getattr(self._ws, "settings", None)
         looks = {
             name: {word: (look.colour, look.glyph) for word, look in table.items()}
             for name, table in self._looks().items()
         }
         return Shown(
             title=self.TITLE,
-            at=safe.instant(self._shown_at, tz="UTC" if settings is None else settings.tz),
+            at=safe.as_of(self._shown_at, self._ws.settings.tz),
             present="" if snapshot is None else present(snapshot),
             stage=act.stage,
             facts=facts,
@@ -324,8 +328,6 @@ def opening(ws: HandedWorkspace) -> list[str]:
     """Return the first lines of any code: how to connect to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
     # Without them the frame would lack the columns that were chosen by.
-    settings = getattr(ws, "settings", None)
-    said = settings.arguments() if settings is not None else {}
-    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in said.items())])
+    where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in ws.settings.arguments().items())])
     note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
     return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]

@@ -37,6 +37,8 @@ def performance(
     most : int
         Bars shown, the largest ones.
     """
+    from matplotlib.ticker import StrMethodFormatter
+
     if measure not in _MEASURES:
         raise PlanError(f"measure={measure!r} is not one of {', '.join(_MEASURES)}")
     columns = dict.fromkeys(("impressions", "engagements", measure))
@@ -49,9 +51,10 @@ def performance(
     colours = [PLATFORM.get(str(name), OTHER).colour for name in sums.index]
     bars = ax.barh(list(places), sums[measure].tolist(), color=colours, height=0.62)
     rates = (sums["engagements"] / sums["impressions"].where(sums["impressions"] > 0)).tolist()
-    ends = [f" {value:,.0f}" + ("" if pd.isna(rate) else f" · {rate:.1%} engaged") for value, rate in zip(sums[measure], rates, strict=True)]  # fmt: skip
+    ends = [f" {value:,.0f}" + ("" if pd.isna(rate) else f" · {100 * rate:.1f} % engaged") for value, rate in zip(sums[measure], rates, strict=True)]  # fmt: skip
     ax.bar_label(bars, labels=ends, padding=2)
     ax.margins(x=0.25)
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _axes.name_rows(ax, dict(zip(places, sums.index, strict=True)))
     ax.set_xlabel(f"{measure.replace('_', ' ')} (count)")
     return _axes.finish(ax, "x", empty=sums.empty)

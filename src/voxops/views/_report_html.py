@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -34,24 +34,26 @@ _UNBROKEN = frozenset(
 _ROOMY = frozenset({"cause", "remedy", "how", "error", "reason", "why"})
 # In a notebook these styles hold for the whole page: their class is one that no live widget has.
 _STYLE = """\
-.voxops-report{max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
+.voxops-report{container-type:inline-size;max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
 .voxops-report h1{font-size:26px;font-weight:700;line-height:1.2;margin:0 0 4px}.voxops-report h2{font-size:19px;margin:32px 0 8px}
 .voxops-report p{margin:6px 0}.voxops-report .quiet{opacity:.72;font-size:13px}.voxops-report .lead{font-size:18px;line-height:1.45;margin:14px 0}
-.voxops-report .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
-.voxops-report .fact{flex:1 1 20%;max-width:25%;box-sizing:border-box;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
+.voxops-report .facts{display:grid;grid-template-columns:repeat(var(--wide),minmax(0,1fr));gap:10px;margin:14px 0}
+.voxops-report .fact{box-sizing:border-box;overflow-wrap:break-word;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .voxops-report .fact b{display:block;font-size:28px;line-height:1.2}
 .voxops-report .wide{overflow-x:auto}.voxops-report table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .voxops-report th,.voxops-report td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:break-word;white-space:normal;unicode-bidi:isolate}
-.voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important;white-space:nowrap}.voxops-report .w{white-space:nowrap}
+.voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important}.voxops-report td.n,.voxops-report td.w{white-space:nowrap}
 .voxops-report tr{background:none!important}.voxops-report .sw{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .voxops-report figure{margin:12px 0}.voxops-report figcaption{font-weight:600;margin-bottom:4px}.voxops-report svg{max-width:100%;height:auto}
-@media(max-width:640px){.voxops-report .fact{flex-basis:40%;max-width:none}.voxops-report thead{display:none}.voxops-report tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
+@container(max-width:720px){.voxops-report .facts{grid-template-columns:repeat(var(--narrow),minmax(0,1fr))}}
+@container(max-width:400px){.voxops-report .facts{grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:640px){.voxops-report thead{display:none}.voxops-report tr{display:block;padding:6px 0;border-bottom:1px solid rgba(128,128,128,.35)}
  .voxops-report td,.voxops-report td.n{display:flex;gap:10px;text-align:left!important;white-space:normal;border:0;padding:1px 0}.voxops-report td:empty{display:none}
  .voxops-report .t,.voxops-report .s{min-width:0}.voxops-report td::before{content:attr(data-h);flex:0 0 9em;opacity:.72}.voxops-report .sw{flex:none;align-self:center}}
 @media print{.voxops-report{max-width:none;font-size:11px}.voxops-report h2{break-after:avoid;margin-top:18px}
- .voxops-report .fact{flex:1 1 0;min-width:0;max-width:none;padding:6px 8px}.voxops-report .fact b{font-size:20px}
+ .voxops-report .facts{grid-template-columns:repeat(var(--wide),minmax(0,1fr))}.voxops-report .fact{padding:6px 8px}.voxops-report .fact b{font-size:20px}
  .voxops-report tr,.voxops-report figure,.voxops-report .facts{break-inside:avoid}.voxops-report thead{display:table-header-group}.voxops-report table{font-size:9px}
  .voxops-report .wide{overflow:visible}.voxops-report .t{min-width:8em}.voxops-report .s{min-width:5.5em}.voxops-report *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
@@ -92,13 +94,20 @@ def fragment(report: Findings) -> Markup:
     )
 
 
-def _facts(facts: Iterable[Fact]) -> Markup:
-    """Return a row of numbers."""
+def _facts(facts: Sequence[Fact]) -> Markup:
+    """Return numbers as tiles: as many in each row as rows of five, narrow ones of three, share them out evenly."""
     box = '<div class="fact" style="border-left-color:{}"><b>{}</b> {}</div>'
     return html(
-        '<div class="facts">{}</div>',
+        '<div class="facts" style="--wide:{};--narrow:{}">{}</div>',
+        max(4, _evenly(len(facts), 5)),  # a few are not drawn out
+        _evenly(len(facts), 3),
         safe.joined(html(box, fact.colour, f"{fact.count:,}", fact.label) for fact in facts),
     )
+
+
+def _evenly(count: int, most: int) -> int:
+    """Return how many go into each row, `most` at the most, so that rows are as even as they can be."""
+    return max(1, -(-count // max(1, -(-count // most))))
 
 
 def _section(section: Section, name: str) -> Markup:

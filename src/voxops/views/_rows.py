@@ -19,12 +19,21 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.frames.spans import shown_zone
 
-__all__ = ["COPIED", "Column", "RowTable", "pack"]
+__all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
 
 COPIED = 200  # rows of the static copy, at the most
 MISSING = "–"
 _NO_TIME = 0xFFFFFFFF
 _versions = itertools.count(1)
+
+
+def read_out(value: Any, tz: str) -> str:
+    """Return one value as a person reads it: a time in a zone, nothing where nothing is, anything else as text."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
+        return safe.instant(value.to_pydatetime(), tz=tz)
+    return safe.plain(value, 1000)
 
 
 @dataclass(frozen=True, slots=True)

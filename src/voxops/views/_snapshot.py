@@ -33,7 +33,7 @@ _PHASES = {
 }
 
 
-def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
+def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
     """Return the Snapshot as lines of plain text; the same Snapshot gives the same text.
 
     Parameters
@@ -42,11 +42,13 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
         What to show.
     since : Snapshot, optional
         Measure the rate from here instead of from the start of the run.
+    tz : str
+        Time zone of the times shown.
     """
     counts = [snapshot.count(outcome) for outcome in OUTCOMES]
     blocks = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
     lines = [
-        f"{_title(snapshot)} · {_phase(snapshot)} · {safe.instant(snapshot.updated_at)}",
+        f"{_title(snapshot)} · {_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
         f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
         "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
         " · ".join(_speed(snapshot, since)),
@@ -55,31 +57,31 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None) -> str:
     if snapshot.waits:
         lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in _waits(snapshot)]
     if snapshot.recent:
-        lines += ["last changes"] + [f"  {safe.plain(_change(each))}" for each in snapshot.recent]
+        lines += ["last changes"] + [f"  {safe.plain(_change(each, tz))}" for each in snapshot.recent]
     if snapshot.note:
         lines.append(f"note: {safe.plain(snapshot.note, 400)}")
     return "\n".join(line.rstrip() for line in lines)
 
 
-def render_html(snapshot: Snapshot, since: Snapshot | None = None) -> str:
+def render_html(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
     """Return the Snapshot as a piece of HTML that needs no style sheet, script or network; parameters as `render_text`."""
-    return static_html(snapshot_blocks(snapshot, since), name="monitor")
+    return static_html(snapshot_blocks(snapshot, since, tz=tz), name="monitor")
 
 
 def snapshot_blocks(
-    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None
+    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None, *, tz: str = "UTC"
 ) -> list[Block]:
     """Return what the Snapshot says, for whatever draws it.
 
     Parameters
     ----------
-    snapshot, since : Snapshot
+    snapshot, since, tz
         As for `render_text`.
     errors : mapping of str to int, optional
         Error -> how many rows failed with it; shown where rows have no platform of their own.
     """
     said = [
-        blocks.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.instant(snapshot.updated_at)}"),
+        blocks.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
         blocks.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
         blocks.line(" · ".join(_speed(snapshot, since))),
     ]
@@ -91,7 +93,7 @@ def snapshot_blocks(
         waits = [f"{count:,} · {safe.plain(why)}" for why, count in _waits(snapshot)]
         said.append(blocks.listing("Waiting for", zip(waits, waits, strict=True)))
     if snapshot.recent:
-        lines = [(_change(each, 16), _change(each)) for each in snapshot.recent]
+        lines = [(_change(each, tz, 16), _change(each, tz)) for each in snapshot.recent]
         said.append(blocks.listing("Last changes", lines))
     if snapshot.note:
         said.append(blocks.note(snapshot.note, colour=OTHER.colour))
@@ -139,7 +141,8 @@ def _errors_table(errors: Mapping[str, int]) -> Block:
 def _title(snapshot: Snapshot) -> str:
     """Name the run: its title, else its action, and its id."""
     name = safe.plain(snapshot.title or snapshot.action, 80)
-    return f"{name} · run {snapshot.run_id}" if snapshot.run_id else name
+    run = snapshot.run_id if snapshot.run_id.startswith("run") else f"run {snapshot.run_id}"
+    return f"{name} · {run}" if snapshot.run_id else name
 
 
 def _phase(snapshot: Snapshot) -> str:
@@ -204,13 +207,13 @@ def _waits(snapshot: Snapshot) -> list[tuple[str, int]]:
     return sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
 
 
-def _change(change: Transition, longest: int = 40) -> str:
+def _change(change: Transition, tz: str, longest: int = 40) -> str:
     """Return one transition as a line: what it came to, then whose it is, in `longest` characters."""
     where = f" {safe.plain(change.platform, 20)}" if change.platform else ""
     detail = f" · {safe.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
     item = safe.middle(change.item, longest)
-    return f"{safe.instant(change.at, day=False)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
+    return f"{safe.instant(change.at, day=False, tz=tz)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:

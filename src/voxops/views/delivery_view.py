@@ -16,13 +16,13 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis import about_posts, delivery_stats
 from voxops.errors import PlanError
-from voxops.frames.spans import in_zone, shown_zone
+from voxops.frames.spans import shown_zone
 from voxops.views._choice import Choice, load_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Tab
 from voxops.views._palette import OUTCOME, STATUS, Look
 from voxops.views._panel import Panel, opening
-from voxops.views._rows import Column, RowTable
+from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["DeliveryPanel", "delivery_panel"]
 
@@ -42,7 +42,7 @@ _COLUMNS = (
 )
 _CODED = ("event_type",)  # facets that code says by their values; rows chosen otherwise are named
 _KNOWN = (
-    *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
+    *("delivery_id", "webhook_id", "event_type", "url", "status_code", "latency_ms", "retry_count"),
     *("created_at", "delivered_at"),
 )
 
@@ -91,7 +91,7 @@ class DeliveryPanel(Panel):
         self._act.forget()
         self._log = self._chosen = log
         words = {
-            "success": log["success"].astype(object).map(lambda value: _RESULT.get(value, "pending")),
+            "success": log["success"].astype(object).map(_result),
             "status_code": log["status_code"].astype("string").radd("HTTP "),
             "url": log["url"].map(redact_address, na_action="ignore"),
             "error": log["error"].map(redact_addresses, na_action="ignore"),
@@ -174,10 +174,10 @@ class DeliveryPanel(Panel):
 
     def _details(self, row: int) -> Sequence[Block | None]:
         assert self._log is not None
-        found = {
-            str(name): value for name, value in in_zone(self._log.iloc[[row]], shown_zone(self._log)).iloc[0].items()
-        }
+        found = {str(name): value for name, value in self._log.iloc[row].items()}
         known = {name: found.get(name) for name in _KNOWN} | {"url": redact_address(found.get("url"))}
+        tz = shown_zone(self._log)
+        known["result"] = _result(found.get("success"))
         said = [
             redact_addresses(found[name]) if isinstance(found.get(name), str) else ""
             for name in ("error", "response_body")
@@ -185,7 +185,7 @@ class DeliveryPanel(Panel):
         return [
             blocks.heading("Delivery", found.get("delivery_id")),
             blocks.note(said[0], bad=True) if said[0] else None,
-            blocks.pairs((name.replace("_", " "), value) for name, value in known.items()),
+            blocks.pairs((name.replace("_", " "), read_out(value, tz)) for name, value in known.items()),
             blocks.line(self._about(row)),
             blocks.preformatted("Answer", said[1]) if said[1] else None,
         ]
@@ -229,6 +229,11 @@ class DeliveryPanel(Panel):
         return (
             "\n".join([*lines, *self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")]) + "\n"
         )
+
+
+def _result(success: Any) -> str:
+    """Return in a word what came of a delivery."""
+    return "pending" if pd.isna(success) else _RESULT[bool(success)]
 
 
 def _series(log: pd.DataFrame, span: str) -> Block:

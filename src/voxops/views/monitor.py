@@ -38,6 +38,8 @@ class Monitor:
         `on_retry` returns (a plan) is shown beside the run.
     errors : callable, optional
         Returns how many rows failed with which error; asked when the number of failures has changed.
+    tz : str
+        Time zone of the times shown.
     clock, later, publish
         As for `Live`.
     """
@@ -53,11 +55,12 @@ class Monitor:
         on_cancel: Callable[[], object] | None = None,
         on_retry: Callable[[], object] | None = None,
         errors: Callable[[], Mapping[str, int]] | None = None,
+        tz: str = "UTC",
         clock: Callable[[], float] = time.monotonic,
         later: Later | None = None,
         publish: Publish | None = None,
     ) -> None:
-        self._first = self._last = snapshot
+        self._first, self._last, self._tz = snapshot, snapshot, tz
         self._actions = {"pause": on_pause, "resume": on_resume, "cancel": on_cancel, "retry": on_retry}
         self._ask, self._errors, self._counted = errors, dict[str, int](), 0
         self._clock, self._asked = clock, clock()
@@ -85,13 +88,12 @@ class Monitor:
         """Return what there is to show."""
         snapshot = self._last
         self._ask_errors(snapshot)
-        run = Tab(
-            "run", "Run", snapshot_blocks(snapshot, self._first, self._errors), run_buttons(snapshot, self._actions)
-        )
+        drawn = snapshot_blocks(snapshot, self._first, self._errors, tz=self._tz)
+        run = Tab("run", "Run", drawn, run_buttons(snapshot, self._actions))
         tabs = [run, Tab("plan", "Plan of a retry", self._plan)] if self._plan else [run]
         return Shown(
             title="",
-            at=safe.instant(snapshot.updated_at),
+            at=safe.as_of(snapshot.updated_at, self._tz),
             present=present(snapshot),
             stage=tabs[-1].name,
             tabs=tabs,
@@ -131,10 +133,10 @@ class Monitor:
         return self._live.widget
 
     def _repr_html_(self) -> str:
-        return render_html(self._last, self._first)
+        return render_html(self._last, self._first, tz=self._tz)
 
     def __repr__(self) -> str:
-        return render_text(self._last, self._first)
+        return render_text(self._last, self._first, tz=self._tz)
 
 
 def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Button]:

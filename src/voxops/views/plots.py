@@ -149,7 +149,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
         span = pd.date_range(rows.min(), rows.max(), freq="7D" if long else "1D")
         counts = counts.reindex(index=span, columns=range(len(names)))
         counts.index = pd.Index(span.strftime("%a %d %b %Y"))
-        _axes.grid(ax, counts, _axes.shades(STATUS["scheduled"].colour), float(counts.max().max()))
+        _axes.grid(ax, counts, STATUS["scheduled"].colour, float(counts.max().max()))
         ax.set_xticks([at + 0.5 for at in range(len(names))], names)
     ax.set_xlabel(f"{'weekday' if long else 'hour'} ({tz}); the numbers are posts")
     ax.set_ylabel("week of" if long else "day")

@@ -112,7 +112,11 @@ class RunsPanel(Panel):
             blocks.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph) for name in OUTCOMES
         ]
         known = {name: found.get(name) for name in ("action", "state", "who", "campaign")}
-        known["started"] = safe.instant(found["created_at"].to_pydatetime()) if pd.notna(found["created_at"]) else None
+        known["started"] = (
+            safe.instant(found["created_at"].to_pydatetime(), tz=self._ws.settings.tz)
+            if pd.notna(found["created_at"])
+            else None
+        )
         return [
             blocks.heading("Run", found["run"]),
             blocks.bar(counts),

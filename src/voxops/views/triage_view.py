@@ -26,7 +26,7 @@ from voxops.views._left import left
 from voxops.views._live import Tab
 from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
 from voxops.views._panel import Panel, opening
-from voxops.views._rows import Column, RowTable
+from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["TriagePanel", "triage_panel"]
 
@@ -142,7 +142,7 @@ class TriagePanel(Panel):
                 each["outcome"],
                 each["error_code"],
                 each["reason"],
-                _time(each["last_sent_at"], self._tz),
+                read_out(each["last_sent_at"], self._tz),
             ]
             for each in tried.to_dict("records")
         ]
@@ -154,7 +154,7 @@ class TriagePanel(Panel):
             blocks.link(found.get("platform_post_url"), "Open the post")
             if _there(found.get("platform_post_url"))
             else None,
-            blocks.pairs((name.replace("_", " "), _time(value, self._tz)) for name, value in known.items()),
+            blocks.pairs((name.replace("_", " "), read_out(value, self._tz)) for name, value in known.items()),
             blocks.table(("attempt", "outcome", "error", "reason", "sent"), history, [0]) if history else None,
         ]
 
@@ -323,10 +323,3 @@ def _there(value: object) -> bool:
 def _text(value: object) -> str:
     """Return a text, ``""`` where there is none."""
     return value if isinstance(value, str) else ""
-
-
-def _time(value: object, tz: str) -> str:
-    """Return a time as a person reads it, anything else as it is."""
-    if isinstance(value, pd.Timestamp):
-        return safe.instant(value.to_pydatetime(), tz=tz)
-    return safe.plain(value, 200)

@@ -27,7 +27,7 @@ _TEXT = 160  # characters of a text that a page gets; the line is cut by its wid
 _LOOKED_AT = 1000  # rows in which there is nearly always something
 _TERMINAL = 20  # rows of the text form
 _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
-_FLEXIBLE = 80  # pixels that a column without a width of its own has at the least
+_FLEXIBLE = 130  # pixels that a column without a width of its own has at the least
 _WIDTHS = (4, 28)  # characters of a column of it
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = (

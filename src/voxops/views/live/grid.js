@@ -1,5 +1,17 @@
 // The table as a person sees it: facets with counts, rows to tick, details beside them, drawn only where they can be seen.
 
+const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends: as widget.css has them
+const LETTER = 8, LONGEST = 16, SIDEWAYS = 120;
+const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
+const BARE = "●"; // the glyph of words that have none of their own
+
+/** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
+function readable(one, looks) {
+  const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind];
+  const letters = Math.max(one.title.length + 2, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // two for the sign of sorting
+  return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
+}
+
 class Grid {
   constructor(live, table, looks) {
     this.live = live;
@@ -8,6 +20,7 @@ class Grid {
     this.version = table.version ?? 0;
     this.texts = new Map();
     this.asked = new Set();
+    this.picks = Boolean(live.state.acts); // where nothing is planned, there is nothing to tick
     this.ticks = unpack(live.model.get("ticks"), this.selection.length);
     this.at = 0;
     this.anchor = 0;
@@ -20,10 +33,7 @@ class Grid {
 
   columns() {
     const hidden = this.view.hidden ?? this.selection.columns.filter((one) => one.hidden).map((one) => one.name);
-    const wanted = this.selection.columns.filter((one) => !hidden.includes(one.name));
-    const width = this.grid?.clientWidth; // where there is no room for all, the first stay readable
-    const shares = wanted.reduce((sum, one) => sum + (one.share ?? 1), 0) / (wanted.length || 1);
-    return width ? wanted.slice(0, Math.max(2, Math.floor(width / (124 * shares)))) : wanted;
+    return this.selection.columns.filter((one) => !hidden.includes(one.name));
   }
 
   build() {
@@ -52,14 +62,15 @@ class Grid {
     this.head = h("div", { class: "vx-head", role: "row" });
     this.space = h("div", { class: "vx-space", role: "rowgroup" });
     this.empty = h("p", { class: "vx-empty vx-quiet", hidden: true });
-    this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, this.space);
-    this.grid = h("div", { class: "vx-grid", tabindex: "0", role: "grid", "aria-label": this.live.state.title || "Rows", "aria-multiselectable": "true",
-      keydown: (event) => { if (event.target === this.grid) this.key(event); } }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.body);
+    // Heads and rows scroll sideways together, and the heads stay where the rows scroll beneath them.
+    this.body = h("div", { class: "vx-body", role: "presentation", scroll: () => this.later() }, h("div", { role: "rowgroup", class: "vx-headgroup" }, this.head), this.space);
+    this.grid = h("div", { class: "vx-grid", tabindex: "0", role: "grid", "aria-label": this.live.state.title || "Rows", "aria-multiselectable": String(this.picks),
+      keydown: (event) => { if (event.target === this.grid) this.key(event); } }, this.body);
     this.middle = h("div", { class: "vx-middle" }, this.grid, this.empty);
     this.details = h("aside", { class: "vx-details", "aria-label": "Details", hidden: true });
     this.root = h("div", { class: "vx-rows" },
       h("div", { class: "vx-tools" }, this.search, this.days.length ? h("span", { class: "vx-days" }, "from ", this.days[0], " to ", this.days[1]) : null,
-        this.all, this.none, this.clear, this.choose, this.said),
+        this.picks ? [this.all, this.none] : null, this.clear, this.choose, this.said),
       h("div", { class: "vx-split" }, h("details", { class: "vx-side", open: this.live.wide() }, h("summary", {}, "Filters"), this.facets), this.middle, this.details));
     this.watch = new ResizeObserver(() => this.later());
     this.watch.observe(this.body);
@@ -133,7 +144,7 @@ class Grid {
     }
     if (message.details && message.row === this.opened) {
       draw(this.inside, message.details);
-      if (!this.live.wide()) this.details.scrollIntoView({ block: "nearest" }); // there they stand beneath the list
+      if (this.details.offsetTop > this.middle.offsetTop) this.details.scrollIntoView({ block: "nearest" }); // beneath the list, where there is no room beside it
     }
   }
 
@@ -166,7 +177,7 @@ class Grid {
   tell() {
     const { count, ticked, hidden } = this.chosen();
     const { length, rows } = this.selection;
-    this.said.textContent = `${number(rows.length)} of ${many(length, "row")}, ${number(ticked)} ticked${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
+    this.said.textContent = `${number(rows.length)} of ${many(length, "row")}${this.picks ? `, ${number(ticked)} ticked` : ""}${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
     this.empty.hidden = rows.length > 0;
     this.empty.textContent = length ? "No row matches: clear the filters, or search for something else." : "Nothing here yet.";
     this.live.chosen(count, ticked > 0);
@@ -175,11 +186,15 @@ class Grid {
   headings() {
     const { sort } = this.view, columns = this.columns();
     const key = JSON.stringify([sort, columns.map((one) => one.name)]);
-    this.track = `28px ${columns.map((one) => `minmax(0,${one.share ?? 1}fr)`).join(" ")}`;
     if (this.headed === key) return;
     this.headed = key;
+    const least = columns.map((one) => readable(one, this.looks[one.name]));
+    this.track = `${this.picks ? `${TICK}px ` : ""}${columns.map((one, at) => `minmax(${least[at]}px,${one.share ?? 1}fr)`).join(" ")}`;
     this.head.style.gridTemplateColumns = this.track;
-    this.head.replaceChildren(h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked")), ...columns.map((one) => {
+    const all = least.reduce((sum, width) => sum + GAP + width, (this.picks ? TICK : -GAP) + 2 * EDGE);
+    this.body.style.setProperty("--vx-least", `${all}px`);
+    const first = this.picks ? [h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked"))] : [];
+    this.head.replaceChildren(...first, ...columns.map((one) => {
       const mine = sort?.column === one.name;
       const sorted = mine ? (sort.down ? "descending" : "ascending") : "none";
       const title = one.kind === "text" ? one.title
@@ -225,11 +240,11 @@ class Grid {
   row(row, at, columns) {
     const ticked = Boolean(this.ticks[row]);
     const node = h("div", { class: at === this.at ? "vx-row vx-at" : "vx-row", role: "row", id: `${this.live.id}-${at}`, "aria-rowindex": at + 2,
-      "aria-selected": String(ticked), click: (event) => this.click(event, at), dblclick: () => this.open(at) },
-    h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐"),
+      "aria-selected": this.picks ? String(ticked) : null, click: (event) => this.click(event, at), dblclick: () => this.open(at) },
+    this.picks ? h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐") : null,
     columns.map((one) => {
       const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
-      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), `${look[1]} `] : null, text);
+      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), look[1] === BARE ? null : `${look[1]} `] : null, text);
     }));
     node.style.top = `${at * ROW}px`;
     node.style.gridTemplateColumns = this.track;
@@ -238,7 +253,7 @@ class Grid {
 
   click(event, at) {
     const on = event.target.closest(".vx-tick");
-    if (event.shiftKey) this.range(at);
+    if (event.shiftKey && this.picks) this.range(at);
     else if (on) this.tick(at);
     else this.open(at);
     this.grid.focus({ preventScroll: true });
@@ -273,27 +288,28 @@ class Grid {
   }
 
   key(event) {
-    const last = this.selection.rows.length - 1, page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 1);
+    const last = this.selection.rows.length - 1, page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (last < 0) return;
     if (event.key in steps) {
       const to = Math.min(last, Math.max(0, this.at + steps[event.key]));
-      if (event.shiftKey) this.range(to);
+      if (event.shiftKey && this.picks) this.range(to);
       else this.at = to;
       this.reveal();
-    } else if (event.key === " ") this.tick(this.at);
-    else if (event.key === "Enter") this.open(this.at);
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.body.scrollLeft += event.key === "ArrowRight" ? SIDEWAYS : -SIDEWAYS;
+    else if (event.key === " " && this.picks) this.tick(this.at);
+    else if (event.key === "Enter" || event.key === " ") this.open(this.at);
     else if (event.key === "Escape") this.close();
-    else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) this.tickAll(true);
+    else if (this.picks && event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) this.tickAll(true);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
   reveal() {
-    const top = this.at * ROW, { body } = this;
+    const top = this.at * ROW, { body } = this, seen = body.clientHeight - ROW; // the heads cover the rest
     if (top < body.scrollTop) body.scrollTop = top;
-    else if (top + ROW > body.scrollTop + body.clientHeight) body.scrollTop = top + ROW - body.clientHeight;
+    else if (top + ROW > body.scrollTop + seen) body.scrollTop = top + ROW - seen;
     this.window();
   }
 

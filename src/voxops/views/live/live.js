@@ -108,9 +108,9 @@ class Live {
   }
 
   complain() {
-    const { state } = this, said = [];
-    if (this.gone) said.push(`The kernel that ran this is gone: what you see is of ${state.at}, and nothing here can be pressed. ${state.present}`);
-    else if (this.silent) said.push(`The kernel has not answered for ${PATIENCE / 1000} s: it computes, or it is gone. What you see is of ${state.at}.`);
+    const { state } = this, said = [], of = state.at || "an earlier moment";
+    if (this.gone) said.push(`The kernel that ran this is gone: what you see is of ${of}, and nothing here can be pressed. ${state.present}`);
+    else if (this.silent) said.push(`The kernel has not answered for ${PATIENCE / 1000} s: it computes, or it is gone. What you see is of ${of}.`);
     if (state.problem) said.push(state.problem);
     const text = said.join(" ");
     if (this.problem.textContent !== text) this.problem.textContent = text;

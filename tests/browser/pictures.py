@@ -1,0 +1,107 @@
+"""Take the pictures of the README anew, from what JupyterLab shows: ``make pictures``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from tests.browser.lab import Lab, Part, change_theme
+
+from voxops.sandbox import Fault, Sandbox
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+COLOURS = 128  # of a picture's palette: text stays sharp, and files small
+SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
+CELLS = (
+    "import voxops as vx\nws = vx.connect('{key}', url='{url}', ledger='{folder}', tz='Europe/Berlin', owner='metadata.owner')",
+    "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))\nvx.view(triaged, rows=12)",
+    "vx.triage_panel(ws, triaged)",
+    "vx.delivery_panel(ws)",
+    "run = ws.run(vx.plan_retry(triaged), reason='spring campaign, ticket 4711')\nrun",
+    "run.wait()\nvx.report(triaged, run=run).to_html('report.html');",
+)
+
+
+def main() -> int:
+    """Exit status 0 if all pictures were taken."""
+    with (
+        tempfile.TemporaryDirectory(prefix="voxops-pictures-") as folder,
+        Sandbox(seed=7, speed=20, rate_limit=500, deliveries=1500) as api,
+        Lab(Path(folder) / "lab") as lab,
+    ):
+        first, *cells = CELLS
+        begin = first.format(key=api.api_key, url=api.url, folder=Path(folder) / "ledger")
+        lab.write("pictures.ipynb", begin, *cells)
+        book = lab.open("pictures.ipynb", width=1366, height=1000)
+        for number in (0, 1, 2, 3):
+            book.run_cell(number)
+            book.finished()
+        keep("view", [shot(book.at(1))])
+
+        panel = book.at(2)
+        panel.facet("retry")
+        panel.area.locator(".vx-row").nth(1).click()
+        panel.wait("post id")
+        failures = shot(panel)
+        panel.click("Plan all")
+        panel.wait("Plan to retry")
+        keep("triage-panel", [failures, shot(panel)])
+
+        log = book.at(3)
+        log.wait("delivered")
+        log.area.get_by_label("Window").select_option("30D")
+        log.wait("10 of 1,502 rows")  # those that failed
+        log.area.locator(".vx-row").nth(1).click()
+        log.wait("delivery id")
+        failed = shot(log)
+        log.tab("Over time")
+        keep("delivery-panel", [failed, shot(log)])
+
+        api.add_fault(SLOW)
+        book.run_cell(4)
+        monitor = book.at(4)
+        monitor.wait("✓ succeeded")
+        book.page.wait_for_timeout(4000)
+        monitor.click("Pause")
+        monitor.wait("paused")
+        change_theme(book.page, "Dark")
+        dark = shot(monitor)
+        change_theme(book.page, "Light")
+        keep("monitor", [shot(monitor), dark])
+        api.clear_faults()
+        monitor.click("Resume")
+        monitor.wait("✓ done")
+
+        book.run_cell(5)
+        book.finished()
+        page = lab.show(lab.root / "report.html")
+        keep("report", [page.screenshot(clip={"x": 0, "y": 0, "width": 1100, "height": 1000})])
+        errors = book.errors()
+        print("\n".join(errors) or f"pictures are in {IMAGES.relative_to(Path.cwd())}")
+    return 1 if errors else 0
+
+
+def shot(part: Part) -> bytes:
+    """Take a picture of what a cell shows, without its selection."""
+    part.area.page.evaluate("() => document.activeElement.blur()")
+    place = part.area.locator(".vx:visible, .voxops-view:visible").first
+    place.scroll_into_view_if_needed()
+    return place.screenshot()
+
+
+def keep(name: str, parts: list[bytes]) -> None:
+    """Store pictures as one, beneath each other."""
+    images = [Image.open(BytesIO(part)).convert("RGB") for part in parts]
+    whole = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
+    top = 0
+    for image in images:
+        whole.paste(image, (0, top))
+        top += image.height
+    whole.quantize(COLOURS, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
