@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop
+from voxops._core.arguments import check_timeout
 from voxops._core.cell import running_cell
 from voxops.engine.job import Job
 from voxops.errors import ConfigError
@@ -40,7 +42,8 @@ class Run:
         self._observers: list[Observer] = []
         self._notifying = threading.RLock()
         self._shown_in: int | None = None
-        self._job = job(self)
+        self._process = os.getpid()
+        self._own_job = job(self)
         self.id, self._snapshot = self._job.id, self._job.snapshot
         self._future: Future[Snapshot] = eventloop.submit(self._job.go())
 
@@ -104,9 +107,7 @@ class Run:
         >>> run.wait(60).running
         False
         """
-        odd = isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0
-        if timeout is not None and odd:
-            raise ConfigError(f"timeout={timeout!r} must be a number of seconds from 0, or None to wait to the end")
+        check_timeout(timeout)
         try:
             eventloop.run(self._join(timeout))
         except KeyboardInterrupt:
@@ -114,8 +115,17 @@ class Run:
             raise
         return self
 
+    @property
+    def _job(self) -> Job:
+        """What the run does; its loop, its ledger and its requests belong to the process that started it."""
+        self._refuse_fork()
+        return self._own_job
+
+    def _refuse_fork(self) -> None:
+        if self._process != os.getpid():
+            raise ConfigError(f"{self.id} belongs to the process that this one was forked from; call vx.connect() here")
+
     async def _join(self, timeout: float | None = None) -> None:
-        """Wait for the pass, without owning it."""
         await self._ended(timeout)
         if self._future.done():
             self._future.result()
@@ -128,6 +138,7 @@ class Run:
 
     async def _ended(self, timeout: float | None = None) -> None:
         """Wait until the pass has ended, well or badly."""
+        self._refuse_fork()
         wrapped = asyncio.wrap_future(self._future)
         # Whoever waits asks the future itself; without this, asyncio would report an error that nobody has taken from the wrapper.
         wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
@@ -142,7 +153,7 @@ class Run:
         try:
             await eventloop.arun(self._join())
         except BaseException:
-            eventloop.submit(self._pause())
+            eventloop.submit(self._job.pause())
             raise
         return self
 
@@ -153,10 +164,7 @@ class Run:
         --------
         >>> run.pause()
         """
-        eventloop.run(self._pause())
-
-    async def _pause(self) -> None:
-        await self._job.pause()
+        eventloop.run(self._job.pause())
 
     def resume(self) -> Run:
         """Go on sending: what was never sent, and what nobody knows about, under the keys they have.
@@ -222,11 +230,8 @@ class Run:
         >>> run.cancel().running
         False
         """
-        eventloop.run(self._cancel())
+        eventloop.run(self._job.pause(withdraw=True))
         return self
-
-    async def _cancel(self) -> None:
-        await self._job.pause(withdraw=True)
 
     async def end(self) -> str:
         """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
@@ -380,20 +385,15 @@ class Run:
 
     def _monitor(self) -> Monitor:
         """Make a live display of this run."""
+        from voxops.views._snapshot import error_counts
         from voxops.views.monitor import Monitor  # loaded where something is shown, as a script shows nothing
 
         return Monitor(
             self._snapshot,
-            on_pause=lambda: eventloop.submit(self._pause()),
+            on_pause=lambda: eventloop.submit(self._job.pause()),
             on_resume=lambda: eventloop.submit(self._resume()),
-            on_cancel=lambda: eventloop.submit(self._cancel()),
+            on_cancel=lambda: eventloop.submit(self._job.pause(withdraw=True)),
             on_retry=self._job.replan,
-            errors=self._errors if self._snapshot.action != WATCH else None,
+            errors=None if self._snapshot.action == WATCH else lambda: error_counts(self.results()),
             tz=self._tz,
         )
-
-    def _errors(self) -> dict[str, int]:
-        """How many rows failed with which error."""
-        from voxops.views._snapshot import error_counts
-
-        return error_counts(self.results())

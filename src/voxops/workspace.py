@@ -176,13 +176,15 @@ class Workspace:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""
         if self not in _open_workspaces:
             return
-        _open_workspaces.discard(self)
-        for line in eventloop.run(self._session.close()):
-            if not self._resources.forgets:
-                print(line)  # noqa: T201  the last word to the person at the keyboard
-        if self._ledger is not None:
-            self._ledger.close()
-        self._resources.stack.close()
+        try:
+            for line in eventloop.run(self._session.close()):
+                if not self._resources.forgets:
+                    print(line)  # noqa: T201  the last word to the person at the keyboard
+        finally:  # an interrupt while a request is waited for leaves nothing open; the ledger knows what was sent
+            _open_workspaces.discard(self)
+            if self._ledger is not None:
+                self._ledger.close()
+            self._resources.stack.close()
 
     def __enter__(self) -> Self:
         return self
@@ -217,6 +219,17 @@ class Workspace:
 
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """The workspaces of the parent are its own: a child that ends, or closes one, must end nothing there."""
+    for workspace in list(_open_workspaces):
+        workspace._resources.disown()
+    _open_workspaces.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @atexit.register

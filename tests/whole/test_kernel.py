@@ -315,6 +315,40 @@ def test_a_forked_child_connects_by_itself(api: Sandbox, tmp_path: Path) -> None
     assert run_script(script, tmp_path, ["-I"]) == "3\nchild 4\n5"
 
 
+FORKS = """
+import os, signal, sys
+import voxops as vx
+ws = vx.connect(sandbox=True)
+kept = ws._ledger.path
+triaged = vx.triage(vx.targets(ws.posts(status='failed')))
+run = ws.run(vx.plan_retry(triaged[triaged['verdict'] == 'retry'].head(3)))
+watch = ws.watch(ws.posts(status='scheduled', limit=2))
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        try:
+            work()
+        except vx.ConfigError as error:
+            print('refused:', 'forked' in str(error), flush=True)
+        sys.exit(0)
+    return os.waitpid(pid, 0)[1]
+print([child(work) for work in (lambda: None, run.wait, run.verify, run.results, run.pause, ws.close)], flush=True)
+print(kept.exists(), set(run.wait(60).results()['outcome']) <= {'succeeded', 'failed'})
+ws.close()
+print(kept.exists())
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_that_ends_closes_nothing_of_its_parent(tmp_path: Path) -> None:
+    script = tmp_path / "forks.py"
+    script.write_text(FORKS)
+    assert run_script(script, tmp_path, ["-I"]) == "\n".join(
+        [*["refused: True"] * 4, "[0, 0, 0, 0, 0, 0]", "True True", "False"]
+    )
+
+
 # -- nested loops -----------------------------------------------------------------------------------------------------------
 
 HIDE = "import sys; sys.modules['nest_asyncio2'] = None"

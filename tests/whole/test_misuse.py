@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -187,6 +189,25 @@ def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
     unsent = int((run.results()["outcome"] == "pending").sum())
     assert unsent
     assert run.verify()["pending"].sum() >= unsent
+
+
+def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a request under way is waited for."""
+    ws = vx.connect(sandbox=True)
+    kept, server = ws._ledger.path, ws.sandbox  # type: ignore[union-attr]
+
+    def interrupted(coro: Any) -> None:
+        coro.close()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("voxops.workspace.eventloop.run", interrupted)
+        ws.close()
+    assert not kept.exists()
+    assert server is not None
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{server.url}/v1/auth/me", timeout=2)
+    ws.close()
 
 
 def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxops.errors import ConfigError
 
-__all__ = ["did_you_mean", "file_path", "list_of_text", "near"]
+__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -37,6 +37,19 @@ def list_of_text(name: str, value: object) -> list[str]:
     if odd:
         raise ConfigError(f"{name}= takes text or a list of texts; {odd[0]!r} is a {type(odd[0]).__name__}.")
     return found
+
+
+def check_timeout(value: object) -> None:
+    """Refuse what is no number of seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither None nor a number from 0.
+    """
+    odd = isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0
+    if value is not None and odd:
+        raise ConfigError(f"timeout={value!r} must be a number of seconds from 0, or None to wait to the end")
 
 
 def file_path(name: str, value: str | os.PathLike[str]) -> Path:

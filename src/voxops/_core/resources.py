@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +25,18 @@ class Resources:
     sandbox: Any = None
     archive: Any = None
     forgets: bool = False
+    _removal: weakref.finalize[..., Resources] | None = field(default=None, init=False, repr=False)
 
     def temporary_ledger(self) -> Path:
         """A ledger in a folder that is removed with the workspace."""
         self.forgets = True
-        return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="voxops-"))) / "ledger.sqlite"
+        folder = Path(tempfile.mkdtemp(prefix="voxops-"))
+        self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.stack.callback(self._removal)
+        return folder / "ledger.sqlite"
+
+    def disown(self) -> None:
+        """Leave everything to the process that this one was forked from; its end must close nothing there."""
+        if self._removal is not None:
+            self._removal.detach()
+        self.stack.pop_all()
