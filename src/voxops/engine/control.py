@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from voxops.ledger import Clearance
@@ -23,6 +23,7 @@ class Control:
         self.halted = ""
         self._changed = asyncio.Event()
         self._notified: set[str] = set()
+        self._deferred: set[str] = set()
 
     @property
     def sending(self) -> bool:
@@ -54,10 +55,20 @@ class Control:
         self._notified.add(subject)
         self._changed.set()
 
+    def defer(self, subjects: Collection[str]) -> None:
+        """Look at these things when something that is being sent has been answered, and not before."""
+        self._deferred.update(subjects)
+
     def take_notified(self) -> set[str]:
-        """What was notified since this was asked last."""
-        taken, self._notified = self._notified, set()
+        """What was notified or deferred since this was asked last."""
+        taken = self._notified | self._deferred
+        self._notified, self._deferred = set(), set()
         return taken
+
+    def answered(self) -> None:
+        """An answer has come: end a rest if something was deferred until then."""
+        if self._deferred:
+            self._changed.set()
 
     def wake(self) -> None:
         """End a rest."""

@@ -107,6 +107,8 @@ class Execution:
         if not self.over:
             self.current.resume()
             return False
+        if self._after is not None:
+            self._after.cancel()  # it would speak of the pass that is over; this one looks again when it ends
         self.current = Pass(self.id, Control(paused=paused, away=True), self._limit)
         self.over = False
         return True
@@ -169,10 +171,14 @@ class Execution:
         current = self.current
         tasks = [asyncio.create_task(self._work(current)) for _ in range(WIDTH)]
         reporter = asyncio.create_task(self._reporter.follow(current))
+        failure: Exception | None = None
         try:
             await self._oversee(current)
         except VoxopsError as error:
             current.control.halt(str(error))
+        except Exception as error:  # noqa: BLE001  raised below, when ledger and display know how the pass ended
+            current.control.halt(BROKE_DOWN)
+            failure = error
         except BaseException:
             current.control.halt(BROKE_DOWN)  # what is queued is not sent any more
             raise
@@ -189,7 +195,7 @@ class Execution:
                 self._after = asyncio.create_task(self._look_for_duplicates(current))
             return snapshot
         finally:
-            for broken in filter(None, ended):
+            for broken in filter(None, [failure, *ended]):
                 raise broken
 
     async def _look_for_duplicates(self, current: Pass) -> None:
@@ -210,8 +216,7 @@ class Execution:
                 return
             await control.rest(clock, due - clock.monotonic())
             notified = control.take_notified()
-            for subject in notified & self._being_sent(current):
-                control.notify(subject)  # its answer is not here yet: it is looked at when it is
+            control.defer(notified & self._being_sent(current))
             if clock.monotonic() < due:
                 if notified:
                     await self._look(current, notified)
@@ -379,6 +384,7 @@ class Execution:
             finally:
                 if current.queue.done(clearance):
                     current.control.wake()
+                current.control.answered()
 
 
 def _is_stale(operation: Stored, now: float) -> bool:

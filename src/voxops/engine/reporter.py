@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voxops._core import safe
 from voxops.acts.table import act_named
 from voxops.engine.control import Pass
 from voxops.engine.progress import fold, start
+from voxops.errors import LedgerError
 from voxops.ledger import Ledger, audit
 from voxops.model import Cell, Event, Observer, Outcome, Snapshot
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REFRESH", "Reporter", "cells_from"]
 
+_log = logging.getLogger(__name__)
 REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
@@ -56,6 +60,7 @@ class Reporter:
         self._observer = observer
         self._requests = client.requests
         self._acts = 0
+        self._pass: Pass | None = None
         head = ledger.runs.head(run)
         counts = audit.cells(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
@@ -63,6 +68,8 @@ class Reporter:
 
     def refresh(self, current: Pass) -> Snapshot:
         """Fold what has happened since into the snapshot, and notify the observer."""
+        if current is not self._pass:
+            self._pass, self._acts = current, 0  # each pass counts from the beginning
         at = self._client.now()
         counts, why = audit.tally(self._ledger, self._run, current.reasons.waiting)
         requests, self._requests = self._client.requests - self._requests, self._client.requests
@@ -92,13 +99,18 @@ class Reporter:
         while True:
             await asyncio.sleep(pause)
             began = time.thread_time()  # not what it waits for the interpreter while a cell computes
-            self.refresh(current)
+            with suppress(LedgerError):  # a busy disk; the next refresh shows it, and `finish` fails if none can
+                self.refresh(current)
             pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended: why what is not settled waits, in the ledger and in the last snapshot."""
+        reasons = current.reasons.refused | current.reasons.waiting
+        if current.control.halted:
+            left = self._ledger.operations.of_run(self._run, ("planned",))
+            reasons = {operation.id: f"stopped: {current.control.halted}" for operation in left} | reasons
         with self._ledger.atomic():
-            for op, why in (current.reasons.refused | current.reasons.waiting).items():
+            for op, why in reasons.items():
                 self._ledger.outcomes.wait_for(op, why)
                 if op in current.reasons.blocked:
                     self._ledger.outcomes.block(op, why)
@@ -112,7 +124,10 @@ class Reporter:
 
     def _show(self, snapshot: Snapshot) -> Snapshot:
         self.snapshot = snapshot
-        self._observer.notice(snapshot)
+        try:
+            self._observer.notice(snapshot)
+        except Exception:  # noqa: BLE001  a display that breaks must not stop what is being sent
+            _log.exception("the display of %s broke", self._run)
         return snapshot
 
 
