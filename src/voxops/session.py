@@ -137,6 +137,10 @@ class Session(BoardLoader):
         >>> ws.attach(run.id).id == run.id
         True
         """
+        if not isinstance(run_id, str):
+            raise ConfigError(
+                f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
+            )
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
 

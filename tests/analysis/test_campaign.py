@@ -268,3 +268,22 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
     ready = {file["id"]: file["status"].lower() for file in media}
     states = sheet["media"].dropna().map(lambda key: ready.get(key, "missing"))
     assert states.value_counts().drop("ready").to_dict() == {"missing": 1, "pending": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {},
+        {"accounts": "facebook:@alder;linkedin:@alder"},
+        {"accounts": "linkedin:@alder;facebook:@alder;facebook:@alder"},
+        {"content": "Caf\u00e9  for all "},
+        {"content": "Cafe\u0301 for all"},
+        {"content": "Caf\u00e9\r\nfor all"},
+        {"scheduled_for": "2027-03-10T09:00:00+01:00"},
+    ],
+)
+def test_a_row_that_readers_would_see_twice_is_a_twin_however_it_is_spelled(otherwise: dict[str, str]) -> None:
+    row = {"row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder", "scheduled_for": "2027-03-10T08:00:00Z", "media": None, "first_comment": None, "tags": None}  # fmt: skip
+    found = check_campaign(pd.DataFrame([row, {**row, "row_id": "2", **otherwise}]).astype("string"))
+    assert "DUPLICATE_POST" in found["code"].to_list()
+    assert check_campaign(pd.DataFrame([row, {**row, "row_id": "2", "content": "Tea"}]).astype("string")).empty

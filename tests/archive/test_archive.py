@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -223,6 +224,16 @@ def test_a_second_writer_is_refused(archive: Archive) -> None:
             archive.sync()
         assert len(archive.posts()) == 0  # reading goes on
         other.communicate(b"")
+    assert archive.sync().posts == 500
+
+
+def test_a_full_disk_is_said_and_the_next_sync_is_whole(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(ConfigError, match=r"No space left on device.*sync again"):
+        patch.setattr("voxops.archive._store._aside", full)
+        archive.sync()
     assert archive.sync().posts == 500
 
 

@@ -33,8 +33,8 @@ def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
-    assert main(["triage"]) == 1
-    assert main(["ledger", str(tmp_path / "none.sqlite")]) == 1
+    assert main(["triage"]) == 2
+    assert main(["ledger", str(tmp_path / "none.sqlite")]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert "VOXBURST_API_KEY" in lines[0]
@@ -57,9 +57,9 @@ def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.Capt
     assert len(trail) == rows
     assert trail[0]["reason"] == "'=1+1"
     for odd in ("90", "ninety", "-1D"):
-        assert main(["ledger", str(path), f"--prune={odd}"]) == 1
+        assert main(["ledger", str(path), f"--prune={odd}"]) == 2
         assert "--prune=" in capsys.readouterr().err
-    assert main(["ledger", str(path), "--export", str(tmp_path / "none" / "trail.csv")]) == 1
+    assert main(["ledger", str(path), "--export", str(tmp_path / "none" / "trail.csv")]) == 2
     assert "can't be written" in capsys.readouterr().err
     assert main(["ledger", str(path), "--prune", "0D"]) == 0
     assert main(["ledger", str(path)]) == 0
@@ -103,13 +103,13 @@ def test_a_port_in_use_and_an_unfit_state_file_are_one_line(tmp_path: Path, caps
     before = other.read_bytes()
     for state in (garbage, nowhere, tmp_path, other):
         for command in ("sandbox", "demo"):
-            assert main([command, "--state", str(state)]) == 1
+            assert main([command, "--state", str(state)]) == 2
             said = capsys.readouterr().err
             assert said.startswith("voxops: the state file")
             assert said.count("\n") == 1
     assert other.read_bytes() == before
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert main(["sandbox", "--port", str(server.getsockname()[1])]) == 1
+        assert main(["sandbox", "--port", str(server.getsockname()[1])]) == 2
     said = capsys.readouterr().err
     assert said.startswith("voxops: port ")
     assert said.count("\n") == 1

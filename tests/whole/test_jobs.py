@@ -166,7 +166,7 @@ def test_an_address_that_would_show_the_report_to_others_is_refused_before_anyth
     address: str, why: str, url: str, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = len(sandbox.requests())
-    assert main(["digest", "--url", url, "--post", address]) == 1
+    assert main(["digest", "--url", url, "--post", address]) == 2
     error = capsys.readouterr().err
     assert why in error
     assert "word" not in error or "user name" in error
@@ -179,7 +179,7 @@ def test_a_memory_that_is_none_of_ours_is_refused(
 ) -> None:
     state = tmp_path / "state.json"
     state.write_text(content)
-    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l"), "--since-last", "--state", str(state)]) == 1
+    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l"), "--since-last", "--state", str(state)]) == 2
     assert "state.json" in capsys.readouterr().err
     assert state.read_text() == content
 
@@ -196,6 +196,10 @@ def test_every_command_prints_json(
     assert told["failures"][0]["updated_at"].endswith("+00:00")
     assert main(["deliveries", "--url", url, "--json", "--since", "30D"]) == 3
     assert "lost" in said(capsys)
+    assert main(["runs", "--url", url, "--ledger", ledger, "--json"]) == 2, "a mistyped path makes no ledger"
+    assert "there is no ledger" in capsys.readouterr().err
+    assert not Path(ledger).exists()
+    vx.connect(sandbox=sandbox, ledger=ledger).close()
     assert main(["runs", "--url", url, "--ledger", ledger, "--json"]) == 0
     assert said(capsys) == []
     assert main(["ledger", ledger, "--json"]) == 0

@@ -210,6 +210,13 @@ def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatc
     ws.close()
 
 
+def test_a_run_is_attached_by_its_id_alone(world: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=world, ledger=tmp_path / "l.sqlite") as ws:
+        for odd in (ws.runs(), None, 7):
+            with pytest.raises(vx.ConfigError, match="takes the id of a run"):
+                ws.attach(odd)  # type: ignore[arg-type]
+
+
 def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed(ws))

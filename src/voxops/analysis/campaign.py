@@ -7,6 +7,7 @@ error, since nobody but its author knows where it is nine o'clock.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
@@ -19,7 +20,7 @@ from voxops._core.arguments import file_path
 from voxops._core.spreadsheets import unguard
 from voxops.analysis.sheet_file import letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows
+from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows, utc_text
 from voxops.analysis.sheet_times import iso_time
 from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
@@ -269,7 +270,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     found = []
     judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
     for number, (name, of_name, row, place) in enumerate(judged):
-        twin = first_of.setdefault((repr(row["content"]), *row["accounts"], repr(row["scheduled_for"])), number)
+        twin = first_of.setdefault(_seen_as(row), number)
         findings = [*of_name, *errors_of(row, now), *_warnings(row)]
         if twin != number and names[twin] != name and row["content"] is not None:
             message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
@@ -278,6 +279,14 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
+
+
+def _seen_as(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What readers would see of a row: not how its letters are composed, its accounts are ordered or its instant is spelled."""
+    content, when = row["content"], row["scheduled_for"]
+    text = " ".join(unicodedata.normalize("NFC", content).split()) if isinstance(content, str) else repr(content)
+    at = utc_text(when)
+    return text, *sorted(set(row["accounts"])), repr(when) if at is None else at
 
 
 def _warnings(row: Mapping[str, Any]) -> Iterator[Finding]:

@@ -62,6 +62,8 @@ _ROWS = 65_536  # per row group: what a filter on time can skip
 class BusyError(ConfigError):
     """Another process writes the archive."""
 
+    again_later = True  # nothing is to be changed first
+
 
 def days_of(times: pd.Series[Any]) -> pd.Series[Any]:
     """Name of the day of each time."""
@@ -103,12 +105,20 @@ class Store:
             try:
                 lock.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                    raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
                 raise BusyError(
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
-            for left in self._left_aside():
-                left.unlink(missing_ok=True)
-            yield
+            try:
+                for left in self._left_aside():
+                    left.unlink(missing_ok=True)
+                yield
+            except OSError as error:
+                raise ConfigError(
+                    f"the archive {self.root} can't be written: {error.strerror or error}. What it had before is whole; "
+                    "make room, or mend the folder, and sync again"
+                ) from error
             lock.execute("ROLLBACK")
 
     def _refuse_foreign_files(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from voxops._core.safe import printable
-from voxops.cli._common import ATTENTION, connected, emit, for_programs, print_frame, say
+from voxops.cli._common import ATTENTION, WRONG, connected, emit, for_programs, is_wrong_usage, print_frame, say
 from voxops.cli._jobs import add_jobs
 from voxops.cli._json import records
 from voxops.errors import ConfigError, VoxopsError
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.run_command(options))
     except VoxopsError as error:
         print(f"voxops: {printable(error)}", file=sys.stderr)
-        return 1
+        return WRONG if is_wrong_usage(error) else 1
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130

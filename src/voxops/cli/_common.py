@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from voxops._core.safe import plain, printable
 from voxops.cli._json import written
+from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +19,20 @@ if TYPE_CHECKING:
 
     from voxops.workspace import Workspace
 
-__all__ = ["ATTENTION", "connected", "emit", "for_programs", "print_frame", "say"]
+__all__ = ["ATTENTION", "WRONG", "connected", "emit", "for_programs", "is_wrong_usage", "print_frame", "say"]
 
+WRONG = (
+    2  # exit status of arguments, settings or an API key that must be changed first: trying again later is of no use
+)
 ATTENTION = 3  # exit status of what found something for a person to do
 _out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
+
+
+def is_wrong_usage(error: VoxopsError) -> bool:
+    """Whether a person must change something before the same command can do better."""
+    if getattr(error, "again_later", False):
+        return False
+    return isinstance(error, ConfigError | PlanError | AuthError)
 
 
 def connected(options: argparse.Namespace) -> Workspace:
@@ -28,6 +40,8 @@ def connected(options: argparse.Namespace) -> Workspace:
     from voxops.connection import connect
 
     ledger = getattr(options, "ledger", None)
+    if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
+        raise ConfigError(f"there is no ledger {ledger}")
     return connect(sandbox=True, ledger=ledger) if options.sandbox else connect(url=options.url, ledger=ledger)
 
 

@@ -56,7 +56,8 @@ def add_jobs(commands: Any) -> list[argparse.ArgumentParser]:
         parser.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
         parser.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
         parser.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
-        parser.set_defaults(run_command=work)
+        # a mistyped path would show the runs of a new and empty ledger; a digest needs none that exists
+        parser.set_defaults(run_command=work, needs_ledger=parser is not digest)
     return [runs, resume, digest]
 
 

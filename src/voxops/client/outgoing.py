@@ -45,9 +45,7 @@ def post_json(url: str, body: bytes) -> int:
     Raises
     ------
     TransportError
-        If no answer came.
-    ConfigError
-        If the answer was no 2xx; where a receiver sends it on to is not followed.
+        If no answer came, or none of the 2xx; where a receiver sends it on to is not followed.
     """
     host = urlsplit(url).hostname or ""
     try:
@@ -58,5 +56,5 @@ def post_json(url: str, body: bytes) -> int:
             f"{host} did not take the report ({type(error).__name__}); it will be sent again"
         ) from None
     if not answer.is_success:
-        raise ConfigError(f"{host} answered {answer.status_code} and did not take the report; it will be sent again")
+        raise TransportError(f"{host} answered {answer.status_code} and did not take the report; it will be sent again")
     return answer.status_code
