@@ -8,6 +8,7 @@ rest is *settled*: a post that was published and is unpublished later is found b
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -136,7 +137,7 @@ class Sync:
         for webhook in webhooks:
             await self._new_deliveries(webhook, low)
         await self._open_deliveries(webhooks)
-        self._store.keep_answers()
+        await asyncio.to_thread(self._store.keep_answers)  # beside the loop, on which runs send meanwhile
         self._note_pass("deliveries", begun)
 
     def _note_pass(self, kind: str, begun: datetime) -> None:
@@ -172,15 +173,15 @@ class Sync:
             created = sorted(_created(page.records))
             newest = max(filter(None, (newest, *(when.isoformat() for when in created[-1:]))), default=None)
             if len(columns) >= BLOCK:
-                self._take_posts(columns)
+                await self._take_posts(columns)
                 columns = Columns("posts")
             if created and created[0] < until:
                 break
-        self._take_posts(columns)
+        await self._take_posts(columns)
         if newest is not None:
             self._state["posts"]["newest"] = newest
 
-    def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
+    async def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
         """Write posts and their targets."""
         posts = columns.frame()
         posts = posts[posts["post_id"].notna()].drop_duplicates("post_id")
@@ -195,7 +196,7 @@ class Sync:
         expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
         self._fetched["posts"] += len(posts)
         self.read["posts"].update(posts["post_id"])
-        self._files += self._store.merge({"posts": posts, "targets": expanded})
+        self._files += await asyncio.to_thread(self._store.merge, {"posts": posts, "targets": expanded})
 
     async def _open_posts(self, *, full: bool) -> None:
         """Read again what may have changed, by the lists of the statuses that it had; after a full pass, what no list has shown."""
@@ -207,7 +208,7 @@ class Sync:
         for word in [] if full else [*held["status"].dropna().unique(), "published"]:
             if len(left) > SINGLES or word != "published":
                 await self._from_list(str(word), left, oldest, columns)
-        self._take_posts(columns)
+        await self._take_posts(columns)
         gone, columns = [], Columns("posts")
         for post_id in sorted(left):
             try:
@@ -216,8 +217,8 @@ class Sync:
                 gone.append(post_id)
             else:
                 columns.extend([reply.data])
-        self._take_posts(columns, listed=False)
-        self._note_deleted(gone)
+        await self._take_posts(columns, listed=False)
+        await self._note_deleted(gone)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
         """Take posts from one list while its pages are worth their cost: one page against one request for each post left."""
@@ -236,7 +237,7 @@ class Sync:
         hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
         return cell and Targets.of([target._replace(**hidden) for target in cell])
 
-    def _note_deleted(self, gone: Collection[str]) -> None:
+    async def _note_deleted(self, gone: Collection[str]) -> None:
         """Note that posts no longer exist, so that nobody asks for them again."""
         if not gone:
             return
@@ -246,7 +247,7 @@ class Sync:
                 lost = frame["post_id"].isin(list(gone))
                 if lost.any():
                     frame.loc[lost, column] = "deleted"
-                    self._files += self._store.merge({kind: frame[lost]})
+                    self._files += await asyncio.to_thread(self._store.merge, {kind: frame[lost]})
 
     # Deliveries.
 
@@ -267,10 +268,10 @@ class Sync:
             if oldest is not None and oldest < low:  # a server that does not know the filter
                 break
             if len(columns) >= BLOCK and oldest is not None:
-                self._take_deliveries(columns)
+                await self._take_deliveries(columns)
                 columns = Columns("deliveries")
                 self._note_read(webhook, (oldest + timedelta(seconds=1), end))
-        self._take_deliveries(columns)
+        await self._take_deliveries(columns)
         self._note_read(webhook, (low, end))
 
     def _note_read(self, webhook: str, span: Span) -> None:
@@ -282,14 +283,14 @@ class Sync:
         """What has been read of a webhook's history."""
         self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
 
-    def _take_deliveries(self, columns: Columns) -> None:
+    async def _take_deliveries(self, columns: Columns) -> None:
         """Write deliveries."""
         frame = columns.frame()
         frame = frame[frame["delivery_id"].notna()].drop_duplicates("delivery_id")
         self._fetched["deliveries"] += len(frame)
         self.read["deliveries"].update(frame["delivery_id"])
         if not frame.empty:
-            self._files += self._store.merge({"deliveries": frame})
+            self._files += await asyncio.to_thread(self._store.merge, {"deliveries": frame})
 
     async def _open_deliveries(self, webhooks: Collection[str]) -> None:
         """Read again what had not succeeded: those that still have not by one list, the others where they stand."""
@@ -304,7 +305,7 @@ class Sync:
             await self._find(str(webhook), left, span, columns, success=False)
             for low, high in self._places(str(webhook), [created[item] for item in left]):
                 await self._find(str(webhook), left, (low, high + timedelta(seconds=1)), columns)
-        self._take_deliveries(columns)
+        await self._take_deliveries(columns)
 
     def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
         """Where to look for deliveries created at these instants: around each, or all through where that takes fewer pages."""

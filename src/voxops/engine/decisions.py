@@ -192,8 +192,8 @@ class Decider:
             if same or not self._creates:
                 return join
             return Hold(
-                f"already posted as {member.result_id}, with another {differing}; change the post itself, or name a new "
-                "campaign, which would post every row again"
+                f"already posted as {member.result_id}, with another {differing}; change the post itself, with "
+                "vx.plan_update. To name a new campaign would post every row again"
             )
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
             return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
