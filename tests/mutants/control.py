@@ -1,0 +1,98 @@
+"""The control: a run of the tests on the sound package, which notes which test runs which line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.mutants.files import FILES, OPTIONS, ROOT, origin, paths_of
+from tests.mutants.forked import in_fork
+from tests.mutants.mutated import Lines
+from tests.mutants.sites import Mutant
+
+SEEN = ROOT / "build" / "mutants"
+LONGEST_CONTROL = 900.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a green run has shown: the tests of each line, and how long each takes."""
+
+    tests: dict[int, tuple[str, ...]]
+    everything: tuple[str, ...]
+    seconds: dict[str, float]
+    imported: frozenset[int] = frozenset()  # lines that run while the file is imported
+
+    @cached_property
+    def breadth(self) -> Counter[str]:
+        """How many lines of the file each test runs."""
+        return Counter(test for tests in self.tests.values() for test in tests)
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """The tests that run a mutant, quick ones first; all that run the file where it stands outside of functions."""
+        lines = range(mutant.line, mutant.last + 1)
+        named = (
+            {test for line in lines for test in self.tests.get(line, ())} if mutant.function else set(self.everything)
+        )
+        return sorted(named, key=lambda test: (self.seconds.get(test, 0.0), test))
+
+
+def seen_by(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """File of tests -> what its tests ran on the sound package; kept in ``build/mutants`` while neither changes."""
+    source = b"".join(path.read_bytes() for path in sorted((ROOT / "src").rglob("*.py")))
+    shared = b"".join(path.read_bytes() for path in sorted((ROOT / "tests/chaos").glob("*.py")))
+    kept_at = {
+        path: SEEN / hashlib.sha256(source + shared + Path(path).read_bytes()).hexdigest()[:24] for path in paths
+    }
+    missing = [path for path, at in kept_at.items() if not at.exists()]
+    if missing:
+        SEEN.mkdir(parents=True, exist_ok=True)
+        found = in_fork(partial(observed, missing), LONGEST_CONTROL)
+        if not isinstance(found, dict):
+            raise RuntimeError(f"the control did not end: {found}")
+        if found["red"]:
+            raise RuntimeError(f"the control is not green: {found['red'][:5]}")
+        for path in missing:
+            aside = kept_at[path].with_suffix(f".{os.getpid()}")
+            aside.write_bytes(pickle.dumps({**found, "ran": found["ran"].get(path, {})}))
+            aside.replace(kept_at[path])
+    return {path: pickle.loads(at.read_bytes()) for path, at in kept_at.items()}
+
+
+def observed(paths: Sequence[str]) -> dict[str, Any]:
+    """Run some files of tests, and note which lines of all files that are broken each test runs."""
+    lines = Lines({origin(name): name for name in FILES})
+    lines.start()
+    code = pytest.main([*OPTIONS, *paths], plugins=[lines])
+    sys.settrace(None)
+    ran: dict[str, dict[str, set[tuple[str, int]]]] = {}
+    for test, places in lines.ran.items():
+        ran.setdefault(str(ROOT / test.partition("::")[0]), {})[test] = places
+    red = lines.red or ([f"pytest ended with {code}"] if code else [])
+    return {"ran": ran, "imported": lines.ran.get("", set()), "seconds": dict(lines.seconds), "red": red}
+
+
+def control(name: str) -> Control:
+    """What the tests of a file have shown of it on the sound package."""
+    tests: dict[int, list[str]] = {}
+    imported: set[int] = set()
+    seconds: dict[str, float] = {}
+    for seen in seen_by(paths_of(name)).values():
+        imported |= {line for file, line in seen["imported"] if file == name}
+        for test, ran in seen["ran"].items():
+            seconds[test] = seen["seconds"].get(test, 0.0)
+            for line in {line for file, line in ran if file == name}:
+                tests.setdefault(line, []).append(test)
+    everything = sorted({test for found in tests.values() for test in found}) or sorted(seconds)
+    return Control(
+        {line: tuple(found) for line, found in tests.items()}, tuple(everything), seconds, frozenset(imported)
+    )
