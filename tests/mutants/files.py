@@ -12,6 +12,9 @@ ENGINE = (
     "tests/engine/test_promise.py",
     "tests/engine/test_binding.py",
     "tests/engine/test_acts.py",
+    "tests/engine/test_changes.py",
+    "tests/engine/test_settler.py",
+    "tests/engine/test_sender.py",
 )
 LEDGER = ("tests/ledger/test_ledger.py", "tests/ledger/test_first_edition.py")
 FILES: dict[str, tuple[str, ...]] = {
@@ -33,7 +36,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/decisions.py": ENGINE,
     "engine/binding.py": ENGINE,
     "engine/settler.py": ENGINE,
-    "engine/control.py": ENGINE,
+    "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/sender.py": ENGINE,
     "engine/execution.py": ENGINE,
 }
