@@ -146,8 +146,10 @@ def test_rule_08_what_was_stored_leaves_once_under_its_key_and_is_counted(desk):
 def test_nothing_leaves_a_run_that_has_stopped(desk, how):
     op = retried(desk)
     setattr(desk.current.control, how, "stop")
+    commits: list[str] = []
+    desk.post.after_commit = lambda: commits.append(how)
     desk.send(op)
-    assert (desk.post.requests, desk.state(op), desk.get(op).tries) == ([], "planned", 0)
+    assert (desk.post.requests, desk.state(op), desk.get(op).tries, commits) == ([], "planned", 0, [])
 
 
 @pytest.mark.parametrize("how", ["paused", "halted"])
@@ -390,7 +392,7 @@ def test_rule_17_a_batch_refused_for_a_row_that_is_named_fails_it_and_keeps_the_
     labels = [member.item.label for member in desk.ledger.operations.members(op)]
     bodies = CREATE.bodies(desk.get(op).body)
     desk.send(op, says(400, {"error": {"code": "VALIDATION_ERROR", "message": "bad", "details": {"field": "posts[1].content"}}}))  # fmt: skip
-    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed"])
+    assert (desk.state(op), desk.outcomes(op), desk.get(op).answered) == ("settled", ["failed"], True)
     assert [(each.item, each.was, each.now) for each in desk.changed] == [(labels[1], "pending", "failed")]
     assert desk.ledger.operations.members(op)[0].error_code == "VALIDATION_ERROR"
     (fresh,) = desk.ledger.operations.of_run("run_1", ("planned",))
@@ -485,6 +487,7 @@ def test_rule_02_a_change_bears_the_version_that_was_read_just_before(desk):
     assert request["version"] == scheduled().version
     assert desk.server.read == ["post post_1"]
     assert (desk.get(op).baseline or {})["updated_at"] == scheduled().updated_at
+    assert desk.get(op).read == desk.now.timestamp()
     assert (desk.state(op), desk.outcomes(op)) == ("settled", ["succeeded"])
 
 
@@ -511,6 +514,9 @@ def test_rule_06_a_change_to_a_time_that_has_passed_is_blocked_at_its_very_secon
     desk.at(60)
     desk.send(op)
     assert (desk.post.requests, desk.current.reasons.waiting) == ([], {op: "its new time has passed"})
+    desk.server.states = {}
+    desk.send(op)
+    assert desk.current.reasons.waiting == {op: "this post no longer exists"}, "what comes first is said"
 
 
 def test_rule_06_a_doubtful_change_is_sent_again_only_before_its_time(desk):

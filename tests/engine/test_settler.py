@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -268,6 +269,88 @@ def test_many_are_settled_and_every_one_is_told(bench):
     reading = bench.look(*ops)
     assert len(reading.transitions) == count
     assert {bench.state(op) for op in ops} == {"settled"}
+
+
+def test_rule_02_a_post_on_its_way_is_no_sign_of_a_change_to_it(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.doubt(op)
+    bench.server.states = {"post_1": replace(scheduled(updated=after(2)), status="publishing")}
+    bench.at(3)
+    reading = bench.look(op)
+    assert (bench.state(op), bench.get(op).sighted, reading.waiting) == ("unknown", None, {})
+
+
+def test_rule_02_an_accepted_change_that_does_not_show_yet_waits_for_nothing_in_particular(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.accept(op)
+    bench.server.states = {"post_1": before}
+    bench.at(10)
+    reading = bench.look(op)
+    assert (bench.state(op), reading.waiting) == ("accepted", {})
+
+
+def test_rule_18_what_has_ended_late_waits_for_nothing(bench):
+    (op,) = bench.bind(retry(FAILED), FAILED)
+    bench.accept(op)
+    bench.server.states = {"post_1": state("published", updated=after(2), status="published")}
+    bench.at(NO_EVIDENCE_AFTER + 1)
+    reading = bench.look(op)
+    assert (bench.state(op), reading.waiting) == ("settled", {})
+
+
+def test_rule_18_another_target_that_has_begun_is_a_sign_of_the_whole_post(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    now = replace(state("failed", "publishing", updated=after(2)), status="failed")
+    bench.server.states = {"post_1": now}
+    bench.at(3)
+    bench.look(op)
+    assert (bench.state(op), bench.get(op).sighted) == ("accepted", bench.now.timestamp())
+    single = state("failed")
+    (op,) = bench.bind(retry(replace(single, post_id="post_2")), replace(single, post_id="post_2"))
+    bench.doubt(op)
+    bench.server.states = {
+        "post_2": replace(single, post_id="post_2", status="publishing", updated_at=after(4), targets=())
+    }
+    bench.at(5)
+    bench.look(op)
+    assert bench.state(op) == "accepted"
+
+
+def reply(name: str, **entry: Any) -> bytes:
+    """An answer to a retry that says something of its target."""
+    return json.dumps({"id": "post_1", name: [{"platform": "twitter", "accountId": "acc", **entry}]}).encode()
+
+
+def test_rule_18_what_an_accepted_try_was_told_to_be_skipped_has_failed_and_an_unknown_one_was_told_nothing(bench):
+    post = replace(FAILED, post_id="post_2")
+    told, unknown = bench.bind(retry(FAILED, post), FAILED, post)
+    said = reply("skippedPlatforms", reason="not now")
+    bench.accept(told, reply=said)
+    bench.doubt(unknown)
+    bench.ledger.query("UPDATE operations SET reply = ?, http_status = 500 WHERE id = ?", (said, unknown))
+    bench.server.states = {"post_1": FAILED, "post_2": replace(post, updated_at=after(5))}
+    bench.at(PROOF_AFTER)
+    bench.look(told, unknown)
+    assert (bench.state(told), bench.outcomes(told)) == ("settled", ["failed"])
+    assert (bench.state(unknown), bench.outcomes(unknown)) == ("unknown", ["unknown"])
+
+
+def test_rule_18_a_count_that_was_seen_below_the_promised_one_and_has_reached_it_is_an_end(bench):
+    before = replace(FAILED, targets=(replace(FAILED.targets[0], retry_count=1),))
+    (op,) = bench.bind(retry(before), before)
+    bench.accept(op, reply=reply("retriedPlatforms", retryCount=2))
+    bench.server.states = {"post_1": before}
+    bench.at(10)
+    bench.look(op)
+    risen = replace(before, updated_at=after(40), targets=(replace(before.targets[0], retry_count=2),))
+    bench.server.states = {"post_1": risen}
+    bench.at(41)
+    bench.look(op)
+    assert (bench.state(op), bench.outcomes(op)) == ("settled", ["failed"])
 
 
 # -- deliveries --------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import os
 import pickle
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -38,12 +38,12 @@ class Control:
         return Counter(test for tests in self.tests.values() for test in tests)
 
     def of(self, mutant: Mutant) -> list[str]:
-        """The tests that run a mutant, quick ones first; all that run the file where it stands outside of functions."""
-        lines = range(mutant.line, mutant.last + 1)
-        named = (
-            {test for line in lines for test in self.tests.get(line, ())} if mutant.function else set(self.everything)
-        )
-        return sorted(named, key=lambda test: (self.seconds.get(test, 0.0), test))
+        """The tests that run a mutant; all that run the file where it stands outside of functions."""
+        return self.running(range(mutant.line, mutant.last + 1)) if mutant.function else list(self.everything)
+
+    def running(self, lines: Iterable[int]) -> list[str]:
+        """The tests that run one of these lines."""
+        return sorted({test for line in lines for test in self.tests.get(line, ())})
 
 
 def seen_by(paths: Sequence[str]) -> dict[str, dict[str, Any]]:

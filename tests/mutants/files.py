@@ -33,7 +33,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "ledger/marks.py": (*LEDGER, *ENGINE),
     "engine/batches.py": ENGINE,
     "engine/preflight.py": ENGINE,
-    "engine/decisions.py": ENGINE,
+    "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/binding.py": ENGINE,
     "engine/settler.py": ENGINE,
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),

@@ -12,7 +12,7 @@ from tests.mutants.files import OPTIONS, ROOT, origin, paths_of, source_of
 from tests.mutants.forked import in_fork
 from tests.mutants.forkserver import ForkServer, Trial
 from tests.mutants.mutated import Broken
-from tests.mutants.sites import Mutant
+from tests.mutants.sites import Mutant, lines_of
 
 
 class Judge:
@@ -42,14 +42,31 @@ class Judge:
         return bool(killer)
 
     def _ordered(self, mutant: Mutant) -> dict[str, float]:
-        """The tests that are asked, in their order, and the seconds that each may take."""
-        seconds = {test: self._lines.seconds.get(test, 0.0) for test in self._lines.of(mutant)}
+        """The tests that are asked, in their order, and the seconds that each may take.
+
+        By turns the one that promises most by what it has killed or runs, and the one that is most about this very function.
+        """
+        lines, asked = self._lines, self._lines.of(mutant)
+        span = self._span(mutant.function)
+        if not asked and mutant.function and not lines.imported.isdisjoint(range(mutant.line, mutant.last + 1)):
+            asked = lines.running(span)  # a default, in the head of a function
+        seconds = {test: lines.seconds.get(test, 0.0) for test in asked}
+        inside = Counter(test for line in span for test in lines.tests.get(line, ()))
 
         def promise(test: str) -> float:
             kills = 10 * self._kills[mutant.function, test] + self._kills["", test]
-            return (100 * kills + self._lines.breadth.get(test, 0)) / (seconds[test] + 0.02)
+            return (100 * kills + lines.breadth[test]) / (seconds[test] + 0.02)
 
-        return {test: 15 + 5 * seconds[test] for test in sorted(seconds, key=promise, reverse=True)[: self._most]}
+        def bearing(test: str) -> float:
+            return inside[test] / (lines.breadth[test] + 1) - seconds[test] / 100
+
+        ranked = zip(sorted(asked, key=promise, reverse=True), sorted(asked, key=bearing, reverse=True), strict=True)
+        order = list(dict.fromkeys(test for pair in ranked for test in pair))
+        return {test: 15 + 5 * seconds[test] for test in order[: self._most]}
+
+    def _span(self, function: str) -> range:
+        """The lines of a function; none for what stands outside."""
+        return lines_of(source_of(self._name), function) if function else range(0)
 
     def close(self) -> None:
         """End the process that has collected the tests."""
