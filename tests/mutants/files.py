@@ -16,7 +16,13 @@ ENGINE = (
     "tests/engine/test_settler.py",
     "tests/engine/test_sender.py",
 )
-LEDGER = ("tests/ledger/test_ledger.py", "tests/ledger/test_first_edition.py")
+LEDGER = (
+    "tests/ledger/test_ledger.py",
+    "tests/ledger/test_claims.py",
+    "tests/ledger/test_writes.py",
+    "tests/ledger/test_lookups.py",
+    "tests/ledger/test_first_edition.py",
+)
 FILES: dict[str, tuple[str, ...]] = {
     "api/evidence.py": ("tests/api/test_evidence.py", "tests/acts/test_settling.py"),
     "engine/presence.py": (
