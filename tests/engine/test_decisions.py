@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry, rows_of, state
+from tests.engine.shown import NOW, Bench, campaign, made_post, move, redeliver, retry, rows_of, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.fix import plan_fix
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
+from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
@@ -340,3 +341,61 @@ def test_rule_18_only_what_was_accepted_and_is_meant_anew_is_given_up(bench, how
         assert ([each.id for each in decision.given_up], decision.item.attempt) == ([op], 2)
     else:
         assert decision == Join(op, 0)
+
+
+def test_an_attempt_is_counted_by_the_ledger_for_acts_and_named_by_the_sheet_for_creates(bench):
+    post = state("failed")
+    assert one(bench, retry(post, attempt=3), post).item.attempt == 1
+    assert one(bench, campaign("a", attempt=3)).item.attempt == 3
+
+
+def test_a_row_that_the_ledger_knows_under_two_names_is_held(bench):
+    (item,) = campaign("1").items
+    assert len(item.identities) > 1
+    one_op, other = bench.bind(campaign("x"))[0], bench.bind(campaign("y"))[0]
+    for op, identity in zip((one_op, other), item.identities, strict=False):
+        bench.ledger.forming.point(identity, 1, op, 0)
+    said = "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
+    assert one(bench, campaign("1")) == Hold(said)
+
+
+def test_rule_20_an_unsent_row_that_is_blocked_is_joined_and_in_other_words_takes_its_own_place(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.ledger.outcomes.block(op, "why")
+    assert one(bench, campaign("a")) == Join(op, 0)
+    decision = one(bench, campaign("a", content="new"))
+    assert (type(decision), decision.item.attempt, bench.state(op)) == (New, 1, "withdrawn")
+
+
+def test_a_sent_retry_of_other_targets_is_joined(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
+    assert one(bench, retry(alone), alone) == Join(op, 0)
+
+
+def test_rule_02_another_act_that_asks_the_same_is_another_act(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.doubt(op)
+    frame = pd.DataFrame(
+        {"post_id": ["post_1"], "status": ["scheduled"], "new_scheduled_for": ["2027-03-04T09:00:00Z"]}
+    )
+    frame["updated_at"] = pd.to_datetime(pd.Series([before.updated_at]), utc=True).astype("datetime64[us, UTC]")
+    update = plan_update(frame)
+    assert update.items[0].body_hash == bench.ledger.operations.members(op)[0].item.body_hash
+    assert one(bench, update, before) == Hold("another reschedule of this post is still open; wait for its outcome")
+
+
+def test_rule_01_a_move_by_some_hours_is_not_made_twice(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.doubt(op)
+    end(bench, op, Outcome.SUCCEEDED)
+    moved = scheduled(at="2027-03-04T09:00:00+00:00", updated="2026-03-02T08:00:00+00:00")
+    frame = pd.DataFrame([{"post_id": "post_1", "status": "scheduled", "content": "words"}])
+    for name, text in (("scheduled_for", moved.scheduled_for), ("updated_at", moved.updated_at)):
+        frame[name] = pd.to_datetime(pd.Series([text]), utc=True).astype("datetime64[us, UTC]")
+    held = one(bench, plan_reschedule(frame, by="3D"), moved)
+    assert held.why.startswith("this ledger has moved it to 2027-03-04 09:00 UTC already")
