@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from voxops.acts.create import plan_bulk
+from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
@@ -57,6 +58,12 @@ def retry(*posts: PostState, keep: int | None = None, **columns: Any) -> Plan:
     frame = pd.DataFrame(rows).assign(verdict="retry", remedy="", retryable=True, cause="x", **columns)
     frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
     return plan_retry(frame)
+
+
+def fix(post: PostState, *numbers: int, words: str = "B", **columns: Any) -> Plan:
+    """A fix of some targets of a post, of the first one where none is named."""
+    rows = pd.DataFrame([rows_of(post)[number] for number in numbers or (0,)]).assign(new_content=words, **columns)
+    return plan_fix(rows.assign(updated_at=pd.to_datetime(rows["updated_at"], utc=True)))
 
 
 def redeliver(*names: str, webhook: str = "w") -> Plan:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.shown import NOW, Bench, campaign, made_post, move, redeliver, retry, rows_of, scheduled, state
+from tests.engine.shown import NOW, Bench, campaign, fix, made_post, move, redeliver, retry, rows_of, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
-from voxops.acts.fix import plan_fix
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_reschedule, plan_update
@@ -47,11 +46,6 @@ def decided(bench: Bench, plan: Plan, *posts: PostState, **facts: Any) -> list[A
 def one(bench: Bench, plan: Plan, *posts: PostState, **facts: Any) -> Any:
     (decision,) = decided(bench, plan, *posts, **facts)
     return decision
-
-
-def fix(post: PostState, *numbers: int, words: str = "B", **columns: Any) -> Plan:
-    rows = pd.DataFrame([rows_of(post)[number] for number in numbers or (0,)]).assign(new_content=words, **columns)
-    return plan_fix(rows.assign(updated_at=pd.to_datetime(rows["updated_at"], utc=True)))
 
 
 def end(bench: Bench, op: int, outcome: Outcome, **result: Any) -> None:

@@ -14,12 +14,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.shown import NOW, Bench, campaign, move, retry, rows_of, run_now, scheduled, state
+from tests.engine.shown import NOW, Bench, campaign, fix, move, retry, run_now, scheduled, state
 
 from voxops._core.backoff import Backoff, delay
 from voxops.acts.create import CREATE, plan_bulk
-from voxops.acts.fix import plan_fix
-from voxops.acts.plan import Plan
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.states import PostState
 from voxops.api.windows import CLEARED_FOR, LEASE
@@ -546,11 +544,6 @@ def test_a_conflict_of_versions_blocks_the_row(desk):
 def with_ids(post: PostState) -> PostState:
     targets = tuple(replace(target, target_id=f"t{number}") for number, target in enumerate(post.targets))
     return replace(post, targets=targets, source="single")
-
-
-def fix(post: PostState, *numbers: int, **columns: Any) -> Plan:
-    rows = pd.DataFrame([rows_of(post)[number] for number in numbers or (0,)]).assign(new_content="B", **columns)
-    return plan_fix(rows.assign(updated_at=pd.to_datetime(rows["updated_at"], utc=True)))
 
 
 def test_a_fix_is_addressed_by_the_id_that_a_single_read_shows(desk):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.shown import Bench, campaign, made_post, move, redeliver, retry, run_now, scheduled, state
+from tests.engine.shown import Bench, campaign, fix, made_post, move, redeliver, retry, run_now, scheduled, state
 
 from voxops.acts.create import CREATE
 from voxops.api.states import PostState
@@ -300,26 +300,6 @@ def test_rule_18_what_has_ended_late_waits_for_nothing(bench):
     assert (bench.state(op), reading.waiting) == ("settled", {})
 
 
-def test_rule_18_another_target_that_has_begun_is_a_sign_of_the_whole_post(bench):
-    post = state("failed", "failed")
-    (op,) = bench.bind(retry(post), post)
-    bench.doubt(op)
-    now = replace(state("failed", "publishing", updated=after(2)), status="failed")
-    bench.server.states = {"post_1": now}
-    bench.at(3)
-    bench.look(op)
-    assert (bench.state(op), bench.get(op).sighted) == ("accepted", bench.now.timestamp())
-    single = state("failed")
-    (op,) = bench.bind(retry(replace(single, post_id="post_2")), replace(single, post_id="post_2"))
-    bench.doubt(op)
-    bench.server.states = {
-        "post_2": replace(single, post_id="post_2", status="publishing", updated_at=after(4), targets=())
-    }
-    bench.at(5)
-    bench.look(op)
-    assert bench.state(op) == "accepted"
-
-
 def reply(name: str, **entry: Any) -> bytes:
     """An answer to a retry that says something of its target."""
     return json.dumps({"id": "post_1", name: [{"platform": "twitter", "accountId": "acc", **entry}]}).encode()
@@ -337,6 +317,31 @@ def test_rule_18_what_an_accepted_try_was_told_to_be_skipped_has_failed_and_an_u
     bench.look(told, unknown)
     assert (bench.state(told), bench.outcomes(told)) == ("settled", ["failed"])
     assert (bench.state(unknown), bench.outcomes(unknown)) == ("unknown", ["unknown"])
+
+
+def beside(post: PostState) -> PostState:
+    """The post, which has a second target that was published and is on its way again."""
+    return replace(post, targets=(post.targets[0], state("failed", "publishing").targets[1]))
+
+
+def test_rule_18_another_target_on_its_way_is_a_sign_that_the_try_has_begun(bench):
+    post = replace(FAILED, targets=(replace(FAILED.targets[0], retry_count=1), state("failed", "published").targets[1]))
+    (op,) = bench.bind(fix(post), post)
+    bench.accept(op, reply=reply("retriedPlatforms", retryCount=2))
+    bench.server.states = {"post_1": beside(post)}
+    bench.at(3)
+    bench.look(op)
+    assert (bench.state(op), bench.get(op).sighted) == ("accepted", bench.now.timestamp()), "its count is not there yet"
+
+
+def test_rule_18_of_a_try_that_has_begun_any_end_is_a_new_one(bench):
+    post = state("failed", "published")
+    (op,) = bench.bind(fix(post), post)
+    bench.doubt(op)
+    bench.server.states = {"post_1": beside(post)}
+    bench.at(3)
+    bench.look(op)
+    assert (bench.state(op), bench.outcomes(op)) == ("settled", ["failed"])
 
 
 def test_rule_18_a_count_that_was_seen_below_the_promised_one_and_has_reached_it_is_an_end(bench):

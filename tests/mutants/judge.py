@@ -14,6 +14,8 @@ from tests.mutants.forkserver import ForkServer, Trial
 from tests.mutants.mutated import Broken
 from tests.mutants.sites import Mutant, lines_of
 
+CHOSEN = 16  # tests of a mutant that are asked first, by what they promise
+
 
 class Judge:
     """Tries the mutants of one file; first on the tests that have killed most, or run most of the file, for the time that they take."""
@@ -44,7 +46,8 @@ class Judge:
     def _ordered(self, mutant: Mutant) -> dict[str, float]:
         """The tests that are asked, in their order, and the seconds that each may take.
 
-        By turns the one that promises most by what it has killed or runs, and the one that is most about this very function.
+        By turns the one that promises most by what it has killed or runs, and the one that is most about this very function; then the
+        quick ones first.
         """
         lines, asked = self._lines, self._lines.of(mutant)
         span = self._span(mutant.function)
@@ -61,7 +64,8 @@ class Judge:
             return inside[test] / (lines.breadth[test] + 1) - seconds[test] / 100
 
         ranked = zip(sorted(asked, key=promise, reverse=True), sorted(asked, key=bearing, reverse=True), strict=True)
-        order = list(dict.fromkeys(test for pair in ranked for test in pair))
+        order = list(dict.fromkeys(test for pair in ranked for test in pair))[:CHOSEN]
+        order += sorted(set(asked) - set(order), key=lambda test: (seconds[test], test))
         return {test: 15 + 5 * seconds[test] for test in order[: self._most]}
 
     def _span(self, function: str) -> range:
