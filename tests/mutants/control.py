@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import pickle
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.mutants.files import FILES, OPTIONS, ROOT, origin, paths_of
+from tests.mutants.files import FILES, OPTIONS, ROOT, module_of, origin, paths_of
 from tests.mutants.forked import in_fork
 from tests.mutants.mutated import Lines
 from tests.mutants.sites import Mutant
@@ -78,16 +79,26 @@ def observed(paths: Sequence[str]) -> dict[str, Any]:
     for test, places in lines.ran.items():
         ran.setdefault(str(ROOT / test.partition("::")[0]), {})[test] = places
     red = lines.red or ([f"pytest ended with {code}"] if code else [])
-    return {"ran": ran, "imported": lines.ran.get("", set()), "seconds": dict(lines.seconds), "red": red}
+    return {"ran": ran, "seconds": dict(lines.seconds), "red": red}
+
+
+def imported_lines(name: str) -> set[int]:
+    """The lines of a file that run while it is imported."""
+    lines = Lines({origin(name): name})
+    for loaded in [each for each in sys.modules if each.partition(".")[0] == "voxops"]:
+        del sys.modules[loaded]
+    lines.start()
+    importlib.import_module(module_of(name))
+    sys.settrace(None)
+    return {line for _, line in lines.ran[""]}
 
 
 def control(name: str) -> Control:
     """What the tests of a file have shown of it on the sound package."""
     tests: dict[int, list[str]] = {}
-    imported: set[int] = set()
+    imported = in_fork(partial(imported_lines, name), LONGEST_CONTROL)
     seconds: dict[str, float] = {}
     for seen in seen_by(paths_of(name)).values():
-        imported |= {line for file, line in seen["imported"] if file == name}
         for test, ran in seen["ran"].items():
             seconds[test] = seen["seconds"].get(test, 0.0)
             for line in {line for file, line in ran if file == name}:

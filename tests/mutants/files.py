@@ -44,7 +44,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/settler.py": ENGINE,
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/sender.py": ENGINE,
-    "engine/execution.py": ENGINE,
+    "engine/execution.py": ("tests/engine/test_execution.py", *ENGINE),
 }
 # Heavy modules that a broken package needs as much as a sound one; imported once, before the forks.
 HEAVY = (
@@ -78,9 +78,14 @@ def source_of(name: str) -> bytes:
     return (ROOT / "src" / "voxops" / name).read_bytes()
 
 
+def module_of(name: str) -> str:
+    """The module that a file of the package is."""
+    return f"voxops.{name[:-3].replace('/', '.')}"
+
+
 def origin(name: str) -> str:
     """Where a file of the package is installed."""
-    found = importlib.util.find_spec(f"voxops.{name[:-3].replace('/', '.')}")
+    found = importlib.util.find_spec(module_of(name))
     assert found is not None
     assert found.origin is not None
     return found.origin

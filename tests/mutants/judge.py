@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.mutants.control import Control
-from tests.mutants.files import OPTIONS, ROOT, origin, paths_of, source_of
+from tests.mutants.files import OPTIONS, ROOT, module_of, origin, paths_of, source_of
 from tests.mutants.forked import in_fork
 from tests.mutants.forkserver import ForkServer, Trial
 from tests.mutants.mutated import Broken
@@ -85,11 +85,10 @@ def killer_of_imported(name: str, mutant: Mutant, tests: Sequence[str], seconds:
 
 def red_of(name: str, mutant: Mutant, tests: Sequence[str]) -> str:
     """Run tests on the package with one place broken, up to the first that turns red."""
-    module = f"voxops.{name[:-3].replace('/', '.')}"
     changed = mutant.applied(source_of(name))
     for loaded in [each for each in sys.modules if each == "voxops" or each.startswith("voxops.")]:
         del sys.modules[loaded]
-    sys.meta_path.insert(0, Broken(module, ROOT / "src" / "voxops" / name, changed))
+    sys.meta_path.insert(0, Broken(module_of(name), ROOT / "src" / "voxops" / name, changed))
     red = Red()
     code = pytest.main([*OPTIONS, *tests], plugins=[red])
     return red.test or (f"pytest ended with {code}" if code else "")

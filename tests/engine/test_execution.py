@@ -1,0 +1,748 @@
+"""A pass over a run, step by step: what is offered, what waits and why, and when a pass is over; senders and readings are given."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.engine.shown import NOW, Bench, campaign, fix, move, retry, run_now, scheduled, state
+
+from voxops.acts import keys
+from voxops.acts.made import Made
+from voxops.acts.plan import Plan
+from voxops.api.states import PostState
+from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
+from voxops.engine import execution as module
+from voxops.engine.execution import (
+    BROKE_DOWN,
+    FEWEST_OFFERED,
+    HELD,
+    MOST_OFFERED,
+    NEVER_ENDED,
+    RESENDS,
+    RESTLESS,
+    WAITS_FOR_CANARIES,
+    WIDTH,
+    Execution,
+)
+from voxops.engine.reader import interval
+from voxops.engine.settler import Reading
+from voxops.errors import LedgerError, WaitTooLong
+from voxops.ledger import Clearance, Ledger
+from voxops.model import Transition
+
+FAILED = Transition(at=NOW, item="x", platform="twitter", was="pending", now="failed", detail="")
+
+
+class Turning:
+    """A clock that a sleep moves on at once."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def monotonic(self) -> float:
+        return self._bench.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        self._bench.at(self._bench.seconds + max(seconds, 0.001))
+
+
+class Office(Bench):
+    """A bench with an execution, whose sender and settler do what a test says."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[float], None]) -> None:
+        super().__init__(ledger, clock)
+        self.sends: list[Clearance] = []
+        self.looks: list[list[int]] = []
+        self.readings: list[Reading] = []
+        self.taken_back: list[str] = []
+        self.on_send: Callable[[Any, Clearance], Any] = lambda current, clearance: self._accept(clearance)
+        self.client = SimpleNamespace(
+            now=lambda: self.now, clock=Turning(self), pace=SimpleNamespace(limit=None), requests=0
+        )
+        self.server.pages = 0  # type: ignore[attr-defined]
+        self.engine = SimpleNamespace(
+            client=self.client, ledger=ledger, reader=self.server, commit=self._commit, rng=random.Random(7), settler=self,
+            sender=self, withdraw=self._withdraw,
+        )  # fmt: skip
+
+    def _accept(self, clearance: Clearance) -> None:
+        self.accept(clearance.op)
+
+    async def _withdraw(self, run: str) -> None:
+        self.taken_back.append(run)
+
+    async def send(self, current: Any, clearance: Clearance) -> None:
+        self.sends.append(clearance)
+        said = self.on_send(current, clearance)
+        if asyncio.iscoroutine(said):
+            await said
+
+    async def look_once(self, operations: Any) -> Reading:
+        self.looks.append([operation.id for operation in operations])
+        return self.readings.pop(0) if self.readings else Reading()
+
+    def begin(self, plan: Plan, *posts: PostState, **options: Any) -> Execution:
+        """Bind a plan and make its execution ready."""
+        self.ops = self.bind(plan, *posts)
+        engine: Any = self.engine
+        engine.settler = SimpleNamespace(look=self.look_once)
+        return Execution(engine, f"run_{self._runs}", SimpleNamespace(notice=lambda _: None), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    time = [0.0]
+    ledger = Ledger(tmp_path / "ledger.sqlite", clock=lambda: time[0])
+    office = Office(ledger, lambda now: time.__setitem__(0, now))
+    office.at(0)
+    yield office
+    ledger.close()
+
+
+def posts(count: int) -> list[PostState]:
+    return [state("failed", post_id=f"post_{number}") for number in range(count)]
+
+
+def retries(office: Office, count: int = 1, **options: Any) -> Execution:
+    shown = posts(count)
+    office.server.states = {each.post_id: each for each in shown}
+    return office.begin(retry(*shown), *shown, **options)
+
+
+def queued(execution: Execution) -> list[int]:
+    return sorted(execution.current.queue._queued)
+
+
+# -- whoever holds the run -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_begins_as_it_was_asked_to(office):
+    execution = retries(office)
+    assert execution.id == "run_1"
+    assert (execution.current.control.sending, execution.over, execution.current.stop_after_failures) == (
+        True,
+        False,
+        None,
+    )
+    assert execution.snapshot.total == 1
+    paused = retries(office, paused=True, stop_after_failures=3)
+    assert (paused.current.control.sending, paused.current.stop_after_failures) == (False, 3)
+
+
+def test_pausing_waits_for_what_is_under_way_and_withdraws_only_if_asked(office):
+    async def pause() -> list[Any]:
+        execution = retries(office)
+        execution.current.queue.in_flight = 1
+        execution.current.queue._queued.add(1)
+        pausing = asyncio.create_task(execution.pause())
+        await asyncio.sleep(0.01)
+        found: list[Any] = [pausing.done(), execution.current.control.paused]
+        execution.current.queue.done(office.ledger.claims.clear(office.get(1)))
+        await asyncio.wait_for(pausing, 10)
+        found.append(list(office.taken_back))
+        await execution.pause(withdraw=True)
+        return [*found, office.taken_back]
+
+    assert asyncio.run(pause()) == [False, True, [], ["run_1"]]
+
+
+def test_a_pass_that_is_over_is_followed_by_a_new_one_and_another_goes_on(office):
+    execution = retries(office, stop_after_failures=2)
+    first = execution.current
+    first.control.halt("stopped")
+    assert execution.resume(paused=True) is False
+    assert execution.current is first
+    assert first.control.sending, "it goes on"
+    execution.over = True
+    assert execution.resume() is True
+    assert execution.current is not first
+    control = execution.current.control
+    assert (control.sending, control.away, execution.over, execution.current.stop_after_failures) == (
+        True,
+        True,
+        False,
+        2,
+    )
+    execution.over = True
+    assert execution.resume(paused=True) is True
+    assert not execution.current.control.sending
+
+
+def test_closing_ends_the_looking_back_too(office):
+    async def close() -> tuple[bool, bool]:
+        execution = retries(office)
+        execution._after = asyncio.create_task(asyncio.sleep(60))
+        execution.close()
+        await asyncio.gather(execution._after, return_exceptions=True)
+        return execution.current.control.closed, execution._after.cancelled()
+
+    assert asyncio.run(close()) == (True, True)
+    execution = retries(office)
+    execution.close()
+    assert execution.current.control.closed
+
+
+def test_news_is_taken_of_what_was_sent_and_is_not_settled(office):
+    execution = retries(office, 4)
+    planned, sent, doubtful, accepted = office.ops
+    office.claim(sent)
+    office.doubt(doubtful)
+    office.accept(accepted)
+    assert [execution.notify(f"post_{number}") for number in range(4)] == [False, True, True, True]
+    assert execution.notify("elsewhere") is False
+    assert execution.current.control.take_notified() == {"post_1", "post_2", "post_3"}
+    assert office.state(planned) == "planned"
+
+
+# -- what is offered -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "fresh"), [("create", CREATES_FRESH_FOR), ("post", FRESH_FOR)])
+def test_rule_01_a_reading_is_fresh_for_a_while_to_the_second(office, kind, fresh):
+    (op,) = office.bind(campaign("a")) if kind == "create" else office.bind(retry(state("failed")), state("failed"))
+    operation, read = office.get(op), NOW.timestamp()
+    stale = [module._is_stale(operation, read + age) for age in (-0.001, 0.0, 0.5, fresh, fresh + 0.001)]
+    assert stale == [True, False, False, False, True]
+
+
+def test_rule_01_what_was_read_long_ago_is_read_again_and_what_has_changed_is_held(office):
+    execution = retries(office, 3)
+    office.at(FRESH_FOR)
+    assert [each.id for each in run_now(execution._planned(execution.current))] == office.ops
+    assert office.server.read == []
+    office.at(FRESH_FOR + 1)
+    office.server.states["post_1"] = replace(office.server.states["post_1"], updated_at=office.now.isoformat())
+    execution.current.queue._queued.add(office.ops[2])  # on its way to being sent: it was read before
+    found = run_now(execution._planned(execution.current))
+    assert [each.id for each in found] == [office.ops[0], office.ops[2]]
+    assert office.get(office.ops[0]).read == office.now.timestamp()
+    assert office.get(office.ops[2]).read == NOW.timestamp()
+    assert office.server.read == ["posts post_0 post_1"]
+    assert execution.current.reasons.waiting == {office.ops[1]: "changed since loaded (updated_at); load it again"}
+    assert execution.current.reasons.blocked == {office.ops[1]}
+
+
+def test_rule_01_what_is_read_by_itself_before_it_is_sent_is_not_read_before(office):
+    before = scheduled()
+    execution = office.begin(move(before), before)
+    office.at(FRESH_FOR + 1)
+    assert len(run_now(execution._planned(execution.current))) == 1
+    other = state("failed", "failed", post_id="post_2")
+    fixing = office.begin(fix(other, 0), other)
+    office.at(3 * FRESH_FOR)
+    assert len(run_now(fixing._planned(fixing.current))) == 1
+    assert office.server.read == []
+
+
+def test_rule_21_after_a_pause_the_time_is_asked_for_once_before_anything_is_sent(office):
+    execution = retries(office)
+    control = execution.current.control
+    control.pause()
+    assert run_now(execution._planned(execution.current)) == []
+    assert office.server.read == []
+    control.resume()
+    run_now(execution._planned(execution.current))
+    run_now(execution._planned(execution.current))
+    assert (office.server.read, control.away) == (["time"], False)
+    nothing = retries(office)
+    for op in office.ops:
+        office.ledger.forming.withdraw(op, "gone")
+    nothing.current.control.away = True
+    run_now(nothing._planned(nothing.current))
+    assert office.server.read == ["time"], "nothing is to be sent"
+    assert nothing.current.control.away
+
+
+def offer(execution: Execution) -> int:
+    return execution._offer(execution.current, execution._unsent(execution.current))
+
+
+def test_what_waits_for_a_person_is_not_offered_and_what_waits_for_its_turn_is(office):
+    execution = retries(office, 4)
+    one, two, three, four = office.ops
+    waiting = execution.current.reasons.waiting
+    waiting |= {one: RESTLESS, two: WAITS_FOR_CANARIES, three: "somebody must look"}
+    assert offer(execution) == 3
+    assert queued(execution) == [one, two, four]
+    assert waiting == {three: "somebody must look"}, "the others wait no more"
+    assert [each.id for each in execution._unsent(execution.current)] == [one, two, four]
+
+
+def test_a_run_that_has_stopped_offers_nothing_and_counts_what_is_under_way(office):
+    execution = retries(office, 2)
+    execution.current.control.pause()
+    execution.current.queue.in_flight = 3
+    assert offer(execution) == 3
+    assert queued(execution) == []
+    execution.current.control.resume()
+    assert offer(execution) == 2 + 3
+
+
+def test_what_keeps_being_refused_is_left_when_nothing_moves_any_more(office):
+    execution = retries(office, 2)
+    one, two = office.ops
+    execution.current.reasons.refused[one] = "another request on this post is open"
+    execution.current.tally.looks = WATCH_LOOKS
+    assert offer(execution) == 2
+    assert execution.current.reasons.waiting == {}
+    again = retries(office, 2)
+    again.current.reasons.refused[one] = "another request on this post is open"
+    again.current.tally.looks = WATCH_LOOKS + 1
+    assert offer(again) == 1
+    assert again.current.reasons.waiting == {one: "another request on this post is open"}
+    assert again.current.reasons.blocked == set()
+    assert two in again.current.queue
+
+
+def made_lately(office: Office, seconds: float) -> None:
+    """Somebody makes a post of the campaign."""
+    created = (office.now - timedelta(seconds=seconds)).isoformat()
+    mark = keys.campaign_mark(office.ledger.operations.members(office.ops[0])[0].item.campaign)
+    office.ledger.marks.learn([Made("post_9", created, "scheduled", "o", "r", mark)])
+
+
+@pytest.mark.parametrize(
+    ("ago", "waits"),
+    [(-0.001, False), (0.0, True), (0.5, True), (CAMPAIGN_QUIET - 0.001, True), (CAMPAIGN_QUIET, False)],
+)
+def test_rule_27_a_batch_that_lost_rows_waits_while_others_make_posts_of_its_campaign(office, ago, waits):
+    execution = office.begin(campaign("a", "b"))
+    (op,) = office.ops
+    assert offer(execution) == 1, "it has lost none"
+    execution = office.begin(campaign("a", "b"))
+    office.ledger.query("UPDATE operations SET shrunk = 1")
+    made_lately(office, ago)
+    assert offer(execution) == 1, "it is still to be sent"
+    assert queued(execution) == ([] if waits else [op])
+    assert execution.current.reasons.waiting == ({op: RESTLESS} if waits else {})
+
+
+def test_rule_27_a_batch_of_a_campaign_of_which_nothing_is_made_goes(office):
+    execution = office.begin(campaign("a"))
+    office.ledger.query("UPDATE operations SET shrunk = 1")
+    assert offer(execution) == 1
+    assert queued(execution) == office.ops
+    office.ledger.query("DELETE FROM members")
+    assert execution._restless(office.get(office.ops[0])) == ""
+
+
+def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(office):
+    execution = retries(office)
+    (op,) = office.ops
+    current, operation = execution.current, office.get(op)
+    current.queue.delay(op, NOW.timestamp() + 5)
+    assert execution._enqueue(current, operation) is True
+    assert queued(execution) == [], "it waits for its backoff"
+    office.at(5)
+    own = Clearance(operation, 1.0)
+    assert execution._enqueue(current, operation, own) is True
+    assert execution._enqueue(current, operation) is True
+    assert len(current.queue) == 1
+    assert run_now(current.queue.take()) is own, "upon the reading that it was cleared by, and once"
+    assert current.queue._ready.empty()
+    current.queue.done(own)
+    current.queue.tries[op] = RESENDS - 1
+    assert execution._enqueue(current, operation) is True
+    assert run_now(current.queue.take()).read == operation.read
+    current.queue.done(own)
+    current.queue.tries[op] = RESENDS
+    assert execution._enqueue(current, operation) is False
+    assert queued(execution) == []
+    assert current.reasons.waiting == {op: "tried 6 times without an answer; look at the dashboard, then resume"}
+    current.queue.hear(op, "no answer came")
+    assert execution._enqueue(current, operation) is False
+    assert current.reasons.waiting == {op: "no answer came once; look at the dashboard, then resume"}
+    assert RESENDS == 6
+
+
+@pytest.mark.parametrize(("limit", "offered"), [(None, 1000), (0, 1000), (10, 30), (31, 31), (600, 600), (5000, 1000)])
+def test_what_a_minute_lets_through_is_offered_at_once_and_no_more(office, limit, offered):
+    execution = retries(office)
+    office.client.pace.limit = limit
+    queue = execution.current.queue
+    queue._queued |= set(range(1000, 1000 + offered - 1))
+    operation = office.get(office.ops[0])
+    execution._enqueue(execution.current, operation)
+    assert operation.id in queue
+    queue._queued.discard(operation.id)
+    queue._queued.add(99)
+    assert execution._enqueue(execution.current, operation) is True, "it is still to be sent"
+    assert operation.id not in queue
+    assert (FEWEST_OFFERED, MOST_OFFERED) == (30, 1000)
+
+
+# -- canaries ------------------------------------------------------------------------------------------------------------
+
+
+def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
+    shown = posts(count)
+    office.server.states = {each.post_id: each for each in shown}
+    return office.begin(retry(*shown).canary(first), *shown)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "gate"),
+    [
+        (("pending", "succeeded"), WAITS_FOR_CANARIES),
+        (("unknown", "succeeded"), WAITS_FOR_CANARIES),
+        (("succeeded", "succeeded"), ""),
+        (("succeeded", "failed"), ""),
+        (("failed", "failed"), f"{HELD}0 of 2 canaries of its cause succeeded"),
+        (("blocked", "succeeded"), ""),
+    ],
+)
+def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, outcomes, gate):
+    execution = canaries(office)
+    ahead = [op for op in office.ops if office.get(op).canary]
+    behind = [op for op in office.ops if not office.get(op).canary]
+    assert len(ahead) == len(behind) == 2
+    for op, outcome in zip(ahead, outcomes, strict=True):
+        office.ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
+    found = execution._gate(execution.current)
+    assert [found(office.get(op)) for op in behind] == [gate, gate]
+    left = offer(execution)
+    assert set(ahead) <= set(queued(execution))
+    assert set(behind) <= set(queued(execution)) if not gate else not set(behind) & set(queued(execution))
+    reasons = execution.current.reasons
+    assert reasons.waiting == (dict.fromkeys(behind, gate) if gate else {})
+    assert reasons.blocked == (set(behind) if gate.startswith(HELD) else set())
+    assert left == (2 if gate else 4)
+
+
+def test_rule_07_canaries_that_were_not_sent_hold_their_cause(office):
+    execution = canaries(office, 3, 1)
+    (ahead,) = (op for op in office.ops if office.get(op).canary)
+    behind = [op for op in office.ops if op != ahead]
+    office.ledger.query("UPDATE run_rows SET held = 'no' WHERE canary IS NOT NULL")
+    gate = execution._gate(execution.current)
+    assert gate(office.get(behind[0])) == f"{HELD}0 of 1 canaries of its cause succeeded"
+
+
+def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sent(office):
+    execution = canaries(office, 6, 5)
+    ahead = [op for op in office.ops if office.get(op).canary]
+    (behind,) = (op for op in office.ops if not office.get(op).canary)
+    for op, outcome in zip(ahead, ("succeeded", "failed", "failed", "failed", "succeeded"), strict=True):
+        office.ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
+    gate = execution._gate(execution.current)
+    assert gate(office.get(behind)) == f"{HELD}2 of 5 canaries of its cause succeeded"
+    office.ledger.query(
+        "UPDATE run_rows SET held = 'no' WHERE row IN (SELECT row FROM run_rows WHERE canary IS NOT NULL LIMIT 1 OFFSET 1)"
+    )
+    assert execution._gate(execution.current)(office.get(behind)) == "", "two of four that were sent"
+
+
+def test_rule_07_a_run_without_canaries_has_no_gate(office):
+    execution = retries(office)
+    assert execution._gate(execution.current)(office.get(office.ops[0])) == ""
+
+
+# -- what was sent -------------------------------------------------------------------------------------------------------
+
+
+def test_something_moves_while_a_request_is_out_or_may_still_end(office):
+    execution = retries(office, 3)
+    sent, doubtful, accepted = office.ops
+    current = execution.current
+    assert execution._moving(current) is False, "nothing was sent"
+    office.doubt(doubtful)
+    assert execution._moving(current) is True
+    current.reasons.waiting[doubtful] = "somebody must look"
+    assert execution._moving(current) is False
+    office.accept(accepted)
+    assert execution._moving(current) is True
+    current.tally.looks = WATCH_LOOKS
+    assert execution._moving(current) is True
+    current.tally.looks = WATCH_LOOKS + 1
+    assert execution._moving(current) is False
+    assert current.reasons.waiting == {doubtful: "somebody must look", accepted: NEVER_ENDED}
+    office.claim(sent)
+    current.reasons.waiting[sent] = "x"
+    assert execution._moving(current) is True, "its answer will come"
+
+
+def test_what_is_being_sent_is_not_looked_at_yet(office):
+    execution = retries(office, 4)
+    planned, sent, doubtful, accepted = office.ops
+    office.claim(sent)
+    office.doubt(doubtful)
+    office.accept(accepted)
+    assert execution._being_sent(execution.current) == {"post_1"}
+    execution.current.queue._queued |= {doubtful, accepted, planned}
+    assert execution._being_sent(execution.current) == {"post_1", "post_2", "post_3"}
+
+
+def look(execution: Execution, notified: set[str] | None = None) -> bool:
+    found: bool = run_now(execution._look(execution.current, notified))
+    return found
+
+
+def test_a_look_is_at_what_was_sent_and_is_not_on_its_way_to_be_sent_again(office):
+    execution = retries(office, 4)
+    _, sent, doubtful, accepted = office.ops
+    assert look(execution) is False
+    assert office.looks == [], "nothing is looked at for nothing"
+    office.claim(sent)
+    office.doubt(doubtful)
+    office.accept(accepted)
+    assert look(execution) is False
+    look(execution, {"post_3", "post_0"})
+    look(execution, {"elsewhere"})
+    execution.current.queue._queued.add(doubtful)
+    look(execution)
+    look(execution, {"post_2", "post_3"})
+    assert office.looks == [[doubtful, accepted], [accepted], [accepted], [accepted]]
+
+
+def test_a_look_notes_what_it_has_brought(office):
+    execution = retries(office, 2)
+    one, two = office.ops
+    office.doubt(one, two)
+    cleared = office.ledger.claims.clear(office.get(one), read=5.0)
+    office.readings = [
+        Reading(transitions=[FAILED], waiting={two: "gone"}, resend=[cleared]),
+        Reading(formed=[two]),
+        Reading(waiting={two: "still"}),
+        Reading(duplicates=["a was created twice", "b was created twice"]),
+    ]
+    current = execution.current
+    assert look(execution) is True
+    assert (current.tally.failures, current.reasons.waiting, queued(execution)) == (1, {two: "gone"}, [one])
+    assert run_now(current.queue.take()) is cleared
+    current.queue.done(cleared)
+    assert [look(execution), look(execution)] == [True, False]
+    assert current.control.halted == ""
+    assert look(execution) is False
+    assert current.control.halted == "a was created twice; b was created twice"
+
+
+def test_what_may_be_sent_again_waits_where_the_run_has_stopped(office):
+    execution = retries(office)
+    (op,) = office.ops
+    office.doubt(op)
+    execution.current.control.pause()
+    office.readings = [Reading(resend=[office.ledger.claims.clear(office.get(op))])]
+    look(execution)
+    assert queued(execution) == []
+    assert execution.current.reasons.waiting == {op: "to be sent again when the run is resumed"}
+
+
+def test_looks_come_at_their_pace(office):
+    execution = retries(office)
+    rng = random.Random(7)
+    execution.current.tally.looks = 3
+    office.server.pages = 9
+    assert execution._interval(execution.current) == interval(3, rng, 9)
+
+
+# -- a whole pass --------------------------------------------------------------------------------------------------------
+
+
+def go(execution: Execution, seconds: float = 20.0) -> Any:
+    return asyncio.run(asyncio.wait_for(execution.go(), seconds))
+
+
+def ends(office: Office) -> None:
+    """Let every look settle what was accepted."""
+
+    async def settle(operations: Any) -> Reading:
+        office.looks.append([operation.id for operation in operations])
+        for operation in operations:
+            office.ledger.query("UPDATE members SET outcome = 'succeeded' WHERE op = ?", (operation.id,))
+            office.ledger.query("UPDATE operations SET state = 'settled', settled = 1 WHERE id = ?", (operation.id,))
+        return Reading(transitions=[replace(FAILED, now="succeeded")])
+
+    office.look_once = settle  # type: ignore[method-assign]
+
+
+def test_a_pass_sends_each_operation_once_and_is_over_when_all_is_settled(office):
+    ends(office)
+    execution = retries(office, 3)
+    snapshot = go(execution)
+    assert [each.op for each in office.sends] == office.ops
+    assert (snapshot.phase, execution.over, execution.snapshot.phase) == ("done", True, "done")
+    assert [office.state(op) for op in office.ops] == ["settled"] * 3
+    assert execution._after is None, "nobody asked it to look back"
+
+
+def test_a_pass_ends_after_many_looks_without_any_change(office):
+    execution = retries(office)
+    go(execution)
+    assert len(office.looks) == WATCH_LOOKS + 1
+    assert execution.current.reasons.waiting == {office.ops[0]: NEVER_ENDED}
+
+
+def test_a_sender_that_waits_too_long_or_fails_stops_the_run_with_its_words(office):
+    for error, said in (
+        (WaitTooLong("the limit is used up", seconds=900.0), "; run.resume() goes on"),
+        (LedgerError("the disk is full"), ""),
+    ):
+        execution = retries(office)
+
+        def fail(_: Any, __: Clearance, error: Exception = error) -> None:
+            raise error
+
+        office.on_send = fail
+        go(execution)
+        assert execution.current.control.halted == f"{error}{said}"
+
+
+def test_a_sender_that_breaks_stops_the_run_and_is_heard_of(office):
+    execution = retries(office)
+
+    def broken(_: Any, __: Clearance) -> None:
+        raise RuntimeError("a fault")
+
+    office.on_send = broken
+    with pytest.raises(RuntimeError, match="a fault"):
+        go(execution)
+    assert execution.current.control.halted == BROKE_DOWN
+    assert execution.over
+
+
+def breaking(execution: Execution, error: Exception) -> None:
+    async def fail(_: Any) -> Reading:
+        raise error
+
+    execution._engine.settler = SimpleNamespace(look=fail)  # type: ignore[assignment]
+
+
+def test_a_look_that_fails_stops_the_run_with_its_words(office):
+    execution = retries(office)
+    breaking(execution, LedgerError("the disk is full"))
+    assert go(execution).phase == "stopped"
+    assert (execution.current.control.halted, execution.over) == ("the disk is full", True)
+
+
+def test_a_look_that_breaks_stops_the_run_and_is_heard_of(office):
+    execution = retries(office)
+    breaking(execution, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="a fault"):
+        go(execution)
+    assert (execution.current.control.halted, execution.over) == (BROKE_DOWN, True)
+
+
+def test_a_pass_that_was_closed_ends_when_nothing_is_under_way(office):
+    execution = retries(office, 2)
+
+    def close(current: Any, clearance: Clearance) -> None:
+        office.accept(clearance.op)
+        execution.close()
+
+    office.on_send = close
+    go(execution)
+    assert len(office.sends) == 1, "what was queued is not sent any more"
+
+
+def test_so_many_are_under_way_at_once_and_no_more(office):
+    execution = retries(office, WIDTH + 5)
+    under_way: list[int] = []
+    most = [0]
+
+    async def hold(clearance: Clearance) -> None:
+        under_way.append(clearance.op)
+        most[0] = max(most[0], len(under_way))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        under_way.remove(clearance.op)
+        office.accept(clearance.op)
+
+    office.on_send = lambda _, clearance: hold(clearance)
+    ends(office)
+    go(execution)
+    assert most == [WIDTH] == [20]
+    assert len(office.sends) == WIDTH + 5
+
+
+def test_leases_that_are_over_are_ended_by_the_pass(office):
+    execution = retries(office)
+    (op,) = office.ops
+    office.claim(op)
+    office.at(1000)
+    ends(office)
+    go(execution)
+    assert office.looks[0] == [op], "it was no longer being sent, and was looked at"
+
+
+def test_news_brings_a_look_at_once_at_what_it_is_about(office):
+    execution = retries(office, 2)
+    one, two = office.ops
+    seen: list[tuple[float, list[int]]] = []
+    clock = office.client.clock
+
+    class Still(Turning):
+        """Time stands still until the first look."""
+
+        async def sleep(self, seconds: float) -> None:
+            await (clock.sleep(seconds) if seen else asyncio.sleep(3600))
+
+    office.client.clock = Still(office)
+
+    async def noted(operations: Any) -> Reading:
+        seen.append((office.seconds, [each.id for each in operations]))
+        for operation in operations:
+            office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (operation.id,))
+        return Reading()
+
+    execution._engine.settler = SimpleNamespace(look=noted)  # type: ignore[assignment]
+
+    def send(_: Any, clearance: Clearance) -> None:
+        office.accept(clearance.op)
+        if clearance.op == one:
+            assert execution.notify("post_0"), "its answer comes after the news"
+
+    office.on_send = send
+    go(execution)
+    assert [ops for _, ops in seen] == [[one], [two]]
+    assert seen[0][0] == 0.0
+
+
+def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):
+    asked: list[Any] = []
+
+    async def find(*given: Any) -> str:
+        asked.append(given)
+        return "post_1 went out twice"
+
+    monkeypatch.setattr(module, "find_duplicates", find)
+    ends(office)
+    execution = retries(office, look_back=True)
+
+    async def both() -> str:
+        await execution.go()
+        assert execution._after is not None
+        await execution._after
+        return execution.snapshot.note
+
+    assert asyncio.run(both()) == "post_1 went out twice"
+    assert asked[0][-1] == execution.id
+
+
+def test_a_closed_run_does_not_look_back_and_one_that_found_nothing_says_nothing(office, monkeypatch):
+    async def find(*_: Any) -> str:
+        return ""
+
+    monkeypatch.setattr(module, "find_duplicates", find)
+    ends(office)
+    execution = retries(office, look_back=True)
+
+    async def both() -> str:
+        await execution.go()
+        assert execution._after is not None
+        await execution._after
+        return execution.snapshot.phase
+
+    assert asyncio.run(both()) == "done"
+    closed = retries(office, look_back=True)
+    closed.close()
+    go(closed)
+    assert closed._after is None
