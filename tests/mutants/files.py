@@ -32,7 +32,11 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "engine/answer.py": ("tests/engine/test_answer.py", *ENGINE),
     "ledger/claims.py": (*LEDGER, *ENGINE),
-    "ledger/tampering.py": ("tests/security/test_ledger_of_somebody_else.py", *LEDGER),
+    "ledger/tampering.py": (
+        "tests/ledger/test_tampering.py",
+        "tests/security/test_ledger_of_somebody_else.py",
+        *LEDGER,
+    ),
     "ledger/outcomes.py": (*LEDGER, *ENGINE),
     "ledger/forming.py": (*LEDGER, *ENGINE),
     "ledger/operations.py": (*LEDGER, *ENGINE),
