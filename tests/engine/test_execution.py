@@ -16,9 +16,10 @@ from tests.engine.shown import NOW, Bench, campaign, fix, move, retry, run_now, 
 
 from voxops.acts import keys
 from voxops.acts.made import Made
+from voxops.acts.operation import settled
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
-from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
+from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import execution as module
 from voxops.engine.execution import (
     BROKE_DOWN,
@@ -36,7 +37,7 @@ from voxops.engine.reader import interval
 from voxops.engine.settler import Reading
 from voxops.errors import LedgerError, WaitTooLong
 from voxops.ledger import Clearance, Ledger
-from voxops.model import Transition
+from voxops.model import Outcome, Transition
 
 FAILED = Transition(at=NOW, item="x", platform="twitter", was="pending", now="failed", detail="")
 
@@ -746,3 +747,63 @@ def test_a_closed_run_does_not_look_back_and_one_that_found_nothing_says_nothing
     closed.close()
     go(closed)
     assert closed._after is None
+
+
+# -- what became of it ---------------------------------------------------------------------------------------------------
+
+
+def reads(office: Office, **states: PostState) -> None:
+    """Let posts be as these are now."""
+
+    async def read(ids: Any) -> dict[str, PostState]:
+        return {name: each for name, each in states.items() if name in set(ids)}
+
+    office.engine.read_posts = read
+
+
+def end(office: Office, op: int, outcome: Outcome, **result: Any) -> None:
+    members = office.ledger.operations.members(op)
+    office.ledger.outcomes.settle(op, [settled(each, outcome, **result) for each in members], office.now.timestamp())
+
+
+def test_a_retry_is_verified_by_its_posts_and_shown_as_it_was_planned(office):
+    execution = retries(office, 2)
+    one, two = office.ops
+    end(office, one, Outcome.SUCCEEDED)
+    end(office, two, Outcome.FAILED, error_code="NO", error_message="why")
+    reads(
+        office,
+        post_0=state("published", post_id="post_0", status="published"),
+        post_1=state("failed", post_id="post_1"),
+    )
+    counts = run_now(execution.verify())
+    assert int(counts["recovered"].sum()) == 1
+    assert execution.results()["outcome"].to_list() == ["succeeded", "failed"]
+    assert execution.plan is not None
+    assert [item.label for item in execution.plan.items] == ["post_0", "post_1"]
+    again = execution.replan()
+    assert again is not None
+    assert again.frame["post_id"].to_list() == ["post_1"], "what failed, and whether it may be tried again"
+    assert execution.failed()["post_id"].to_list() == ["post_1"]
+
+
+def test_rule_30_creates_are_verified_by_the_posts_that_they_made_and_deleted_ones_are_blocked(office):
+    execution = office.begin(campaign("a", "b"))
+    (op,) = office.ops
+    one, two = office.ledger.operations.members(op)
+    done = [settled(one, Outcome.SUCCEEDED, result_id="post_8"), settled(two, Outcome.SUCCEEDED, result_id="post_9")]
+    office.ledger.outcomes.settle(op, done, NOW.timestamp())
+    office.ledger.marks.learn([Made(name, NOW.isoformat(), "scheduled") for name in ("post_8", "post_9")])
+    reads(office, post_8=PostState("post_8", "scheduled"))
+    counts = run_now(execution.verify())
+    assert int(counts["recovered"].sum()) == 1
+    assert office.outcomes(op) == ["succeeded", "blocked"]
+
+
+def test_what_has_hung_for_ten_minutes_is_among_the_failed_if_asked(office):
+    execution = retries(office)
+    (op,) = office.ops
+    office.accept(op)
+    office.at(STUCK_AFTER.total_seconds() + 1)
+    assert execution.failed()["post_id"].to_list() == []
+    assert execution.failed(stuck=True)["post_id"].to_list() == ["post_0"]

@@ -329,6 +329,7 @@ def test_a_refusal_without_a_code_is_named_by_its_status(desk):
     op = retried(desk)
     desk.send(op, says(404))
     assert desk.ledger.operations.members(op)[0].error_code == "HTTP_404"
+    assert [each.detail for each in desk.changed] == ["HTTP_404"]
 
 
 def test_a_refused_retry_of_several_targets_fails_them_all(desk):

@@ -13,10 +13,12 @@ import pytest
 from tests.engine.shown import Bench, campaign, fix, made_post, move, redeliver, retry, run_now, scheduled, state
 
 from voxops.acts.create import CREATE
+from voxops.acts.operation import settled
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
 from voxops.engine.settler import AT_ONCE, LIKELY, LOOKS_AS_BEFORE
 from voxops.ledger import Ledger
+from voxops.model import Outcome
 
 
 @pytest.fixture
@@ -601,3 +603,98 @@ def test_rule_14_rows_of_a_batch_that_was_sent_meanwhile_do_not_leave_it(bench):
     reading = run_now(bench.settler.look([looked_up]))
     assert reading.formed == []
     assert bench.outcomes(op) == ["succeeded", "unknown"]
+
+
+def test_rule_14_what_was_there_is_measured_from_the_first_try(bench):
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bench.at(2 * SKEW)
+    bench.doubt(op, answered=True, status=500)
+    bare = made_post(a, "post_1", after(1), marked=False)
+    bench.server.listed, bench.server.states = [bare], {"post_1": replace(bare, source="single")}
+    bench.look(op)
+    assert bench.server.since == [datetime(2026, 3, 2, 9, tzinfo=UTC) - timedelta(seconds=SKEW)]
+    assert bench.ledger.operations.members(op)[0].result_id == "post_1"
+    assert bench.ledger.marks.listed == after(1)
+    (made,) = bench.ledger.marks.of_posts(["post_1"]).values()
+    assert made.op_mark == bench.ledger.operations.members(op)[0].item.mark, "known though lists do not show it"
+
+
+def test_a_row_that_has_ended_is_looked_for_no_more(bench):
+    op, (a, b) = batch(bench, "a", "b", answered=True, status=500)
+    first, _ = bench.ledger.operations.members(op)
+    bench.ledger.outcomes.settle(op, [settled(first, Outcome.FAILED, error_code="NO")], bench.now.timestamp())
+    bench.server.listed = [
+        made_post(a, "post_1", after(1)),
+        made_post(a, "post_2", after(2)),
+        made_post(b, "post_3", after(1)),
+    ]
+    bench.at(3)
+    reading = bench.look(op)
+    assert bench.outcomes(op) == ["failed", "succeeded"]
+    assert [each.item for each in reading.transitions] == [bench.ledger.operations.members(op)[1].item.label]
+    assert reading.duplicates == []
+
+
+def test_a_row_that_was_found_by_its_mark_is_not_looked_for_among_the_others(bench):
+    op, (a, _) = batch(bench, "a", "b", answered=True, status=500)
+    bare = made_post(a, "post_1", after(1), marked=False)
+    bench.server.listed, bench.server.states = [made_post(a, "post_9", after(2)), bare], {"post_1": bare}
+    bench.at(3)
+    bench.look(op)
+    assert (bench.server.read, bench.ledger.operations.members(op)[0].result_id) == ([], "post_9")
+
+
+def test_rule_14_rows_found_and_rows_proved_absent_in_one_look_part(bench):
+    op, bodies = batch(bench, "a", "b", "c", answered=True, status=500)
+    bench.server.listed = [made_post(bodies[1], "post_9", after(1))]
+    bench.at(PROOF_AFTER)
+    (fresh,) = bench.look(op).formed
+    assert CREATE.bodies(bench.get(fresh).body) == [bodies[0], bodies[2]]
+    assert (bench.state(op), bench.outcomes(op)) == ("settled", ["succeeded"])
+
+
+def test_rule_14_a_post_of_other_accounts_is_none_of_these(bench):
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bench.server.listed = [made_post({**a, "accountIds": ["other"]}, "post_1", after(1), marked=False)]
+    bench.at(PROOF_AFTER)
+    reading = bench.look(op)
+    assert (reading.formed, reading.waiting, bench.server.read) == ([op], {}, [])
+
+
+def test_rule_14_what_a_single_read_shows_counts_where_a_list_shows_nothing(bench):
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bare = made_post(a, "post_1", after(1), marked=False)
+    bench.server.listed = [replace(bare, content=None)]
+    bench.server.states = {"post_1": replace(bare, content="something else", source="single")}
+    bench.at(RESEND_ANSWERED)
+    assert [each.op for each in bench.look(op).resend] == [op]
+
+
+def test_rule_14_one_single_read_that_shows_too_little_leaves_the_row_in_doubt_whatever_others_show(bench):
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    dim, clear = (made_post(a, name, after(1), marked=False) for name in ("post_1", "post_2"))
+    bench.server.listed = [dim, clear]
+    bench.server.states = {
+        "post_1": replace(dim, content=None, source="single"),
+        "post_2": replace(clear, content="something else", source="single"),
+    }
+    bench.at(PROOF_AFTER)
+    reading = bench.look(op)
+    assert reading.formed == []
+    assert list(reading.waiting) == [op]
+
+
+def test_rule_14_posts_that_do_not_say_when_they_were_made_count_as_ours(bench):
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bench.server.listed = [replace(made_post(a, name, after(1)), created_at=None) for name in ("post_1", "post_2")]
+    bench.at(3)
+    assert bench.look(op).duplicates == ["a was created twice: post_1, post_2"]
+
+
+def test_what_only_waits_is_no_change_that_a_monitor_shows(bench):
+    (op,) = bench.bind(retry(FAILED), FAILED)
+    bench.accept(op)
+    bench.server.states = {"post_1": state("publishing", updated=after(2), status="publishing")}
+    bench.at(3)
+    assert bench.look(op).transitions == []
+    assert bench.ledger.operations.members(op)[0].waiting_for == "publishing"
