@@ -125,6 +125,9 @@ def test_rule_05_an_open_row_is_joined_and_in_other_words_held(bench):
     assert one(bench, campaign("a")) == Join(op, 0)
     said = "an attempt with another content is still open; wait for its outcome"
     assert one(bench, campaign("a", content="new")) == Hold(said)
+    assert one(bench, campaign("a", content="new", attempt=2)) == Hold(said), (
+        "the mark that names the attempt is not said"
+    )
     assert bench.state(op) == "unknown"
 
 

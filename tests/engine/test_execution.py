@@ -608,6 +608,7 @@ def test_a_sender_that_breaks_stops_the_run_and_is_heard_of(office):
         go(execution)
     assert execution.current.control.halted == BROKE_DOWN
     assert execution.over
+    assert office.ledger.query("SELECT state, note FROM runs")[0][:] == ("stopped", BROKE_DOWN), "it is on record"
 
 
 def breaking(execution: Execution, error: Exception) -> None:

@@ -381,6 +381,7 @@ def test_rule_19_a_delivery_that_was_tried_again_is_settled_by_its_result(bench)
     reading = bench.look(one, two, three)
     assert bench.server.read == ["deliveries w d e f"]
     assert [bench.outcomes(op) for op in (one, two, three)] == [["succeeded"], ["failed"], ["unknown"]]
+    assert bench.get(one).sighted is None, "a delivery does not show that it is queued"
     assert reading.waiting == {three: "the delivery is no longer listed; look at the dashboard"}
     assert [(each.now, each.detail) for each in reading.transitions] == [("succeeded", ""), ("failed", "x")]
 

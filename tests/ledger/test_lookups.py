@@ -91,6 +91,8 @@ def test_rule_29_the_campaigns_of_a_row_s_name_are_those_of_creates(ledger):
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = ?", (other,))
     assert ledger.operations.campaigns_of(label) == {""}
     assert ledger.operations.campaigns_of("nobody") == set()
+    ledger.query("UPDATE members SET item = json_remove(item, '$.seen.campaign') WHERE op = 1")
+    assert ledger.operations.campaigns_of(label) == {""}, "as the first edition wrote it"
 
 
 # -- marks ---------------------------------------------------------------------------------------------------------------
