@@ -152,6 +152,7 @@ class Bench:
         self._move = clock
         self.settler = Settler(ledger, self.server, self._commit, lambda: self.now)  # type: ignore[arg-type]
         self._runs = 0
+        self.at(0)
 
     @property
     def now(self) -> datetime:
@@ -246,3 +247,8 @@ def made_post(body: Mapping[str, Any], post_id: str, created: str, *, marked: bo
         targets=targets,
         **given,
     )
+
+
+def after(seconds: float) -> str:
+    """Server time so long after the beginning, as the API writes it."""
+    return (datetime(2026, 3, 2, 9, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,18 +19,7 @@ from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
 from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
 from voxops.engine.reader import Listed
-from voxops.ledger import Ledger
 from voxops.model import Outcome
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    time = [0.0]
-    ledger = Ledger(tmp_path / "ledger.sqlite", clock=lambda: time[0])
-    bench = Bench(ledger, lambda now: time.__setitem__(0, now))
-    bench.at(0)
-    yield bench
-    ledger.close()
 
 
 def decided(bench: Bench, plan: Plan, *posts: PostState, **facts: Any) -> list[Any]:

@@ -13,8 +13,8 @@ ENGINE = (
     "tests/engine/test_binding.py",
     "tests/engine/test_acts.py",
     "tests/engine/test_changes.py",
-    "tests/engine/test_settler.py",
-    "tests/engine/test_sender.py",
+    "tests/engine/test_settler*.py",
+    "tests/engine/test_sender*.py",
 )
 LEDGER = (
     "tests/ledger/test_ledger.py",
@@ -48,7 +48,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/settler.py": ENGINE,
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/sender.py": ENGINE,
-    "engine/execution.py": ("tests/engine/test_execution.py", *ENGINE),
+    "engine/execution.py": ("tests/engine/test_execution*.py", *ENGINE),
 }
 # Heavy modules that a broken package needs as much as a sound one; imported once, before the forks.
 HEAVY = (
