@@ -108,6 +108,8 @@ class Server:
         self.listed: list[PostState] = []
         self.read: list[str] = []
         self.since: list[datetime] = []
+        self.waiting_since: list[datetime | None] = []
+        self.expected: list[list[str]] = []  # statuses under which posts were looked for
 
     def _some(self, ids: Collection[str]) -> dict[str, PostState]:
         return {name: self.states[name] for name in sorted(ids) if name in self.states}
@@ -115,8 +117,9 @@ class Server:
     async def learn_time(self) -> None:
         self.read.append("time")
 
-    async def posts(self, ids: Collection[str], _: Sequence[str]) -> dict[str, PostState]:
+    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
         self.read += [f"posts {' '.join(sorted(ids))}"]
+        self.expected.append(list(expect))
         return self._some(ids)
 
     async def post(self, post_id: str) -> PostState | None:
@@ -132,8 +135,9 @@ class Server:
         self.read += [f"deliveries {webhook} {' '.join(sorted(ids))}"]
         return {name: self.sent[name] for name in ids if name in self.sent}
 
-    async def created(self, since: datetime, **_: Any) -> Listed:
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
         self.since.append(since)
+        self.waiting_since.append(waiting_since)
         listed = Listed()
         listed.take(self.listed)
         return listed

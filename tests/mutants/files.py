@@ -42,7 +42,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "ledger/operations.py": (*LEDGER, *ENGINE),
     "ledger/marks.py": (*LEDGER, *ENGINE),
     "engine/batches.py": ENGINE,
-    "engine/preflight.py": ENGINE,
+    "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/binding.py": ENGINE,
     "engine/settler.py": ENGINE,
