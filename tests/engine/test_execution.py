@@ -326,6 +326,13 @@ def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, 
     assert left == (2 if gate else 4)
 
 
+def test_rule_07_a_cause_waits_for_its_canaries_however_long(office):
+    execution = canaries(office)
+    execution.current.tally.looks = WATCH_LOOKS + 1
+    offer(execution)
+    assert queued(execution) == [op for op in office.ops if office.get(op).canary]
+
+
 def test_rule_07_canaries_that_were_not_sent_hold_their_cause(office):
     execution = canaries(office, 3, 1)
     (ahead,) = (op for op in office.ops if office.get(op).canary)

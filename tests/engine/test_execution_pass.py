@@ -55,6 +55,7 @@ def test_a_pass_sends_each_operation_once_and_is_over_when_all_is_settled(office
     assert (snapshot.phase, execution.over, execution.snapshot.phase) == ("done", True, "done")
     assert [office.state(op) for op in office.ops] == ["settled"] * 3
     assert execution._after is None, "nobody asked it to look back"
+    assert execution.current.tally.looks == 0, "each look has brought something"
 
 
 def test_a_pass_ends_after_many_looks_without_any_change(office):
@@ -125,6 +126,7 @@ def test_a_pass_that_was_closed_ends_when_nothing_is_under_way(office):
     office.on_send = close
     go(execution)
     assert len(office.sends) == 1, "what was queued is not sent any more"
+    assert len(office.looks) <= 1, "and what was sent is not waited for"
 
 
 def test_so_many_are_under_way_at_once_and_no_more(office):
@@ -188,6 +190,31 @@ def test_news_brings_a_look_at_once_at_what_it_is_about(office):
     go(execution)
     assert [ops for _, ops in seen] == [[one], [two]]
     assert seen[0][0] == 0.0
+    assert seen[1][0] > 0.0, "the other one is looked at when it is due"
+
+
+def test_news_of_what_is_being_sent_is_kept_until_its_answer_is_here(office):
+    execution = retries(office)
+    (op,) = office.ops
+    office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))  # nothing is due
+
+    async def noted(operations: Any) -> Reading:
+        office.looks.append([each.id for each in operations])
+        office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (op,))
+        return Reading()
+
+    execution._engine.settler = SimpleNamespace(look=noted)  # type: ignore[assignment]
+
+    async def slowly(clearance: Clearance) -> None:
+        claim = office.claim(clearance.op)
+        assert execution.notify("post_0")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        office.ledger.claims.record(claim, state="accepted", status=202, reply=b"{}", server_now=NOW.timestamp())
+
+    office.on_send = lambda _, clearance: slowly(clearance)
+    go(execution)
+    assert office.looks == [[op]]
 
 
 def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):

@@ -144,4 +144,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/control.py", ": \"no\" → ('noX')"): "such numbers have words of their own",
     ("engine/control.py", ": \"one\" → ('oneX')"): "such numbers have words of their own",
     ("engine/control.py", ": \"two\" → ('twoX')"): "such numbers have words of their own",
+    (
+        "engine/execution.py",
+        "Execution._oversee: control.closed and not current.queue.in_flight → (control.closed)",
+    ): "what is under way is waited for after the loop, too",
 }
