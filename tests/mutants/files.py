@@ -44,7 +44,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/batches.py": ENGINE,
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
-    "engine/binding.py": ENGINE,
+    "engine/binding.py": ("tests/engine/test_binding_writes.py", *ENGINE),
     "engine/settler.py": ENGINE,
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/sender.py": ENGINE,
