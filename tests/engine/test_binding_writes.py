@@ -13,6 +13,7 @@ from voxops.acts.create import CREATE
 from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import settled
 from voxops.api.windows import STUCK_AFTER
+from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
 from voxops.engine.reader import Listed
 from voxops.ledger import audit
@@ -178,3 +179,17 @@ def test_rule_18_a_stuck_act_is_closed_with_its_open_rows_alone(bench):
         "succeeded", "failed", "STUCK", "never ended; tried anew",
     )  # fmt: skip
     assert bench.state(op) == "settled"
+
+
+def test_rule_27_a_batch_that_was_marked_so_stays_so_in_its_parts(bench):
+    (op,) = bench.bind(campaign("a", "b", "c"))
+    one, two, three = bench.ledger.operations.members(op)
+    (first,) = leave_batch(bench.ledger, bench.get(op), [[one], []])
+    assert not bench.get(first).shrunk
+    assert len(bench.ledger.operations.members(op)) == 2
+    (second,) = leave_batch(bench.ledger, bench.get(op), [[two]], shrunk=True)
+    assert bench.get(second).shrunk
+    bench.ledger.query("UPDATE operations SET shrunk = 1 WHERE id = ?", (op,))
+    (third,) = leave_batch(bench.ledger, bench.get(op), [[three]])
+    assert bench.get(third).shrunk
+    assert bench.state(op) == "withdrawn"

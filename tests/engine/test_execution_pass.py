@@ -193,6 +193,21 @@ def test_news_brings_a_look_at_once_at_what_it_is_about(office):
     assert seen[1][0] > 0.0, "the other one is looked at when it is due"
 
 
+def test_a_pass_whose_answers_settle_all_is_over_with_the_last_of_them(office):
+    """No time passes: nothing waits for the next look."""
+    execution = retries(office, 2)
+    office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))
+
+    async def settle(clearance: Clearance) -> None:
+        for _ in range(5 * clearance.op):
+            await asyncio.sleep(0)
+        office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (clearance.op,))
+
+    office.on_send = lambda _, clearance: settle(clearance)
+    assert go(execution, 5.0).phase == "done"
+    assert office.looks == []
+
+
 def test_news_of_what_is_being_sent_is_kept_until_its_answer_is_here(office):
     execution = retries(office)
     (op,) = office.ops

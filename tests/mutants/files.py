@@ -41,7 +41,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "ledger/forming.py": (*LEDGER, *ENGINE),
     "ledger/operations.py": (*LEDGER, *ENGINE),
     "ledger/marks.py": (*LEDGER, *ENGINE),
-    "engine/batches.py": ENGINE,
+    "engine/batches.py": ("tests/engine/test_binding_writes.py", "tests/engine/test_preflight.py", *ENGINE),
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/binding.py": ("tests/engine/test_binding_writes.py", *ENGINE),

@@ -148,4 +148,17 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/execution.py",
         "Execution._oversee: control.closed and not current.queue.in_flight → (control.closed)",
     ): "what is under way is waited for after the loop, too",
+    (
+        "engine/binding.py",
+        "_write: creates and gone and len(planned.items) > 1 → (gone and len(planned.items) > 1)",
+    ): "rows of one post are decided together",
+    (
+        "engine/binding.py",
+        "_write: creates and gone and len(planned.items) > 1 → (creates and gone)",
+    ): "a batch that has lost a row and has one left had two",
+    (
+        "engine/binding.py",
+        "_write: len(planned.items) > 1 → (len(planned.items) >= 1)",
+    ): "a batch that has lost a row and has one left had two",
+    ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
 }
