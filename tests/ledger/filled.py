@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Clock:
         return self.now
 
 
+@cache  # a frame takes longer than all the rest of a test
 def batch(*names: str, campaign: str = "") -> Operation:
     frame = pd.DataFrame(
         {"row_id": names, "content": names, "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}

@@ -161,4 +161,6 @@ REASONS: dict[tuple[str, str], str] = {
         "_write: len(planned.items) > 1 → (len(planned.items) >= 1)",
     ): "a batch that has lost a row and has one left had two",
     ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
+    ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
+    ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
 }
