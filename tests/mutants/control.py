@@ -20,6 +20,7 @@ from tests.mutants.forked import in_fork
 from tests.mutants.mutated import Lines
 from tests.mutants.sites import Mutant
 
+HERE = Path(__file__).parent
 SEEN = ROOT / "build" / "mutants"
 LONGEST_CONTROL = 900.0
 
@@ -50,7 +51,10 @@ class Control:
 def seen_by(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     """File of tests -> what its tests ran on the sound package; kept in ``build/mutants`` while neither changes."""
     source = b"".join(path.read_bytes() for path in sorted((ROOT / "src").rglob("*.py")))
-    shared = b"".join(path.read_bytes() for path in sorted((ROOT / "tests/chaos").glob("*.py")))
+    helpers = (
+        path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_") and path.parent != HERE
+    )
+    shared = b"".join(path.read_bytes() for path in sorted(helpers))
     kept_at = {
         path: SEEN / hashlib.sha256(source + shared + Path(path).read_bytes()).hexdigest()[:24] for path in paths
     }
@@ -97,6 +101,8 @@ def control(name: str) -> Control:
     """What the tests of a file have shown of it on the sound package."""
     tests: dict[int, list[str]] = {}
     imported = in_fork(partial(imported_lines, name), LONGEST_CONTROL)
+    if not isinstance(imported, set):
+        raise RuntimeError(f"{name} can't be imported: {imported}")
     seconds: dict[str, float] = {}
     for seen in seen_by(paths_of(name)).values():
         for test, ran in seen["ran"].items():

@@ -163,4 +163,5 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
     ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
     ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
+    ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
 }
