@@ -5,6 +5,7 @@ from __future__ import annotations
 _TRIED = "what is asked about was sent, and has its times"
 _ENDS = "the function ends there"
 _TYPED = "imported for annotations alone"
+_ANSWER = "answers are compared with each other; their text is written nowhere"
 _FATE = "fates are compared with each other; their text is written nowhere"
 REASONS: dict[tuple[str, str], str] = {
     ("api/evidence.py", ": \"succeeded\" → ('succeededX')"): _FATE,
@@ -31,7 +32,7 @@ REASONS: dict[tuple[str, str], str] = {
     ): "no row is looked up under no mark",
     (
         "engine/presence.py",
-        "pair_unmarked: not state.has_metadata and shown is not None and created is …created >= first_sent - SKEW → (not state.has_metadata and created is not None and (created >= first_sent - SKEW))",
+        "pair_unmarked: shown is None or state.has_metadata or state.created_at is None → (state.has_metadata or state.created_at is None)",
     ): "no row is looked up under what a post does not show",
     (
         "engine/settler.py",
@@ -164,4 +165,9 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
     ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
+    ("engine/answer.py", ": \"taken\" → ('takenX')"): _ANSWER,
+    ("engine/answer.py", ": \"refused\" → ('refusedX')"): _ANSWER,
+    ("engine/answer.py", ": \"throttled\" → ('throttledX')"): _ANSWER,
+    ("engine/answer.py", ": \"stop\" → ('stopX')"): _ANSWER,
+    ("engine/answer.py", ": \"unknown\" → ('unknownX')"): _ANSWER,
 }
