@@ -170,4 +170,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/answer.py", ": \"throttled\" → ('throttledX')"): _ANSWER,
     ("engine/answer.py", ": \"stop\" → ('stopX')"): _ANSWER,
     ("engine/answer.py", ": \"unknown\" → ('unknownX')"): _ANSWER,
+    (
+        "engine/control.py",
+        "Control.rest: await asyncio.gather(*tasks, return_exceptions=True) → pass",
+    ): "what was cancelled ends by itself",
 }
