@@ -199,7 +199,7 @@ def test_a_pass_whose_answers_settle_all_is_over_with_the_last_of_them(office):
     office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))
 
     async def settle(clearance: Clearance) -> None:
-        for _ in range(5 * clearance.op):
+        for _ in range(50 * clearance.op):
             await asyncio.sleep(0)
         office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (clearance.op,))
 
