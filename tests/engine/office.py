@@ -91,3 +91,8 @@ def retries(office: Office, count: int = 1, **options: Any) -> Execution:
 
 def queued(execution: Execution) -> list[int]:
     return sorted(execution.current.queue._queued)
+
+
+def offer(execution: Execution) -> int:
+    """Queue what may be sent now; returns how many are still to be sent."""
+    return execution._offer(execution.current, execution._unsent(execution.current))
