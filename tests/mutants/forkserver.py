@@ -5,19 +5,22 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-import pickle
 import select
 import signal
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import CodeType, FunctionType
-from typing import Any
 
 import pytest
 
 __all__ = ["ForkServer", "Trial", "exchange"]
+
+# What a fork says: the number of a test, and that it has started, turned red, was the last and green, or can't be asked.
+MESSAGE = struct.Struct("<ii")
+STARTED, RED, GREEN, IMPOSSIBLE = range(4)
 
 
 @dataclass(frozen=True)
@@ -137,35 +140,35 @@ class _Loop:
             finally:
                 os._exit(0)
         os.close(writer)
-        number, ended = -1, None
-        with os.fdopen(reader, "rb") as said:
-            while select.select([said], [], [], trial.tests[number][1] if number >= 0 else 60.0)[0]:
-                try:
-                    number, ended = pickle.load(said)
-                except EOFError:
-                    break
-                if ended is not None:
-                    break
+        number, ended = -1, STARTED
+        while select.select([reader], [], [], trial.tests[number][1] if number >= 0 else 60.0)[0]:
+            said = os.read(reader, MESSAGE.size)  # one message, so that none waits unseen in a buffer
+            if not said:
+                break
+            number, ended = MESSAGE.unpack(said)
+            if ended != STARTED:
+                break
+        os.close(reader)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        if ended == "none":
+        if ended == IMPOSSIBLE:
             return None
-        return "" if ended == "green" else trial.tests[max(number, 0)][0]
+        return "" if ended == GREEN else trial.tests[max(number, 0)][0]
 
     def _run(self, trial: Trial, items: dict[str, pytest.Item], writer: int) -> None:
-        def say(*what: Any) -> None:
-            os.write(writer, pickle.dumps(what))
+        def say(number: int, ended: int) -> None:
+            os.write(writer, MESSAGE.pack(number, ended))
 
         if not exchange(self._loaded.get(trial.path, ()), trial.path, trial.function, trial.source):
-            say(-1, "none")
+            say(-1, IMPOSSIBLE)
             return
         chosen = [items[test] for test, _ in trial.tests]
         for number, item in enumerate(chosen):
-            say(number, None)
+            say(number, STARTED)
             following = chosen[number + 1] if number + 1 < len(chosen) else None
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._red:
-                say(number, "red")
+                say(number, RED)
                 return
-        say(len(chosen) - 1, "green")
+        say(len(chosen) - 1, GREEN)
         time.sleep(60)  # until it is ended
