@@ -282,3 +282,10 @@ def test_a_baseline_keeps_the_version_under_which_its_post_may_be_changed():
         read = Baseline.read(baseline.stored())
         assert read is not None
         assert read.version == baseline.version
+
+
+def test_rule_18_a_post_on_its_way_has_not_ended_whatever_its_targets_show():
+    begun = Attempted(Baseline.of(post()), 1.0, sighted=True)
+    assert not post_ended(PostState("post_1", "publishing", AFTER), begun)
+    assert not post_ended(post(target("published"), status="publishing"), begun)
+    assert post_ended(PostState("post_1", "failed", AFTER), begun)
