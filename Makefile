@@ -74,7 +74,7 @@ chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; I
 proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH= events, PARTS= of it
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Break each decision that allows sending; a test must turn red. FILES= MINUTES= AGAIN=1
+mutants: $(VENV)/tools  ## Break each decision that allows sending; a test must turn red. FILES= MINUTES= MOST= AGAIN=1
 	$(BIN)/python -m tests.mutants
 
 spark:  ## The Spark of docs/cluster.md on Spark itself, in an environment of its own; needs Java

@@ -272,3 +272,20 @@ def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as
         now[each] != WAS[each] for each in now.keys() - {"retry_count"}
     )
     assert delivery_untouched(WAS, WAS | now) is as_before
+
+
+def test_a_baseline_keeps_the_version_under_which_its_post_may_be_changed():
+    versioned, bare = Baseline.of(post(version="2026-03-02T09:00:00.123Z")), Baseline.of(post())
+    assert versioned.stored()["version"] == "2026-03-02T09:00:00.123Z"
+    assert "version" not in bare.stored()
+    for baseline in (versioned, bare):
+        read = Baseline.read(baseline.stored())
+        assert read is not None
+        assert read.version == baseline.version
+
+
+def test_rule_18_a_post_on_its_way_has_not_ended_whatever_its_targets_show():
+    begun = Attempted(Baseline.of(post()), 1.0, sighted=True)
+    assert not post_ended(PostState("post_1", "publishing", AFTER), begun)
+    assert not post_ended(post(target("published"), status="publishing"), begun)
+    assert post_ended(PostState("post_1", "failed", AFTER), begun)

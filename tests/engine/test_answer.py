@@ -19,15 +19,44 @@ CODES = [
 @pytest.mark.parametrize("first_try", [True, False])
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize(
-    "status", [200, 201, 202, 207, 301, 400, 401, 402, 403, 404, 408, 409, 410, 422, 429, 500, 502, 503, 504, 599]
+    "status",
+    [
+        199,
+        200,
+        201,
+        202,
+        207,
+        299,
+        300,
+        301,
+        399,
+        400,
+        401,
+        402,
+        403,
+        404,
+        408,
+        409,
+        410,
+        422,
+        428,
+        429,
+        430,
+        499,
+        500,
+        502,
+        503,
+        504,
+        599,
+    ],
 )
 def test_every_status_has_one_meaning(status, code, first_try):
     said = judge(status, code, first_try=first_try)
     if status == 429:
         assert said is Answer.THROTTLED
-    elif status < 300:
+    elif 200 <= status < 300:
         assert said is Answer.TAKEN
-    elif status >= 500 or status in {301, 408} or code in {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"}:
+    elif status >= 500 or status < 400 or status == 408 or code in {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"}:
         assert said is Answer.UNKNOWN
     elif status == 409 and not code:
         assert said is Answer.UNKNOWN, "it may be about the key"
@@ -46,7 +75,7 @@ def test_only_the_api_s_own_word_ends_a_request():
 
 @pytest.mark.parametrize(
     ("status", "answered", "refused"),
-    [(400, True, True), (404, False, True), (408, True, False), (429, True, False), (409, True, True), (409, False, False),
+    [(399, True, False), (400, True, True), (499, True, True), (404, False, True), (408, True, False), (429, True, False), (409, True, True), (409, False, False),
      (500, True, False), (None, False, False)],
 )  # fmt: skip
 def test_a_refusal_for_good_is_told_from_one_that_may_pass(status, answered, refused):

@@ -11,15 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.engine.shown import NOW, STAMP, campaign, redeliver, retry, rows_of, state
 
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
 from voxops.acts.fix import plan_fix
 from voxops.acts.operation import settled
 from voxops.acts.plan import Plan
-from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.api.states import PostState, TargetState
+from voxops.api.states import PostState
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import bind
 from voxops.engine.control import Control, Pass
@@ -28,9 +27,6 @@ from voxops.engine.reader import Listed
 from voxops.ledger import Claim, Ledger, audit
 from voxops.ledger.forming import Forming
 from voxops.model import Outcome, Transition
-
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-STAMP = "2026-03-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -82,41 +78,6 @@ class Runs:
 @pytest.fixture
 def runs(ledger: Ledger) -> Runs:
     return Runs(ledger)
-
-
-def campaign(*names: str, **columns: Any) -> Plan:
-    frame = pd.DataFrame(
-        {"row_id": list(names), "content": list(names), "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
-    )
-    return plan_bulk(frame.assign(**columns), key="row_id")
-
-
-def state(*statuses: str, updated: str = STAMP, post_id: str = "post_1") -> PostState:
-    platforms = ("twitter", "facebook", "threads")
-    targets = tuple(
-        TargetState(platforms[number], "acc", status, "X" if status == "failed" else None)
-        for number, status in enumerate(statuses)
-    )
-    return PostState(post_id, "failed", updated, STAMP, targets=targets)
-
-
-def rows_of(post: PostState) -> list[dict[str, Any]]:
-    """Targets as rows of a targets frame."""
-    return [
-        {
-            "post_id": post.post_id, "platform": target.platform, "account_id": target.account_id, "status": target.status,
-            "error_code": target.error_code, "error_message": target.error_message, "post_status": post.status,
-            "updated_at": post.updated_at, "target_id": target.target_id, "platform_post_id": None,
-        }
-        for target in post.targets
-    ]  # fmt: skip
-
-
-def retry(post: PostState, *, keep: int | None = None, **columns: Any) -> Plan:
-    frame = pd.DataFrame([row for row in rows_of(post) if row["status"] == "failed"][:keep])
-    frame = frame.assign(verdict="retry", remedy="", retryable=True, cause="x", **columns)
-    frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
-    return plan_retry(frame)
 
 
 def made(post_id: str, created: str, mark: str, **metadata: str) -> PostState:
@@ -368,23 +329,7 @@ def test_another_act_on_a_post_waits_for_the_open_one_and_replaces_an_unsent_one
 
 def test_posts_and_deliveries_that_are_gone_are_held(runs):
     assert runs.rows(runs.bind(retry(state("failed"))))[0][1] == "this post no longer exists"
-    log = pd.DataFrame(
-        [
-            {
-                "delivery_id": "d",
-                "webhook_id": "w",
-                "event_type": "e",
-                "success": False,
-                "status_code": 503,
-                "latency_ms": 1,
-                "retry_count": 5,
-                "error": "x",
-            }
-        ]
-    ).assign(
-        delivered_at=pd.Series([pd.NaT], dtype="datetime64[us, UTC]"), created_at=pd.Timestamp("2026-01-01", tz="UTC")
-    )
-    plan = plan_redeliver(log, force=True)
+    plan = redeliver("d")
     assert runs.rows(runs.bind(plan))[0][1] == "this delivery no longer exists"
     seen = dict(plan.items[0].seen)
     assert runs.rows(runs.bind(plan, Facts(NOW, deliveries={"d": {**seen, "retry_count": 6}})))[0][1].startswith(

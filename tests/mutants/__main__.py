@@ -1,8 +1,10 @@
 """``make mutants``: break each decision of the files that allow sending, joining or settling; a test must turn red.
 
-FILES chooses files, all by default; MINUTES bounds the time; AGAIN=1 runs those that survived once more, after a test was written. What was run before on the same text of a function is not run again:
-results are kept in ``tests/mutants/results.json``, per file, function and digest, and are written after each function, so that the
-command can be stopped at any time.
+FILES chooses files, all by default; MINUTES bounds the time; MOST bounds the tests that are asked about one mutant, for a first pass;
+AGAIN=1 runs those that survived once more, with other tests or after one was written.
+What was run before on the same text of a function is not run again: results are kept in ``tests/mutants/results.json``, per file,
+function and digest, and are written after each function, so that the command can be stopped at any time, and be run on several files
+at once. What the control has shown is kept in ``build/mutants``, per file of tests.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.mutants.run import FILES, report, run
+from tests.mutants.files import FILES
+from tests.mutants.run import report, run
 
 
 def main() -> int:
@@ -20,7 +23,8 @@ def main() -> int:
     if strangers:
         print(f"FILES={' '.join(strangers)}; some of {', '.join(FILES)}")
         return 2
-    run(chosen, seconds=float(os.environ.get("MINUTES", "1e6")) * 60, again=bool(os.environ.get("AGAIN")))
+    minutes, most = float(os.environ.get("MINUTES", "1e6")), int(os.environ.get("MOST", "0")) or None
+    run(chosen, seconds=minutes * 60, again=bool(os.environ.get("AGAIN")), most=most)
     total = report(chosen)
     for survivor in total.survivors:
         print(f"survives: {survivor}")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+_TRIED = "what is asked about was sent, and has its times"
+_ENDS = "the function ends there"
+_TYPED = "imported for annotations alone"
+_ANSWER = "answers are compared with each other; their text is written nowhere"
 _FATE = "fates are compared with each other; their text is written nowhere"
 REASONS: dict[tuple[str, str], str] = {
     ("api/evidence.py", ": \"succeeded\" → ('succeededX')"): _FATE,
@@ -28,6 +32,146 @@ REASONS: dict[tuple[str, str], str] = {
     ): "no row is looked up under no mark",
     (
         "engine/presence.py",
-        "pair_unmarked: not state.has_metadata and shown is not None and created is …created >= first_sent - SKEW → (not state.has_metadata and created is not None and (created >= first_sent - SKEW))",
+        "pair_unmarked: shown is None or state.has_metadata or state.created_at is None → (state.has_metadata or state.created_at is None)",
     ): "no row is looked up under what a post does not show",
+    (
+        "engine/settler.py",
+        "Settler._since: operation.ended or operation.last_sent or 0.0 → (operation.ended or operation.last_sent)",
+    ): _TRIED,
+    ("engine/settler.py", "Settler._since: 0.0 → (1.0)"): _TRIED,
+    (
+        "engine/settler.py",
+        "Settler._look_at_batches: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or 0.0)",
+    ): _TRIED,
+    (
+        "engine/settler.py",
+        "Settler._look_at_batches: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or operation.last_sent)",
+    ): _TRIED,
+    ("engine/settler.py", "Settler._look_at_batches: 0.0 → (1.0)"): _TRIED,
+    (
+        "engine/settler.py",
+        "Settler._settle_batch: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or 0.0)",
+    ): _TRIED,
+    (
+        "engine/settler.py",
+        "Settler._settle_batch: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or operation.last_sent)",
+    ): _TRIED,
+    ("engine/settler.py", "Settler._settle_batch: 0.0 → (1.0)"): _TRIED,
+    ("engine/settler.py", "_twice: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
+    ("engine/settler.py", "_twice: 0.0 → (1.0)"): _TRIED,
+    ("engine/decisions.py", "Decider._is_stuck: 0.0 → (1.0)"): _TRIED,
+    (
+        "engine/settler.py",
+        "Settler._reply: operation.http_status or 0 → (operation.http_status and 0)",
+    ): "the status is said in an error alone, which nobody is shown",
+    (
+        "engine/settler.py",
+        "Settler._reply: operation.http_status or 0 → (0)",
+    ): "the status is said in an error alone, which nobody is shown",
+    (
+        "engine/settler.py",
+        "Settler._reply: operation.http_status or 0 → (operation.http_status)",
+    ): "the status is said in an error alone, which nobody is shown",
+    ("engine/settler.py", "Settler._reply: 0 → (1)"): "the status is said in an error alone, which nobody is shown",
+    ("engine/settler.py", "Settler._reply: return None → pass"): _ENDS,
+    (
+        "engine/settler.py",
+        "Settler._look_at_posts: operation.subject.id in states → (True)",
+    ): "rows that nobody asks for are read for nothing",
+    (
+        "engine/settler.py",
+        "Settler._settle_post: unknown and baseline is not None and act.shows_nothing(members, state, baseline) → (unknown and act.shows_nothing(members, state, baseline))",
+    ): "nothing is as it was where nobody knows how it was",
+    (
+        "engine/settler.py",
+        "Settler._settle_delivery: operation.baseline or {} → (operation.baseline)",
+    ): "a redelivery is bound only where its delivery was read",
+    (
+        "engine/settler.py",
+        'Settler._settle_delivery: operation.state == "unknown" and long_ago → (long_ago)',
+    ): "of what was accepted any trace is an end by then, and without one only what is unknown is planned again",
+    (
+        "engine/settler.py",
+        "Settler._decide_rest: listed.metadata or self._ledger.marks.show or any(state.cont…te in listed.posts.values()) → (self._ledger.marks.show or any((state.content for state in listed.posts.values())))",
+    ): "what the lists show is remembered before",
+    (
+        "engine/settler.py",
+        "Settler._unmarked: not state.has_metadata → (True)",
+    ): "a post that shows metadata could be none of the rows",
+    ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
+    ("engine/settler.py", ": 0.0 → (1.0)"): "each reading is told when it began",
+    ("engine/decisions.py", "Decider._decide_create: item.body or {} → (item.body)"): "a create has a body",
+    (
+        "engine/decisions.py",
+        "Decider._decide_known: member.outcome is Outcome.BLOCKED and stored.state == \"settled\" → (stored.state == 'settled')",
+    ): "what has failed or succeeded was decided before, and no other row of a settled operation is left",
+    ("engine/sender.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
+    ("engine/sender.py", "Sender.__init__: 8 → (9)"): "a name of any length is its own",
+    (
+        "engine/sender.py",
+        "Sender._address: other.id != stored.id and other.state != \"planned\" → (other.state != 'planned')",
+    ): "the operation itself is planned",
+    (
+        "engine/sender.py",
+        "Sender._address: state is None or target is None → (target is None)",
+    ): "a post that is gone has no target",
+    ("engine/sender.py", "Sender._drop_past: return None → pass"): _ENDS,
+    (
+        "engine/sender.py",
+        "Sender._take_version: state is None or state.version is None → (state.version is None)",
+    ): "why_changed says of a post that is gone that it is",
+    (
+        "engine/sender.py",
+        "Sender._take_version: why or state is None → (why)",
+    ): "why_changed says of a post that is gone that it is",
+    ("engine/sender.py", "_data: return None → pass"): _ENDS,
+    ("ledger/claims.py", "Claims._refuse: 0.0 → (1.0)"): "no server's time is in 1970",
+    ("ledger/claims.py", "Claims._refuse: return None → pass (2)"): _ENDS,
+    ("ledger/outcomes.py", "Outcomes.settle: 0.0 → (1.0)"): "no server's time is in 1970",
+    ("ledger/forming.py", "Forming.add: cursor.lastrowid or 0 → (cursor.lastrowid)"): "SQLite numbers every row",
+    ("ledger/forming.py", "Forming.add: 0 → (1)"): "SQLite numbers every row",
+    (
+        "ledger/marks.py",
+        "Marks.learn: latest > (self.listed or \"\") → (latest >= (self.listed or ''))",
+    ): "writes what is there already",
+    ("ledger/marks.py", "Marks.learn: shown and not self.show → (shown)"): "writes what is there already",
+    ("ledger/tampering.py", "why_tampered: True → (False)"): "there are as many bodies as rows by then",
+    ("engine/execution.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
+    ("engine/execution.py", "Execution.go: current.control.wake() → pass"): "nobody rests when a pass is over",
+    (
+        "engine/execution.py",
+        "Execution.go: await asyncio.gather(reporter, return_exceptions=True) → pass",
+    ): "what was cancelled ends by itself",
+    ("engine/control.py", ": \"no\" → ('noX')"): "such numbers have words of their own",
+    ("engine/control.py", ": \"one\" → ('oneX')"): "such numbers have words of their own",
+    ("engine/control.py", ": \"two\" → ('twoX')"): "such numbers have words of their own",
+    (
+        "engine/execution.py",
+        "Execution._oversee: control.closed and not current.queue.in_flight → (control.closed)",
+    ): "what is under way is waited for after the loop, too",
+    (
+        "engine/binding.py",
+        "_write: creates and gone and len(planned.items) > 1 → (gone and len(planned.items) > 1)",
+    ): "rows of one post are decided together",
+    (
+        "engine/binding.py",
+        "_write: creates and gone and len(planned.items) > 1 → (creates and gone)",
+    ): "a batch that has lost a row and has one left had two",
+    (
+        "engine/binding.py",
+        "_write: len(planned.items) > 1 → (len(planned.items) >= 1)",
+    ): "a batch that has lost a row and has one left had two",
+    ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
+    ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
+    ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
+    ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
+    ("engine/answer.py", ": \"taken\" → ('takenX')"): _ANSWER,
+    ("engine/answer.py", ": \"refused\" → ('refusedX')"): _ANSWER,
+    ("engine/answer.py", ": \"throttled\" → ('throttledX')"): _ANSWER,
+    ("engine/answer.py", ": \"stop\" → ('stopX')"): _ANSWER,
+    ("engine/answer.py", ": \"unknown\" → ('unknownX')"): _ANSWER,
+    (
+        "engine/control.py",
+        "Control.rest: await asyncio.gather(*tasks, return_exceptions=True) → pass",
+    ): "what was cancelled ends by itself",
 }

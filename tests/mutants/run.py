@@ -2,72 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
-import importlib.util
 import json
 import os
-import pickle
-import select
-import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.mutants.mutated import Broken, Lines
+from tests.mutants.control import control
+from tests.mutants.files import HEAVY, source_of
+from tests.mutants.judge import Judge
 from tests.mutants.reasons import REASONS
 from tests.mutants.sites import Mutant, functions, mutants
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.json")
-# File -> the tests that are asked. They need not be all: who kills a mutant is enough.
-ENGINE = (
-    "tests/engine/test_rules_*.py",
-    "tests/engine/test_promise.py",
-    "tests/engine/test_binding.py",
-    "tests/engine/test_acts.py",
-)
-LEDGER = ("tests/ledger/test_ledger.py", "tests/ledger/test_first_edition.py")
-FILES: dict[str, tuple[str, ...]] = {
-    "api/evidence.py": ("tests/api/test_evidence.py", "tests/acts/test_settling.py"),
-    "engine/presence.py": (
-        "tests/engine/test_presence.py",
-        "tests/engine/test_rules_creates.py",
-        "tests/engine/test_rules_ambiguity.py",
-    ),
-    "engine/answer.py": ("tests/engine/test_answer.py", *ENGINE),
-    "ledger/claims.py": (*LEDGER, *ENGINE),
-    "ledger/tampering.py": ("tests/security/test_ledger_of_somebody_else.py", *LEDGER),
-    "ledger/outcomes.py": (*LEDGER, *ENGINE),
-    "ledger/forming.py": (*LEDGER, *ENGINE),
-    "ledger/operations.py": (*LEDGER, *ENGINE),
-    "ledger/marks.py": (*LEDGER, *ENGINE),
-    "engine/batches.py": ENGINE,
-    "engine/preflight.py": ENGINE,
-    "engine/decisions.py": ENGINE,
-    "engine/binding.py": ENGINE,
-    "engine/settler.py": ENGINE,
-    "engine/control.py": ENGINE,
-    "engine/sender.py": ENGINE,
-    "engine/execution.py": ENGINE,
-}
-# Heavy modules that a broken package needs as much as a sound one; imported once, before the forks.
-HEAVY = (
-    "pandas",
-    "httpx",
-    "starlette.applications",
-    "uvicorn",
-    "hypothesis",
-    "msgspec",
-    "markupsafe",
-    "platformdirs",
-    "sniffio",
-    "anyio",
-)
-LONGEST_CONTROL = 900.0
 
 
 @dataclass
@@ -87,11 +39,6 @@ class Total:
             f"mutants: mutants={self.mutants} killed={self.killed} meaningless={self.meaningless} survivors={len(self.survivors)} "
             f"not_run={sum(self.not_run.values())}"
         )
-
-
-def source_of(name: str) -> bytes:
-    """A file of the package."""
-    return (ROOT / "src" / "voxops" / name).read_bytes()
 
 
 def kept() -> dict[str, Any]:
@@ -154,139 +101,57 @@ def report(names: Sequence[str], results: dict[str, Any] | None = None) -> Total
     return total
 
 
-def run(names: Sequence[str], *, seconds: float = 1e9, again: bool = False) -> None:
-    """Run what has changed, or was never run, in these files, until the time is over; `again` those that survived, too."""
+def run(names: Sequence[str], *, seconds: float = 1e9, again: bool = False, most: int | None = None) -> None:
+    """Run what has changed, or was never run, in these files, until the time is over; `again` those that survived, too.
+
+    `most` bounds the tests that are asked about one mutant: what survives then may be killed by others, when it is run `again`.
+    """
     for module in HEAVY:
         importlib.import_module(module)
     end = time.monotonic() + seconds
     for name in names:
-        results = kept()
-        wanted = open_mutants(name, results, again=again)
+        wanted = open_mutants(name, kept(), again=again)
         if not wanted or time.monotonic() > end:
             continue
-        lines = in_fork(lambda name=name: control(name), LONGEST_CONTROL)
-        if not isinstance(lines, Control) or lines.red:
-            raise RuntimeError(
-                f"the control of {name} is not green: {lines if not isinstance(lines, Control) else lines.red[:5]}"
-            )
-        now = functions(source_of(name))
-        for function, group in wanted.items():
-            if time.monotonic() > end:
-                break
-            survivors = [mutant.name for mutant in group if not killed(name, mutant, lines)]
-            survivors += [mutant.name for mutant in reasoned(name, function, results)] if again else []
-            results = kept()  # another process may have written meanwhile
-            entry = {old: known for old, known in results.get(name, {}).items() if old in now}
-            number = sum(mutant.function == function for mutant in mutants(source_of(name)))
-            entry[function] = {"digest": now[function], "mutants": number, "survivors": survivors}
-            keep({**results, name: entry})
-            print(f"{name}: {function or 'top'}: {len(group)} mutants, {len(survivors)} survive", flush=True)
-            for survivor in survivors:
-                print(f"    {survivor}", flush=True)
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a green run has shown: the tests of each line, and how long each takes."""
-
-    tests: dict[int, tuple[str, ...]]
-    everything: tuple[str, ...]
-    seconds: dict[str, float]
-    red: tuple[str, ...]
-
-    def of(self, mutant: Mutant) -> list[str]:
-        """The tests that run a mutant, quick ones first; all that run the file where it stands outside of functions."""
-        lines = range(mutant.line, mutant.last + 1)
-        named = (
-            {test for line in lines for test in self.tests.get(line, ())} if mutant.function else set(self.everything)
-        )
-        return sorted(named, key=lambda test: self.seconds.get(test, 0.0))
-
-
-def control(name: str) -> Control:
-    """Run the file's tests on the sound package, and note the lines."""
-    paths = sorted(str(path) for pattern in FILES[name] for path in ROOT.glob(pattern))
-    module = importlib.util.find_spec(f"voxops.{name[:-3].replace('/', '.')}")  # type: ignore[attr-defined]
-    lines = Lines({module.origin: name})
-    lines.start()
-    code = pytest.main([*OPTIONS, *paths], plugins=[lines])
-    sys.settrace(None)
-    tests: dict[int, list[str]] = {}
-    for test, ran in lines.ran.items():
-        for _, line in ran if test else ():
-            tests.setdefault(line, []).append(test)
-    everything = sorted({test for test, ran in lines.ran.items() if test and ran}) or sorted(lines.seconds)
-    red = lines.red or ([f"pytest ended with {code}"] if code else [])
-    return Control(
-        {line: tuple(found) for line, found in tests.items()}, tuple(everything), dict(lines.seconds), tuple(red)
-    )
-
-
-OPTIONS = [
-    "-q",
-    "-x",
-    "-W",
-    "ignore::pytest.PytestAssertRewriteWarning",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:xdist",
-    "--rootdir",
-    str(ROOT),
-]
-
-
-def killed(name: str, mutant: Mutant, lines: Control) -> bool:
-    """Whether a test turns red, or does not end, when a place is broken."""
-    tests = lines.of(mutant)
-    if not tests:
-        return False
-    allowed = 20 + 5 * sum(lines.seconds.get(test, 0.0) for test in tests)
-    ended = in_fork(lambda: broken(name, mutant, tests), allowed)
-    return ended != 0
-
-
-def broken(name: str, mutant: Mutant, tests: Sequence[str]) -> int:
-    """Run tests on the package with one place broken."""
-    module = f"voxops.{name[:-3].replace('/', '.')}"
-    try:
-        changed = mutant.applied(source_of(name))
-        compile(changed, name, "exec")
-    except SyntaxError:
-        raise RuntimeError(f"{name}: {mutant.name} can't be parsed") from None
-    for loaded in [each for each in sys.modules if each == "voxops" or each.startswith("voxops.")]:
-        del sys.modules[loaded]
-    sys.meta_path.insert(0, Broken(module, ROOT / "src" / "voxops" / name, changed))
-    return int(pytest.main([*OPTIONS, *tests]))
-
-
-def in_fork(work: Callable[[], Any], seconds: float) -> Any:
-    """Do a piece of work in a process of its own; what it returns, or what became of it: a signal, an error, no end."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        os.close(reader)
-        quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(quiet, stream)
+        judge = Judge(name, control(name), most)
         try:
-            said = pickle.dumps(work())
-        except BaseException as error:
-            said = pickle.dumps(f"{type(error).__name__}: {error}")
-        with os.fdopen(writer, "wb") as out:
-            out.write(said)
-        os._exit(0)
-    os.close(writer)
-    said, end = b"", time.monotonic() + seconds
-    with os.fdopen(reader, "rb", buffering=0) as pipe:
-        while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
-            part = pipe.read(1 << 16)
-            if not part:
-                break
-            said += part
-        else:
-            said = pickle.dumps("no end")
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return pickle.loads(said) if said else "died"
+            # What stands outside of functions takes an import each, so it comes last.
+            for function, group in sorted(wanted.items(), key=lambda each: each[0] == ""):
+                if time.monotonic() > end:
+                    break
+                begun = time.monotonic()
+                survivors = [mutant.name for mutant in group if not judge.kills(mutant)]
+                note(name, function, survivors, again=again)
+                took = time.monotonic() - begun
+                print(
+                    f"{name}: {function or 'top'}: {len(group)} mutants, {len(survivors)} survive ({took:.0f} s)",
+                    flush=True,
+                )
+                for survivor in survivors:
+                    print(f"    {survivor}", flush=True)
+        finally:
+            judge.close()
+
+
+def note(name: str, function: str, survivors: list[str], *, again: bool) -> None:
+    """Write down what survives in a function; another process may write about another file at the same time."""
+    source = source_of(name)
+    now = functions(source)
+    with alone():
+        results = kept()
+        survivors = survivors + [mutant.name for mutant in reasoned(name, function, results)] if again else survivors
+        entry = {old: known for old, known in results.get(name, {}).items() if old in now}
+        number = sum(mutant.function == function for mutant in mutants(source))
+        entry[function] = {"digest": now[function], "mutants": number, "survivors": survivors}
+        keep({**results, name: entry})
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Be the only process that reads and writes the results."""
+    folder = os.open(RESULTS.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

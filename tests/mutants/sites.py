@@ -73,6 +73,14 @@ def functions(source: bytes) -> dict[str, str]:
     return {"": hashlib.sha256(rest).hexdigest()[:16], **found}
 
 
+def lines_of(source: bytes, function: str) -> range:
+    """The lines of a function, its head included."""
+    finder = _Finder(source)
+    finder.visit(ast.parse(source))
+    first, last = next((first, last) for name, first, last in finder.spans if name == function)
+    return range(first, last + 1)
+
+
 class _Finder(ast.NodeVisitor):
     """Walks a file and notes every change."""
 

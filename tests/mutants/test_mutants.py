@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from tests.mutants import run
+from tests.mutants.files import FILES, ROOT, source_of
 from tests.mutants.reasons import REASONS
 from tests.mutants.sites import functions, mutants
 
@@ -62,11 +63,11 @@ def test_a_digest_changes_with_its_own_function_alone() -> None:
     assert set(before) == {"", "Shop.may", "Shop.find"}
 
 
-@pytest.mark.parametrize("name", run.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_every_file_that_decides_has_sites_and_tests(name: str) -> None:
-    assert len(mutants(run.source_of(name))) >= 5
-    for pattern in run.FILES[name]:
-        assert list(run.ROOT.glob(pattern)), f"{pattern} names no test"
+    assert len(mutants(source_of(name))) >= 5
+    for pattern in FILES[name]:
+        assert list(ROOT.glob(pattern)), f"{pattern} names no test"
 
 
 def test_what_has_changed_or_was_never_run_is_open_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,34 +87,44 @@ def test_what_has_changed_or_was_never_run_is_open_and_the_rest_is_not(monkeypat
 
 
 TRIED = """
-from tests.mutants import run
+from tests.mutants.control import Control
+from tests.mutants.files import source_of
+from tests.mutants.judge import Judge
+from tests.mutants.sites import Mutant, mutants
 name = "api/evidence.py"
 tests = ("tests/api/test_evidence.py::test_rule_18_what_is_on_its_way_is_moving",)
 broken = next(
-    each for each in run.mutants(run.source_of(name))
+    each for each in mutants(source_of(name))
     if each.name.startswith("fate_of: state.status not in TERMINAL_STATUSES or")
 )
-sound = run.Mutant(broken.function, "nothing", broken.line, broken.last, 0, 0, "")
-seen = run.Control(dict.fromkeys(range(1, 1000), tests), tests, {}, ())
-print([run.killed(name, broken, seen), run.killed(name, sound, seen), run.killed(name, broken, run.Control({}, (), {}, ()))])
+sound = Mutant(broken.function, "nothing", broken.line, broken.last, 0, 0, "")
+lines = range(1, 1000)
+found = []
+for imported in ((), lines):
+    judge = Judge(name, Control(dict.fromkeys(lines, tests), tests, {}, frozenset(imported)))
+    found += [judge.kills(broken), judge.kills(sound), judge.kills(broken)]
+    judge.close()
+judge = Judge(name, Control({}, (), {}))
+print([*found, judge.kills(broken)])
+judge.close()
 """
 
 
 def test_a_broken_decision_turns_a_test_red_and_a_sound_one_does_not() -> None:
-    """In a process of its own, which forks; what no test runs is killed by none."""
-    done = subprocess.run([sys.executable, "-c", TRIED], capture_output=True, text=True, check=False, cwd=run.ROOT)
-    assert done.stdout.strip() == "[True, False, False]", done.stderr
+    """In a process of its own, which forks; first with other code in a loaded function, then imported anew; what no test runs survives."""
+    done = subprocess.run([sys.executable, "-c", TRIED], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.strip() == "[True, False, True, True, False, True, False]", done.stderr
 
 
 def test_kept_results_and_reasons_are_of_files_that_are_broken() -> None:
     results = json.loads(run.RESULTS.read_text("utf-8"))
-    assert set(results) <= set(run.FILES)
-    assert {name for name, _ in REASONS} <= set(run.FILES)
+    assert set(results) <= set(FILES)
+    assert {name for name, _ in REASONS} <= set(FILES)
     assert all(reason.strip() for reason in REASONS.values())
     said = {
         (name, survivor) for name, entry in results.items() for each in entry.values() for survivor in each["survivors"]
     }
-    now = {name: functions(run.source_of(name)) for name in results}
+    now = {name: functions(source_of(name)) for name in results}
     stale = {
         name
         for name, entry in results.items()

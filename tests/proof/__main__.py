@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.exhaustive.protections import REMOVALS, told
 from tests.exhaustive.search import as_test
 from tests.mutants import run as mutants
+from tests.mutants.files import FILES
 from tests.power import trace
 from tests.power.check import cut
 from tests.proof.searches import DEPTH, JOBS, begin, carry_out, pool, searches, without
@@ -87,9 +88,9 @@ def laws() -> bool:
 
 def broken() -> bool:
     """Mutants of what has changed since they were run last; and what is known of all files that were ever run."""
-    known = [name for name in mutants.FILES if name in mutants.kept()]
+    known = [name for name in FILES if name in mutants.kept()]
     mutants.run(known, seconds=MUTANTS_FOR)
-    total = mutants.report(list(mutants.FILES))
+    total = mutants.report(list(FILES))
     counts["mutants"], counts["killed"], counts["survivors"] = total.mutants, total.killed, len(total.survivors)
     for survivor in total.survivors:
         print(f"mutants: survives: {survivor}")

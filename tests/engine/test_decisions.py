@@ -1,0 +1,385 @@
+"""Deciding for each row, at its edges: what is joined, what is new and as which attempt, and what is held in which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.engine.shown import NOW, Bench, campaign, fix, made_post, move, redeliver, retry, rows_of, scheduled, state
+
+from voxops.acts.create import CREATE, plan_bulk
+from voxops.acts.operation import Subject, settled
+from voxops.acts.plan import Plan
+from voxops.acts.update import plan_reschedule, plan_update
+from voxops.api.evidence import Baseline
+from voxops.api.states import PostState
+from voxops.api.windows import STUCK_AFTER
+from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
+from voxops.engine.reader import Listed
+from voxops.model import Outcome
+
+
+def decided(bench: Bench, plan: Plan, *posts: PostState, **facts: Any) -> list[Any]:
+    """A decision for each row of a plan; nothing is bound."""
+    found = Facts(bench.now, {post.post_id: post for post in posts}, **facts)
+    with bench.ledger.atomic():
+        decisions = Decider(bench.ledger, plan, found).decide()
+    return [decisions[item.row] for item in plan.items]
+
+
+def one(bench: Bench, plan: Plan, *posts: PostState, **facts: Any) -> Any:
+    (decision,) = decided(bench, plan, *posts, **facts)
+    return decision
+
+
+def end(bench: Bench, op: int, outcome: Outcome, **result: Any) -> None:
+    members = bench.ledger.operations.members(op)
+    bench.ledger.outcomes.settle(op, [settled(each, outcome, **result) for each in members], bench.now.timestamp())
+
+
+def test_facts_are_found_by_kind_and_name():
+    post, delivery = state("failed", post_id="x"), {"success": False}
+    facts = Facts(NOW, {"x": post}, {"x": delivery})
+    assert facts.of(Subject("post", "x")) == post
+    assert facts.of(Subject("delivery", "x", "w")) == delivery
+    assert facts.baseline(Subject("post", "x")) == Baseline.of(post).stored()
+    assert facts.baseline(Subject("delivery", "x", "w")) == delivery
+    assert facts.of(Subject("batch", "y")) is None
+    assert facts.baseline(Subject("batch", "y")) is None
+
+
+def test_why_an_act_must_not_be_sent_is_a_change_or_more_than_was_chosen():
+    post = state("failed")
+    plan = retry(post)
+    assert why_not_now(plan.act, None, plan.items, post) == ""
+    assert why_not_now(plan.act, None, plan.items, None) == "this post no longer exists"
+    assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "failed"))
+
+
+# -- what was tried before ---------------------------------------------------------------------------------------------------
+
+
+def test_rule_05_a_row_that_succeeded_is_joined_and_in_other_words_held(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
+    assert one(bench, campaign("a")) == Join(op, 0)
+    said = (
+        "already posted as post_9, with another accountIds, content; change the post itself, or name a new "
+        "campaign, which would post every row again"
+    )
+    assert one(bench, campaign("a", content="new", accounts="other")) == Hold(said)
+
+
+def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_whatever_it_asked(bench):
+    post = state("failed")
+    (op,) = bench.bind(fix(post), post)
+    bench.doubt(op)
+    end(bench, op, Outcome.SUCCEEDED)
+    assert one(bench, fix(post, words="C"), post) == Join(op, 0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "attempt"),
+    [({}, None), ({"attempt": 1}, None), ({"attempt": 2}, 2), ({"attempt": 7}, 2), ({"content": "new"}, 2)],
+)
+def test_rule_05_a_failed_row_is_new_as_its_next_attempt_or_in_new_words(bench, columns, attempt):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED)
+    decision = one(bench, campaign("a", **columns))
+    assert decision == Join(op, 0) if attempt is None else (type(decision), decision.item.attempt) == (New, attempt)
+
+
+@pytest.mark.parametrize(("tried", "columns", "attempt"), [(False, {}, 1), (True, {}, None), (True, {"attempt": 2}, 2)])
+def test_rule_05_a_blocked_row_is_new_unless_it_was_sent(bench, tried, columns, attempt):
+    (op,) = bench.bind(campaign("a"))
+    if tried:
+        bench.doubt(op)
+    (member,) = bench.ledger.operations.members(op)
+    bench.ledger.outcomes.settle(op, [replace(member, outcome=Outcome.BLOCKED)], bench.now.timestamp())
+    assert bench.state(op) == "settled"
+    decision = one(bench, campaign("a", **columns))
+    assert decision == Join(op, 0) if attempt is None else (type(decision), decision.item.attempt) == (New, attempt)
+
+
+def test_rule_05_an_open_row_is_joined_and_in_other_words_held(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    assert one(bench, campaign("a")) == Join(op, 0)
+    said = "an attempt with another content is still open; wait for its outcome"
+    assert one(bench, campaign("a", content="new")) == Hold(said)
+    assert one(bench, campaign("a", content="new", attempt=2)) == Hold(said), (
+        "the mark that names the attempt is not said"
+    )
+    assert bench.state(op) == "unknown"
+
+
+def test_an_unsent_row_in_other_words_leaves_its_batch_as_the_attempt_it_was(bench):
+    (op,) = bench.bind(campaign("a", "b"))
+    gone = next(each for each in bench.ledger.operations.members(op) if each.item.label == "a")
+    decision = one(bench, campaign("a", content="new"))
+    assert (type(decision), decision.item.attempt, decision.item.body["content"]) == (New, 1, "new")
+    assert bench.state(op) == "withdrawn"
+    left = bench.get(op + 1)
+    assert [body["content"] for body in CREATE.bodies(left.body)] == ["b"]
+    (member,) = bench.ledger.operations.members(op)
+    assert (member.item.label, member.waiting_for) == (gone.item.label, "never sent; a later plan took its place")
+
+
+def test_rule_07_a_canary_of_a_later_plan_takes_an_unsent_row_out_and_a_sent_one_is_joined(bench):
+    plan = campaign("a", "b")
+    (op,) = bench.bind(plan)
+    again = [decision for decision in decided(bench, plan.canary(1))]
+    assert {type(decision) for decision in again} == {New, Join}, "the canary alone goes ahead"
+    assert bench.state(op) == "withdrawn"
+
+
+def test_rule_07_a_canary_stays_one_for_a_plan_without(bench):
+    plan = campaign("a")
+    (op,) = bench.bind(plan.canary(1))
+    assert bench.get(op).canary
+    assert one(bench, campaign("a")) == Join(op, 0)
+    assert one(bench, plan.canary(1)) == Join(op, 0)
+
+
+def test_an_unsent_retry_of_other_targets_is_formed_anew(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(retry(post), post)
+    assert decided(bench, retry(post), post) == [Join(op, 0), Join(op, 1)]
+    alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
+    decision = one(bench, retry(alone), alone)
+    assert isinstance(decision, New)
+    assert bench.state(op) == "withdrawn"
+
+
+# -- creates -----------------------------------------------------------------------------------------------------------------
+
+
+def test_accounts_that_nobody_has_are_named(bench):
+    plan = campaign("a", accounts="twitter:@x;twitter:@y;acc")
+    said = one(bench, plan, accounts={"twitter:@y": "acc_7"})
+    assert said == Hold("no account twitter:@x in this workspace")
+    assert isinstance(one(bench, plan, accounts={"twitter:@y": "acc_7", "twitter:@x": "acc_8"}), New)
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(0, True), (1, False)])
+def test_rule_06_a_time_has_passed_at_its_very_second(bench, seconds, held):
+    decision = one(bench, campaign("a", scheduled_for=(NOW + timedelta(seconds=seconds)).isoformat()))
+    assert decision == Hold("its time has passed") if held else isinstance(decision, New)
+
+
+def learnt(bench: Bench, plan: Plan, post_id: str = "post_9", **other: Any) -> None:
+    """Let the server show a post for the first row of a plan."""
+    body = CREATE.resolve(plan.operations[0], {}).body
+    listed = Listed()
+    listed.take([made_post(CREATE.bodies(body)[0], post_id, NOW.isoformat(), **other)])
+    bench.ledger.marks.learn(listed.made)
+
+
+def test_rule_13_a_row_that_is_there_is_new_and_known_as_made_and_another_of_its_name_is_held(bench):
+    plan = campaign("a")
+    learnt(bench, plan)
+    with bench.ledger.atomic():
+        decider = Decider(bench.ledger, plan, Facts(NOW))
+        (decision,) = decider.decide().values()
+    assert isinstance(decision, New)
+    assert [verdict.made for verdict in decider.verdicts.values()] == ["post_9"]
+    held = one(bench, campaign("a", content="other"))
+    assert held.why.startswith("already posted as post_9 with other content, accounts or time")
+
+
+def test_rule_26_a_row_like_another_that_is_kept_is_new_and_like_one_that_is_not_is_held(bench):
+    made = campaign("a")
+    learnt(bench, made)
+    frame = pd.DataFrame({"row_id": ["a", "b"], "content": "a", "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"})  # fmt: skip
+    both = plan_bulk(frame, key="row_id")
+    assert {type(decision) for decision in decided(bench, both)} == {New}, "the sheet keeps the row that it looks like"
+    alone = one(bench, campaign("b", content="a"))
+    assert (
+        alone.why
+        == "looks like another row of this campaign, made as post_9; a column twin (True) says that it is meant"
+    )
+    changed = plan_bulk(frame.assign(content=["other words", "a"]), key="row_id")
+    assert {type(decision) for decision in decided(bench, changed)} == {Hold}, (
+        "its former row asks for something else now"
+    )
+
+
+def test_rule_29_a_row_of_another_campaign_s_name_is_held_unless_the_campaign_is_named(bench):
+    def named(campaign_name: str, **columns: Any) -> Plan:
+        frame = pd.DataFrame(
+            {"row_id": ["a"], "content": ["a"], "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
+        )
+        return plan_bulk(frame.assign(**columns), key="row_id", campaign=campaign_name)
+
+    bench.bind(named("spring"))
+    said = "this ledger knows a row of that name in another campaign; pass campaign=, or keep the column campaign of run.failed()"
+    assert one(bench, campaign("a", content="b")) == Hold(said)
+    assert isinstance(one(bench, named("summer", content="b")), New)
+    bench.bind(campaign("z"))
+    assert isinstance(one(bench, campaign("z", content="again")), New), "it is of this one, too"
+    assert isinstance(one(bench, campaign("never", content="y")), New)
+
+
+# -- posts and deliveries ----------------------------------------------------------------------------------------------------
+
+
+def test_rule_02_another_act_s_unsent_request_gives_way_and_a_sent_one_does_not(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(fix(post, 0), post)
+    assert isinstance(one(bench, fix(post, 1), post), New)
+    assert bench.state(op) == "withdrawn"
+    (op,) = bench.bind(fix(post, 0), post)
+    bench.doubt(op)
+    said = "another fix of this post is still open; wait for its outcome"
+    assert one(bench, fix(post, 1), post) == Hold(said)
+    assert {type(each) for each in decided(bench, retry(post), post)} == {Hold}
+    assert bench.state(op) == "unknown"
+
+
+def test_rule_02_the_same_act_of_another_episode_joins_what_is_open(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(fix(post, 1), post)
+    bench.doubt(op)
+    edited = replace(post, updated_at="2026-03-02T08:00:00+00:00")
+    assert one(bench, fix(edited, 1), edited) == Join(op, 0)
+    other = one(bench, fix(edited, 1, words="C"), edited)
+    assert isinstance(other, Hold)
+
+
+def test_rule_01_a_delivery_that_is_as_it_was_is_new_and_otherwise_held(bench):
+    plan = redeliver("d")
+    seen = dict(plan.items[0].seen)
+    assert isinstance(one(bench, plan, deliveries={"d": seen}), New)
+    assert one(bench, plan).why == "this delivery no longer exists"
+    changed = one(bench, plan, deliveries={"d": {**seen, "retry_count": 6}})
+    assert changed.why == "changed since loaded (retry_count); load it again"
+
+
+def test_a_whole_post_is_decided_together(bench):
+    post = state("failed", "failed")
+    changed = replace(post, targets=(post.targets[0], replace(post.targets[1], error_code="Y")))
+    assert decided(bench, retry(post), changed) == [
+        Hold("another target of this post is held; load the posts again"),
+        Hold("changed since loaded (error_code); load it again"),
+    ]
+    alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
+    (op,) = bench.bind(retry(alone), alone)
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED)
+    both = decided(bench, retry(post), post)
+    assert both == [
+        Join(op, 0),
+        Hold("another target of this post was tried before; plan all of them as its next attempt, in a column attempt"),
+    ]
+
+
+def stuck(bench: Bench, status: str = "publishing") -> tuple[int, PostState, PostState]:
+    """An accepted retry, and its post as it was before and is now."""
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.accept(op)
+    return op, post, state(status, updated="2026-03-02T08:59:00+00:00", status=status)
+
+
+def hanging(post: PostState, seconds: float) -> Plan:
+    from voxops.acts.retry import plan_retry
+
+    frame = pd.DataFrame(rows_of(post)).assign(verdict="wait", remedy="", retryable=True, cause="x")
+    frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = (NOW + timedelta(seconds=max(seconds, 900))).isoformat()
+    return plan_retry(frame)
+
+
+@pytest.mark.parametrize(("late", "given_up"), [(0.0, False), (0.001, True)])
+def test_rule_18_what_hangs_is_given_up_after_ten_minutes_and_not_at_them(bench, late, given_up):
+    op, _, now = stuck(bench)
+    seconds = STUCK_AFTER.total_seconds() + late
+    bench.at(seconds)
+    decision = one(bench, hanging(now, seconds), now)
+    assert isinstance(decision, New) is given_up
+    if given_up:
+        assert [each.id for each in decision.given_up] == [op]
+    else:
+        assert decision == Join(op, 0) or isinstance(decision, Hold)
+
+
+@pytest.mark.parametrize(
+    ("how", "attempt", "given_up"), [("accepted", 2, True), ("accepted", 1, False), ("unknown", 2, False)]
+)
+def test_rule_18_only_what_was_accepted_and_is_meant_anew_is_given_up(bench, how, attempt, given_up):
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    if how == "accepted":
+        bench.accept(op)
+    else:
+        bench.doubt(op)
+    bench.at(STUCK_AFTER.total_seconds() + 1)
+    decision = one(bench, retry(post, attempt=attempt), post)
+    assert isinstance(decision, New) is given_up
+    if given_up:
+        assert ([each.id for each in decision.given_up], decision.item.attempt) == ([op], 2)
+    else:
+        assert decision == Join(op, 0)
+
+
+def test_an_attempt_is_counted_by_the_ledger_for_acts_and_named_by_the_sheet_for_creates(bench):
+    post = state("failed")
+    assert one(bench, retry(post, attempt=3), post).item.attempt == 1
+    assert one(bench, campaign("a", attempt=3)).item.attempt == 3
+
+
+def test_a_row_that_the_ledger_knows_under_two_names_is_held(bench):
+    (item,) = campaign("1").items
+    assert len(item.identities) > 1
+    one_op, other = bench.bind(campaign("x"))[0], bench.bind(campaign("y"))[0]
+    for op, identity in zip((one_op, other), item.identities, strict=False):
+        bench.ledger.forming.point(identity, 1, op, 0)
+    said = "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
+    assert one(bench, campaign("1")) == Hold(said)
+
+
+def test_rule_20_an_unsent_row_that_is_blocked_is_joined_and_in_other_words_takes_its_own_place(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.ledger.outcomes.block(op, "why")
+    assert one(bench, campaign("a")) == Join(op, 0)
+    decision = one(bench, campaign("a", content="new"))
+    assert (type(decision), decision.item.attempt, bench.state(op)) == (New, 1, "withdrawn")
+
+
+def test_a_sent_retry_of_other_targets_is_joined(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
+    assert one(bench, retry(alone), alone) == Join(op, 0)
+
+
+def test_rule_02_another_act_that_asks_the_same_is_another_act(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.doubt(op)
+    frame = pd.DataFrame(
+        {"post_id": ["post_1"], "status": ["scheduled"], "new_scheduled_for": ["2027-03-04T09:00:00Z"]}
+    )
+    frame["updated_at"] = pd.to_datetime(pd.Series([before.updated_at]), utc=True).astype("datetime64[us, UTC]")
+    update = plan_update(frame)
+    assert update.items[0].body_hash == bench.ledger.operations.members(op)[0].item.body_hash
+    assert one(bench, update, before) == Hold("another reschedule of this post is still open; wait for its outcome")
+
+
+def test_rule_01_a_move_by_some_hours_is_not_made_twice(bench):
+    before = scheduled()
+    (op,) = bench.bind(move(before), before)
+    bench.doubt(op)
+    end(bench, op, Outcome.SUCCEEDED)
+    moved = scheduled(at="2027-03-04T09:00:00+00:00", updated="2026-03-02T08:00:00+00:00")
+    frame = pd.DataFrame([{"post_id": "post_1", "status": "scheduled", "content": "words"}])
+    for name, text in (("scheduled_for", moved.scheduled_for), ("updated_at", moved.updated_at)):
+        frame[name] = pd.to_datetime(pd.Series([text]), utc=True).astype("datetime64[us, UTC]")
+    held = one(bench, plan_reschedule(frame, by="3D"), moved)
+    assert held.why.startswith("this ledger has moved it to 2027-03-04 09:00 UTC already")

@@ -1,0 +1,186 @@
+"""Reading just before a plan is bound, and again before what was bound long ago is sent: what is read, and what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry, run_now, state
+
+from voxops.acts.create import CREATE
+from voxops.acts.plan import Plan
+from voxops.api.windows import LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.engine.decisions import Facts
+from voxops.engine.preflight import LIKELY, list_created, read_facts, renew
+
+
+class Client:
+    """A client that knows the time and some accounts."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.asked: list[str] = []
+
+    def now(self) -> Any:
+        return self._bench.now
+
+    async def pages(self, path: str, _: Any) -> AsyncIterator[Any]:
+        self.asked.append(path)
+        yield SimpleNamespace(records=[{"platform": "twitter", "username": "x", "id": "acc_7"}])
+
+
+@pytest.fixture
+def client(bench: Bench) -> Client:
+    return Client(bench)
+
+
+def facts_of(bench: Bench, client: Any, plan: Plan) -> Facts:
+    reader: Any = bench.server
+    found: Facts = run_now(read_facts(client, reader, bench.ledger, plan))
+    assert found.now == bench.now
+    return found
+
+
+def test_posts_are_looked_for_where_the_frame_saw_most_of_them(bench, client):
+    shown = [
+        state("failed", post_id=name, status=status)
+        for name, status in (("a", "partial"), ("b", "failed"), ("c", "failed"))
+    ]
+    bench.server.states = {each.post_id: each for each in shown}
+    found = facts_of(bench, client, retry(*shown))
+    assert found.posts == bench.server.states
+    assert (bench.server.read, bench.server.expected) == (["posts a b c"], [["failed", "partial"]])
+    assert (found.deliveries, found.accounts, found.listed) == ({}, {}, None)
+
+
+def test_deliveries_are_read_webhook_by_webhook(bench, client):
+    bench.server.sent = {"d": {"success": False}, "e": {"success": True}}
+    found = facts_of(bench, client, redeliver("d", "e"))
+    assert found.deliveries == bench.server.sent
+    assert bench.server.read == ["deliveries w d e"]
+    assert found.posts == {}
+
+
+def test_accounts_are_read_only_where_a_plan_names_some(bench, client):
+    assert facts_of(bench, client, campaign("a")).accounts == {}
+    assert client.asked == []
+    assert dict(facts_of(bench, client, campaign("a", accounts="acc;twitter:@x")).accounts)["twitter:@x"] == "acc_7"
+    assert client.asked == ["/v1/accounts"]
+
+
+def test_rule_13_creates_look_back_a_month_and_later_on_to_what_was_seen_last(bench, client):
+    first = made_post({"content": "x", "accountIds": ["o"], "metadata": {"voxopsOp": "m"}}, "post_1", NOW.isoformat())
+    bench.server.listed = [first]
+    found = facts_of(bench, client, campaign("a"))
+    assert found.listed is not None
+    assert list(found.listed.posts) == ["post_1"]
+    bench.ledger.marks.learn([], latest=NOW.isoformat())
+    run_now(list_created(client, bench.server, bench.ledger))
+    assert bench.server.since == [NOW - timedelta(seconds=LOOKBACK), NOW - timedelta(seconds=SKEW)]
+    assert bench.server.waiting_since == [NOW - timedelta(seconds=LOOKBACK_WAITING), None]
+
+
+def test_a_plan_without_rows_reads_no_list(bench, client):
+    empty = campaign("a", scheduled_for="soon")
+    assert not empty.items
+    assert facts_of(bench, client, empty).listed is None
+    assert bench.server.since == []
+
+
+# -- again, before it is sent --------------------------------------------------------------------------------------------
+
+
+def renewed(bench: Bench, client: Any, *ops: int) -> dict[int, str]:
+    held: dict[int, str] = run_now(
+        renew(client, bench.server, bench.ledger, bench._commit, [bench.get(op) for op in ops])  # type: ignore[arg-type]
+    )
+    return held
+
+
+def test_acts_are_read_again_by_what_they_are_about_and_those_that_changed_are_held(bench, client):
+    shown = [state("failed", post_id=name) for name in ("a", "b")]
+    one, two = bench.bind(retry(*shown), *shown)
+    plan = redeliver("d")
+    seen = dict(plan.items[0].seen)
+    (three,) = bench.bind(plan, deliveries={"d": seen})
+    later = replace(shown[1], updated_at="2026-03-02T09:00:10+00:00")
+    single = replace(shown[0], source="single")
+    bench.server.states, bench.server.sent = {"a": single, "b": later}, {"d": seen}
+    bench.at(100)
+    held = renewed(bench, client, one, two, three)
+    assert held == {two: "changed since loaded (updated_at); load it again"}
+    assert bench.server.read == ["posts a b", "deliveries w d"]
+    assert bench.server.expected == [list(LIKELY)]
+    assert [bench.get(op).read for op in (one, two, three)] == [
+        bench.now.timestamp(),
+        NOW.timestamp(),
+        bench.now.timestamp(),
+    ]
+    assert (bench.get(one).baseline or {})["source"] == "single"
+    assert bench.server.since == [], "no list of what was created is read for them"
+    assert LIKELY == ("failed", "partial", "scheduled", "draft")
+
+
+def shown_to(bench: Bench, op: int, position: int, post_id: str = "post_9", **other: Any) -> None:
+    """Let the list show a post for a row of a batch."""
+    body = CREATE.bodies(bench.get(op).body)[position]
+    bench.server.listed = [made_post({**body, **other}, post_id, NOW.isoformat())]
+
+
+def test_creates_that_nobody_made_meanwhile_are_as_they_were_and_read_just_now(bench, client):
+    (op,) = bench.bind(campaign("a", "b"))
+    bench.at(100)
+    assert renewed(bench, client, op) == {}
+    assert (bench.state(op), bench.outcomes(op)) == ("planned", ["pending", "pending"])
+    assert bench.get(op).read == bench.now.timestamp()
+    assert bench.server.read == []
+    assert len(bench.server.since) == 1
+
+
+def test_rule_27_creates_that_are_there_by_now_are_settled_and_the_rest_get_a_batch_of_their_own(bench, client):
+    (op,) = bench.bind(campaign("a", "b", "c"))
+    bodies = CREATE.bodies(bench.get(op).body)
+    shown_to(bench, op, 1)
+    bench.at(100)
+    assert renewed(bench, client, op) == {}
+    assert (bench.state(op), bench.outcomes(op)) == ("settled", ["succeeded"])
+    assert bench.ledger.operations.members(op)[0].result_id == "post_9"
+    fresh = bench.get(op + 1)
+    assert (fresh.state, fresh.shrunk, CREATE.bodies(fresh.body)) == ("planned", True, [bodies[0], bodies[2]])
+    assert bench.ledger.marks.listed == NOW.isoformat()
+
+
+def test_rule_13_a_create_that_must_not_be_made_any_more_is_blocked_and_says_why(bench, client):
+    (op,) = bench.bind(campaign("a", "b"))
+    marks = CREATE.bodies(bench.get(op).body)[0]["metadata"]
+    shown_to(bench, op, 0, content="other words", metadata={**marks, "voxopsAsked": "something else"})
+    renewed(bench, client, op)
+    (member,) = bench.ledger.operations.members(op)
+    assert (bench.state(op), str(member.outcome)) == ("settled", "blocked")
+    assert member.waiting_for.startswith("already posted as post_9 with other content")
+    assert bench.outcomes(op + 1) == ["pending"]
+
+
+def test_a_batch_that_another_sender_has_taken_is_left_to_it_and_the_next_one_is_not(bench, client):
+    (taken,) = bench.bind(campaign("a"))
+    (op,) = bench.bind(campaign("b"))
+    looked_up = [bench.get(each) for each in (taken, op)]
+    bench.doubt(taken)
+    body = CREATE.bodies(bench.get(taken).body)[0]
+    bench.server.listed = [made_post(body, "post_9", NOW.isoformat())]
+    bench.at(100)
+    run_now(renew(client, bench.server, bench.ledger, bench._commit, looked_up))
+    assert (bench.state(taken), bench.outcomes(taken)) == ("unknown", ["unknown"])
+    assert bench.get(op).read == bench.now.timestamp()
+
+
+def test_rule_26_rows_of_one_batch_that_look_alike_stay_both(bench, client):
+    (op,) = bench.bind(campaign("a", "b", content="same", twin=True))
+    bench.at(100)
+    shown_to(bench, op, 0)
+    renewed(bench, client, op)
+    assert (bench.state(op), bench.outcomes(op), bench.outcomes(op + 1)) == ("settled", ["succeeded"], ["pending"])

@@ -1,0 +1,247 @@
+"""Sending one operation: what must be so before, what leaves, and what every kind of answer is recorded as; the answers are given."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from tests.engine.desk import QUEUED, RETENTION, error, retried, says
+from tests.engine.shown import NOW, retry, run_now, state
+
+from voxops._core.backoff import Backoff, delay
+from voxops.api.assumptions import KEY_EARLY
+from voxops.api.windows import CLEARED_FOR, LEASE
+from voxops.engine.reader import interval
+from voxops.engine.sender import LONGEST_MESSAGE, THROTTLES, Sender
+from voxops.errors import TransportError
+
+# -- what leaves -------------------------------------------------------------------------------------------------------------
+
+
+def test_rule_08_what_was_stored_leaves_once_under_its_key_and_is_counted(desk):
+    op = retried(desk)
+    desk.current.tally.looks = 9
+    desk.send(op, says(202, QUEUED))
+    stored = desk.get(op)
+    assert desk.post.requests == [
+        {"method": "POST", "path": "/v1/posts/post_1/retry", "body": stored.body, "key": stored.key}
+    ]
+    assert (stored.state, stored.tries, stored.http_status, stored.answered) == ("accepted", 1, 202, True)
+    assert desk.ledger.operations.reply(op) == json.dumps(QUEUED).encode()
+    assert (stored.first_sent, stored.ended) == (NOW.timestamp(), NOW.timestamp())
+    assert (desk.current.queue.tries[op], desk.current.tally.acts, desk.current.tally.looks) == (1, 1, 0)
+    assert desk.changed == [], "a queued act is no outcome"
+
+
+@pytest.mark.parametrize("how", ["paused", "halted"])
+def test_nothing_leaves_a_run_that_has_stopped(desk, how):
+    op = retried(desk)
+    setattr(desk.current.control, how, "stop")
+    commits: list[str] = []
+    desk.post.after_commit = lambda: commits.append(how)
+    desk.send(op)
+    assert (desk.post.requests, desk.state(op), desk.get(op).tries, commits) == ([], "planned", 0, [])
+
+
+@pytest.mark.parametrize("how", ["paused", "halted"])
+def test_a_run_that_stops_while_it_claims_sends_nothing_and_takes_it_back(desk, how):
+    op = retried(desk)
+    desk.post.after_commit = lambda: setattr(desk.current.control, how, "stop")
+    desk.send(op)
+    assert (desk.post.requests, desk.state(op), desk.get(op).tries) == ([], "planned", 0)
+
+
+def test_rule_21_whoever_slept_since_the_claim_sends_nothing(desk):
+    op = retried(desk)
+    desk.post.after_commit = lambda: desk.at(LEASE)
+    desk.send(op)
+    assert (desk.post.requests, desk.state(op)) == ([], "sent")
+
+
+def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
+    op = retried(desk)
+    desk.current.tally.acts = 5
+    desk.at(CLEARED_FOR + 1)
+    desk.send(op)
+    until = desk.now.timestamp() + interval(0, desk.rng)
+    assert desk.current.reasons.refused == {op: "what was read of it is too old by now"}
+    assert desk.current.reasons.waiting == {}
+    assert not desk.current.queue.due(op, until - 0.001)
+    assert desk.current.queue.due(op, until)
+    assert (desk.post.requests, desk.current.tally.acts, desk.current.queue.tries[op]) == ([], 5, 0)
+    desk.at(0)
+    desk.send(op, says(202, QUEUED))
+    assert desk.current.reasons.refused == {}, "it was granted meanwhile"
+    desk.ledger.query("UPDATE operations SET state = 'withdrawn' WHERE id = ?", (op,))
+    desk.send(op)
+    assert desk.current.reasons.waiting == {op: "it is withdrawn"}
+
+
+def test_rule_12_a_key_that_is_nearly_forgotten_is_not_sent_again(desk):
+    op = retried(desk)
+    desk.doubt(op)
+    desk.at(RETENTION - KEY_EARLY + 1)
+    desk.send(op)
+    assert desk.post.requests == []
+    assert "the server may have forgotten its key" in desk.current.reasons.refused[op]
+    desk.at(RETENTION - KEY_EARLY)
+    desk.send(op, says(202, QUEUED))
+    assert len(desk.post.requests) == 1
+
+
+def test_two_senders_have_names_of_their_own(desk):
+    other = Sender(
+        desk.post, desk.ledger, writer=desk.post, reader=desk.server, credential="c", retention=1.0, rng=random.Random(7)
+    )  # fmt: skip
+    assert other._owner != desk.sender._owner
+
+
+# -- no answer ---------------------------------------------------------------------------------------------------------------
+
+
+def test_rule_11_after_no_answer_nobody_knows(desk):
+    op = retried(desk)
+    desk.send(op, TransportError("broke", sent=True))
+    stored = desk.get(op)
+    assert (stored.state, stored.answered, stored.waiting_for, stored.http_status) == (
+        "unknown",
+        False,
+        "no answer came",
+        None,
+    )
+    assert stored.ended == NOW.timestamp()
+    assert desk.outcomes(op) == ["unknown"]
+    assert desk.current.queue.told(op) == "no answer came once"
+    assert desk.current.control.sending
+    assert desk.current.queue.due(op, NOW.timestamp()), "reading decides when it is sent again"
+
+
+def test_a_connection_that_was_never_made_is_tried_again_a_few_times(desk):
+    op = retried(desk)
+    for number in range(1, Backoff().tries + 1):
+        assert desk.current.control.sending, number
+        desk.send(op, TransportError("nobody listens", sent=False))
+        assert (desk.state(op), desk.get(op).tries, desk.get(op).first_sent) == ("planned", 0, None)
+        until = NOW.timestamp() + delay(Backoff(), number, desk.rng)
+        assert not desk.current.queue.due(op, until - 0.001)
+        assert desk.current.queue.due(op, until)
+    assert desk.current.control.halted == "nobody listens; run.resume() goes on when the server is back"
+    assert desk.current.queue.told(op) == ""
+
+
+def test_a_task_that_is_cancelled_while_it_waits_says_that_nobody_knows(desk):
+    op = retried(desk)
+    with pytest.raises(asyncio.CancelledError):
+        desk.send(op, asyncio.CancelledError())
+    stored = desk.get(op)
+    assert (stored.state, stored.answered, stored.ended, stored.http_status) == (
+        "unknown",
+        False,
+        NOW.timestamp(),
+        None,
+    )
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "answered", "why"),
+    [
+        ("INTERNAL_ERROR", True, "the API answered 500 INTERNAL_ERROR"),
+        ("", False, "the API answered 500"),
+        ("IDEMPOTENCY_IN_PROGRESS", False, "the server is still working on it"),
+    ],
+)
+def test_rule_16_an_ambiguous_answer_is_unknown_and_says_whether_the_api_itself_spoke(desk, code, answered, why):
+    op = retried(desk)
+    desk.send(op, error(500, code))
+    stored = desk.get(op)
+    assert (stored.state, stored.answered, stored.waiting_for, stored.http_status) == ("unknown", answered, why, 500)
+    assert desk.current.queue.told(op) == f"{why} once"
+    assert desk.current.control.sending
+
+
+def test_rule_17_a_rate_limit_costs_no_try_and_many_of_them_stop_the_run(desk):
+    op = retried(desk)
+    for number in range(THROTTLES + 1):
+        assert desk.current.control.sending, number
+        desk.current.queue.tries[op] = 3
+        desk.send(op, error(429, "RATE_LIMITED"))
+        assert (desk.state(op), desk.get(op).tries, desk.current.queue.tries[op]) == ("planned", 0, 3)
+        until = NOW.timestamp() + delay(Backoff(), 1, desk.rng)
+        assert not desk.current.queue.due(op, until - 0.0001)
+        assert desk.current.queue.due(op, until)
+    assert desk.current.control.halted == "the API keeps refusing for its rate limit; run.resume() goes on later"
+    assert THROTTLES == 20
+
+
+def test_rule_17_a_key_that_may_not_stops_the_run_and_leaves_the_operation(desk):
+    op = retried(desk)
+    desk.send(op, error(403, "AUTHORIZATION_ERROR", "x" * 600))
+    assert (desk.state(op), desk.outcomes(op)) == ("planned", ["pending"])
+    said = desk.current.control.halted
+    assert (
+        said == f"the API answered 403 AUTHORIZATION_ERROR: {'x' * 500}. Nothing more is sent; mend it and run.resume()"
+    )
+    assert LONGEST_MESSAGE == 500
+
+
+@pytest.mark.parametrize("answer", [says(202, {}), says(202, b"<html>"), says(200, ["id"])])
+def test_rule_15_a_2xx_of_another_shape_proves_nothing(desk, answer):
+    op = retried(desk)
+    desk.send(op, answer)
+    stored = desk.get(op)
+    assert (stored.state, stored.answered, stored.waiting_for) == (
+        "unknown", False, "the answer is not what this call returns",
+    )  # fmt: skip
+
+
+def test_rule_15_a_call_that_the_contract_does_not_know_proves_nothing(desk):
+    op = retried(desk)
+    claim = desk.claim(op)
+    strange = replace(claim, operation=replace(claim.operation, path="/v1/elsewhere"))
+    run_now(desk.sender._taken(desk.current, strange, says(202, QUEUED)))
+    assert (desk.state(op), desk.get(op).answered) == ("unknown", False)
+
+
+def test_rule_16_a_refusal_of_the_first_try_has_failed_and_of_a_later_one_proves_nothing(desk):
+    first, later = desk.bind(retry(state("failed"), state("failed", post_id="post_2")), state("failed"), state("failed", post_id="post_2"))  # fmt: skip
+    desk.send(first, error(404, "NOT_FOUND", "gone"))
+    assert (desk.state(first), desk.outcomes(first)) == ("settled", ["failed"])
+    (member,) = desk.ledger.operations.members(first)
+    assert (member.error_code, member.error_message) == ("NOT_FOUND", "gone")
+    assert [(each.was, each.now, each.detail) for each in desk.changed] == [("pending", "failed", "gone")]
+    assert desk.current.tally.failures == 1
+    desk.doubt(later)
+    desk.send(later, error(404, "NOT_FOUND", "gone"))
+    assert (desk.state(later), desk.outcomes(later), desk.changed) == ("unknown", ["unknown"], [])
+
+
+def test_a_refusal_without_a_code_is_named_by_its_status(desk):
+    op = retried(desk)
+    desk.send(op, says(404))
+    assert desk.ledger.operations.members(op)[0].error_code == "HTTP_404"
+    assert [each.detail for each in desk.changed] == ["HTTP_404"]
+
+
+def test_a_refused_retry_of_several_targets_fails_them_all(desk):
+    post = state("failed", "failed")
+    (op,) = desk.bind(retry(post), post)
+    desk.send(op, error(404, "NOT_FOUND"))
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed", "failed"])
+
+
+def test_an_answer_that_comes_after_another_sender_took_over_settles_nothing(desk):
+    op = retried(desk)
+
+    def taken_over() -> None:
+        desk.at(LEASE + 1)
+        desk.ledger.claims.expire()
+
+    desk.post.before_note = taken_over
+    desk.send(op, error(404, "NOT_FOUND"))
+    assert (desk.state(op), desk.outcomes(op), desk.changed) == ("unknown", ["unknown"], [])

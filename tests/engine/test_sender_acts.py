@@ -1,0 +1,256 @@
+"""Sending what is particular to creates, changes under a version, and fixes of one target; the answers are given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.engine.desk import Desk, Post, created, error, says
+from tests.engine.shown import NOW, fix, move, run_now, scheduled, state
+
+from voxops.acts.create import CREATE, plan_bulk
+from voxops.api.states import PostState
+from voxops.api.windows import CLEARED_FOR, LEASE
+from voxops.client import Reply
+from voxops.errors import TransportError
+
+# -- creates -----------------------------------------------------------------------------------------------------------------
+
+
+def test_rule_15_a_batch_is_settled_item_by_item_and_remembered(desk):
+    op = created(desk, "a", "b")
+    labels = [member.item.label for member in desk.ledger.operations.members(op)]
+    desk.send(
+        op,
+        says(207, {"results": [
+            {"index": 0, "success": True, "id": "post_7", "post": {"id": "post_7"}},
+            {"index": 1, "success": False, "error": {"code": "VALIDATION_ERROR", "message": "too long"}},
+        ]}),
+    )  # fmt: skip
+    assert desk.state(op) == "settled"
+    assert desk.outcomes(op) == ["succeeded", "failed"]
+    assert [(each.item, each.now) for each in desk.changed] == [(labels[0], "succeeded"), (labels[1], "failed")]
+    assert list(desk.ledger.marks.of_posts(["post_7"])) == ["post_7"], "known where lists show no metadata"
+
+
+def test_rule_15_items_that_can_t_be_read_are_unknown(desk):
+    op = created(desk, "a", "b")
+    desk.send(op, says(207, {"results": []}))
+    assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown", "unknown"])
+
+
+def test_rule_17_a_refused_batch_that_shows_items_is_read_by_them(desk):
+    op = created(desk, "a", "b")
+    items = [
+        {"index": 0, "success": False, "error": {"code": "VALIDATION_ERROR", "message": "too long"}},
+        {"index": 1, "success": True, "id": "post_7", "post": {"id": "post_7"}},
+    ]
+    desk.send(op, says(422, {"results": items}))
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed", "succeeded"])
+
+
+def test_rule_17_a_batch_refused_for_a_row_that_is_named_fails_it_and_keeps_the_others_together(desk):
+    op = created(desk, "a", "b", "c", "d")
+    labels = [member.item.label for member in desk.ledger.operations.members(op)]
+    bodies = CREATE.bodies(desk.get(op).body)
+    desk.send(op, says(400, {"error": {"code": "VALIDATION_ERROR", "message": "bad", "details": {"field": "posts[1].content"}}}))  # fmt: skip
+    assert (desk.state(op), desk.outcomes(op), desk.get(op).answered) == ("settled", ["failed"], True)
+    assert [(each.item, each.was, each.now) for each in desk.changed] == [(labels[1], "pending", "failed")]
+    assert desk.ledger.operations.members(op)[0].error_code == "VALIDATION_ERROR"
+    (fresh,) = desk.ledger.operations.of_run("run_1", ("planned",))
+    assert CREATE.bodies(fresh.body) == [bodies[0], bodies[2], bodies[3]], "bytes unchanged"
+
+
+@pytest.mark.parametrize(("count", "halves"), [(2, [1, 1]), (3, [1, 2]), (5, [2, 3])])
+def test_rule_17_a_batch_refused_for_nobody_in_particular_is_halved(desk, count, halves):
+    op = created(desk, *"abcde"[:count])
+    desk.send(op, error(400, "VALIDATION_ERROR"))
+    assert desk.state(op) == "withdrawn"
+    fresh = desk.ledger.operations.of_run("run_1", ("planned",))
+    assert [len(desk.ledger.operations.members(each.id)) for each in fresh] == halves
+    assert desk.changed == []
+    assert desk.current.tally.failures == 0
+
+
+def test_rule_17_a_batch_of_one_row_that_is_refused_has_failed(desk):
+    op = created(desk, "a")
+    desk.send(op, error(400, "VALIDATION_ERROR", "bad"))
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed"])
+
+
+def test_a_batch_that_another_sender_took_over_is_not_divided(desk):
+    op = created(desk, "a", "b")
+    claims = desk.ledger.claims
+
+    class Overtaken(Post):
+        async def send(self, method: str, path: str, **given: Any) -> Reply:
+            reply = await super().send(method, path, **given)
+            desk.at(LEASE + 1)
+            claims.expire()
+            return reply
+
+    desk.post.__class__ = Overtaken
+    desk.send(op, error(400, "VALIDATION_ERROR"))
+    assert (desk.state(op), len(desk.ledger.operations.members(op)), desk.changed) == ("unknown", 2, [])
+
+
+def test_rule_06_rows_whose_time_has_passed_leave_a_batch_before_it_is_sent(desk):
+    soon = (NOW + timedelta(seconds=5)).isoformat()
+    frame = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "acc", "scheduled_for": [soon, "2027-01-01T00:00:00Z"]})  # fmt: skip
+    (op,) = desk.bind(plan_bulk(frame, key="row_id"))
+    desk.at(5)
+    desk.send(op)
+    assert desk.post.requests == []
+    assert (desk.state(op), desk.outcomes(op)) == ("withdrawn", ["blocked"])
+    assert [member.waiting_for for member in desk.ledger.operations.members(op)] == ["its time has passed"]
+    (fresh,) = desk.ledger.operations.of_run("run_1", ("planned",))
+    assert [member.item.label for member in desk.ledger.operations.members(fresh.id)] == ["b"]
+    desk.send(fresh.id, says(207, {"results": []}))
+    assert len(desk.post.requests) == 1, "the others go"
+
+
+def test_rule_06_a_batch_that_another_sender_has_is_left_as_it_is(desk):
+    op = created(desk, "a", "b", scheduled_for=(NOW + timedelta(seconds=5)).isoformat())
+    looked_up = desk.ledger.claims.clear(desk.get(op))
+    desk.claim(op)
+    desk.at(6)
+    run_now(desk.sender.send(desk.current, looked_up))
+    assert (desk.state(op), len(desk.ledger.operations.members(op)), desk.post.requests) == ("sent", 2, [])
+
+
+def test_rule_06_a_doubtful_batch_whose_time_has_passed_is_not_sent_again(desk):
+    op = created(desk, "a", scheduled_for=(NOW + timedelta(seconds=5)).isoformat())
+    desk.doubt(op)
+    desk.at(4)
+    desk.send(op, error(500))
+    assert len(desk.post.requests) == 1, "its time has not passed yet"
+    desk.at(5)
+    desk.send(op)
+    assert len(desk.post.requests) == 1
+    assert desk.current.reasons.refused == {op: "nobody knows whether it was created, and its time has passed"}
+
+
+# -- changes under a version -------------------------------------------------------------------------------------------------
+
+
+def moved(desk: Desk, before: PostState | None = None, **columns: Any) -> int:
+    before = before or scheduled()
+    (op,) = desk.bind(move(before, **columns), before)
+    return op
+
+
+def test_rule_02_a_change_bears_the_version_that_was_read_just_before(desk):
+    op = moved(desk)
+    desk.at(CLEARED_FOR * 3)
+    desk.server.states = {"post_1": scheduled()}
+    answer = {"id": "post_1", "status": "scheduled", "scheduledFor": "2027-03-04T09:00:00Z"}
+    desk.send(op, says(200, answer))
+    (request,) = desk.post.requests
+    assert request["version"] == scheduled().version
+    assert desk.server.read == ["post post_1"]
+    assert (desk.get(op).baseline or {})["updated_at"] == scheduled().updated_at
+    assert desk.get(op).read == desk.now.timestamp()
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["succeeded"])
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        (None, "this post no longer exists"),
+        (replace(scheduled(), version=None), "the API shows no version of this post, so somebody's change could be written over; change it by hand"),
+        (replace(scheduled(), status="published"), "the post is published by now and can't be changed"),
+        (replace(scheduled(), status="published", version=None), "the post is published by now and can't be changed"),
+    ],
+)  # fmt: skip
+def test_rule_02_a_post_that_is_not_as_planned_is_blocked(desk, shown, why):
+    op = moved(desk)
+    desk.server.states = {"post_1": shown} if shown else {}
+    desk.send(op)
+    assert desk.post.requests == []
+    assert (desk.current.reasons.waiting, desk.current.reasons.blocked) == ({op: why}, {op})
+
+
+def test_rule_06_a_change_to_a_time_that_has_passed_is_blocked_at_its_very_second(desk):
+    op = moved(desk, to=(NOW + timedelta(seconds=60)).strftime("%Y-%m-%d %H:%M:%S"))
+    desk.server.states = {"post_1": scheduled()}
+    desk.at(60)
+    desk.send(op)
+    assert (desk.post.requests, desk.current.reasons.waiting) == ([], {op: "its new time has passed"})
+    desk.server.states = {}
+    desk.send(op)
+    assert desk.current.reasons.waiting == {op: "this post no longer exists"}, "what comes first is said"
+
+
+def test_rule_06_a_doubtful_change_is_sent_again_only_before_its_time(desk):
+    op = moved(desk, to=(NOW + timedelta(seconds=60)).strftime("%Y-%m-%d %H:%M:%S"))
+    desk.server.states = {"post_1": scheduled()}
+    desk.send(op, TransportError("broke"))
+    desk.at(59)
+    desk.send(op, TransportError("broke"))
+    assert len(desk.post.requests) == 2
+    desk.at(60)
+    desk.send(op)
+    assert len(desk.post.requests) == 2
+    assert desk.current.reasons.refused == {op: "nobody knows whether it was changed, and its new time has passed"}
+
+
+def test_a_conflict_of_versions_blocks_the_row(desk):
+    op = moved(desk)
+    desk.server.states = {"post_1": scheduled()}
+    desk.send(op, error(409, "CONFLICT", "changed"))
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["blocked"])
+    assert [each.now for each in desk.changed] == ["blocked"]
+
+
+# -- fixes of one target -----------------------------------------------------------------------------------------------------
+
+
+def with_ids(post: PostState) -> PostState:
+    targets = tuple(replace(target, target_id=f"t{number}") for number, target in enumerate(post.targets))
+    return replace(post, targets=targets, source="single")
+
+
+def test_a_fix_is_addressed_by_the_id_that_a_single_read_shows(desk):
+    post = state("failed", "failed")
+    (op,) = desk.bind(fix(post, 1), post)
+    desk.at(CLEARED_FOR * 3)
+    moved_on = replace(with_ids(post), status="publishing", updated_at=desk.now.isoformat())
+    desk.server.states = {"post_1": moved_on}
+    desk.send(op, says(202, {"success": True, "platformId": "t1"}))
+    (request,) = desk.post.requests
+    assert request["path"] == "/v1/posts/post_1/platforms/t1/fix"
+    assert desk.get(op).path == request["path"]
+    assert (desk.get(op).baseline or {})["post_status"] == "publishing", "as it was just before"
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        (None, "the post or its target no longer exists; load the posts again"),
+        (state(), "the post or its target no longer exists; load the posts again"),
+        (with_ids(state("published")), "changed since loaded (error_code, status); load it again"),
+        (state("failed"), "the API shows no id for this target; retry the whole post"),
+    ],
+)
+def test_a_fix_of_a_target_that_is_not_as_planned_is_blocked(desk, shown, why):
+    (op,) = desk.bind(fix(state("failed")), state("failed"))
+    desk.server.states = {"post_1": shown} if shown else {}
+    desk.send(op)
+    assert desk.post.requests == []
+    assert (desk.current.reasons.waiting, desk.current.reasons.blocked) == ({op: why}, {op})
+
+
+def test_rule_02_a_fix_waits_for_another_that_is_open_and_not_for_one_that_is_not_sent(desk):
+    post = state("failed", "failed")
+    first, second = desk.bind(fix(post, 0, 1), post)
+    desk.server.states = {"post_1": with_ids(post)}
+    desk.send(first, TransportError("broke"))
+    assert len(desk.post.requests) == 1, "the other was not sent"
+    desk.server.read.clear()
+    desk.send(second)
+    assert (len(desk.post.requests), desk.server.read) == (1, [])
+    assert desk.current.reasons.refused == {second: "another request on this post is open"}
+    assert not desk.current.queue.due(second, NOW.timestamp())

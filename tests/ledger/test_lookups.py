@@ -1,0 +1,155 @@
+"""Every look-up of the ledger finds what it is about, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from tests.ledger.filled import NOW, batch
+
+from voxops.acts.create import CREATE
+from voxops.acts.made import Made
+from voxops.ledger import Ledger, RunHead, RunRow, Stored
+
+# -- looking up ----------------------------------------------------------------------------------------------------------
+
+
+def run_of(ledger: Ledger, *chosen: int, run: str = "run") -> None:
+    ledger.runs.start(RunHead(run, "bulk", "", "row_id", 0, 0), reason=None, created=NOW, frame=b"")
+    names = [item for op in chosen for item in ledger.query("SELECT identity, attempt FROM items WHERE op = ?", (op,))]
+    ledger.runs.add_rows(run, [RunRow(row, name, attempt) for row, (name, attempt) in enumerate(names)])
+
+
+def ids(found: list[Stored]) -> list[int]:
+    return [each.id for each in found]
+
+
+def test_a_run_s_operations_are_found_by_state_and_time_canaries_first(ledger):
+    run_of(ledger, 1, 2, 3, 4, 5, 6)
+    run_of(ledger, 7, run="other")
+    ledger.query("UPDATE operations SET canary = 1 WHERE id = 4")
+    of_run = ledger.operations.of_run
+    assert ids(of_run("run")) == [4, 1, 2, 3]
+    assert ids(of_run("run", ("settled", "planned"))) == [1, 5]
+    assert ids(of_run("other")) == [7]
+    ledger.query("UPDATE operations SET last_sent = ?, settled = NULL WHERE id = 2", (NOW - 1,))
+    ledger.query("UPDATE operations SET last_sent = ?, settled = NULL WHERE id = 3", (NOW,))
+    ledger.query("UPDATE operations SET last_sent = ?, settled = ? WHERE id = 5", (NOW - 9, NOW))
+    assert ids(of_run("run", ("sent", "unknown", "settled"), since=NOW)) == [3, 5]
+
+
+def test_operations_are_found_that_something_may_happen_to(ledger):
+    operations = ledger.operations
+    assert ids(operations.busy()) == [2, 3, 4, 8]
+    assert operations.withdrawn([1, 5, 6]) == {6}
+    assert operations.withdrawn([1, 5]) == set()
+    subject = operations.get(3).subject
+    assert ids(operations.open_on(subject)) == [3]
+    assert operations.open_on(operations.get(5).subject) == []
+    assert operations.open_on(operations.get(6).subject) == []
+    assert [ids(operations.open_on(operations.get(op).subject)) for op in (1, 2, 4)] == [[1], [2], [4]]
+
+
+def test_an_operation_is_unchanged_while_its_state_and_tries_are(ledger):
+    stored = ledger.operations.get(3)
+    assert ledger.operations.is_unchanged(stored)
+    assert not ledger.operations.is_unchanged(replace(stored, tries=2))
+    assert not ledger.operations.is_unchanged(replace(stored, state="planned"))
+
+
+def test_rows_answers_and_names_of_an_operation_are_its_own(ledger):
+    operations = ledger.operations
+    assert operations.reply(3) == b"reply 3"
+    ledger.query("UPDATE operations SET reply = NULL WHERE id = 4")
+    assert operations.reply(4) is None
+    assert [(each.op, each.position, each.item.label) for each in operations.members(3)] == [
+        (3, position, item.label) for position, item in enumerate(batch("r3.0", "r3.1").items)
+    ]
+    found = operations.members_of([8, 3, 99])
+    assert found == {8: operations.members(8), 3: operations.members(3), 99: []}
+    ledger.forming.point("alias", 1, 3, 0)
+    assert operations.identities(3) == {*(each.item.identity for each in operations.members(3)), "alias"}
+
+
+def test_the_latest_attempt_at_an_item_that_stands_is_found(ledger):
+    operations = ledger.operations
+    assert operations.latest("nobody") is None
+    for attempt, op, position in ((1, 3, 0), (3, 4, 1), (4, 6, 0), (2, 5, 0)):
+        ledger.forming.point("i", attempt, op, position)
+    latest = operations.latest("i")
+    assert latest == (3, operations.get(4), operations.members(4)[1])
+
+
+def test_rule_29_the_campaigns_of_a_row_s_name_are_those_of_creates(ledger):
+    label = ledger.operations.members(1)[0].item.label
+    assert ledger.operations.campaigns_of(label) == {""}
+    other = ledger.forming.add(batch("z", campaign="spring"), baseline=None)
+    ledger.query("UPDATE members SET label = ? WHERE op = ?", (label, other))
+    assert ledger.operations.campaigns_of(label) == {"", "spring"}
+    ledger.query("UPDATE operations SET action = 'create' WHERE id = ?", (other,))
+    assert ledger.operations.campaigns_of(label) == {"", "spring"}
+    ledger.query("UPDATE operations SET action = 'cancel' WHERE id = ?", (other,))
+    assert ledger.operations.campaigns_of(label) == {""}
+    assert ledger.operations.campaigns_of("nobody") == set()
+    ledger.query("UPDATE members SET item = json_remove(item, '$.seen.campaign') WHERE op = 1")
+    assert ledger.operations.campaigns_of(label) == {""}, "as the first edition wrote it"
+
+
+# -- marks ---------------------------------------------------------------------------------------------------------------
+
+MADE = Made("p", "2026-03-01T00:00:00+00:00", "scheduled", "op", "row", "campaign", "asked", "shown")
+
+
+def test_posts_that_were_made_are_remembered_and_what_a_list_leaves_out_is_kept(ledger):
+    marks = ledger.marks
+    marks.learn([MADE, replace(MADE, post_id="q", op_mark="other", row_mark="other", shown="s2", campaign_mark="c2")])
+    assert marks.of_posts(["p", "zzz"]) == {"p": MADE}
+    later = "2026-03-02T00:00:00+00:00"
+    marks.learn([Made("p", later, "published")])
+    assert marks.of_posts(["p"]) == {"p": replace(MADE, created=later, status="published")}
+    marks.learn([Made("p", later, "published", "op2", "row2", "c3", "asked2", "shown2")])
+    assert marks.of_posts(["p"]) == {"p": Made("p", later, "published", "op2", "row2", "c3", "asked2", "shown2")}
+    assert set(marks.of_posts(["p", "q"])) == {"p", "q"}
+
+
+def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
+    marks = ledger.marks
+    old = replace(MADE, post_id="old", created="2026-02-01T00:00:00+00:00", op_mark="op3", row_mark=None)
+    same = replace(MADE, post_id="a", campaign_mark=None, shown=None, row_mark="row9", op_mark=None)
+    marks.learn([MADE, old, same])
+    assert [each.post_id for each in marks.of_row("row", [])] == ["p"]
+    assert [each.post_id for each in marks.of_row("row", ["op3"])] == ["old", "p"]
+    assert [each.post_id for each in marks.of_row("row9", ["op"])] == ["a", "p"], "of one instant by name"
+    assert [each.post_id for each in marks.of_row("none", ["none"])] == []
+    assert [each.post_id for each in marks.alike("shown")] == ["old", "p"]
+    assert marks.alike("none") == []
+
+
+def test_the_newest_post_of_a_campaign_is_known(ledger):
+    marks = ledger.marks
+    assert marks.last_of_campaign("campaign") is None
+    old = replace(MADE, post_id="old", created="2026-02-01T00:00:00+00:00")
+    other = replace(MADE, post_id="new", created="2026-04-01T00:00:00+00:00", campaign_mark="c2")
+    marks.learn([MADE, old, other])
+    assert marks.last_of_campaign("campaign") == MADE.created
+
+
+def test_what_lists_have_shown_never_goes_back(ledger):
+    marks = ledger.marks
+    assert (marks.listed, marks.show) == (None, False)
+    marks.learn([])
+    assert (marks.listed, marks.show) == (None, False)
+    marks.learn([], latest="2026-03-02T00:00:00+00:00", shown=True)
+    assert (marks.listed, marks.show) == ("2026-03-02T00:00:00+00:00", True)
+    marks.learn([], latest="2026-03-01T00:00:00+00:00", shown=False)
+    assert (marks.listed, marks.show) == ("2026-03-02T00:00:00+00:00", True)
+    marks.learn([], latest="2026-03-03T00:00:00+00:00")
+    assert marks.listed == "2026-03-03T00:00:00+00:00"
+
+
+def test_a_body_is_kept_as_it_is(ledger):
+    operation = batch("x")
+    op = ledger.forming.add(operation, baseline=None)
+    assert ledger.operations.get(op).body == operation.body
+    assert json.loads(operation.body or b"")["posts"][0]["content"] == "x"
+    assert CREATE.bodies(ledger.operations.get(op).body) == CREATE.bodies(operation.body)
