@@ -15,7 +15,7 @@ from voxops.api.states import PostState
 from voxops.engine.execution import (
     Execution,
 )
-from voxops.engine.settler import Reading
+from voxops.engine.reading import Reading
 from voxops.ledger import Clearance, Ledger
 from voxops.model import Transition
 

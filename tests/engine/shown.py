@@ -18,7 +18,8 @@ from voxops.api.states import PostState, TargetState
 from voxops.engine.binding import bind
 from voxops.engine.decisions import Facts
 from voxops.engine.reader import Listed, Seen
-from voxops.engine.settler import Reading, Settler
+from voxops.engine.reading import Reading
+from voxops.engine.settler import Settler
 from voxops.ledger import Claim, Ledger, Stored
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -179,13 +179,13 @@ def test_a_backoff_is_over_at_its_very_end():
 
 def test_what_was_heard_of_the_tries_is_told_most_often_first():
     queue = Queue()
-    assert queue.told(1) == ""
+    assert queue.describe_failures(1) == ""
     for said in ("no answer came", "the API answered 500", "no answer came"):
-        queue.hear(1, said)
-    queue.hear(2, "other")
-    assert queue.told(1) == "no answer came twice, the API answered 500 once"
+        queue.note_failure(1, said)
+    queue.note_failure(2, "other")
+    assert queue.describe_failures(1) == "no answer came twice, the API answered 500 once"
     queue.forget_tries()
-    assert queue.told(1) == ""
+    assert queue.describe_failures(1) == ""
 
 
 def test_failures_are_counted_and_transitions_shown_once():
@@ -208,8 +208,10 @@ def test_a_run_that_goes_on_counts_and_reasons_anew():
     current.reasons.block(1, "changed")
     assert (current.reasons.waiting, current.reasons.blocked) == ({1: "changed"}, {1})
     current.reasons.refused[1], current.tally.looks, current.queue.tries[1], current.queue.throttled[1] = "no", 9, 6, 3
-    current.queue.hear(1, "no answer came")
+    current.queue.note_failure(1, "no answer came")
     current.resume()
     reasons, queue, tally = current.reasons, current.queue, current.tally
     assert (current.control.sending, tally.failures, tally.looks) == (True, 0, 0)
-    assert not (reasons.waiting or reasons.refused or reasons.blocked or queue.tries or queue.throttled or queue.heard)
+    assert not (
+        reasons.waiting or reasons.refused or reasons.blocked or queue.tries or queue.throttled or queue.failures
+    )

@@ -68,8 +68,8 @@ def test_rule_05_a_row_that_succeeded_is_joined_and_in_other_words_held(bench):
     end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
     assert one(bench, campaign("a")) == Join(op, 0)
     said = (
-        "already posted as post_9, with another accountIds, content; change the post itself, or name a new "
-        "campaign, which would post every row again"
+        "already posted as post_9, with another accountIds, content; change the post itself, with "
+        "vx.plan_update. To name a new campaign would post every row again"
     )
     assert one(bench, campaign("a", content="new", accounts="other")) == Hold(said)
 

@@ -26,7 +26,7 @@ from voxops.engine.execution import (
     Execution,
 )
 from voxops.engine.reader import interval
-from voxops.engine.settler import Reading
+from voxops.engine.reading import Reading
 from voxops.ledger import Clearance
 
 # -- whoever holds the run -----------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(
     assert execution._enqueue(current, operation) is False
     assert queued(execution) == []
     assert current.reasons.waiting == {op: "tried 6 times without an answer; look at the dashboard, then resume"}
-    current.queue.hear(op, "no answer came")
+    current.queue.note_failure(op, "no answer came")
     assert execution._enqueue(current, operation) is False
     assert current.reasons.waiting == {op: "no answer came once; look at the dashboard, then resume"}
     assert RESENDS == 6

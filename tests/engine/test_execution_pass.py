@@ -22,7 +22,7 @@ from voxops.engine.execution import (
     WIDTH,
     Execution,
 )
-from voxops.engine.settler import Reading
+from voxops.engine.reading import Reading
 from voxops.errors import LedgerError, WaitTooLong
 from voxops.ledger import Clearance
 from voxops.model import Outcome

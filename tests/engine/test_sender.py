@@ -114,7 +114,7 @@ def test_rule_11_after_no_answer_nobody_knows(desk):
     )
     assert stored.ended == NOW.timestamp()
     assert desk.outcomes(op) == ["unknown"]
-    assert desk.current.queue.told(op) == "no answer came once"
+    assert desk.current.queue.describe_failures(op) == "no answer came once"
     assert desk.current.control.sending
     assert desk.current.queue.due(op, NOW.timestamp()), "reading decides when it is sent again"
 
@@ -129,7 +129,7 @@ def test_a_connection_that_was_never_made_is_tried_again_a_few_times(desk):
         assert not desk.current.queue.due(op, until - 0.001)
         assert desk.current.queue.due(op, until)
     assert desk.current.control.halted == "nobody listens; run.resume() goes on when the server is back"
-    assert desk.current.queue.told(op) == ""
+    assert desk.current.queue.describe_failures(op) == ""
 
 
 def test_a_task_that_is_cancelled_while_it_waits_says_that_nobody_knows(desk):
@@ -161,7 +161,7 @@ def test_rule_16_an_ambiguous_answer_is_unknown_and_says_whether_the_api_itself_
     desk.send(op, error(500, code))
     stored = desk.get(op)
     assert (stored.state, stored.answered, stored.waiting_for, stored.http_status) == ("unknown", answered, why, 500)
-    assert desk.current.queue.told(op) == f"{why} once"
+    assert desk.current.queue.describe_failures(op) == f"{why} once"
     assert desk.current.control.sending
 
 
@@ -185,7 +185,8 @@ def test_rule_17_a_key_that_may_not_stops_the_run_and_leaves_the_operation(desk)
     assert (desk.state(op), desk.outcomes(op)) == ("planned", ["pending"])
     said = desk.current.control.halted
     assert (
-        said == f"the API answered 403 AUTHORIZATION_ERROR: {'x' * 500}. Nothing more is sent; mend it and run.resume()"
+        said
+        == f"the API answered 403 AUTHORIZATION_ERROR: {'x' * 500}. Nothing more is sent; fix that, then call run.resume()"
     )
     assert LONGEST_MESSAGE == 500
 

@@ -198,12 +198,15 @@ def test_what_was_read_again_is_noted_of_planned_operations_alone(ledger):
 
 def test_what_is_proved_absent_is_planned_again(ledger):
     ledger.query("UPDATE members SET outcome = 'succeeded' WHERE position = 1 AND op IN (3, 8)")
-    said, changed = change(ledger, lambda: ledger.forming.revive(3, 1))
+    said, changed = change(ledger, lambda: ledger.forming.revive(3, 1, read=4.5))
     assert said is True
     assert changed == {
-        **ops(3, state="planned", first_sent=None, credential=None, waiting_for="", read=NOW),
+        **ops(3, state="planned", first_sent=None, credential=None, waiting_for="", read=4.5),
         **rows(3, 0, outcome="pending", waiting_for=""),
     }
-    assert change(ledger, lambda: ledger.forming.revive(8, 2)) == (False, {})
+    assert change(ledger, lambda: ledger.forming.revive(8, 2, read=4.5)) == (False, {})
     for op in (1, 2, 4, 5, 6):
-        assert change(ledger, lambda op=op: ledger.forming.revive(op, ledger.operations.get(op).tries)) == (False, {})
+        assert change(ledger, lambda op=op: ledger.forming.revive(op, ledger.operations.get(op).tries, read=4.5)) == (
+            False,
+            {},
+        )

@@ -44,6 +44,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/batches.py": ("tests/engine/test_binding_writes.py", "tests/engine/test_preflight.py", *ENGINE),
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
+    "engine/reading.py": ENGINE,
     "engine/binding.py": ("tests/engine/test_binding_writes.py", *ENGINE),
     "engine/settler.py": ("tests/engine/test_settler*.py", *ENGINE),
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),

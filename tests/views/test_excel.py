@@ -118,7 +118,7 @@ def test_cells_of_excel_become_text_and_times_in_the_zone_that_was_said(tmp_path
         (["a", "t", "x", datetime(2026, 7, 4, 9)], {}, r"D2: times of Excel name no time zone.*tz='Europe/Berlin'"),
         (["a", "t", "x", date(2026, 7, 4)], {}, "D2: times of Excel"),
         (["a", "t", 1234567890123456789, "z"], {}, "C2: a number of which Excel keeps the first 15 digits"),
-        (["a", "FORMULA =NA() -> #N/A", "x", "z"], {}, "B2: an error of Excel"),
+        (["a", "FORMULA =NA() -> #N/A", "x", "z"], {}, "B2: the cell holds an error of Excel"),
         (["a", "t", "x", "z"], {"sheet": "Plam"}, "has no sheet 'Plam'; it has: Plan"),
         (["a", "t", "x", "z"], {"columns": {"Text": "content"}}, "columns= names Text, which .* does not have"),
         (["a", "t", "x", "z"], {"dayfirst": "yes"}, "dayfirst="),

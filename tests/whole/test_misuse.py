@@ -132,7 +132,7 @@ def test_a_retention_must_be_a_length_of_time(world: Sandbox, text: object) -> N
         vx.connect(sandbox=world, key_retention=text)  # type: ignore[arg-type]
 
 
-def test_filters_that_can_only_be_slips_are_refused(ws: vx.Workspace) -> None:
+def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
     with pytest.raises(vx.ConfigError, match="did you mean 'failed'"):
         ws.posts(status="faild")
     with pytest.raises(vx.ConfigError, match="no account"):

@@ -1,4 +1,4 @@
-"""Searching posts by text, campaign, owner and tag, and slips of the pen that are named as what they are."""
+"""Searching posts by text, campaign, owner and tag, and typos that are named as what they are."""
 
 from __future__ import annotations
 

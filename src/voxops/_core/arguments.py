@@ -75,7 +75,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """The known word that a slip of the pen is likely to have meant; None where none is near."""
+    """The known word that a typo is likely to have meant; None where none is near."""
     from difflib import get_close_matches  # only a mistake needs it
 
     meant = {each.lower(): each for each in known}

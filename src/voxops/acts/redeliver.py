@@ -120,7 +120,7 @@ def _why_not_redeliver(
         return "already delivered"
     rejected = row["status_code"] is not None and 400 <= row["status_code"] < 500
     if rejected and row["status_code"] not in _MAY_PASS and not again:
-        return f"the receiver rejected it ({row['status_code']}) and would again; mend the receiver, then set a column again to True"
+        return f"the receiver rejected it ({row['status_code']}) and would again; fix the receiver, then set a column again to True"
     age = age_of(row, now)
     if age is None:
         return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"

@@ -162,7 +162,7 @@ def _refuse_broken(path: Path, name: str) -> None:
             uncalculated.append(where)
     if broken:
         raise PlanError(
-            f"{path}, sheet {name!r}: {places(broken)}: an error of Excel such as #N/A stands there; mend it."
+            f"{path}, sheet {name!r}: {places(broken)}: the cell holds an error of Excel, such as #N/A; correct it."
         )
     if uncalculated:
         raise PlanError(

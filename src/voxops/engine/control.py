@@ -105,7 +105,7 @@ class Queue:
         self.in_flight = 0
         self.tries: Counter[int] = Counter()
         self.throttled: Counter[int] = Counter()
-        self.heard: dict[int, Counter[str]] = {}  # what came of the tries that settled nothing
+        self.failures: dict[int, Counter[str]] = {}  # what came of the tries that settled nothing
         self._ready: asyncio.Queue[Clearance | None] = asyncio.Queue()
         self._queued: set[int] = set()
         self._not_before: dict[int, float] = {}
@@ -161,15 +161,17 @@ class Queue:
         """Count tries anew."""
         self.tries.clear()
         self.throttled.clear()
-        self.heard.clear()
+        self.failures.clear()
 
-    def hear(self, op: int, what: str) -> None:
+    def note_failure(self, op: int, what: str) -> None:
         """Note what came of a try that settled nothing."""
-        self.heard.setdefault(op, Counter())[what] += 1
+        self.failures.setdefault(op, Counter())[what] += 1
 
-    def told(self, op: int) -> str:
+    def describe_failures(self, op: int) -> str:
         """What came of all of an operation's tries in this pass, as a sentence."""
-        return ", ".join(f"{what} {in_words(number)}" for what, number in self.heard.get(op, Counter()).most_common())
+        return ", ".join(
+            f"{what} {in_words(number)}" for what, number in self.failures.get(op, Counter()).most_common()
+        )
 
 
 @dataclass

@@ -307,7 +307,7 @@ class Execution:
         if op in queue:
             return True
         if queue.tries[op] >= RESENDS:
-            said = queue.told(op) or f"tried {RESENDS} times without an answer"
+            said = queue.describe_failures(op) or f"tried {RESENDS} times without an answer"
             current.reasons.waiting[op] = f"{said}; look at the dashboard, then resume"
             return False
         offered = max(FEWEST_OFFERED, min(MOST_OFFERED, self._client.pace.limit or MOST_OFFERED))

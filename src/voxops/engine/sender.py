@@ -257,7 +257,7 @@ class Sender:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
         op = claim.operation.id
         if error.sent:
-            current.queue.hear(op, "no answer came")
+            current.queue.note_failure(op, "no answer came")
             await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
         await self.note(lambda: self.ledger.claims.take_back(claim))
@@ -288,7 +288,7 @@ class Sender:
             case Answer.STOP:
                 await self.note(lambda: self.ledger.claims.take_back(claim))
                 current.control.halt(
-                    f"the API answered {reply.status} {code}: {message}. Nothing more is sent; mend it and run.resume()"
+                    f"the API answered {reply.status} {code}: {message}. Nothing more is sent; fix that, then call run.resume()"
                 )
             case Answer.UNKNOWN:
                 why = (
@@ -300,7 +300,7 @@ class Sender:
 
     async def _unknown(self, current: Pass, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
-        current.queue.hear(claim.operation.id, why)
+        current.queue.note_failure(claim.operation.id, why)
         answered = not may_still_run(code)
         await self.note(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
 

@@ -6,7 +6,7 @@ Nothing is sent here. `Settler.look` reads once, writes what is proved into the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import compress
@@ -32,43 +32,18 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn, remember
 from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, needs_single_read, pair_unmarked
 from voxops.engine.reader import Listed, Reader
+from voxops.engine.reading import Reading
 from voxops.errors import DecodeError
-from voxops.ledger import Clearance, Ledger, Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome, Transition
 
-__all__ = ["LIKELY", "Reading", "Settler", "transitions"]
+__all__ = ["LIKELY", "Settler", "transitions"]
 
 LOOKS_AS_BEFORE = "looks as before; it may still be queued"
 AT_ONCE = 200  # operations settled in one transaction: few flushes, and no sender waits long for its turn
 LIKELY = ("publishing", "pending", "published", "failed", "partial")
 
 Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
-
-
-@dataclass
-class Reading:
-    """What one look has brought.
-
-    `resend` clears operations to be sent again under their key; `formed` are new ones made of rows that took no effect;
-    `waiting` says why an operation does not end by looking again; `duplicates` are sentences that stop a run. Reading began at
-    `began` in the ledger's time, and at `at` in the server's.
-    """
-
-    transitions: list[Transition] = field(default_factory=list)
-    resend: list[Clearance] = field(default_factory=list)
-    formed: list[int] = field(default_factory=list)
-    waiting: dict[int, str] = field(default_factory=dict)
-    duplicates: list[str] = field(default_factory=list)
-    began: float = 0.0
-    at: float = 0.0
-
-    def since(self, operation: Stored) -> float:
-        """Seconds from the last try of an operation, or from its sending where nobody saw it end, to the beginning of this reading.
-
-        What a reading shows is as old as its first page: a rate limit or a sleeping laptop may hold the rest of it up for long, and
-        that makes it no better as evidence.
-        """
-        return self.at - (operation.ended or operation.last_sent or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

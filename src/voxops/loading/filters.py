@@ -24,7 +24,7 @@ def words(name: str, value: Words) -> list[str]:
 
 
 def statuses(value: Words) -> list[str]:
-    """Post statuses; ``all`` is every one, and a slip of the pen is not taken for a status that the API has invented since."""
+    """Post statuses; ``all`` is every one, and a typo is not taken for a status that the API has invented since."""
     known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
     found = words("status", value)
     for status in found:
@@ -79,8 +79,8 @@ class Search:
                 fits &= pd.Series([bool(wanted & one.keys()) for one in has], index=posts.index, dtype=bool)
         return fits
 
-    def refuse_slips(self, posts: pd.DataFrame) -> None:
-        """Refuse a word that no post has, where one that they have is near: a slip of the pen must not look like "none".
+    def refuse_typos(self, posts: pd.DataFrame) -> None:
+        """Refuse a word that no post has, where one that they have is near: a typo must not look like "none".
 
         Raises
         ------

@@ -19,7 +19,7 @@ from voxops.loading.disk import Disk, joined, newest_first, said_of
 from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
-from voxops.loading.slips import account_ids, refuse_accounts, refuse_platforms
+from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Loader:
         ------
         ConfigError
             If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
-            one is near: a slip of the pen gives no empty frame.
+            one is near: a typo gives no empty frame.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -144,7 +144,7 @@ class Loader:
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
-            search.refuse_slips(frame)
+            search.refuse_typos(frame)
             await refuse_accounts(self._client, accounts)
         filters = {
             "status": wanted,

@@ -43,7 +43,7 @@ def _ticket(report: Findings, name: str, rows: pd.DataFrame) -> str:
         f"# {safe.markdown(report.title)}: {safe.markdown(name, 80)}",
         safe.markdown(" · ".join(report.about), 400),
     ]
-    needed = f"**{in_words(rows[mine])}: {'for support' if name == SUPPORT else 'to be mended'}.**"
+    needed = f"**{in_words(rows[mine])}: {'for support' if name == SUPPORT else 'to be fixed'}.**"
     parts.append(needed if mine.any() else "**Nothing to do: this is for your information.**")
     parts += _by_verdict(rows[mine], "##")
     if mine.any() and not mine.all():
