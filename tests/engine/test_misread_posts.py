@@ -44,6 +44,16 @@ def test_verifying_takes_no_misread_post_for_a_deleted_one(rig: Rig) -> None:
     assert set(rig.created().values()) == {1}
 
 
+def test_a_post_that_somebody_has_cancelled_is_not_recovered(rig: Rig) -> None:
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    execution = kernel.execution(run)
+    eventloop.run(execution.go())
+    post_id = kernel.posts()["post_id"].iloc[0]
+    eventloop.run(kernel.client.request("POST", f"/v1/posts/{post_id}/cancel"))
+    assert eventloop.run(execution.verify())[["tried", "recovered", "pending"]].to_numpy().tolist() == [[2, 1, 1]]
+
+
 def test_a_watch_reads_on_where_a_post_could_not_be_read(rig: Rig) -> None:
     kernel = rig.kernel()
     kernel.run(plan_rows(rig, 1))

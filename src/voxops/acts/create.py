@@ -23,7 +23,7 @@ from voxops.api.states import PostState
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, flags, need_columns, plain_values
 from voxops.frames.states import read_bulk_results
-from voxops.model import Outcome
+from voxops.model import WITHDRAWN_STATUSES, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,9 +108,10 @@ class CreateAct(Act):
         return [_settle(member, items[member.position]) for member in members] if items and any(items) else []
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what exists."""
+        """Recovered is what exists, and that nobody has withdrawn since (rule 30)."""
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        return "created", "recovered" if state is not None else failed
+        exists = state is not None and state.status not in WITHDRAWN_STATUSES
+        return "created", "recovered" if exists else failed
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
