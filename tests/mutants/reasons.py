@@ -35,10 +35,12 @@ REASONS: dict[tuple[str, str], str] = {
         "pair_unmarked: shown is None or state.has_metadata or state.created_at is None → (state.has_metadata or state.created_at is None)",
     ): "no row is looked up under what a post does not show",
     (
-        "engine/settler.py",
-        "Settler._since: operation.ended or operation.last_sent or 0.0 → (operation.ended or operation.last_sent)",
+        "engine/reading.py",
+        "Reading.since: operation.ended or operation.last_sent or 0.0 → (operation.ended or operation.last_sent)",
     ): _TRIED,
-    ("engine/settler.py", "Settler._since: 0.0 → (1.0)"): _TRIED,
+    ("engine/reading.py", ": 0.0 → (1.0)"): "every reading is made with both times",
+    ("engine/reading.py", ": 0.0 → (1.0) (2)"): "every reading is made with both times",
+    ("engine/reading.py", "Reading.since: 0.0 → (1.0)"): _TRIED,
     (
         "engine/settler.py",
         "Settler._look_at_batches: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or 0.0)",
