@@ -206,7 +206,7 @@ def test_a_file_that_cannot_be_written_is_an_error_in_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["deliveries", "--sandbox", "--html", str(tmp_path / "file" / "a.html")]) == 1
+    assert main(["deliveries", "--sandbox", "--html", str(tmp_path / "file" / "a.html")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "can't be written" in line
 

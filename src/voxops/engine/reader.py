@@ -88,7 +88,7 @@ class Listed:
     """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
 
     `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
-    first page came, in server time: what was made after it may be on none of them, however long the others took.
+    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
@@ -275,7 +275,7 @@ class Reader:
         oldest: datetime | None = None
         in_order = True
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-            if listed.read is None:
+            if status == "all" and listed.read is None:  # the other lists are read for what is old
                 listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
             listed.take(states.values())
