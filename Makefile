@@ -35,8 +35,9 @@ $(VENV)/tools: $(VENV)/installed
 demo: $(VENV)/installed  ## The main job in a terminal, against the embedded sandbox
 	@$(BIN)/voxops demo
 
-# Files go to the workers whole, long ones first: tests/conftest.py knows which.
-TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
+# Files go to the workers whole, long ones first: tests/conftest.py knows which. Browsers, kernels and chaos wait for most of their
+# time: a worker more than this expects processors fills it.
+TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
 test: $(VENV)/tools  ## All tests; T=ledger runs one room
 	$(TESTS)
