@@ -36,7 +36,7 @@ demo: $(VENV)/installed  ## The main job in a terminal, against the embedded san
 	@$(BIN)/voxops demo
 
 # Files go to the workers whole, long ones first: tests/conftest.py knows which. Browsers, kernels and chaos wait for most of their
-# time: a worker more than this expects processors fills it.
+# time, which a third worker on two processors fills.
 TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
 test: $(VENV)/tools  ## All tests; T=ledger runs one room
