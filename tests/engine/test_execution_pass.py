@@ -232,6 +232,18 @@ def test_news_of_what_is_being_sent_is_kept_until_its_answer_is_here(office):
     assert office.looks == [[op]]
 
 
+def looked_back(execution: Any) -> Any:
+    """The snapshot after a pass, and after the look back at it."""
+
+    async def both() -> Any:
+        await execution.go()
+        assert execution._after is not None
+        await execution._after
+        return execution.snapshot
+
+    return asyncio.run(both())
+
+
 def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):
     asked: list[Any] = []
 
@@ -243,13 +255,7 @@ def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):
     ends(office)
     execution = retries(office, look_back=True)
 
-    async def both() -> str:
-        await execution.go()
-        assert execution._after is not None
-        await execution._after
-        return execution.snapshot.note
-
-    assert asyncio.run(both()) == "post_1 went out twice"
+    assert looked_back(execution).note == "post_1 went out twice"
     assert asked[0][-1] == execution.id
 
 
@@ -261,13 +267,7 @@ def test_a_closed_run_does_not_look_back_and_one_that_found_nothing_says_nothing
     ends(office)
     execution = retries(office, look_back=True)
 
-    async def both() -> str:
-        await execution.go()
-        assert execution._after is not None
-        await execution._after
-        return execution.snapshot.phase
-
-    assert asyncio.run(both()) == "done"
+    assert looked_back(execution).phase == "done"
     closed = retries(office, look_back=True)
     closed.close()
     go(closed)
