@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pandas as pd
 from tests.bench.server import serving
-from tests.bench.virtual import workspace
+from tests.virtual import workspace
 
 import voxops as vx
 from voxops.ledger import Ledger

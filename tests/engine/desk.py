@@ -29,12 +29,14 @@ class Post:
         self.answers: list[Reply | BaseException] = []
         self.before_note: Callable[[], None] = lambda: None
         self.after_commit: Callable[[], None] = lambda: None
+        self.before_permit: Callable[[], None] = lambda: None
 
     def now(self) -> Any:
         return self._bench.now
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[Post]:
+        self.before_permit()
         yield self
 
     async def send(self, method: str, path: str, *, body: bytes | None, key: str, **token: Any) -> Reply:

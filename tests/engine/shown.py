@@ -26,11 +26,11 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STAMP = "2026-03-01T00:00:00+00:00"
 
 
-def campaign(*names: str, **columns: Any) -> Plan:
+def campaign(*names: str, one_by_one: bool = False, **columns: Any) -> Plan:
     frame = pd.DataFrame(
         {"row_id": list(names), "content": list(names), "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
     )
-    return plan_bulk(frame.assign(**columns), key="row_id")
+    return plan_bulk(frame.assign(**columns), key="row_id", one_by_one=one_by_one)
 
 
 def state(*statuses: str, updated: str = STAMP, post_id: str = "post_1", status: str = "failed") -> PostState:

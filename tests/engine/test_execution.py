@@ -15,7 +15,6 @@ from tests.engine.shown import NOW, campaign, fix, move, retry, run_now, schedul
 from voxops.acts import keys
 from voxops.acts.made import Made
 from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
-from voxops.engine import execution as module
 from voxops.engine.execution import (
     FEWEST_OFFERED,
     MOST_OFFERED,
@@ -25,6 +24,7 @@ from voxops.engine.execution import (
     WAITS_FOR_CANARIES,
     Execution,
 )
+from voxops.engine.preflight import is_stale
 from voxops.engine.reader import interval
 from voxops.engine.reading import Reading
 from voxops.ledger import Clearance
@@ -117,7 +117,7 @@ def test_news_is_taken_of_what_was_sent_and_is_not_settled(office):
 def test_rule_01_a_reading_is_fresh_for_a_while_to_the_second(office, kind, fresh):
     (op,) = office.bind(campaign("a")) if kind == "create" else office.bind(retry(state("failed")), state("failed"))
     operation, read = office.get(op), NOW.timestamp()
-    stale = [module._is_stale(operation, read + age) for age in (-0.001, 0.0, 0.5, fresh, fresh + 0.001)]
+    stale = [is_stale(operation, read + age) for age in (-0.001, 0.0, 0.5, fresh, fresh + 0.001)]
     assert stale == [True, False, False, False, True]
 
 
@@ -281,6 +281,17 @@ def test_what_a_minute_lets_through_is_offered_at_once_and_no_more(office, limit
     assert execution._enqueue(execution.current, operation) is True, "it is still to be sent"
     assert operation.id not in queue
     assert (FEWEST_OFFERED, MOST_OFFERED) == (30, 1000)
+
+
+@pytest.mark.parametrize(("limit", "offered"), [(None, 500), (1, 1), (3, 1), (4, 2), (500, 250), (5000, 1000)])
+def test_of_what_is_read_alone_no_more_is_offered_than_goes_out_with_its_readings(office, limit, offered):
+    execution = retries(office)
+    office.client.pace.limit = limit
+    operation = office.get(office.ops[0])
+    assert execution._offered(operation) == max(30, min(1000, limit or 1000))
+    alone = replace(operation, action="fix", path="/v1/posts/post_1/platforms/pp_1/fix")
+    assert alone.read_alone
+    assert execution._offered(alone) == offered
 
 
 # -- what was sent -------------------------------------------------------------------------------------------------------

@@ -8,15 +8,16 @@ import random
 from dataclasses import replace
 
 import pytest
-from tests.engine.desk import QUEUED, RETENTION, error, retried, says
-from tests.engine.shown import NOW, retry, run_now, state
+from tests.engine.desk import QUEUED, RETENTION, Desk, created, error, retried, says
+from tests.engine.shown import NOW, campaign, made_post, retry, run_now, state
 
 from voxops._core.backoff import Backoff, delay
 from voxops.api.assumptions import KEY_EARLY
-from voxops.api.windows import CLEARED_FOR, LEASE
+from voxops.api.windows import CLEARED_FOR, CREATES_CLEARED_FOR, LEASE
 from voxops.engine.reader import interval
-from voxops.engine.sender import LONGEST_MESSAGE, THROTTLES, Sender
+from voxops.engine.sender import LONGEST_MESSAGE, RENEWALS, THROTTLES, Sender
 from voxops.errors import TransportError
+from voxops.ledger.claims import TOO_OLD
 
 # -- what leaves -------------------------------------------------------------------------------------------------------------
 
@@ -61,13 +62,75 @@ def test_rule_21_whoever_slept_since_the_claim_sends_nothing(desk):
     assert (desk.post.requests, desk.state(op)) == ([], "sent")
 
 
+def slow(desk: Desk, *waits: float) -> None:
+    """Let each permit take so many seconds, and the later ones none."""
+    left = list(waits)
+    desk.post.before_permit = lambda: desk.at(desk.seconds + (left.pop(0) if left else 0))
+
+
+def test_a_create_that_waited_too_long_for_its_turn_is_looked_for_again_and_goes_out_at_once(desk):
+    op = created(desk, "a")
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    desk.send(op, says(201, {"id": "post_1", "status": "scheduled"}))
+    assert (len(desk.server.since), len(desk.post.requests)) == (1, 1)
+    assert desk.current.reasons.refused == {}
+
+
+def test_one_list_clears_all_creates_of_a_run_that_wait(desk):
+    first, second = desk.bind(campaign("a", "b", one_by_one=True))
+    waiting = desk.ledger.claims.clear(desk.get(second))
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    desk.send(first, says(201, {"id": "post_1", "status": "scheduled"}))
+    desk.post.answers = [says(201, {"id": "post_2", "status": "scheduled"})]
+    run_now(desk.sender.send(desk.current, waiting))
+    assert (len(desk.server.since), len(desk.post.requests)) == (1, 2)
+
+
+def test_a_create_whose_turn_is_always_late_is_put_off_and_not_looked_for_without_end(desk):
+    op = created(desk, "a")
+    slow(desk, *[CREATES_CLEARED_FOR + 1] * 9)
+    desk.send(op)
+    assert (len(desk.server.since), desk.post.requests) == (RENEWALS, [])
+    assert desk.current.reasons.refused == {op: TOO_OLD}
+    assert desk.state(op) == "planned"
+
+
+def test_a_create_that_somebody_made_while_it_waited_is_not_sent(desk):
+    op = created(desk, "a")
+    desk.server.listed = [made_post(json.loads(desk.get(op).body)["posts"][0], "post_7", NOW.isoformat())]
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    desk.send(op)
+    assert (desk.post.requests, desk.state(op)) == ([], "settled")
+
+
+@pytest.mark.parametrize("how", ["pause", "halt"])
+def test_nothing_is_looked_for_when_the_run_stops_while_it_waits(desk, how):
+    op = created(desk, "a")
+
+    def stop() -> None:
+        desk.at(CREATES_CLEARED_FOR + 1)
+        desk.current.control.pause() if how == "pause" else desk.current.control.halt("x")
+
+    desk.post.before_permit = stop
+    desk.send(op)
+    assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
+
+
+def test_a_create_that_was_sent_before_is_cleared_by_a_look_and_by_nothing_else(desk):
+    op = created(desk, "a")
+    desk.doubt(op)
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    desk.send(op)
+    assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {op: TOO_OLD})
+
+
 def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
     op = retried(desk)
     desk.current.tally.acts = 5
     desk.at(CLEARED_FOR + 1)
     desk.send(op)
     until = desk.now.timestamp() + interval(0, desk.rng)
-    assert desk.current.reasons.refused == {op: "what was read of it is too old by now"}
+    assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.current.reasons.waiting == {}
     assert not desk.current.queue.due(op, until - 0.001)
     assert desk.current.queue.due(op, until)

@@ -10,6 +10,7 @@ from tests.ledger.filled import NOW, START, change, claim, granted, ops, rows
 from voxops.acts.operation import Subject
 from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger import Claim, Ledger, Refusal, Stored
+from voxops.ledger.claims import TOO_OLD
 
 # -- claims --------------------------------------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ def about_post(ledger: Ledger, op: int, kind: str = "post") -> Stored:
 )
 def test_a_reading_clears_for_a_while_to_the_second(ledger, clock, kind, lasts):
     stored = about_post(ledger, 1, kind)
-    too_old = Refusal("what was read of it is too old by now")
+    too_old = Refusal(TOO_OLD, stale=True)
 
     def refused(read: float) -> bool:
         given = ledger.claims.claim(

@@ -24,6 +24,7 @@ from voxops.api.windows import CLEARED_FOR
 from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import Claim, Ledger, Refusal, audit
 from voxops.ledger import file as ledger_file
+from voxops.ledger.claims import TOO_OLD
 from voxops.ledger.records import STORED, item_text
 from voxops.ledger.writer import Writer
 from voxops.model import Outcome
@@ -216,9 +217,9 @@ def test_a_clearance_is_good_for_one_reading_and_a_short_while(ledger, clock):
     assert ledger.claims.claim(cleared, **options) == Refusal("another sender has tried it meanwhile")
     fresh = ledger.claims.clear(ledger.operations.get(op), read=ledger.now())
     clock.now += CLEARED_FOR + 1
-    assert ledger.claims.claim(fresh, **options) == Refusal("what was read of it is too old by now")
+    assert ledger.claims.claim(fresh, **options) == Refusal(TOO_OLD, stale=True)
     from_the_future = ledger.claims.clear(ledger.operations.get(op), read=ledger.now() + 10)
-    assert ledger.claims.claim(from_the_future, **options) == Refusal("what was read of it is too old by now")
+    assert ledger.claims.claim(from_the_future, **options) == Refusal(TOO_OLD, stale=True)
 
 
 def test_one_subject_has_one_request_under_way(ledger):

@@ -66,7 +66,7 @@ def test_what_the_api_would_refuse_and_the_pace_are_seen():
     frame = pd.concat([sheet(60, "acc_1"), sheet(60, "acc_other").assign(row_id=[f"x{n}" for n in range(60)])])
     plan = vx.plan_bulk(frame, key="row_id")
     begins = pd.Timestamp("2026-03-02T09:00:00Z")
-    found = vx.rehearse(plan, history, now=begins, seeds=1, rate_limit=8)
+    found = vx.rehearse(plan, history, now=begins, seeds=1, rate_limit=3)
     assert (found.rows, found.refused, found.failed) == (60, 60, 0)
     assert found.sent_by >= begins + pd.Timedelta("1min")
 

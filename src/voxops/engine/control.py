@@ -219,11 +219,12 @@ class Reasons:
 
 @dataclass(eq=False)
 class Pass:
-    """One pass over a run."""
+    """One pass over a run; who holds `renewing` reads again for all whose reading is too old."""
 
     run: str
     control: Control
     stop_after_failures: int | None = None
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     queue: Queue = field(default_factory=Queue)
     tally: Tally = field(default_factory=Tally)
     reasons: Reasons = field(default_factory=Reasons)

@@ -14,8 +14,6 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.windows import (
     CAMPAIGN_QUIET,
-    CREATES_FRESH_FOR,
-    FRESH_FOR,
     STUCK_AFTER,
     WATCH_LOOKS,
 )
@@ -23,7 +21,7 @@ from voxops.engine import outcome
 from voxops.engine.binding import learn
 from voxops.engine.control import Control, Pass
 from voxops.engine.duplicates import find_duplicates
-from voxops.engine.preflight import list_created, renew
+from voxops.engine.preflight import is_stale, list_created, renew
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
 from voxops.errors import VoxopsError, WaitTooLong
@@ -250,7 +248,10 @@ class Execution:
         stale = [
             operation
             for operation in planned
-            if operation.id not in current.queue and _is_stale(operation, now) and not operation.read_alone
+            if operation.id not in current.queue
+            and len(current.queue) < self._offered(operation)  # what waits its turn longer is read when it has it
+            and is_stale(operation, now)
+            and not operation.read_alone
         ]
         if not stale:
             return planned
@@ -310,10 +311,22 @@ class Execution:
             said = queue.describe_failures(op) or f"tried {RESENDS} times without an answer"
             current.reasons.waiting[op] = f"{said}; look at the dashboard, then resume"
             return False
-        offered = max(FEWEST_OFFERED, min(MOST_OFFERED, self._client.pace.limit or MOST_OFFERED))
-        if queue.due(op, self._client.now().timestamp()) and len(queue) < offered:
+        if queue.due(op, self._client.now().timestamp()) and len(queue) < self._offered(operation):
             queue.put(clearance or self._ledger.claims.clear(operation))
         return True
+
+    def _offered(self, operation: Stored) -> int:
+        """How many operations may be queued together with this one.
+
+        Of those that are read by themselves just before they are sent, no more than go out in a window together with their readings:
+        where many wait, every reading would be too old when its send has its turn.
+        """
+        limit = self._client.pace.limit or MOST_OFFERED
+        return (
+            max(1, min(MOST_OFFERED, limit // 2))
+            if operation.read_alone
+            else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+        )
 
     def _moving(self, current: Pass) -> bool:
         """Whether something that was sent may still end by itself."""
@@ -385,9 +398,3 @@ class Execution:
                 if current.queue.done(clearance):
                     current.control.wake()
                 current.control.answered()
-
-
-def _is_stale(operation: Stored, now: float) -> bool:
-    """Whether what was read of an operation's subject is too old to send it upon, or of the future, after the clock was set back."""
-    creates = act_named(operation.action).about == "create"
-    return not 0 <= now - operation.read <= (CREATES_FRESH_FOR if creates else FRESH_FOR)

@@ -12,7 +12,7 @@ from voxops.acts.create import CreateAct
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn
@@ -25,7 +25,7 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["list_created", "read_facts", "renew"]
+__all__ = ["is_stale", "list_created", "read_facts", "renew"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
@@ -63,6 +63,12 @@ async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger) -> L
         datetime.fromtimestamp(now - LOOKBACK, UTC),
         waiting_since=datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC),
     )
+
+
+def is_stale(operation: Stored, now: float) -> bool:
+    """Whether what was read of an operation's subject is too old to send it upon, or of the future, after the clock was set back."""
+    creates = act_named(operation.action).about == "create"
+    return not 0 <= now - operation.read <= (CREATES_FRESH_FOR if creates else FRESH_FOR)
 
 
 async def renew(

@@ -26,10 +26,11 @@ from voxops.engine.answer import Answer, judge, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
 from voxops.engine.control import Pass
+from voxops.engine.preflight import is_stale, renew
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Clearance, Ledger, Refusal, Writer
+from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
 from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = ["Sender"]
 Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those that an answer settles, as they are then
 
 LONGEST_MESSAGE = 500  # characters of a server's message that are kept
+RENEWALS = 3  # readings of the list while one create waits for its turn; after them it is offered again later
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
 
@@ -86,18 +88,30 @@ class Sender:
         self._backoff = Backoff()
 
     async def send(self, current: Pass, cleared: Clearance) -> None:
-        """Prepare an operation, claim it, send it once, and record what came of it."""
-        stored = cleared.operation
-        clearance = (
-            await self._prepare(current, cleared) if stored.state == "planned" else self._timely(current, cleared)
-        )
-        if clearance is None:
-            return
+        """Prepare an operation, claim it, send it once, and record what came of it.
+
+        Where the rate limit lets few requests through, what was read of creates is too old whenever their turn comes. Then it is read
+        again, once for all that wait, and they go out right behind that reading.
+        """
+        clearance = await self._prepare(current, cleared)
+        for left in reversed(range(RENEWALS + 1)):
+            if clearance is None:
+                return
+            refusal = await self._attempt(current, clearance)
+            if refusal is None:
+                return
+            if not (left and refusal.stale and _is_unsent_create(clearance.operation)):
+                self._refused(current, clearance.op, refusal)
+                return
+            clearance = await self._renewed(current, clearance.operation)
+
+    async def _attempt(self, current: Pass, clearance: Clearance) -> Refusal | None:
+        """Wait for a permit, claim, and send once; the refusal if there was no claim to be had."""
         async with self.client.permit() as permit:
             claim = await self._claim(current, clearance)
-            if claim is None:
-                return
-            current.queue.tries[stored.id] += 1
+            if not isinstance(claim, Claim):
+                return claim
+            current.queue.tries[claim.operation.id] += 1
             current.tally.acts += 1
             current.tally.looks = 0
             operation = claim.operation
@@ -108,14 +122,26 @@ class Sender:
                 )
             except TransportError as error:
                 await self._no_answer(current, claim, error)
-                return
+                return None
             except BaseException:
                 await self.commit(lambda: self._ended(claim, status=None, reply=None, answered=False))
                 raise
         await self._answered(current, claim, reply)
+        return None
 
-    async def _claim(self, current: Pass, clearance: Clearance) -> Claim | None:
-        """Claim an operation at the present server time; None if it must not be sent now."""
+    async def _renewed(self, current: Pass, stored: Stored) -> Clearance | None:
+        """Clear a create upon a list that is read now, or was read just now for another one (rule 13); None if it must not be sent as it is."""
+        async with current.renewing:
+            if not current.control.sending:
+                return None
+            if is_stale(self.ledger.operations.get(stored.id), self.ledger.now()):
+                unsent = self.ledger.operations.of_run(current.run, ("planned",))
+                await renew(self.client, self.reader, self.ledger, self.commit, list(filter(_is_unsent_create, unsent)))
+        renewed = self.ledger.operations.get(stored.id)
+        return await self._prepare(current, self.ledger.claims.clear(renewed)) if renewed.state == "planned" else None
+
+    async def _claim(self, current: Pass, clearance: Clearance) -> Claim | Refusal | None:
+        """Claim an operation at the present server time; None if nothing is to be sent now."""
         if not current.control.sending:
             return None
         claim: Claim | Refusal = await self.commit(
@@ -128,9 +154,7 @@ class Sender:
             )
         )
         if isinstance(claim, Refusal):
-            self._refused(current, clearance.op, claim)
-            return None
-
+            return claim
         current.reasons.refused.pop(clearance.op, None)
         if current.control.halted or current.control.paused:  # while it was claimed
             await self.commit(lambda: self.ledger.claims.take_back(claim))
@@ -167,8 +191,10 @@ class Sender:
         self._later(current, op, interval(0, self._rng))
 
     async def _prepare(self, current: Pass, cleared: Clearance) -> Clearance | None:
-        """Look at what a planned operation is about to change; None if it must not be sent as it is."""
+        """Look at what an operation is about to change; None if it must not be sent as it is."""
         stored = cleared.operation
+        if stored.state != "planned":
+            return self._timely(current, cleared)
         if act_named(stored.action).about == "create":
             return await self._drop_past(cleared)
         if stored.under_version:
@@ -366,6 +392,11 @@ class Sender:
             return transitions(members, done, now)
 
         current.note(await self.note(work))
+
+
+def _is_unsent_create(operation: Stored) -> bool:
+    """Whether an operation makes posts and was never sent, so that the list alone says whether it may be."""
+    return operation.state == "planned" and act_named(operation.action).about == "create"
 
 
 def _data(reply: Any) -> Any:

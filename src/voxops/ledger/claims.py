@@ -12,6 +12,7 @@ from voxops.ledger.tampering import why_tampered
 
 __all__ = ["Claims"]
 
+TOO_OLD = "what was read of it is too old by now: too few requests are let through, or this machine slept"
 _ITS_OWN = (
     "id = ? AND state = 'sent' AND owner = ? AND tries = ?"  # the operation that a claim is about, as it was handed out
 )
@@ -97,7 +98,7 @@ class Claims:
             return Refusal("another sender has tried it meanwhile")
         cleared_for = CREATES_CLEARED_FOR if stored.subject.kind in {"batch", "row"} else CLEARED_FOR
         if not clearance.read <= now <= clearance.read + cleared_for:
-            return Refusal("what was read of it is too old by now")
+            return Refusal(TOO_OLD, stale=True)
         tampered = why_tampered(stored, self._operations.members(stored.id))
         if tampered:
             return Refusal(f"somebody has changed this ledger by hand: {tampered}. Nothing of it is sent", final=True)

@@ -133,10 +133,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an operation may not be sent now; `final` if waiting does not help."""
+    """Why an operation may not be sent now; `final` if waiting does not help, `stale` if reading again does."""
 
     why: str
     final: bool = False
+    stale: bool = False
 
 
 def read_stored(row: sqlite3.Row) -> Stored:

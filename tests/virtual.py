@@ -1,7 +1,7 @@
 """Virtual time that is honest about concurrency: it moves to the next instant that somebody waits for, once nothing is under way.
 
 `SteppedClock` lets each sleeper move the server's clock by itself, so that two who wait at the same time let the sum pass.
-For a test of what happens that is enough; for a test of pace it is not.
+For a test of what happens that is enough; for one of pace, or of how old a reading is, it is not.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class VirtualTime:
             if due > self._now:
                 await asyncio.to_thread(self._advance, (due - self._now) / 1000)
                 self._now = due
-            woken.set_result(None)
+            if not woken.done():  # else it was cancelled while time moved
+                woken.set_result(None)
 
     async def _quiet(self) -> None:
         """Return when nothing has been under way for some looks in a row."""
