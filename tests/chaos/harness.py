@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -230,9 +231,7 @@ class Chaos:
         self._drive(remote, facts, len(wanted))
         told = self._told()
         remote.advance(600)
-        unknown, pending, reported = (
-            {tuple(one[:3]) for one in told[kind]} for kind in ("unknown", "pending", "reported")
-        )
+        unknown, pending, reported = ({thing for thing, _ in told[kind]} for kind in ("unknown", "pending", "reported"))
         unsettled = unknown | pending if self.reading.unknown else unknown
         requests = remote.requests(acting=True) if self.reading.switches.get("ignore_keys") else ()
         found = count(wanted, remote.effects(), facts["owners"], unsettled=unsettled, requests=requests)
@@ -412,11 +411,17 @@ class Chaos:
         """Kill a sender and start it again: all over, or taking up its runs."""
         senders[name].kill()
         self.kills += 1
-        # What the record shows without an answer now, the server had received and the sender can't have noted.
-        record = remote.requests(since=self._since[name], acting=True)
-        self.in_flight += any(_open(entry) and _sender(entry) == name for entry in record)
+        received = remote.requests(since=self._since[name], acting=True)
+        sent = self._sent(name)
+        self.in_flight += any(entry["key"] in sent and _sender(entry) == name for entry in received)
         self._since[name] = remote.state()["counts"]["requests"]
         senders[name] = self._start(name, url, again=self.kills % 3 == 0)
+
+    def _sent(self, name: str) -> set[str]:
+        """Keys of what a sender's ledger knows as sent, and of no end to it."""
+        path = sender.ledger_path(self.folder, name, self.config.ledgers)
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+            return {key for (key,) in ledger.execute("SELECT key FROM operations WHERE state = 'sent'")}
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Let the server hold an act up, and kill its sender before the answer."""
@@ -443,12 +448,9 @@ class Chaos:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _told(self) -> dict[str, list[Any]]:
-        """What the senders say; a row is open only if neither knows."""
-        told: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
-        for path in self.folder.glob("*.told"):
-            for kind, rows in json.loads(path.read_text("utf-8")).items():
-                told[kind] += rows
-        return told
+        """What the ledgers say in the end."""
+        both = [sender.told(self.folder, name, self.config.ledgers) for name in "ab"]
+        return {kind: [row for each in both for row in each[kind]] for kind in both[0]}
 
     def _judge(self, found: Count, told: dict[str, list[Any]]) -> None:
         """What is wrong apart from the count."""

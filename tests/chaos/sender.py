@@ -1,4 +1,4 @@
-"""One analyst's kernel in a process of its own: plans from saved frames, runs, and writes down what it believes became of each row.
+"""One analyst's kernel in a process of its own: plans from saved frames, and runs.
 
 It may be killed at any instant and is started again then: either it runs everything all over, or it takes its runs up again.
 """
@@ -45,19 +45,21 @@ def plans(folder: Path) -> list[Plan]:
     ]
 
 
-async def work(wanted: dict[str, Any]) -> dict[str, Any]:
+async def work(wanted: dict[str, Any]) -> None:
     """Run the plans, however often that takes."""
     folder, name = Path(wanted["folder"]), wanted["name"]
     clock = ScaledClock(wanted["speed"])
     client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
     await client.identity()
-    mine = f"ledger-{name}.sqlite" if wanted["ledgers"] == 2 else "ledger.sqlite"
-    ledger = Ledger(folder / mine, clock=lambda: client.now().timestamp(), lease=wanted["lease"] * wanted["speed"])
+    ledger = Ledger(
+        ledger_path(folder, name, wanted["ledgers"]),
+        clock=lambda: client.now().timestamp(),
+        lease=wanted["lease"] * wanted["speed"],
+    )
     works = engine.Engine(
         client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"]
     )
-    ordered = plans(folder) if name == "a" else plans(folder)[::-1]
-    noted = folder / f"{name}.runs"
+    ordered, noted = _ordered(folder, name), _noted(folder, name)
     if wanted["again"] or not noted.exists():
         runs = [await works.bind(plan, name) for plan in ordered]
         noted.write_text(json.dumps(runs), "utf-8")
@@ -81,30 +83,51 @@ async def work(wanted: dict[str, Any]) -> dict[str, Any]:
     if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
         await clock.sleep(COPIES_WATCHED_FOR)
         await works.reconcile()
-    told: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
-    for plan, run in zip(ordered, runs, strict=True):
-        table = audit.results(ledger, run)
-        rows = sorted(plan.items, key=lambda item: item.row)
-        shown = zip(rows, table["outcome"], table["waiting_for"], table["notice"], strict=True)
-        for item, outcome, why, notice in shown:
-            thing = thing_of(plan.action, item)
-            if outcome in told:
-                told[outcome].append([*thing, str(why)])
-            if not pd.isna(notice):
-                told["reported"].append([*thing, str(notice)])
     works.close()
     await client.aclose()
     ledger.close()
-    return told
+
+
+def told(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
+    """What a sender's ledger says of the rows of its runs, by outcome; and which of them were reported as done twice."""
+    found: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
+    ledger = Ledger(ledger_path(folder, name, ledgers))
+    try:
+        for plan, run in zip(_ordered(folder, name), json.loads(_noted(folder, name).read_text("utf-8")), strict=True):
+            table = audit.results(ledger, run)
+            rows = sorted(plan.items, key=lambda item: item.row)
+            shown = zip(rows, table["outcome"], table["waiting_for"], table["notice"], strict=True)
+            for item, outcome, why, notice in shown:
+                thing = thing_of(plan.action, item)
+                if outcome in found:
+                    found[outcome].append((thing, str(why)))
+                if not pd.isna(notice):
+                    found["reported"].append((thing, str(notice)))
+    finally:
+        ledger.close()
+    return found
+
+
+def ledger_path(folder: Path, name: str, ledgers: int) -> Path:
+    """A sender's ledger."""
+    return folder / (f"ledger-{name}.sqlite" if ledgers == 2 else "ledger.sqlite")
+
+
+def _noted(folder: Path, name: str) -> Path:
+    """Where a sender notes its runs."""
+    return folder / f"{name}.runs"
+
+
+def _ordered(folder: Path, name: str) -> list[Plan]:
+    """The plans in the order in which a sender runs them."""
+    return plans(folder) if name == "a" else plans(folder)[::-1]
 
 
 def main(arguments: str) -> None:
     """Run; `arguments` are JSON."""
     reporter.REFRESH = 2.0  # nobody watches
     execution.WATCH_LOOKS = 24  # some ten minutes: longer than any proof takes
-    wanted = json.loads(arguments)
-    told = asyncio.run(work(wanted))
-    Path(wanted["folder"], f"{wanted['name']}.told").write_text(json.dumps(told), "utf-8")
+    asyncio.run(work(json.loads(arguments)))
 
 
 if __name__ == "__main__":
