@@ -27,7 +27,6 @@ from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
 from voxops.api.matrix import frame as matrix
 from voxops.client import AsyncClient, PostFields
-from voxops.connection import connect
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -45,10 +44,8 @@ from voxops.errors import (
     WaitTooLong,
 )
 from voxops.frames import targets
-from voxops.run import Run
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events, join_events
-from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
@@ -58,8 +55,10 @@ if TYPE_CHECKING:
     from voxops.analysis.incidents import duplicates, never_delivered, outages
     from voxops.analysis.leaks import scan_notebook
     from voxops.analysis.weeks import compare_weeks
+    from voxops.connection import connect
     from voxops.frames.arrow_in import from_arrow
     from voxops.rehearsal import rehearse
+    from voxops.run import Run
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.delivery_view import delivery_panel
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from voxops.views.runs_view import runs_panel
     from voxops.views.triage_view import triage_panel
     from voxops.views.view import view
+    from voxops.workspace import Workspace
 
 __version__ = "0.1.0"
 
@@ -134,15 +134,18 @@ __all__ = [
     "view",
 ]
 
-# What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; and so is what
-# only some notebooks call.
+# What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; so is what only
+# some notebooks call, and all that sends, with its ledger: whoever connects waits for the network anyway.
 _LATER = {
+    "Run": "voxops.run",
+    "Workspace": "voxops.workspace",
     "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
     "attempts_to_success": "voxops.analysis",
     "cause_weeks": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "compare_weeks": "voxops.analysis.weeks",
+    "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",
