@@ -392,19 +392,18 @@ class Chaos:
             self._kill(self.rng.choice("ab"), remote, url, senders)
 
     def _jump(self, remote: Remote, senders: dict[str, Process]) -> None:
-        """Let a day pass in an instant.
+        """Let a day pass in an instant, in which the senders sleep and the server is idle.
 
-        Where keys do not protect, the senders sleep through it and the server is idle: else a request that is under way at that
-        instant would execute for a day, which no server does.
+        Else a request that is under way at that instant would execute for a day, which no server does: what is read meanwhile would
+        prove that it had no effect, wrongly.
         """
-        asleep = list(senders.values()) if self.reading.collides else []
-        for one in asleep:
+        for one in senders.values():
             one.signal(signal.SIGSTOP)
         end = time.monotonic() + 10
-        while asleep and time.monotonic() < end and any(map(_executing, remote.requests(acting=True))):
+        while time.monotonic() < end and any(map(_executing, remote.requests(acting=True))):
             time.sleep(0.05)
         remote.advance(JUMP)
-        for one in asleep:
+        for one in senders.values():
             one.signal(signal.SIGCONT)
 
     def _kill(self, name: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:

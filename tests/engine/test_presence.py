@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voxops.acts import keys
-from voxops.acts.made import Made, asked_hash, shown_of_body
+from voxops.acts.made import Made, asked_hash, shown_hashes, shown_of_body
 from voxops.acts.operation import Item, Member, Subject
 from voxops.api.states import PostState, TargetState
 from voxops.api.windows import SKEW
@@ -99,6 +99,21 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     bare = replace(item(), body=None)
     assert judged(bare, alike=(other,)) == NOTHING
     assert judged(replace(item(), body=BODY), alike=(replace(other, campaign_mark=None),)).blocked
+
+
+def test_rule_26_texts_that_read_the_same_show_the_same_and_ledgers_of_before_are_understood():
+    def body(content: str) -> dict[str, Any]:
+        return {**BODY, "content": content}
+
+    same = ["a\nb", "a b", " a  b\r\n", "a\u00a0b", "a\u200b b"]
+    assert len({shown_of_body(body(text)) for text in same}) == 1
+    assert shown_of_body(body("caf\u00e9")) == shown_of_body(body("cafe\u0301"))
+    assert len({shown_of_body(body(text)) for text in ("a b", "ab", "A b", "a b.")}) == 4
+    now, before = shown_hashes(body("a\nb"))
+    assert now == shown_of_body(body("a b")) != before
+    old = made(asked=None, shown=before)
+    assert judge_row(item(), body("a\nb"), [old], (), ()) == Verdict(made="post_1")
+    assert judge_row(item(), body("a b"), [old], (), ()).blocked
 
 
 def state(post_id: str = "post_1", **shown: Any) -> PostState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from io import StringIO
 
 import pandas as pd
@@ -121,6 +122,26 @@ def test_rule_26_a_sheet_whose_row_names_moved_is_not_made_again(rig):
     assert set(rig.created().values()) == {1}
     meant = kernel.run(plan_bulk(moved.assign(twin=True), key="row_id"))
     assert outcomes(meant) == {"succeeded": 4}
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [lambda text: f"{text} ", lambda text: text.replace("\n", "\r\n"), lambda text: unicodedata.normalize("NFD", text),
+     lambda text: text.replace(" ", "\u00a0"), lambda text: f"\ufeff{text}"],
+    ids=["a blank", "line ends", "composed", "hard blanks", "invisible"],
+)  # fmt: skip
+def test_rule_26_texts_that_read_the_same_are_the_same_post_under_other_names(rig, spelled):
+    """A sheet that went through another program: its rows were numbered anew, and its texts are spelled in other characters."""
+    frame = sheet(rig, row_id=["1", "2", "3", "4"])
+    frame["content"] = [f"Déjà vu {number}\nNew today" for number in range(4)]
+    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    again = frame.assign(row_id=["2", "3", "4", "5"], content=frame["content"].map(spelled))
+    assert (again["content"] != frame["content"]).all()
+    for ledger in ("ledger", "another"):
+        table = rig.kernel(ledger).run(plan_bulk(again.tail(1), key="row_id"))
+        assert outcomes(table) == {"blocked": 1}
+        assert table["waiting_for"].str.contains("looks like another row").all()
+    assert rig.effects("post.create") == 4
 
 
 def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):

@@ -121,8 +121,8 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
     assert [each.post_id for each in marks.of_row("row", ["op3"])] == ["old", "p"]
     assert [each.post_id for each in marks.of_row("row9", ["op"])] == ["a", "p"], "of one instant by name"
     assert [each.post_id for each in marks.of_row("none", ["none"])] == []
-    assert [each.post_id for each in marks.alike("shown")] == ["old", "p"]
-    assert marks.alike("none") == []
+    assert [each.post_id for each in marks.alike(("shown", "other"))] == ["old", "p"]
+    assert marks.alike(("none",)) == []
 
 
 def test_the_newest_post_of_a_campaign_is_known(ledger):

@@ -10,19 +10,18 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import unicodedata
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from voxops._core.canonical import canonical, fingerprint
+from voxops._core.text import fold_text
 from voxops.errors import PlanError
 
 __all__ = [
     "EDITION",
     "campaign_mark",
     "campaign_name",
-    "fold_text",
     "mark",
     "older_names",
     "row_key",
@@ -79,12 +78,6 @@ def campaign_mark(campaign: str) -> str:
 def campaign_name(name: str) -> str:
     """Return a campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
     return " ".join(fold_text(name).casefold().split())
-
-
-def fold_text(text: str) -> str:
-    """Return text in Unicode's composed form, without invisible characters and outer blanks (rule 5)."""
-    visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
-    return visible.strip()
 
 
 def row_key(value: Any) -> str | None:

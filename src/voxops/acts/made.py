@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from voxops._core.canonical import fingerprint
+from voxops._core.text import as_read
 from voxops.api.states import PostState
 from voxops.model import WITHDRAWN_STATUSES
 
-__all__ = ["Made", "asked_hash", "is_live", "made_of", "shown_hash", "shown_of_body"]
+__all__ = ["Made", "asked_hash", "is_live", "made_of", "shown_hash", "shown_hashes", "shown_of_body"]
 
 _NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
@@ -38,11 +39,11 @@ class Made:
         """Whether it was taken back since."""
         return self.status in WITHDRAWN_STATUSES or self.status == "deleted"
 
-    def is_for(self, asked: str, shown: str) -> bool:
+    def is_for(self, asked: str, shown: Collection[str]) -> bool:
         """Whether it is what was asked: by its own word where it has one, else by what it shows."""
         if self.asked is not None:
             return self.asked == asked
-        return self.shown is None or self.shown == shown
+        return self.shown is None or self.shown in shown
 
 
 def is_live(made: Made) -> bool:
@@ -67,7 +68,11 @@ def asked_hash(body: Mapping[str, Any]) -> str:
 
 
 def shown_hash(content: str, accounts: Iterable[str], when: str) -> str:
-    """Fingerprint of what a post shows: content, accounts and time."""
+    """Fingerprint of what a post shows: content as it is read, accounts and time."""
+    return _shown(as_read(content), accounts, when)
+
+
+def _shown(content: str, accounts: Iterable[str], when: str) -> str:
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
     return fingerprint("shown", content, sorted(set(accounts)), moment.isoformat())
 
@@ -75,6 +80,12 @@ def shown_hash(content: str, accounts: Iterable[str], when: str) -> str:
 def shown_of_body(body: Mapping[str, Any]) -> str:
     """What a post that was created from this body shows; its accounts are ids."""
     return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_hashes(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a ledger may have noted of a post that shows this body: as now, or to the letter, as ledgers did before."""
+    exact = _shown(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+    return shown_of_body(body), exact
 
 
 def shown_of_state(state: PostState) -> str | None:

@@ -7,7 +7,6 @@ error, since nobody but its author knows where it is nine o'clock.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
@@ -18,6 +17,7 @@ import pandas as pd
 
 from voxops._core.arguments import file_path
 from voxops._core.spreadsheets import unguard
+from voxops._core.text import as_read
 from voxops.analysis.sheet_file import letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows, utc_text
@@ -284,7 +284,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
 def _seen_as(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What readers would see of a row: not how its letters are composed, its accounts are ordered or its instant is spelled."""
     content, when = row["content"], row["scheduled_for"]
-    text = " ".join(unicodedata.normalize("NFC", content).split()) if isinstance(content, str) else repr(content)
+    text = as_read(content) if isinstance(content, str) else repr(content)
     at = utc_text(when)
     return text, *sorted(set(row["accounts"])), repr(when) if at is None else at
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxops.acts.act import Act
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, shown_of_body
+from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
@@ -79,7 +79,7 @@ Decision = Join | New | Hold
 def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Collection[str] = frozenset()) -> Verdict:
     """What the posts that are there allow for a row; `kept` are marks of rows that ask for what was made for them."""
     made = ledger.marks.of_row(item.row_mark, item.marks)
-    return judge_row(item, body, made, ledger.marks.alike(shown_of_body(body)), kept)
+    return judge_row(item, body, made, ledger.marks.alike(shown_hashes(body)), kept)
 
 
 def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hash, shown_of_body, shown_of_state
+from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
 from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
@@ -55,7 +55,7 @@ def judge_row(
     kept : collection of str
         Marks of the rows that this plan asks for as they were made: their posts are not this row under another name.
     """
-    asked, shown = asked_hash(body), shown_of_body(body)
+    asked, shown = asked_hash(body), shown_hashes(body)
     for post in (one for one in made if one.status != "draft"):  # a clone is a draft, and bears the mark
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.withdrawn:
@@ -159,7 +159,7 @@ def pair_unmarked(
             free.setdefault(shown, []).append(state.post_id)
     found = {}
     for position, body in sorted(bodies.items()):
-        ids = free.get(shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"])))
+        ids = free.get(shown_of_body(body))
         if ids:
             found[position] = ids.pop(0)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxops.acts.create import CreateAct
-from voxops.acts.made import Made, asked_hash, is_live, shown_of_body
+from voxops.acts.made import Made, asked_hash, is_live, shown_hashes
 from voxops.acts.table import act_named
 from voxops.ledger.ledger import Ledger
 
@@ -43,11 +43,11 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
         if not isinstance(act, CreateAct):
             continue
         body = act.bodies(stored.body)[position]
-        asked, shown = asked_hash(body), shown_of_body(body)
+        asked, shown = asked_hash(body), shown_hashes(body)
         posts = [
             post
             for post in ledger.marks.of_row(item.row_mark, item.marks)
-            if is_live(post) and (post.shown == shown if post.shown is not None else post.asked == asked)
+            if is_live(post) and (post.shown in shown if post.shown is not None else post.asked == asked)
         ]
         if len(posts) > 1:
             keep, *others = keep_first(posts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from voxops.acts.made import Made
 from voxops.ledger.store import Store
@@ -68,9 +68,9 @@ class Marks:
             "row_mark = ? OR op_mark IN (SELECT value FROM json_each(?))", (row_mark, json.dumps(list(op_marks)))
         )
 
-    def alike(self, shown: str) -> list[Made]:
-        """Posts that look like this one: the same content, accounts and time (rule 26)."""
-        return self._find("shown = ?", (shown,))
+    def alike(self, shown: Collection[str]) -> list[Made]:
+        """Posts that look so, by any of these hashes: the same content, accounts and time (rule 26)."""
+        return self._find("shown IN (SELECT value FROM json_each(?))", (json.dumps(list(shown)),))
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Made]:
         """Posts by their ids."""
