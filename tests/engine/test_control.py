@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from voxops.engine.control import Control, Pass, Queue, in_words
+from voxops.errors import LedgerError, TransportError
 from voxops.ledger import Clearance
 from voxops.model import Transition
 
@@ -66,11 +67,29 @@ def test_pausing_halting_and_closing_stop_sending_and_only_resuming_lets_it_go_o
     assert (control.sending, control.away) == (True, True), "time passed meanwhile, and has not been asked for"
     control.halt("one")
     control.halt("two")
-    assert (control.sending, control.paused, control.halted) == (False, False, "one")
+    assert (control.sending, control.paused, control.halted) == (False, False, "one; run.resume() goes on")
     control.resume()
     assert (control.sending, control.halted) == (True, "")
     control.close()
     assert (control.sending, control.paused, control.closed) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (lambda control: control.halt("it broke."), "it broke; run.resume() goes on"),
+        (lambda control: control.halt("late", "run.resume() watches on"), "late; run.resume() watches on"),
+        (lambda control: control.fail(LedgerError("the disk is full")), "the disk is full; run.resume() goes on"),
+        (
+            lambda control: control.fail(TransportError("nobody listens")),
+            "nobody listens; run.resume() goes on when the server is back",
+        ),
+    ],
+)
+def test_whatever_stops_a_run_says_how_to_go_on(stop: Callable[[Control], None], said: str):
+    control = Control()
+    stop(control)
+    assert control.halted == said
 
 
 def test_what_was_notified_is_taken_once():
@@ -204,7 +223,9 @@ def test_a_run_that_goes_on_counts_and_reasons_anew():
     current.note([FAILED])
     assert current.control.sending
     current.note([FAILED])
-    assert current.control.halted == "stopped after 2 failures, as asked; look at run.failed(), then run.resume()"
+    assert (
+        current.control.halted == "stopped after 2 failures, as asked; look at run.failed(); then run.resume() goes on"
+    )
     current.reasons.block(1, "changed")
     assert (current.reasons.waiting, current.reasons.blocked) == ({1: "changed"}, {1})
     current.reasons.refused[1], current.tally.looks, current.queue.tries[1], current.queue.throttled[1] = "no", 9, 6, 3

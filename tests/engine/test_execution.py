@@ -260,10 +260,10 @@ def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(
     current.queue.tries[op] = RESENDS
     assert execution._enqueue(current, operation) is False
     assert queued(execution) == []
-    assert current.reasons.waiting == {op: "tried 6 times without an answer; look at the dashboard, then resume"}
+    assert current.reasons.waiting == {op: "tried 6 times without an answer; look at the dashboard, then run.resume()"}
     current.queue.note_failure(op, "no answer came")
     assert execution._enqueue(current, operation) is False
-    assert current.reasons.waiting == {op: "no answer came once; look at the dashboard, then resume"}
+    assert current.reasons.waiting == {op: "no answer came once; look at the dashboard, then run.resume()"}
     assert RESENDS == 6
 
 
@@ -370,7 +370,10 @@ def test_a_look_notes_what_it_has_brought(office):
     assert [look(execution), look(execution)] == [True, False]
     assert current.control.halted == ""
     assert look(execution) is False
-    assert current.control.halted == "a was created twice; b was created twice"
+    assert (
+        current.control.halted
+        == "a was created twice; b was created twice; look at run.copies(); then run.resume() goes on"
+    )
 
 
 def test_what_may_be_sent_again_waits_where_the_run_has_stopped(office):

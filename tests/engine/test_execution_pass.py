@@ -23,7 +23,7 @@ from voxops.engine.execution import (
     Execution,
 )
 from voxops.engine.reading import Reading
-from voxops.errors import LedgerError, WaitTooLong
+from voxops.errors import LedgerError, TransportError, WaitTooLong
 from voxops.ledger import Clearance
 from voxops.model import Outcome
 
@@ -66,9 +66,10 @@ def test_a_pass_ends_after_many_looks_without_any_change(office):
 
 
 def test_a_sender_that_waits_too_long_or_fails_stops_the_run_with_its_words(office):
-    for error, said in (
-        (WaitTooLong("the limit is used up", seconds=900.0), "; run.resume() goes on"),
+    for error, then in (
+        (WaitTooLong("the limit is used up", seconds=900.0), ""),
         (LedgerError("the disk is full"), ""),
+        (TransportError("nobody listens", sent=False), " when the server is back"),
     ):
         execution = retries(office)
 
@@ -77,7 +78,7 @@ def test_a_sender_that_waits_too_long_or_fails_stops_the_run_with_its_words(offi
 
         office.on_send = fail
         go(execution)
-        assert execution.current.control.halted == f"{error}{said}"
+        assert execution.current.control.halted == f"{error}; run.resume() goes on{then}"
 
 
 def test_a_sender_that_breaks_stops_the_run_and_is_heard_of(office):
@@ -89,9 +90,10 @@ def test_a_sender_that_breaks_stops_the_run_and_is_heard_of(office):
     office.on_send = broken
     with pytest.raises(RuntimeError, match="a fault"):
         go(execution)
-    assert execution.current.control.halted == BROKE_DOWN
+    said = f"{BROKE_DOWN}; run.resume() goes on"
+    assert execution.current.control.halted == said
     assert execution.over
-    assert office.ledger.query("SELECT state, note FROM runs")[0][:] == ("stopped", BROKE_DOWN), "it is on record"
+    assert office.ledger.query("SELECT state, note FROM runs")[0][:] == ("stopped", said), "it is on record"
 
 
 def breaking(execution: Execution, error: Exception) -> None:
@@ -105,7 +107,7 @@ def test_a_look_that_fails_stops_the_run_with_its_words(office):
     execution = retries(office)
     breaking(execution, LedgerError("the disk is full"))
     assert go(execution).phase == "stopped"
-    assert (execution.current.control.halted, execution.over) == ("the disk is full", True)
+    assert (execution.current.control.halted, execution.over) == ("the disk is full; run.resume() goes on", True)
 
 
 def test_a_look_that_breaks_stops_the_run_and_is_heard_of(office):
@@ -113,7 +115,7 @@ def test_a_look_that_breaks_stops_the_run_and_is_heard_of(office):
     breaking(execution, RuntimeError("a fault"))
     with pytest.raises(RuntimeError, match="a fault"):
         go(execution)
-    assert (execution.current.control.halted, execution.over) == (BROKE_DOWN, True)
+    assert (execution.current.control.halted, execution.over) == (f"{BROKE_DOWN}; run.resume() goes on", True)
 
 
 def test_a_pass_that_was_closed_ends_when_nothing_is_under_way(office):

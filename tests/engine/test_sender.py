@@ -249,7 +249,7 @@ def test_rule_17_a_key_that_may_not_stops_the_run_and_leaves_the_operation(desk)
     said = desk.current.control.halted
     assert (
         said
-        == f"the API answered 403 AUTHORIZATION_ERROR: {'x' * 500}. Nothing more is sent; fix that, then call run.resume()"
+        == f"the API answered 403 AUTHORIZATION_ERROR: {'x' * 500}. Nothing more is sent; fix that, then run.resume() goes on"
     )
     assert LONGEST_MESSAGE == 500
 

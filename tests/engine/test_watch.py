@@ -229,3 +229,16 @@ def test_watching_takes_a_fraction_of_polling_each(sandbox: Sandbox, client: Asy
     real = {each["id"]: each["status"] for each in eventloop.run(records(client, "/v1/posts", status="all"))}
     assert dict(zip(results["id"], results["status"], strict=True)) == {post: real[post] for post in posts}
     assert sum(reads(sandbox, before).values()) < (2 * count if count < 100 else 0.3 * count)
+
+
+def test_a_watch_whose_time_is_up_says_how_to_go_on(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.set_switches(publish_seconds=(9000.0, 9100.0))
+    posts = publish(sandbox, client, 1)
+
+    class Silent:
+        def notice(self, snapshot: Any) -> None:
+            """Nothing is shown."""
+
+    snapshot = eventloop.run(Watch(client, things_of(posts, "post"), Silent(), deadline=120).go())
+    assert snapshot.phase == "stopped"
+    assert snapshot.note == "still pending after 2 minutes; look at the dashboard; run.resume() watches on"

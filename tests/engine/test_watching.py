@@ -200,6 +200,14 @@ def test_a_deadline_leaves_it_pending(world):
     assert call(main()).outcome is Outcome.PENDING
 
 
+def test_a_watch_that_stops_says_how_to_go_on(ws, world):
+    post = first(world, "posts", status="scheduled")
+    world.add_fault(Fault("status", method="GET", path="/v1/**", status=403, code="AUTHORIZATION_ERROR", times=None))
+    stopped = ws.watch(pd.DataFrame({"post_id": [post], "status": ["publishing"]})).wait(10).snapshot
+    assert stopped.phase == "stopped"
+    assert stopped.note.endswith("; run.resume() goes on")
+
+
 def test_a_handle_that_nobody_made_can_not_be_awaited():
     async def main():
         return await Handle("post_1", "post")

@@ -7,10 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from voxops._core import safe
+from voxops.errors import TransportError, VoxopsError
 from voxops.ledger import Clearance
 from voxops.model import Clock, Outcome, Transition
 
 __all__ = ["Control", "Pass", "Queue", "Reasons", "Tally"]
+
+GOES_ON = "run.resume() goes on"
 
 
 class Control:
@@ -40,10 +44,15 @@ class Control:
         self.paused, self.halted = False, ""
         self._changed.set()
 
-    def halt(self, why: str) -> None:
-        """Send nothing more; the first reason counts."""
-        self.halted = self.halted or why
+    def halt(self, why: str, then: str = GOES_ON) -> None:
+        """Send nothing more, and say how to go on `then`; the first reason counts."""
+        self.halted = self.halted or f"{why.removesuffix('.')}; {then}"
         self._changed.set()
+
+    def fail(self, error: VoxopsError) -> None:
+        """Send nothing more because of an error."""
+        outage = isinstance(error, TransportError)
+        self.halt(str(error), f"{GOES_ON} when the server is back" if outage else GOES_ON)
 
     def close(self) -> None:
         """Send nothing more, and end when nothing is under way."""
@@ -234,7 +243,9 @@ class Pass:
         self.tally.note(transitions)
         limit, failures = self.stop_after_failures, self.tally.failures
         if limit is not None and failures >= limit:
-            self.control.halt(f"stopped after {failures} failures, as asked; look at run.failed(), then run.resume()")
+            self.control.halt(
+                f"stopped after {safe.many(failures, 'failure')}, as asked; look at run.failed()", f"then {GOES_ON}"
+            )
 
     def resume(self) -> None:
         """Send again, as a new pass would: what made this one give up counts from now."""

@@ -19,12 +19,12 @@ from voxops.api.windows import (
 )
 from voxops.engine import outcome
 from voxops.engine.binding import learn
-from voxops.engine.control import Control, Pass
+from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates
 from voxops.engine.preflight import is_stale, list_created, renew
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
-from voxops.errors import VoxopsError, WaitTooLong
+from voxops.errors import VoxopsError
 from voxops.ledger import Clearance, Stored, audit
 from voxops.model import Observer, Snapshot
 
@@ -37,7 +37,7 @@ WIDTH = 20  # operations in preparation, under way or being recorded at once; th
 RESENDS = 6  # tries of one operation in one pass; after them it stays unknown
 # Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
-BROKE_DOWN = "the run broke down; what was sent is on record, run.resume() goes on"
+BROKE_DOWN = "the run broke down; what was sent is on record"
 NEVER_ENDED = (
     "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
 )
@@ -173,7 +173,7 @@ class Execution:
         try:
             await self._oversee(current)
         except VoxopsError as error:
-            current.control.halt(str(error))
+            current.control.fail(error)
         except Exception as error:  # noqa: BLE001  raised below, when ledger and display know how the pass ended
             current.control.halt(BROKE_DOWN)
             failure = error
@@ -309,7 +309,7 @@ class Execution:
             return True
         if queue.tries[op] >= RESENDS:
             said = queue.describe_failures(op) or f"tried {RESENDS} times without an answer"
-            current.reasons.waiting[op] = f"{said}; look at the dashboard, then resume"
+            current.reasons.waiting[op] = f"{said}; look at the dashboard, then run.resume()"
             return False
         if queue.due(op, self._client.now().timestamp()) and len(queue) < self._offered(operation):
             queue.put(clearance or self._ledger.claims.clear(operation))
@@ -361,7 +361,7 @@ class Execution:
             else:
                 current.reasons.waiting[clearance.op] = "to be sent again when the run is resumed"
         if reading.duplicates:
-            current.control.halt("; ".join(reading.duplicates))
+            current.control.halt(f"{'; '.join(reading.duplicates)}; look at run.copies()", f"then {GOES_ON}")
         return bool(reading.transitions or reading.formed)
 
     def _gate(self, current: Pass) -> Callable[[Stored], str]:
@@ -387,10 +387,8 @@ class Execution:
             try:
                 if current.control.sending:
                     await self._engine.sender.send(current, clearance)
-            except WaitTooLong as error:
-                current.control.halt(f"{error}; run.resume() goes on")
             except VoxopsError as error:
-                current.control.halt(str(error))
+                current.control.fail(error)
             except BaseException:
                 current.control.halt(BROKE_DOWN)
                 raise

@@ -25,7 +25,7 @@ from voxops.api.matrix import find, polled
 from voxops.engine.answer import Answer, judge, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
-from voxops.engine.control import Pass
+from voxops.engine.control import GOES_ON, Pass
 from voxops.engine.preflight import is_stale, renew
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
@@ -288,7 +288,7 @@ class Sender:
             return
         await self.note(lambda: self.ledger.claims.take_back(claim))
         if current.queue.tries[op] >= self._backoff.tries:
-            current.control.halt(f"{error}; run.resume() goes on when the server is back")
+            current.control.fail(error)
         self._later(current, op, delay(self._backoff, current.queue.tries[op], self._rng))
 
     def _later(self, current: Pass, op: int, seconds: float) -> None:
@@ -309,13 +309,12 @@ class Sender:
                 current.queue.tries[claim.operation.id] -= 1  # it was not looked at
                 current.queue.throttled[claim.operation.id] += 1
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
-                    current.control.halt("the API keeps refusing for its rate limit; run.resume() goes on later")
+                    current.control.halt("the API keeps refusing for its rate limit", f"{GOES_ON} later")
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
                 await self.note(lambda: self.ledger.claims.take_back(claim))
-                current.control.halt(
-                    f"the API answered {reply.status} {code}: {message}. Nothing more is sent; fix that, then call run.resume()"
-                )
+                said = f"the API answered {reply.status} {code}: {message}. Nothing more is sent"
+                current.control.halt(said, f"fix that, then {GOES_ON}")
             case Answer.UNKNOWN:
                 why = (
                     "the server is still working on it"

@@ -208,13 +208,16 @@ class Watch:
                 moves = []  # an outage of minutes, or a proxy's page, is read through; only the deadline ends the wait
                 self._show(Event("note", self._client.now(), text=f"{error}; reading goes on"))
             except VoxopsError as error:
-                control.halt(str(error))
+                control.fail(error)
                 break
             self._tell(moves)
             if not self._holding():
                 break
             if self._client.now().timestamp() - began > self._deadline:
-                control.halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
+                control.halt(
+                    f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard",
+                    "run.resume() watches on",
+                )
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
