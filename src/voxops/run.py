@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop
 from voxops._core.arguments import check_timeout
+from voxops._core.bound import by_id, never_copied
 from voxops._core.cell import running_cell
 from voxops.engine.job import Job
 from voxops.errors import ConfigError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
+@never_copied(lambda run: by_id(run.id))
 class Run:
     """A plan being carried out, or things being watched.
 
@@ -239,8 +241,7 @@ class Run:
         self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled
-        # what is only watched has no ledger to go on from
-        if went_to_its_end or not left or self._snapshot.action == WATCH:
+        if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch has no ledger to go on from
             return ""
         return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
@@ -290,8 +291,7 @@ class Run:
         >>> run.blocked()["waiting_for"].to_list()
         []
         """
-        table = self.results()
-        return table[table["outcome"] == Outcome.BLOCKED]
+        return self.results().loc[lambda table: table["outcome"] == Outcome.BLOCKED]
 
     def copies(self) -> pd.DataFrame:
         """Look for posts that were made twice, by whomever, and return those to be withdrawn (rule 28).

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pandas as pd
 
 from voxops._core import eventloop, safe
+from voxops._core.bound import never_copied
 from voxops._core.calls import awaitable, blocking, showing
 from voxops._core.resources import Resources
 from voxops.errors import ConfigError
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Awaitables", "Workspace"]
 
+CONNECT_THERE = "connect there with vx.connect(), and take runs up by their ids: ws.attach('run_…')"
 
+
+@never_copied(lambda _: CONNECT_THERE)
 class Awaitables:
     """The methods of a workspace as awaitables: ``await ws.aio.posts(...)``."""
 
@@ -47,6 +51,7 @@ class Awaitables:
     reconcile = awaitable(Session.reconcile)
 
 
+@never_copied(lambda _: CONNECT_THERE)
 class Workspace:
     """One workspace of the API: load, act, follow. Made by `connect`; a context manager.
 

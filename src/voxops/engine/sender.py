@@ -313,8 +313,8 @@ class Sender:
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
                 await self.note(lambda: self.ledger.claims.take_back(claim))
-                said = f"the API answered {reply.status} {code}: {message}. Nothing more is sent"
-                current.control.halt(said, f"fix that, then {GOES_ON}")
+                why = f"the API answered {reply.status} {code}: {message}. Nothing more is sent"
+                current.control.halt(why, f"fix that, then {GOES_ON}")
             case Answer.UNKNOWN:
                 why = (
                     "the server is still working on it"

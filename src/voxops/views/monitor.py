@@ -11,6 +11,7 @@ from typing import Any
 
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
+from voxops._core.bound import by_id, never_copied
 from voxops.model import Snapshot
 from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
 from voxops.views._snapshot import ENDED, MIXED, render_html, render_text, snapshot_blocks
@@ -26,6 +27,7 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
 }
 
 
+@never_copied(lambda monitor: by_id(monitor._first.run_id))
 class Monitor:
     """The live display of one run.
 
