@@ -332,5 +332,7 @@ def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_pa
         vx.to_excel(tmp_path / "x.xlsx", tz="Mars", a=frame)
     with pytest.raises(vx.ConfigError, match="can't be written"):
         vx.to_excel(tmp_path / "1.xlsx" / "x.xlsx", a=frame)
+    with pytest.raises(vx.ConfigError, match=r"is a folder\. Name a file in it: .*frames\.xlsx"):
+        vx.to_excel(tmp_path, a=frame)
     with pytest.raises(vx.ConfigError, match="1,048,576 rows"):
         vx.to_excel(tmp_path / "x.xlsx", a=pd.DataFrame({"a": range(1_048_576)}))

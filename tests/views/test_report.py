@@ -208,6 +208,25 @@ def test_a_place_that_cannot_be_written_to_is_told(form: str, tmp_path: Path) ->
         getattr(full(), form)(tmp_path / "file" / "report")
 
 
+@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_excel", "to_csv", "to_parquet"])
+def test_a_place_that_is_none_is_told_with_what_to_do(form: str, tmp_path: Path) -> None:
+    made = full()
+    for odd, said in ((None, "None"), (5, "int"), ("", "''"), ("a\0b", r"'a\\x00b'")):
+        with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
+            getattr(made, form)(odd)
+    if form in {"to_html", "to_markdown", "to_excel"}:
+        with pytest.raises(ConfigError, match=r"is a folder\. Name a file in it: .*report\.\w+$"):
+            getattr(made, form)(tmp_path)
+    else:
+        (tmp_path / "file").write_text("no folder")
+        with pytest.raises(ConfigError, match=r"file is a file\. Choose a folder"):
+            getattr(made, form)(tmp_path / "file")
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    assert full().to_html(tmp_path / "new" / "deep" / "report.html").is_file()
+
+
 def test_what_an_analyst_calls_retryable_counts_as_such() -> None:
     triaged = triage(targets())
     triaged["retryable"] = triaged["cause"].notna()

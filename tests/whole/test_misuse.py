@@ -51,6 +51,23 @@ def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> No
         assert not other.requests(acting=True)
 
 
+def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:
+    made = ws.run(vx.plan_bulk(campaign(), key="row_id")).wait(60)
+    redelivered = ws.run(vx.plan_redeliver(vx.never_delivered(ws.deliveries()).head(1))).wait(60)
+    for given in ({"run": made}, {"triaged": made}, {"triaged": failed(ws), "run": made}):
+        with pytest.raises(
+            vx.PlanError, match=r"report\(\) is of posts that failed.* makes posts\. Use run\.results\(\)"
+        ):
+            vx.report(**given)  # type: ignore[arg-type]
+    assert vx.report(vx.triage(vx.targets(made.made()))).headline
+    with pytest.raises(vx.PlanError, match=r"Use run\.results\(\), or vx\.delivery_report\(ws\.deliveries\(\)\)"):
+        vx.report(failed(ws), redelivered)
+    with pytest.raises(vx.PlanError, match=r"not a Plan\. Pass it as plan="):
+        vx.report(failed(ws), vx.plan_retry(failed(ws)))
+    with pytest.raises(vx.PlanError, match=r"needs a triaged frame, not None\. Use vx\.triage"):
+        vx.report()
+
+
 def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspace) -> None:
     plan = vx.plan_retry(failed(ws))
     said = repr(plan)

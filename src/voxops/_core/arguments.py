@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxops.errors import ConfigError
 
-__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near"]
+__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near", "new_file"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -67,11 +67,35 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     ConfigError
         If it is no path.
     """
-    if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        raise ConfigError(
-            f"{name}= takes a path, not {repr(value) if isinstance(value, str) else type(value).__name__}."
-        )
+    if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
+        odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
+        raise ConfigError(f"{name}= takes a path, not {odd}.")
     return Path(value)
+
+
+def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:
+    """Read the path of a file that is to be written.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : str or path
+        What was passed.
+    example : str
+        What such a file may be called, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is no path, or a folder.
+    """
+    path = file_path(name, value)
+    if path.is_dir():
+        raise ConfigError(
+            f"{name}= takes the path of a file, and {path} is a folder. Name a file in it: {path / example}"
+        )
+    return path
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:

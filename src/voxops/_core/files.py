@@ -18,7 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["create_file", "flush_folder", "make_folder", "replacing", "write_file"]
+from voxops.errors import ConfigError
+
+__all__ = ["create_file", "flush_folder", "make_folder", "replacing", "unwritable", "write_file"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
@@ -118,6 +120,13 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> Non
     """Write a file whole, as `replacing` does; text as UTF-8, its line ends as they are."""
     with replacing(path, mode=mode) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    """What to say where a file can't be written, and what to do."""
+    file = next((each for each in path.parents if each.is_file()), None)
+    why = error.strerror or error if file is None else f"{file} is a file"
+    return ConfigError(f"{path} can't be written: {why}. Choose a folder in which you may write.")
 
 
 def flush_folder(path: Path) -> None:

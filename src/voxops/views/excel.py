@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import blocks, files, safe
-from voxops._core.arguments import file_path
+from voxops._core.arguments import new_file
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._tables import as_json
@@ -83,7 +83,7 @@ def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame)
     if not sheets:
         raise PlanError("to_excel() needs a frame for each sheet, such as to_excel(path, plan=plan, results=run)")
     frames = {name: frame_of(frame) for name, frame in sheets.items()}
-    return write_workbook(frames, file_path("path", path), tz)
+    return write_workbook(frames, new_file("path", path, "frames.xlsx"), tz)
 
 
 def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | None = None) -> Path:
@@ -107,9 +107,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         files.make_folder(path.parent)
         files.write_file(path, made.getvalue())
     except OSError as error:
-        raise ConfigError(
-            f"{path} can't be written: {error.strerror or error}. Choose a folder in which you may write."
-        ) from error
+        raise files.unwritable(path, error) from error
     return path
 
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from voxops._core import files, safe
-from voxops._core.arguments import file_path
+from voxops._core.arguments import file_path, new_file
 from voxops.analysis import causes
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
@@ -29,6 +29,12 @@ _NEEDED = (
     *("cause", "verdict", "remedy", "retryable"),
 )
 _Content = TypeVar("_Content", str, pd.DataFrame)
+# What the rows of a run are, where they are no posts that existed before -> what shows it.
+_ABOUT_OTHERS = {
+    "create": "this run makes posts. Use run.results(), or vx.to_excel(path, results=run) for a file; once they are out, "
+    "vx.report(vx.triage(vx.targets(run.made()))) reports those that failed",
+    "delivery": "this run is about webhook deliveries. Use run.results(), or vx.delivery_report(ws.deliveries()) for a file",
+}
 _RESULTS = ("platform", "outcome", "waiting_for", "error_code")
 
 
@@ -51,21 +57,22 @@ class Report(Findings):
         Raises
         ------
         ConfigError
-            If it can't be written there; the other forms raise it, too.
+            If it is no path, or can't be written there; the other forms raise it, too.
         """
-        return _written(_write, _report_html.page(self), Path(path))
+        return _written(_write, _report_html.page(self), new_file("path", path, "report.html"))
 
     def to_markdown(self, path: str | Path) -> Path:
         """Write Markdown for a ticket: the same without figures."""
-        return _written(_write, _report_text.markdown(self), Path(path))
+        return _written(_write, _report_text.markdown(self), new_file("path", path, "report.md"))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
-        return [_written(_tables.write_csv, frame, Path(folder) / f"{name}.csv") for name, frame in self.frames.items()]
+        place = file_path("folder", folder)
+        return [_written(_tables.write_csv, frame, place / f"{name}.csv") for name, frame in self.frames.items()]
 
     def to_excel(self, path: str | Path) -> Path:
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
-        return excel.write_workbook(self.frames, file_path("path", path))
+        return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
     to_xlsx = to_excel
 
@@ -97,9 +104,9 @@ class Report(Findings):
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
+        place = file_path("folder", folder)
         return [
-            _written(_tables.write_parquet, frame, Path(folder) / f"{name}.parquet")
-            for name, frame in self.frames.items()
+            _written(_tables.write_parquet, frame, place / f"{name}.parquet") for name, frame in self.frames.items()
         ]
 
     def _repr_html_(self) -> str:
@@ -110,7 +117,7 @@ class Report(Findings):
 
 
 def report(
-    triaged: pd.DataFrame,
+    triaged: pd.DataFrame | None = None,
     run: Any = None,
     *,
     plan: Any = None,
@@ -128,9 +135,9 @@ def report(
     Parameters
     ----------
     triaged : pandas.DataFrame
-        What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``.
+        What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``. It can't be left out.
     run : Run, optional
-        The run of the retry; its results are read now. What is to be done is then about what it has left, the causes and the
+        The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what it has left, the causes and the
         evidence about `triaged`.
     plan : Plan, optional
         The plan; by default the run's.
@@ -152,7 +159,7 @@ def report(
     Raises
     ------
     PlanError
-        If a frame lacks columns, or `run` is not the run of a plan.
+        If a frame lacks columns, or `run` is not the run of a plan about posts that exist.
 
     Examples
     --------
@@ -160,6 +167,8 @@ def report(
     >>> made.to_markdown(folder / "triage.md").name
     'triage.md'
     """
+    for given in (triaged, run):
+        _refuse_others(given)
     need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
@@ -172,11 +181,12 @@ def report(
         need_frame(
             at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
         )
+    assert triaged is not None
+    results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
         planned = getattr(plan, "frame", None)
         need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
-    results = None if run is None else _results(run)
     failures = triaged[triaged["cause"].notna()]
     owners = {**OWNERS, **owners}
     left = failures if results is None else _left.left(failures, results, run.failed())
@@ -208,13 +218,23 @@ def report(
     )
 
 
+def _refuse_others(given: Any) -> None:
+    """Refuse a run whose rows are no posts that had failed, and name what shows it."""
+    instead = _ABOUT_OTHERS.get(getattr(getattr(getattr(given, "plan", None), "act", None), "about", ""))
+    if instead is not None:
+        raise PlanError(f"report() is of posts that failed, and of the run that acted on them; {instead}")
+
+
 def _results(run: Any) -> pd.DataFrame:
     """What became of the rows of a run, which must be one that acted."""
     results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
     if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
         results = results.assign(platform=_platforms(results["targets"]))  # what was done to whole posts
+    if not isinstance(results, pd.DataFrame):
+        what = f"report(run=) needs the run of a plan, not a {type(run).__name__}"
+        advice = "Pass it as plan=" if hasattr(run, "eligible") else "Pass what ws.run(plan) returned"
+        raise PlanError(f"{what}. {advice}.")
     need_frame(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")
-    assert results is not None
     return results
 
 
@@ -236,6 +256,4 @@ def _written(write: Callable[[_Content, Path], Path], content: _Content, path: P
     try:
         return write(content, path)
     except OSError as error:
-        raise ConfigError(
-            f"{path} can't be written: {error.strerror or error}. Choose a folder in which you may write."
-        ) from error
+        raise files.unwritable(path, error) from error
