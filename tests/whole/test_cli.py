@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.chaos import world
 
 import voxops as vx
 from voxops.cli import main
+from voxops.sandbox.command import main as sandbox_main
 
 
 def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +28,32 @@ def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.count("/v1/") == 38
     assert "presigned" in out
     assert "never*" not in out
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "--posts=-1",
+        "--rate-limit=-5",
+        "--speed=-1",
+        "--speed=inf",
+        "--port=70000",
+        "--port=-1",
+        "--storage-port=x",
+        "--receiver-port=65536",
+    ],
+)
+@pytest.mark.parametrize("command", [lambda odd: main(["sandbox", odd]), lambda odd: sandbox_main([odd])])
+def test_a_sandbox_refuses_what_is_no_count_port_or_speed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Callable[[str], int], odd: str
+) -> None:
+    for name in ("voxops.sandbox.serve", "voxops.sandbox.command.serve"):  # else a test that fails serves for ever
+        monkeypatch.setattr(name, lambda **_: None)
+    with pytest.raises(SystemExit) as ended:
+        command(odd)
+    assert ended.value.code == 2
+    option, _, value = odd.partition("=")
+    assert f"argument {option}: {value!r} is no" in capsys.readouterr().err
 
 
 def test_errors_are_one_line(

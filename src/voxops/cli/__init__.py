@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from voxops._core.safe import printable
+from voxops._core.safe import many, printable
 from voxops.cli._common import ATTENTION, WRONG, connected, emit, for_programs, is_wrong_usage, print_frame, say
 from voxops.cli._jobs import add_jobs
 from voxops.cli._json import records
@@ -60,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--state", type=Path, help="keep the state in this file")
     sandbox.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default: 1)")
     sandbox.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
-    sandbox.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
-    sandbox.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
+    sandbox.add_argument(
+        "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
+    )
+    sandbox.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
     sandbox.add_argument("--storage-port", type=_port, default=0, help="port of the presigned storage")
     sandbox.add_argument("--receiver-port", type=_port, default=0, help="port of the webhook receiver")
     sandbox.add_argument(
@@ -324,6 +326,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    """A whole number from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid count: a whole number from 0")
+    return int(text)
+
+
 def _speed(text: str) -> float:
     """Virtual seconds per second; 0 stands still."""
     try:
@@ -359,7 +368,9 @@ def _ledger(options: argparse.Namespace) -> int:
         if age is not None:
             before = pd.Timestamp.now("UTC") - age
             pruned = audit.prune(book, before.to_pydatetime())
-            emit({"pruned": pruned}) if options.json else print(f"dropped bytes and replies of {pruned} requests")
+            emit({"pruned": pruned}) if options.json else print(
+                f"dropped bytes and replies of {many(pruned, 'request')}"
+            )
         elif options.export:
             try:
                 path = audit.export(book, options.export)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import threading
@@ -49,20 +50,47 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
+def _count(text: str) -> int:
+    """A whole number from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    """The number of a port."""
+    if _count(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535, 0 for a free one")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    """A finite number from 0."""
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return speed
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command ``voxops sandbox``."""
     parser = argparse.ArgumentParser(prog="voxops sandbox", description="Serve the VoxBurst API on this machine.")
-    parser.add_argument("--port", type=int, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
     parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
-    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
-    parser.add_argument("--rate-limit", type=int, default=500, help="requests a minute, 0 for no limit (default: 500)")
-    parser.add_argument("--posts", type=int, default=500, help="size of the seeded campaign (default: 500)")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
     parser.add_argument(
-        "--storage-port", type=int, default=0, help="port of the presigned storage (default: a free one)"
+        "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
+    )
+    parser.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
+    parser.add_argument(
+        "--storage-port", type=_port, default=0, help="port of the presigned storage (default: a free one)"
     )
     parser.add_argument(
-        "--receiver-port", type=int, default=0, help="port of the webhook receiver (default: a free one)"
+        "--receiver-port", type=_port, default=0, help="port of the webhook receiver (default: a free one)"
     )
     parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
     parser.add_argument(
