@@ -6,8 +6,10 @@ import asyncio
 import csv
 import multiprocessing
 import os
+import re
 import sqlite3
 import stat
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -622,6 +624,20 @@ def test_the_trail_tells_every_row_and_guards_formulas(ledger, tmp_path):
     with audit.export(ledger, tmp_path / "trail.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["error_message"] == "'=cmd|' /C calc'!A0"
+
+
+def test_the_trail_does_not_call_sent_what_was_taken_back(ledger):
+    one, two = (add(ledger, operation) for operation in operations(2))
+    answered(ledger, claim(ledger, one), "unknown")
+    ledger.claims.take_back(claim(ledger, two))
+    sent = audit.history(ledger)[["first_sent_at", "last_sent_at"]].notna()
+    assert sent.values.tolist() == [[True, True], [False, False]]
+
+
+def test_the_docstring_names_the_tables_that_there_are(ledger):
+    said = sys.modules["voxops.ledger.ledger"].__doc__.partition("Tables:")[2]
+    there = {name for (name,) in ledger.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert set(re.findall(r"``(\w+)``", said)) == there
 
 
 def test_an_empty_ledger_has_the_columns_of_a_full_one(ledger):

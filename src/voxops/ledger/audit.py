@@ -261,7 +261,8 @@ def history(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``action item platform method path idempotency_key state outcome waiting_for error_code error_message result_id who reason``
-        (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at settled_at`` (UTC).
+        (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at settled_at`` (UTC). A try that
+        was taken back does not count as sent.
     """
     rows = ledger.query(
         """SELECT operations.*, members.label, members.platform, members.outcome, members.waiting_for AS why,
@@ -291,6 +292,8 @@ def history(ledger: Ledger) -> pd.DataFrame:
         columns[name] = pd.array([row[name] for row in rows], dtype="Int64")
     times = {"created_at": "created", "first_sent_at": "first_sent", "last_sent_at": "last_sent", "settled_at": "done"}
     columns |= {name: _times([row[source] for row in rows]) for name, source in times.items()}
+    # What was taken back keeps the instant of its try, which archives go by; for people it was not sent.
+    columns["last_sent_at"] = columns["last_sent_at"].where([row["tries"] > 0 for row in rows])
     return pd.DataFrame(columns)
 
 

@@ -19,8 +19,8 @@ in an IMMEDIATE transaction that looks again at state, lease, subject, key deadl
 for sending still holds: nobody tried it since, and the reading is not old. Every write goes through `Ledger.atomic`.
 
 Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
-attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``marks`` (creates that
-the server has shown).
+attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``made`` (posts of
+creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when).
 """
 
 from __future__ import annotations
