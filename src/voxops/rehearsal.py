@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import eventloop
+from voxops._core import eventloop, safe
 from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, SteppedClock
@@ -69,8 +69,8 @@ class Rehearsal:
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} rows created by {self.sent_by:%Y-%m-%d %H:%M} UTC with {self.requests} requests"
-            f" ({self.refused} refused); {self.publications} publications end by {self.ends:%Y-%m-%d %H:%M} UTC,"
+            f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with {safe.many(self.requests, 'request')}"
+            f" ({self.refused} refused); {safe.many(self.publications, 'publication')} ended by {self.ends:%Y-%m-%d %H:%M} UTC,"
             f" {self.failed:.0f} of them failed ({self.low} to {self.high})"
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import eventloop
+from voxops._core import eventloop, safe
 from voxops._core.arguments import check_timeout
 from voxops._core.bound import by_id, never_copied
 from voxops._core.cell import running_cell
@@ -243,7 +243,7 @@ class Run:
         left = self._snapshot.total - self._snapshot.settled
         if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch has no ledger to go on from
             return ""
-        return f"{self.id}: {left} of {self._snapshot.total} rows are not settled; connect again: ws.attach({self.id!r}).resume() goes on"
+        return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
     def results(self) -> pd.DataFrame:
         """Return one row per eligible row: the plan's columns, and what became of it.
@@ -251,10 +251,10 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns, ``status_before`` (string: the status when it was planned; missing for creates) and ``outcome``
-            (string: succeeded, failed, pending, unknown, blocked; they sum to the eligible rows),
-            ``waiting_for`` (string: why it is not settled), ``tries http_status`` (Int64), ``error_code error_message result_id``
-            (string; the error of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time).
+            The plan's columns, ``status_before`` (string: when it was planned; missing for creates), ``outcome`` (string: succeeded, failed,
+            pending, unknown, blocked; they sum to the eligible rows), ``waiting_for`` (string: why it is not settled), ``tries http_status``
+            (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
+            ``notice`` (string: that it may have gone out twice, or which copies there are); of creates also ``campaign`` (string).
 
         Examples
         --------
@@ -274,7 +274,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The plan's columns; creates keep the column ``campaign``, so that they are planned under the same name after a file, too.
+            The columns that were planned, and ``attempt``; creates keep ``campaign``, so that they are planned under the same name after a file, too.
 
         Examples
         --------

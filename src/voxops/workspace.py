@@ -112,7 +112,7 @@ class Workspace:
         -------
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
-            pending unknown`` (Int64, rows).
+            pending unknown blocked`` (Int64, rows; they sum to the eligible ones).
 
         Examples
         --------
@@ -129,7 +129,8 @@ class Workspace:
         pandas.DataFrame
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
-            settled_at`` (UTC).
+            settled_at`` (UTC). A request that the API refused to look at, or that never reached it, does not count as sent;
+            ``first_sent_at`` is the first time that it may have had an effect.
 
         Examples
         --------
@@ -202,7 +203,7 @@ class Workspace:
     def _repr_html_(self) -> str:
         where = "the embedded sandbox" if self.sandbox is not None else self.client.url
         limit = self.client.pace.limit
-        pace = "not known yet" if limit is None else f"{limit:,} requests a minute"
+        pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
         cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]

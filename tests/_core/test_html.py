@@ -27,6 +27,11 @@ def test_parted_text_is_the_escaped_text_with_places_to_break(text: str) -> None
     assert safe.parted(text).replace("<wbr>", "") == safe.escape(text).replace("\u200b", "")
 
 
+def test_one_thing_is_one_and_no_more() -> None:
+    assert [safe.many(count, "row") for count in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [safe.many(count, "delivery", "deliveries") for count in (1, 2)] == ["1 delivery", "2 deliveries"]
+
+
 def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
     assert safe.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
     assert safe.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13

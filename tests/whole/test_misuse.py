@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops.archive._sync import Synced
 from voxops.sandbox import Sandbox
 
 
@@ -49,6 +51,17 @@ def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> No
         with pytest.raises(vx.LedgerError, match="belongs to workspace"):
             vx.connect(sandbox=other, ledger=path)
         assert not other.requests(acting=True)
+
+
+def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> None:
+    plan = vx.plan_retry(failed(ws).tail(1))
+    watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
+    shown = [repr(plan), repr(ws.run(plan).wait(60)), repr(watch), watch.snapshot.title]
+    one = ws.deliveries().query("success").head(1)
+    shown += [repr(vx.delivery_report(one)), str(Synced(posts=1, deliveries=1, files=1, requests=1))]
+    assert "watch 1 post" in watch.snapshot.title
+    for text in shown:
+        assert not re.search(r"\b1 (rows|posts|requests|deliveries|files|things|days)\b", text), text
 
 
 def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:

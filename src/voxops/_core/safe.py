@@ -137,9 +137,9 @@ def number(value: float | None, *, digits: int = 0) -> str:
     return "–" if pd.isna(value) else f"{value:,.{digits}f}"
 
 
-def many(count: int, noun: str) -> str:
-    """Return such as ``1 post`` and ``2,000 posts``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def many(count: int, noun: str, plural: str = "") -> str:
+    """Return such as ``1 post`` and ``2,000 posts``; `plural` is for nouns that take more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

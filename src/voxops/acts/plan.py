@@ -167,7 +167,7 @@ def summary(plan: Plan) -> str:
     cost = plan.cost
     lines = [
         f"Plan to {plan.act.verb}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
-        f"about {cost.requests} requests in all, {how_long(cost)}. Nothing has been sent."
+        f"about {safe.many(cost.requests, 'request')} in all, {how_long(cost)}. Nothing has been sent."
     ]
     if plan.canaries:
         lines.append(f"Canary: the first {plan.canaries} of each cause go first.")

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from voxops._core import eventloop
+from voxops._core import eventloop, safe
 from voxops._core.arguments import file_path, list_of_text
 from voxops.analysis import (
     Objective,
@@ -83,7 +83,7 @@ class Archive:
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
-        return f"<Archive {self.path}: {len(days)} days>"
+        return f"<Archive {self.path}: {safe.many(len(days), 'day')}>"
 
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
         """Fetch what is new and what may still change.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from voxops._core.safe import many
 from voxops.api.limits import PAGE_RECORDS
 from voxops.archive._open import (
     cheapest_reach,
@@ -71,8 +72,8 @@ class Synced:
 
     def __str__(self) -> str:
         return (
-            f"{self.posts} posts and {self.deliveries} deliveries fetched by {self.requests} requests; "
-            f"{self.files} files written"
+            f"{many(self.posts, 'post')} and {many(self.deliveries, 'delivery', 'deliveries')} fetched by "
+            f"{many(self.requests, 'request')}; {many(self.files, 'file')} written"
         )
 
 

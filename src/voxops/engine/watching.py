@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from voxops import frames
+from voxops._core import safe
 from voxops.acts.plan import Plan
 from voxops.api.windows import WATCH_FOR
 from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
@@ -165,7 +166,7 @@ class Watch:
         self._endings: dict[str, Ending] = {}
         self._error: dict[str, str] = {}
         self._settled_at: dict[str, pd.Timestamp] = {}
-        title = f"watch {len(self._handles)} {_named({handle.kind for handle in self._handles.values()})}"
+        title = f"watch {_counted(len(self._handles), {handle.kind for handle in self._handles.values()})}"
         begun = start(self.id, WATCH, at=client.now(), title=title, phase="watching")
         self.snapshot = fold(begun, self._planned(()))
         self._control = Control()
@@ -386,9 +387,7 @@ class Watch:
         return None
 
 
-def _named(kinds: set[Kind]) -> str:
-    """What a person calls things of these kinds."""
-    if len(kinds) != 1:
-        return "things"
-    plurals = {"post": "posts", "media": "media", "account": "accounts", "delivery": "deliveries"}
-    return plurals[min(kinds)]
+def _counted(number: int, kinds: set[Kind]) -> str:
+    """So many things of these kinds, as a person says it."""
+    noun = min(kinds) if len(kinds) == 1 else "thing"
+    return safe.many(number, noun, {"media": "media", "delivery": "deliveries"}.get(noun, ""))

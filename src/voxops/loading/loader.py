@@ -251,7 +251,8 @@ class Loader:
         Returns
         -------
         pandas.DataFrame
-            One row per account: ``account_id platform username display_name account_type status`` and more (string),
+            One row per account: ``account_id platform username display_name account_type status scope_status
+            scope_message avatar_url workspace_id`` (string),
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
 
         Examples

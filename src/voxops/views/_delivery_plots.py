@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
@@ -66,7 +67,9 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
         bottom += counts[name]
     settled = known["success"].dropna().astype(float)
     if len(settled):
-        ax.set_title(f"{100 * settled.mean():.1f} % of {len(settled):,} deliveries succeeded", loc="left")
+        ax.set_title(
+            f"{100 * settled.mean():.1f} % of {safe.many(len(settled), 'delivery', 'deliveries')} succeeded", loc="left"
+        )
     ax.set_ylabel(f"deliveries per {each}")
     _axes.time_axis(ax, tz)
     return _axes.finish(ax, "y", empty=known.empty)

@@ -344,7 +344,7 @@ def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
     ]
     if kept := (said.get("archive") or {}).get("rows_from_archive"):
-        about.append(f"{kept:,} rows from the archive, as they were when they had ended")
+        about.append(f"{safe.many(kept, 'row')} from the archive, as they were when they had ended")
     if said.get("complete") is False:
         about.append("INCOMPLETE: the listing was cut short")
     if run is not None:

@@ -173,8 +173,7 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
     if left and not waits and snapshot.phase not in ENDED | {"paused"}:
         yield f"about {safe.duration(left)} left"
     yield f"{safe.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
-    asked = "1 request" if snapshot.requests == 1 else f"{snapshot.requests:,} requests"
-    yield f"{asked}, {snapshot.acts:,} of them acts"
+    yield f"{safe.many(snapshot.requests, 'request')}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED and not waits:
         yield from _pace(snapshot.pace)
 

@@ -138,7 +138,7 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
         return "Nothing was delivered, and nothing failed."
-    text = f"{arrived:,} of {settled:,} deliveries succeeded ({_percent(arrived, settled)})."
+    text = f"{arrived:,} of {safe.many(settled, 'delivery', 'deliveries')} succeeded ({_percent(arrived, settled)})."
     if len(lost):
         again = int((lost["why"] != "rejected").sum())
         text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
@@ -286,7 +286,7 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
         "created_at", ascending=False, kind="stable"
     )
     more = len(shown) - rows
-    text = f"{rows} rows; {more:,} more: {ALL_ROWS}." if more > 0 else ""
+    text = f"{safe.many(rows, 'row')}; {more:,} more: {ALL_ROWS}." if more > 0 else ""
     return Section("Never delivered", text, in_zone(shown[list(_LOST)].head(rows), tz))
 
 
