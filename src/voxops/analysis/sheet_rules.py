@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops.analysis.sheet_times import readable_time
+from voxops.analysis.sheet_times import in_figures, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
 from voxops.frames.columns import plain_values
 
@@ -147,9 +147,13 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
     if when is None:
         try:
             datetime.fromisoformat(shown)
-            said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z."
+            said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z, or give vx.read_campaign tz=."
         except ValueError:
             said = f"The time {shown!r} can't be read; {_LIKE}."
+            if in_figures(shown):
+                said = (
+                    f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign dayfirst= and tz=."
+                )
         yield _error("scheduled_for", "INVALID_DATE", said)
     elif now is not None and when <= now:
         yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["iso_time", "readable_time"]
+__all__ = ["in_figures", "iso_time", "readable_time"]
 
 _NUMERIC = re.compile(
     r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?"
@@ -63,6 +63,11 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
     text = str(value)
     when = _naive(text.strip(), dayfirst)
     return text if when is None or zone is None else _placed(when, zone)
+
+
+def in_figures(text: str) -> bool:
+    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is said which figure is the day."""
+    return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
 
 
 def _naive(text: str, dayfirst: bool | None) -> datetime | None:
