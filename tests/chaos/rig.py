@@ -245,7 +245,8 @@ class Kernel:
             raise asyncio.CancelledError
 
         async def end() -> None:
-            for part in (self.engine, self.engine._writer, self.engine.sender, self.engine.settler):
+            sender = self.engine.sender
+            for part in (self.engine, self.engine._writer, sender, sender._preparer, self.engine.settler):
                 for name in ("commit", "note", "_commit"):
                     if hasattr(part, name):
                         setattr(part, name, dead)

@@ -104,14 +104,14 @@ def test_rule_02_what_somebody_changes_between_our_reading_and_the_server_s_turn
     (post,) = planted(rig, 1)
     kernel = rig.kernel()
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="from the notebook")))
-    send = kernel.engine.sender.reader.post
+    send = kernel.engine.reader.post
 
     async def reads_then_somebody_edits(post_id: str) -> Any:
         state = await send(post_id)
         person(rig, post, content="mended by hand")
         return state
 
-    kernel.engine.sender.reader.post = reads_then_somebody_edits  # type: ignore[method-assign]
+    kernel.engine.reader.post = reads_then_somebody_edits  # type: ignore[method-assign]
     kernel.go(run)
     (row,) = kernel.results(run).to_dict("records")
     assert (row["outcome"], row["http_status"]) == ("blocked", 409)

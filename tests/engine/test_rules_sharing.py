@@ -99,7 +99,7 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     )
     rig.sandbox.advance(HOUR)
     eventloop.run(kernel.client.identity())
-    assert eventloop.run(kernel.engine.sender._drop_past(kernel.ledger.claims.clear(stored))) is None
+    assert eventloop.run(kernel.engine.sender._preparer._drop_past(kernel.ledger.claims.clear(stored))) is None
     assert kernel.ledger.operations.get(stored.id).state == "sent"
     assert len(kernel.ledger.operations.members(claim.operation.id)) == 4
     assert len(kernel.ledger.operations.of_run(run)) == 1

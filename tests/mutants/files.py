@@ -48,6 +48,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/binding.py": ("tests/engine/test_binding_writes.py", *ENGINE),
     "engine/settler.py": ("tests/engine/test_settler*.py", *ENGINE),
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
+    "engine/preparing.py": ("tests/engine/test_sender*.py", *ENGINE),
     "engine/sender.py": ("tests/engine/test_sender*.py", *ENGINE),
     "engine/execution.py": ("tests/engine/test_execution*.py", *ENGINE),
 }

@@ -9,28 +9,24 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.backoff import Backoff, delay
-from voxops.acts.change import has_passed
-from voxops.acts.create import late
 from voxops.acts.operation import Member, settled
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
-from voxops.api.evidence import Baseline
 from voxops.api.matrix import find, polled
 from voxops.engine.answer import Answer, judge, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
 from voxops.engine.control import GOES_ON, Pass
-from voxops.engine.preflight import is_stale, renew
+from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
+from voxops.ledger import Claim, Clearance, Ledger, Refusal, Writer
 from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
@@ -80,7 +76,7 @@ class Sender:
         self.client = client
         self.ledger = ledger
         self.commit, self.note = writer.commit, writer.note
-        self.reader = reader
+        self._preparer = Preparer(client, ledger, commit=writer.commit, reader=reader)
         self._credential = credential
         self._deadline = retention - KEY_EARLY
         self._owner = secrets.token_hex(8)
@@ -93,17 +89,15 @@ class Sender:
         Where the rate limit lets few requests through, what was read of creates is too old whenever their turn comes. Then it is read
         again, once for all that wait, and they go out right behind that reading.
         """
-        clearance = await self._prepare(current, cleared)
+        fit = await self._preparer.prepare(current, cleared)
         for left in reversed(range(RENEWALS + 1)):
-            if clearance is None:
-                return
-            refusal = await self._attempt(current, clearance)
+            refusal = await self._attempt(current, fit) if isinstance(fit, Clearance) else fit
             if refusal is None:
                 return
-            if not (left and refusal.stale and _is_unsent_create(clearance.operation)):
-                self._refused(current, clearance.op, refusal)
+            if not (left and refusal.stale and is_unsent_create(cleared.operation)):
+                self._refused(current, cleared.op, refusal)
                 return
-            clearance = await self._renewed(current, clearance.operation)
+            fit = await self._preparer.renew(current, cleared.operation)
 
     async def _attempt(self, current: Pass, clearance: Clearance) -> Refusal | None:
         """Wait for a permit, claim, and send once; the refusal if there was no claim to be had."""
@@ -128,17 +122,6 @@ class Sender:
                 raise
         await self._answered(current, claim, reply)
         return None
-
-    async def _renewed(self, current: Pass, stored: Stored) -> Clearance | None:
-        """Clear a create upon a list that is read now, or was read just now for another one (rule 13); None if it must not be sent as it is."""
-        async with current.renewing:
-            if not current.control.sending:
-                return None
-            if is_stale(self.ledger.operations.get(stored.id), self.ledger.now()):
-                unsent = self.ledger.operations.of_run(current.run, ("planned",))
-                await renew(self.client, self.reader, self.ledger, self.commit, list(filter(_is_unsent_create, unsent)))
-        renewed = self.ledger.operations.get(stored.id)
-        return await self._prepare(current, self.ledger.claims.clear(renewed)) if renewed.state == "planned" else None
 
     async def _claim(self, current: Pass, clearance: Clearance) -> Claim | Refusal | None:
         """Claim an operation at the present server time; None if nothing is to be sent now."""
@@ -189,95 +172,6 @@ class Sender:
             current.reasons.waiting[op] = refusal.why
         current.reasons.refused[op] = refusal.why
         self._later(current, op, interval(0, self._rng))
-
-    async def _prepare(self, current: Pass, cleared: Clearance) -> Clearance | None:
-        """Look at what an operation is about to change; None if it must not be sent as it is."""
-        stored = cleared.operation
-        if stored.state != "planned":
-            return self._timely(current, cleared)
-        if act_named(stored.action).about == "create":
-            return await self._drop_past(cleared)
-        if stored.under_version:
-            return await self._take_version(current, cleared)
-        return await self._address(current, cleared) if stored.about_one_target else cleared
-
-    async def _take_version(self, current: Pass, cleared: Clearance) -> Clearance | None:
-        """Read a post just before it is changed: it must be as planned, and what it bears as its version goes with the change."""
-        stored = cleared.operation
-        (member,) = self.ledger.operations.members(stored.id)
-        read = self.ledger.now()
-        state = await self.reader.post(stored.subject.id)
-        why = act_named(stored.action).why_changed(member.item, state)
-        if not why and (state is None or state.version is None):
-            why = "the API shows no version of this post, so somebody's change could be written over; change it by hand"
-        if not why and has_passed(member.item, self.client.now()):
-            why = "its new time has passed"
-        if why or state is None:
-            current.reasons.block(stored.id, why)
-            return None
-        baseline = Baseline.of(state).stored()
-        await self.commit(lambda: self.ledger.forming.renew(stored.id, baseline=baseline))
-        return self.ledger.claims.clear(stored, read=read)
-
-    async def _address(self, current: Pass, cleared: Clearance) -> Clearance | None:
-        """Read the post of a single target just before it is sent: its state must be as planned, and lists leave out target ids."""
-        stored = cleared.operation
-        (member,) = self.ledger.operations.members(stored.id)
-        others = self.ledger.operations.open_on(stored.subject)
-        if any(other.id != stored.id and other.state != "planned" for other in others):
-            self._refused(current, stored.id, Refusal("another request on this post is open"))
-            return None
-        read = self.ledger.now()
-        state = await self.reader.post(stored.subject.id)
-        target = None if state is None else state.target(member.item.platform, member.item.account)
-        if state is None or target is None:
-            current.reasons.block(stored.id, "the post or its target no longer exists; load the posts again")
-            return None
-        # Another target of the post may have moved its status and time stamp meanwhile.
-        seen = {name: value for name, value in member.item.seen.items() if name not in {"updated_at", "post_status"}}
-        why = act_named(stored.action).why_changed(replace(member.item, seen=seen), state)
-        if why:
-            current.reasons.block(stored.id, why)
-            return None
-        if target.target_id is None:
-            current.reasons.block(stored.id, "the API shows no id for this target; retry the whole post")
-            return None
-        path = f"/v1/posts/{state.post_id}/platforms/{target.target_id}/fix"
-        baseline = Baseline.of(state).stored()
-        await self.commit(lambda: self.ledger.forming.renew(stored.id, baseline=baseline, path=path))
-        return self.ledger.claims.clear(stored, read=read)
-
-    def _timely(self, current: Pass, cleared: Clearance) -> Clearance | None:
-        """A batch of which nobody knows is not sent again once a row's time has passed (rule 6); proof or a person must come first."""
-        if act_named(cleared.operation.action).about == "create" and late(
-            self.ledger.operations.members(cleared.op), self.client.now()
-        ):
-            self._refused(current, cleared.op, Refusal("nobody knows whether it was created, and its time has passed"))
-            return None
-        if cleared.operation.under_version:
-            members, now = self.ledger.operations.members(cleared.op), self.client.now()
-            if any(has_passed(member.item, now) for member in members):
-                self._refused(
-                    current, cleared.op, Refusal("nobody knows whether it was changed, and its new time has passed")
-                )
-                return None
-        return cleared
-
-    async def _drop_past(self, cleared: Clearance) -> Clearance | None:
-        """Take rows whose time has passed out of a batch that has not happened (rule 6); None if the batch was formed anew."""
-        stored, now = cleared.operation, self.client.now()
-        members = self.ledger.operations.members(stored.id)
-        past = late(members, now)
-        if not past:
-            return cleared
-
-        def work() -> None:
-            if self.ledger.operations.is_unchanged(stored):  # else another sender has it, as it was
-                leave_batch(self.ledger, stored, [[member for member in members if member not in past]])
-                self.ledger.forming.withdraw(stored.id, "its time has passed", blocked=True)
-
-        await self.commit(work)
-        return None
 
     async def _no_answer(self, current: Pass, claim: Claim, error: TransportError) -> None:
         """No answer came: nothing happened if no connection was made, else nobody knows."""
@@ -391,11 +285,6 @@ class Sender:
             return transitions(members, done, now)
 
         current.note(await self.note(work))
-
-
-def _is_unsent_create(operation: Stored) -> bool:
-    """Whether an operation makes posts and was never sent, so that the list alone says whether it may be."""
-    return operation.state == "planned" and act_named(operation.action).about == "create"
 
 
 def _data(reply: Any) -> Any:
