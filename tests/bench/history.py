@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from tests.bench.measure import ROOT
+from tests.bench.measure import ROOT, peak
 
 from voxops.analysis import finish, merge, partial
 from voxops.archive import Archive, read_part
@@ -211,8 +211,8 @@ def main() -> None:
     before = (time.perf_counter(), time.process_time())
     found = TASKS[asked.task](asked.root)
     wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": peak, "found": found}))
+    most = peak() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": most, "found": found}))
 
 
 if __name__ == "__main__":

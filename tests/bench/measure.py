@@ -91,7 +91,16 @@ def measured(work: Callable[[], Any]) -> dict[str, Any]:
     began = time.perf_counter()
     found = work()
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "megabytes": max(0.0, _status("VmHWM") - before), "found": found}
+    return {"seconds": seconds, "megabytes": max(0.0, peak() - before), "found": found}
+
+
+def peak() -> float:
+    """Most megabytes that this process has had in use; 0 on systems that do not show it.
+
+    Not by `resource.getrusage`: on Linux its ``ru_maxrss`` begins with the peak of the process that started this one, which may
+    have written the history that is asked about here.
+    """
+    return _status("VmHWM")
 
 
 def _reset_peak() -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from tests.bench import history, jobs, monday
 
 
@@ -35,3 +38,12 @@ def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
     assert history.sync_day(tmp_path) == 100
     assert len(history.by_archive(tmp_path)) == len(first) + 3
     assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process where Linux shows it")
+def test_memory_of_a_question_is_not_that_of_the_process_which_asked_for_it(tmp_path):
+    history.write(tmp_path, 300, 1)
+    megabytes = 500
+    held = bytearray(b"1") * (megabytes << 20)
+    del held  # the peak of this process stays
+    assert 0 < history.measured("archive", tmp_path)["peak_mb"] < megabytes
