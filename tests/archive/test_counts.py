@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.bench import history
 
 import voxops as vx
 from voxops.archive import Archive, _count, _kept
@@ -144,3 +147,17 @@ def test_counts_are_in_no_table(tmp_path: Path) -> None:
     archive, log = filled(tmp_path, some(30))
     assert archive.sql("SELECT count(*) AS n FROM deliveries")["n"].tolist() == [len(log)]
     assert sum(pq.ParquetFile(path).metadata.num_rows for path in archive.files("deliveries")) == len(log)
+
+
+def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.write(tmp_path / "archive", 300_000, 20)
+    archive = Archive(tmp_path / "archive")
+    expected = archive.delivery_stats(["day", "endpoint"])
+    (tmp_path / ".tmp").write_text("mine")  # where DuckDB would put it
+    monkeypatch.chdir(tmp_path)
+    # each thread needs some of it, and how many there are depends on the machine
+    monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config={"threads": 1}))
+    monkeypatch.setattr(_count, "_MEMORY", "29MB")
+    pd.testing.assert_frame_equal(archive.delivery_stats(["day", "endpoint"]), expected)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
 from voxops.analysis.partials import FIELDS, MOST_RETRIES, SPANS, begin
-from voxops.archive._sql import as_pattern
+from voxops.archive._sql import as_pattern, connected
 from voxops.archive._table import SCHEMA
 from voxops.frames.arrow_in import to_frame
 
@@ -89,9 +89,7 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
     """
     columns = [FIELDS.get(name, name) for name in names]
     spans = [name for name in columns if name in SPANS]
-    with duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        connection.execute("SET TimeZone = 'UTC'")
+    with counting() as connection:
         if spans:
             connection.register("zones", _zones(spans, tz, sources.days))
         answer = connection.sql(_question(sources, columns, spans, tz)).to_arrow_table()
@@ -101,8 +99,8 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
 
 @contextmanager
 def counting() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection for `counted`, which takes longer to open than a day takes to count."""
-    with duckdb.connect() as connection:
+    """A connection for `count` and `counted`; it takes longer to open than a day takes to count."""
+    with connected() as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         yield connection
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 from voxops.archive._table import SCHEMA, to_frame
 from voxops.errors import ConfigError
 
-__all__ = ["as_literal", "as_pattern", "ask"]
+__all__ = ["as_literal", "as_pattern", "ask", "connected"]
 
 
 def ask(
@@ -24,11 +25,7 @@ def ask(
     """Run one query over the tables, each of which is a view of its files."""
     if not isinstance(query, str):
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
-    with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            f"SET temp_directory = {as_literal(Path(spill))}"
-        )  # else .tmp in the folder that one works in
+    with connected() as connection:
         connection.execute("SET python_enable_replacements = false")  # a frame of the caller's is not a table
         for kind, schema in SCHEMA.items():
             if files[kind]:
@@ -41,6 +38,16 @@ def ask(
             _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
     return to_frame(answer.cast(pa.schema([_narrowed(field) for field in answer.schema])))
+
+
+@contextmanager
+def connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in UTC, which puts what does not fit into memory where temporary files go, and removes it."""
+    with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        # else .tmp in the folder that one works in
+        connection.execute(f"SET temp_directory = {as_literal(Path(spill))}")
+        yield connection
 
 
 def _lock_up(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
