@@ -118,7 +118,7 @@ def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz
     comma = f"{keys}, " if keys else ""
     by = f"PARTITION BY {keys}" if keys else ""
     group = f"GROUP BY {keys}" if keys else ""
-    order = f"ORDER BY {', '.join(f'{_quoted(name)} ASC NULLS LAST' for name in columns)}" if keys else ""
+    order = f"ORDER BY {', '.join(f'sums.{_quoted(name)} ASC NULLS LAST' for name in columns)}" if keys else ""
     same = (
         " AND ".join(f"sums.{_quoted(name)} IS NOT DISTINCT FROM ranks.{_quoted(name)}" for name in columns) or "true"
     )
