@@ -43,7 +43,7 @@ test: $(VENV)/tools  ## All tests; T=ledger runs one room
 	$(TESTS)
 
 oldest:  ## The rooms of T with the oldest dependencies that are allowed, in an environment of its own
-	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger)" \
+	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
 flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times
