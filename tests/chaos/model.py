@@ -496,11 +496,13 @@ class Kernel:
         self.ledger = ledger(path, clock=lambda: world.time)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         credential = self.ledger.fingerprint(api_key)
-        with mock.patch.object(engine, "Writer", lambda _: Writer(self)):
+        with (
+            mock.patch.object(engine, "Writer", lambda _: Writer(self)),
+            mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
+        ):
             self.engine = engine.Engine(
                 self.client, self.ledger, credential=credential, retention=86_400.0, rng=random.Random(1)
             )
-        self.engine.reader = self.engine.settler._reader = self.engine.sender.reader = Reader(world, self.client)
         self._tasks: list[asyncio.Task[Any]] = []
         self._executions: list[Execution] = []
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.virtual import VirtualTime
 
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Reply
@@ -379,19 +380,11 @@ def test_a_refusal_that_never_ends_is_raised_with_its_pause(client: AsyncClient,
 
 def test_the_rate_limit_is_never_hit_by_one_client() -> None:
     with Sandbox(speed=0, rate_limit=40, posts=5, deliveries=0) as sandbox:
-
-        class Clock:
-            now = 0.0
-
-            def monotonic(self) -> float:
-                return self.now
-
-            async def sleep(self, seconds: float) -> None:
-                await asyncio.to_thread(sandbox.advance, max(0.0, seconds))
-                self.now += max(0.0, seconds)
+        clock = VirtualTime(sandbox.advance)
 
         async def main() -> tuple[list[int], int | None]:
-            async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=Clock(), rng=random.Random(1)) as client:
+            async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(1)) as client:
+                clock.busy = lambda: client._pace._in_flight > 0
                 await client.identity()
                 await asyncio.gather(*(client.identity() for _ in range(99)))
                 return [request["status"] for request in sandbox.requests()], client.pace.limit

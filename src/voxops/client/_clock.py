@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ class SteppedClock:
         self._advance = advance
         self._speed = speed
         self._now = 0.0
+        self._turn = threading.Lock()
 
     def monotonic(self) -> float:
         """Seconds slept so far."""
@@ -75,8 +77,16 @@ class SteppedClock:
         """Let that many seconds pass at the server."""
         await asyncio.sleep(max(0.0, seconds) / self._speed)
         if seconds > 0:
-            # The server's clock moves first: one that lags behind ours would make `ServerClock` run ahead of it.
-            await asyncio.to_thread(self._advance, seconds)
+            await asyncio.to_thread(self._move, seconds)
+
+    def _move(self, seconds: float) -> None:
+        """Move both clocks, without a turn of the event loop between them.
+
+        The server's moves first: one that lags behind ours would make `ServerClock` run ahead of it; and so would an answer that is
+        taken in while only the server's has moved.
+        """
+        with self._turn:
+            self._advance(seconds)
             self._now += seconds
 
 
