@@ -13,9 +13,9 @@ from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry
 
 from voxops.acts.create import CREATE
 from voxops.acts.plan import Plan
-from voxops.api.windows import LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.engine.decisions import Facts
-from voxops.engine.preflight import LIKELY, list_created, read_facts, renew
+from voxops.engine.preflight import LIKELY, is_stale, list_created, read_facts, renew
 
 
 class Client:
@@ -92,6 +92,14 @@ def test_a_plan_without_rows_reads_no_list(bench, client):
 
 
 # -- again, before it is sent --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "fresh"), [("create", CREATES_FRESH_FOR), ("post", FRESH_FOR)])
+def test_rule_01_a_reading_is_fresh_for_a_while_to_the_second(bench, kind, fresh):
+    (op,) = bench.bind(campaign("a")) if kind == "create" else bench.bind(retry(state("failed")), state("failed"))
+    operation, read = bench.ledger.operations.get(op), NOW.timestamp()
+    stale = [is_stale(operation, read + age) for age in (-0.001, 0.0, 0.5, fresh, fresh + 0.001)]
+    assert stale == [True, False, False, False, True]
 
 
 def renewed(bench: Bench, client: Any, *ops: int) -> dict[int, str]:
