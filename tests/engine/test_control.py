@@ -236,3 +236,18 @@ def test_a_run_that_goes_on_counts_and_reasons_anew():
     assert not (
         reasons.waiting or reasons.refused or reasons.blocked or queue.tries or queue.throttled or queue.failures
     )
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_an_answer_ends_a_rest_only_if_something_was_deferred_until_then(deferred):
+    async def rest() -> bool:
+        control = Control()
+        if deferred:
+            control.defer({"post_1"})
+        control.answered()
+        resting = asyncio.create_task(control.rest(Clock(), 60.0))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return resting.done()
+
+    assert asyncio.run(rest()) == deferred

@@ -114,6 +114,17 @@ def test_news_is_taken_of_what_was_sent_and_is_not_settled(office):
 # -- what is offered -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("waiting", "reads"), [(FEWEST_OFFERED - 1, 1), (FEWEST_OFFERED, 0)])
+def test_what_can_not_be_offered_yet_is_not_read_again_either(office, waiting, reads):
+    """It would be too old again when its turn comes, and would cost the requests that others wait for."""
+    execution = retries(office)
+    office.client.pace.limit = 6
+    office.at(FRESH_FOR + 1)
+    execution.current.queue._queued |= set(range(1000, 1000 + waiting))
+    assert [each.id for each in run_now(execution._planned(execution.current))] == office.ops
+    assert len(office.server.read) == reads
+
+
 def test_rule_01_what_was_read_long_ago_is_read_again_and_what_has_changed_is_held(office):
     execution = retries(office, 3)
     office.at(FRESH_FOR)

@@ -334,3 +334,23 @@ def test_what_has_hung_for_ten_minutes_is_among_the_failed_if_asked(office):
     office.at(STUCK_AFTER.total_seconds() + 1)
     assert execution.failed()["post_id"].to_list() == []
     assert execution.failed(stuck=True)["post_id"].to_list() == ["post_0"]
+
+
+def test_a_pass_that_is_cancelled_sends_nothing_more_and_is_cancelled(office):
+    execution = retries(office, 2)
+    office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))
+
+    async def cancelled() -> str:
+        going = asyncio.create_task(execution.go())
+
+        async def cancel() -> None:
+            going.cancel()
+            await asyncio.sleep(0)
+
+        office.on_send = lambda *_: cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+        return execution.current.control.halted
+
+    assert asyncio.run(asyncio.wait_for(cancelled(), 10)).startswith(BROKE_DOWN)
+    assert execution.over

@@ -116,6 +116,14 @@ def test_nothing_is_looked_for_when_the_run_stops_while_it_waits(desk, how):
     assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
 
 
+def test_nothing_is_looked_for_when_the_run_stops_while_its_claim_is_refused(desk):
+    op = created(desk, "a")
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    desk.post.after_commit = desk.current.control.pause
+    desk.send(op)
+    assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
+
+
 def test_a_create_that_was_sent_before_is_cleared_by_a_look_and_by_nothing_else(desk):
     op = created(desk, "a")
     desk.doubt(op)
@@ -132,6 +140,7 @@ def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
     until = desk.now.timestamp() + interval(0, desk.rng)
     assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.current.reasons.waiting == {}
+    assert desk.server.read == [], "only creates are cleared by a list"
     assert not desk.current.queue.due(op, until - 0.001)
     assert desk.current.queue.due(op, until)
     assert (desk.post.requests, desk.current.tally.acts, desk.current.queue.tries[op]) == ([], 5, 0)
