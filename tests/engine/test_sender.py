@@ -124,6 +124,14 @@ def test_nothing_is_looked_for_when_the_run_stops_while_its_claim_is_refused(des
     assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
 
 
+def test_a_create_that_is_refused_for_another_reason_is_not_looked_for(desk):
+    op = created(desk, "a")
+    cleared = desk.ledger.claims.clear(desk.get(op))
+    desk.ledger.query("UPDATE operations SET state = 'withdrawn' WHERE id = ?", (op,))
+    run_now(desk.sender.send(desk.current, cleared))
+    assert (desk.server.since, desk.current.reasons.waiting) == ([], {op: "it is withdrawn"})
+
+
 def test_a_create_that_was_sent_before_is_cleared_by_a_look_and_by_nothing_else(desk):
     op = created(desk, "a")
     desk.doubt(op)
