@@ -336,6 +336,36 @@ def test_what_has_hung_for_ten_minutes_is_among_the_failed_if_asked(office):
     assert execution.failed(stuck=True)["post_id"].to_list() == ["post_0"]
 
 
+def test_news_of_what_was_being_sent_is_looked_at_when_it_is_answered_and_not_when_all_are(office):
+    execution = retries(office, 2)
+    one, two = office.ops
+    office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))  # nothing is due
+    meanwhile: list[list[int]] = []
+
+    async def settles(operations: Any) -> Reading:
+        office.looks.append([each.id for each in operations])
+        for operation in operations:
+            office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (operation.id,))
+        return Reading()
+
+    execution._engine.settler = SimpleNamespace(look=settles)  # type: ignore[assignment]
+
+    async def slowly(clearance: Clearance) -> None:
+        claim = office.claim(clearance.op)
+        if clearance.op == one:
+            assert execution.notify("post_0")
+        for _ in range(20 if clearance.op == one else 200):
+            await asyncio.sleep(0)
+        if clearance.op == two:
+            meanwhile.extend(office.looks)
+        office.ledger.claims.record(claim, state="accepted", status=202, reply=b"{}", server_now=NOW.timestamp())
+        office.ledger.query("UPDATE operations SET state = 'settled' WHERE id = ?", (two,))
+
+    office.on_send = lambda _, clearance: slowly(clearance)
+    go(execution)
+    assert meanwhile == [[one]]
+
+
 def test_a_pass_that_is_cancelled_sends_nothing_more_and_is_cancelled(office):
     execution = retries(office, 2)
     office.client.clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: asyncio.sleep(3600))
