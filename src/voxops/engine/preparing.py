@@ -111,7 +111,7 @@ class Preparer:
         members, now = self._ledger.operations.members(cleared.op), self._client.now()
         if act_named(cleared.operation.action).about == "create" and late(members, now):
             return Refusal("nobody knows whether it was created, and its time has passed")
-        if cleared.operation.under_version and any(has_passed(member.item, now) for member in members):
+        if any(has_passed(member.item, now) for member in members):
             return Refusal("nobody knows whether it was changed, and its new time has passed")
         return cleared
 
