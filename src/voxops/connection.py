@@ -66,8 +66,8 @@ def connect(
     max_wait : str
         How long a call waits for the rate limit before it gives up, resumably.
     tz : str, optional
-        The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` begins, such as
-        ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
+        The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
+        ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
     owner, campaign, tags : str, optional
         Which field of the posts' metadata says whose a post is, of which campaign, and under which tags, such as
         ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN`` (where it begins

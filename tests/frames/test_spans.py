@@ -45,7 +45,7 @@ def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time)
     [
         "2026-03-01",
         "2026-03-01T09:00",
-        "yesterday",
+        "tomorrow",
         "7",
         "1M",
         "",

@@ -153,6 +153,37 @@ def test_the_first_instant_of_today(tz: str, now: str, begin: str) -> None:
     assert window("Today", None, pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
 
 
+@pytest.mark.parametrize(
+    ("tz", "now", "begin"),
+    [
+        ("UTC", "2026-03-02T09:00Z", "2026-03-01T00:00Z"),
+        ("Europe/Berlin", "2026-03-01T23:30Z", "2026-02-28T23:00Z"),
+        ("Europe/Berlin", "2026-03-30T09:00Z", "2026-03-28T23:00Z"),  # yesterday had 23 hours
+        ("Europe/Berlin", "2026-10-26T09:00Z", "2026-10-24T22:00Z"),  # and here 25
+        ("Africa/Cairo", "2026-04-25T09:00Z", "2026-04-23T22:00Z"),  # its first hour does not exist
+    ],
+)
+def test_the_first_instant_of_yesterday(tz: str, now: str, begin: str) -> None:
+    assert window(" Yesterday", "today", pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
+
+
+def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
+    start = pd.Timestamp(ws.client.now()).tz_convert(TZ).normalize() - pd.Timedelta(
+        1, "D"
+    )  # Tokyo's days have 24 hours
+    posts, log = ws.posts(since="yesterday", until="today"), ws.deliveries(since="yesterday")
+    assert len(posts)
+    assert posts["post_id"].tolist() == ws.posts(since=start, until=start + pd.Timedelta(1, "D"))["post_id"].tolist()
+    assert 0 < len(log) < len(ws.deliveries(since="7D"))
+    assert log["delivery_id"].tolist() == ws.deliveries(since=start)["delivery_id"].tolist()
+    one = ws.posts(status="published", limit=1)
+    assert ws.analytics(one, since="yesterday").equals(ws.analytics(one, since=start))
+    code = vx.triage_panel(ws, vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
+    assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
+    with pytest.raises(vx.PlanError, match="since='yesterday', which is less than two spans"):
+        vx.compare_weeks(vx.triage(vx.targets(ws.posts(since="yesterday"))))
+
+
 def test_a_frame_in_a_zone_holds_the_same_instants() -> None:
     frame = pd.DataFrame({"at": pd.to_datetime(["2026-03-02T09:00Z"]), "n": [1]})
     moved = in_zone(frame, TZ)

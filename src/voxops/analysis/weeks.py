@@ -120,7 +120,7 @@ def _refuse_short(triaged: pd.DataFrame, end: pd.Timestamp, last: pd.Timestamp, 
     if since is None:
         return
     try:
-        start, _ = window(since, None, end.to_pydatetime())
+        start, _ = window(since, None, end.to_pydatetime(), triaged.attrs.get("tz") or "UTC")
     except ConfigError:  # a length of time, as frames name it
         start = end - pd.Timedelta(since)
     if start is not None and start > last + pd.Timedelta("1min"):

@@ -122,7 +122,7 @@ class Archive:
         ----------
         since, until : Timestamp, str or timedelta, optional
             As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
-            ``"7D"`` counts back from the last sync.
+            ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in UTC.
         status : str or list of str, optional
             Only these.
         columns : sequence of str, optional

@@ -132,7 +132,9 @@ class _Version(argparse.Action):
 
 def _workspace_options(parser: argparse.ArgumentParser) -> None:
     """Where to read from and where to write to."""
-    parser.add_argument("--since", default="7D", help="7D, 12h or ISO text with an offset (default: 7D)")
+    parser.add_argument(
+        "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
+    )
     parser.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
     parser.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
     parser.add_argument("--html", type=Path, help="write a self-contained HTML file")

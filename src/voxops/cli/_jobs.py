@@ -39,7 +39,9 @@ def add_jobs(commands: Any) -> list[argparse.ArgumentParser]:
     digest = commands.add_parser(
         "digest", help="what needs somebody, as plain JSON for a chat or a job", epilog=_DIGEST_STATUS
     )
-    digest.add_argument("--since", default="7D", help="7D, 12h or ISO text with an offset (default: 7D)")
+    digest.add_argument(
+        "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
+    )
     digest.add_argument(
         "--since-last",
         action="store_true",
@@ -140,7 +142,7 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Any], list[dict[str, Any]
     from voxops.frames.spans import length, moment, window, within
 
     now = ws.client.now()
-    start, _ = window(since, None, now)
+    start, _ = window(since, None, now, ws.settings.tz)
     try:
         span = length("--since", since)
     except ConfigError:

@@ -22,6 +22,7 @@ When: TypeAlias = str | datetime | timedelta | None
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
 _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 # A post is as recent as the latest of these.
 _MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
@@ -33,7 +34,8 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     ----------
     since, until : str, datetime, timedelta or None
         A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
-        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or the beginning of ``"today"``. None leaves the side open.
+        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or the beginning of ``"today"`` or ``"yesterday"``. None
+        leaves the side open.
     now : datetime
         The server's time, with an offset.
     tz : str
@@ -59,9 +61,10 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     """One side of a span."""
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
-    if isinstance(value, str) and value.strip().lower() == "today":
-        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize()
-        # Where clocks change at midnight the day begins at the first instant there is.
+    ago = _DAYS_AGO.get(value.strip().lower()) if isinstance(value, str) else None
+    if ago is not None:
+        # Days of the calendar, which has days of 23 and of 25 hours; where clocks change at midnight one begins at its first instant.
+        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(ago, "D")
         return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC").as_unit("us")
     if _NUMBER.fullmatch(str(value).strip()):
         raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
@@ -74,8 +77,8 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             time = pd.Timestamp(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
-            f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', or a span before now such as "
-            "'7D', '12h' or '30min'."
+            f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
+            "'7D', '12h' or '30min', or 'today' or 'yesterday'."
         ) from error
     if time.tzinfo is None:
         raise ConfigError(

@@ -76,9 +76,9 @@ class Loader:
             Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
             archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list.
         since, until : Timestamp, str or timedelta, optional
-            ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"``, which
-            begins in the workspace's zone (``vx.connect(tz=)``). They apply to the
-            latest of scheduled, published, updated and created.
+            ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
+            ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
+            apply to the latest of scheduled, published, updated and created.
         limit : int, optional
             Rows at the most.
         text : str or list of str, optional
@@ -326,7 +326,7 @@ class Loader:
         posts : DataFrame, str or list of str
             Post ids, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
         since, until : Timestamp, str or timedelta, optional
-            What was gained in this span, such as ``"7D"``; the API's own span by default, which is the last 30 days.
+            What was gained in this span, such as ``"7D"`` or ``"yesterday"``, as for `posts`; the API's own span by default, which is the last 30 days.
 
         Returns
         -------

@@ -19,7 +19,7 @@ class Settings:
     Attributes
     ----------
     tz : str
-        Time zone in which times are shown, and in which ``since="today"`` begins. Data stay in UTC.
+        Time zone in which times are shown, and in which ``since="today"`` and ``"yesterday"`` begin. Data stay in UTC.
     people : mapping of str to str
         ``owner``, ``campaign`` and ``tags`` -> the field of the posts' metadata that holds it.
     """
