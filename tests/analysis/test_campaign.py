@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +97,73 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
 def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
     with pytest.raises(PlanError, match=words):
         read_campaign(written(tmp_path, text))
+
+
+def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """A workbook with a title over all columns in row 1, nothing in row 2, and its heads in row 3."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("Plan")
+        page.merge_range(0, 0, 0, len(heads) - 1, "Content plan, spring; final")
+        for number, row in enumerate([heads, *rows], start=2):
+            page.write_row(number, 0, row)
+    return path
+
+
+TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2", "Hello", "twitter:@brand", "tomorrow"]]
+
+
+def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
+    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+        read_campaign(path)
+    frame = read_campaign(path, header=3)
+    assert frame["row_id"].tolist() == ["r1", "r2"]
+    assert check_campaign(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert plan_bulk(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
+
+
+def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
+    columns = {"Beitrag": "content", "Kanal": "accounts"}
+    path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
+    with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
+        read_campaign(path, columns=columns)
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3"):  # row_id and scheduled_for are known
+        read_campaign(path)
+    assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
+    unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
+    with pytest.raises(PlanError, match=r"If the heads stand in another row, say in which"):
+        read_campaign(unknown)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "title", ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+)
+def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
+    lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+        read_campaign(path)
+    frame = read_campaign(path, header=3)
+    assert frame["content"].tolist() == ["Hello", "Hello"]
+    assert frame.attrs["delimiter"] == delimiter
+    assert check_campaign(frame, now=NOW)["cell"].tolist() == ["D5"]
+
+
+def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
+    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    for header in (2, 99):
+        with pytest.raises(PlanError, match=f"has nothing in row {header}; header= is the number of the row"):
+            read_campaign(path, header=header)
+    for wrong in (0, -1, True, "3", 2.0):
+        with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
+            read_campaign(path, header=wrong)
+
+
+def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
+    lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
+    with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):
+        read_campaign(written(tmp_path, "\n".join(lines)))
 
 
 def test_a_file_that_can_not_be_read_is_named(tmp_path):

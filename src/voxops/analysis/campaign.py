@@ -18,7 +18,7 @@ import pandas as pd
 from voxops._core.arguments import file_path
 from voxops._core.spreadsheets import unguard
 from voxops._core.text import as_read
-from voxops.analysis.sheet_file import letters, places, read_sheet
+from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows, utc_text
 from voxops.analysis.sheet_times import iso_time
@@ -53,6 +53,7 @@ def read_campaign(
     tz: str | None = None,
     dayfirst: bool | None = None,
     columns: Mapping[str, str] | None = None,
+    header: int | None = None,
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
@@ -71,6 +72,9 @@ def read_campaign(
         ``vx.check_campaign`` refuses it.
     columns : mapping of str to str, optional
         The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``.
+    header : int, optional
+        The row in which the heads of the columns stand, as a spreadsheet numbers its rows, from 1: ``header=3`` where a title stands
+        above them. What is above is left out. Default: the first row that holds anything.
 
     Returns
     -------
@@ -85,7 +89,8 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, a column is missing or stands there twice, or a cell holds what can't be read without a guess:
+        If the file can't be read, a column is missing (where a later row of the first ten holds the heads, the error says which
+        `header` to give) or stands there twice, or a cell holds what can't be read without a guess:
         a date without a zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
         If there is no such time zone.
@@ -107,8 +112,10 @@ def read_campaign(
         raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
     if columns is not None and not isinstance(columns, Mapping):
         raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
-    read = read_sheet(place, sheet)
-    names, zones = _names(read.header, path, columns or {})
+    if header is not None and (isinstance(header, bool) or not isinstance(header, int) or header < 1):
+        raise PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
+    read = read_sheet(place, sheet, header)
+    names, zones = _names(read, path, columns or {})
     reader = _Reader(path, names, said, zones.get("scheduled_for"), dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
@@ -126,32 +133,53 @@ def read_campaign(
     return frame
 
 
-def _names(header: Sequence[str], path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
 
     A PlanError names what is wrong with them.
     """
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
+    names, zones = _named(read.header, wanted)
+    while names and not names[-1]:
+        names.pop()
+    found_names = ", ".join(name for name in map(_tidy, read.header) if name)[:200] or "none"
+    absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, read.header))]
+    if absent:
+        said = f"columns= names {', '.join(absent)}, which {path} does not have. It has: {found_names}."
+        raise PlanError(said + _elsewhere(read, wanted))
+    missing = [name for name in _NEEDED if name not in names]
+    if missing:
+        said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
+        raise PlanError(said + _elsewhere(read, wanted))
+    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
+    return names, zones
+
+
+def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
+    """In which of the first rows the heads seem to stand, to be said by whoever reads the sheet; nothing is taken for them."""
+    known = {number: len(set(_NEEDED) & set(_named(row, wanted)[0])) for number, row in read.top}
+    here = len(set(_NEEDED) & set(_named(read.header, wanted)[0]))
+    best = max(known, key=lambda number: known[number], default=0)
+    if best and known[best] > max(here, 1):
+        return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
+    # A title that is merged over several cells is the same text in each of them.
+    if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
+        return " If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header=2)."
+    return ""
+
+
+def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Heads as names of ours, and the zone that some say."""
     names, zones = [], {}
-    for head in header:
+    for head in heads:
         name = _tidy(head)
         found = _ZONED.fullmatch(head.strip())
         if name not in wanted and found is not None and _is_zone(found[2]):
             name = _tidy(found[1])
             zones[wanted.get(name, name)] = found[2]
         names.append(wanted.get(name, name))
-    while names and not names[-1]:
-        names.pop()
-    found_names = ", ".join(name for name in map(_tidy, header) if name)[:200] or "none"
-    absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, header))]
-    if absent:
-        raise PlanError(f"columns= names {', '.join(absent)}, which {path} does not have. It has: {found_names}.")
-    missing = [name for name in _NEEDED if name not in names]
-    if missing:
-        raise PlanError(f"{path} has no column {', '.join(missing)}. It has: {found_names}.")
-    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
     return names, zones
 
 

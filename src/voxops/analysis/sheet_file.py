@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and Open
 _CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
 _PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
 _NAMED = 5  # cells named in one error
+_DELIMITERS = ",;\t"  # the first of those that part a row into most cells counts
+_TOP = 10  # rows in which heads are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +34,33 @@ class Sheet:
     Attributes
     ----------
     header : list of str
-        The first row that is not empty, as it stands there.
+        The row of the heads, as it stands there: the one that was said, else the first that is not empty.
     rows : list of (int, list)
         The number of each further row as people see it, from 1, and its cells: text, and of a workbook also numbers, bools,
         dates and times; rows of nothing are left out.
     about : dict
         What the frame says of its origin: ``encoding`` and ``delimiter``, or ``sheet``.
+    top : list of (int, list of str)
+        The first rows, whatever they hold, with their numbers: where the heads may stand if they are not where they were sought.
     """
 
     header: list[str]
     rows: list[tuple[int, list[Any]]]
     about: dict[str, str] = field(default_factory=dict)
+    top: list[tuple[int, list[str]]] = field(default_factory=list)
 
 
-def read_sheet(path: Path, sheet: str | None) -> Sheet:
-    """Read a file; a PlanError says what is wrong with it, and where."""
+def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Sheet:
+    """Read a file, the heads of its columns in the row `header`; a PlanError says what is wrong with it, and where."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PlanError(f"{path} can't be read: {error.strerror or error}.") from error
     if data.startswith(_WORKBOOKS):
-        return _workbook(path, sheet)
+        return _workbook(path, sheet, header)
     if sheet is not None:
         raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
-    return _csv(path, data)
+    return _csv(path, data, header)
 
 
 def letters(number: int) -> str:
@@ -72,22 +78,56 @@ def places(cells: Sequence[str]) -> str:
     return shown + (f" and {len(cells) - _NAMED:,} more" if len(cells) > _NAMED else "")
 
 
-def _csv(path: Path, data: bytes) -> Sheet:
+def _csv(path: Path, data: bytes, wanted: int | None) -> Sheet:
     """A CSV file in whatever form spreadsheets export it."""
     text, encoding = _text(path, data)
     lines = text.splitlines()
     delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
     if delimiter:
         text = text.split("\n", 1)[1] if "\n" in text else ""
-    delimiter = delimiter or _delimiter(text.partition("\n")[0])
+    read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in delimiter or _DELIMITERS}
+    top = [(number, max(rows, key=_filled)) for number, rows in enumerate(zip_longest(*read.values(), fillvalue=[]), 1)]
+    at = wanted or next((number for number, row in top if any(cell.strip() for cell in row)), 1)
+    # A title above the heads has no delimiters, or others: the row of the heads says how cells are parted.
+    delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
     try:
-        header, *rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter)) or [[]]
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise PlanError(f"{path} is not a CSV file: {error}.") from error
     kept: list[tuple[int, list[Any]]] = [
-        (number, list(row)) for number, row in enumerate(rows, start=2) if any(cell.strip() for cell in row)
+        (number, list(row)) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)
     ]
-    return Sheet(header, kept, {"encoding": encoding, "delimiter": delimiter})
+    return _with_heads(path, kept, wanted, {"encoding": encoding, "delimiter": delimiter}, top)
+
+
+def _with_heads(
+    path: Path,
+    filled: list[tuple[int, list[Any]]],
+    wanted: int | None,
+    about: dict[str, str],
+    top: list[tuple[int, list[str]]],
+) -> Sheet:
+    """A file whose heads stand in the row that was said, else in the first that holds anything; what is above them is no row of it."""
+    at = wanted if wanted is not None else filled[0][0] if filled else 1
+    heads = next((row for number, row in filled if number == at), None)
+    if wanted is not None and heads is None:
+        raise PlanError(
+            f"{path} has nothing in row {wanted}; header= is the number of the row in which the heads stand, as a spreadsheet numbers it."
+        )
+    return Sheet(list(map(str, heads or [])), [each for each in filled if each[0] > at], about, top[:_TOP])
+
+
+def _top(text: str, delimiter: str, most: int) -> list[list[str]]:
+    """The first rows of a text, parted at a delimiter; none where it can't be parted there."""
+    try:
+        return list(islice(csv.reader(StringIO(text, newline=""), delimiter=delimiter), most))
+    except csv.Error:
+        return []
+
+
+def _filled(row: Sequence[str]) -> int:
+    """How many cells of a row hold anything."""
+    return sum(bool(cell.strip()) for cell in row)
 
 
 def _text(path: Path, data: bytes) -> tuple[str, str]:
@@ -101,12 +141,7 @@ def _text(path: Path, data: bytes) -> tuple[str, str]:
     raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
 
 
-def _delimiter(header: str) -> str:
-    """The delimiter that occurs most in the first line; a comma where none does."""
-    return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
-
-
-def _workbook(path: Path, wanted: str | None) -> Sheet:
+def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
     """One sheet of a workbook."""
     from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # only workbooks need it
 
@@ -128,8 +163,8 @@ def _workbook(path: Path, wanted: str | None) -> Sheet:
     filled = [(number, row) for number, row in enumerate(cells, start=1) if any(_says(cell) for cell in row)]
     if not filled:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
-    (_, header), *rows = filled
-    return Sheet([str(cell) for cell in header], rows, {"sheet": name})
+    first = [(number, list(map(str, row))) for number, row in enumerate(cells[:_TOP], start=1)]
+    return _with_heads(path, filled, header, {"sheet": name}, first)
 
 
 def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Sequence[str]) -> str:
