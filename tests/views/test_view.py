@@ -152,6 +152,34 @@ def test_any_frame_can_be_seen_and_what_is_none_is_refused() -> None:
         vx.view(odd, rows=0)
 
 
+def test_a_plan_to_create_is_in_the_zone_of_its_sheet(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+
+    def shown(head: str, *times: str, tz: str | None = None) -> str:
+        rows = [f"r{number},Hello {number},twitter:@brand,{time}" for number, time in enumerate(times)]
+        path.write_text("\n".join([f"row_id,content,accounts,{head}", *rows]), "utf-8")
+        sheet = vx.read_campaign(path, tz=tz).drop_duplicates("row_id")
+        return vx.plan_bulk(sheet[sheet["content"] != "x"], key="row_id")._repr_html_()
+
+    said = shown("scheduled_for", "2026-07-04 10:00", "2026-12-04T10:00Z", tz="Europe/Berlin")
+    assert "scheduled_for (Europe/Berlin)" in said
+    assert "Sat 04 Jul 2026 10:00" in said
+    assert "Fri 04 Dec 2026 11:00" in said
+    headed = shown("scheduled_for (Asia/Tokyo)", "2026-07-04 10:00")
+    assert "scheduled_for (Asia/Tokyo)" in headed
+    assert "Sat 04 Jul 2026 10:00" in headed
+    alike = shown("scheduled_for", "2026-07-04T10:00+02:00", "2026-07-05T09:00+02:00")
+    assert "scheduled_for (UTC+02:00)" in alike
+    assert "Sat 04 Jul 2026 10:00" in alike
+    mixed = shown("scheduled_for", "2026-07-04T10:00+02:00", "2026-12-04T10:00+01:00")
+    assert "scheduled_for (UTC)" in mixed
+    assert "Sat 04 Jul 2026 08:00" in mixed
+    frame = campaign()
+    when = pd.to_datetime(frame["scheduled_for"], utc=True, format="ISO8601", errors="coerce")
+    frame["scheduled_for"] = when.dt.tz_convert("Europe/Berlin")
+    assert "scheduled_for (Europe/Berlin)" in vx.plan_bulk(frame, key="row_id")._repr_html_()
+
+
 def test_a_plan_to_create_shows_accounts_time_and_text() -> None:
     frame = campaign()
     frame.attrs["tz"] = "Europe/Berlin"

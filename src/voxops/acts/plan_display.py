@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta, timezone, tzinfo
 from typing import Any
 
 import pandas as pd
 
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
+from voxops.analysis.sheet_times import readable_time
 from voxops.frames.spans import shown_zone
 from voxops.frames.times import parse_times
 
@@ -84,8 +86,8 @@ def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 def _sample(plan: Any) -> list[Block]:
     """The first rows that would be sent."""
     names = [name for name in _shown(plan) if name in plan.table.columns][:4]
-    tz = shown_zone(plan.table)
     sent = plan.table[plan.table["eligible"]]
+    tz = _zone(sent)
     # Where all are the first attempt, or in the first batch, there is no need to say so.
     counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
     lines = [
@@ -117,7 +119,19 @@ def _shown(plan: Any) -> tuple[str, ...]:
     return (plan.key, *_CREATED) if plan.act.about == "create" else _SHOWN
 
 
-def _cell(name: str, value: Any, tz: str) -> Block:
+def _zone(sent: pd.DataFrame) -> str | tzinfo:
+    """The zone in which times of rows are shown: the frame's, else the one that its times themselves are in, else UTC."""
+    if "tz" in sent.attrs or "scheduled_for" not in sent:
+        return shown_zone(sent)
+    times = sent["scheduled_for"]
+    if isinstance(times.dtype, pd.DatetimeTZDtype):
+        return times.dtype.tz
+    # All at one offset, as a sheet of one place and season has them, can be compared with the sheet as they stand.
+    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else "UTC"
+
+
+def _cell(name: str, value: Any, tz: str | tzinfo) -> Block:
     """One value of a row: ids lose their middle, long text is cut, times are in the zone; all of it shows on hovering."""
     if name == "scheduled_for":
         when = parse_times([str(value).strip()])[0]

@@ -83,8 +83,8 @@ def read_campaign(
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
         column. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
         of its rows. The apostrophe by which our own files keep a spreadsheet from running a text is taken off.
-        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, and ``places``, from which checks say in
-        which cell something stands.
+        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, ``places``, from which checks say in
+        which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
 
     Raises
     ------
@@ -128,6 +128,8 @@ def read_campaign(
         {name: letters(at) for at, name in enumerate(names)}, [number for number, _ in read.rows], list(frame["row_id"])
     )
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
+    if shown := zones.get("scheduled_for") or said:
+        frame.attrs["tz"] = shown
     for name, value in read.about.items():
         frame.attrs[name] = value
     return frame
