@@ -110,8 +110,8 @@ waiting for
       16  the platform's queue
        9  rate limit
 last changes
-  12:01:04 UTC ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
-  12:01:01 UTC ? pending → unknown · post_9 twitter · connection lost
+  12:01:04 ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
+  12:01:01 ? pending → unknown · post_9 twitter · connection lost
 note: Going well."""
 
 

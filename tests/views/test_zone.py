@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import re
 import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops._core import safe
 from voxops.frames.spans import in_zone, window
 from voxops.sandbox import Sandbox
 from voxops.views._choice import Choice
+from voxops.views.delivery_view import _answers
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -108,7 +112,8 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
     watch = ws.watch(triaged.head(1)).wait(60)
     for shown in (repr(run), run._repr_html_(), repr(monitor), monitor._repr_html_(), monitor._live.html()):
         assert until in shown
-        assert "JST" in shown  # the last changes
+        assert re.search(r"\b18:00:\d\d +\S+ pending → ", shown)  # the last changes
+        assert "JST" not in shown  # the head names the zone, once
         assert "UTC" not in shown
     assert monitor._live.widget.state["at"] == until
     for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
@@ -117,6 +122,45 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
     details = json.dumps([block for block in panel._details(0) if block])
     assert "JST" in details
     assert "UTC" not in details
+
+
+def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    log = ws.deliveries(since="7D")
+    answers = _answers(log)
+    assert answers["heads"][-1] == f"last seen ({TZ})"
+    latest = log[log["success"].eq(False)]["created_at"].max().tz_convert(TZ)
+    assert f"{latest:%Y-%m-%d %H:%M:%S}" in [row[-1]["text"] for row in answers["rows"]]
+    chosen = triaged[triaged["verdict"] == "retry"].tail(1)
+    ws.run(vx.plan_retry(chosen), reason="zone").wait(60)
+    panel = vx.triage_panel(ws, triaged)
+    assert panel._rows is not None
+    names = list(zip(panel._rows.frame["post_id"], panel._rows.frame["platform"], strict=True))
+    at = names.index((chosen["post_id"].iloc[0], chosen["platform"].iloc[0]))
+    tried = next(block for block in panel._details(at) if block and block["kind"] == "table")
+    assert tried["heads"][-1] == f"sent ({TZ})"
+    assert tried["rows"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row[-1]["text"]) for row in tried["rows"])
+
+
+@pytest.mark.parametrize(
+    ("at", "alone", "headed"),
+    [
+        ("2026-11-03T14:02:10Z", "2026-11-03 15:02:10 CET", "2026-11-03 15:02:10"),
+        ("2026-07-03T14:02:10Z", "2026-07-03 16:02:10 CEST", "2026-07-03 16:02:10"),
+        ("2026-10-25T00:30:00Z", "2026-10-25 02:30:00 CEST", "2026-10-25 02:30:00 CEST"),  # an hour that is there twice
+        ("2026-10-25T01:30:00Z", "2026-10-25 02:30:00 CET", "2026-10-25 02:30:00 CET"),
+        (
+            "2026-03-29T01:00:00Z",
+            "2026-03-29 03:00:00 CEST",
+            "2026-03-29 03:00:00",
+        ),  # just after the one that is not there
+    ],
+)
+def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: str, alone: str, headed: str) -> None:
+    when = datetime.fromisoformat(at)
+    assert safe.instant(when, tz="Europe/Berlin") == alone
+    assert safe.instant(when, tz="Europe/Berlin", headed=True) == headed
+    assert safe.instant(when, tz="Europe/Berlin", headed=True, day=False) == headed.partition(" ")[2]
 
 
 def test_the_details_of_a_delivery_read_like_those_of_a_failure(ws: vx.Workspace) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "IGNORE_MATH",
     "LINE",
     "Markup",
+    "as_of",
     "bar",
     "cell",
     "clip",
@@ -44,6 +45,7 @@ __all__ = [
     "plain",
     "printable",
     "table",
+    "zoned",
 ]
 
 LINE = "rgba(128,128,128,.35)"  # a rule that shows on white and on black
@@ -153,13 +155,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def instant(at: datetime, *, day: bool = True, tz: str = "UTC") -> str:
-    """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day."""
-    return at.astimezone(ZoneInfo(tz)).strftime("%Y-%m-%d %H:%M:%S %Z" if day else "%H:%M:%S %Z")
+def instant(at: datetime, *, day: bool = True, tz: str = "UTC", headed: bool = False) -> str:
+    """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day.
+
+    The rule of all displays: a head (of a column, a display, an axis) names the zone once, as it was given (`as_of`, `zoned`), and
+    the times below it stand bare (`headed`). A time that stands by itself, in a sentence, among details or on hovering, has the
+    short name that its zone has at that instant, such as CET. So has a time of an hour that is there twice, also below a head.
+    """
+    local = at.astimezone(ZoneInfo(tz))
+    bare = headed and local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset()
+    return local.strftime(("%Y-%m-%d " if day else "") + "%H:%M:%S" + ("" if bare else " %Z"))
+
+
+def zoned(head: str, tz: object) -> str:
+    """Return the head of times with the name of their zone: ``created at (Europe/Berlin)``."""
+    return f"{head} ({tz})"
 
 
 def as_of(at: datetime, tz: str = "UTC") -> str:
-    """Return the instant that a display shows, its zone by the name that was given: ``2026-11-03 15:02:10 Europe/Berlin``."""
+    """Return the instant that heads a display, its zone by the name that was given: ``2026-11-03 15:02:10 Europe/Berlin``."""
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 
 

@@ -101,7 +101,7 @@ def _sample(plan: Any) -> list[Block]:
         for row in sent.head(ROWS).to_dict("records")
     ]
     heads = (
-        *(f"{name} ({tz})" if name == "scheduled_for" else name for name in names),
+        *(safe.zoned(name, tz) if name == "scheduled_for" else name for name in names),
         *counts,
         "reason",
         "request",

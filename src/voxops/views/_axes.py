@@ -165,7 +165,7 @@ def time_axis(ax: Axes, tz: str) -> None:
     locator = AutoDateLocator(tz=tz)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz))  # type: ignore[no-untyped-call]
-    ax.set_xlabel(f"time ({tz})")
+    ax.set_xlabel(safe.zoned("time", tz))
 
 
 def _shades(least: str, colour: str) -> Colormap:

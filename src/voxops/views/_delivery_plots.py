@@ -181,7 +181,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
         assert scale.solids is not None
         scale.solids.set(rasterized=False, edgecolor="face")  # an image would be refused by a report's own policy
         ax.set_xticks([hour + 0.5 for hour in range(0, 24, 2)], [f"{hour:02}" for hour in range(0, 24, 2)])
-    ax.set_xlabel(f"hour of the day ({tz})")
+    ax.set_xlabel(safe.zoned("hour of the day", tz))
     ax.set_ylabel("endpoint")
     return _axes.finish(ax, "", empty=not shown)
 

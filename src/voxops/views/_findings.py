@@ -269,8 +269,8 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     figure = Figure("Failed targets by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax))
     tz = shown_zone(failures)
     seen = in_zone(table[["first_seen", "last_seen"]], tz)
-    table[f"seen ({tz})"] = [_span(*times) for times in seen.itertuples(index=False)]
-    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", f"seen ({tz})"]
+    table[safe.zoned("seen", tz)] = [_span(*times) for times in seen.itertuples(index=False)]
+    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", safe.zoned("seen", tz)]
     more = len(table) - _CAUSES
     text = f"{_BEFORE} " if sent and len(table) else ""
     text += f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""

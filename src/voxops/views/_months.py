@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops.frames import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OTHER, OUTCOME, series_colours
@@ -108,6 +109,6 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     step = max(1, -(-len(counts) // 12))
     ax.set_xticks(list(range(0, len(counts), step)), [f"{week:%d %b}" for week in counts.index[::step]])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"week that began on ({weeks['week'].dt.tz})")
+    ax.set_xlabel(safe.zoned("week that began on", weeks["week"].dt.tz))
     ax.set_ylabel("failed targets (count)")
     return _axes.finish(ax, "y", empty=counts.empty)

@@ -40,9 +40,8 @@ def plain(report: Findings) -> str:
 def heads(table: pd.DataFrame) -> list[str]:
     """Return the names of columns as a reader wants them, with the time zone of times."""
     return [
-        name.replace("_", " ")
-        + (f" ({table[name].dt.tz})" if isinstance(table[name].dtype, pd.DatetimeTZDtype) else "")
-        for name in map(str, table.columns)
+        safe.zoned(head, table[name].dt.tz) if isinstance(table[name].dtype, pd.DatetimeTZDtype) else head
+        for name, head in ((name, name.replace("_", " ")) for name in map(str, table.columns))
     ]
 
 

@@ -27,12 +27,12 @@ _NO_TIME = 0xFFFFFFFF
 _versions = itertools.count(1)
 
 
-def read_out(value: Any, tz: str) -> str:
-    """Return one value as a person reads it: a time in a zone, nothing where nothing is, anything else as text."""
+def read_out(value: Any, tz: str, *, headed: bool = False) -> str:
+    """Return one value as a person reads it: a time in a zone (which a head may name), nothing for nothing, else text."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
-        return safe.instant(value.to_pydatetime(), tz=tz)
+        return safe.instant(value.to_pydatetime(), tz=tz, headed=headed)
     return safe.plain(value, 1000)
 
 

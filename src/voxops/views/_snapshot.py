@@ -212,7 +212,7 @@ def _change(change: Transition, tz: str, longest: int = 40) -> str:
     detail = f" · {safe.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
     item = safe.middle(change.item, longest)
-    return f"{safe.instant(change.at, day=False, tz=tz)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
+    return f"{safe.instant(change.at, day=False, tz=tz, headed=True)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:

@@ -28,7 +28,7 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     for name in frame.columns:
         column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
-            columns[f"{head} ({tz})"] = _times(column.dt.tz_convert(tz))
+            columns[safe.zoned(head, tz)] = _times(column.dt.tz_convert(tz))
         elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
             columns[head] = column
         else:

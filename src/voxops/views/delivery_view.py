@@ -246,7 +246,7 @@ def _series(log: pd.DataFrame, span: str) -> Block:
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
     series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
     return blocks.chart(
-        f"deliveries per {span} ({tz})",
+        safe.zoned(f"deliveries per {span}", tz),
         series,
         [f"{at:%d %b}" if span == "day" else f"{at:%d %b %H:%M}" for at in index],
         counts,
@@ -263,17 +263,17 @@ def _answers(log: pd.DataFrame) -> Block:
     kind = said.where(failed["status_code"].notna(), errors).fillna("no answer")
     groups = failed.groupby(kind)
     counts = groups.size().sort_values(ascending=False, kind="stable")
-    look, highest = OUTCOME["failed"], int(counts.max())
+    look, highest, tz = OUTCOME["failed"], int(counts.max()), shown_zone(log)
     rows = []
     for name, count in list(counts.items())[:10]:
         part = groups.get_group(name)
         bar = [blocks.part(name, look.colour, int(count))]
-        seen = safe.instant(part["created_at"].max().to_pydatetime(), tz=shown_zone(log))
+        seen = safe.instant(part["created_at"].max().to_pydatetime(), tz=tz, headed=True)
         width = max(4, round(100 * count / highest))
         rows.append(
             [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
         )
-    return blocks.table(("answer", "failed", "endpoints", "last seen"), rows, [1, 2])
+    return blocks.table(("answer", "failed", "endpoints", safe.zoned("last seen", tz)), rows, [1, 2])
 
 
 def delivery_panel(

@@ -128,7 +128,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
     for at in range(frame.shape[1]):
         name, values = str(frame.columns[at]), frame.iloc[:, at]
         is_time = isinstance(values.dtype, pd.DatetimeTZDtype)
-        title = f"{name} ({tz})" if is_time else name
+        title = safe.zoned(name, tz) if is_time else name
         sheet.write_string(0, at, _cell_text(title), head)
         shown = values.dt.tz_convert(tz) if is_time else values
         widths = [len(title) + 4]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
@@ -151,7 +152,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
         counts.index = pd.Index(span.strftime("%a %d %b %Y"))
         _axes.grid(ax, counts, STATUS["scheduled"].colour, float(counts.max().max()))
         ax.set_xticks([at + 0.5 for at in range(len(names))], names)
-    ax.set_xlabel(f"{'weekday' if long else 'hour'} ({tz}); the numbers are posts")
+    ax.set_xlabel(f"{safe.zoned('weekday' if long else 'hour', tz)}; the numbers are posts")
     ax.set_ylabel("week of" if long else "day")
     return _axes.finish(ax, "", empty=counts.empty)
 

@@ -142,7 +142,7 @@ class TriagePanel(Panel):
                 each["outcome"],
                 each["error_code"],
                 each["reason"],
-                read_out(each["last_sent_at"], self._tz),
+                read_out(each["last_sent_at"], self._tz, headed=True),
             ]
             for each in tried.to_dict("records")
         ]
@@ -155,7 +155,9 @@ class TriagePanel(Panel):
             if _there(found.get("platform_post_url"))
             else None,
             blocks.pairs((name.replace("_", " "), read_out(value, self._tz)) for name, value in known.items()),
-            blocks.table(("attempt", "outcome", "error", "reason", "sent"), history, [0]) if history else None,
+            blocks.table(("attempt", "outcome", "error", "reason", safe.zoned("sent", self._tz)), history, [0])
+            if history
+            else None,
         ]
 
     def _choice(self) -> Choice:

@@ -335,7 +335,7 @@ def _whole(value: Any, tz: str) -> str:
     if _missing(value):
         return ""
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
-        return value.tz_convert(tz).strftime("%Y-%m-%d %H:%M:%S %Z")
+        return safe.instant(value.to_pydatetime(warn=False), tz=tz)
     if isinstance(value, datetime | date):
         return str(value)
     if isinstance(value, bool):
