@@ -114,6 +114,18 @@ def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> 
     assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
 
 
+def test_a_post_with_several_tags_stands_in_the_ticket_of_each(triaged: pd.DataFrame) -> None:
+    rows = triaged[triaged["cause"].notna() & (triaged["verdict"] != "ask support")].head(4).reset_index(drop=True)
+    tags = [["spring", "coffee", "spring"], ["coffee"], [], None]
+    tickets = vx.report(rows.assign(tags=pd.Series(tags, dtype=object))).tickets(by="tags")
+    found = {name: re.findall(r"^- `(post_\w+)`", text, re.MULTILINE) for name, text in tickets.items()}
+    ids = rows["post_id"].tolist()
+    assert list(found) == ["coffee", "nobody", "spring"]
+    assert sorted(found["coffee"]) == sorted(ids[:2])
+    assert found["spring"] == ids[:1]
+    assert sorted(found["nobody"]) == sorted(ids[2:])
+
+
 def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
     ws: vx.Workspace, triaged: pd.DataFrame
 ) -> None:

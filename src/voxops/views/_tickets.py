@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import safe
@@ -25,12 +26,16 @@ def tickets(report: Findings, failures: pd.DataFrame, by: str) -> dict[str, str]
     if by not in failures.columns:
         advice = " Connect with vx.connect(owner='metadata.owner') and load the posts again." if by == "owner" else ""
         raise PlanError(f"tickets(by={by!r}): the failures have no such column.{advice}")
-    people = failures[by].map(lambda value: None if _missing(value) else safe.plain(shown(value), 80) or None)
     support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
+    names = [_names(value) for value in failures[by]]
+    # What bears several tags stands in the ticket of each.
+    at = [row for row, own in enumerate(names) if not support.iloc[row] for _ in own]
+    people = [name for row, own in enumerate(names) if not support.iloc[row] for name in own]
     texts = {}
-    for name, part in failures[~support].groupby(people[~support].astype(object).fillna(NOBODY), sort=True):
+    for key, part in failures.iloc[at].groupby(np.array(people, dtype=object), sort=True):
+        name = str(key)
         # A person may be called as the ticket of support is; theirs is another one.
-        texts[f"{name} ({by})" if name == SUPPORT else str(name)] = _ticket(report, str(name), part)
+        texts[f"{name} ({by})" if name == SUPPORT else name] = _ticket(report, name, part)
     if support.any():
         texts[SUPPORT] = _ticket(report, SUPPORT, failures[support])
     return texts
@@ -78,6 +83,13 @@ def _line(row: dict[Any, Any]) -> str:
     line += f": {safe.markdown(said, 240)}" if said else ""
     content = _text(row.get("content"))
     return f"{line}\n  > {safe.markdown(content, 100)}" if content else line
+
+
+def _names(value: Any) -> list[str]:
+    """Whose a row is: one name, each entry of a list once, or nobody's."""
+    several = list(value) if isinstance(value, list | tuple | set) else [value]
+    names = [safe.plain(shown(each), 80) for each in several if not _missing(each)]
+    return list(dict.fromkeys(name for name in names if name)) or [NOBODY]
 
 
 def _missing(value: Any) -> bool:

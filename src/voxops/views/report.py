@@ -82,7 +82,8 @@ class Report(Findings):
         Parameters
         ----------
         by : str
-            Column of the failures that names the person.
+            Column of the failures that names the person, or what else a ticket is for, such as ``campaign`` or ``tags``: a post with
+            several tags stands in the ticket of each.
 
         Returns
         -------
