@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 
-from voxops.views import plots
+from voxops.views import _axes, plots
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 
 BASELINE = Path(__file__).parent / "baseline"
@@ -454,3 +454,19 @@ def test_importing_loads_no_drawing_library() -> None:
     code = "import sys, voxops.views.plots; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "none"
+
+
+@pytest.mark.parametrize("ground", ["none", "#ffffff", "#161616"])
+def test_the_numbers_of_a_heat_map_can_be_read_on_every_shade(ground: str) -> None:
+    def light(colour: Any) -> float:
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgba(colour)[:3]]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    figure, ax = plt.subplots(facecolor=ground)
+    ax.set_facecolor(ground)
+    shares = [*range(1, 101)]
+    mesh = _axes.grid(ax, pd.DataFrame([shares]), OUTCOME["failed"].colour, 100.0)
+    for share, text in zip(shares, ax.texts, strict=True):
+        low, high = sorted([light(mesh.to_rgba(share)[:3]), light(text.get_color())])
+        assert (high + 0.05) / (low + 0.05) >= 4.5, share
+    plt.close(figure)

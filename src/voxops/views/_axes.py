@@ -108,6 +108,8 @@ def name_rows(ax: Axes, names: Mapping[int, object]) -> None:
 
 def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Callable[[float], bool] = bool) -> QuadMesh:
     """Draw a table as cells in shades of a colour, first row on top, with the numbers that `note` picks; missing ones are hatched."""
+    from matplotlib.colors import to_hex
+
     numbers = values.astype(float).to_numpy()
     dark, behind = _is_dark(ax), ground(ax)
     if behind == "none":  # cells need a ground of their own
@@ -122,7 +124,8 @@ def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Call
     for row, line in enumerate(numbers):
         for column, value in enumerate(line):
             if not pd.isna(value) and note(value):
-                ink = "white" if dark or value > 0.6 * highest else "black"
+                red, green, blue, _ = mesh.to_rgba(value)
+                ink = _ink(to_hex((red, green, blue)))
                 ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
     return mesh
 
