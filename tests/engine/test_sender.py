@@ -90,7 +90,7 @@ def test_a_create_whose_turn_is_always_late_is_put_off_and_not_looked_for_withou
     op = created(desk, "a")
     slow(desk, *[CREATES_CLEARED_FOR + 1] * 9)
     desk.send(op)
-    assert (len(desk.server.since), desk.post.requests) == (RENEWALS, [])
+    assert (len(desk.server.since), desk.post.requests) == (RENEWALS, []) == (3, [])
     assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.state(op) == "planned"
 
