@@ -101,7 +101,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Settler._unmarked: not state.has_metadata → (True)",
     ): "a post that shows metadata could be none of the rows",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
-    ("engine/settler.py", ": 0.0 → (1.0)"): "each reading is told when it began",
     ("engine/decisions.py", "Decider._decide_create: item.body or {} → (item.body)"): "a create has a body",
     (
         "engine/decisions.py",
