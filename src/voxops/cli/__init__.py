@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from voxops._core.files import unwritable
 from voxops._core.safe import many, printable
 from voxops.cli._common import ATTENTION, WRONG, connected, emit, for_programs, is_wrong_usage, print_frame, say
 from voxops.cli._jobs import add_jobs
@@ -312,13 +313,9 @@ def _tell(made: Report, options: argparse.Namespace) -> None:
     else:
         print(printable(made))
     for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
-        if path is None:
-            continue
-        try:
+        if path is not None:
             write(path)
-        except OSError as error:
-            raise ConfigError(f"{path} can't be written: {error.strerror or error}") from error
-        print(f"written: {path}")
+            print(f"written: {path}")
 
 
 def _port(text: str) -> int:
@@ -378,7 +375,7 @@ def _ledger(options: argparse.Namespace) -> int:
                 path = audit.export(book, options.export)
                 emit({"exported": str(path)}) if options.json else print(path)
             except OSError as error:
-                raise ConfigError(f"--export: {options.export} can't be written ({error.strerror})") from error
+                raise unwritable(options.export, error) from error
         else:
             table = audit.runs(book) if options.runs else audit.history(book)
             emit(records(table)) if options.json else print_frame(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core.files import make_folder, write_file
+from voxops._core.files import make_folder, unwritable, write_file
 from voxops._core.safe import many
 from voxops.cli._common import ATTENTION, connected, emit, print_frame, say
 from voxops.cli._json import records, written
@@ -205,4 +205,4 @@ def _remember(place: Path, memory: dict[str, Any]) -> None:
         make_folder(place.parent)
         write_file(place, written(memory))
     except OSError as error:
-        raise ConfigError(f"{place} can't be written: {error.strerror or error}") from error
+        raise unwritable(place, error) from error
