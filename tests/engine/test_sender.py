@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.engine.desk import QUEUED, RETENTION, Desk, created, error, retried, says
@@ -93,6 +94,23 @@ def test_a_create_whose_turn_is_always_late_is_put_off_and_not_looked_for_withou
     assert (len(desk.server.since), desk.post.requests) == (RENEWALS, []) == (3, [])
     assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.state(op) == "planned"
+
+
+def test_a_create_is_cleared_as_of_the_beginning_of_the_list_that_was_read_for_it(desk):
+    """The list itself is held up: what it showed in the beginning is too old again, so it is read once more."""
+    op = created(desk, "a")
+    slow(desk, CREATES_CLEARED_FOR + 1)
+    read, took = desk.server.created, [CREATES_CLEARED_FOR + 1, 0.0]
+
+    async def held_up(*args: Any, **options: Any) -> Any:
+        listed = await read(*args, **options)
+        listed.read = desk.now.timestamp()
+        desk.at(desk.seconds + took.pop(0))
+        return listed
+
+    desk.server.created = held_up
+    desk.send(op, says(201, {"id": "post_1", "status": "scheduled"}))
+    assert (len(desk.server.since), len(desk.post.requests)) == (2, 1)
 
 
 def test_a_create_that_somebody_made_while_it_waited_is_not_sent(desk):
