@@ -70,6 +70,19 @@ def test_creates_go_out_right_behind_the_list_that_clears_them(sandbox: Sandbox)
     assert max(ages) <= CREATES_CLEARED_FOR
 
 
+@pytest.mark.parametrize("pace", [2, 3])
+def test_an_empty_workspace_is_looked_through_once_and_not_before_every_send(pace: int) -> None:
+    """Three lists before each create would take all that a window lets through, and each create would come too late."""
+    with Sandbox(seed=11, empty=True, rate_limit=pace) as sandbox:
+        plan = vx.plan_bulk(world.campaign(world.accounts(sandbox), 120), key="row_id")
+        with workspace(sandbox) as ws:
+            ws.run(plan).wait()
+            sent = sandbox.requests()
+        assert len(sandbox.effects("post.create")) == 120
+    assert sum(entry["acting"] for entry in sent) == 3
+    assert sum(not entry["acting"] for entry in sent) <= 12
+
+
 def test_one_request_a_minute_sends_nothing_upon_an_old_list_and_says_why() -> None:
     with Sandbox(seed=11, empty=True, rate_limit=1) as sandbox:
         world.plant_posts(sandbox, 1)

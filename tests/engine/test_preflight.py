@@ -14,6 +14,7 @@ from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry
 from voxops.acts.create import CREATE
 from voxops.acts.plan import Plan
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.engine.binding import learn
 from voxops.engine.decisions import Facts
 from voxops.engine.preflight import LIKELY, is_stale, list_created, read_facts, renew
 
@@ -82,6 +83,35 @@ def test_rule_13_creates_look_back_a_month_and_later_on_to_what_was_seen_last(be
     run_now(list_created(client, bench.server, bench.ledger))
     assert bench.server.since == [NOW - timedelta(seconds=LOOKBACK), NOW - timedelta(seconds=SKEW)]
     assert bench.server.waiting_since == [NOW - timedelta(seconds=LOOKBACK_WAITING), None]
+
+
+def test_rule_13_an_empty_workspace_is_looked_through_once_and_then_from_there_on(bench, client):
+    def read() -> None:
+        learn(bench.ledger, run_now(list_created(client, bench.server, bench.ledger)))
+
+    month, waiting = timedelta(seconds=LOOKBACK), timedelta(seconds=LOOKBACK_WAITING)
+    first = bench.now
+    read()
+    bench.at(40 * 86_400)  # a month before now would be after what others have made since the first sight
+    read()
+    bench.at(0)
+    read()
+    assert bench.server.since == [first - month] * 3
+    assert bench.server.waiting_since == [first - waiting, None, None]
+    assert bench.ledger.marks.looked_through == first.timestamp()
+
+
+def test_rule_13_a_first_sight_in_the_future_is_none(bench, client):
+    """A server's or a proxy's clock that was ahead then: what was made before it would never be read."""
+    bench.at(86_400)
+    learn(bench.ledger, run_now(list_created(client, bench.server, bench.ledger)))
+    bench.at(0)
+    learn(bench.ledger, run_now(list_created(client, bench.server, bench.ledger)))
+    assert bench.server.waiting_since == [
+        NOW + timedelta(seconds=86_400 - LOOKBACK_WAITING),
+        NOW - timedelta(seconds=LOOKBACK_WAITING),
+    ]
+    assert bench.ledger.marks.looked_through == NOW.timestamp()
 
 
 def test_a_plan_without_rows_reads_no_list(bench, client):

@@ -48,7 +48,7 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
 def learn(ledger: Ledger, listed: Listed) -> None:
     """Remember what the lists have shown."""
     made = listed.made
-    ledger.marks.learn(made, latest=listed.latest, shown=listed.metadata)
+    ledger.marks.learn(made, latest=listed.latest, shown=listed.metadata, looked_through=listed.looked_through)
     ledger.outcomes.withdrawn({post.post_id: post.status for post in made if post.withdrawn})
 
 

@@ -53,16 +53,21 @@ async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
 async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger) -> Listed:
     """Read what was created since the lists were read last, overlapping; on the first sight of a workspace a month, and what waits.
 
-    The instant is the latest ``created_at`` that was seen, never a clock's future (rule 13).
+    The instant is the latest ``created_at`` that was seen, never a clock's future (rule 13). A workspace that was empty at first
+    sight has none: what it holds by now is newer than what that search passed.
     """
-    latest = ledger.marks.listed
-    if latest is not None:
-        return await reader.created(datetime.fromisoformat(latest) - timedelta(seconds=SKEW))
-    now = client.now().timestamp()
-    return await reader.created(
+    marks, now = ledger.marks, client.now().timestamp()
+    if marks.listed is not None:
+        return await reader.created(datetime.fromisoformat(marks.listed) - timedelta(seconds=SKEW))
+    first = marks.looked_through
+    if first is not None and first <= now:
+        return await reader.created(datetime.fromtimestamp(first - LOOKBACK, UTC))
+    listed = await reader.created(
         datetime.fromtimestamp(now - LOOKBACK, UTC),
         waiting_since=datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC),
     )
+    listed.looked_through = now
+    return listed
 
 
 def is_stale(operation: Stored, now: float) -> bool:

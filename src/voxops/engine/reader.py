@@ -89,12 +89,14 @@ class Listed:
 
     `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
+    `looked_through` is when a search of the whole workspace began, where it was one.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
     latest: str | None = None
     metadata: bool = False
     read: float | None = None
+    looked_through: float | None = None
 
     def take(self, states: Iterable[PostState]) -> None:
         """Note these posts."""

@@ -31,11 +31,24 @@ class Marks:
         return self._store.meta("listed")
 
     @property
+    def looked_through(self) -> float | None:
+        """When the workspace was looked through as on first sight, in server time; None before (rule 13)."""
+        at = self._store.meta("looked_through")
+        return None if at is None else float(at)
+
+    @property
     def show(self) -> bool:
         """Whether lists have ever shown metadata, so that a mark that is absent says something (rule 11)."""
         return self._store.meta("lists_show_marks") is not None
 
-    def learn(self, made: Iterable[Made], *, latest: str | None = None, shown: bool = False) -> None:
+    def learn(
+        self,
+        made: Iterable[Made],
+        *,
+        latest: str | None = None,
+        shown: bool = False,
+        looked_through: float | None = None,
+    ) -> None:
         """Remember posts as they are now, up to when the lists were read, and whether they show metadata."""
         with self._store.atomic() as db:
             db.executemany(
@@ -61,6 +74,8 @@ class Marks:
                 self._store.set_meta("listed", latest)
             if shown and not self.show:
                 self._store.set_meta("lists_show_marks", "1")
+            if looked_through is not None:
+                self._store.set_meta("looked_through", repr(looked_through))
 
     def of_row(self, row_mark: str, op_marks: Sequence[str]) -> list[Made]:
         """Posts that were made for a row, by the mark of the row or of one of its attempts, the earliest first."""
