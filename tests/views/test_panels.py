@@ -311,11 +311,41 @@ def test_a_page_cannot_change_what_the_others_show(ws: vx.Workspace, triaged: pd
     update(page.widget, state=forged, table={}, _esm="export default {}", _css="", view={"search": "coffee"})
     assert (page.state["facts"], page.widget.table, page.widget._esm) == (shown["facts"], table, code)
     assert page.widget.view == {"search": "coffee"}  # this is the page's to write, and takes the plan away
+    until(lambda: page.state["plan"] is None)  # by whoever notices first: this message, or who has just made the plan
     assert (panel.plan, page.state["plan"], page.state["stage"]) == (None, None, "rows")
     page.plan()
     update(page.widget, state=forged)
     assert page.state["plan"]["eligible"] == panel.plan.eligible
     assert [tab["name"] for tab in page.state["tabs"]] == ["rows", "causes", "plan"]
+
+
+def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    """At the end of a message traitlets writes again what others wrote meanwhile, as it has read it just before."""
+    page = Page(vx.triage_panel(ws, triaged))
+    others: list[threading.Thread] = []
+
+    def show(problem: str) -> None:
+        others.append(threading.Thread(target=page.panel._act.complain, args=(problem,)))
+        others[-1].start()
+        others[-1].join(0.1)  # no longer: it may have to wait until the message is taken in
+
+    def read(value: object, _: object) -> object:
+        show("no longer so")
+        return value
+
+    def written_again(_: object, proposal: Any) -> object:
+        if threading.current_thread() is threading.main_thread():
+            show("as it is")
+        return proposal["value"]
+
+    page.widget._trait_from_json = read
+    page.widget._register_validator(written_again, ("state",))
+    update(page.widget, view={"search": "coffee"})
+    for other in others:
+        other.join()
+    assert page.state["problem"] == page.panel._act.problem != ""
 
 
 def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:

@@ -170,7 +170,9 @@ class Live:
             if self._widget is None:
                 from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
 
-                made = LiveWidget(state=self._state(self._look()), table=self._table, view=self._view)
+                made = LiveWidget(
+                    turn=self._publishing, state=self._state(self._look()), table=self._table, view=self._view
+                )
                 made.on_msg(self._heard)
                 made.observe(
                     lambda change: self._hear({"do": "changed", "what": change["name"]}), names=["view", "ticks"]

@@ -5,6 +5,8 @@ Loaded only when something is shown, since importing voxops must not load ipywid
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ _OF_PAGES = frozenset({"view", "ticks"})
 
 class LiveWidget(anywidget.AnyWidget):
     """What is shown is part of this model, so that a reload, a second tab and a new window all show the present.
+
+    Parameters
+    ----------
+    turn : context manager, optional
+        Held by whoever writes; can be entered again by the same thread.
 
     Attributes
     ----------
@@ -42,9 +49,18 @@ class LiveWidget(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     ticks = traitlets.Unicode("").tag(sync=True)
 
+    def __init__(self, *, turn: AbstractContextManager[Any] | None = None, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._turn = turn or threading.RLock()
+
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code."""
-        super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
+        """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code.
+
+        Nobody else writes meanwhile: at its end traitlets writes all that has changed once more, as it was read just before, and a
+        plan that another thread had just taken away would stand there again.
+        """
+        with self._turn:
+            super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""
