@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -128,6 +129,16 @@ def test_a_damaged_answer_is_made_again(tmp_path: Path) -> None:
     with store.writing():
         store.keep_answers()
     assert len(store.answers()) == 3
+
+
+def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
+    archive, _ = filled(tmp_path, some(300))
+    damaged = archive.files("deliveries")[0]
+    damaged.write_bytes(b"not Parquet at all")
+    for ask in (archive.delivery_stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
+        with pytest.raises(vx.ConfigError, match=re.escape(str(damaged))) as caught:
+            ask()
+        assert "sync(full=True)" in str(caught.value)
 
 
 def test_what_would_be_large_is_kept_with_fewer_columns_and_stays_exact(

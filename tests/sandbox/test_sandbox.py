@@ -351,6 +351,14 @@ def test_an_unknown_switch_is_named(sandbox):
     assert sandbox.switches == Switches()
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"posts": -1}, {"deliveries": -1}, {"speed": -0.5}, {"speed": float("nan")}, {"rate_limit": 0}]
+)
+def test_sizes_and_speeds_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))}="):
+        Sandbox(**wrong)
+
+
 def test_a_sandbox_that_was_not_started_says_so():
     sandbox = Sandbox(empty=True)
     with pytest.raises(RuntimeError, match=r"not started.*with Sandbox"):

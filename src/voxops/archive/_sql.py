@@ -47,7 +47,12 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET TimeZone = 'UTC'")
         # else .tmp in the folder that one works in
         connection.execute(f"SET temp_directory = {as_literal(Path(spill))}")
-        yield connection
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise ConfigError(
+                f"DuckDB can't read the archive: {error}. Delete a file that is damaged, and call sync(full=True)"
+            ) from error
 
 
 def _lock_up(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:

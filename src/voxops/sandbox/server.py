@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import threading
 from pathlib import Path
@@ -82,6 +83,11 @@ class Sandbox(Remote):
         What it begins with instead of the seeded campaign: accounts, media and the time of a real workspace.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
+
+    Raises
+    ------
+    ValueError
+        If a size or the speed is below 0, or `rate_limit` below 1.
     """
 
     def __init__(
@@ -103,6 +109,11 @@ class Sandbox(Remote):
         scene: Scene | None = None,
         workspace: str | None = None,
     ) -> None:
+        for name, number in {"posts": posts, "deliveries": deliveries, "speed": speed}.items():
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name}={number} must be a number from 0")
+        if rate_limit is not None and rate_limit < 1:
+            raise ValueError(f"rate_limit={rate_limit} must be at least 1, or None for no limit")
         made = None if tls is None else make_certificate(Path(tls))
         super().__init__(trust=None if made is None else made.authority)
         self._certificate = made

@@ -222,6 +222,8 @@ def report(
 def _refuse_others(given: Any) -> None:
     """Refuse a run whose rows are no posts that had failed, and name what shows it."""
     instead = _ABOUT_OTHERS.get(getattr(getattr(getattr(given, "plan", None), "act", None), "about", ""))
+    if callable(getattr(given, "results", None)) and getattr(given, "plan", given) is None:
+        instead = "this is a watch, which acts on nothing. Pass what ws.run(plan) returned, or leave run= out"
     if instead is not None:
         raise PlanError(f"report() is of posts that failed, and of the run that acted on them; {instead}")
 
