@@ -25,11 +25,12 @@ from voxops.api.evidence import (
 from voxops.api.states import PostState
 from voxops.model import Outcome
 
-__all__ = ["About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
+__all__ = ["CHANGED", "About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
 
 About = Literal["post", "delivery", "create"]
 
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
+CHANGED = "changed since loaded"  # how the reason begins for which a row is held that is not as it was
 _TIMES = frozenset({"updated_at", "delivered_at"})
 
 
@@ -204,4 +205,4 @@ def _same(name: str, seen: Any, now: Any) -> bool:
 
 def _changed(names: Sequence[str]) -> str:
     """Why a row is held that is not as it was; ``""`` if it is."""
-    return f"changed since loaded ({', '.join(sorted(names))}); load it again" if names else ""
+    return f"{CHANGED} ({', '.join(sorted(names))}); load it again" if names else ""

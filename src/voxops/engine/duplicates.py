@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.act import CHANGED
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["find_duplicates"]
 
 FEW = 50  # posts, which are read one by one, since lists show no counts; more only where somebody else is seen at work
-CHANGED = "changed since loaded"
 Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
