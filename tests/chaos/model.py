@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import heapq
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
@@ -30,9 +31,11 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
+from voxops.api.windows import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
+from voxops.engine.created import Listed
 from voxops.engine.execution import Execution
-from voxops.engine.reader import Listed, Seen
+from voxops.engine.reader import Seen
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
@@ -427,6 +430,7 @@ class Reader:
     def __init__(self, world: World, client: Client) -> None:
         self._server = world.server
         self._client = client
+        self._walk = (-math.inf, -math.inf)
 
     async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
         await self._read()
@@ -446,11 +450,21 @@ class Reader:
     async def learn_time(self) -> None:
         await self._read()
 
-    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
+        """All that lists show; of what a walk of a short time ago has shown, nothing again where the top is enough."""
         await self._read()
         listed = Listed(read=self._client.now().timestamp())
         now, lag = self._server.world.time, self._server.reading.lag
-        listed.take(self._server.state(post) for post in self._server.posts.values() if now - post.created >= lag)
+        shown = [post for post in self._server.posts.values() if now - post.created >= lag]
+        began, newest = self._walk
+        if on_top and now - began <= WALK_HOLDS_FOR:
+            listed.take(
+                self._server.state(post) for post in shown if post.created >= newest - LIST_DISORDER.total_seconds()
+            )
+        else:
+            began = now
+            listed.take(map(self._server.state, shown))
+        self._walk = began, max((post.created for post in shown), default=-math.inf)
         return listed
 
     async def _read(self) -> None:

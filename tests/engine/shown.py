@@ -16,8 +16,9 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
 from voxops.api.states import PostState, TargetState
 from voxops.engine.binding import bind
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts
-from voxops.engine.reader import Listed, Seen
+from voxops.engine.reader import Seen
 from voxops.engine.reading import Reading
 from voxops.engine.settler import Settler
 from voxops.ledger import Claim, Ledger, Stored
@@ -136,7 +137,7 @@ class Server:
         self.read += [f"deliveries {webhook} {' '.join(sorted(ids))}"]
         return {name: self.sent[name] for name in ids if name in self.sent}
 
-    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
         self.since.append(since)
         self.waiting_since.append(waiting_since)
         listed = Listed()

@@ -22,8 +22,8 @@ from voxops.api.states import PostState
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import bind
 from voxops.engine.control import Control, Pass
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts, why_not_now
-from voxops.engine.reader import Listed
 from voxops.ledger import Claim, Ledger, audit
 from voxops.ledger.forming import Forming
 from voxops.model import Outcome, Transition

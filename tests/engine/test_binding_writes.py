@@ -15,7 +15,7 @@ from voxops.acts.operation import settled
 from voxops.api.windows import STUCK_AFTER
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
-from voxops.engine.reader import Listed
+from voxops.engine.created import Listed
 from voxops.ledger import audit
 from voxops.model import Outcome
 

@@ -17,8 +17,8 @@ from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
-from voxops.engine.reader import Listed
 from voxops.model import Outcome
 
 

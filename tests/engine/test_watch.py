@@ -147,6 +147,8 @@ def test_a_search_for_marks_trusts_the_order_of_the_list_only_while_it_holds() -
         return {"id": f"post_{number}", "status": "scheduled", "createdAt": at, "metadata": {"voxopsOp": f"m{number}"}}
 
     class Pages:
+        clock = SimpleNamespace(monotonic=float)
+
         def now(self) -> datetime:
             return since
 

@@ -33,6 +33,8 @@ __all__ = [
     "SERVER_RETRIES_FOR",
     "SKEW",
     "STUCK_AFTER",
+    "WALK_HOLDS_FOR",
+    "WALK_SHARE",
     "WATCH_FOR",
     "WATCH_LOOKS",
 ]
@@ -80,6 +82,9 @@ PER_PAGE = 2.0  # between two looks for each page that a look takes
 LONGEST_REST = 120.0  # for which a list is left alone at the most, if somebody waits for it
 WATCH_FOR = 1800.0  # of watching, after which what has not ended is left pending (contract: PLAY)
 WATCH_LOOKS = 64  # looks of a run without any change, about as long
+# For which a walk through the list of new posts says what stands below its top, and at least so many times as long as it took, since
+# a walk through thousands of posts takes most of a minute (rule 13).
+WALK_HOLDS_FOR, WALK_SHARE = 60.0, 4
 LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
 # How far a ledger that sees a workspace for the first time looks back: for all posts, and for those that wait to go out (rule 13).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0

@@ -17,8 +17,8 @@ from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import Item, Member, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Decision, Facts, Hold, Join, New
-from voxops.engine.reader import Listed
 from voxops.ledger import Ledger, RunHead, RunRow, Stored
 from voxops.model import Outcome
 

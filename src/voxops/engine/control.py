@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -228,12 +229,13 @@ class Reasons:
 
 @dataclass(eq=False)
 class Pass:
-    """One pass over a run; who holds `renewing` reads again for all whose reading is too old."""
+    """One pass over a run; who holds `renewing` reads the list again for all whose reading is too old, which is `listed` then."""
 
     run: str
     control: Control
     stop_after_failures: int | None = None
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    listed: float = -math.inf
     queue: Queue = field(default_factory=Queue)
     tally: Tally = field(default_factory=Tally)
     reasons: Reasons = field(default_factory=Reasons)

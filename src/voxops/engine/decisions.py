@@ -16,8 +16,8 @@ from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
 from voxops.engine.batches import leave_batch
+from voxops.engine.created import Listed
 from voxops.engine.presence import Verdict, judge_row
-from voxops.engine.reader import Listed
 from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 

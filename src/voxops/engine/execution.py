@@ -12,16 +12,13 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import (
-    CAMPAIGN_QUIET,
-    STUCK_AFTER,
-    WATCH_LOOKS,
-)
+from voxops.api.windows import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
 from voxops.engine.binding import learn
 from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates
 from voxops.engine.preflight import is_stale, list_created, renew
+from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
 from voxops.errors import VoxopsError
@@ -244,7 +241,7 @@ class Execution:
             current.control.away = False
             await self._engine.reader.learn_time()
         now = self._ledger.now()
-        # What is about one target, or bears a version token, is read by itself just before it is sent.
+        # Single targets, what bears a version, and creates are read when it is their turn, unless a campaign is to be quiet first.
         stale = [
             operation
             for operation in planned
@@ -252,6 +249,7 @@ class Execution:
             and len(current.queue) < self._offered(operation)  # what waits its turn longer is read when it has it
             and is_stale(operation, now)
             and not operation.read_alone
+            and (operation.shrunk or not is_unsent_create(operation))
         ]
         if not stale:
             return planned

@@ -16,16 +16,17 @@ from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts, verdict_of, why_not_now
 from voxops.engine.presence import Verdict
-from voxops.engine.reader import Listed, Reader
+from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["is_stale", "list_created", "read_facts", "renew"]
+__all__ = ["is_stale", "list_created", "read_facts", "read_list", "renew", "renew_creates"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
@@ -50,18 +51,19 @@ async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
     return await account_names(client) if named else {}
 
 
-async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger) -> Listed:
+async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger, *, on_top: bool = False) -> Listed:
     """Read what was created since the lists were read last, overlapping; on the first sight of a workspace a month, and what waits.
 
     The instant is the latest ``created_at`` that was seen, never a clock's future (rule 13). A workspace that was empty at first
-    sight has none: what it holds by now is newer than what that search passed.
+    sight has none: what it holds by now is newer than what that search passed. `on_top` reads only what is new since a reading of
+    a short time ago.
     """
     marks, now = ledger.marks, client.now().timestamp()
     if marks.listed is not None:
-        return await reader.created(datetime.fromisoformat(marks.listed) - timedelta(seconds=SKEW))
+        return await reader.created(datetime.fromisoformat(marks.listed) - timedelta(seconds=SKEW), on_top=on_top)
     first = marks.looked_through
     if first is not None and first <= now:
-        return await reader.created(datetime.fromtimestamp(first - LOOKBACK, UTC))
+        return await reader.created(datetime.fromtimestamp(first - LOOKBACK, UTC), on_top=on_top)
     listed = await reader.created(
         datetime.fromtimestamp(now - LOOKBACK, UTC),
         waiting_since=datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC),
@@ -91,8 +93,8 @@ async def renew(
     batches = [operation for operation in planned if act_named(operation.action).about == "create"]
     others = [operation for operation in planned if operation not in batches]
     if batches:
-        listed = await list_created(client, reader, ledger)
-        await commit(lambda: _renew_creates(ledger, batches, listed, now))
+        read = await read_list(client, reader, ledger, commit)
+        await commit(lambda: renew_creates(ledger, batches, read, now))
     if not others:
         return {}
     subjects = [operation.subject for operation in others]
@@ -100,6 +102,19 @@ async def renew(
     facts = Facts(now, posts, await _deliveries(reader, subjects))
     held: dict[int, str] = await commit(lambda: _renew_acts(ledger, others, facts))
     return held
+
+
+async def read_list(
+    client: AsyncClient,
+    reader: Reader,
+    ledger: Ledger,
+    commit: Callable[[Callable[[], Any]], Awaitable[Any]],
+) -> float:
+    """Learn what has been created by now; return when that was read, in ledger time."""
+    began = ledger.now()
+    listed = await list_created(client, reader, ledger, on_top=True)
+    await commit(lambda: learn(ledger, listed))
+    return began if listed.read is None else listed.read
 
 
 async def _deliveries(reader: Reader, subjects: Iterable[Subject]) -> dict[str, Any]:
@@ -114,9 +129,11 @@ async def _deliveries(reader: Reader, subjects: Iterable[Subject]) -> dict[str, 
     return states
 
 
-def _renew_creates(ledger: Ledger, batches: Sequence[Stored], listed: Listed, now: datetime) -> None:
-    """Settle rows that exist by now, block those that must not be made, and give the rest of their batch one of its own."""
-    learn(ledger, listed)
+def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: datetime) -> None:
+    """Settle rows that exist by now, block those that must not be made, and give the rest of their batch one of its own.
+
+    What exists is what the ledger has learnt; `read` is when it was read, from which on the others are cleared.
+    """
     for batch in batches:
         if not ledger.operations.is_unchanged(batch):
             continue
@@ -137,10 +154,10 @@ def _renew_creates(ledger: Ledger, batches: Sequence[Stored], listed: Listed, no
         if done:
             away = {member.position for member in done}
             left = [member for member in members if member.position not in away]
-            leave_batch(ledger, batch, [left], shrunk=True, read=listed.read)
+            leave_batch(ledger, batch, [left], shrunk=True, read=read)
             ledger.outcomes.settle(batch.id, done, now.timestamp())
         else:
-            ledger.forming.renew(batch.id, baseline=None, read=listed.read)
+            ledger.forming.renew(batch.id, baseline=None, read=read)
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:

@@ -10,9 +10,10 @@ from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
+from voxops.api.windows import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
-from voxops.engine.preflight import is_stale, renew
+from voxops.engine.preflight import is_stale, read_list, renew_creates
 from voxops.engine.reader import Reader
 from voxops.ledger import Clearance, Ledger, Refusal, Stored
 
@@ -56,6 +57,8 @@ class Preparer:
         if stored.state != "planned":
             return self._timely(cleared)
         if act_named(stored.action).about == "create":
+            if is_stale(stored, self._ledger.now()):
+                return await self.renew(current, stored)
             return await self._drop_past(cleared)
         if stored.under_version:
             return await self._take_version(current, cleared)
@@ -131,18 +134,18 @@ class Preparer:
         await self._commit(work)
         return None
 
-    async def renew(self, current: Pass, stored: Stored) -> Clearance | Refusal | None:
+    async def renew(self, current: Pass, stored: Stored) -> Clearance | None:
         """Clear a create upon a list that is read now, or was read just now for another one (rule 13); None if it must not be sent as it is."""
         async with current.renewing:
             if not current.control.sending:
                 return None
-            if is_stale(self._ledger.operations.get(stored.id), self._ledger.now()):
-                unsent = self._ledger.operations.of_run(current.run, ("planned",))
-                await renew(
-                    self._client, self._reader, self._ledger, self._commit, list(filter(is_unsent_create, unsent))
-                )
+            if not 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR:
+                current.listed = await read_list(self._client, self._reader, self._ledger, self._commit)
+        before, now = self._ledger.operations.get(stored.id), self._client.now()
+        # Others that wait are compared with what was learnt when it is their turn: thousands at once would take longer than that holds.
+        await self._commit(lambda: renew_creates(self._ledger, [before], current.listed, now))
         renewed = self._ledger.operations.get(stored.id)
-        return await self.prepare(current, self._ledger.claims.clear(renewed)) if renewed.state == "planned" else None
+        return await self._drop_past(self._ledger.claims.clear(renewed)) if renewed.state == "planned" else None
 
 
 def is_unsent_create(operation: Stored) -> bool:

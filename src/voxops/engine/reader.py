@@ -11,24 +11,24 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.made import Made, made_of
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import FIRST_LOOK, LIST_DISORDER, LONGEST_LOOK, LONGEST_REST, PER_PAGE
+from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, LONGEST_REST, PER_PAGE
+from voxops.engine.created import CreatedList, Listed
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.states import read_deliveries, read_post, read_posts
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Listed", "Reader", "Seen", "interval", "worth_reading"]
+__all__ = ["Reader", "Seen", "interval", "worth_reading"]
 
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
@@ -83,35 +83,6 @@ class _Listing:
     absent: set[str] = field(default_factory=set)
 
 
-@dataclass
-class Listed:
-    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
-
-    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
-    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `looked_through` is when a search of the whole workspace began, where it was one.
-    """
-
-    posts: dict[str, PostState] = field(default_factory=dict)
-    latest: str | None = None
-    metadata: bool = False
-    read: float | None = None
-    looked_through: float | None = None
-
-    def take(self, states: Iterable[PostState]) -> None:
-        """Note these posts."""
-        for state in states:
-            self.posts[state.post_id] = state
-            self.metadata = self.metadata or state.has_metadata
-            if state.created_at and state.created_at > (self.latest or ""):
-                self.latest = state.created_at
-
-    @property
-    def made(self) -> list[Made]:
-        """Those that bear one of our marks."""
-        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
-
-
 class Reader:
     """Reads posts and deliveries through the client.
 
@@ -123,6 +94,7 @@ class Reader:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
+        self._list = CreatedList(client)
         self._listings: dict[str, _Listing] = {}
         self._last: dict[str, tuple[str, str | None]] = {}
 
@@ -261,31 +233,9 @@ class Reader:
             )
         return state
 
-    async def created(self, since: datetime, *, waiting_since: datetime | None = None) -> Listed:
-        """Read all posts created since an instant, newest first; of those that wait to go out, also the older ones since another.
-
-        Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
-        """
-        listed = Listed()
-        for status in sorted(WAITING_STATUSES) if waiting_since is not None else ():
-            await self._created(listed, status, waiting_since or since)
-        await self._created(listed, "all", since)
-        return listed
-
-    async def _created(self, listed: Listed, status: str, since: datetime) -> None:
-        """Read one list back to an instant."""
-        oldest: datetime | None = None
-        in_order = True
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-            if status == "all" and listed.read is None:  # the other lists are read for what is old
-                listed.read = self._client.now().timestamp()
-            states = read_posts(page.records)
-            listed.take(states.values())
-            for created in (datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at):
-                in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
-                oldest = created if oldest is None else min(oldest, created)
-            if in_order and oldest is not None and oldest < since:
-                return
+    async def created(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
+        """Read all posts created since an instant, newest first: see `CreatedList.read`."""
+        return await self._list.read(since, waiting_since=waiting_since, on_top=on_top)
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""

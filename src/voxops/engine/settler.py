@@ -30,8 +30,9 @@ from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import learn, remember
+from voxops.engine.created import Listed
 from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, needs_single_read, pair_unmarked
-from voxops.engine.reader import Listed, Reader
+from voxops.engine.reader import Reader
 from voxops.engine.reading import Reading
 from voxops.errors import DecodeError
 from voxops.ledger import Ledger, Stored

@@ -1,0 +1,172 @@
+"""Reading which posts were created lately: the list of all posts, newest first, or only what has come on top of it since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from voxops.acts.made import Made, made_of
+from voxops.api.limits import PAGE_RECORDS
+from voxops.api.states import PostState
+from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.frames.states import read_posts
+from voxops.model import WAITING_STATUSES
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+__all__ = ["CreatedList", "Listed"]
+
+
+@dataclass
+class Listed:
+    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
+
+    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
+    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
+    `looked_through` is when a search of the whole workspace began, where it was one.
+    """
+
+    posts: dict[str, PostState] = field(default_factory=dict)
+    latest: str | None = None
+    metadata: bool = False
+    read: float | None = None
+    looked_through: float | None = None
+
+    def take(self, states: Iterable[PostState]) -> None:
+        """Note these posts."""
+        for state in states:
+            self.posts[state.post_id] = state
+            self.metadata = self.metadata or state.has_metadata
+            if state.created_at and state.created_at > (self.latest or ""):
+                self.latest = state.created_at
+
+    @property
+    def made(self) -> list[Made]:
+        """Those that bear one of our marks."""
+        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A walk through the list of all posts, and what was read of its top since.
+
+    It `began` then and `took` so long, in elapsed seconds, and went back to `since`. `newest` was created last of what stood on top
+    when that was read last; `seen` are the ids of all.
+    """
+
+    began: float
+    took: float
+    since: datetime
+    newest: datetime
+    seen: frozenset[str]
+
+    def missed(self, posts: Iterable[PostState]) -> bool:
+        """Whether any of these should have been seen: it stands below what was on top, and was not there."""
+        span = self.since, self.newest - LIST_DISORDER
+        return any(
+            span[0] <= created < span[1]
+            for state in posts
+            if state.post_id not in self.seen and (created := _created(state)) is not None
+        )
+
+
+class CreatedList:
+    """The list of all posts, newest first.
+
+    A run that makes thousands of posts has them all in the last minutes of this list, and reading these again before every send
+    would take longer than a reading holds. So a walk is repeated only now and then, and in between what has come on top of it is
+    read; unless posts have ever come into the list below its top, as where the clocks of two servers differ.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._walk: _Walk | None = None
+        self._comes_late = False
+
+    async def read(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
+        """Read all posts created since an instant; of those that wait to go out, also the older ones since another.
+
+        Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
+
+        Parameters
+        ----------
+        since, waiting_since : datetime
+            The instants.
+        on_top : bool
+            Whether it is enough to read what is new since a walk that was made a short time ago. Then what is returned was read
+            just now, however long a walk takes.
+        """
+        walk = self._walk
+        if on_top and walk is not None and self._holds(walk, since):
+            listed = await self._read_top(walk)
+            if not self._comes_late:
+                return listed
+        listed = Listed()
+        for status in sorted(WAITING_STATUSES) if waiting_since is not None else ():
+            await self._list(listed, status, waiting_since or since)
+        walk = await self._go(listed, since)
+        if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
+            return listed
+        top = await self._read_top(walk)
+        listed.take(top.posts.values())
+        listed.read = top.read
+        return listed
+
+    def _holds(self, walk: _Walk, since: datetime) -> bool:
+        """Whether a walk still says what stands below the top."""
+        age = self._client.clock.monotonic() - walk.began
+        return not self._comes_late and walk.since <= since and age <= max(WALK_HOLDS_FOR, WALK_SHARE * walk.took)
+
+    async def _go(self, listed: Listed, since: datetime) -> _Walk | None:
+        """Walk through the list, and remember it; None if its posts don't say when they were created."""
+        clock, before = self._client.clock, self._walk
+        began = clock.monotonic()
+        newest = await self._list(listed, "all", since)
+        self._comes_late = self._comes_late or (before is not None and before.missed(listed.posts.values()))
+        took = clock.monotonic() - began
+        self._walk = None if newest is None else _Walk(began, took, since, newest, frozenset(listed.posts))
+        return self._walk
+
+    async def _read_top(self, walk: _Walk) -> Listed:
+        """Read what has come since a walk, or since its top was read last."""
+        listed = Listed()
+        newest = await self._list(listed, "all", walk.newest - LIST_DISORDER, walk.seen)
+        self._comes_late = self._comes_late or walk.missed(listed.posts.values())
+        self._walk = replace(walk, newest=max(walk.newest, newest or walk.newest), seen=walk.seen.union(listed.posts))
+        return listed
+
+    async def _list(
+        self, listed: Listed, status: str, since: datetime, seen: AbstractSet[str] = frozenset()
+    ) -> datetime | None:
+        """Read one list back to an instant, or to a page of posts that were seen before; returns when the newest one was created."""
+        newest: datetime | None = None
+        oldest: datetime | None = None
+        in_order = True
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            if status == "all" and listed.read is None:  # the other lists are read for what is old
+                listed.read = self._client.now().timestamp()
+            states = read_posts(page.records)
+            listed.take(states.values())
+            times = [created for state in states.values() if (created := _created(state)) is not None]
+            if oldest is None:
+                newest = max(times, default=None)
+            for created in times:
+                in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
+                oldest = created if oldest is None else min(oldest, created)
+            if in_order and oldest is not None and (oldest < since or states.keys() <= seen):
+                break
+        return newest
+
+
+def _created(state: PostState) -> datetime | None:
+    """When a post was created."""
+    return datetime.fromisoformat(state.created_at) if state.created_at else None

@@ -1,0 +1,202 @@
+"""The list of new posts: walked through now and then, and in between only what has come on top of it (rule 13)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.chaos import world
+from tests.engine.shown import NOW, run_now
+from tests.virtual import workspace
+
+import voxops as vx
+from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.engine.created import CreatedList, Listed
+from voxops.sandbox import Fault, Sandbox
+
+PAGE = 10
+SINCE = NOW - timedelta(minutes=5)
+DISORDER = LIST_DISORDER.total_seconds()
+
+
+class Client:
+    """A server's list, ten posts a page; each page takes its time."""
+
+    def __init__(self) -> None:
+        self.posts: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.page_takes = 0.0
+        self.pages_read: list[str] = []
+        self.clock = SimpleNamespace(monotonic=lambda: self.seconds)
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.seconds)
+
+    def make(self, name: str, at: float) -> None:
+        """A post that was created so many seconds after the beginning."""
+        created = (NOW + timedelta(seconds=at)).isoformat()
+        self.posts.append({"id": name, "status": "scheduled", "content": name, "createdAt": created, "platforms": []})
+
+    async def pages(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """The list as it was when its first page was asked for, newest first."""
+        found = sorted(self.posts, key=lambda post: str(post.get("createdAt")), reverse=True)
+        for start in range(0, max(len(found), 1), PAGE):
+            self.pages_read.append(params["status"])
+            yield SimpleNamespace(records=found[start : start + PAGE], cursor=None)
+            self.seconds += self.page_takes
+
+
+@pytest.fixture
+def client() -> Client:
+    made = Client()
+    for number in range(35):
+        made.make(f"old{number}", -100 - number)
+    return made
+
+
+def read(listed: CreatedList, client: Client, *, since: datetime = SINCE, on_top: bool = True) -> tuple[Listed, int]:
+    """What is read, and how many pages that takes."""
+    client.pages_read.clear()
+    found = run_now(listed.read(since, on_top=on_top))
+    return found, len(client.pages_read)
+
+
+def test_after_a_walk_only_the_top_is_read_while_the_walk_holds(client):
+    listed = CreatedList(client)
+    assert len(read(listed, client)[0].posts) == 35
+    for number in range(12):
+        client.make(f"new{number}", number)
+    client.seconds = WALK_HOLDS_FOR
+    found, pages = read(listed, client)
+    assert pages == 2
+    assert {name for name in found.posts if name.startswith("new")} == {f"new{number}" for number in range(12)}
+    assert found.read == client.now().timestamp()
+    assert found.latest == (NOW + timedelta(seconds=11)).isoformat()
+    client.make("newest", 30)
+    found, pages = read(listed, client)
+    assert (pages, "newest" in found.posts) == (1, True)
+    client.seconds = WALK_HOLDS_FOR + 0.001
+    assert read(listed, client)[1] == 5
+
+
+def test_who_does_not_say_that_the_top_is_enough_gets_everything(client):
+    listed = CreatedList(client)
+    read(listed, client)
+    assert read(listed, client, on_top=False)[1] == 4
+
+
+def test_what_lies_before_the_walk_is_walked_to(client):
+    listed = CreatedList(client)
+    first, pages = read(listed, client, since=NOW - timedelta(seconds=105))
+    assert (len(first.posts), pages) == (10, 1)
+    assert read(listed, client, since=NOW - timedelta(seconds=106))[1] == 1
+    assert read(listed, client)[1] == 4, "a walk that went less far back says nothing of what lies before"
+
+
+def test_posts_come_a_few_seconds_out_of_order(client):
+    listed = CreatedList(client)
+    client.make("top", 0)
+    read(listed, client)
+    for number in range(PAGE):
+        client.make(f"new{number}", 1)
+    client.make("in time", -DISORDER)
+    found, pages = read(listed, client)
+    assert pages == 2
+    assert "in time" in found.posts
+
+
+def test_where_a_post_came_late_the_list_is_walked_through_each_time(client):
+    """The clocks of two servers differ by minutes: their posts come into the list below its top."""
+    listed = CreatedList(client)
+    client.make("top", 0)
+    read(listed, client)
+    client.make("late", -120)
+    assert read(listed, client)[1] == 1, "nobody knows yet"
+    client.seconds = WALK_HOLDS_FOR + 1
+    found, pages = read(listed, client)
+    assert (pages, "late" in found.posts) == (4, True)
+    assert read(listed, client)[1] == 4
+
+
+def test_a_late_post_near_the_top_is_noticed_at_once(client):
+    listed = CreatedList(client)
+    client.make("top", 0)
+    read(listed, client)
+    client.make("later", -120)
+    client.make("late", -DISORDER - 1)
+    found, pages = read(listed, client)
+    assert (pages, {"late", "later"} <= found.posts.keys()) == (1 + 4, True)
+    assert read(listed, client)[1] == 4
+
+
+def test_what_came_on_top_since_has_not_come_late(client):
+    listed = CreatedList(client)
+    read(listed, client)
+    client.make("newer", 0)
+    read(listed, client)
+    client.make("newest", 1)
+    client.seconds = WALK_HOLDS_FOR + 1
+    read(listed, client)
+    assert read(listed, client)[1] == 1
+    client.posts.append({**client.posts[0], "id": "before", "createdAt": (SINCE - timedelta(1)).isoformat()})
+    client.seconds += WALK_HOLDS_FOR + 1
+    read(listed, client)
+    assert read(listed, client)[1] == 1, "older than the walk went back, it need not have been seen"
+
+
+@pytest.mark.parametrize("on_top", [True, False])
+def test_a_walk_that_takes_long_is_followed_by_a_look_at_the_top(client, on_top):
+    listed = CreatedList(client)
+    client.page_takes = CREATES_FRESH_FOR / 2 / 4 + 0.01
+    found, pages = read(listed, client, on_top=on_top)
+    assert pages == (5 if on_top else 4)
+    assert found.read == NOW.timestamp() + (4 * client.page_takes if on_top else 0)
+    assert len(found.posts) == 35
+    client.page_takes, client.seconds = CREATES_FRESH_FOR / 2 / 4, client.seconds + 1000
+    assert read(listed, client, on_top=on_top)[1] == 4
+
+
+def test_a_long_walk_holds_for_some_times_its_length(client):
+    listed = CreatedList(client)
+    client.page_takes = 20.0
+    read(listed, client)
+    began, client.page_takes = 0.0, 0.0
+    client.seconds = began + WALK_SHARE * 4 * 20.0
+    assert read(listed, client)[1] == 1
+    client.seconds += 0.001
+    assert read(listed, client)[1] == 4
+
+
+def test_posts_that_do_not_say_when_they_were_created_are_all_read_each_time(client):
+    for post in client.posts:
+        del post["createdAt"]
+    listed = CreatedList(client)
+    assert len(read(listed, client)[0].posts) == 35
+    assert read(listed, client)[1] == 4
+
+
+def test_an_empty_list_is_read_each_time():
+    client = Client()
+    listed = CreatedList(client)
+    assert read(listed, client)[1] == 1
+    client.make("first", 0)
+    assert list(read(listed, client)[0].posts) == ["first"]
+
+
+@pytest.mark.parametrize("rows", [900])
+def test_a_large_campaign_goes_out_although_the_list_takes_longer_than_a_reading_holds(rows: int) -> None:
+    """Every page takes four seconds of the server's time, and every bulk request six: by and by the list has ten pages."""
+    with Sandbox(seed=11, empty=True, rate_limit=None) as sandbox:
+        plan = vx.plan_bulk(world.campaign(world.accounts(sandbox), rows), key="row_id")
+        sandbox.add_fault(Fault("advance", method="GET", path="/v1/posts", seconds=4, times=None))
+        sandbox.add_fault(Fault("advance", method="POST", path="/v1/posts/bulk", seconds=6, times=None))
+        with workspace(sandbox) as ws:
+            run = ws.run(plan)
+            run.wait()
+            found = run.results()
+        made = sandbox.effects("post.create")
+    assert set(found["outcome"]) == {"succeeded"}, found["waiting_for"].unique()
+    assert len(made) == rows
