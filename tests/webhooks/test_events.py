@@ -54,6 +54,21 @@ def signed(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
+# Envelopes.
+
+
+@pytest.mark.parametrize("times", [9, 10])
+def test_a_payload_may_be_wrapped_nine_times(times: int):
+    payload = sdk({"postId": "post_1"})
+    for _ in range(times):
+        payload = {"type": "webhook", "payload": payload}
+    if times == 9:
+        assert parse_event(payload).post_id == "post_1"
+    else:
+        with pytest.raises(DecodeError, match="wrapped more than 9 times"):
+            parse_event(payload)
+
+
 # The signature.
 
 

@@ -185,6 +185,8 @@ def parse_event(payload: Payload) -> WebhookEvent:
             break
         inner_raw, data = _decoded(data["payload"])
         raw = inner_raw or raw
+    else:
+        raise DecodeError(f"this payload is wrapped more than {_DEEPEST - 1} times", endpoint="webhook", body=raw)
     kind = (data.get("type") or data.get("event")) if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(kind, str):
         raise DecodeError(_NOT_A_WEBHOOK, endpoint="webhook", body=raw)
