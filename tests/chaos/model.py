@@ -430,7 +430,7 @@ class Reader:
     def __init__(self, world: World, client: Client) -> None:
         self._server = world.server
         self._client = client
-        self._walk = (-math.inf, -math.inf)
+        self._walk = self._walked = (-math.inf, -math.inf)
 
     async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
         await self._read()
@@ -464,8 +464,11 @@ class Reader:
         else:
             began = now
             listed.take(map(self._server.state, shown))
-        self._walk = began, max((post.created for post in shown), default=-math.inf)
+        self._walked = began, max((post.created for post in shown), default=-math.inf)
         return listed
+
+    def learnt(self, _: Listed) -> None:
+        self._walk = self._walked
 
     async def _read(self) -> None:
         await asyncio.sleep(0)

@@ -144,6 +144,9 @@ class Server:
         listed.take(self.listed)
         return listed
 
+    def learnt(self, listed: Listed) -> None:
+        self.read.append("learnt")
+
 
 class Bench:
     """A ledger, and a settler that reads what a test lets a server show.

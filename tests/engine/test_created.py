@@ -58,9 +58,10 @@ def client() -> Client:
 
 
 def read(listed: CreatedList, client: Client, *, since: datetime = SINCE, on_top: bool = True) -> tuple[Listed, int]:
-    """What is read, and how many pages that takes."""
+    """What is read and learnt, and how many pages that takes."""
     client.pages_read.clear()
     found = run_now(listed.read(since, on_top=on_top))
+    listed.learnt(found)
     return found, len(client.pages_read)
 
 
@@ -86,6 +87,19 @@ def test_who_does_not_say_that_the_top_is_enough_gets_everything(client):
     listed = CreatedList(client)
     read(listed, client)
     assert read(listed, client, on_top=False)[1] == 4
+
+
+def test_what_was_read_and_not_learnt_is_read_again(client):
+    """A run that is cancelled between the two, or a disk that is full: the ledger knows nothing of what was read."""
+    listed = CreatedList(client)
+    run_now(listed.read(SINCE, on_top=True))
+    assert read(listed, client)[1] == 4
+    client.make("new", 1)
+    assert "new" in run_now(listed.read(SINCE, on_top=True)).posts
+    for number in range(PAGE):
+        client.make(f"newer{number}", 10)
+    found, pages = read(listed, client)
+    assert (pages, "new" in found.posts) == (2, True)
 
 
 def test_what_lies_before_the_walk_is_walked_to(client):

@@ -18,40 +18,11 @@ from voxops.model import WAITING_STATUSES
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["CreatedList", "Listed"]
-
-
-@dataclass
-class Listed:
-    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
-
-    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
-    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `looked_through` is when a search of the whole workspace began, where it was one.
-    """
-
-    posts: dict[str, PostState] = field(default_factory=dict)
-    latest: str | None = None
-    metadata: bool = False
-    read: float | None = None
-    looked_through: float | None = None
-
-    def take(self, states: Iterable[PostState]) -> None:
-        """Note these posts."""
-        for state in states:
-            self.posts[state.post_id] = state
-            self.metadata = self.metadata or state.has_metadata
-            if state.created_at and state.created_at > (self.latest or ""):
-                self.latest = state.created_at
-
-    @property
-    def made(self) -> list[Made]:
-        """Those that bear one of our marks."""
-        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
+__all__ = ["CreatedList", "Listed", "Walk"]
 
 
 @dataclass(frozen=True)
-class _Walk:
+class Walk:
     """A walk through the list of all posts, and what was read of its top since.
 
     It `began` then and `took` so long, in elapsed seconds, and went back to `since`. `newest` was created last of what stood on top
@@ -74,6 +45,36 @@ class _Walk:
         )
 
 
+@dataclass
+class Listed:
+    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
+
+    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
+    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
+    `looked_through` is when a search of the whole workspace began, where it was one; `walk` is what `CreatedList.learnt` keeps.
+    """
+
+    posts: dict[str, PostState] = field(default_factory=dict)
+    latest: str | None = None
+    metadata: bool = False
+    read: float | None = None
+    looked_through: float | None = None
+    walk: Walk | None = field(default=None, repr=False)
+
+    def take(self, states: Iterable[PostState]) -> None:
+        """Note these posts."""
+        for state in states:
+            self.posts[state.post_id] = state
+            self.metadata = self.metadata or state.has_metadata
+            if state.created_at and state.created_at > (self.latest or ""):
+                self.latest = state.created_at
+
+    @property
+    def made(self) -> list[Made]:
+        """Those that bear one of our marks."""
+        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
+
+
 class CreatedList:
     """The list of all posts, newest first.
 
@@ -89,7 +90,7 @@ class CreatedList:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._walk: _Walk | None = None
+        self._walk: Walk | None = None
         self._comes_late = False
 
     async def read(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
@@ -102,8 +103,8 @@ class CreatedList:
         since, waiting_since : datetime
             The instants.
         on_top : bool
-            Whether it is enough to read what is new since a walk that was made a short time ago. Then what is returned was read
-            just now, however long a walk takes.
+            Whether it is enough to read what is new since a walk that was made and `learnt` a short time ago. Then what is returned
+            was read just now, however long a walk takes.
         """
         walk = self._walk
         if on_top and walk is not None and self._holds(walk, since):
@@ -118,30 +119,34 @@ class CreatedList:
             return listed
         top = await self._read_top(walk)
         listed.take(top.posts.values())
-        listed.read = top.read
+        listed.read, listed.walk = top.read, top.walk
         return listed
 
-    def _holds(self, walk: _Walk, since: datetime) -> bool:
+    def learnt(self, listed: Listed) -> None:
+        """Read only what is new on top from now on: what was read is in the ledger, and not only in a task that may be cancelled."""
+        self._walk = listed.walk
+
+    def _holds(self, walk: Walk, since: datetime) -> bool:
         """Whether a walk still says what stands below the top."""
         age = self._client.clock.monotonic() - walk.began
         return not self._comes_late and walk.since <= since and age <= max(WALK_HOLDS_FOR, WALK_SHARE * walk.took)
 
-    async def _go(self, listed: Listed, since: datetime) -> _Walk | None:
-        """Walk through the list, and remember it; None if its posts don't say when they were created."""
+    async def _go(self, listed: Listed, since: datetime) -> Walk | None:
+        """Walk through the list; None if its posts don't say when they were created."""
         clock, before = self._client.clock, self._walk
         began = clock.monotonic()
         newest = await self._list(listed, "all", since)
         self._comes_late = self._comes_late or (before is not None and before.missed(listed.posts.values()))
         took = clock.monotonic() - began
-        self._walk = None if newest is None else _Walk(began, took, since, newest, frozenset(listed.posts))
-        return self._walk
+        listed.walk = None if newest is None else Walk(began, took, since, newest, frozenset(listed.posts))
+        return listed.walk
 
-    async def _read_top(self, walk: _Walk) -> Listed:
+    async def _read_top(self, walk: Walk) -> Listed:
         """Read what has come since a walk, or since its top was read last."""
         listed = Listed()
         newest = await self._list(listed, "all", walk.newest - LIST_DISORDER, walk.seen)
         self._comes_late = self._comes_late or walk.missed(listed.posts.values())
-        self._walk = replace(walk, newest=max(walk.newest, newest or walk.newest), seen=walk.seen.union(listed.posts))
+        listed.walk = replace(walk, newest=max(walk.newest, newest or walk.newest), seen=walk.seen.union(listed.posts))
         return listed
 
     async def _list(

@@ -114,6 +114,7 @@ async def read_list(
     began = ledger.now()
     listed = await list_created(client, reader, ledger, on_top=True)
     await commit(lambda: learn(ledger, listed))
+    reader.learnt(listed)
     return began if listed.read is None else listed.read
 
 

@@ -237,6 +237,10 @@ class Reader:
         """Read all posts created since an instant, newest first: see `CreatedList.read`."""
         return await self._list.read(since, waiting_since=waiting_since, on_top=on_top)
 
+    def learnt(self, listed: Listed) -> None:
+        """What was read is in the ledger: see `CreatedList.learnt`."""
+        self._list.learnt(listed)
+
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
         left = set(ids)
