@@ -155,10 +155,11 @@ def test_what_came_on_top_since_has_not_come_late(client):
     client.seconds = WALK_HOLDS_FOR + 1
     read(listed, client)
     assert read(listed, client)[1] == 1
-    client.posts.append({**client.posts[0], "id": "before", "createdAt": (SINCE - timedelta(1)).isoformat()})
-    client.seconds += WALK_HOLDS_FOR + 1
-    read(listed, client)
-    assert read(listed, client)[1] == 1, "older than the walk went back, it need not have been seen"
+    for name, created, pages in (("before", SINCE - timedelta(seconds=1), 1), ("since", SINCE, 4)):
+        client.posts.append({**client.posts[0], "id": name, "createdAt": created.isoformat()})
+        client.seconds += WALK_HOLDS_FOR + 1
+        read(listed, client)
+        assert read(listed, client)[1] == pages, "what is older than the walk went back need not have been seen"
 
 
 @pytest.mark.parametrize("on_top", [True, False])
