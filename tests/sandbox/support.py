@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pytest
 
 from voxops.sandbox import Sandbox
 
+PATIENCE = 60.0  # seconds that something may take that happens soon, on a busy machine
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 
@@ -38,3 +46,41 @@ def draft(api: httpx.Client, platform: str = "linkedin", **more: Any) -> dict[st
     answer = api.post("/posts", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """The server works beside the test: look again and again."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)
+
+
+class Gate:
+    """Where delayed requests wait, instead of seconds that may be too few or too many, until the test lets them go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._open = threading.Event()
+        self.passed = 0
+        monkeypatch.setattr("voxops.sandbox.app.asyncio", SimpleNamespace(sleep=self._wait))
+
+    async def _wait(self, _: float) -> None:
+        while not self._open.is_set():
+            await asyncio.sleep(0.01)
+        self.passed += 1
+
+    def open(self) -> None:
+        """Let them go on, all that come later at once."""
+        self._open.set()
+
+
+def send_and_leave(sandbox: Sandbox, request: httpx.Request) -> None:
+    """Send a request and hang up when it has arrived, without an answer."""
+    before = len(sandbox.requests())
+    lines = [
+        f"{request.method} {request.url.raw_path.decode()} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in request.headers.items()),
+    ]
+    with socket.create_connection((request.url.host, request.url.port), PATIENCE) as wire:
+        wire.sendall("\r\n".join([*lines, "", ""]).encode() + request.read())
+        until(lambda: len(sandbox.requests()) > before)
