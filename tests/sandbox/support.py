@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from tests.virtual import PATIENCE, until
 
 from voxops.sandbox import Sandbox
 
-PATIENCE = 60.0  # seconds that something may take that happens soon, on a busy machine
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 
@@ -46,14 +44,6 @@ def draft(api: httpx.Client, platform: str = "linkedin", **more: Any) -> dict[st
     answer = api.post("/posts", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """The server works beside the test: look again and again."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.02)
 
 
 class Gate:

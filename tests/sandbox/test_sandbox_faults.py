@@ -7,7 +7,8 @@ import threading
 import httpx
 import msgspec
 import pytest
-from tests.sandbox.support import PATIENCE, Gate, send_and_leave, until
+from tests.sandbox.support import Gate, send_and_leave
+from tests.virtual import PATIENCE, until
 
 from voxops.sandbox import Fault, Remote, Sandbox, Switches
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.sandbox.support import PATIENCE
+from tests.virtual import PATIENCE
 
 from voxops.sandbox import Fault, Remote, Sandbox
 

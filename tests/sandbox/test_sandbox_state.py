@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from tests.sandbox.support import PATIENCE
+from tests.virtual import PATIENCE
 
 from voxops.sandbox import Fault, Remote, Sandbox
 from voxops.sandbox.store import Disk, Tables
