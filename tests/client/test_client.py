@@ -318,8 +318,8 @@ def broken_wires(serve: Callable[..., Server]) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.shutdown(socket.SHUT_RDWR)
+    thread.join()  # before it is closed, else it may accept for the next listener, which can get its number
     listener.close()
-    thread.join(5)
     yield "https://no-such-host.invalid"
 
 
