@@ -11,18 +11,21 @@ import heapq
 import itertools
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import voxops as vx
 from voxops._core import eventloop
-from voxops.client import AsyncClient
+from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.sandbox import Sandbox
 
 QUIET_LOOKS = 3  # times in a row that nothing may be under way before time moves
 BETWEEN_LOOKS = 0.001  # real seconds
+PATIENCE = 60.0  # real seconds that something may take that happens soon, on a busy machine
 
 
 class VirtualTime:
@@ -89,3 +92,23 @@ def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
         clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
         with ws:
             yield ws
+
+
+@contextmanager
+def standing_still(client: AsyncClient) -> Iterator[None]:
+    """No time passes for a client with a `SteppedClock`: what sleeps goes on sleeping, so that a run gets no further than its canaries.
+
+    What is done to a run in here is done before its end, however long this thread is suspended meanwhile.
+    """
+    clock = client.clock
+    assert isinstance(clock, SteppedClock)
+    with clock._turn:
+        yield
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Look again and again at what another thread or process does, until it has come true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)

@@ -87,4 +87,4 @@ def test_importing_and_connecting_patch_nothing() -> None:
         "ws = vx.connect(sandbox=True)\nws.posts(limit=1)\nws.close()\n"
         "assert before == (asyncio.run, asyncio.get_event_loop, asyncio.Task)\nassert not hasattr(asyncio, '_nest_patched')"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=250)

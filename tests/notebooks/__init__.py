@@ -40,7 +40,9 @@ def execute(path: Path, out: Path, **more: str) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(path.parent)}}
     quiet = ["--log-level=ERROR"]  # the kernel says at each start that it is not encrypted
-    client = NotebookClient(notebook, timeout=60, kernel_name="python3", extra_arguments=quiet, resources=place)
+    client = NotebookClient(
+        notebook, timeout=200, startup_timeout=200, kernel_name="python3", extra_arguments=quiet, resources=place
+    )
     client.execute(env=environment(out, **more))
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of the messages

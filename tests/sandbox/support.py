@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pytest
+from tests.virtual import PATIENCE, until
 
 from voxops.sandbox import Sandbox
 
@@ -38,3 +44,33 @@ def draft(api: httpx.Client, platform: str = "linkedin", **more: Any) -> dict[st
     answer = api.post("/posts", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
+
+
+class Gate:
+    """Where delayed requests wait, instead of seconds that may be too few or too many, until the test lets them go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._open = threading.Event()
+        self.passed = 0
+        monkeypatch.setattr("voxops.sandbox.app.asyncio", SimpleNamespace(sleep=self._wait))
+
+    async def _wait(self, _: float) -> None:
+        while not self._open.is_set():
+            await asyncio.sleep(0.01)
+        self.passed += 1
+
+    def open(self) -> None:
+        """Let them go on, all that come later at once."""
+        self._open.set()
+
+
+def send_and_leave(sandbox: Sandbox, request: httpx.Request) -> None:
+    """Send a request and hang up when it has arrived, without an answer."""
+    before = len(sandbox.requests())
+    lines = [
+        f"{request.method} {request.url.raw_path.decode()} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in request.headers.items()),
+    ]
+    with socket.create_connection((request.url.host, request.url.port), PATIENCE) as wire:
+        wire.sendall("\r\n".join([*lines, "", ""]).encode() + request.read())
+        until(lambda: len(sandbox.requests()) > before)

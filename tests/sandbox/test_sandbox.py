@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.sandbox.support import KEY, account, client, draft, walk
+from tests.virtual import until
 
 import voxops.sandbox
 from voxops.sandbox import Fault, Sandbox, Switches
@@ -230,10 +231,7 @@ def test_a_running_clock_moves_the_queue_by_itself():
     with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, client(sandbox) as api:
         post = draft(api)
         api.post(f"/posts/{post['id']}/publish")
-        for _ in range(500):
-            if sandbox.world.posts[post["id"]].status != "publishing":
-                break
-            httpx.get(sandbox.url + "/_sandbox/switches", trust_env=False)
+        until(lambda: sandbox.world.posts[post["id"]].status != "publishing")
         assert sandbox.world.posts[post["id"]].status in ("published", "failed")
         assert sandbox.now() > datetime(2026, 3, 2, 9, tzinfo=UTC)
 

@@ -39,7 +39,7 @@ def test_the_conversation_runs_as_it_stands(text):
     blocks = re.findall(r"```sh\n(.*?)```", section(text, "A conversation with curl"), re.DOTALL)
     with Sandbox(deliveries=0) as sandbox:
         script = "set -eu\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", sandbox.url)
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=250)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count('"error":{') == done.stdout.count(
             '"error":{"code":"INTERNAL_ERROR","message":"injected'

@@ -7,6 +7,8 @@ import threading
 import httpx
 import msgspec
 import pytest
+from tests.sandbox.support import Gate, send_and_leave
+from tests.virtual import PATIENCE, until
 
 from voxops.sandbox import Fault, Remote, Sandbox, Switches
 
@@ -24,6 +26,11 @@ def api(sandbox):
     headers = {"Authorization": "Bearer vb_test_sandbox"}
     with httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    return Gate(monkeypatch)
 
 
 @pytest.fixture
@@ -114,16 +121,16 @@ def test_a_jump_of_the_clock_forgets_the_key(sandbox, api, body):
     assert created(sandbox) == 2
 
 
-def test_a_slow_request_is_in_progress_for_whoever_repeats_it(sandbox, api, body):
-    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts", seconds=0.6))
+def test_a_slow_request_is_in_progress_for_whoever_repeats_it(sandbox, api, body, gate):
+    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts"))
     first: list[httpx.Response] = []
-    sender = threading.Thread(target=lambda: first.append(api.post("/posts", json=body, headers=KEY)))
+    sender = threading.Thread(target=lambda: first.append(api.post("/posts", json=body, headers=KEY, timeout=PATIENCE)))
     sender.start()
-    while not sandbox.requests(acting=True):
-        pass
+    until(lambda: sandbox.requests(acting=True))
     headers = {"Authorization": "Bearer vb_test_sandbox", **KEY}
     again = httpx.post(sandbox.url + "/v1/posts", json=body, headers=headers, trust_env=False)
     other = httpx.post(sandbox.url + "/v1/posts", json=body | {"content": "x"}, headers=headers, trust_env=False)
+    gate.open()
     sender.join()
     assert (again.status_code, again.json()["error"]["code"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
     assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
@@ -132,24 +139,24 @@ def test_a_slow_request_is_in_progress_for_whoever_repeats_it(sandbox, api, body
     assert created(sandbox) == 1
 
 
-def test_a_request_whose_client_gave_up_still_takes_effect(sandbox, api, body):
-    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts", seconds=0.3))
-    with pytest.raises(httpx.ReadTimeout):
-        api.post("/posts", json=body, headers=KEY, timeout=0.1)
-    while not created(sandbox):
-        pass
+def test_a_request_whose_client_gave_up_still_takes_effect(sandbox, api, body, gate):
+    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts"))
+    send_and_leave(sandbox, api.build_request("POST", "/posts", json=body, headers=KEY))
+    assert created(sandbox) == 0
+    gate.open()
+    until(lambda: created(sandbox))
     assert api.post("/posts", json=body, headers=KEY).status_code == 201
     assert created(sandbox) == 1
 
 
-def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, api, body):
-    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts", seconds=0.3))
-    with pytest.raises(httpx.ReadTimeout):
-        api.post("/posts", json=body, headers=KEY, timeout=0.1)
+def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, api, body, gate):
+    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts"))
+    send_and_leave(sandbox, api.build_request("POST", "/posts", json=body, headers=KEY))
     sandbox.reset()
     assert api.post("/posts", json=body | {"content": "new"}, headers=KEY).status_code == 201
-    sandbox.add_fault(Fault("delay", method="GET", path="/v1/health", seconds=0.4))
-    api.get("/health")
+    gate.open()
+    until(lambda: gate.passed)
+    api.get("/health")  # what had passed the gate has ended by now
     assert [effect["content"] for effect in sandbox.effects("post.create")] == ["new"]
 
 

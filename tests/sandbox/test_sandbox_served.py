@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.virtual import PATIENCE
 
 from voxops.sandbox import Fault, Remote, Sandbox
 
@@ -34,10 +37,31 @@ class Text(HTMLParser):
         self.text += data
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """So many ports, no two the same, that are free just now."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in taken:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in taken]
+
+
+@contextlib.contextmanager
+def on_fixed_ports() -> Iterator[tuple[Sandbox, list[int]]]:
+    """A sandbox that listens on ports of the test's choice, and these; other tests may take one of them in between."""
+    for _ in range(20):
+        ports = free_ports(3)
+        wanted = dict(zip(("port", "storage_port", "receiver_port"), ports, strict=True))
+        sandbox = Sandbox(posts=5, deliveries=0, **wanted)
+        with contextlib.suppress(OSError):
+            sandbox.start()
+            break
+    else:
+        pytest.fail("no three ports stay free for a moment")
+    try:
+        yield sandbox, ports
+    finally:
+        sandbox.stop()
 
 
 def test_the_page_says_what_is_served_and_what_happened():
@@ -73,7 +97,7 @@ def test_the_commands_on_the_page_work():
         page = Text(httpx.get(sandbox.url + "/", trust_env=False).text).text
         for line in page.splitlines():
             if line.startswith("curl"):
-                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20)
+                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE)
                 assert done.returncode == 0, line
                 assert not done.stdout.startswith('{"error"'), (line, done.stdout)
 
@@ -116,9 +140,7 @@ def test_now_is_this_machines_clock():
 
 
 def test_ports_can_be_fixed_and_a_taken_one_is_named():
-    ports = [free_port() for _ in range(3)]
-    wanted = dict(zip(("port", "storage_port", "receiver_port"), ports, strict=True))
-    with Sandbox(posts=5, deliveries=0, **wanted) as sandbox:
+    with on_fixed_ports() as (sandbox, ports):
         urls = (sandbox.url, sandbox.storage_url, sandbox.receiver_url)
         assert [int(url.rsplit(":", 1)[1]) for url in urls] == ports
         other = Sandbox(posts=5, deliveries=0, receiver_port=ports[1])

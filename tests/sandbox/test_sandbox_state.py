@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from tests.virtual import PATIENCE
 
 from voxops.sandbox import Fault, Remote, Sandbox
 from voxops.sandbox.store import Disk, Tables
@@ -113,7 +114,7 @@ def test_the_command_prints_where_it_is_and_ends_cleanly(number):
         assert httpx.get(remote.url + "/v1/health", headers=AUTH, trust_env=False).status_code == 200
         remote.close()
         running.send_signal(number)
-        assert running.wait(10) == 0
+        assert running.wait(PATIENCE) == 0
         assert running.stderr.read() == ""
 
 
@@ -121,7 +122,7 @@ def test_a_port_in_use_is_said_in_one_line():
     with Sandbox(posts=1, deliveries=0) as sandbox:
         port = sandbox.url.rpartition(":")[2]
         command = [sys.executable, "-m", "voxops.sandbox", "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert port in done.stdout
     assert len(done.stdout.splitlines()) == 1

@@ -29,14 +29,15 @@ class Raw:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.requests: list[tuple[bytes, bytes]] = []
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
+            connection, _ = self._socket.accept()
+            if self._closing:
+                connection.close()
                 return
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
@@ -52,7 +53,10 @@ class Raw:
                 head, _, body = data.partition(b"\r\n\r\n")
                 fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
                 while len(body) < int(fields.get(b"content-length", 0)):
-                    body += connection.recv(65_536)
+                    piece = connection.recv(65_536)
+                    if not piece:
+                        return  # else it would look for ever, and keep the processor from the other tests
+                    body += piece
                 self.requests.append((head, body))
                 for piece in self._handler(head, body):
                     connection.sendall(piece)
@@ -60,7 +64,10 @@ class Raw:
                 return  # the client has left, as some tests want it to
 
     def close(self) -> None:
-        """Stop to listen."""
+        """Stop to listen; first the thread lets go of the socket, else it would answer for the next one with the same number."""
+        self._closing = True
+        socket.create_connection(self._socket.getsockname()).close()
+        self._thread.join()
         self._socket.close()
 
 

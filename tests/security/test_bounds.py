@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 from voxops.api import limits
-from voxops.client import AsyncClient, _pages
+from voxops.client import AsyncClient, _pages, _transport
 from voxops.client._body import read_body
 from voxops.errors import ApiError, DecodeError, TransportError
 
@@ -69,8 +69,11 @@ def test_a_body_without_an_end_is_left_at_the_bound() -> None:
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
-def test_a_drip_of_single_bytes_ends(head: bytes) -> None:
+def test_a_drip_of_single_bytes_ends(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte comes in time, the answer never does."""
+    monkeypatch.setattr(
+        _transport, "_WHOLE", 0.1
+    )  # so that a byte has ten seconds, on a busy machine too, and all have one
 
     def drip(*_: bytes) -> Iterator[bytes]:
         yield head
@@ -79,7 +82,7 @@ def test_a_drip_of_single_bytes_ends(head: bytes) -> None:
             yield bytes([byte])
 
     with serve(drip) as server, pytest.raises(TransportError, match="did not answer completely within 1 s") as caught:
-        asked(server.url, lambda client: client.identity(), timeout=0.1)
+        asked(server.url, lambda client: client.identity(), timeout=10)
     assert caught.value.sent
 
 

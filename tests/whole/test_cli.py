@@ -155,10 +155,10 @@ def test_sandbox_is_served_until_told_to_stop(tmp_path: Path) -> None:
     try:
         assert server.stdout is not None
         words = dict(word.split("=", 1) for word in server.stdout.readline().split() if "=" in word)
-        answer = httpx.get(f"{words['url']}/v1/health", headers={"Authorization": f"Bearer {words['key']}"})
+        answer = httpx.get(f"{words['url']}/v1/health", headers={"Authorization": f"Bearer {words['key']}"}, timeout=60)
         assert answer.status_code == 200
         server.send_signal(signal.SIGTERM)
-        assert server.wait(10) in {0, -signal.SIGTERM}
+        assert server.wait(60) in {0, -signal.SIGTERM}
     finally:
         server.kill()
         server.communicate()

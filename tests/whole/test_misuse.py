@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.virtual import standing_still
 
 import voxops as vx
 from voxops.archive._sync import Synced
@@ -217,8 +218,10 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(ws: vx.Wor
 
 
 def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
-    run = ws.run(vx.plan_retry(failed(ws)))
-    run.pause()
+    plan = vx.plan_retry(failed(ws))
+    with standing_still(ws.client):
+        run = ws.run(plan)
+        run.pause()
     unsent = int((run.results()["outcome"] == "pending").sum())
     assert unsent
     assert run.verify()["pending"].sum() >= unsent

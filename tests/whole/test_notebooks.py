@@ -18,6 +18,9 @@ from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, enviro
 from voxops.demo import demo
 from voxops.sandbox import Sandbox
 
+pytestmark = pytest.mark.timeout(900)  # each starts kernels, twenty seconds on an idle machine
+PATIENCE = 400  # seconds for a notebook, of which a cell may take half
+
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 NUMBER = re.compile(r"(?<![\w#])\d+(?![\w;])")  # neither part of an id or a colour, nor an HTML entity
 
@@ -43,7 +46,15 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "60"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout",
+        str(PATIENCE // 2),
+    ]
     command += [
         "--nbval-sanitize-with",
         str(SANITIZE),
@@ -55,7 +66,7 @@ def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]
         "filterwarnings=default",
     ]
     command += ["--rootdir", str(path.parent), "-q", *more, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=110, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=PATIENCE, check=False)
 
 
 def test_there_are_three() -> None:

@@ -14,12 +14,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text("utf-
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_its_blocks_run_in_order_and_leave_what_they_name(tmp_path: Path) -> None:
     assert len(BLOCKS) >= 6
     shutil.copytree(HOME / "data", tmp_path / "data")
     with Kernel(tmp_path) as kernel:
-        cells = kernel.run(*BLOCKS, patience=200)
+        cells = kernel.run(*BLOCKS, patience=800)
         for cell in cells:
             assert cell.status == "ok", f"{cell.status or 'lost'}: {cell.code}\n{cell.traceback or cell.text}"
         silent = [cell.code for cell in cells if not cell.bundles and not cell.text]

@@ -40,6 +40,23 @@ def actual(plan, tmp_path, seed: int):
         return ws.posts(), failed, ends, sent
 
 
+@pytest.fixture
+def nothing_is_read_after_a_run(monkeypatch):
+    """Runs don't look for copies once they are over, which they do beside the test, and for a minute of the sandbox's time.
+
+    Gives the list of runs that would have looked.
+    """
+    looked = []
+
+    async def find_duplicates(*about):
+        looked.append(about[-1])
+        return ""
+
+    monkeypatch.setattr("voxops.engine.execution.find_duplicates", find_duplicates)
+    return looked
+
+
+@pytest.mark.usefixtures("nothing_is_read_after_a_run")
 def test_a_rehearsal_forecasts_the_run(tmp_path):
     history, *_ = actual(vx.plan_bulk(sheet(400), key="row_id", campaign="earlier"), tmp_path, seed=3)
     plan = vx.plan_bulk(sheet(300), key="row_id", campaign="spring")
@@ -57,6 +74,12 @@ def test_a_rehearsal_forecasts_the_run(tmp_path):
     assert {name: str(dtype) for name, dtype in found.frame.dtypes.items()} == {
         "platform": "string", "error_code": "string", "publications": "Int64", "failed": "Float64", "low": "Int64", "high": "Int64",
     }  # fmt: skip
+
+
+def test_a_rehearsal_reads_nothing_after_its_run(nothing_is_read_after_a_run):
+    history = pd.DataFrame({"platform": ["x"], "account_id": ["acc_1"], "status": ["published"], "error_code": [None]})
+    found = vx.rehearse(vx.plan_bulk(sheet(2, "acc_1"), key="row_id"), history, now=LAST - pd.Timedelta("1D"), seeds=1)
+    assert (found.rows, nothing_is_read_after_a_run) == (2, [])
 
 
 def test_what_the_api_would_refuse_and_the_pace_are_seen():

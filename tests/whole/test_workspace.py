@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.virtual import standing_still
 
 import voxops as vx
 from voxops.client import Ending, Handle
@@ -84,8 +85,10 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
     world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        run = ws.run(vx.plan_retry(failed_posts(ws)))
-        run.pause()
+        plan = vx.plan_retry(failed_posts(ws))
+        with standing_still(ws.client):
+            run = ws.run(plan)
+            run.pause()
         run.wait()
         done = ws.run(vx.plan_retry(failed_posts(ws).head(0))).wait()
     told = capsys.readouterr()
@@ -169,8 +172,9 @@ def test_what_fails_again_can_be_retried_again_under_a_new_key(world: Sandbox, w
 
 def test_pause_stops_sending_and_resume_goes_on(world: Sandbox, ws: vx.Workspace) -> None:
     plan = vx.plan_retry(failed_posts(ws))
-    run = ws.run(plan)
-    run.pause()
+    with standing_still(ws.client):
+        run = ws.run(plan)
+        run.pause()
     acts = len(world.requests(acting=True))
     assert acts < len(plan.operations)
     run.wait()
@@ -183,7 +187,9 @@ def test_pause_stops_sending_and_resume_goes_on(world: Sandbox, ws: vx.Workspace
 
 def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -> None:
     plan = vx.plan_retry(failed_posts(ws))
-    run = ws.run(plan).cancel().wait()
+    with standing_still(ws.client):
+        run = ws.run(plan).cancel()
+    run.wait()
     sent = len(world.requests(acting=True))
     assert sent < len(plan.operations)
     run.resume().wait()
@@ -196,8 +202,10 @@ def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -
 
 def test_attach_reads_and_only_resume_sends(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        run = ws.run(vx.plan_retry(failed_posts(ws)))
-        run.pause()
+        plan = vx.plan_retry(failed_posts(ws))
+        with standing_still(ws.client):
+            run = ws.run(plan)
+            run.pause()
         run_id, sent = run.id, len(world.requests(acting=True))
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         assert run_id in ws.runs().index
@@ -395,5 +403,8 @@ def test_leaving_the_workspace_says_how_to_go_on(
     world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        run = ws.run(vx.plan_retry(failed_posts(ws)))
+        plan = vx.plan_retry(failed_posts(ws))
+        with standing_still(ws.client):
+            run = ws.run(plan)
+            ws.close()
     assert f"ws.attach('{run.id}')" in capsys.readouterr().out
