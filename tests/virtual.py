@@ -99,6 +99,6 @@ def workspace(sandbox: Sandbox, *, ledger: Path | None = None) -> Iterator[vx.Wo
     with tempfile.TemporaryDirectory() as folder:
         ws = eventloop.run(open_workspace(client, ledger=ledger or Path(folder) / "ledger.sqlite"))
         pace, engine = client._pace, ws._session.engine
-        clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
+        clock.busy = lambda: pace.busy or engine._writer.unwritten > 0
         with ws:
             yield ws

@@ -191,7 +191,7 @@ class Kernel:
         """Whether something is under way that moves on without time passing."""
         if self.asleep or not self._alive:
             return False
-        return self.client._pace._in_flight > 0 or self.engine._writer.unwritten > 0
+        return self.client._pace.busy or self.engine._writer.unwritten > 0
 
     # -- loading ----------------------------------------------------------------------------------------------------
 
