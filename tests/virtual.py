@@ -23,7 +23,7 @@ from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.sandbox import Sandbox
 
-QUIET_LOOKS = 3  # times in a row that nothing may be under way before time moves
+QUIET_LOOKS = 3  # times in a row that nothing may be under way, or about to run, before time moves
 BETWEEN_LOOKS = 0.001  # real seconds
 PATIENCE = 60.0  # real seconds that something may take that happens soon, on a busy machine
 
@@ -39,15 +39,19 @@ class VirtualTime:
 
     def __init__(self, advance: Callable[[float], object]) -> None:
         self._advance = advance
-        self._now = 0  # whole milliseconds, as the sandbox counts
+        self._now = 0
         self._numbers = itertools.count()
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._driver: asyncio.Task[None] | None = None
         self.busy: Callable[[], bool] = lambda: False
 
+    def passed(self) -> int:
+        """Whole milliseconds that have passed, as the sandbox counts."""
+        return self._now
+
     def monotonic(self) -> float:
         """Seconds that have passed."""
-        return self._now / 1000
+        return self.passed() / 1000
 
     async def sleep(self, seconds: float) -> None:
         """Wait until so many seconds have passed."""
@@ -55,7 +59,7 @@ class VirtualTime:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + math.ceil(seconds * 1000), next(self._numbers), woken))
+        heapq.heappush(self._sleepers, (self.passed() + math.ceil(seconds * 1000), next(self._numbers), woken))
         if self._driver is None or self._driver.done():
             self._driver = asyncio.create_task(self._drive())
         await woken
@@ -65,31 +69,40 @@ class VirtualTime:
         while self._sleepers:
             await self._quiet()
             due, _, woken = heapq.heappop(self._sleepers)
-            if woken.done():
+            failure: Exception | None = None
+            try:
+                if not woken.done() and (left := due - self.passed()) > 0:
+                    await asyncio.to_thread(self._advance, left / 1000)
+                    self._now += left
+            except Exception as error:  # it belongs to whoever waits
+                failure = error
+            if woken.done():  # it was cancelled, perhaps while time moved
                 continue
-            if due > self._now:
-                await asyncio.to_thread(self._advance, (due - self._now) / 1000)
-                self._now = due
-            if not woken.done():  # else it was cancelled while time moved
+            if failure is None:
                 woken.set_result(None)
+            else:
+                woken.set_exception(failure)
 
     async def _quiet(self) -> None:
-        """Return when nothing has been under way for some looks in a row."""
-        quiet = 0
+        """Return when nothing has been under way for some looks in a row.
+
+        A task that has been woken and has not had its turn yet is under way, too: on a busy machine that may take many looks.
+        """
+        ready, quiet = asyncio.get_running_loop()._ready, 0  # type: ignore[attr-defined]
         while quiet < QUIET_LOOKS:
             await asyncio.sleep(BETWEEN_LOOKS)
-            quiet = 0 if self.busy() else quiet + 1
+            quiet = 0 if ready or self.busy() else quiet + 1
 
 
 @contextmanager
-def workspace(sandbox: Sandbox) -> Iterator[vx.Workspace]:
-    """A workspace of a sandbox that lives in virtual time."""
+def workspace(sandbox: Sandbox, *, ledger: Path | None = None) -> Iterator[vx.Workspace]:
+    """A workspace of a sandbox that lives in virtual time; its ledger is forgotten where none is named."""
     clock = VirtualTime(sandbox.advance)
     client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
-        ws = eventloop.run(open_workspace(client, ledger=Path(folder) / "ledger.sqlite"))
+        ws = eventloop.run(open_workspace(client, ledger=ledger or Path(folder) / "ledger.sqlite"))
         pace, engine = client._pace, ws._session.engine
-        clock.busy = lambda: pace._in_flight > 0 or engine._writer.unwritten > 0
+        clock.busy = lambda: pace.busy or engine._writer.unwritten > 0
         with ws:
             yield ws
 

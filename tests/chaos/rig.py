@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
+from tests.virtual import VirtualTime
 
 from voxops import frames
 from voxops._core import eventloop
@@ -27,30 +28,29 @@ from voxops.sandbox import Sandbox
 RETENTION = 86_400.0
 
 
-class VirtualClock:
-    """The sandbox's clock, shared by every kernel: sleeping moves it on, and takes no time.
+class RigClock(VirtualTime):
+    """The sandbox's clock, shared by every kernel: it moves on when all of them wait, and takes no time.
 
-    Where requests are held up for real seconds, time must not run away meanwhile: with `speed` set, a sleep takes its length in
-    real time at that speed.
+    A test in which time must pass while a request is under way sets `speed`: a sleep then takes its length in real time at that speed.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig.sandbox.advance)
+        self._rig = rig
         self.speed: float | None = None
+        self.busy = lambda: any(kernel.busy for kernel in rig.kernels)
 
-    def monotonic(self) -> float:
-        return self._sandbox.world.clock.now() / 1000
+    def passed(self) -> int:
+        return self._rig.sandbox.world.clock.now()
 
     async def sleep(self, seconds: float) -> None:
         seconds = max(0.05, seconds)
-        if self.speed is None:
-            await asyncio.to_thread(self._sandbox.advance, seconds)
-            return
         end = self.monotonic() + seconds
-        while (left := end - self.monotonic()) > 0:
-            step = max(0.001, min(left, self.speed * 0.01))  # the clock counts in milliseconds
-            await asyncio.sleep(step / self.speed)
-            await asyncio.to_thread(self._sandbox.advance, step)
+        while (left := end - self.monotonic()) > 0 and (speed := self.speed) is not None:
+            step = max(0.001, min(left, speed * 0.01))  # the clock counts in milliseconds
+            await asyncio.sleep(step / speed)
+            await asyncio.to_thread(self._rig.sandbox.advance, step)
+        await super().sleep(left)
 
 
 class Rig:
@@ -67,8 +67,8 @@ class Rig:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.folder = folder
-        self.clock = VirtualClock(sandbox)
         self.kernels: list[Kernel] = []
+        self.clock = RigClock(self)
         self.accounts = world.accounts(sandbox)
 
     def kernel(self, ledger: str = "ledger", **options: Any) -> Kernel:
@@ -140,6 +140,11 @@ class Kernel:
         Seconds a sender keeps an operation to itself.
     timeout : float
         Real seconds until a request is given up.
+
+    Attributes
+    ----------
+    asleep : bool
+        Set while its laptop sleeps: time passes for the others, whatever it has under way.
     """
 
     def __init__(
@@ -168,6 +173,7 @@ class Kernel:
             retention=retention,
             rng=random.Random(7),
         )
+        self.asleep = False
         self._alive = True
         self._executions: list[Execution] = []
         eventloop.run(self.client.identity())  # as connecting does; the client learns the server's time
@@ -179,6 +185,13 @@ class Kernel:
             self.engine.close()
             eventloop.run(self.client.aclose())
             self.ledger.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that moves on without time passing."""
+        if self.asleep or not self._alive:
+            return False
+        return self.client._pace.busy or self.engine._writer.unwritten > 0
 
     # -- loading ----------------------------------------------------------------------------------------------------
 

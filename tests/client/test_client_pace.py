@@ -18,7 +18,7 @@ from tests.virtual import PATIENCE, VirtualTime, standing_still, until
 
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Reply
-from voxops.client._clock import ScaledClock, ServerClock
+from voxops.client._clock import ScaledClock, ServerClock, SteppedClock
 from voxops.client._pace import Pace, Window, gap
 from voxops.errors import RateLimitError, WaitTooLong
 from voxops.sandbox import Fault, Sandbox
@@ -341,6 +341,52 @@ def test_a_clock_at_another_speed_sleeps_less(monkeypatch: pytest.MonkeyPatch) -
         ScaledClock(0)
 
 
+def test_those_who_wait_for_a_standing_clock_wait_side_by_side() -> None:
+    moved: list[float] = []
+    woken: list[tuple[str, float]] = []
+    clock = SteppedClock(moved.append)
+
+    async def wait(name: str, seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append((name, clock.monotonic()))
+
+    async def main() -> None:
+        await asyncio.gather(wait("last", 5.0), wait("first", 2.0), wait("second", 3.0), wait("at once", 0.0))
+
+    asyncio.run(main())
+    assert woken == [("at once", 0.0), ("first", 2.0), ("second", 3.0), ("last", 5.0)]
+    assert moved == [2.0, 1.0, 2.0]
+
+
+def test_a_standing_clock_stands_still_while_something_is_under_way() -> None:
+    moved: list[float] = []
+    clock = SteppedClock(moved.append)
+    works = True
+    clock.attend(lambda: works)
+
+    async def main() -> tuple[bool, list[float]]:
+        nonlocal works
+        given_up, waiting = asyncio.create_task(clock.sleep(1.0)), asyncio.create_task(clock.sleep(30.0))
+        await asyncio.sleep(0.1)
+        given_up.cancel()
+        before = waiting.done(), list(moved)
+        works = False
+        await asyncio.wait_for(waiting, 10)
+        return before
+
+    assert asyncio.run(main()) == (False, [])
+    assert moved == [30.0], "nobody waited for the first second any more"
+
+
+def test_a_standing_clock_counts_in_milliseconds_as_its_server_does() -> None:
+    moved: list[float] = []
+    clock = SteppedClock(moved.append)
+    for _ in range(3):
+        asyncio.run(clock.sleep(0.0101))
+    assert moved == [0.011] * 3
+    assert clock.monotonic() == pytest.approx(0.033)
+
+
 # --- over real sockets ----------------------------------------------------------------------------------------------------------
 
 
@@ -393,7 +439,7 @@ def test_the_rate_limit_is_never_hit_by_one_client() -> None:
 
         async def main() -> tuple[list[int], int | None]:
             async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(1)) as client:
-                clock.busy = lambda: client._pace._in_flight > 0
+                clock.busy = lambda: client._pace.busy
                 await client.identity()
                 await asyncio.gather(*(client.identity() for _ in range(99)))
                 return [request["status"] for request in sandbox.requests()], client.pace.limit

@@ -14,7 +14,7 @@ from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
 HOUR = 3600.0
-HELD = 0.4  # real seconds that the server holds a request up
+HELD = 60.0  # real seconds for which the server would hold a request up if nobody let it go
 
 
 def post(*actions: Any, path: str = "/v1/**", **where: Any) -> list[Fault]:
@@ -23,8 +23,7 @@ def post(*actions: Any, path: str = "/v1/**", **where: Any) -> list[Fault]:
 
 
 def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before", method: str = "POST") -> Future[Any]:
-    """Drive a run until the server holds one of its requests, and return while it does."""
-    rig.clock.speed = 50
+    """Drive a run until the server holds one of its requests, and return while it does; `let_go` ends that."""
     rig.sandbox.add_fault(Fault(action="delay", method=method, path=path, when=when, seconds=HELD))
     work = kernel.start(run)
     wait_for(lambda: rig.sandbox.faults()[-1]["struck"])
@@ -34,14 +33,13 @@ def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before", 
 def killed(rig: Rig, kernel: Kernel, run: str, path: str, method: str = "POST") -> None:
     """Kill a kernel while the server holds one of its requests; the server carries the request out all the same."""
     kernel.kill(caught(rig, kernel, run, path, method=method))
-    time.sleep(HELD)
-    rig.sandbox.clear_faults()
-    rig.clock.speed = None
+    let_go(rig)
 
 
 def let_go(rig: Rig) -> None:
-    """Wait until the held request has been carried out, then let time run; before, looks would outrun the server's real seconds."""
-    time.sleep(HELD)
+    """Let the server go on with what it holds, without any fault from now on, and return when it has carried that out."""
+    rig.sandbox.clear_faults()
+    wait_for(lambda: all(entry["status"] for entry in rig.acts() if "delay" in entry["fault"]))
     rig.clock.speed = None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, Silent, outcomes
-from tests.engine.steps import RETRY, plan_rows, post, wait_for
+from tests.engine.steps import HELD, RETRY, let_go, plan_rows, post, wait_for
 
 from voxops._core import eventloop
 from voxops.acts.retry import plan_retry
@@ -91,7 +91,7 @@ def test_a_webhook_for_a_post_whose_request_is_under_way_waits_for_its_answer(ri
     rig.clock.speed = 1
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
-    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.6))
+    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=HELD))
     execution = kernel.execution(run)
     turns = 0
     expire = kernel.ledger.claims.expire
@@ -113,6 +113,7 @@ def test_a_webhook_for_a_post_whose_request_is_under_way_waits_for_its_answer(ri
     eventloop.run(asyncio.sleep(0.3))
     assert turns - before <= 3, "it waits, and does not ask again and again"
     execution.close()
+    let_go(rig)
     work.result(20)
 
 

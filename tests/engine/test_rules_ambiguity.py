@@ -12,12 +12,15 @@ from tests.chaos.count import expected
 from tests.chaos.rig import outcomes
 from tests.engine.steps import (
     BULK,
+    HELD,
     HOUR,
     RETRY,
     edit,
+    let_go,
     plan_rows,
     post,
     send_once,
+    wait_for,
 )
 
 from voxops._core import eventloop
@@ -88,10 +91,13 @@ def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
     kernel = rig.kernel(timeout=0.2)
     run = kernel.bind(plan_retry(kernel.triaged()))
     rig.sandbox.add_fault(
-        Fault(action="delay", method="POST", path=RETRY, seconds=0.9),
+        Fault(action="delay", method="POST", path=RETRY, seconds=HELD),
         Fault(action="status", method="POST", path=RETRY, when="after"),
     )
-    kernel.go(run)
+    work = kernel.start(run)
+    wait_for(lambda: kernel.ledger.operations.of_run(run, ("unknown",)))
+    let_go(rig)
+    work.result(60)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
     assert rig.effects("post.retry") == 1
 

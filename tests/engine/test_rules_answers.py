@@ -12,6 +12,7 @@ from tests.engine.steps import (
     RETRY,
     caught,
     killed,
+    let_go,
     plan_rows,
     post,
     wait_for,
@@ -126,12 +127,13 @@ def test_rule_16_a_request_still_in_progress_is_waited_for(rig):
     plan = plan_retry(one.triaged())
     mine, hers = one.bind(plan), two.bind(plan)
     work = caught(rig, one, mine, RETRY)
-    wait_for(lambda: len(rig.acts()) == 1)
-    two.go(hers)
+    other = two.start(hers)
+    wait_for(lambda: 409 in {entry["status"] for entry in rig.acts()})
+    let_go(rig)
     work.result(30)
+    other.result(30)
     assert outcomes(one.results(mine)) == outcomes(two.results(hers)) == {"succeeded": 1}
     assert rig.effects("post.retry") == 1
-    assert 409 in {entry["status"] for entry in rig.acts()}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pandas as pd
@@ -10,11 +9,11 @@ from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import outcomes
 from tests.engine.steps import (
-    HELD,
     REDELIVER,
     RETRY,
     caught,
     edit,
+    let_go,
     post,
     send_once,
 )
@@ -192,7 +191,6 @@ def test_rule_20_what_only_a_person_moves_does_not_hold_the_wait(rig):
     rig.sandbox.world.events.clear()
     kept.status = "pending_approval"
     rig.sandbox.world.touch(kept, rig.sandbox.world.now())
-    time.sleep(HELD)
-    rig.clock.speed = None
+    let_go(rig)
     assert work.result(30).phase == "done"
     assert kernel.results(run)["waiting_for"].tolist() == ["the post is pending_approval"]

@@ -51,11 +51,11 @@ def test_rule_08_a_laptop_that_slept_between_commit_and_send_does_not_send(rig):
         if not woken and type(done).__name__ == "Claim":
             woken.append(done)
             await asyncio.to_thread(lambda: rig.sandbox.advance(26 * HOUR))
-            await asyncio.to_thread(lambda: other_does_it.append(True))
+            sleeper.asleep = True
             await other._go(run)
+            sleeper.asleep = False
         return done
 
-    other_does_it: list[bool] = []
     sleeper.engine.sender.commit = slow
     sleeper.go(run)
     assert woken

@@ -7,6 +7,7 @@ import sqlite3
 import time
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,13 +17,16 @@ from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import outcomes
 from tests.engine.steps import (
+    HELD,
     HOUR,
     RETRY,
     killed,
+    let_go,
     plan_rows,
     post,
     wait_for,
 )
+from tests.virtual import workspace
 
 import voxops as vx
 from voxops._core import eventloop
@@ -34,12 +38,16 @@ from voxops.ledger import file as ledger_file
 from voxops.sandbox import Fault
 
 
+def held_from_the_sixth() -> list[Fault]:
+    """Five retries are answered; of the others as many as may be under way at once are held up."""
+    return [Fault(action="delay", method="POST", path=RETRY, seconds=HELD, nth=number) for number in range(6, 31)]
+
+
 def test_rule_21_two_senders_on_one_ledger_do_everything_once(rig):
     world.plant_posts(rig.sandbox, 40)
     one, two = rig.kernel(), rig.kernel()
     plans = [plan_retry(one.triaged()), plan_rows(rig, 200)]
     wanted = set().union(*map(expected, plans))
-    rig.clock.speed = 200
     works = [(kernel, run, kernel.start(run)) for plan in plans for kernel in (one, two) for run in [kernel.bind(plan)]]
     for _, _, work in works:
         work.result(60)
@@ -110,8 +118,8 @@ def test_rule_21_readings_age_in_the_servers_time(rig, tmp_path):
     world.plant_posts(rig.sandbox, 4, targets=1)
     rig.sandbox.set_switches(recovery_rate=0.0)  # it fails again, with the same error
     with (
-        vx.connect(sandbox=rig.sandbox, ledger=tmp_path / "mine") as mine,
-        vx.connect(sandbox=rig.sandbox, ledger=tmp_path / "theirs") as theirs,
+        workspace(rig.sandbox, ledger=tmp_path / "mine") as mine,
+        workspace(rig.sandbox, ledger=tmp_path / "theirs") as theirs,
     ):
         plan = plan_retry(vx.triage(vx.targets(mine.posts(status="failed"))))
         bound = eventloop.run(mine._session.engine.bind(plan, None))
@@ -129,17 +137,16 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     plan = plan_retry(first.triaged())
     run = first.bind(plan)
     execution = first.execution(run)
-    rig.clock.speed = 100
-    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
+    rig.sandbox.add_fault(*held_from_the_sixth())
     work = eventloop.submit(execution.go())
-    wait_for(lambda: len(rig.acts()) >= 5)
-    eventloop.run(execution.pause())
+    wait_for(lambda: len(rig.acts()) >= 10)
+    pausing = eventloop.submit(execution.pause())
+    let_go(rig)
+    pausing.result(30)
     sent = len(rig.acts())
-    assert 5 <= sent < 30
+    assert 10 <= sent < 30
     work.result(60)
     assert len(rig.acts()) == sent
-    rig.sandbox.clear_faults()
-    rig.clock.speed = None
     second = rig.kernel()
     eventloop.run(second.execution(run, paused=True).go())
     assert len(rig.acts()) == sent
@@ -151,11 +158,20 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
 
 def test_rule_22_leaving_the_workspace_stops_sending_settles_and_says_how_to_go_on(rig, tmp_path, capsys):
     world.plant_posts(rig.sandbox, 30, targets=1)
-    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=RETRY, seconds=0.05, times=None))
-    with vx.connect(rig.sandbox.api_key, url=rig.sandbox.url, ledger=tmp_path / "left.sqlite") as ws:
+    rig.sandbox.add_fault(*held_from_the_sixth())
+
+    def let_go_on_leaving() -> None:
+        wait_for(lambda: run._job.current.control.closed)
+        let_go(rig)
+
+    with (
+        ThreadPoolExecutor() as beside,
+        vx.connect(rig.sandbox.api_key, url=rig.sandbox.url, ledger=tmp_path / "left.sqlite") as ws,
+    ):
         plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
         run = ws.run(plan)
-        wait_for(lambda: len(rig.acts()) >= 5)
+        wait_for(lambda: len(rig.acts()) >= 10)
+        beside.submit(let_go_on_leaving)
     sent = len(rig.acts())
     assert sent < 30
     time.sleep(0.2)
@@ -163,15 +179,12 @@ def test_rule_22_leaving_the_workspace_stops_sending_settles_and_says_how_to_go_
     assert f"ws.attach('{run.id}')" in capsys.readouterr().out
     with closing(sqlite3.connect(tmp_path / "left.sqlite")) as db, db:
         assert db.execute("SELECT count(*) FROM operations WHERE state = 'sent'").fetchone() == (0,)
-    rig.sandbox.clear_faults()
-    rig.sandbox.set_speed(500)
-    with vx.connect(rig.sandbox.api_key, url=rig.sandbox.url, ledger=tmp_path / "left.sqlite") as ws:
+    with workspace(rig.sandbox, ledger=tmp_path / "left.sqlite") as ws:
         again = ws.attach(run.id)
         again.wait(30)
         assert len(rig.acts()) == sent
         again.resume().wait(60)
         assert outcomes(again.results()) == {"succeeded": 30}
-    rig.sandbox.set_speed(0)
     assert rig.count(expected(plan)).holds
 
 

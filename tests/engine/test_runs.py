@@ -10,6 +10,7 @@ from tests.chaos.rig import outcomes
 from tests.engine.steps import (
     HELD,
     RETRY,
+    let_go,
     plan_rows,
     post,
     send_once,
@@ -105,14 +106,14 @@ def test_pause_returns_when_reading_breaks_while_a_request_is_under_way(rig):
     rig.clock.speed = 50
     run_id = kernel.bind(plan_retry(kernel.triaged()))
     rig.sandbox.add_fault(
-        Fault(action="delay", method="POST", path=RETRY, seconds=3 * HELD, nth=3),
+        Fault(action="delay", method="POST", path=RETRY, seconds=HELD, nth=3),
         Fault(action="status", method="GET", path="/v1/posts**", status=400, code="BAD_REQUEST", times=None),
     )
     run = Run(partial(Execution, kernel.engine, run_id))
     wait_for(lambda: "BAD_REQUEST" in run._job.current.control.halted or "400" in run._job.current.control.halted)
-    run.pause()
+    pausing = eventloop.submit(run._job.pause())
+    let_go(rig)
+    pausing.result(30)
     assert run._job.current.queue.in_flight == 0
-    rig.sandbox.clear_faults()
-    rig.clock.speed = None
     assert run.resume().wait().snapshot.phase == "done"
     assert outcomes(run.results()) == {"succeeded": 3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import msgspec
@@ -198,6 +199,18 @@ def test_which_request_is_hit(sandbox, api):
     assert [api.get("/accounts").status_code for _ in range(4)] == [200, 500, 200, 200]
     assert [api.get("/webhooks").status_code for _ in range(9)] == [200, 200, 500, 200, 200, 500, 200, 200, 200]
     assert [(fault["matched"], fault["struck"]) for fault in sandbox.faults()] == [(4, 1), (9, 2)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_delay_ends_when_the_faults_are_cleared(sandbox, api, body, when):
+    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts", when=when, seconds=300))
+    with ThreadPoolExecutor() as beside:
+        answer = beside.submit(api.post, "/posts", json=body)
+        while not sandbox.faults()[0]["struck"]:
+            pass
+        sandbox.clear_faults()
+        assert answer.result(60).status_code == 201
+    assert created(sandbox) == 1
 
 
 def test_a_star_is_one_segment_and_two_are_any(sandbox, api):

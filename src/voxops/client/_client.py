@@ -17,7 +17,7 @@ from voxops.api.matrix import find, may_resend
 from voxops.client import _checks as checks
 from voxops.client._address import base_url, safe_path
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
-from voxops.client._clock import ServerClock, SystemClock
+from voxops.client._clock import ServerClock, SteppedClock, SystemClock
 from voxops.client._loop import LoopRunner, OwnLoop
 from voxops.client._pace import Pace
 from voxops.client._pages import Page, pages
@@ -145,6 +145,8 @@ class AsyncClient:
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
         self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=max_wait)
+        if isinstance(self.clock, SteppedClock):
+            self.clock.attend(lambda: self._pace.busy)
         self._retries = Retries(self.clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()

@@ -16,6 +16,9 @@ __all__ = ["ScaledClock", "ServerClock", "SteppedClock", "SystemClock", "parse_d
 # The system's clock that goes on while the machine sleeps: on macOS the monotonic one as the system has it, not Python's.
 _AWAKE_OR_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
+_IDLE_LOOKS, _BETWEEN_LOOKS, _TURNS = 3, 0.001, 5  # looks of `SteppedClock`, real seconds, turns of the event loop
+_ROUNDING = 1e-6  # milliseconds
+
 
 class SystemClock:
     """Real time, the hours of a laptop's sleep included."""
@@ -53,7 +56,10 @@ class ScaledClock:
 
 
 class SteppedClock:
-    """The clock of a server that stands still: time passes there when somebody waits here.
+    """The clock of a server that stands still: time passes there when somebody waits here, and no work is under way.
+
+    Those who wait at the same time wait side by side, as in real time: the clock moves to the instant that comes first, then to the
+    next. Else how much time a run takes would depend on how busy this machine is.
 
     Parameters
     ----------
@@ -68,26 +74,51 @@ class SteppedClock:
         self._speed = speed
         self._now = 0.0
         self._turn = threading.Lock()
+        self._awaited: list[float] = []  # instants
+        self._work: list[Callable[[], bool]] = []
+
+    def attend(self, works: Callable[[], bool]) -> None:
+        """Let no time pass while `works` says that something is under way; where time runs by itself, it does so meanwhile, too."""
+        self._work.append(works)
 
     def monotonic(self) -> float:
-        """Seconds slept so far."""
+        """Seconds that have passed here."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass at the server."""
+        due = self._now + seconds
         await asyncio.sleep(max(0.0, seconds) / self._speed)
-        if seconds > 0:
-            await asyncio.to_thread(self._move, seconds)
+        if seconds <= 0:
+            return
+        self._awaited.append(due)
+        try:
+            if math.isinf(self._speed):
+                await self._idle(due)
+            await asyncio.to_thread(self._move, due)
+        finally:
+            self._awaited.remove(due)
 
-    def _move(self, seconds: float) -> None:
-        """Move both clocks, without a turn of the event loop between them.
+    async def _idle(self, due: float) -> None:
+        """Return when, for some looks in a row, nothing was under way and nobody waited for an earlier instant."""
+        idle = 0
+        while idle < _IDLE_LOOKS:
+            await asyncio.sleep(_BETWEEN_LOOKS)
+            for _ in range(_TURNS):  # what has been woken must have its turn, too
+                await asyncio.sleep(0)
+            idle = 0 if due > min(self._awaited) or any(works() for works in self._work) else idle + 1
+
+    def _move(self, due: float) -> None:
+        """Move both clocks to an instant, without a turn of the event loop between them, in whole milliseconds, as servers count.
 
         The server's moves first: one that lags behind ours would make `ServerClock` run ahead of it; and so would an answer that is
         taken in while only the server's has moved.
         """
         with self._turn:
-            self._advance(seconds)
-            self._now += seconds
+            left = math.ceil((due - self._now) * 1000 - _ROUNDING) / 1000
+            if left > 0:
+                self._advance(left)
+                self._now += left
 
 
 class ServerClock:

@@ -93,6 +93,11 @@ class Pace:
         self._news = asyncio.Event()
         self._in_flight = 0
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._in_flight > 0
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Wait for one's turn, then hold a place among the requests in flight.

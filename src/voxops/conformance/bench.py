@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,22 +20,30 @@ from voxops.sandbox import Fault, Remote
 __all__ = ["HOST", "Bench", "Mark"]
 
 HOST = "matrix-check.example"  # leads to the sandbox's own receiver
-SHORT, LONG, PAUSE = (
-    0.15,
-    0.3,
-    0.1,
-)  # real seconds: how long the hasty client waits, how long the server takes, and a pause
+# Real seconds: how long the hasty client waits, how long the server would take if the faults were not cleared before, a moment,
+# and how long a request may be on its way to the server's record.
+SHORT, LONG, MOMENT, PATIENCE = 0.4, 60.0, 0.02, 10.0
 UPLOAD_PATH = "/upload/*"
 _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
 
 class _PausingClock(SteppedClock):
-    """Waiting moves the server's clock and takes a moment here, too, so that a request in progress may end."""
+    """Waiting moves the server's clock, and lets the server end what it holds up: whoever waits has given that up."""
+
+    def __init__(self, sandbox: Remote) -> None:
+        super().__init__(sandbox.advance)
+        self._sandbox = sandbox
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass at the server, and a moment here."""
+        await asyncio.to_thread(self._let_go)
         await super().sleep(seconds)
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(MOMENT)
+
+    def _let_go(self) -> None:
+        """Drop the fault that has struck, which ends a delay."""
+        if any(fault["struck"] for fault in self._sandbox.faults()):
+            self._sandbox.clear_faults()
 
 
 class Mark:
@@ -100,7 +109,7 @@ class Bench:
         self.folder = Path(self._folder.name)
         self.client = self._new_client()
         self.stranger = self._new_client()
-        self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox.advance))
+        self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox))
         self.secret = self.account = self.hook = ""
 
     def _new_client(self, **options: Any) -> AsyncClient:
@@ -137,6 +146,14 @@ class Bench:
     def mark(self) -> Mark:
         """The present place in the records."""
         return Mark(self.sandbox)
+
+    async def answered(self, mark: Mark, row: Endpoint) -> None:
+        """Wait until the server has answered what it received of a row, also what nobody waits for any more."""
+        end = time.monotonic() + PATIENCE
+        while not (sent := mark.requests(row)) or not all(entry["status"] for entry in sent):
+            if time.monotonic() > end:
+                return
+            await asyncio.sleep(MOMENT)
 
     def delivered(self) -> set[str]:
         """Deliveries that came to our own address so far."""

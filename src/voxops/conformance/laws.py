@@ -82,6 +82,8 @@ async def ambiguity(bench: Bench, row: Endpoint, case: Case) -> list[str]:
                 await case.call(client, thing, None)
             except (TransportError, ServerError) as error:
                 failure = type(error).__name__
+        if action == "delay":
+            await bench.answered(mark, row)
         found += [f"{name}: {what}" for what in _ambiguous(row, case, mark, failure)]
     return found
 

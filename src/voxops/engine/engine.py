@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
+from voxops.client import SteppedClock
 from voxops.engine.binding import bind, learn
 from voxops.engine.preflight import list_created, read_facts
 from voxops.engine.reader import Reader
@@ -62,6 +63,8 @@ class Engine:
         self.reader = Reader(client)
         self._writer = Writer(ledger)
         self.commit = self._writer.commit
+        if isinstance(client.clock, SteppedClock):
+            client.clock.attend(lambda: self._writer.unwritten > 0)
         self.settler = Settler(ledger, self.reader, self.commit, client.now)
         self.sender = Sender(
             client,

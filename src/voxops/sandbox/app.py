@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 from hashlib import sha256
@@ -175,11 +174,11 @@ class Api:
         return answer
 
     async def _delay(self, faults: list[Fault], when: str) -> None:
-        """Hold the request up for real seconds; whatever is due meanwhile happens first."""
-        generation = self.world.generation
+        """Hold the request up for real seconds, or until the faults are cleared; whatever is due meanwhile happens first."""
+        generation, cleared = self.world.generation, self.world.faults.cleared
         for fault in faults:
             if fault.action == "delay" and fault.when == when:
-                await asyncio.sleep(fault.seconds)
+                await self.world.faults.hold(fault, cleared)
                 await self.world.settle()
         if self.world.generation != generation:
             refuse(503, "SERVICE_UNAVAILABLE", "the sandbox began again meanwhile")

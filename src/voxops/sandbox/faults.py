@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -27,7 +29,7 @@ class Fault:
     ----------
     action : str
         ``status`` answers `status` with `code`, `details` and `headers`; ``drop`` closes the connection without an answer;
-        ``delay`` waits `seconds` (real ones); ``truncate`` sends half of the answer and closes; ``garbage`` sends `body`
+        ``delay`` waits `seconds` (real ones) or until the faults are cleared; ``truncate`` sends half of the answer and closes; ``garbage`` sends `body`
         (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true status; ``retry_after`` answers 429
         and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`; ``repeat_cursor`` gives a list's own
         cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and ``bulk_unknown_index`` spoil the items of
@@ -90,9 +92,10 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 
 class FaultBook:
-    """The faults in force, with how often each matched and struck."""
+    """The faults in force, with how often each matched and struck; `cleared` is set when they are dropped."""
 
     def __init__(self) -> None:
+        self.cleared = asyncio.Event()
         self._entries: list[list[Any]] = []  # [fault, matched, struck]
         self._tries: dict[str, int] = {}
 
@@ -104,6 +107,13 @@ class FaultBook:
         """Drop all faults."""
         self._entries.clear()
         self._tries.clear()
+        self.cleared.set()
+        self.cleared = asyncio.Event()
+
+    async def hold(self, fault: Fault, cleared: asyncio.Event) -> None:
+        """Wait as long as a delay says, or until the faults are dropped; `cleared` is that of when it struck."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(cleared.wait(), fault.seconds)
 
     def shown(self) -> list[dict[str, Any]]:
         """Return the faults with their counts."""

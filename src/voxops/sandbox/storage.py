@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import sha256
 from typing import Any
 
@@ -34,13 +33,13 @@ class Storage:
             method=request.method, path=path, query={}, key=None, api_key="", status=0, body="",
             acting=request.method == "PUT", effect=False, replay=False, fault="", at=iso(world.now()),
         )  # fmt: skip
-        faults = world.faults.strike(request.method, path, path)
+        faults, cleared = world.faults.strike(request.method, path, path), world.faults.cleared
         entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
         try:
             answer = inject(world, faults) or await self._take(request, entry)
             for fault in faults:
                 if fault.action == "delay":
-                    await asyncio.sleep(fault.seconds)
+                    await world.faults.hold(fault, cleared)
             return self._respond(answer, entry, faults)
         finally:
             world.flush()
