@@ -36,10 +36,14 @@ class Desk:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
         self.hand_over(lambda: asyncio.to_thread(work))
 
+    async def in_turn(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Wait for the turn, and work; on our own loop."""
+        async with self._turn:
+            await work()
+
     async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
         """Wait for the turn, and work."""
-        async with self._turn:
-            await self._guarded(work)
+        await self.in_turn(lambda: self._guarded(work))
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Work, and say what failed."""
