@@ -281,7 +281,7 @@ def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
     )
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(100)  # by trying all ways it would be days
 @pytest.mark.parametrize(
     "part", ["a", "1", "@", '"', "'", "a_", "-", "http://", "a1", ".", "a@", "b" * 11 + " ", "\u202e", "_1"]
 )

@@ -263,8 +263,7 @@ def test_pressing_run_twice_runs_once(ws: vx.Workspace, sandbox: Sandbox, triage
     for _ in range(3):
         page.send("run", plan=seen, reason="twice")
     until(lambda: "nothing was sent" in page.state["problem"])  # a press that came too late
-    until(lambda: page.panel._act.verified is not None, 60)
-    page.idle()
+    until(lambda: page.panel._runs, 60)  # in its turn, after all presses
     assert len(ws.runs()) == 1
     assert sandbox.duplicates() == []
 
@@ -819,13 +818,11 @@ def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: S
 def failures(ws: vx.Workspace) -> Page:
     """A page of the delivery panel with failures in its window."""
     panel = vx.delivery_panel(ws)
+    until(lambda: panel._rows is not None)
     page = Page(panel)
+    page.idle()
     page.send("select", name="window", value="30D")
-    until(
-        lambda: (
-            panel._log is not None and panel._log.attrs["filters"]["since"] == "30D" and panel._rows.frame is panel._log
-        )
-    )
+    until(lambda: panel._rows.frame.attrs["filters"]["since"] == "30D")
     page.idle()  # all of it is shown
     assert page.widget.table["version"] == panel._rows.version
     return page
