@@ -1078,6 +1078,16 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     assert said == ["the panel broke down: ZeroDivisionError: oh"]
 
 
+def test_works_that_wait_leave_the_loop_the_threads_that_they_wait_for() -> None:
+    """Somebody presses Pause again and again, and the requests that all these presses wait for ask for an address."""
+    desk, goes_on, done = Desk(print), threading.Event(), []
+    for _ in range(64):
+        desk.at_once(lambda: done.append(goes_on.wait(20)))
+    eventloop.run(asyncio.to_thread(goes_on.set))
+    until(lambda: len(done) == 64, 60)
+    assert all(done)
+
+
 WIDE = st.lists(
     st.tuples(
         st.text(max_size=8) | st.none(), st.integers(0, 2**31) | st.none(), st.floats(allow_nan=False) | st.none()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import threading
 from collections.abc import Callable, Mapping
@@ -217,17 +216,19 @@ class Act:
     async def _compare(self, run: HandedRun) -> None:
         """Say what the run has left; what another has taken the place of is not shown, but its rows have moved all the same."""
         if self.run is run and run.snapshot.action in MIXED:
-            errors = error_counts(await asyncio.to_thread(run.results))
+            errors = error_counts(await self._desk.aside(run.results))
             with self._lock:
                 self.errors = errors if self.run is run else self.errors
         if run.snapshot.phase not in {"done", "blocked"}:
             return
         if self.run is run:
-            verified = await asyncio.to_thread(run.verify)
+            verified = await self._desk.aside(run.verify)
             with self._lock:
                 self.verified = verified if self.run is run else self.verified
             self._changed(True)
-        await self._desk.in_turn(lambda: asyncio.to_thread(self._ended, run))  # no plan is made while rows are replaced
+        await self._desk.in_turn(
+            lambda: self._desk.aside(lambda: self._ended(run))
+        )  # no plan is made while rows are replaced
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take note of the run's newest state."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,7 +80,7 @@ class DeliveryPanel(Panel):
             self._changed(True)
         try:
             log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
-            await asyncio.to_thread(self._take, log, chosen)
+            await self._desk.aside(lambda: self._take(log, chosen))
         finally:
             self._busy = ""
             self._changed(True)
