@@ -15,7 +15,7 @@ __all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Marimo", "Notebook", "P
 SCREENS = Path(__file__).parents[2] / "build" / "screens"  # pictures for people to look at
 IN_CHROMIUM = [
     pytest.mark.browser,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.browser.server import PATIENCE, Server
 __all__ = ["Lab", "Notebook", "Part", "serious"]
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
-_TOKEN = "a-token-of-this-test"
+_TOKEN = secrets.token_hex()  # another process must not take our server for its own
 _PLACES = (
     "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
     "IPYTHONDIR", "XDG_DATA_HOME",

@@ -10,17 +10,19 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 __all__ = ["CHROMIUM", "PATIENCE", "Server"]
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE = 60_000  # milliseconds that anything may take to appear
-STARTED_WITHIN = 60.0  # seconds
+STARTED_WITHIN = 120.0  # seconds
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+expect.set_options(timeout=PATIENCE)  # else five seconds, whatever a page allows
 
 
 def free_port() -> int:
@@ -56,8 +58,8 @@ class Server:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self._port = free_port()
-        self._start()
+        if not any(self._start() for _ in range(3)):  # another process may have taken the port meanwhile
+            raise RuntimeError(f"{type(self).__name__} did not start:\n{self._log.read_text()[-3000:]}")
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         return self
@@ -72,17 +74,21 @@ class Server:
             self._server.kill()
             self._server.wait(10)
 
-    def _start(self) -> None:
-        """Start the server, and wait until it answers."""
+    def _start(self) -> bool:
+        """Start the server, and wait until it answers; False if it has ended instead."""
+        self._port = free_port()
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
                 self.command(), env=self._environment, cwd=self._folder, stdout=log, stderr=log
             )
         end = time.monotonic() + STARTED_WITHIN
         while not self._answers():
-            if self._server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{type(self).__name__} did not start:\n{self._log.read_text()[-3000:]}")
+            if self._server.poll() is not None:
+                return False
+            if time.monotonic() > end:
+                raise RuntimeError(f"{type(self).__name__} does not answer:\n{self._log.read_text()[-3000:]}")
             time.sleep(0.1)
+        return True
 
     def _answers(self) -> bool:
         """Whether the server is there."""

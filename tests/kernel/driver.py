@@ -21,7 +21,7 @@ from jupyter_client.manager import KernelManager
 
 __all__ = ["Cell", "Kernel", "ipykernel_6"]
 
-PATIENCE = 40.0  # seconds after which a cell counts as lost
+PATIENCE = 100.0  # seconds after which a cell counts as lost
 
 
 @dataclass

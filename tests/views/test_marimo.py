@@ -10,7 +10,7 @@ from tests.browser import IN_CHROMIUM, SCREENS, Marimo
 from voxops.sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
-SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=5, times=None)
+SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=20, times=None)  # than a page is to load
 FIRST = """import voxops as vx
 ws = vx.connect('{key}', url='{url}', ledger='{ledger}')
 triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))
@@ -21,7 +21,7 @@ PANEL = "panel = vx.triage_panel(ws, triaged[triaged['platform'] != 'facebook'])
 
 def test_monitor_and_panel_live_in_marimo(tmp_path: Path) -> None:
     with Sandbox(seed=7, speed=20, rate_limit=500, deliveries=300) as api:
-        api.add_fault(SLOW)
+        api.add_fault(SLOWER)
         first = FIRST.format(key=api.api_key, url=api.url, ledger=tmp_path / "ledger")
         with Marimo(tmp_path, first, RUN, PANEL, "vx.delivery_panel(ws)") as marimo:
             page = marimo.open(dark=True)

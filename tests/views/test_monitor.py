@@ -140,7 +140,7 @@ def test_an_end_that_comes_while_somebody_begins_to_follow_is_the_last_thing_hea
             heard.append(state.phase)
 
     run.follow(Follower())
-    racing.join(10)
+    racing.join(60)
     assert heard == [snapshot().phase, "done"]
 
 
@@ -157,7 +157,7 @@ def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_sh
 
     monitor = Monitor(snapshot(), publish=publish)
     monitor.show()
-    racing.join(10)
+    racing.join(60)
     assert [update for update, _ in published] == [False, False, True]
     assert "done" in published[-1][1]
 
@@ -407,7 +407,7 @@ def test_updates_come_while_the_loop_of_the_displaying_thread_is_blocked() -> No
         monitor = Monitor(snapshot(), publish=lambda bundle, display_id, update: shown.set() if update else None)
         monitor.show()
         monitor.notice(numbered(1))
-        return shown.wait(10)
+        return shown.wait(60)
 
     assert asyncio.run(cell())
 

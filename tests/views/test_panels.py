@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops._core import safe
+from voxops._core import eventloop, safe
 from voxops._core.static_html import static_html
 from voxops.sandbox import Fault, Sandbox
 from voxops.views._act import plan_fingerprint
 from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
 from voxops.views._rows import COPIED, Column, RowTable, pack
+from voxops.views._snapshot import snapshot_blocks
 from voxops.views.triage_view import cause_blocks
 
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\x1b[31m$x^{$ =1+1"
@@ -81,14 +84,25 @@ class Page:
 
     def plan(self, rows: np.ndarray | None = None, **form: Any) -> vx.Plan:
         """Press Plan; the page names the rows, all that its facets leave if none are given."""
-        before, frame = self.panel.plan, self.panel._rows.frame
+        before, frame = self.panel._act._plans, self.panel._rows.frame
         if rows is None:
             rows = np.ones(len(frame), bool)
             for name, wanted in self.widget.view.get("facets", {}).items():
                 rows &= self.panel._rows.shown(name).isin(wanted).to_numpy()
         self.send("plan", rows=pack(rows), version=self.panel._rows.version, form=form)
-        until(lambda: self.panel.plan is not None and self.panel.plan is not before and self.state["plan"])
+        until(
+            lambda: self.state["plan"] and self.state["plan"]["number"] > before
+        )  # the page shows it, and not the last
         return self.panel.plan
+
+    def hush(self) -> None:
+        """Let the page say no longer what could not be done: what it says next is new."""
+        self.panel._act.complain("")
+        assert self.state["problem"] == ""
+
+    def idle(self) -> None:
+        """Wait until the panel has done what it had begun; what is still to come must have been asked for."""
+        until(lambda: not self.panel._desk._turn.locked())
 
     def run(self, reason: str = "the platforms are back") -> None:
         """Press Run: what the page shows is what it asks for."""
@@ -185,8 +199,8 @@ def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.Da
     assert page.state["stage"] == "plan"
     assert "Plan to retry" in repr(panel)
     page.look(facets={"verdict": ["retry"]})
-    until(lambda: panel.plan is None)  # what was planned does not hold any more
-    assert page.state["plan"] is None
+    assert panel.plan is None  # what was planned does not hold any more
+    until(lambda: page.state["plan"] is None)  # shown by whoever noticed first
 
 
 @pytest.mark.parametrize("view", [{"search": "x"}, {"days": ["2026-03-01", None]}, {"form": {"canary": 3}}])
@@ -225,7 +239,7 @@ def test_what_runs_is_what_was_seen(ws: vx.Workspace, sandbox: Sandbox, triaged:
     for stale in (seen, None, "", "0" * 32, 7, ["x"]):
         page.send("run", plan=stale, reason="an old page")
         until(lambda: "nothing was sent" in page.state["problem"])
-        panel._act.problem = ""
+        page.hush()
     page.send("run", plan=page.state["plan"]["fingerprint"], reason="   ")
     until(lambda: "needs a reason" in page.state["problem"])
     assert panel.run is None
@@ -248,7 +262,8 @@ def test_pressing_run_twice_runs_once(ws: vx.Workspace, sandbox: Sandbox, triage
     seen = page.state["plan"]["fingerprint"]
     for _ in range(3):
         page.send("run", plan=seen, reason="twice")
-    until(lambda: page.panel._act.verified is not None, 60)
+    until(lambda: "nothing was sent" in page.state["problem"])  # a press that came too late
+    until(lambda: page.panel._runs, 60)  # in its turn, after all presses
     assert len(ws.runs()) == 1
     assert sandbox.duplicates() == []
 
@@ -346,6 +361,179 @@ def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then
     for other in others:
         other.join()
     assert page.state["problem"] == page.panel._act.problem != ""
+
+
+def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """A page that asks for the present must not be left with what another thread has changed while it was read."""
+    page = Page(vx.triage_panel(ws, triaged))
+    sent: list[dict[str, Any]] = []
+    page.widget._send = lambda message, buffers=None: sent.append(message)
+    read, racing = page.widget.get_state, threading.Thread(target=page.panel._act.complain, args=("so",))
+
+    def then_it_changes(*args: Any, **more: Any) -> dict[str, Any]:
+        found = read(*args, **more)
+        if racing.ident is None:
+            racing.start()
+            racing.join(0.1)  # no longer: it may have to wait until the answer is on its way
+        return found
+
+    page.widget.get_state = then_it_changes
+    page.widget._handle_msg({"content": {"data": {"method": "request_state"}}, "buffers": []})
+    racing.join()
+    assert sent[-1]["state"]["state"]["problem"] == "so"
+
+
+def test_a_page_that_is_there_is_told_of_what_changed_while_it_loaded(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    """What the kernel sends to a page that does not listen yet is lost."""
+    page = Page(vx.triage_panel(ws, triaged))
+    sent: list[dict[str, Any]] = []
+    page.panel._act.complain("said to nobody")
+    page.widget._send = lambda message, buffers=None: sent.append(message["state"])
+    page.send("hello", version=page.panel._rows.version)
+    assert [set(state) for state in sent] == [{"state"}]  # the rows are large, and the page has them
+    page.send("hello", version=0)
+    assert set(sent[-1]) == {"state", "table", "view", "ticks"}
+    assert {state["state"]["problem"] for state in sent} == {"said to nobody"}
+    assert sent[-1]["table"]["version"] == page.panel._rows.version
+
+
+def others(panel: Any) -> None:
+    """Let another thread show other rows."""
+    panel._failed = panel._failed.iloc[1:]
+    thread = threading.Thread(target=panel._set_rows, args=(panel._table(panel._failed),))
+    thread.start()
+    thread.join(30)
+
+
+def test_rows_that_come_while_the_page_is_drawn_are_what_it_shows(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    facts = panel._facts
+
+    def slowly() -> Any:
+        panel._facts = facts
+        said = facts()
+        others(panel)
+        return said
+
+    panel._facts = slowly
+    panel._repr_html_()
+    assert panel._say() in json.dumps(Page(panel).state["facts"])
+
+
+def test_an_answer_names_the_rows_that_it_is_about(
+    ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where others come while it is looked up: else a page would show one post's text beside another."""
+    page = Page(vx.triage_panel(ws, triaged))
+
+    def then_others(found: Any) -> Any:
+        def look_up(*args: Any) -> Any:
+            answer = found(*args)
+            others(page.panel)
+            return answer
+
+        return look_up
+
+    page.panel._details = then_others(page.panel._details)
+    monkeypatch.setattr(RowTable, "texts", then_others(RowTable.texts))
+    monkeypatch.setattr(RowTable, "search", then_others(RowTable.search))
+    for ask in (page.panel._send_details, page.panel._send_texts, page.panel._send_found):
+        before = page.panel._rows.version
+        ask({"row": 3, "rows": [3], "text": "coffee", "version": before})
+        assert page.panel._rows.version != before
+        assert [message["version"] for message in page.got] in ([], [before])
+        page.got.clear()
+
+
+def test_a_display_is_of_one_moment(ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that is made while the run before it is drawn takes that run away; the display must not break at it."""
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    plan = page.plan()
+    page.run()
+    until(lambda: panel._act.verified is not None and len(panel._runs) == 1, 60)
+    page.idle()
+    racing = threading.Thread(target=panel._act.make, args=(lambda: plan, {}))
+
+    def meanwhile(*args: Any, **more: Any) -> Any:
+        if racing.ident is None:
+            racing.start()
+            racing.join(30)
+        return snapshot_blocks(*args, **more)
+
+    monkeypatch.setattr("voxops.views._act.snapshot_blocks", meanwhile)
+    assert "Before and after" in panel._repr_html_()
+    assert panel.run is None
+
+
+def test_a_run_that_is_no_longer_shown_says_nothing_and_moves_its_rows(
+    ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry is planned while the run before it is still compared: the plan stays, and the comparison is of no interest."""
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    begun, goes_on = threading.Event(), threading.Event()
+    verify = vx.Run.verify
+
+    def slowly(run: vx.Run) -> pd.DataFrame:
+        begun.set()
+        assert goes_on.wait(30)
+        return verify(run)
+
+    monkeypatch.setattr(vx.Run, "verify", slowly)
+    before = len(panel._failed)
+    page.widget.ticks = pack(flags(panel, 0))
+    page.plan(panel._rows.frame["verdict"].eq("retry").to_numpy(bool))
+    page.run()
+    assert begun.wait(60)
+    run = panel.run
+    page.send("retry")
+    until(lambda: page.state["plan"])
+    plan = panel.plan
+    assert f"ws.attach({run.id!r}).failed()".replace("'", '"') in panel.code().replace("'", '"')
+    goes_on.set()
+    until(lambda: page.widget.ticks == "" and not panel._desk._turn.locked())
+    assert len(panel._failed) == before - run.snapshot.count("succeeded")
+    assert panel._act.verified is None
+    assert panel.plan is plan
+
+
+def test_a_run_that_was_resumed_is_compared_once(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.plan(flags(panel, *np.flatnonzero(panel.frame["verdict"].eq("retry"))[:2]))
+    page.run()
+    until(lambda: len(panel._runs) == 1, 60)
+
+    async def twice() -> None:
+        await asyncio.gather(panel._act._follow(panel.run), panel._act._follow(panel.run))
+
+    eventloop.run(twice())
+    assert len(panel._runs) == 2
+
+
+@pytest.mark.parametrize("otherwise", [False, True])
+def test_a_plan_that_could_not_be_started_comes_back_unless_something_else_was_chosen(
+    ws: vx.Workspace, triaged: pd.DataFrame, otherwise: bool
+) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    begun, goes_on = threading.Event(), threading.Event()
+
+    async def refuse(*_: object, **__: object) -> None:
+        begun.set()
+        await asyncio.to_thread(goes_on.wait, 30)
+        raise vx.LedgerError("the disk is full")
+
+    page.look(facets={})
+    plan = page.plan()
+    page.panel._act._ws = SimpleNamespace(aio=SimpleNamespace(run=refuse), settings=ws.settings)
+    page.run()
+    assert begun.wait(30)
+    if otherwise:
+        page.look(search="coffee")
+    goes_on.set()
+    until(lambda: "the disk is full" in page.state["problem"])
+    assert page.panel.plan is (None if otherwise else plan)
 
 
 def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
@@ -459,12 +647,13 @@ def test_a_button_acts_on_the_run_that_its_page_showed(
     page = Page(panel)
     page.send("open", about=runs[0].id)
     until(lambda: panel.run is not None)
+    until(lambda: panel._act.verified is not None)
     for do, about in (("resume", runs[1].id), ("pause", None), ("cancel", "run_0"), ("retry", runs[1].id)):
-        panel._act.problem = ""
+        page.hush()
         page.send(do, about=about)
         until(lambda: "nothing was done" in page.state["problem"] or "nothing is planned" in page.state["problem"])
     for about in ("run_of_somebody_else", "", None, 7, ["x"]):
-        panel._act.problem = ""
+        page.hush()
         page.send("open", about=about)
         until(lambda: "nothing was opened" in page.state["problem"])
     assert panel.run.id == runs[0].id
@@ -502,7 +691,7 @@ def test_rows_of_another_table_are_refused(ws: vx.Workspace, triaged: pd.DataFra
         ("%%%", page.panel._rows.version),
         (None, None),
     ):
-        page.panel._act.problem = ""
+        page.hush()
         page.send("plan", rows=rows, version=version, form={})
         until(lambda: "choose again" in page.state["problem"])
     assert page.panel.plan is None
@@ -629,11 +818,13 @@ def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: S
 def failures(ws: vx.Workspace) -> Page:
     """A page of the delivery panel with failures in its window."""
     panel = vx.delivery_panel(ws)
-    until(lambda: panel._log is not None)
+    until(lambda: panel._rows is not None)
     page = Page(panel)
+    page.idle()
     page.send("select", name="window", value="30D")
-    until(lambda: panel._log.attrs["filters"]["since"] == "30D" and panel._rows.frame is panel._log)
-    until(lambda: page.widget.table["version"] == panel._rows.version)
+    until(lambda: panel._rows.frame.attrs["filters"]["since"] == "30D")
+    page.idle()  # all of it is shown
+    assert page.widget.table["version"] == panel._rows.version
     return page
 
 
@@ -676,7 +867,6 @@ def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
 def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox) -> None:
     page = failures(ws)
     panel = page.panel
-    until(lambda: "facets" in page.widget.view)  # the rows are there a moment before
     assert page.widget.view["facets"] == {"success": ["failed"]}
     assert "deliveries per day" in panel._repr_html_()
     page.send("details", row=0, version=panel._rows.version)
@@ -692,7 +882,7 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
 def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
     posts = ws.posts(since="30D")
     bare, told = vx.delivery_panel(ws), vx.delivery_panel(ws, posts=posts)
-    until(lambda: bare._log is not None and told._log is not None)
+    until(lambda: bare._rows is not None and told._rows is not None)
     assert "vx.delivery_panel(ws, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
     said = {json.dumps(told._details(row)) for row in range(len(told._log))}
     assert any("can't be said: " in one for one in said)
@@ -702,7 +892,8 @@ def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace)
 
 def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:
     panel = vx.delivery_panel(ws)
-    until(lambda: panel._log is not None)
+    until(lambda: panel._rows is not None)
+    Page(panel).idle()
     panel._log = panel._rows = panel._still = None
     panel._code_shown = True
     assert "reading the deliveries" in panel._repr_html_()
@@ -712,7 +903,7 @@ def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:
 
 def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
     panel = vx.delivery_panel(ws)
-    until(lambda: panel._log is not None)
+    until(lambda: panel._rows is not None)
     page = Page(panel)
     seven, one = len(panel._log), panel._webhooks[1][1]
     page.send("select", name="window", value="30D")
@@ -725,11 +916,14 @@ def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
 
 def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox: Sandbox) -> None:
     page = Page(vx.delivery_panel(ws))
-    until(lambda: page.panel._log is not None and not page.state["busy"])
-    sandbox.add_fault(Fault("delay", method="GET", path="/v1/webhooks/*/deliveries", seconds=1.5))
+    until(lambda: page.panel._rows is not None)
+    page.idle()
+    take, goes_on = page.panel._take, threading.Event()
+    page.panel._take = lambda *log: take(*log) if goes_on.wait(30) else None
     page.send("select", name="window", value="24h")
     until(lambda: page.state["busy"] == "Reading the deliveries of the last 24 hours …")
     assert page.panel._log.attrs["filters"]["since"] != "24h"  # these rows are not yet those
+    goes_on.set()
     until(lambda: page.state["busy"] == "")
     assert page.panel._log.attrs["filters"]["since"] == "24h"
     sandbox.add_fault(Fault("status", method="GET", path="/v1/webhooks/*/deliveries", status=403, code="FORBIDDEN"))
@@ -759,9 +953,9 @@ def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sa
     assert list(panel._rows.frame["run"]) == [run.id]
     assert "it was paused" in panel._repr_html_()
     page.send("details", row=0, version=panel._rows.version)
-    until(lambda: panel._opened == run.id)
+    until(lambda: any(button["about"] == run.id for button in page.state["buttons"]))
     page.send("open")
-    until(lambda: panel.run is not None and page.state["stage"] == "run")
+    until(lambda: panel.run is not None and page.state["tabs"][-1]["name"] == "run")
     assert len(sandbox.requests(acting=True)) == sent, "opening a run sent something"
     page.send("resume")
     until(lambda: panel.run.snapshot.phase == "done", 60)
@@ -882,6 +1076,16 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     until(lambda: len(done) == 2)
     assert done == [1, 2]
     assert said == ["the panel broke down: ZeroDivisionError: oh"]
+
+
+def test_works_that_wait_leave_the_loop_the_threads_that_they_wait_for() -> None:
+    """Somebody presses Pause again and again, and the requests that all these presses wait for ask for an address."""
+    desk, goes_on, done = Desk(print), threading.Event(), []
+    for _ in range(64):
+        desk.at_once(lambda: done.append(goes_on.wait(20)))
+    eventloop.run(asyncio.to_thread(goes_on.set))
+    until(lambda: len(done) == 64, 60)
+    assert all(done)
 
 
 WIDE = st.lists(

@@ -10,16 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
 
 from voxops.sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 
 BUILD = Path(__file__).parents[2] / "build"
-SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)  # so that a run can be interrupted
+SLOW = Fault(
+    "delay", method="POST", path="/v1/posts/*/**", seconds=4, times=None
+)  # ten at once: so long a run can be interrupted
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def test_run_all_runs_all(kernel: int, before: str, after: str, api: Sandbox, tm
         COUNTS,
     ]
     with Kernel(tmp_path, path=ipykernel_6(BUILD) if kernel == 6 else None) as driven:
-        done = driven.run(*cells, patience=60)
+        done = driven.run(*cells)
     assert [cell.status for cell in done] == ["ok"] * 8, "\n".join(cell.traceback for cell in done)
     assert [cell.answered_at for cell in done] == sorted(cell.answered_at for cell in done)
     texts = [cell.text.strip() for cell in done]
@@ -124,12 +127,13 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
     planned = int(shared.do(f"{PLAN}\nprint(plan.cost.acts)"))
     shared.do("run = ws.run(plan, reason='to be interrupted')")
     cells = begin(shared, blocked, tmp_path / "begun")
+    wait_for((tmp_path / "begun").exists)
     wait_for(lambda: acting(api) >= 3)
     began = time.monotonic()
     shared.interrupt()
     shared.collect(cells)
     assert cells[0].error in error.split()
-    assert cells[0].answered_at - began < 2.5
+    assert float(shared.do("print(ended)")) - began < 7  # what is under way takes 4 seconds, the rest 4 more
 
     shared.do("run.pause()")
     sent = acting(api)
@@ -142,7 +146,7 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
     assert int(book) == sent, "the ledger does not know what was sent"
 
     api.clear_faults()
-    assert "'pending'" not in shared.do(f"run.resume().wait(60)\n{COUNTS}", patience=70)
+    assert "'pending'" not in shared.do(f"run.resume().wait(60)\n{COUNTS}")
     assert acting(api) == planned
     assert_once(api)
     shared.do("ws.close()")
@@ -150,18 +154,18 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
 
 def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
     shared.do(connect(api, tmp_path / "ledger"))
-    api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=1.0, times=None))
+    api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=2.0, times=None))
     seen = len(api.requests())
     for blocked in ("ws.posts()", "await asyncio.sleep(0)\nws.posts()", "await ws.aio.posts()"):
-        cells = begin(shared, blocked, tmp_path / f"begun {seen}")
+        cells = begin(shared, blocked)
         wait_for(lambda seen=seen: len(api.requests()) > seen)
         began = time.monotonic()
         shared.interrupt()
         shared.collect(cells)
         assert cells[0].error in {"KeyboardInterrupt", "CancelledError"}
-        assert cells[0].answered_at - began < 1.0
+        assert float(shared.do("print(ended)")) - began < 2.0  # before the page that it asked for was there
         seen = len(api.requests())
-        shared.published(1.2)
+        shared.published(2.2)
         assert len(api.requests()) == seen, "the listing went on after the interrupt"
     api.clear_faults()
     assert shared.do("print(len(ws.posts(limit=5)))\nws.close()") == "5"
@@ -173,28 +177,37 @@ def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp
 @pytest.mark.parametrize(
     "busy",
     [
-        pytest.param(["1 + 1"] * 6, id="other cells run"),
-        pytest.param(
-            ["end = time.monotonic() + 3\nwhile time.monotonic() < end: sum(range(1000))"], id="a cell computes"
-        ),
-        pytest.param(["time.sleep(3)"], id="a cell sleeps"),
-        pytest.param(["await asyncio.sleep(3)"], id="an await waits"),
+        pytest.param("", id="other cells run"),
+        pytest.param("for _ in range(2000): sum(range(1000))", id="a cell computes"),
+        pytest.param("time.sleep(0.5)", id="a cell sleeps"),
+        pytest.param("await asyncio.sleep(0.5)", id="an await waits"),
     ],
 )
-def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, busy: list[str]) -> None:
+def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, busy: str) -> None:
     api.add_fault(SLOW)
     shared.do(connect(api, tmp_path / "ledger"))
     shared.do(PLAN)
     shown = shared.run("run = ws.run(plan)\nrun")[0]
     ids = {m["content"]["transient"]["display_id"] for m in shown.messages if m["msg_type"] == "display_data"}
-    heard = len(shared.everything)
-    shared.run(*busy)
-    if len(busy) > 1:
+    heard, stop = len(shared.everything), tmp_path / "stop"
+    cells = shared.queue([f"while not __import__('pathlib').Path({str(stop)!r}).exists():\n    {busy}"] if busy else [])
+
+    def updates() -> list[dict[str, Any]]:
+        known = [m for m in shared.everything[heard:] if m["msg_type"] == "update_display_data"]
+        return [m for m in known if m["content"]["transient"]["display_id"] in ids]
+
+    def moves() -> bool:
         shared.published(3.0)
-    updates = [m for m in shared.everything[heard:] if m["msg_type"] == "update_display_data"]
-    mine = [m for m in updates if m["content"]["transient"]["display_id"] in ids]
-    assert 2 <= len(mine) <= 9, f"{len(mine)} updates in about three seconds"
-    assert len({m["content"]["data"]["text/plain"] for m in mine}) >= 2
+        if not busy:
+            shared.run(*["1 + 1"] * 6)
+        return len({m["content"]["data"]["text/plain"] for m in updates()}) >= 2
+
+    wait_for(moves)  # how often it is drawn depends on how long that takes here
+    mine = updates()
+    stop.touch()
+    shared.collect(cells)
+    took = (mine[-1]["header"]["date"] - mine[0]["header"]["date"]).total_seconds()
+    assert len(mine) <= 2 * took + 3, f"{len(mine)} updates in {took} seconds"
     shared.do("run.cancel().wait(30)\nws.close()")
 
 
@@ -205,13 +218,15 @@ def test_buttons_hand_the_work_over(shared: Kernel, api: Sandbox, tmp_path: Path
     shared.run("run = ws.run(plan)\nrun")
     wait_for(lambda: acting(api) >= 3)
     shared.press("pause")
-    assert shared.do("await asyncio.sleep(1.2)\nprint(run.snapshot.phase)") == "paused"
+    shared.do("while run.snapshot.phase != 'paused': await asyncio.sleep(0.05)")
+    shared.do("run.pause()")  # nothing is on its way any more
     sent = acting(api)
     shared.published(1.2)
     assert acting(api) == sent
-    shared.press("resume")
     api.clear_faults()
-    assert shared.do("run.wait(60)\nprint(run.snapshot.phase)", patience=70) == "done"
+    shared.press("resume")
+    shared.do("while run.snapshot.phase == 'paused': await asyncio.sleep(0.05)")
+    assert shared.do("run.wait(60)\nprint(run.snapshot.phase)") == "done"
     sent = acting(api)
     shared.press("retry")
     shared.do("await asyncio.sleep(0.5)")
@@ -387,19 +402,30 @@ def test_nested_loops_are_picked_or_refused(kernel: int, first: str, said: str, 
 def run_script(script: Path, folder: Path, program: list[str]) -> str:
     """Run a file in a fresh process; return what it printed."""
     done = subprocess.run(
-        [sys.executable, *program, str(script)], capture_output=True, text=True, cwd=folder, timeout=90, check=False,
+        [sys.executable, *program, str(script)], capture_output=True, text=True, cwd=folder, timeout=250, check=False,
         env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "IPYTHONDIR": str(folder / "ipython")},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
 
-def begin(kernel: Kernel, code: str, sign: Path) -> list[Cell]:
-    """Queue a cell, and return once it has begun: the kernel ignores an interrupt between two cells."""
-    cells = kernel.queue([f"import pathlib; pathlib.Path({str(sign)!r}).touch()\n{code}"])
-    wait_for(sign.exists)
-    time.sleep(0.3)  # from its first line into the blocking one
-    return cells
+SIGN = """
+import pathlib, threading
+def tell(before=len(run._future._done_callbacks)):
+    while len(run._future._done_callbacks) == before:
+        time.sleep(0.01)
+    pathlib.Path({sign!r}).touch()
+threading.Thread(target=tell, daemon=True).start()
+"""
+
+
+def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:
+    """Queue a cell that notes when it `ended`; there will be a `sign` as soon as it waits for the run.
+
+    The kernel ignores an interrupt between two cells, and one that comes before the waiting is none of the run.
+    """
+    told = "" if sign is None else SIGN.format(sign=str(sign))
+    return kernel.queue([f"{told}\ntry:\n{textwrap.indent(code, '    ')}\nfinally:\n    ended = time.monotonic()"])
 
 
 def let_leases_run_out(ledger: Path) -> None:
@@ -409,7 +435,7 @@ def let_leases_run_out(ledger: Path) -> None:
     db.close()
 
 
-def wait_for(condition, patience: float = 20.0) -> None:
+def wait_for(condition, patience: float = 60.0) -> None:
     """Look twenty times a second whether something has come true."""
     end = time.monotonic() + patience
     while not condition():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -74,23 +74,34 @@ class Act:
     ) -> None:
         self._ws, self._desk, self._again, self._changed, self._ended = ws, desk, again, changed, ended
         self._began = began
+        # Held for a few assignments, and while nothing is called: whoever draws waits for it.
         self._lock = threading.Lock()
         self.plan: Plan | None = None
         self.run: HandedRun | None = None
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
         self.errors: Mapping[str, int] = {}
-        self.from_failed = False
+        self.source: HandedRun | None = None  # the run whose failed rows were planned
         self.form: Mapping[str, Any] = {}
         self.reason = ""
         self.problem = ""
         self._page: object = None
         self._plans = 0
+        self._starting: Plan | None = None  # comes back if it can't be started
+        self._waits: dict[str, object] = {}  # by run: who waits for its end
+
+    def __copy__(self) -> Act:
+        """Return it as it is now, all of one moment: other threads go on, and change only the original."""
+        still = Act.__new__(Act)
+        with self._lock:
+            vars(still).update(vars(self))
+        return still
 
     @property
     def acting(self) -> bool:
         """Whether a run is under way: what is planned meanwhile would be about rows that are moving."""
-        return self.run is not None and (self.snapshot is None or self.snapshot.phase not in ENDED)
+        snapshot = self.snapshot
+        return self.run is not None and (snapshot is None or snapshot.phase not in ENDED)
 
     @property
     def stage(self) -> str:
@@ -109,9 +120,12 @@ class Act:
             "number": self._plans,  # a page that waits for a plan must hear of it, also where it is like the one before
         }
 
-    def forget(self) -> None:
-        """Something else is chosen: what was planned does not hold any more."""
+    def forget(self, *, rows: bool = False) -> None:
+        """Something else is chosen: what was planned does not hold any more; of other `rows`, what a run left still does."""
         with self._lock:
+            if rows and self.source is not None:
+                return
+            self._starting = None
             if self.plan is None or self.run is not None:
                 return
             self.plan = None
@@ -126,25 +140,27 @@ class Act:
         """Make a plan and show it."""
         if self.acting:
             return self.complain("A run is under way: wait for its end, or cancel it, before you plan anything else.")
-        self._fresh(make(), form, page, from_failed=False)
+        self._fresh(make(), form, page)
         return None
 
     def _make_again(self, about: object, page: object = None) -> None:
         """Make a plan of what failed in the run that the page spoke of, and show it."""
-        if self.run is None or self.acting:
+        run = self.run
+        if run is None or self.acting:
             return self.complain("There is no run that has ended here: nothing is planned.")
-        if self.run.id != about:
+        if run.id != about:
             return self.complain(_ANOTHER_RUN)
-        self._fresh(self._again(self.run.failed()), self.form, page, from_failed=True)
+        self._fresh(self._again(run.failed()), self.form, page, run)
         return None
 
-    def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, *, from_failed: bool) -> None:
+    def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, source: HandedRun | None = None) -> None:
         """Take a new plan up; the run before it is no longer shown."""
         wanted = form.get("canary")
         canary = min(wanted, _CANARIES) if isinstance(wanted, int) and wanted > 0 else 0
+        careful = plan.canary(canary) if canary and plan.eligible else plan
         with self._lock:
-            self.plan = plan.canary(canary) if canary and plan.eligible else plan
-            self.from_failed, self.form, self._page = from_failed, {**form, "canary": canary}, page
+            self.plan, self.source = careful, source
+            self.form, self._page = {**form, "canary": canary}, page
             self.run = self.snapshot = self.verified = None
             self._plans += 1
             self.problem = self.reason = ""
@@ -153,22 +169,24 @@ class Act:
     async def _start(self, seen: object, reason: object) -> None:
         """Run the plan, if it is the one that was seen."""
         said = reason.strip() if isinstance(reason, str) else ""
+        plan = self.plan
+        was_seen = plan is not None and seen == plan_fingerprint(plan)
         with self._lock:
-            plan = self.plan
-            if plan is None or self.run is not None or seen != plan_fingerprint(plan):
+            if not was_seen or self.plan is not plan or self.run is not None:
                 why = "The plan that the page showed is not the one that is ready: nothing was sent. Look at the plan, then run it."
             elif not said:
                 why = "A run needs a reason, for the audit trail: nothing was sent."
             else:
                 why = ""
-                self.plan = None  # a second press finds nothing to run
+                self.plan, self._starting = None, plan  # a second press finds nothing to run
+                self.problem, self.reason = "", said
         if why or plan is None:
             return self.complain(why)
-        self.problem, self.reason = "", said
         try:
             run = await self._ws.aio.run(plan, reason=said)
         except BaseException:
-            self.plan = plan
+            with self._lock:
+                self.plan, self._starting = self._starting, None  # unless something else was chosen meanwhile
             raise
         self.form = {name: value for name, value in self.form.items() if name != "reason"}
         self.take(run, plan)
@@ -177,29 +195,48 @@ class Act:
 
     def take(self, run: HandedRun, plan: Plan | None = None) -> None:
         """Show a run and follow it to its end."""
-        self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
+        with self._lock:
+            self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
+            self._starting = None
         run.follow(self)
         eventloop.submit(self._follow(run))
 
     async def _follow(self, run: HandedRun) -> None:
-        """Wait for the run, then compare before and after."""
+        """Wait for the run, then compare before and after: once, however often it was resumed meanwhile."""
+        self._waits[run.id] = mine = object()
         try:
             await run
-            if self.run is run and run.snapshot.action in MIXED:
-                self.errors = error_counts(await asyncio.to_thread(run.results))
-            if self.run is run and run.snapshot.phase in {"done", "blocked"}:
-                self.verified = await asyncio.to_thread(run.verify)
-                await asyncio.to_thread(self._ended, run)
+            if self._waits[run.id] is not mine:
+                return
+            await self._compare(run)
         except Exception as error:  # noqa: BLE001  in a task of our own it would be lost without a word
             self.problem = f"{type(error).__name__}: {error}"
         self._changed(True)
 
+    async def _compare(self, run: HandedRun) -> None:
+        """Say what the run has left; what another has taken the place of is not shown, but its rows have moved all the same."""
+        if self.run is run and run.snapshot.action in MIXED:
+            errors = error_counts(await self._desk.aside(run.results))
+            with self._lock:
+                self.errors = errors if self.run is run else self.errors
+        if run.snapshot.phase not in {"done", "blocked"}:
+            return
+        if self.run is run:
+            verified = await self._desk.aside(run.verify)
+            with self._lock:
+                self.verified = verified if self.run is run else self.verified
+            self._changed(True)
+        await self._desk.in_turn(
+            lambda: self._desk.aside(lambda: self._ended(run))
+        )  # no plan is made while rows are replaced
+
     def notice(self, snapshot: Snapshot) -> None:
         """Take note of the run's newest state."""
-        if self.run is None or snapshot.run_id != self.run.id:
-            return
-        moved = self.snapshot is None or snapshot.phase != self.snapshot.phase
-        self.snapshot = snapshot
+        with self._lock:
+            if self.run is None or snapshot.run_id != self.run.id:
+                return
+            moved = self.snapshot is None or snapshot.phase != self.snapshot.phase
+            self.snapshot = snapshot
         self._changed(moved)
 
     def hear(self, message: Mapping[str, Any]) -> bool:
@@ -247,13 +284,14 @@ class Act:
 
     def lines(self) -> list[str]:
         """Return the same as text."""
-        parts = [self.problem] if self.problem else []
-        if self.plan is not None and self.run is None:
-            parts.append(summary(self.plan))
-        if self.snapshot is not None:
-            parts.append(render_text(self.snapshot, tz=self._ws.settings.tz))
-        if self.verified is not None:
-            parts.append(self.verified.to_string())
+        now = copy.copy(self)
+        parts = [now.problem] if now.problem else []
+        if now.plan is not None and now.run is None:
+            parts.append(summary(now.plan))
+        if now.snapshot is not None:
+            parts.append(render_text(now.snapshot, tz=self._ws.settings.tz))
+        if now.verified is not None:
+            parts.append(now.verified.to_string())
         return parts
 
     def code(self, planner: str, name: str) -> list[str]:
@@ -263,7 +301,7 @@ class Act:
         reason = self.reason or str(self.form.get("reason") or "").strip()
         run = f"run = ws.run(plan, reason={quoted(reason or '...')})"
         lines += ["", "# " + run, "# run.wait(); run.verify()"]
-        if self.from_failed:
+        if self.source is not None:
             lines += ["", "# then, of the failed rows:", f"# plan = vx.{planner}(run.failed()){canary}"]
         return lines
 

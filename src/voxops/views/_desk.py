@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from voxops._core import eventloop
 from voxops.errors import VoxopsError
 
 __all__ = ["Desk"]
+
+T = TypeVar("T")
 
 
 class Desk:
@@ -23,6 +28,8 @@ class Desk:
     def __init__(self, complain: Callable[[str], object]) -> None:
         self._complain = complain
         self._turn = asyncio.Lock()
+        # None of the loop's own threads: what waits here, for a pause perhaps, may wait for what needs one of those.
+        self._hands = ThreadPoolExecutor(thread_name_prefix="voxops-desk")
 
     def hand_over(self, work: Callable[[], Awaitable[object]]) -> None:
         """Start some work and return at once."""
@@ -30,16 +37,25 @@ class Desk:
 
     def at_once(self, work: Callable[[], object]) -> None:
         """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
-        eventloop.submit(self._guarded(lambda: asyncio.to_thread(work)))
+        eventloop.submit(self._guarded(lambda: self.aside(work)))
 
     def later(self, work: Callable[[], object]) -> None:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
-        self.hand_over(lambda: asyncio.to_thread(work))
+        self.hand_over(lambda: self.aside(work))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Work in a thread that may wait; on our own loop."""
+        context = contextvars.copy_context()  # it says where in the notebook an output belongs
+        return await asyncio.get_running_loop().run_in_executor(self._hands, lambda: context.run(work))
+
+    async def in_turn(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Wait for the turn, and work; on our own loop."""
+        async with self._turn:
+            await work()
 
     async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
         """Wait for the turn, and work."""
-        async with self._turn:
-            await self._guarded(work)
+        await self.in_turn(lambda: self._guarded(work))
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Work, and say what failed."""

@@ -198,10 +198,11 @@ class Live:
                         self._widget.view = view
                     self._widget.state = self._state(self._look())
 
-    def look_otherwise(self, change: Mapping[str, Any]) -> None:
-        """Change what pages write, in all of them."""
+    def look_otherwise(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        """Change what pages write, in all of them; what they write now is handed to `change`, and no page writes meanwhile."""
         with self._publishing:
-            self._view = {**self.view, **change}
+            view = self.view
+            self._view = {**view, **change(view)}
             if self._widget is not None:
                 self._widget.view = self._view
 
@@ -284,7 +285,16 @@ class Live:
         """Tell the page that somebody is there, and pass its message on."""
         if isinstance(message, Mapping) and isinstance(message.get("do"), str):
             self.send({"heard": message["do"], "page": message.get("page")})
+            if message["do"] == "hello":
+                self._tell_again(message.get("version"))
             self._hear(message)
+
+    def _tell_again(self, version: object) -> None:
+        """Send what is shown once more, and the rows unless the page has these: it has not heard of what changed while it loaded."""
+        with self._publishing:
+            if self._widget is not None:
+                same = version == self._table.get("version")
+                self._widget.send_state("state" if same else ["ticks", "table", "view", "state"])
 
 
 def _publish(bundle: dict[str, Any], display_id: str, update: bool, metadata: Mapping[str, Any] | None = None) -> None:

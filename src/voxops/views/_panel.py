@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Panel(ABC):
         self._rows: RowTable | None = None
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
-        self._still: tuple[Sequence[Block], Sequence[Tab]] | None = None
+        self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
         self._busy = ""
         self._desk = Desk(self._complain)
@@ -131,22 +132,24 @@ class Panel(ABC):
         return {}
 
     def _set_rows(self, rows: RowTable, view: dict[str, Any] | None = None) -> None:
-        """Show other rows."""
+        """Show other rows; what was planned of those before does not hold any more."""
+        self._act.forget(rows=True)
         self._rows = rows
-        self._chose = ()
-        self._still = None
+        self._chose = (
+            (*self._chose[:-1], "") if view is None else ()
+        )  # nothing is ticked among them, by no page's choice
         self._live.fill(rows.model(), view)
 
     def _wanted(self) -> dict[str, list[Any]]:
         """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
-        facets = self._live.view.get("facets")
-        if self._rows is None or not isinstance(facets, Mapping):
+        facets, rows = self._live.view.get("facets"), self._rows
+        if rows is None or not isinstance(facets, Mapping):
             return {}
-        known = {column.name for column in self._rows.columns if column.facet}
+        known = {column.name for column in rows.columns if column.facet}
         listed = {
             name: wanted for name, wanted in facets.items() if name in known and isinstance(wanted, list) and wanted
         }
-        raws = {name: self._rows.raw(name, [*map(str, wanted)]) for name, wanted in listed.items()}
+        raws = {name: rows.raw(name, [*map(str, wanted)]) for name, wanted in listed.items()}
         return {name: raw for name, raw in raws.items() if raw is not None}
 
     def _hear(self, message: Mapping[str, Any]) -> None:
@@ -186,9 +189,9 @@ class Panel(ABC):
         view = self._live.view
         return (*(view.get(name) for name in _CHOOSING), self._live.widget.ticks)
 
-    def _chosen_otherwise(self) -> None:
+    def _chosen_otherwise(self, chose: tuple[object, ...] | None = None) -> None:
         """A page chose something else: a plan made before does not hold any more."""
-        if not _only_reason(self._choice_now(), self._chose):
+        if not _only_reason(self._choice_now(), self._chose if chose is None else chose):
             self._act.forget()
 
     def _plan_rows(self, message: Mapping[str, Any], chose: tuple[object, ...]) -> None:
@@ -199,7 +202,7 @@ class Panel(ABC):
         form = message.get("form")
         self._chose = chose
         self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
-        self._chosen_otherwise()  # while the plan was made
+        self._chosen_otherwise(chose)  # while the plan was made
         return None
 
     def _make(
@@ -215,27 +218,26 @@ class Panel(ABC):
 
     def _send_texts(self, message: Mapping[str, Any]) -> None:
         """Send the long texts of the rows that a page shows."""
-        rows = message.get("rows")
-        if self._rows is not None and isinstance(rows, list) and message.get("version") == self._rows.version:
-            self._live.send(
-                {"texts": self._rows.texts(rows), "version": self._rows.version, "page": message.get("page")}
-            )
+        table, rows = self._rows, message.get("rows")
+        if table is not None and isinstance(rows, list) and message.get("version") == table.version:
+            self._live.send({"texts": table.texts(rows), "version": table.version, "page": message.get("page")})
 
     def _send_found(self, message: Mapping[str, Any]) -> None:
         """Send which rows have texts that hold some words."""
-        text = message.get("text")
-        if self._rows is not None and isinstance(text, str):
-            found = self._rows.search(text[:200])
-            self._live.send({"found": found, "text": text, "version": self._rows.version, "page": message.get("page")})
+        table, text = self._rows, message.get("text")
+        if table is not None and isinstance(text, str):
+            found = table.search(text[:200])
+            self._live.send({"found": found, "text": text, "version": table.version, "page": message.get("page")})
 
     def _send_details(self, message: Mapping[str, Any]) -> None:
         """Send everything that is known of one row."""
-        row = message.get("row")
-        if self._rows is None or message.get("version") != self._rows.version or not isinstance(row, int):
+        table, row = self._rows, message.get("row")
+        if table is None or message.get("version") != table.version or not isinstance(row, int):
             return
-        if 0 <= row < len(self._rows.frame):
+        if 0 <= row < len(table.frame):
             found = [block for block in self._details(row) if block is not None]
-            self._live.send({"details": found, "row": row, "page": message.get("page")})
+            if self._rows is table:  # else it may have been looked up among the others
+                self._live.send({"details": found, "row": row, "page": message.get("page")})
 
     def _complain(self, why: str) -> None:
         """Show why something could not be done."""
@@ -243,9 +245,14 @@ class Panel(ABC):
 
     def _began(self, reason: str) -> None:
         """A run has begun: its reason was that run's, and must not stand there for the next; one that was typed since stays."""
-        form = self._live.view.get("form")
-        if isinstance(form, Mapping) and str(form.get("reason") or "").strip() == reason:
-            self._live.look_otherwise({"form": {**form, "reason": ""}})
+
+        def without(view: Mapping[str, Any]) -> Mapping[str, Any]:
+            form = view.get("form")
+            if isinstance(form, Mapping) and str(form.get("reason") or "").strip() == reason:
+                return {"form": {**form, "reason": ""}}
+            return {}
+
+        self._live.look_otherwise(without)
 
     def _changed(self, at_once: bool) -> None:
         """There is something new to show."""
@@ -254,12 +261,9 @@ class Panel(ABC):
 
     def _look(self) -> Shown:
         """Return what there is to show."""
-        act, snapshot = self._act, self._act.snapshot
-        if (
-            self._still is None
-        ):  # what the rows say stays as it is until there are others, while a run moves twice a second
-            self._still = self._facts(), [Tab("rows", self.ROWS, self._copied()), *self._tabs()]
-        facts, tabs = self._still[0], [*self._still[1], *act.tabs()]
+        act = copy.copy(self._act)
+        facts, parts = self._standing()
+        tabs = [*parts, *act.tabs()]
         if self._code_shown and self._rows is not None:
             tabs.append(
                 Tab(
@@ -275,7 +279,7 @@ class Panel(ABC):
         return Shown(
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
-            present="" if snapshot is None else present(snapshot),
+            present="" if act.snapshot is None else present(act.snapshot),
             stage=act.stage,
             facts=facts,
             tabs=tabs,
@@ -289,6 +293,13 @@ class Panel(ABC):
             problem=act.problem,
             looks=looks,
         )
+
+    def _standing(self) -> tuple[Sequence[Block], Sequence[Tab]]:
+        """Return what the rows say: it stays as it is until there are others, while a run moves twice a second."""
+        rows, known = self._rows, self._still
+        if known is None or known[0] is not rows:  # others may have come, on another thread, while it was put together
+            known = self._still = rows, self._facts(), [Tab("rows", self.ROWS, self._copied()), *self._tabs()]
+        return known[1], known[2]
 
     def _copied(self) -> Sequence[Block]:
         """Return the rows of the static copy."""

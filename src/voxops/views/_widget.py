@@ -50,8 +50,8 @@ class LiveWidget(anywidget.AnyWidget):
     ticks = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, *, turn: AbstractContextManager[Any] | None = None, **traits: Any) -> None:
-        super().__init__(**traits)
         self._turn = turn or threading.RLock()
+        super().__init__(**traits)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code.
@@ -61,6 +61,11 @@ class LiveWidget(anywidget.AnyWidget):
         """
         with self._turn:
             super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
+
+    def send_state(self, key: Any = None) -> None:
+        """Send what is so now to the pages: none of them is left with what another thread has changed since it was read."""
+        with self._turn:
+            super().send_state(key)
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""

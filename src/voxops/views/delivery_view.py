@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,22 +72,22 @@ class DeliveryPanel(Panel):
         self._webhooks = [("all webhooks", ""), *named]
         await self._load()
 
-    async def _load(self) -> None:
-        """Read the deliveries of the webhook and window chosen."""
+    async def _load(self, *, chosen: bool = True) -> None:
+        """Read the deliveries of the webhook and window, which a page has chosen or which a run has moved."""
         if self._log is not None:
             window = next(words for words, value in _WINDOWS if value == self._window)
             self._busy = f"Reading the deliveries of the last {window} …"
             self._changed(True)
         try:
             log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
-            await asyncio.to_thread(self._take, log)
+            await self._desk.aside(lambda: self._take(log, chosen))
         finally:
             self._busy = ""
             self._changed(True)
 
-    def _take(self, log: pd.DataFrame) -> None:
+    def _take(self, log: pd.DataFrame, chosen: bool) -> None:
         """Show deliveries that were read; as soon as some have failed, those alone."""
-        self._act.forget()
+        self._act.forget(rows=not chosen)
         self._log = self._chosen = log
         words = {
             "success": log["success"].astype(object).map(_result),
@@ -170,13 +169,14 @@ class DeliveryPanel(Panel):
 
     def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel is told of which run it is
         """Read the deliveries again."""
-        self._desk.hand_over(self._load)
+        self._desk.hand_over(lambda: self._load(chosen=False))
 
     def _details(self, row: int) -> Sequence[Block | None]:
-        assert self._log is not None
-        found = {str(name): value for name, value in self._log.iloc[row].items()}
+        assert self._rows is not None
+        log = self._rows.frame
+        found = {str(name): value for name, value in log.iloc[row].items()}
         known = {name: found.get(name) for name in _KNOWN} | {"url": redact_address(found.get("url"))}
-        tz = shown_zone(self._log)
+        tz = shown_zone(log)
         known["result"] = _result(found.get("success"))
         said = [
             redact_addresses(found[name]) if isinstance(found.get(name), str) else ""
@@ -186,16 +186,15 @@ class DeliveryPanel(Panel):
             blocks.heading("Delivery", found.get("delivery_id")),
             blocks.note(said[0], bad=True) if said[0] else None,
             blocks.pairs((name.replace("_", " "), read_out(value, tz)) for name, value in known.items()),
-            blocks.line(self._about(row)),
+            blocks.line(self._about(log.iloc[[row]])),
             blocks.preformatted("Answer", said[1]) if said[1] else None,
         ]
 
-    def _about(self, row: int) -> str:
+    def _about(self, delivery: pd.DataFrame) -> str:
         """Say which post a delivery is about, or why that can't be said."""
-        assert self._log is not None
         if self._posts is None and self._events is None:
             return "Which post it is about: the log does not say; vx.delivery_panel(ws, posts=ws.posts(...)) guesses."
-        (found,) = about_posts(self._log.iloc[[row]], self._posts, self._events).to_dict("records")
+        (found,) = about_posts(delivery, self._posts, self._events).to_dict("records")
         if found["about"] == "unknown":
             return f"Which post it is about can't be said: {found['why_post']}."
         odds = "" if found["about"] == "recorded" else f", right with odds of {100 * found['odds']:.0f} %"

@@ -179,8 +179,9 @@ class TriagePanel(Panel):
             code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
             moved, from `frame`.
         """
-        if self._act.from_failed and self._runs:
-            lines = [f"chosen = ws.attach({self._runs[-1].id!r}).failed()"]
+        source = self._act.source
+        if source is not None:
+            lines = [f"chosen = ws.attach({source.id!r}).failed()"]
         elif self._runs:
             lines = self._code_after_runs()
         else:

@@ -17,7 +17,7 @@ class Live {
     this.tabled();
     this.update();
     this.hideCopies();
-    this.send({ do: "hello" });
+    this.hello();
   }
 
   get state() { return this.model.get("state") ?? {}; }
@@ -82,6 +82,9 @@ class Live {
     }, PATIENCE);
   }
 
+  /** Ask for the present: what was sent while the page was loading never came here. */
+  hello() { this.send({ do: "hello", version: this.model.get("table")?.version }); }
+
   hear(message) {
     this.answers += 1;
     this.doubtful(false);
@@ -97,7 +100,7 @@ class Live {
 
   perhapsDead() {
     this.dead(true);
-    this.send({ do: "hello" }); // a kernel that is there answers
+    this.hello(); // a kernel that is there answers
   }
 
   dead(yes) {
