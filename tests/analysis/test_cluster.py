@@ -99,7 +99,7 @@ def archive(log: pd.DataFrame, posts: pd.DataFrame, tmp_path_factory: pytest.Tem
 def cluster() -> Iterator[Any]:
     """Two worker processes; the numbers cross a process boundary on their way."""
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
         distributed.Client(local) as client,
     ):
         yield client

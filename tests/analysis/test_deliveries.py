@@ -301,7 +301,7 @@ def test_dask_gives_the_same_numbers_by_a_tree_of_merges_on_two_workers(log, tmp
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             local_directory=str(tmp_path / "dask"),
         ) as cluster,
         distributed.Client(cluster) as client,

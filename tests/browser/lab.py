@@ -294,7 +294,8 @@ class Part:
         return self.area.locator(".vx-run")
 
     def axe(self) -> list[str]:
-        """Serious faults that axe-core finds in what is live."""
+        """Serious faults that axe-core finds in what is live; pale for a while is what waits for its rows, or for a busy kernel."""
+        expect(self.area.locator(".vx-gone, .vx-reading")).to_have_count(0)
         return serious(self.area, ".vx")
 
     def picture(self, path: Path) -> Path:

@@ -193,6 +193,26 @@ def test_posts_that_do_not_say_when_they_were_created_are_all_read_each_time(cli
     assert read(listed, client)[1] == 4
 
 
+def test_a_list_that_was_emptied_meanwhile_is_read_from_where_it_was(client):
+    listed = CreatedList(client)
+    read(listed, client)
+    posts, client.posts = client.posts, []
+    assert read(listed, client)[0].posts == {}
+    client.posts = posts
+    assert read(listed, client)[1] == 1
+
+
+def test_one_post_that_shows_metadata_is_enough(client):
+    client.posts = []
+    client.make("marked", 0)
+    client.posts[0]["metadata"] = {"voxopsOp": "m"}
+    assert read(CreatedList(client), client)[0].metadata
+    client.make("older", -10)
+    assert read(CreatedList(client), client)[0].metadata
+    client.posts = client.posts[1:]
+    assert not read(CreatedList(client), client)[0].metadata
+
+
 def test_an_empty_list_is_read_each_time():
     client = Client()
     listed = CreatedList(client)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 from tests.virtual import PATIENCE, until
 
 from voxops.sandbox import Sandbox
+from voxops.sandbox.faults import FaultBook
 
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
@@ -52,9 +52,9 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open = threading.Event()
         self.passed = 0
-        monkeypatch.setattr("voxops.sandbox.app.asyncio", SimpleNamespace(sleep=self._wait))
+        monkeypatch.setattr(FaultBook, "hold", self._wait)
 
-    async def _wait(self, _: float) -> None:
+    async def _wait(self, *_: object) -> None:
         while not self._open.is_set():
             await asyncio.sleep(0.01)
         self.passed += 1

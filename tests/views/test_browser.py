@@ -347,7 +347,8 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     keys.press("End")  # 30 days
     log.wait("delivered, of 1,")
     log.area.locator(".vx-grid").focus()
-    keys.press("Space")
+    for key in ("End", "Space"):  # the oldest, which the API does not send again by itself meanwhile
+        keys.press(key)
     log.wait("1 ticked")
     log.area.get_by_label("also delivered").focus()
     keys.press("Space")

@@ -77,7 +77,7 @@ def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace
     with pytest.raises(vx.PlanError, match=r"Use run\.results\(\), or vx\.delivery_report\(ws\.deliveries\(\)\)"):
         vx.report(failed(ws), redelivered)
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
-    with pytest.raises(vx.PlanError, match=r"this is a watch, .* Pass what ws\.run\(plan\) returned"):
+    with pytest.raises(vx.PlanError, match=r"not a watch\. Pass what ws\.run\(plan\) returned"):
         vx.report(failed(ws), watch)
     with pytest.raises(vx.PlanError, match=r"not a Plan\. Pass it as plan="):
         vx.report(failed(ws), vx.plan_retry(failed(ws)))

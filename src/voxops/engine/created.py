@@ -136,7 +136,8 @@ class CreatedList:
         clock, before = self._client.clock, self._walk
         began = clock.monotonic()
         newest = await self._list(listed, "all", since)
-        self._comes_late = self._comes_late or (before is not None and before.missed(listed.posts.values()))
+        if before is not None and before.missed(listed.posts.values()):
+            self._comes_late = True
         took = clock.monotonic() - began
         listed.walk = None if newest is None else Walk(began, took, since, newest, frozenset(listed.posts))
         return listed.walk
@@ -145,7 +146,8 @@ class CreatedList:
         """Read what has come since a walk, or since its top was read last."""
         listed = Listed()
         newest = await self._list(listed, "all", walk.newest - LIST_DISORDER, walk.seen)
-        self._comes_late = self._comes_late or walk.missed(listed.posts.values())
+        if walk.missed(listed.posts.values()):
+            self._comes_late = True
         listed.walk = replace(walk, newest=max(walk.newest, newest or walk.newest), seen=walk.seen.union(listed.posts))
         return listed
 

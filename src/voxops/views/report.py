@@ -222,14 +222,14 @@ def report(
 def _refuse_others(given: Any) -> None:
     """Refuse a run whose rows are no posts that had failed, and name what shows it."""
     instead = _ABOUT_OTHERS.get(getattr(getattr(getattr(given, "plan", None), "act", None), "about", ""))
-    if callable(getattr(given, "results", None)) and getattr(given, "plan", given) is None:
-        instead = "this is a watch, which acts on nothing. Pass what ws.run(plan) returned, or leave run= out"
     if instead is not None:
         raise PlanError(f"report() is of posts that failed, and of the run that acted on them; {instead}")
 
 
 def _results(run: Any) -> pd.DataFrame:
     """What became of the rows of a run, which must be one that acted."""
+    if callable(getattr(run, "results", None)) and getattr(run, "plan", run) is None:
+        raise PlanError("report(run=) needs the run of a plan, not a watch. Pass what ws.run(plan) returned.")
     results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
     if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
         results = results.assign(platform=_platforms(results["targets"]))  # what was done to whole posts
