@@ -13,7 +13,7 @@ from voxops._core import eventloop, safe
 from voxops._core.arguments import check_timeout
 from voxops._core.bound import by_id, never_copied
 from voxops._core.cell import running_cell
-from voxops.engine.job import Job
+from voxops.engine.job import Job, notify
 from voxops.errors import ConfigError
 from voxops.model import WATCH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
@@ -54,7 +54,7 @@ class Run:
         with self._notifying:
             self._snapshot = snapshot
             for observer in tuple(self._observers):
-                observer.notice(snapshot)
+                notify(observer, snapshot)
 
     def follow(self, observer: Observer) -> None:
         """Let an observer see every state from now on, the present one first."""

@@ -233,6 +233,21 @@ def test_watching_takes_a_fraction_of_polling_each(sandbox: Sandbox, client: Asy
     assert sum(reads(sandbox, before).values()) < (2 * count if count < 100 else 0.3 * count)
 
 
+def test_a_display_that_breaks_does_not_end_a_watch(
+    sandbox: Sandbox, client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    posts = publish(sandbox, client, 3)
+
+    class Broken:
+        def notice(self, snapshot: Any) -> None:
+            raise RuntimeError("the page is gone")
+
+    watch = Watch(client, things_of(posts, "post"), Broken())
+    assert eventloop.run(watch.go()).phase == "done"
+    assert watch.results()["settled_at"].notna().all()
+    assert "the page is gone" in caplog.text
+
+
 def test_a_watch_whose_time_is_up_says_how_to_go_on(sandbox: Sandbox, client: AsyncClient) -> None:
     sandbox.set_switches(publish_seconds=(9000.0, 9100.0))
     posts = publish(sandbox, client, 1)

@@ -144,6 +144,27 @@ def test_an_end_that_comes_while_somebody_begins_to_follow_is_the_last_thing_hea
     assert heard == [snapshot().phase, "done"]
 
 
+def test_a_follower_that_breaks_keeps_nobody_else_from_hearing(caplog: pytest.LogCaptureFixture):
+    run = Run(cast("Any", lambda _: Standing()))
+    heard: list[str] = []
+
+    class Follower:
+        def __init__(self, *, breaks: bool) -> None:
+            self.breaks = breaks
+
+        def notice(self, state: Snapshot) -> None:
+            if self.breaks and state.phase == "done":
+                raise RuntimeError("the page is gone")
+            heard.append(state.phase)
+
+    run.follow(Follower(breaks=True))
+    run.follow(Follower(breaks=False))
+    run.notice(replace(snapshot(), phase="done"))
+    assert heard == [snapshot().phase, snapshot().phase, "done"]
+    assert f"what follows {snapshot().run_id} broke" in caplog.text
+    assert "the page is gone" in caplog.text
+
+
 def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_shown():
     """The loop tells of the end on its own thread, just as the display is on its way: the update must not overtake it."""
     published: list[tuple[bool, str]] = []

@@ -1,17 +1,28 @@
-"""What a run does, as whoever holds it sees it."""
+"""What a run does, as whoever holds it sees it, and how whoever follows it is notified."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
-from voxops.model import Snapshot
+from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
 
-__all__ = ["Job"]
+__all__ = ["Job", "notify"]
+
+_log = logging.getLogger(__name__)
+
+
+def notify(observer: Observer, snapshot: Snapshot) -> None:
+    """Show a new state to who follows a run; a display that breaks stops neither the run nor what the others see."""
+    try:
+        observer.notice(snapshot)
+    except Exception:  # noqa: BLE001
+        _log.exception("what follows %s broke", snapshot.run_id)
 
 
 class Job(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from voxops._core import safe
 from voxops.acts.table import act_named
 from voxops.engine.control import Pass
+from voxops.engine.job import notify
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger, audit
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["REFRESH", "Reporter", "cells_from"]
 
-_log = logging.getLogger(__name__)
 REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
@@ -124,10 +123,7 @@ class Reporter:
 
     def _show(self, snapshot: Snapshot) -> Snapshot:
         self.snapshot = snapshot
-        try:
-            self._observer.notice(snapshot)
-        except Exception:  # noqa: BLE001  a display that breaks must not stop what is being sent
-            _log.exception("the display of %s broke", self._run)
+        notify(self._observer, snapshot)
         return snapshot
 
 

@@ -17,6 +17,7 @@ from voxops.acts.plan import Plan
 from voxops.api.windows import WATCH_FOR
 from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
 from voxops.engine.control import Control
+from voxops.engine.job import notify
 from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
@@ -231,7 +232,7 @@ class Watch:
     def _show(self, event: Event) -> Snapshot:
         """Fold an event into the snapshot and notify the observer."""
         self.snapshot = fold(self.snapshot, event)
-        self._observer.notice(self.snapshot)
+        notify(self._observer, self.snapshot)
         return self.snapshot
 
     def _left(self) -> set[str]:
