@@ -15,6 +15,7 @@ from tests.virtual import workspace
 import voxops as vx
 from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
 from voxops.engine.created import CreatedList, Listed
+from voxops.model import WAITING_STATUSES
 from voxops.sandbox import Fault, Sandbox
 
 PAGE = 10
@@ -30,6 +31,7 @@ class Client:
         self.seconds = 0.0
         self.page_takes = 0.0
         self.pages_read: list[str] = []
+        self.in_order = True
         self.clock = SimpleNamespace(monotonic=lambda: self.seconds)
 
     def now(self) -> datetime:
@@ -42,7 +44,9 @@ class Client:
 
     async def pages(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Any]:
         """The list as it was when its first page was asked for, newest first."""
-        found = sorted(self.posts, key=lambda post: str(post.get("createdAt")), reverse=True)
+        found = list(self.posts)
+        if self.in_order:
+            found.sort(key=lambda post: str(post.get("createdAt")), reverse=True)
         for start in range(0, max(len(found), 1), PAGE):
             self.pages_read.append(params["status"])
             yield SimpleNamespace(records=found[start : start + PAGE], cursor=None)
@@ -63,6 +67,57 @@ def read(listed: CreatedList, client: Client, *, since: datetime = SINCE, on_top
     found = run_now(listed.read(since, on_top=on_top))
     listed.learnt(found)
     return found, len(client.pages_read)
+
+
+def test_a_list_is_read_until_nothing_as_young_can_follow(client):
+    """Not only until one post is as old as the instant: others of the same instant may stand on the next page."""
+    client.posts = []
+    for number in range(2 * PAGE):
+        client.make(f"same{number}", 0)
+    client.make("older", -1)
+    found, pages = read(CreatedList(client), client, since=NOW)
+    assert (len(found.posts), pages) == (2 * PAGE + 1, 3)
+
+
+@pytest.mark.parametrize(("ahead", "pages"), [(DISORDER, 2), (DISORDER + 0.001, 3)])
+def test_the_order_of_a_list_is_trusted_only_while_it_holds(client, ahead, pages):
+    client.posts, client.in_order = [], False
+    for number in range(PAGE - 1):
+        client.make(f"a{number}", 10)
+    client.make("low", 0)
+    client.make("ahead", ahead)
+    client.make("past", -400)  # newest first, nothing newer can follow
+    for number in range(PAGE - 2):
+        client.make(f"b{number}", -500)
+    client.make("young", 0)
+    found, read_pages = read(CreatedList(client), client)
+    assert (read_pages, "young" in found.posts) == (pages, pages == 3)
+
+
+def test_what_was_out_of_order_once_is_read_to_its_end(client):
+    client.posts, client.in_order = [], False
+    for at in (0, -50, 0, *[-60] * 7, *[-400] * 10, 0):
+        client.make(f"post{len(client.posts)}", at)
+    found, pages = read(CreatedList(client), client)
+    assert (pages, len(found.posts)) == (3, 21)
+
+
+def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
+    """What waits since long is read before it, and says nothing of what is new."""
+    client.page_takes = 0.1
+    found = run_now(CreatedList(client).read(SINCE, waiting_since=NOW - timedelta(days=400)))
+    waiting = len(WAITING_STATUSES)
+    assert client.pages_read == [status for status in [*sorted(WAITING_STATUSES), "all"] for _ in range(4)]
+    assert found.read == pytest.approx(NOW.timestamp() + 0.1 * 4 * waiting, abs=0.01)
+
+
+def test_the_top_ends_where_a_page_shows_nothing_new(client):
+    client.posts = []
+    for number in range(PAGE + 5):
+        client.make(f"post{number}", -number / 10)
+    listed = CreatedList(client)
+    assert read(listed, client, since=NOW - timedelta(seconds=0.85))[1] == 1
+    assert read(listed, client, since=NOW - timedelta(seconds=0.85))[1] == 1, "all within the disorder, and all seen"
 
 
 def test_after_a_walk_only_the_top_is_read_while_the_walk_holds(client):

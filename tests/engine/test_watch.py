@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -140,31 +136,6 @@ def test_old_pages_are_not_turned_for_new_posts(sandbox: Sandbox, client: AsyncC
     assert set(eventloop.run(reader.follow(posts)).found) == set(posts)
     assert reads(sandbox, before)["published"] == 1  # of more than three hundred published posts
     assert reads(sandbox, before)["failed"] <= 1
-
-
-def test_a_search_for_marks_trusts_the_order_of_the_list_only_while_it_holds() -> None:
-    def post(number: int, at: str) -> dict[str, Any]:
-        return {"id": f"post_{number}", "status": "scheduled", "createdAt": at, "metadata": {"voxopsOp": f"m{number}"}}
-
-    class Pages:
-        clock = SimpleNamespace(monotonic=float)
-
-        def now(self) -> datetime:
-            return since
-
-        async def pages(self, path: str, params: Any) -> AsyncIterator[Any]:
-            yield SimpleNamespace(records=[post(1, "2026-03-02T10:00:00Z"), post(2, "2026-03-02T10:00:02Z")])
-            yield SimpleNamespace(records=self.second)
-            yield SimpleNamespace(records=[post(9, "2026-03-02T09:30:00Z")])
-
-    since = datetime(2026, 3, 2, 9, tzinfo=UTC)
-    lists = Pages()
-    lists.second = [post(3, "2026-03-02T08:00:00Z")]
-    found = asyncio.run(Reader(cast("Any", lists)).created(since)).posts
-    assert sorted(found) == ["post_1", "post_2", "post_3"], "newest first: nothing newer can follow"
-    lists.second = [post(3, "2026-01-01T00:00:00Z"), post(4, "2026-03-02T09:59:00Z")]
-    found = asyncio.run(Reader(cast("Any", lists)).created(since)).posts
-    assert sorted(found) == ["post_1", "post_2", "post_3", "post_4", "post_9"], "out of order: read to the end"
 
 
 def test_few_posts_are_read_singly(sandbox: Sandbox, client: AsyncClient, reader: Reader) -> None:
