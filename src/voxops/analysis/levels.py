@@ -142,8 +142,9 @@ def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) ->
     state = delivery_state(log)
     took = log["delivered_at"] - log["created_at"]
     once = delivery_attempts(log, state) == 1
-    quick = pd.to_timedelta(log["latency_ms"].astype("Float64").where(once).to_numpy(float, na_value=np.nan), unit="ms")
-    took = took.where(took.notna(), pd.Series(quick, index=log.index))
+    latency = log["latency_ms"].astype("Float64").where(once)
+    quick = (latency.to_numpy(float, na_value=0.0) * 1000).round().astype(np.int64).astype("m8[us]")
+    took = took.where(took.notna() | latency.isna(), pd.Series(quick, index=log.index))
     arrived = (state == "succeeded").to_numpy(bool)
     in_time, known = (took <= objective.within).to_numpy(bool), took.notna().to_numpy(bool)
     flags = {
