@@ -32,6 +32,7 @@ class Client:
         self.page_takes = 0.0
         self.pages_read: list[str] = []
         self.in_order = True
+        self.made_meanwhile: list[tuple[str, float]] = []
         self.clock = SimpleNamespace(monotonic=lambda: self.seconds)
 
     def now(self) -> datetime:
@@ -51,6 +52,8 @@ class Client:
             self.pages_read.append(params["status"])
             yield SimpleNamespace(records=found[start : start + PAGE], cursor=None)
             self.seconds += self.page_takes
+            while self.made_meanwhile:
+                self.make(*self.made_meanwhile.pop())
 
 
 @pytest.fixture
@@ -111,6 +114,32 @@ def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
     assert found.read == pytest.approx(NOW.timestamp() + 0.1 * 4 * waiting, abs=0.01)
 
 
+def test_what_waits_is_read_further_back_than_all_posts(client):
+    client.posts = []
+    for number in range(3 * PAGE):
+        client.make(f"old{number}", -3600 * (1 + number))
+    waiting_since = NOW - timedelta(hours=PAGE + 1)
+    found = run_now(CreatedList(client).read(SINCE, waiting_since=waiting_since))
+    assert client.pages_read == [status for status in sorted(WAITING_STATUSES) for _ in range(2)] + ["all"]
+    assert len(found.posts) == 2 * PAGE
+
+
+def test_what_is_made_during_a_long_walk_is_in_the_look_at_the_top(client):
+    client.page_takes, client.made_meanwhile = CREATES_FRESH_FOR, [("meanwhile", 1)]
+    found, pages = read(CreatedList(client), client)
+    assert (pages, "meanwhile" in found.posts) == (5, True)
+    assert found.latest == (NOW + timedelta(seconds=1)).isoformat()
+
+
+def test_no_look_at_the_top_follows_where_posts_come_late(client):
+    listed = CreatedList(client)
+    client.make("top", 0)
+    read(listed, client)
+    client.make("late", -120)
+    client.seconds, client.page_takes = WALK_HOLDS_FOR + 1, CREATES_FRESH_FOR
+    assert read(listed, client)[1] == 4
+
+
 def test_the_top_ends_where_a_page_shows_nothing_new(client):
     client.posts = []
     for number in range(PAGE + 5):
@@ -142,6 +171,9 @@ def test_who_does_not_say_that_the_top_is_enough_gets_everything(client):
     listed = CreatedList(client)
     read(listed, client)
     assert read(listed, client, on_top=False)[1] == 4
+    client.pages_read.clear()
+    run_now(listed.read(SINCE))
+    assert len(client.pages_read) == 4
 
 
 def test_what_was_read_and_not_learnt_is_read_again(client):

@@ -18,6 +18,12 @@ REASONS: dict[tuple[str, str], str] = {
         "_to_common_precision: 1_000_000 → (1000001)",
     ): "of less than a million microseconds only none is a multiple of either",
     ("api/evidence.py", "_to_common_precision: break → pass"): "whole seconds are whole milliseconds, too",
+    ("engine/created.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
+    ("engine/created.py", ": False → (True) (2)"): "what a representation shows decides nothing",
+    (
+        "engine/created.py",
+        "Listed.take: state.created_at > (self.latest or \"\") → (state.created_at >= (self.latest or ''))",
+    ): "it is the same text either way",
     (
         "engine/presence.py",
         "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark != item.mark and _attempt_of(item, post) < item.attempt)",

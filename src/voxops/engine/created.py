@@ -112,8 +112,9 @@ class CreatedList:
             if not self._comes_late:
                 return listed
         listed = Listed()
-        for status in sorted(WAITING_STATUSES) if waiting_since is not None else ():
-            await self._list(listed, status, waiting_since or since)
+        if waiting_since is not None:
+            for status in sorted(WAITING_STATUSES):
+                await self._list(listed, status, waiting_since)
         walk = await self._go(listed, since)
         if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
             return listed
