@@ -111,6 +111,7 @@ class Server:
         self.read: list[str] = []
         self.since: list[datetime] = []
         self.waiting_since: list[datetime | None] = []
+        self.on_top: list[bool] = []
         self.expected: list[list[str]] = []  # statuses under which posts were looked for
 
     def _some(self, ids: Collection[str]) -> dict[str, PostState]:
@@ -140,6 +141,7 @@ class Server:
     async def created(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
         self.since.append(since)
         self.waiting_since.append(waiting_since)
+        self.on_top.append(on_top)
         listed = Listed()
         listed.take(self.listed)
         return listed

@@ -83,6 +83,7 @@ def test_rule_13_creates_look_back_a_month_and_later_on_to_what_was_seen_last(be
     run_now(list_created(client, bench.server, bench.ledger))
     assert bench.server.since == [NOW - timedelta(seconds=LOOKBACK), NOW - timedelta(seconds=SKEW)]
     assert bench.server.waiting_since == [NOW - timedelta(seconds=LOOKBACK_WAITING), None]
+    assert bench.server.on_top == [False, False]
 
 
 def test_rule_13_an_empty_workspace_is_looked_through_once_and_then_from_there_on(bench, client):
@@ -167,6 +168,15 @@ def shown_to(bench: Bench, op: int, position: int, post_id: str = "post_9", **ot
     """Let the list show a post for a row of a batch."""
     body = CREATE.bodies(bench.get(op).body)[position]
     bench.server.listed = [made_post({**body, **other}, post_id, NOW.isoformat())]
+
+
+@pytest.mark.parametrize("latest", [None, NOW.isoformat()])
+def test_of_a_list_that_was_read_before_the_top_is_enough(bench, client, latest):
+    (op,) = bench.bind(campaign("a", "b"))
+    bench.ledger.marks.learn([], latest=latest, looked_through=NOW.timestamp())
+    bench.at(100)
+    assert renewed(bench, client, op) == {}
+    assert bench.server.on_top == [True]
 
 
 def test_creates_that_nobody_made_meanwhile_are_as_they_were_and_read_just_now(bench, client):

@@ -25,6 +25,10 @@ REASONS: dict[tuple[str, str], str] = {
         "Listed.take: state.created_at > (self.latest or \"\") → (state.created_at >= (self.latest or ''))",
     ): "it is the same text either way",
     (
+        "engine/preparing.py",
+        "Preparer.renew: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
+    ): "what is read once more at that very instant is as good",
+    (
         "engine/presence.py",
         "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark != item.mark and _attempt_of(item, post) < item.attempt)",
     ): "a post without a mark counts as a very late attempt anyway",
