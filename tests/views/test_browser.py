@@ -17,7 +17,7 @@ from voxops.sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
 SLOW = Fault(
-    "delay", method="POST", path="/v1/posts/*/**", seconds=12, times=None
+    "delay", method="POST", path="/v1/posts/*/**", seconds=25, times=None
 )  # ten at once: slower than pages are to load
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
 PANEL = "panel = vx.triage_panel(ws, triaged)\npanel"
