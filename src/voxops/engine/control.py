@@ -88,12 +88,14 @@ class Control:
         """Sleep, or wake when the run is asked for something or runs out of work."""
         tasks = [asyncio.create_task(self._changed.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._changed.clear()
+        for task in ended:
+            task.result()  # a clock that breaks ends the pass; going on would be to rest no more
 
 
 def in_words(number: int) -> str:
