@@ -800,7 +800,7 @@ def test_the_code_of_the_newest_posts_names_them(ws: vx.Workspace, sandbox: Sand
 def test_the_code_of_a_frame_of_unknown_origin_begins_with_that_frame(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     bare = triaged.copy()
     bare.attrs = {}
-    assert "triaged = ...  # the frame that the panel was given" in vx.triage_panel(ws, bare).code()
+    assert "triaged = ...  # the frame that was passed to the panel" in vx.triage_panel(ws, bare).code()
     assert "vx.triage(...)  # the frame" in vx.triage_panel(ws, bare.drop(columns="cause")).code()
 
 
@@ -980,9 +980,29 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     until(lambda: "failed with" in repr(page.state["tabs"][-1]))
 
 
+def test_the_code_of_the_list_is_about_the_run_that_is_open(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    retried = triaged[triaged["verdict"].eq("retry")]
+    runs = [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+    panel = vx.runs_panel(ws)
+    page = Page(panel)
+    assert panel.code().endswith("\nws.runs()\n"), "no run is looked at"
+    listed = list(panel._rows.frame["run"])
+    for run in runs:
+        page.send("details", row=listed.index(run.id), version=panel._rows.version)
+        until(lambda run=run: f"ws.attach({run.id!r})" in panel.code())
+    page.send("open", about=runs[0].id)
+    until(lambda: panel.run is not None and panel.run.id == runs[0].id)
+    page.send("details", row=listed.index(runs[1].id), version=panel._rows.version)
+    until(lambda: any(button["about"] == runs[1].id for button in page.state["buttons"]))
+    assert f"ws.attach({runs[0].id!r})" in panel.code(), "the other one is only looked at"
+
+
 def test_a_list_of_no_runs(ws: vx.Workspace) -> None:
     panel = vx.runs_panel(ws)
     assert "0 runs" in panel._repr_html_()
+    assert "ws.attach" not in panel.code()
     Page(panel).send("open")
     assert panel.run is None
 

@@ -46,7 +46,7 @@ class RunsPanel(Panel):
 
     def __init__(self, ws: HandedWorkspace) -> None:
         super().__init__(ws)
-        self._opened = ""
+        self._looked_at = ""
         self._load()
 
     def _load(self) -> None:
@@ -72,20 +72,20 @@ class RunsPanel(Panel):
         assert self._rows is not None
         if not isinstance(run_id, str) or run_id not in set(self._rows.frame["run"]):
             return self._complain("The run that the page named is not in the list: nothing was opened.")
-        self._opened, self._act.reason = run_id, ""
+        self._looked_at, self._act.reason = run_id, ""
         self._act.take(await self._ws.aio.attach(run_id))
         self._changed(True)
         return None
 
     def _buttons(self) -> Sequence[Button]:
-        opened = f"Open {safe.middle(self._opened, 14)}" if self._opened else "Open the run"
+        opened = f"Open {safe.middle(self._looked_at, 14)}" if self._looked_at else "Open the run"
         return [
             Button(
                 "open",
                 opened,
                 "Watch it here; nothing is sent before Resume is pressed",
-                enabled=bool(self._opened),
-                about=self._opened,
+                enabled=bool(self._looked_at),
+                about=self._looked_at,
             ),
             Button("reload", "Load again", "Read the ledger again"),
         ]
@@ -106,7 +106,7 @@ class RunsPanel(Panel):
     def _details(self, row: int) -> Sequence[Block | None]:
         assert self._rows is not None
         found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
-        self._opened = str(found["run"])
+        self._looked_at = str(found["run"])
         self._changed(True)
         counts = [
             blocks.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph) for name in OUTCOMES
@@ -136,13 +136,15 @@ class RunsPanel(Panel):
             raise PlanError("what failed in this run is planned from the rows it was made of")
         return planner(failed)
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel is told of which run it is
+    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the list again."""
         self._reload()
 
     def code(self) -> str:
-        """Return the code that takes up the run that is open."""
-        return "\n".join([*opening(self._ws), f"run = ws.attach({self._opened!r})", "run"]) + "\n"
+        """Return the code that takes up the run that is open, else the one whose details are shown; with neither, that lists the runs."""
+        run_id = self._looked_at if self.run is None else self.run.id
+        lines = [f"run = ws.attach({run_id!r})", "run"] if run_id else ["ws.runs()"]
+        return "\n".join([*opening(self._ws), *lines]) + "\n"
 
 
 def runs_panel(ws: HandedWorkspace) -> RunsPanel:
