@@ -211,7 +211,8 @@ class Execution:
                 return
             await control.rest(clock, due - clock.monotonic())
             notified = control.take_notified()
-            control.defer(notified & self._being_sent(current))
+            if notified:
+                control.defer(notified & self._being_sent(current))
             if clock.monotonic() < due:
                 if notified:
                     await self._look(current, notified)

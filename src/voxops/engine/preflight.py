@@ -164,8 +164,9 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:
     """Give acts whose subject is as it was a new baseline; say why the others are held."""
     held = {}
+    members = ledger.operations.members_of(operation.id for operation in operations)
     for operation in operations:
-        items = [member.item for member in ledger.operations.members(operation.id)]
+        items = [member.item for member in members[operation.id]]
         why = why_not_now(act_named(operation.action), operation.body, items, facts.of(operation.subject))
         if why:
             held[operation.id] = why
