@@ -127,20 +127,20 @@ def connect(
     workspace = eventloop.run(opened)
     if disk is not None:
         try:
-            _stand_on(workspace, resources, disk)
+            _use_archive(workspace, resources, disk)
         except ConfigError:
             workspace.close()
             raise
     return workspace
 
 
-def _stand_on(workspace: Workspace, resources: Resources, path: Path) -> None:
+def _use_archive(workspace: Workspace, resources: Resources, path: Path) -> None:
     """Let loads take from an archive what is settled."""
     if not workspace.id:
         raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
     resources.archive = workspace.archive(path)
     resources.archive.loads.state()  # raises where it is another workspace's
-    workspace._session.stand_on(resources.archive.loads)
+    workspace._session.use_disk(resources.archive.loads)
 
 
 async def open_workspace(

@@ -88,7 +88,7 @@ class Clock(Protocol):
 class PaceInfo:
     """The rate limit as the server stated it last.
 
-    `limit` and `remaining` count requests of the present window, None while no answer carried them; `resets_in` and
+    `limit` and `remaining` count requests of the present window, None while no answer has had them; `resets_in` and
     `paused_for` are seconds from now, None where there is no window or no pause.
     """
 

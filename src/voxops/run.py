@@ -29,7 +29,7 @@ __all__ = ["Run"]
 
 @never_copied(lambda run: by_id(run.id))
 class Run:
-    """A plan being carried out, or things being watched.
+    """A plan being executed, or things being watched.
 
     Nothing here blocks but `wait`, `verify` and, for a moment, `pause` and `cancel`. In a notebook the run shows itself live.
 
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def plan(self) -> Plan | None:
-        """The plan that is carried out; None for a watch."""
+        """The plan that is executed; None for a watch."""
         return self._job.plan
 
     @property

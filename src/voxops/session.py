@@ -87,7 +87,7 @@ class Session(BoardLoader):
         return self.engine
 
     async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
-        """Bind a plan to the ledger and start to carry it out.
+        """Bind a plan to the ledger and start to execute it.
 
         Parameters
         ----------

@@ -281,7 +281,7 @@ def test_a_batch_is_taken_up_again_without_sending_what_is_there(
         and {one.path: one.media_id for one in second if one.reused} == finished
     )
     assert len(puts(sandbox)) - before == len(photos) - len(finished)
-    # a broken one went on under its own medium: no more media than files
+    # a broken one went on under its own media file: no more media than files
     assert len(sandbox.effects("media.create")) == len(photos)
     assert all(one.reused for one in eventloop.run(client.uploads.send_all(photos, receipt=receipt)))
 

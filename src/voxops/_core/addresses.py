@@ -26,7 +26,7 @@ _KNOWN = re.compile(
 )
 # A part of a path that no person would choose: long, of letters and digits mixed, such as a UUID or a random token.
 _RANDOM = re.compile(r"^(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=+:-]{20,}$")
-_KEPT = 4  # characters of a random part that are shown, so that two endpoints of one host can be told apart
+_KEPT = 4  # characters of a random part that are shown, so that two endpoints of one host can be distinguished
 
 
 def redact_address(url: object) -> str:

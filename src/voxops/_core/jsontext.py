@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode", "encode", "is_sound", "json_text", "sound", "text"]
+__all__ = ["decode", "encode", "is_well_formed", "json_text", "text", "well_formed"]
 
 _DECODER = msgspec.json.Decoder()
 
@@ -35,12 +35,12 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else json_text(value) or "null"
 
 
-def is_sound(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """Whether UTF-8 has a text: none of it is half a surrogate pair."""
-    return text.isascii() or sound(text) == text
+    return text.isascii() or well_formed(text) == text
 
 
-def sound(text: str) -> str:
+def well_formed(text: str) -> str:
     """Text that UTF-8 has: half a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 

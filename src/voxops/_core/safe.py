@@ -158,7 +158,7 @@ def duration(seconds: float) -> str:
 def instant(at: datetime, *, day: bool = True, tz: str = "UTC", headed: bool = False) -> str:
     """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day.
 
-    The rule of all displays: a head (of a column, a display, an axis) names the zone once, as it was given (`as_of`, `zoned`), and
+    The rule of all displays: a head (of a column, a display, an axis) names the zone once, as it was passed (`as_of`, `zoned`), and
     the times below it stand bare (`headed`). A time that stands by itself, in a sentence, among details or on hovering, has the
     short name that its zone has at that instant, such as CET. So has a time of an hour that is there twice, also below a head.
     """
@@ -173,7 +173,7 @@ def zoned(head: str, tz: object) -> str:
 
 
 def as_of(at: datetime, tz: str = "UTC") -> str:
-    """Return the instant that heads a display, its zone by the name that was given: ``2026-11-03 15:02:10 Europe/Berlin``."""
+    """Return the instant that heads a display, its zone by the name that was passed: ``2026-11-03 15:02:10 Europe/Berlin``."""
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 
 
@@ -197,7 +197,7 @@ def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Mar
 def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> Markup:
     """Return a stacked bar of (name, colour, amount); each part says in its tooltip what it is.
 
-    Parts beside each other are told apart by a gap as well as by colour. The last part has no width of its own and
+    Parts beside each other are kept apart by a gap as well as by colour. The last part has no width of its own and
     fills what rounding leaves.
     """
     present = [part for part in parts if part[2] > 0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.arguments import did_you_mean
 from voxops._core.canonical import canonical, fingerprint
-from voxops._core.jsontext import sound
+from voxops._core.jsontext import well_formed
 from voxops.acts import keys
 from voxops.acts.act import Act
 from voxops.acts.made import asked_hash
@@ -327,9 +327,9 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     if campaign is not None and not isinstance(campaign, str):
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
     if campaign is not None:
-        return keys.campaign_name(sound(campaign)), True
+        return keys.campaign_name(well_formed(campaign)), True
     if "campaign" in frame.columns:
-        names = {keys.campaign_name(sound(str(value or ""))) for value in plain_values(frame, "campaign")}
+        names = {keys.campaign_name(well_formed(str(value or ""))) for value in plain_values(frame, "campaign")}
         if len(names) > 1:
             raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
         if names:

@@ -1,4 +1,4 @@
-"""Fix: replace the content or the medium of a single target and send it again (matrix row 10)."""
+"""Fix: replace the content or the media file of a single target and send it again (matrix row 10)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FIX = _Fix()
 
 
 def plan_fix(frame: pd.DataFrame) -> Plan:
-    """Plan to replace the content or the medium of single targets and send them again (matrix row 10).
+    """Plan to replace the content or the media file of single targets and send them again (matrix row 10).
 
     Parameters
     ----------

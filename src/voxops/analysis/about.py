@@ -73,7 +73,7 @@ def about_posts(
     pandas.DataFrame
         The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
         time and, where the answer names one, account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the chance that it
-        is right, given how near in time it and other posts are) and ``why_post`` (string: by what, or why it can't be said).
+        is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it can't be said).
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """A campaign sheet: read as text, checked without the network; nothing is guessed and nothing is mended.
 
-A row of the sheet is one post on one or several accounts. Times must carry an offset from UTC; ``09:00`` without one is an
+A row of the sheet is one post on one or several accounts. Times must have an offset from UTC; ``09:00`` without one is an
 error, since nobody but its author knows where it is nine o'clock.
 """
 

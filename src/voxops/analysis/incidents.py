@@ -314,7 +314,7 @@ def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
-    """Event that a delivery carries, as far as the log or the receiver's answer says; NA otherwise."""
+    """Event that a delivery is about, as far as the log or the receiver's answer says; NA otherwise."""
     answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
 

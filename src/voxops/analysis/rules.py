@@ -115,7 +115,7 @@ RULES: tuple[Rule, ...] = (
     _api(401, "UNAUTHORIZED", _RECONNECT, "Access was refused: reconnect the account; if all accounts fail, check the API key."),
     _api(402, "LIMIT_EXCEEDED", _UPGRADE, "A quota of the plan is used up: upgrade it, or wait for the next period."),
     _api(403, "AUTHORIZATION_ERROR FORBIDDEN", _RECONNECT, "A permission is missing: reconnect the account and grant all of them."),
-    _api(404, "NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or medium."),
+    _api(404, "NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
     _api(409, "CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
     _api(409, "IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
     _api(409, "IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still under way: wait for it.", retryable=True),

@@ -58,7 +58,7 @@ def split_list(value: Any) -> list[str]:
 
 
 def utc_text(value: Any) -> str | None:
-    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or carries no offset from UTC."""
+    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
     return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from voxops._core.jsontext import sound
+from voxops._core.jsontext import well_formed
 
 __all__ = ["Tally", "flat", "quantiles", "share", "whole"]
 
@@ -77,7 +77,7 @@ class Tally:
 
 def whole(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
-    return texts.map(sound, na_action="ignore").astype(texts.dtype)
+    return texts.map(well_formed, na_action="ignore").astype(texts.dtype)
 
 
 def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:

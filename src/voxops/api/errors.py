@@ -1,7 +1,7 @@
 """What an error on the wire says, in every shape in which one was seen; the only reader of error bodies.
 
-An answer that is no success carries ``{"error": {"code", "message", "details"?}}``, the same at the top level, a text under ``error``
-with or without a ``message`` beside it, or a bare text (contract: section 5). A target or an item of a bulk request carries such an
+An answer that is no success has ``{"error": {"code", "message", "details"?}}``, the same at the top level, a text under ``error``
+with or without a ``message`` beside it, or a bare text (contract: section 5). A target or an item of a bulk request has such an
 error as an object, a text, a list of them or null (contract: 8.1, 8.2). Branch on the HTTP status first, then on the code, never on
 the message.
 """

@@ -174,7 +174,7 @@ def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
     endpoint : Endpoint or None
         The call's row; None (no row) is never resent.
     with_key : bool
-        Whether all its tries carry one and the same idempotency key.
+        Whether all its tries have one and the same idempotency key.
 
     Returns
     -------

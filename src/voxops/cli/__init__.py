@@ -152,7 +152,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
-    """Serve the sandbox until it is told to stop."""
+    """Serve the sandbox until it is stopped."""
     from voxops.sandbox import serve
 
     with _files(), _facts(options):

@@ -86,15 +86,15 @@ def _resume(options: argparse.Namespace) -> int:
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]
     if options.json:
-        emit({"run": options.run, "rows": len(results), **counts, "left": records(_told(left))})
+        emit({"run": options.run, "rows": len(results), **counts, "left": records(_in_brief(left))})
     else:
         say(f"{options.run}: rows={len(results)} " + " ".join(f"{name}={count}" for name, count in counts.items()))
         if len(left):
-            print_frame(_told(left))
+            print_frame(_in_brief(left))
     return 0 if not len(left) else ATTENTION
 
 
-def _told(rows: pd.DataFrame) -> pd.DataFrame:
+def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:
     """What a reader needs to know of rows that are not done."""
     names = ("post_id", "row_id", "delivery_id", "platform", "outcome", "waiting_for", "error_code", "error_message")
     return rows[[name for name in names if name in rows.columns]]

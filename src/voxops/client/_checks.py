@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from voxops._core import safe
-from voxops._core.jsontext import is_sound
+from voxops._core.jsontext import is_well_formed
 from voxops.api import limits
 from voxops.errors import ValidationError
 
@@ -80,7 +80,7 @@ def texts(field: str, values: Any) -> list[str]:
 
 def check_id(field: str, value: str) -> str:
     """An identifier: any text that is not empty; prefixes are never looked at (contract: SCH)."""
-    if not isinstance(value, str) or not value or not is_sound(value):
+    if not isinstance(value, str) or not value or not is_well_formed(value):
         refuse(field, f"{shown(value)} is not a valid id")
     return value
 

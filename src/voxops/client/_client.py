@@ -246,9 +246,9 @@ class AsyncClient:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
         call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
-        return await self._loop.run(self._resent(call, accept, check_key=True))
+        return await self._loop.run(self._send_retried(call, accept, check_key=True))
 
-    async def _resent(self, call: Call, accept: Collection[int] = (), *, check_key: bool = False) -> Reply:
+    async def _send_retried(self, call: Call, accept: Collection[int] = (), *, check_key: bool = False) -> Reply:
         """Send a call, again where it may be; on the client's own loop, which alone writes the book of keys."""
         if check_key:
             self._keys.check(call)
@@ -298,7 +298,7 @@ class AsyncClient:
         For calls that the matrix does not know. No key is made up: without `idempotency_key` none is sent.
         """
         call = freeze(method, path, params=params, json=json, key=idempotency_key)
-        return await self._loop.run(self._resent(call))
+        return await self._loop.run(self._send_retried(call))
 
     async def batch(
         self,
@@ -326,7 +326,7 @@ class AsyncClient:
         checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
         call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
-        return single(await self._loop.run(self._resent(call)))
+        return single(await self._loop.run(self._send_retried(call)))
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[Permit]:

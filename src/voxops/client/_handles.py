@@ -53,7 +53,7 @@ class Ending:
     outcome : Outcome
         ``succeeded``, ``failed``, or ``pending`` where it had not ended when the wait did.
     record : mapping
-        The post, medium, account or delivery as it was read last, as the API sent it.
+        The post, media file, account or delivery as it was read last, as the API sent it.
     """
 
     status: str
@@ -65,7 +65,7 @@ class Ending:
 class Handle:
     """An asynchronous job of the API; ``await handle`` follows it until it has ended, and so does ``ws.watch(handle)``.
 
-    Awaiting reads the post, medium, account or delivery from time to time and returns an `Ending`: status, outcome, and the record as read last. After half an
+    Awaiting reads the post, media file, account or delivery from time to time and returns an `Ending`: status, outcome, and the record as read last. After half an
     hour what has not ended is left ``pending``. A state that is older than the act is not taken for its outcome (rules 18, 19).
 
     Attributes

@@ -1,4 +1,4 @@
-"""A file that remembers which local file became which medium, so that a batch can be taken up again."""
+"""A file that remembers which local file became which media file, so that a batch can be taken up again."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ class Receipt:
             raise ConfigError(f"{file} is a receipt of uploads to {kept}, not to {url}; name another file")
 
     def media_id(self, source: Source) -> str | None:
-        """The medium that this very file became, or was about to become."""
+        """The media file that this very file became, or was about to become."""
         entry = self._entries.get(str(source.path), {})
         same = entry.get("size") == source.size and entry.get("changed") == source.changed
         return str(entry["mediaId"]) if same and entry.get("mediaId") else None
 
     def keep(self, source: Source, media_id: str) -> None:
-        """Remember a medium before its bytes are sent; on disk when this returns. May be called from several threads."""
+        """Remember a media file before its bytes are sent; on disk when this returns. May be called from several threads."""
         with self._lock:
             self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
             if self._file is not None:

@@ -37,12 +37,12 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Presigned:
-    """Where the bytes of one medium go.
+    """Where the bytes of one media file go.
 
     Attributes
     ----------
     media_id : str
-        The medium.
+        The media file.
     url : str
         Whoever has it may upload, so it is not in the repr.
     headers : mapping
@@ -75,7 +75,7 @@ class Uploaded:
     path : Path
         The file.
     media_id : str or None
-        The medium, None if the upload failed.
+        The media file, None if the upload failed.
     reused : bool
         Whether its bytes were there already, so that none was sent.
     error : VoxopsError or None
@@ -117,13 +117,13 @@ class Presigner(Protocol):
     """Presigns addresses, and knows which bytes have arrived."""
 
     async def presign(self, filename: str, content_type: str, size: int) -> Presigned:
-        """An address for a new medium."""
+        """An address for a new media file."""
 
     async def renew(self, media_id: str) -> Presigned:
-        """Another address for a medium whose bytes have not come."""
+        """Another address for a media file whose bytes have not come."""
 
     async def status(self, media_id: str) -> str:
-        """A medium's status in lower case."""
+        """A media file's status in lower case."""
 
 
 def source_of(file: Path, content_type: str | None) -> Source:
@@ -210,7 +210,7 @@ async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGe
 
 
 async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["there", "gone"]:
-    """Whether a medium's bytes have come; if not, a new address for them, if one can be had."""
+    """Whether a media file's bytes have come; if not, a new address for them, if one can be had."""
     for _ in range(2):
         try:
             status = await presigner.status(media_id)

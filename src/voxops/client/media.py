@@ -27,24 +27,24 @@ class Media:
         return self._caller.pages("/v1/media", present(status=status, limit=page_size))
 
     async def get(self, media_id: str) -> dict[str, Any]:
-        """Read one medium; its status may come in either case."""
+        """Read one media file; its status may come in either case."""
         return single(await self._caller.request("GET", path("media", media_id)))
 
     async def delete(self, media_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Delete a medium (row 25); ``{}`` where the API says nothing."""
+        """Delete a media file (row 25); ``{}`` where the API says nothing."""
         where = path("media", media_id)
         return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
 
     async def register(
         self, url: str, content_type: str, *, filename: str | None = None, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Make a file that is on the web a medium (row 27); its name is ``id`` here, not ``mediaId``."""
+        """Make a file that is on the web a media file (row 27); its name is ``id`` here, not ``mediaId``."""
         checks.check_https("url", url)
         body = present(url=url, contentType=content_type, filename=filename)
         return single(await self._post("/v1/media/register", body, idempotency_key))
 
     async def validate(self, media_id: str, *, idempotency_key: str | None = None) -> Handle:
-        """Let the API look at a medium again (row 26, asynchronous)."""
+        """Let the API look at a media file again (row 26, asynchronous)."""
         reply = await self._post(path("media", media_id, "validate"), None, idempotency_key)
         return Handle(media_id, "media", single(reply), accepted_at=reply.date, caller=self._caller)
 

@@ -41,7 +41,7 @@ class Uploads:
         content_type: str | None = None,
         progress: Notice | None = None,
     ) -> Uploaded:
-        """Upload one file; the medium is then processed, and may be attached once it is ``ready``.
+        """Upload one file; the media file is then processed, and may be attached once it is ``ready``.
 
         Parameters
         ----------
@@ -82,8 +82,8 @@ class Uploads:
         files : sequence of path
             The files.
         receipt : path, optional
-            A small file that remembers which file became which medium. Called again with it, in any process, finished files are
-            not uploaded again, and a broken one goes on under its medium.
+            A small file that remembers which file became which media file. Called again with it, in any process, finished files are
+            not uploaded again, and a broken one goes on under its media file.
         progress : callable, optional
             As for `send`.
 
@@ -131,18 +131,18 @@ class Uploads:
     async def presign(
         self, filename: str, content_type: str, size: int, *, idempotency_key: str | None = None
     ) -> Presigned:
-        """Ask where to put the bytes of a new medium (row 24); the address lives 15 minutes."""
+        """Ask where to put the bytes of a new media file (row 24); the address lives 15 minutes."""
         checks.check_file(filename, content_type, size)
         body = {"filename": filename, "contentType": content_type, "sizeBytes": size}
         reply = await self._caller.request("POST", "/v1/media/upload", json=body, idempotency_key=idempotency_key)
         return presigned(reply, None)
 
     async def renew(self, media_id: str) -> Presigned:
-        """Ask for a new address for a medium whose bytes have not come; no row governs this call, so it is sent once."""
+        """Ask for a new address for a media file whose bytes have not come; no row governs this call, so it is sent once."""
         return presigned(await self._caller.raw("POST", path("media", media_id, "refresh-presign")), media_id)
 
     async def status(self, media_id: str) -> str:
-        """Return a medium's status in lower case: ``pending`` as long as its bytes have not come."""
+        """Return a media file's status in lower case: ``pending`` as long as its bytes have not come."""
         return polled_status("media", single(await self._caller.request("GET", path("media", media_id))))
 
     async def bulk_presign(

@@ -70,7 +70,7 @@ async def _videos(bench: Bench) -> tuple[Any, Any]:
     good = {
         "content": f"Video {bench.serial()}",
         "accountIds": [bench.account],
-        "mediaId": await subjects.medium(bench),
+        "mediaId": await subjects.media_file(bench),
     }
     return good, {**good, "mediaId": "media_of_nobody"}
 
@@ -145,8 +145,8 @@ CASES: Mapping[int, Case] = {
     22: Case("account.page", _account, lambda c, t, k: c.accounts.select_page(t, "page_1", idempotency_key=k)),
     23: Case("account.backfill", _account, lambda c, t, k: c.accounts.backfill(t, idempotency_key=k)),
     24: Case("media.create", _number, lambda c, t, k: c.uploads.presign(f"{t}.jpg", "image/jpeg", 5, idempotency_key=k)),
-    25: Case("media.delete", subjects.medium, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
-    26: Case("media.validate", subjects.medium, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
+    25: Case("media.delete", subjects.media_file, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
+    26: Case("media.validate", subjects.media_file, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
     27: Case("media.register", _number, lambda c, t, k: c.media.register(f"https://cdn.example/r{t}.jpg", "image/jpeg", idempotency_key=k)),
     28: Case(
         "media.create", _files,
@@ -160,7 +160,7 @@ CASES: Mapping[int, Case] = {
         lambda c, t, k: c.uploads.bulk_video_urls(t, idempotency_key=k),
         lambda c, t, k: c.uploads.bulk_video_urls(t[1:], idempotency_key=k),
     ),
-    30: Case("media.validate", subjects.medium, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
+    30: Case("media.validate", subjects.media_file, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
     31: Case("media.import", _number, lambda c, t, k: c.media.import_from_url(f"https://cdn.example/i{t}.jpg", idempotency_key=k)),
     32: Case("media.import", _number, lambda c, t, k: c.media.import_from_drive(f"file-{t}", idempotency_key=k)),
     33: Case("media.upload", subjects.file, lambda c, t, _: c.uploads.send(t)),

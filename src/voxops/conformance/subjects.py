@@ -17,7 +17,7 @@ __all__ = [
     "failed",
     "failed_target",
     "file",
-    "medium",
+    "media_file",
     "published",
     "webhook",
 ]
@@ -54,8 +54,8 @@ async def failed_target(bench: Bench) -> tuple[str, str]:
     return post, target
 
 
-async def medium(bench: Bench) -> str:
-    """Return a medium that is ready."""
+async def media_file(bench: Bench) -> str:
+    """Return a media file that is ready."""
     return str((await bench.client.media.register(f"https://cdn.example/{bench.serial()}.jpg", "image/jpeg"))["id"])
 
 

@@ -25,7 +25,7 @@ __all__ = ["Engine"]
 
 
 class Engine:
-    """Binds plans and reconciles, for one workspace; `Execution` carries out what it has bound.
+    """Binds plans and reconciles, for one workspace; `Execution` executes what it has bound.
 
     Parameters
     ----------

@@ -314,7 +314,7 @@ class Watch:
         return found
 
     async def _read_one(self, handle: Handle) -> Ending:
-        """A medium, or an account's backfill."""
+        """A media file, or an account's backfill."""
         try:
             record = await (self._client.media if handle.kind == "media" else self._client.accounts).get(handle.id)
         except NotFoundError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxops._core.jsontext import json_text, sound, text
+from voxops._core.jsontext import json_text, text, well_formed
 from voxops.frames.target import Target, Targets, gather
 
 __all__ = ["JSON_TYPE", "LIST_TYPE", "TARGETS_TYPE", "json_texts", "string_lists", "strings", "target_lists"]
@@ -25,13 +25,13 @@ def strings(values: Sequence[str | None]) -> Any:
     try:
         return pa.array(values, type=pa.string())
     except UnicodeEncodeError:
-        clean = [None if value is None else sound(value) for value in values]
+        clean = [None if value is None else well_formed(value) for value in values]
         return pa.array(clean, type=pa.string())
 
 
 def string_lists(cells: Iterable[Sequence[Any] | None]) -> Any:
     """Lists of texts; what is not text in them as JSON."""
-    return pa.array([None if cell is None else [sound(text(each)) for each in cell] for cell in cells], LIST_TYPE)
+    return pa.array([None if cell is None else [well_formed(text(each)) for each in cell] for cell in cells], LIST_TYPE)
 
 
 def json_texts(cells: Iterable[Any]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger.operations import Operations
-from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, sound
+from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, well_formed
 from voxops.ledger.store import Store
 from voxops.ledger.tampering import why_tampered
 
@@ -175,7 +175,7 @@ class Claims:
                     reply,
                     answered,
                     server_now,
-                    sound(waiting_for),
+                    well_formed(waiting_for),
                     claim.operation.id,
                     claim.owner,
                     claim.operation.tries,

@@ -7,7 +7,7 @@ from typing import Any
 
 from voxops.acts.keys import EDITION
 from voxops.acts.operation import Operation
-from voxops.ledger.records import item_text, packed, sound
+from voxops.ledger.records import compact_json, item_text, well_formed
 from voxops.ledger.store import Store
 
 __all__ = ["Forming"]
@@ -44,14 +44,14 @@ class Forming:
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?)""",
                 (
                     operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
-                    operation.batch, operation.canary, packed(baseline), now, now if read is None else read, EDITION, shrunk,
+                    operation.batch, operation.canary, compact_json(baseline), now, now if read is None else read, EDITION, shrunk,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
             db.executemany(
                 "INSERT INTO members (op, position, item, body_hash, platform, label) VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (op, position, item_text(item), item.body_hash, sound(item.platform), sound(item.label))
+                    (op, position, item_text(item), item.body_hash, well_formed(item.platform), well_formed(item.label))
                     for position, item in enumerate(operation.items)
                 ],
             )
@@ -98,7 +98,7 @@ class Forming:
         with self._store.atomic() as db:
             db.execute(
                 "UPDATE operations SET path = coalesce(?, path), baseline = ?, read = ? WHERE id = ? AND state = 'planned'",
-                (path, packed(baseline), self._store.now() if read is None else read, op),
+                (path, compact_json(baseline), self._store.now() if read is None else read, op),
             )
 
     def revive(self, op: int, tries: int, *, read: float) -> bool:

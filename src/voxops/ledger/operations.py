@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from voxops.acts.operation import Member, Subject
-from voxops.ledger.records import BUSY, OPEN, STORED, Stored, packed, read_member, read_stored
+from voxops.ledger.records import BUSY, OPEN, STORED, Stored, compact_json, read_member, read_stored
 from voxops.ledger.store import Store
 
 __all__ = ["Operations"]
@@ -52,7 +52,7 @@ class Operations:
         """Which of these operations have been taken back."""
         rows = self._store.query(
             "SELECT id FROM operations WHERE state = 'withdrawn' AND id IN (SELECT value FROM json_each(?))",
-            (packed(list(ops)),),
+            (compact_json(list(ops)),),
         )
         return {int(op) for (op,) in rows}
 
@@ -83,7 +83,7 @@ class Operations:
         found: dict[int, list[Member]] = {op: [] for op in ops}
         rows = self._store.query(
             "SELECT * FROM members WHERE op IN (SELECT value FROM json_each(?)) ORDER BY op, position",
-            (packed(list(found)),),
+            (compact_json(list(found)),),
         )
         for row in rows:
             found[row["op"]].append(read_member(row))

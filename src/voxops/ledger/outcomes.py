@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voxops.acts.operation import Member, Subject
-from voxops.ledger.records import COLLIDED, packed, sound
+from voxops.ledger.records import COLLIDED, compact_json, well_formed
 from voxops.ledger.store import Store
 
 __all__ = ["Outcomes"]
@@ -37,9 +37,9 @@ class Outcomes:
                     """UPDATE members SET outcome = ?, waiting_for = ?, error_code = ?, error_message = ?, result_id = ?, seen = ?,
                        settled = ? WHERE op = ? AND position = ? AND outcome NOT IN ('succeeded', 'failed')""",
                     (
-                        str(member.outcome), sound(member.waiting_for), sound(member.error_code), sound(member.error_message),
-                        sound(member.result_id),
-                        packed(member.seen), server_now if final else None, op, member.position,
+                        str(member.outcome), well_formed(member.waiting_for), well_formed(member.error_code), well_formed(member.error_message),
+                        well_formed(member.result_id),
+                        compact_json(member.seen), server_now if final else None, op, member.position,
                     ),
                 )  # fmt: skip
             left = db.execute(
@@ -71,7 +71,7 @@ class Outcomes:
         with self._store.atomic() as db:
             db.execute(
                 "UPDATE operations SET waiting_for = ? WHERE id = ? AND state NOT IN ('settled', 'withdrawn')",
-                (sound(why), op),
+                (well_formed(why), op),
             )
 
     def block(self, op: int, why: str) -> None:
@@ -80,7 +80,7 @@ class Outcomes:
             db.execute(
                 """UPDATE members SET outcome = 'blocked', waiting_for = ? WHERE op = ? AND outcome IN ('pending', 'blocked')
                    AND op IN (SELECT id FROM operations WHERE state = 'planned')""",
-                (sound(why), op),
+                (well_formed(why), op),
             )
 
     def withdrawn(self, statuses: Mapping[str, str]) -> None:

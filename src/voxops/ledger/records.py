@@ -21,11 +21,11 @@ __all__ = [
     "Clearance",
     "Refusal",
     "Stored",
+    "compact_json",
     "item_text",
-    "packed",
     "read_member",
     "read_stored",
-    "sound",
+    "well_formed",
 ]
 
 COLLIDED = 2  # in the column `resent`: somebody else did the same at the same moment
@@ -165,11 +165,11 @@ def item_text(item: Item) -> str:
     return jsontext.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
 
 
-def packed(value: Any) -> str | None:
+def compact_json(value: Any) -> str | None:
     """JSON text, None for None."""
     return None if value is None else jsontext.encode(value)
 
 
-def sound(text: str | None) -> str | None:
+def well_formed(text: str | None) -> str | None:
     """Text that SQLite takes, None for None."""
-    return None if text is None else jsontext.sound(text)
+    return None if text is None else jsontext.well_formed(text)

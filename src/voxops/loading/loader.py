@@ -49,7 +49,7 @@ class Loader:
         self.settings = settings or Settings()
         self._disk: Disk | None = None
 
-    def stand_on(self, disk: Disk) -> None:
+    def use_disk(self, disk: Disk) -> None:
         """Take from disk what is settled."""
         self._disk = disk
 

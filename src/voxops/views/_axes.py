@@ -35,7 +35,7 @@ _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
 
 def axes(ax: Axes | None, height: float) -> Axes:
-    """Return the Axes given, or those of a new figure of notebook width and this height in inches."""
+    """Return the Axes passed, or those of a new figure of notebook width and this height in inches."""
     if ax is not None:
         return ax
     from matplotlib import pyplot as plt

@@ -304,7 +304,7 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {safe.many(len(results), 'row')}."
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
-    why = left["error_code"].fillna(left["waiting_for"]).fillna("not told")
+    why = left["error_code"].fillna(left["waiting_for"]).fillna("no reason known")
     said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
     keys = [left["outcome"].astype(object), why.rename("why"), said.fillna("").map(fingerprint).rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()

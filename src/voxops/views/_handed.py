@@ -25,7 +25,7 @@ class HandedRun(Protocol):
 
     @property
     def plan(self) -> Plan | None:
-        """The plan that is carried out."""
+        """The plan that is executed."""
 
     def follow(self, observer: Observer) -> None:
         """Let an observer see every state from now on."""
@@ -56,7 +56,7 @@ class Awaited(Protocol):
     """The methods of a workspace that panels await."""
 
     def run(self, plan: Plan, *, reason: str | None = None) -> Awaitable[HandedRun]:
-        """Carry a plan out."""
+        """Run a plan."""
 
     def attach(self, run_id: str) -> Awaitable[HandedRun]:
         """Take a run up again."""

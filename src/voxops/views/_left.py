@@ -13,7 +13,7 @@ from voxops.model import Outcome, Verdict
 __all__ = ["left"]
 
 _KEYS = ["post_id", "platform", "account_id"]
-_TOLD = ("outcome", "waiting_for")
+_OUTCOME = ("outcome", "waiting_for")
 
 
 def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
@@ -30,8 +30,8 @@ def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) ->
     """
     if not set(_KEYS) <= set(results) or not {*_KEYS, *NEEDED} <= set(failed):
         return failures
-    told = _told(failures, results)
-    outcome, why = told["outcome"], told["waiting_for"]
+    outcomes = _outcomes(failures, results)
+    outcome, why = outcomes["outcome"], outcomes["waiting_for"]
     pending, unknown, again = (
         (outcome == name).fillna(False).astype(bool) for name in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.FAILED)
     )
@@ -47,17 +47,17 @@ def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) ->
     return table
 
 
-def _told(failures: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """What the run tells of each failure; NA of those that it did not send, or had settled when the frame was read."""
+def _outcomes(failures: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """What the run says of each failure; NA of those that it did not send, or had settled when the frame was read."""
     known = pd.Series(True, index=results.index)
     if "tries" in results:
         known &= results["tries"].fillna(0) > 0
     fetched = failures.attrs.get("fetched_at")
     if fetched is not None and "settled_at" in results:
         known &= ~(results["settled_at"] < pd.Timestamp(fetched)).fillna(False)
-    rows = results.loc[known, [*_KEYS, *_TOLD]].drop_duplicates(_KEYS)
-    told = failures[_KEYS].merge(rows, on=_KEYS, how="left")
-    return told.set_axis(failures.index)
+    rows = results.loc[known, [*_KEYS, *_OUTCOME]].drop_duplicates(_KEYS)
+    outcomes = failures[_KEYS].merge(rows, on=_KEYS, how="left")
+    return outcomes.set_axis(failures.index)
 
 
 def _again(tried: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
@@ -70,16 +70,16 @@ def _again(tried: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
 def _under_way(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
     """What was sent and has not ended."""
     remedy = "It was sent and has not ended: " + why.fillna("its outcome is awaited") + "."
-    return rows.assign(status="publishing", **_said(rows, Verdict.WAIT, remedy))
+    return rows.assign(status="publishing", **_judged(rows, Verdict.WAIT, remedy))
 
 
 def _unknown(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
     """What was sent and of which nobody knows the outcome."""
     remedy = "Nobody knows what became of it, so look at the post: " + why.fillna("no answer") + "."
-    return rows.assign(**_said(rows, Verdict.SUPPORT, remedy))
+    return rows.assign(**_judged(rows, Verdict.SUPPORT, remedy))
 
 
-def _said(rows: pd.DataFrame, verdict: Verdict, remedy: pd.Series[Any]) -> dict[str, Any]:
+def _judged(rows: pd.DataFrame, verdict: Verdict, remedy: pd.Series[Any]) -> dict[str, Any]:
     """The columns of a triage, as the run has it."""
     return {
         "verdict": pd.array([str(verdict)] * len(rows), dtype=STRING_DTYPE),

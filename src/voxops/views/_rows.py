@@ -144,7 +144,7 @@ class RowTable:
         first, tz = shown.head(COPIED), shown_zone(self.frame)
         words = {column.name: self._part(column.name, [*range(len(shown))][:COPIED], shown) for column in columns}
         lines = [
-            [blocks.cell(_said(words[column.name].iloc[row], tz), limit=60) for column in columns]
+            [blocks.cell(_cell_text(words[column.name].iloc[row], tz), limit=60) for column in columns]
             for row in range(len(first))
         ]
         table = blocks.table([column.title for column in columns], lines)
@@ -197,7 +197,7 @@ def _seconds(times: pd.Series[Any], tz: str) -> np.ndarray[Any, Any]:
     return seconds
 
 
-def _said(value: Any, tz: str) -> str:
+def _cell_text(value: Any, tz: str) -> str:
     """Return a cell of the static copy as text."""
     if isinstance(value, pd.Timestamp):
         return f"{value.tz_convert(tz) if value.tzinfo else value:%d %b %H:%M}"

@@ -167,7 +167,7 @@ class DeliveryPanel(Panel):
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_redeliver(failed)
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel is told of which run it is
+    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the deliveries again."""
         self._desk.hand_over(lambda: self._load(chosen=False))
 

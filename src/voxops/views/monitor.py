@@ -1,6 +1,6 @@
 """The live display of a run: its newest Snapshot, and buttons that hand work over.
 
-This module knows nothing of the engine: it is handed Snapshots, and its buttons call what it was given.
+This module knows nothing of the engine: it is handed Snapshots, and its buttons call what was passed to it.
 """
 
 from __future__ import annotations

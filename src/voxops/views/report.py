@@ -168,8 +168,8 @@ def report(
     >>> made.to_markdown(folder / "triage.md").name
     'triage.md'
     """
-    for given in (triaged, run):
-        _refuse_others(given)
+    for subject in (triaged, run):
+        _refuse_others(subject)
     need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
@@ -219,9 +219,9 @@ def report(
     )
 
 
-def _refuse_others(given: Any) -> None:
+def _refuse_others(subject: Any) -> None:
     """Refuse a run whose rows are no posts that had failed, and name what shows it."""
-    instead = _ABOUT_OTHERS.get(getattr(getattr(getattr(given, "plan", None), "act", None), "about", ""))
+    instead = _ABOUT_OTHERS.get(getattr(getattr(getattr(subject, "plan", None), "act", None), "about", ""))
     if instead is not None:
         raise PlanError(f"report() is of posts that failed, and of the run that acted on them; {instead}")
 

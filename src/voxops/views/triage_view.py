@@ -63,7 +63,9 @@ class TriagePanel(Panel):
     def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame) -> None:
         super().__init__(ws)
         posts = "targets" in frame.columns
-        self._given = "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
+        self._origin = (
+            "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
+        )
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
         need_columns(triaged, (*_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns")
         self._attrs, self._triaged = triaged.attrs, triaged
@@ -202,7 +204,7 @@ class TriagePanel(Panel):
         """Return the lines that load the frame again and choose some of its failures."""
         call = self._load_call()
         if call is None:
-            start = [f"triaged = {self._given}  # the frame that the panel was given"]
+            start = [f"triaged = {self._origin}  # the frame that was passed to the panel"]
         else:
             start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
             if not self._is_whole:

@@ -17,14 +17,14 @@ import msgspec
 
 from voxops._core import jsontext
 from voxops._core.arguments import list_of_text
-from voxops._core.jsontext import is_sound, sound
+from voxops._core.jsontext import is_well_formed, well_formed
 from voxops.errors import ConfigError, DecodeError
 
 __all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
 
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
-# The header that carries the signature; the second is its retired name (contract: K1-1).
+# The header with the signature; the second is its retired name (contract: K1-1).
 SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
 _NOT_A_WEBHOOK = "this is not a webhook payload, which is an object with a type or an event"
 _DEEPEST = 10  # wrappings around a payload
@@ -69,7 +69,7 @@ def verify_signature(
     if isinstance(secrets, list | tuple) and not all(isinstance(secret, str) for secret in secrets):
         raise ConfigError("secrets= takes text or a list of texts")  # without a word of what they were
     known = list_of_text("secrets", secrets)
-    if not known or not all(secret.strip() and is_sound(secret) for secret in known):
+    if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
         raise ConfigError(
             "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
         )
@@ -77,7 +77,7 @@ def verify_signature(
     if not isinstance(text, str | None):
         raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
     method, _, digest = (text or "").strip().partition("=")
-    signed = sound(digest.strip().lower()).encode() if method.strip().lower() == "sha256" else b""
+    signed = well_formed(digest.strip().lower()).encode() if method.strip().lower() == "sha256" else b""
     content = bytes(body)
     matches = [
         hmac.compare_digest(hmac.new(secret.encode(), content, hashlib.sha256).hexdigest().encode(), signed)
@@ -119,12 +119,12 @@ class WebhookEvent:
 
     @property
     def media_id(self) -> str | None:
-        """The medium it is about."""
+        """The media file it is about."""
         return _text(self.data.get("mediaId") or (self.data.get("id") if self.type.startswith("media") else None))
 
     @property
     def subject(self) -> str | None:
-        """Id of the post, account or medium it is about."""
+        """Id of the post, account or media file it is about."""
         return self.post_id or self.media_id or self.account_id
 
     def post(self) -> dict[str, Any]:
