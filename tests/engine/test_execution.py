@@ -14,7 +14,7 @@ from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, sta
 
 from voxops.acts import keys
 from voxops.acts.made import Made
-from voxops.api.windows import CAMPAIGN_QUIET, FRESH_FOR, WATCH_LOOKS
+from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
 from voxops.engine.execution import (
     FEWEST_OFFERED,
     MOST_OFFERED,
@@ -231,6 +231,16 @@ def test_rule_27_a_batch_that_lost_rows_waits_while_others_make_posts_of_its_cam
     assert offer(execution) == 1, "it is still to be sent"
     assert queued(execution) == ([] if waits else [op])
     assert execution.current.reasons.waiting == ({op: RESTLESS} if waits else {})
+
+
+@pytest.mark.parametrize(("shrunk", "reads"), [(0, []), (1, ["learnt"])])
+def test_rule_27_the_list_is_read_before_their_turn_for_batches_that_lost_rows_alone(office, shrunk, reads):
+    """Whether their campaign is quiet shows in it alone; others read it when it is their turn, and once for all of them."""
+    execution = office.begin(campaign("a", "b"))
+    office.ledger.query("UPDATE operations SET shrunk = ?", (shrunk,))
+    office.at(CREATES_FRESH_FOR + 1)
+    assert [each.id for each in run_now(execution._planned(execution.current))] == office.ops
+    assert office.server.read == reads
 
 
 def test_rule_27_a_batch_of_a_campaign_of_which_nothing_is_made_goes(office):
