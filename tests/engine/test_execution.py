@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -399,6 +400,21 @@ def test_what_may_be_sent_again_waits_where_the_run_has_stopped(office):
     look(execution)
     assert queued(execution) == []
     assert execution.current.reasons.waiting == {op: "to be sent again when the run is resumed"}
+
+
+def test_a_look_is_due_at_its_instant_and_not_after_it(office):
+    execution = retries(office)
+    office.accept(*office.ops)
+    seen: list[float] = []
+
+    async def look_at(operations: Any) -> Reading:
+        seen.append(office.seconds)
+        execution.current.control.close()
+        return Reading()
+
+    execution._engine.settler = SimpleNamespace(look=look_at)
+    asyncio.run(asyncio.wait_for(execution._oversee(execution.current), 10))
+    assert seen == [interval(0, random.Random(7), 0)]
 
 
 def test_looks_come_at_their_pace(office):
