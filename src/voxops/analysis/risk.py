@@ -13,10 +13,8 @@ from voxops.model import Verdict
 
 __all__ = ["FEWEST_TRIED", "SHARE_FAILING", "account_board", "at_risk"]
 
-SHARE_FAILING, FEWEST_TRIED = (
-    0.5,
-    3,
-)  # from which share of how many targets of the last days an account counts as failing
+# From which share of failures, of at least how many targets of the last days, an account counts as failing.
+SHARE_FAILING, FEWEST_TRIED = 0.5, 3
 # What is wrong with the post and not with the account.
 _THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
 _BOARD = {

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTENTION", "WRONG", "connected", "emit", "for_programs", "is_wrong_usage", "print_frame", "say"]
 
-WRONG = (
-    2  # exit status of arguments, settings or an API key that must be changed first: trying again later is of no use
-)
+# Exit status of arguments, settings or an API key that must be changed first: trying again later does not help.
+WRONG = 2
 ATTENTION = 3  # exit status of what found something for a person to do
 _out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
 

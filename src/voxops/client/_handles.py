@@ -143,9 +143,8 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
     if handle.before is None and handle.accepted_at is None:
         return True
     baseline = _baseline(handle)
-    if (
-        baseline is None and not handle.sighted
-    ):  # nobody could read it before: only its time tells a new success from an old one
+    # Nobody could read it before: only its time shows whether a success is new.
+    if baseline is None and not handle.sighted:
         when = None if state.updated_at is None else datetime.fromisoformat(state.updated_at)
         return state.status == "published" and (when is None or when >= (handle.accepted_at or when) - _GRAIN)
     since = 0.0 if handle.accepted_at is None else (now - handle.accepted_at).total_seconds()

@@ -216,9 +216,8 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     if not row.emits and "emits" in row.inferred:
         return []
     thing = await case.make(bench)
-    bench.sandbox.advance(
-        1
-    )  # what making the thing emits goes out before; the receiver may ask for it once more, later
+    # What making the thing emits goes out before; the receiver may ask for it once more, later.
+    bench.sandbox.advance(1)
     before = bench.delivered()
     mark = bench.mark()
     answer = await case.call(bench.client, thing, bench.key())

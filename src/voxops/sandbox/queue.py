@@ -160,9 +160,8 @@ def await_time(world: World, post: Post) -> None:
 def _on_due(world: World, event: Event) -> None:
     """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
-    if post is None or any(
-        target.running for target in post.targets
-    ):  # gone, or published by hand in a queue that holds
+    # Gone, or published by hand in a queue that holds.
+    if post is None or any(target.running for target in post.targets):
         return
     if post.status == "scheduled" and post.scheduled_for == event.data["for"]:
         publish_post(world, post, event.at, key=event.data.get("key"))

@@ -164,9 +164,8 @@ class Live:
     @property
     def widget(self) -> LiveWidget:
         """The widget, made when it is first shown."""
-        with (
-            self._publishing
-        ):  # rows that arrive meanwhile must not get lost between what it is made of and what it is given
+        # Rows that arrive meanwhile must not get lost between making the widget and keeping it.
+        with self._publishing:
             if self._widget is None:
                 from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
 
@@ -256,9 +255,8 @@ class Live:
 
     def _state(self, shown: Shown) -> dict[str, Any]:
         """Return what is shown as JSON."""
-        tabs = [
-            replace(tab, blocks=()) if tab.name == "rows" else tab for tab in shown.tabs
-        ]  # the page has its own table
+        # The page has its own table.
+        tabs = [replace(tab, blocks=()) if tab.name == "rows" else tab for tab in shown.tabs]
         return {"id": self.id, **asdict(replace(shown, tabs=tabs))}
 
     def _copy(self, shown: Shown) -> dict[str, Any]:

@@ -135,9 +135,8 @@ class Panel(ABC):
         """Show other rows; what was planned of those before does not hold any more."""
         self._act.forget(rows=True)
         self._rows = rows
-        self._chose = (
-            (*self._chose[:-1], "") if view is None else ()
-        )  # nothing is ticked among them, by no page's choice
+        # Nothing is ticked among them, by no page's choice.
+        self._chose = (*self._chose[:-1], "") if view is None else ()
         self._live.fill(rows.model(), view)
 
     def _wanted(self) -> dict[str, list[Any]]:
@@ -155,9 +154,8 @@ class Panel(ABC):
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page asks for; what takes time is handed over."""
         if message["do"] == "retry":
-            self._chose = (
-                self._choice_now()
-            )  # that plan follows from a run, and no less than others from what is chosen since
+            # That plan follows from a run, and no less than others from what is chosen since.
+            self._chose = self._choice_now()
         if self._act.hear(message):
             return
         match message["do"]:
