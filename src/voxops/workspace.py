@@ -119,7 +119,7 @@ class Workspace:
         >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
         ['retry', 'done']
         """
-        return self._said(audit.runs(self._session.usable().engine.ledger))
+        return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
@@ -137,10 +137,10 @@ class Workspace:
         >>> sorted(ws.ledger()["action"].unique())
         ['bulk', 'retry']
         """
-        return self._said(audit.history(self._session.usable().engine.ledger))
+        return self._with_settings(audit.history(self._session.usable().engine.ledger))
 
-    def _said(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A frame that says with which settings it is to be shown."""
+    def _with_settings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame whose ``attrs`` hold the settings by which it is shown."""
         frame.attrs |= self.settings.attrs()
         return frame
 

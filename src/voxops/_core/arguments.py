@@ -1,4 +1,4 @@
-"""What analysts give as arguments: one text or several, a path; what is said of an unfit one names the argument."""
+"""Arguments as analysts pass them: one text or several, a path, a number; the message about an unfit one names it."""
 
 from __future__ import annotations
 

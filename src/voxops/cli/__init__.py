@@ -273,7 +273,7 @@ def _triage(options: argparse.Namespace) -> int:
 
     with connected(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
-    _tell(report(triaged), options)
+    _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
     return 0 if failed["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).all() else ATTENTION
 
@@ -287,7 +287,7 @@ def _deliveries(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         log = ws.deliveries(since=options.since)
     made = delivery_report(log, tz=options.tz)
-    _tell(made, options)
+    _print_and_write(made, options)
     stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
@@ -306,7 +306,7 @@ def _archive_sync(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(made: Report, options: argparse.Namespace) -> None:
+def _print_and_write(made: Report, options: argparse.Namespace) -> None:
     """Print a report's summary, or its tables as JSON, and write it wherever the options ask for it."""
     if options.json:
         emit({"headline": made.headline, **{name: records(frame) for name, frame in made.frames.items()}})

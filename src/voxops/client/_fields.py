@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal
 
-from voxops.api.assumptions import DRAFT_IS_SAID
+from voxops.api.assumptions import DRAFT_FLAG_SENT
 from voxops.client import _checks as checks
 
 __all__ = ["UNSET", "PostFields"]
@@ -144,7 +144,7 @@ class PostFields:
         for name in ("content", "accountIds"):
             if name not in body:
                 checks.refuse(name, "is required")
-        if DRAFT_IS_SAID and body.get("scheduledFor") is None and not body.get("queue"):
+        if DRAFT_FLAG_SENT and body.get("scheduledFor") is None and not body.get("queue"):
             body.setdefault("saveAsDraft", True)
         return body
 

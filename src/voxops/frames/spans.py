@@ -133,9 +133,9 @@ def zone(name: str) -> str:
     return name
 
 
-def shown_zone(frame: object, said: str | None = None) -> str:
-    """Return the time zone in which a frame's times are shown: the one that was said, else its workspace's, else UTC."""
-    name = said if said is not None else getattr(frame, "attrs", {}).get("tz")
+def shown_zone(frame: object, tz: str | None = None) -> str:
+    """Return the time zone in which a frame's times are shown: the one that was passed, else its workspace's, else UTC."""
+    name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
     return zone(name) if name is not None else "UTC"
 
 

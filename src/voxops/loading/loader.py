@@ -15,8 +15,8 @@ from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
-from voxops.loading.disk import Disk, joined, newest_first, said_of
-from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
+from voxops.loading.disk import Disk, archive_note, joined, newest_first
+from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
 from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms
@@ -160,7 +160,7 @@ class Loader:
         origin = None
         if self._disk is not None:
             read = set(live["post_id"].dropna()) if whole is None else whole[1]
-            origin = said_of("posts", shown["post_id"], read, busy=not some and whole is None)
+            origin = archive_note("posts", shown["post_id"], read, busy=not some and whole is None)
         return self._described(shown, "posts", live.attrs, filters, cut=cut, archive=origin)
 
     async def deliveries(
@@ -242,7 +242,7 @@ class Loader:
         origin = None
         if self._disk is not None:
             read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
-            origin = said_of("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+            origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
         return self._described(found, "deliveries", live.attrs, filters, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
@@ -366,13 +366,13 @@ class Loader:
             "kind": kind,
             "source": self._source,
             "fetched_at": self._client.now().isoformat(),
-            "filters": {name: said(value) for name, value in filters.items() if value not in (None, [])},
+            "filters": {name: plain_filter(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
-            **here(filters),
+            **filtered_here(filters),
             **({} if archive is None else {"archive": archive}),
         }
         return frame

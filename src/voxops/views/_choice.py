@@ -113,16 +113,16 @@ def only_code(name: str, of: str, columns: tuple[str, ...], rows: pd.DataFrame, 
     return [f"rows = {_listed(_names(rows, columns))}", f"{name} = {of}[{but}{_named(of, columns)}.isin(rows)]"]
 
 
-def changes_code(name: str, columns: tuple[str, ...], given: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
-    """Return the lines that give `derived` the values of `given`, row by row the same, where these are others.
+def changes_code(name: str, columns: tuple[str, ...], wanted: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
+    """Return the lines that set in `derived` the values of `wanted`, row by row the same, where these are others.
 
     `columns` name a row; only the columns of `derived` are looked at.
     """
     lines = []
     for column in derived.columns:
-        cells = list(zip(_values(given[column]), _values(derived[column]), strict=True))
+        cells = list(zip(_values(wanted[column]), _values(derived[column]), strict=True))
         for value in dict.fromkeys(now for now, was in cells if now != was):
-            rows = _names(given[[now != was and now == value for now, was in cells]], columns)
+            rows = _names(wanted[[now != was and now == value for now, was in cells]], columns)
             lines.append(f"rows = {_listed(rows)}")
             lines.append(f"{name}.loc[{_named(name, columns)}.isin(rows), {quoted(column)}] = {quoted(value)}")
     return lines

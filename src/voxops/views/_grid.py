@@ -34,7 +34,7 @@ class Grid:
     words : mapping of str to Series
         What is shown of a column whose values are no plain ones.
     title, aside, tz : str
-        What it is, what is said beside it, and the zone of times.
+        What it is, what stands beside it, and the zone of times.
 
     It shows the frame as of when it was read, in server time (``attrs["fetched_at"]``); where the frame doesn't say, neither does it.
     """

@@ -185,7 +185,7 @@ class Live:
         return self._view if self._widget is None else dict(self._widget.view)
 
     def fill(self, table: dict[str, Any], view: dict[str, Any] | None = None) -> None:
-        """Show other rows, and with them what is said of them; nothing is ticked among them."""
+        """Show other rows, and with them the facts about them; nothing is ticked among them."""
         with self._publishing:
             self._table = table
             self._view = self._view if view is None else view
@@ -284,10 +284,10 @@ class Live:
         if isinstance(message, Mapping) and isinstance(message.get("do"), str):
             self.send({"heard": message["do"], "page": message.get("page")})
             if message["do"] == "hello":
-                self._tell_again(message.get("version"))
+                self._send_again(message.get("version"))
             self._hear(message)
 
-    def _tell_again(self, version: object) -> None:
+    def _send_again(self, version: object) -> None:
         """Send what is shown once more, and the rows unless the page has these: it has not heard of what changed while it loaded."""
         with self._publishing:
             if self._widget is not None:
