@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import file_path
+from voxops._core.arguments import file_path, is_whole
 from voxops._core.spreadsheets import unguard
 from voxops._core.text import as_read
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
@@ -25,7 +25,7 @@ from voxops.analysis.sheet_times import iso_time
 from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import zone
+from voxops.frames.spans import absolute, zone
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -112,7 +112,7 @@ def read_campaign(
         raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
     if columns is not None and not isinstance(columns, Mapping):
         raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
-    if header is not None and (isinstance(header, bool) or not isinstance(header, int) or header < 1):
+    if header is not None and not is_whole(header):
         raise PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
     read = read_sheet(place, sheet, header)
     names, zones = _names(read, path, columns or {})
@@ -284,6 +284,8 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `now` has no offset.
 
     Examples
     --------
@@ -295,13 +297,14 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
+    at = None if now is None else absolute("now", now)
     names, known = row_names(frame), Places.of(frame)
     first_of = dict[tuple[str, ...], int]()
     found = []
     judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
     for number, (name, of_name, row, place) in enumerate(judged):
         twin = first_of.setdefault(_seen_as(row), number)
-        findings = [*of_name, *errors_of(row, now), *_warnings(row)]
+        findings = [*of_name, *errors_of(row, at), *_warnings(row)]
         if twin != number and names[twin] != name and row["content"] is not None:
             message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
             findings.append(Finding("content", "warning", "DUPLICATE_POST", message))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
+__all__ = ["When", "absolute", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -85,6 +85,35 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC."
         )
     return time.tz_convert("UTC").as_unit("us")
+
+
+def absolute(name: str, value: datetime | str) -> pd.Timestamp:
+    """Read an instant.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument, for the message.
+    value : datetime or str
+        A time with an offset from UTC, as a datetime, a Timestamp or ISO text.
+
+    Returns
+    -------
+    pandas.Timestamp
+        In UTC.
+
+    Raises
+    ------
+    ConfigError
+        If it has no offset, or is no time.
+    """
+    try:
+        time = pd.Timestamp(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"{name}={value!r} is not a time; pass one such as datetime.now(UTC).") from error
+    if pd.isna(time) or time.tzinfo is None:
+        raise ConfigError(f"{name}={value!r} has no time zone; add one, such as datetime.now(UTC).")
+    return time.tz_convert("UTC")
 
 
 def length(name: str, value: str | timedelta) -> pd.Timedelta:

@@ -82,7 +82,7 @@ def delivery_report(
     PlanError
         If a column is missing.
     ConfigError
-        If `within` is no length of time, or `target` no share.
+        If `within` is no length of time, `target` no share, or `now` has no offset.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from voxops._core.arguments import file_path, new_file
 from voxops.analysis import causes
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.spans import absolute
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 
@@ -161,6 +162,8 @@ def report(
     ------
     PlanError
         If a frame lacks columns, or `run` is not the run of a plan about posts that exist.
+    ConfigError
+        If `now` has no offset.
 
     Examples
     --------
@@ -212,7 +215,7 @@ def report(
     return Report(
         title=safe.plain(title, 120),
         headline=_findings.headline(left, results),
-        about=tuple(_findings.about(triaged, run, now)),
+        about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
         facts=_findings.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: frame for name, frame in frames.items() if frame is not None},
