@@ -152,6 +152,23 @@ def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.
         archive.posts(columns=["colour"])
 
 
+def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    for status in ("FAILED", ["Failed", "PARTIAL"], "all", []):
+        same(archive.posts(status=status), ws.posts(status=status), "post_id")
+    assert len(archive.targets(status="Failed")) == len(archive.targets(status="failed")) > 0
+    same(archive.deliveries(event_type="POST.FAILED"), ws.deliveries(event_type="POST.FAILED"), "delivery_id")
+    for refused, call in {
+        "did you mean 'failed'": lambda: archive.posts(status="faild"),
+        "status=": lambda: archive.targets(status=7),  # type: ignore[arg-type]
+        "webhook=": lambda: archive.deliveries(webhook=7),  # type: ignore[arg-type]
+        "event_type=": lambda: archive.deliveries(event_type=b"post.failed"),  # type: ignore[arg-type]
+        "success=": lambda: archive.deliveries(success="no"),  # type: ignore[arg-type]
+    }.items():
+        with pytest.raises(ConfigError, match=refused):
+            call()
+
+
 def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
     archive.sync()
     oldest = archive.files("deliveries")[0]

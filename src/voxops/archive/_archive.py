@@ -36,9 +36,10 @@ from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Synced
 from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
-from voxops.archive._where import Words, created, isin, moment
+from voxops.archive._where import created, isin, moment
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window, zone
+from voxops.loading.filters import Words, statuses, words
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -124,7 +125,7 @@ class Archive:
             As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
             ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in UTC.
         status : str or list of str, optional
-            Only these.
+            As for ``ws.posts``, and ``deleted``.
         columns : sequence of str, optional
             Only these are read from disk.
 
@@ -136,9 +137,9 @@ class Archive:
         Raises
         ------
         ConfigError
-            If a time can't be read, or a column does not exist.
+            If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
-        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", status))
+        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", statuses(status)))
 
     def targets(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -159,10 +160,10 @@ class Archive:
         Raises
         ------
         ConfigError
-            If a time can't be read, or a column does not exist.
+            As for `posts`.
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
-        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", status))
+        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", statuses(status)))
 
     def deliveries(
         self,
@@ -193,9 +194,12 @@ class Archive:
         Raises
         ------
         ConfigError
-            If a time can't be read, or a column does not exist.
+            If a time or a filter can't be read, or a column does not exist.
         """
-        wanted = created(*self._window(since, until)) & isin("webhook_id", webhook) & isin("event_type", event_type)
+        if success is not None and not isinstance(success, bool):
+            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
+        wanted &= isin("event_type", words("event_type", event_type), any_case=True)
         if success is not None:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
         return self._load("deliveries", columns, wanted)

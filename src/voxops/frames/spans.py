@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "absolute", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
+__all__ = ["MOMENTS", "When", "absolute", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 # A post is as recent as the latest of these.
-_MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
+MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
 
 def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
@@ -191,7 +191,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
     pandas.Series
         ``datetime64[us, UTC]``, NaT where a post has no time at all.
     """
-    return posts[[name for name in _MOMENTS if name in posts.columns]].max(axis=1)
+    return posts[[name for name in MOMENTS if name in posts.columns]].max(axis=1)
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
