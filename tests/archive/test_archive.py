@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -112,6 +113,24 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: v
     assert after.set_index("post_id")["status"][draft] == "deleted"
     assert set(archive.targets().set_index("post_id")["post_status"][[draft]]) == {"deleted"}
     assert archive.sync().files == 0
+
+
+def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another address is asked for, which answers 404, and the post is taken for deleted."""
+    archive.sync()
+    now = ws.client.now().isoformat()
+    odd = build("posts", [{"id": "post/odd?", "status": "scheduled", "createdAt": now, "updatedAt": now}])
+    Store(archive.path).merge({"posts": odd, "targets": targets(odd).assign(created_at=odd["created_at"].array)})
+    asked: list[str] = []
+    send = ws.client.request
+
+    async def request(method: str, path: str, **more: Any) -> Any:
+        asked.append(path)
+        return await send(method, path, **more)
+
+    monkeypatch.setattr(ws.client, "request", request)
+    archive.sync()
+    assert "/v1/posts/post%2Fodd%3F" in asked
 
 
 def test_full_reads_everything_again(archive: Archive) -> None:
