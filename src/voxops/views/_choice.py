@@ -12,7 +12,7 @@ import pandas as pd
 from voxops.errors import ConfigError
 from voxops.frames.spans import window
 
-__all__ = ["Choice", "changes_code", "days_of", "load_code", "only_code", "option_counts", "quoted", "rows_code"]
+__all__ = ["Choice", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 
 _WIDTH = 100  # characters of a printed line before a list is broken up
 
@@ -60,22 +60,6 @@ class Choice:
             lines.append(f'{name} = {name}[{name}["{self.when}"] >= "{start.isoformat()}"]')
             lines.append(f'{name} = {name}[{name}["{self.when}"] < "{end.isoformat()}"]')
         return lines
-
-
-def option_counts(values: pd.Series, names: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Return (label with its count, value) of a column, commonest first; `names` says what a value is called."""
-    counts = values.dropna().astype(str).value_counts()
-    ranked = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
-    return [(f"{(names or {}).get(str(value), str(value))}  ({count:,})", str(value)) for value, count in ranked]
-
-
-def days_of(times: pd.Series) -> list[date]:
-    """Return every day from the first to the last of some times, in UTC."""
-    known = times.dropna()
-    if known.empty:
-        return []
-    first, last = known.min().date(), known.max().date()
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None = None) -> str | None:
