@@ -13,6 +13,7 @@ from voxops.analysis.about import about_posts
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
+from voxops.frames.columns import table_of
 from voxops.frames.spans import absolute, length
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
@@ -106,7 +107,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         cuts = np.flatnonzero(np.diff(times) > longest) + 1
         for first, last in _stretches(bad, cuts, at_least):
             found.append(_outage(str(url), mine, bad, first, last))
-    return _table(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
+    return table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
 
 
 def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
@@ -204,7 +205,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     found += _copies(named, ["webhook_id", "_event"], "same event")
     if possible:
         found += _same_instant(rows)
-    return _table(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    return table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
 
 
 def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -300,11 +301,6 @@ def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
     return np.array(
         [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
     )
-
-
-def _table(rows: list[dict[str, Any]], dtypes: dict[str, Any]) -> pd.DataFrame:
-    """Rows as a frame of these columns and dtypes, also where there is none."""
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:

@@ -20,13 +20,14 @@ from voxops.api.matrix import (
     must_read_items,
     polled,
 )
-from voxops.api.names import canonical
+from voxops.api.names import account_spelling, canonical
 
 __all__ = [
     "MATRIX",
     "Endpoint",
     "ErrorBody",
     "Resend",
+    "account_spelling",
     "canonical",
     "completed_by",
     "find",
