@@ -84,7 +84,9 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     return _planned(UPDATE, frame)
 
 
-def plan_reschedule(posts: pd.DataFrame, *, to: Any = None, by: Any = None) -> Plan:
+def plan_reschedule(
+    posts: pd.DataFrame, *, to: datetime | str | None = None, by: timedelta | str | None = None
+) -> Plan:
     """Plan to move scheduled posts to another time (matrix row 2).
 
     Parameters

@@ -19,7 +19,7 @@ from voxops.views._choice import quoted
 from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Live, Shown, Tab
-from voxops.views._palette import Look
+from voxops.views._palette import Look, looks_of_pages
 from voxops.views._rows import RowTable
 from voxops.views.monitor import present
 
@@ -50,6 +50,7 @@ class Panel(ABC):
     def __init__(self, ws: HandedWorkspace) -> None:
         self._ws = ws
         self._rows: RowTable | None = None
+        self._chosen = pd.DataFrame()  # the rows that were planned last
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
@@ -270,10 +271,6 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
-        looks = {
-            name: {word: (look.colour, look.glyph) for word, look in table.items()}
-            for name, table in self._looks().items()
-        }
         return Shown(
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
@@ -289,7 +286,7 @@ class Panel(ABC):
             acting=act.acting,
             busy=self._busy,
             problem=act.problem,
-            looks=looks,
+            looks=looks_of_pages(self._looks()),
         )
 
     def _standing(self) -> tuple[Sequence[Block], Sequence[Tab]]:
