@@ -134,7 +134,22 @@ class Session(BoardLoader):
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
 
-        A run that lives in this kernel is returned as it is.
+        Parameters
+        ----------
+        run_id : str
+            From ``ws.runs()``, or ``run.id``.
+
+        Returns
+        -------
+        Run
+            At once; one that lives in this kernel is returned as it is.
+
+        Raises
+        ------
+        ConfigError
+            If it is no text.
+        LedgerError
+            If the ledger has no such run, or can't be used.
 
         Examples
         --------
@@ -206,6 +221,13 @@ class Session(BoardLoader):
         -------
         pandas.DataFrame
             What is still open, as in ``ws.ledger()``.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger can't be used.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------

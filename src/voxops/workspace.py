@@ -61,8 +61,8 @@ class Workspace:
         The async client itself, for what the workspace has no method for; its calls may be awaited on any event loop.
     aio : Awaitables
         The same methods, awaitable.
-    name, id : str
-        As the API names them; ``""`` where it does not.
+    name, id, plan : str
+        As the API names them, the plan in lower case; ``""`` where it does not.
     sandbox : Sandbox or None
         The embedded sandbox, if this workspace lives in one.
     settings : Settings
@@ -114,6 +114,11 @@ class Workspace:
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown blocked`` (Int64, rows; they sum to the eligible ones).
 
+        Raises
+        ------
+        LedgerError
+            If the API does not name the workspace, so that it has no ledger, or the ledger can't be read.
+
         Examples
         --------
         >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
@@ -131,6 +136,11 @@ class Workspace:
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
             settled_at`` (UTC). A request that the API refused to look at, or that never reached it, does not count as sent;
             ``first_sent_at`` is the first time that it may have had an effect.
+
+        Raises
+        ------
+        LedgerError
+            As for `runs`.
 
         Examples
         --------

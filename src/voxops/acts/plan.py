@@ -120,6 +120,16 @@ class Plan:
         n : int
             Canaries per cause, at least 1.
 
+        Returns
+        -------
+        Plan
+            The same requests under the same keys, those of the canaries first; of creates, batches and keys follow the division.
+
+        Raises
+        ------
+        PlanError
+            If `n` is no whole number from 1, or the plan is a canary already.
+
         Examples
         --------
         >>> vx.plan_retry(triaged).canary(2).canaries

@@ -67,6 +67,11 @@ class Archive:
         Its folder.
     loads : Loads
         What a workspace's loads take from disk.
+
+    Notes
+    -----
+    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
+    or column; statistics raise what the function of the same name in ``vx`` does.
     """
 
     def __init__(
@@ -156,11 +161,6 @@ class Archive:
         -------
         pandas.DataFrame
             Columns and dtypes of ``vx.targets(posts)``.
-
-        Raises
-        ------
-        ConfigError
-            As for `posts`.
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
         return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", statuses(status)))
@@ -190,11 +190,6 @@ class Archive:
         -------
         pandas.DataFrame
             Columns and dtypes of ``ws.deliveries``.
-
-        Raises
-        ------
-        ConfigError
-            If a time or a filter can't be read, or a column does not exist.
         """
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
@@ -245,6 +240,11 @@ class Archive:
             ``posts``, ``targets`` or ``deliveries``.
         since, until : Timestamp, str or timedelta, optional
             Only days that the span touches.
+
+        Returns
+        -------
+        list of Path
+            Those of rows without a time are last.
         """
         start, end = self._window(since, until)
         first, last = ("" if start is None else f"{start:%Y-%m-%d}"), ("~" if end is None else f"{end:%Y-%m-%d}")
@@ -268,9 +268,10 @@ class Archive:
         pandas.DataFrame
             At least one, with the dtypes of the table.
         """
-        for path in self.files(kind, since):
+        files = self.files(kind, since)
+        for path in files:
             yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
-        if not self.files(kind, since):
+        if not files:
             yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
 
     def delivery_stats(

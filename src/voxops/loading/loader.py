@@ -198,7 +198,7 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset.
+            If a time can't be read or has no offset, or `success` is neither True, False nor None.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -255,6 +255,11 @@ class Loader:
             scope_message avatar_url workspace_id`` (string),
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
 
+        Raises
+        ------
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+
         Examples
         --------
         >>> ws.accounts()[["platform", "status"]].head(2)
@@ -275,6 +280,11 @@ class Loader:
         pandas.DataFrame
             One row per webhook: ``webhook_id url`` (string), ``events`` (list), ``enabled`` (boolean), ``failure_count``
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
+
+        Raises
+        ------
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------

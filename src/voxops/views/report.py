@@ -139,8 +139,8 @@ def report(
     triaged : pandas.DataFrame
         What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``. It can't be left out.
     run : Run, optional
-        The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what it has left, the causes and the
-        evidence about `triaged`.
+        The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what
+        it has left, the causes and the evidence about `triaged`.
     plan : Plan, optional
         The plan; by default the run's.
     before, after : pandas.DataFrame, optional
@@ -157,6 +157,11 @@ def report(
         Verdict -> who acts on it; what is not in it is taken from `OWNERS`.
     rows : int
         Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
+
+    Returns
+    -------
+    Report
+        With ``frames``: ``causes failures``, and where there are any ``weeks at_risk left plan results``.
 
     Raises
     ------
