@@ -21,6 +21,9 @@ from voxops.views._palette import OUTCOME, VERDICT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from voxops.acts.plan import Plan
+    from voxops.views._handed import HandedRun
+
 __all__ = [
     "ACTIONS",
     "ALL_ROWS",
@@ -277,7 +280,7 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     return Section("Why it failed", text.strip(), shown, (figure,) if len(table) else ())
 
 
-def planned(plan: Any, *, sent: bool) -> Section:
+def planned(plan: Plan | None, *, sent: bool) -> Section:
     """Say what a plan sends, what it holds back, and why."""
     if plan is None:
         return Section("The retry plan")
@@ -294,7 +297,9 @@ def planned(plan: Any, *, sent: bool) -> Section:
     return Section("The retry plan", text, counts[["decision", "rows", "reason"]])
 
 
-def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after: pd.DataFrame | None) -> Section:
+def happened(
+    results: pd.DataFrame | None, run: HandedRun | None, before: pd.DataFrame, after: pd.DataFrame | None
+) -> Section:
     """Say what became of the retry."""
     title = "What the retry did"
     if results is None:
@@ -333,7 +338,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     return Section("Evidence", text.strip(), table)
 
 
-def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
+def about(triaged: pd.DataFrame, run: HandedRun | None, now: datetime | None) -> list[str]:
     """Say where the data come from and when they were read."""
     said, tz = triaged.attrs, shown_zone(triaged)
     about = [f"data from {said['source']}"] if said.get("source") else []

@@ -16,12 +16,14 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops._core.arguments import file_path, new_file
+from voxops.acts.plan import Plan
 from voxops.analysis import causes
 from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.frames.spans import absolute
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
+from voxops.views._handed import HandedRun
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
@@ -120,9 +122,9 @@ class Report(Findings):
 
 def report(
     triaged: pd.DataFrame | None = None,
-    run: Any = None,
+    run: HandedRun | None = None,
     *,
-    plan: Any = None,
+    plan: Plan | None = None,
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
@@ -198,7 +200,7 @@ def report(
         need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
     failures = triaged[triaged["cause"].notna()]
     owners = {**OWNERS, **owners}
-    left = failures if results is None else _left.left(failures, results, run.failed())
+    left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
         _findings.why(failures, owners, sent=run is not None),
