@@ -191,9 +191,8 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
     except WaitTooLong:
         raise
     except ApiError as error:
-        if (
-            300 <= error.status < 400 or error.body.lstrip()[:1] == b"<"
-        ):  # a page: of another site, or of what stands before the API
+        # A page: of another site, or of what stands before the API.
+        if 300 <= error.status < 400 or error.body.lstrip()[:1] == b"<":
             raise ConfigError(str(error)) from error
         if error.status == 401:
             raise

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _SETTINGS = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
-REASON = (
-    "voxops demo"  # names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing
-)
+# Names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing.
+REASON = "voxops demo"
 
 
 class _Bars:

@@ -1,4 +1,4 @@
-"""The words of the house: frozen values and open vocabularies that two or more modules exchange."""
+"""Frozen values and open vocabularies that two or more modules exchange."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import eventloop, safe
+from voxops._core.arguments import is_whole
 from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, SteppedClock
@@ -110,7 +111,8 @@ def rehearse(
     Raises
     ------
     PlanError
-        If the plan creates nothing, or the history shows no publication.
+        If the plan creates nothing, the history shows no publication, `seeds` or `rate_limit` is no whole number from 1, or `now`
+        has no offset.
 
     Examples
     --------
@@ -120,8 +122,9 @@ def rehearse(
     """
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
-    if seeds < 1:
-        raise PlanError(f"seeds={seeds} must be at least 1")
+    for name, value in (("seeds", seeds), ("rate_limit", 1 if rate_limit is None else rate_limit)):
+        if not is_whole(value):
+            raise PlanError(f"{name}={value!r} must be a whole number from 1")
     known = _history(archive)
     begins = pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now)
     if begins.tzinfo is None:
@@ -231,7 +234,7 @@ def _counted(sandbox: Sandbox) -> _Try:
     requests, created = sandbox.requests(), sandbox.effects("post.create")
     times = [pd.Timestamp(effect["scheduled_for"]) for effect in created if effect["scheduled_for"]]
     now = pd.Timestamp(sandbox.now())
-    sandbox.advance(max(0.0, *((time - now).total_seconds() for time in times), 0.0) + 2 * _LONGEST)
+    sandbox.advance(max([0.0, *((time - now).total_seconds() for time in times)]) + 2 * _LONGEST)
     failed = sandbox.effects("target.fail")
     over = [*sandbox.effects("target.publish"), *failed]
     return _Try(

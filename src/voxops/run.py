@@ -31,7 +31,8 @@ __all__ = ["Run"]
 class Run:
     """A plan being executed, or things being watched.
 
-    Nothing here blocks but `wait`, `verify` and, for a moment, `pause` and `cancel`. In a notebook the run shows itself live.
+    Nothing here blocks but `wait`, `verify`, `made`, `copies` and, for a moment, `pause`, `resume`, `cancel` and `notify`. In a notebook
+    the run shows itself live. In a process that was forked from the one that started it, every call raises a ConfigError.
 
     Attributes
     ----------
@@ -147,11 +148,10 @@ class Run:
         await asyncio.wait({wrapped}, timeout=timeout)
 
     def __await__(self) -> Generator[Any, Any, Run]:
-        """Wait as `wait` does; cancelling pauses the run."""
+        """Wait as `wait` does, on any event loop; cancelling pauses the run."""
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> Run:
-        """Wait on any event loop."""
         try:
             await eventloop.arun(self._join())
         except BaseException:

@@ -10,6 +10,7 @@ from functools import partial
 
 import pandas as pd
 
+from voxops._core.arguments import is_whole
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
@@ -107,6 +108,10 @@ class Session(BoardLoader):
 
         Raises
         ------
+        PlanError
+            If `plan` is no plan.
+        ConfigError
+            If `stop_after_failures` is no whole number from 1.
         LedgerError
             If the ledger can't be used; nothing has been sent then.
 
@@ -118,19 +123,33 @@ class Session(BoardLoader):
         """
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
-        limit = stop_after_failures
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
+        if stop_after_failures is not None and not is_whole(stop_after_failures):
+            raise ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
         if not plan.items:
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()
         run = await engine.bind(plan, reason)
-        return self._started(partial(Execution, engine, run, stop_after_failures=limit, look_back=True))
+        return self._started(partial(Execution, engine, run, stop_after_failures=stop_after_failures, look_back=True))
 
     async def attach(self, run_id: str) -> Run:
         """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
 
-        A run that lives in this kernel is returned as it is.
+        Parameters
+        ----------
+        run_id : str
+            From ``ws.runs()``, or ``run.id``.
+
+        Returns
+        -------
+        Run
+            At once; one that lives in this kernel is returned as it is.
+
+        Raises
+        ------
+        ConfigError
+            If it is no text.
+        LedgerError
+            If the ledger has no such run, or can't be used.
 
         Examples
         --------
@@ -202,6 +221,13 @@ class Session(BoardLoader):
         -------
         pandas.DataFrame
             What is still open, as in ``ws.ledger()``.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger can't be used.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------

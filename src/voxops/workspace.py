@@ -61,8 +61,8 @@ class Workspace:
         The async client itself, for what the workspace has no method for; its calls may be awaited on any event loop.
     aio : Awaitables
         The same methods, awaitable.
-    name, id : str
-        As the API names them; ``""`` where it does not.
+    name, id, plan : str
+        As the API names them, the plan in lower case; ``""`` where it does not.
     sandbox : Sandbox or None
         The embedded sandbox, if this workspace lives in one.
     settings : Settings
@@ -114,12 +114,17 @@ class Workspace:
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown blocked`` (Int64, rows; they sum to the eligible ones).
 
+        Raises
+        ------
+        LedgerError
+            If the API does not name the workspace, so that it has no ledger, or the ledger can't be read.
+
         Examples
         --------
         >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
         ['retry', 'done']
         """
-        return self._said(audit.runs(self._session.usable().engine.ledger))
+        return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
@@ -132,15 +137,20 @@ class Workspace:
             settled_at`` (UTC). A request that the API refused to look at, or that never reached it, does not count as sent;
             ``first_sent_at`` is the first time that it may have had an effect.
 
+        Raises
+        ------
+        LedgerError
+            As for `runs`.
+
         Examples
         --------
         >>> sorted(ws.ledger()["action"].unique())
         ['bulk', 'retry']
         """
-        return self._said(audit.history(self._session.usable().engine.ledger))
+        return self._with_settings(audit.history(self._session.usable().engine.ledger))
 
-    def _said(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A frame that says with which settings it is to be shown."""
+    def _with_settings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame whose ``attrs`` hold the settings by which it is shown."""
         frame.attrs |= self.settings.attrs()
         return frame
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -114,6 +115,24 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: v
     assert archive.sync().files == 0
 
 
+def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another address is asked for, which answers 404, and the post is taken for deleted."""
+    archive.sync()
+    now = ws.client.now().isoformat()
+    odd = build("posts", [{"id": "post/odd?", "status": "scheduled", "createdAt": now, "updatedAt": now}])
+    Store(archive.path).merge({"posts": odd, "targets": targets(odd).assign(created_at=odd["created_at"].array)})
+    asked: list[str] = []
+    send = ws.client.request
+
+    async def request(method: str, path: str, **more: Any) -> Any:
+        asked.append(path)
+        return await send(method, path, **more)
+
+    monkeypatch.setattr(ws.client, "request", request)
+    archive.sync()
+    assert "/v1/posts/post%2Fodd%3F" in asked
+
+
 def test_full_reads_everything_again(archive: Archive) -> None:
     first = archive.sync()
     again = archive.sync(full=True)
@@ -150,6 +169,23 @@ def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.
     )
     with pytest.raises(ConfigError, match="no column colour"):
         archive.posts(columns=["colour"])
+
+
+def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Workspace) -> None:
+    archive.sync()
+    for status in ("FAILED", ["Failed", "PARTIAL"], "all", []):
+        same(archive.posts(status=status), ws.posts(status=status), "post_id")
+    assert len(archive.targets(status="Failed")) == len(archive.targets(status="failed")) > 0
+    same(archive.deliveries(event_type="POST.FAILED"), ws.deliveries(event_type="POST.FAILED"), "delivery_id")
+    for refused, call in {
+        "did you mean 'failed'": lambda: archive.posts(status="faild"),
+        "status=": lambda: archive.targets(status=7),  # type: ignore[arg-type]
+        "webhook=": lambda: archive.deliveries(webhook=7),  # type: ignore[arg-type]
+        "event_type=": lambda: archive.deliveries(event_type=b"post.failed"),  # type: ignore[arg-type]
+        "success=": lambda: archive.deliveries(success="no"),  # type: ignore[arg-type]
+    }.items():
+        with pytest.raises(ConfigError, match=refused):
+            call()
 
 
 def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:

@@ -311,6 +311,21 @@ def test_a_file_that_is_no_receipt_is_not_overwritten(
     assert receipt.read_text() == content
 
 
+def test_a_receipt_that_can_not_be_read_is_named(client: AsyncClient, photos: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"receipt .* can't be read"):
+        eventloop.run(client.uploads.send_all(photos, receipt=tmp_path))
+
+
+def test_a_receipt_is_not_written_through_a_link(client: AsyncClient, photos: list[Path], tmp_path: Path) -> None:
+    """A link that somebody has put beside it, under the name of what is written before it takes the receipt's place."""
+    precious, receipt = tmp_path / "precious.txt", tmp_path / "receipt.json"
+    precious.write_text("mine")
+    (tmp_path / ".receipt.json.new").symlink_to(precious)
+    eventloop.run(client.uploads.send_all(photos[:1], receipt=receipt))
+    assert precious.read_text() == "mine"
+    assert json.loads(receipt.read_text())["files"]
+
+
 def test_a_receipt_of_another_api_is_refused(client: AsyncClient, photos: list[Path], tmp_path: Path) -> None:
     receipt = tmp_path / "receipt.json"
     receipt.write_text(json.dumps({"version": 1, "url": "https://api.voxburst.io", "files": {}}))

@@ -206,6 +206,11 @@ def test_files_folders_and_lists_give_the_same_frame(tmp_path):
     assert events(lines).attrs["unread"] == {"record": 1}
     with pytest.raises(ConfigError, match="no file"):
         events(tmp_path / "none.jsonl")
+    (folder / "older.json").mkdir()  # a folder, whatever it is called
+    pd.testing.assert_frame_equal(events(folder), wanted)
+    (folder / "moved.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    with pytest.raises(ConfigError, match=r"moved.jsonl can't be read"):
+        events(folder)
 
 
 def test_a_receivers_notes_are_verified_and_know_their_delivery():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxops.archive._sync import Synced
 from voxops.sandbox import Sandbox
+
+NAIVE = datetime(2026, 3, 2, 9)  # nobody knows where it is nine o'clock
 
 
 @pytest.fixture
@@ -203,6 +206,14 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: vx.triage(vx.targets(ws.posts()), rules=7), "rules="),
         (lambda ws: vx.delivery_stats(ws.deliveries(), by=3), "by="),
         (lambda ws: vx.outages(ws.deliveries(), at_least="many"), "at_least="),
+        (lambda ws: vx.outages(ws.deliveries(), at_least=True), "at_least="),
+        (lambda ws: vx.never_delivered(ws.deliveries(), now=NAIVE), "now="),
+        (lambda ws: vx.service_levels(ws.deliveries(), now=NAIVE), "now="),
+        (lambda ws: vx.delivery_report(ws.deliveries(), now=NAIVE), "now="),
+        (lambda ws: vx.report(failed(ws), now=NAIVE), "now="),
+        (lambda _: vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None), now=NAIVE), "now="),
+        (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
+        (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
         (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
         (lambda _: vx.plan_bulk(campaign(), key=7), "key="),
         (lambda _: vx.events(None), "vx.events takes"),

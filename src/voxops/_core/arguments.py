@@ -1,4 +1,4 @@
-"""What analysts give as arguments: one text or several, a path; what is said of an unfit one names the argument."""
+"""Arguments as analysts pass them: one text or several, a path, a number; the message about an unfit one names it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxops.errors import ConfigError
 
-__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near", "new_file"]
+__all__ = ["check_timeout", "did_you_mean", "file_path", "is_whole", "list_of_text", "near", "new_file"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -50,6 +50,11 @@ def check_timeout(value: object) -> None:
     odd = isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0
     if value is not None and odd:
         raise ConfigError(f"timeout={value!r} must be a number of seconds from 0, or None to wait to the end")
+
+
+def is_whole(value: object, least: int = 1) -> bool:
+    """Whether a value is a whole number from `least`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def file_path(name: str, value: str | os.PathLike[str]) -> Path:

@@ -34,7 +34,7 @@ Block = dict[str, Any]
 
 
 def heading(text: object, aside: object = "") -> Block:
-    """The title of a part; `aside` is said quietly beside it."""
+    """The title of a part; `aside` stands quietly beside it."""
     return {"kind": "heading", "text": safe.plain(text, 120), "aside": safe.plain(aside, 300)}
 
 

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import safe
+from voxops._core.arguments import is_whole
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
 from voxops.acts.act import Act
@@ -119,12 +120,22 @@ class Plan:
         n : int
             Canaries per cause, at least 1.
 
+        Returns
+        -------
+        Plan
+            The same requests under the same keys, those of the canaries first; of creates, batches and keys follow the division.
+
+        Raises
+        ------
+        PlanError
+            If `n` is no whole number from 1, or the plan is a canary already.
+
         Examples
         --------
         >>> vx.plan_retry(triaged).canary(2).canaries
         2
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if not is_whole(n):
             raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")

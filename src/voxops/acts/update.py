@@ -84,7 +84,9 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     return _planned(UPDATE, frame)
 
 
-def plan_reschedule(posts: pd.DataFrame, *, to: Any = None, by: Any = None) -> Plan:
+def plan_reschedule(
+    posts: pd.DataFrame, *, to: datetime | str | None = None, by: timedelta | str | None = None
+) -> Plan:
     """Plan to move scheduled posts to another time (matrix row 2).
 
     Parameters
@@ -152,7 +154,7 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> P
         if reason is None:
             body = asked(values)
             reason = _why_not_asked(body, values, moment)
-        reasons.append(reason or _said(body, values))
+        reasons.append(reason or _changes(body, values))
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
@@ -215,12 +217,14 @@ def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name in frame.columns}
 
 
-def _said(body: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _changes(body: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """What is changed, for people."""
-    said = [f"new {'account_ids' if name == 'accountIds' else name}" for name in sorted(body) if name != "scheduledFor"]
+    changes = [
+        f"new {'account_ids' if name == 'accountIds' else name}" for name in sorted(body) if name != "scheduledFor"
+    ]
     if "scheduledFor" in body:
-        said.append(f"from {minute(utc_text(values['scheduled_for']))} to {minute(body['scheduledFor'])}")
-    return ", ".join(said)
+        changes.append(f"from {minute(utc_text(values['scheduled_for']))} to {minute(body['scheduledFor'])}")
+    return ", ".join(changes)
 
 
 def _step(by: Any) -> timedelta:

@@ -37,9 +37,8 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
 }
 _BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
 _NEAR = 5.0  # seconds over which a post's weight falls to a third
-_NONE_OF_THEM = (
-    0.05  # weight of the event being about a post that is not among those that were loaded, or that has changed since
-)
+# Weight of the event being about a post that is not among those that were loaded, or that has changed since.
+_NONE_OF_THEM = 0.05
 _LEAST = 0.2  # odds below which a guess names no post
 _IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
 _NOTHING = (None, "unknown", None)

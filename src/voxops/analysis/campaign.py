@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import file_path
+from voxops._core.arguments import file_path, is_whole
 from voxops._core.spreadsheets import unguard
 from voxops._core.text import as_read
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
@@ -25,7 +25,7 @@ from voxops.analysis.sheet_times import iso_time
 from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import zone
+from voxops.frames.spans import absolute, zone
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
@@ -107,16 +107,16 @@ def read_campaign(
     ['007', '2026-03-04T09:00:00+01:00']
     """
     place = file_path("path", path)
-    said = None if tz is None else zone(tz)
+    named = None if tz is None else zone(tz)
     if dayfirst is not None and not isinstance(dayfirst, bool):
         raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
     if columns is not None and not isinstance(columns, Mapping):
         raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
-    if header is not None and (isinstance(header, bool) or not isinstance(header, int) or header < 1):
+    if header is not None and not is_whole(header):
         raise PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
     read = read_sheet(place, sheet, header)
     names, zones = _names(read, path, columns or {})
-    reader = _Reader(path, names, said, zones.get("scheduled_for"), dayfirst)
+    reader = _Reader(path, names, named, zones.get("scheduled_for"), dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
     frame = pd.DataFrame(cells, columns=names, dtype=STRING_DTYPE)
@@ -128,7 +128,7 @@ def read_campaign(
         {name: letters(at) for at, name in enumerate(names)}, [number for number, _ in read.rows], list(frame["row_id"])
     )
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
-    if shown := zones.get("scheduled_for") or said:
+    if shown := zones.get("scheduled_for") or named:
         frame.attrs["tz"] = shown
     for name, value in read.about.items():
         frame.attrs[name] = value
@@ -160,7 +160,7 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
 
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
-    """In which of the first rows the heads seem to stand, to be said by whoever reads the sheet; nothing is taken for them."""
+    """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
     known = {number: len(set(_NEEDED) & set(_named(row, wanted)[0])) for number, row in read.top}
     here = len(set(_NEEDED) & set(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
@@ -203,9 +203,9 @@ class _Reader:
     """Cells as text; what can't be read without a guess is remembered with its place."""
 
     def __init__(
-        self, path: str | Path, names: Sequence[str], said: str | None, in_head: str | None, dayfirst: bool | None
+        self, path: str | Path, names: Sequence[str], tz: str | None, in_head: str | None, dayfirst: bool | None
     ) -> None:
-        self._path, self._names, self._zone, self._dayfirst = path, names, in_head or said, dayfirst
+        self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
         self._ours = in_head is not None  # a file of ours: there, a day without an hour is its midnight
         self._zoneless: list[str] = []
         self._cut: list[str] = []
@@ -253,7 +253,7 @@ class _Reader:
         return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
 
     def _time(self, where: str, cell: Any) -> str:
-        """A time of Excel, in the zone that was said."""
+        """A time of Excel, in the zone that the analyst or the head names."""
         if self._zone is None and isinstance(cell, date):
             self._zoneless.append(where)
         if self._ours and type(cell) is date:
@@ -284,6 +284,8 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ------
     PlanError
         If a column is missing.
+    ConfigError
+        If `now` has no offset.
 
     Examples
     --------
@@ -295,13 +297,14 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
+    at = None if now is None else absolute("now", now)
     names, known = row_names(frame), Places.of(frame)
     first_of = dict[tuple[str, ...], int]()
     found = []
     judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
     for number, (name, of_name, row, place) in enumerate(judged):
         twin = first_of.setdefault(_seen_as(row), number)
-        findings = [*of_name, *errors_of(row, now), *_warnings(row)]
+        findings = [*of_name, *errors_of(row, at), *_warnings(row)]
         if twin != number and names[twin] != name and row["content"] is not None:
             message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
             findings.append(Finding("content", "warning", "DUPLICATE_POST", message))

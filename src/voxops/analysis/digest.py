@@ -141,7 +141,8 @@ def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) ->
     for concern in found:
         key = f"{concern.kind}: {concern.what}"
         marks = {fingerprint(one)[:12]: one for one in concern.ids}
-        fresh = [one for mark, one in marks.items() if mark not in set(items.get(key, ()))]
+        seen = set(items.get(key, ()))
+        fresh = [one for mark, one in marks.items() if mark not in seen]
         now[key] = sorted({*now.get(key, ()), *marks})
         if memory is not None and not fresh:
             continue
@@ -163,6 +164,6 @@ def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) ->
             }
         )
     gone = sorted(set(items) - set(now))
-    said = {"edition": EDITION, "attention": bool(findings), "findings": findings, "gone": gone}
+    found_now = {"edition": EDITION, "attention": bool(findings), "findings": findings, "gone": gone}
     kept = {"edition": EDITION, "items": now, "gone": sorted((gone_before | set(gone)) - set(now))}
-    return said, kept
+    return found_now, kept

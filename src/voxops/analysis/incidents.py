@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from voxops._core.arguments import is_whole
 from voxops.analysis.about import about_posts
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.spans import length
+from voxops.frames.columns import table_of
+from voxops.frames.spans import absolute, length
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
 __all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
@@ -73,7 +75,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     PlanError
         If a column is missing.
     ConfigError
-        If `gap` is not a length of time, or `at_least` not a number.
+        If `gap` is not a length of time, or `at_least` no whole number from 1.
 
     Examples
     --------
@@ -82,7 +84,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     0  https://hooks.aldercoffee.example/voxburst           5     0
     """
     _need(log, ("url", "created_at"), "outages()")
-    if not isinstance(at_least, int) or at_least < 1:
+    if not is_whole(at_least):
         raise ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     longest = length("gap", gap).to_numpy()
     state = delivery_state(log)
@@ -105,7 +107,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         cuts = np.flatnonzero(np.diff(times) > longest) + 1
         for first, last in _stretches(bad, cuts, at_least):
             found.append(_outage(str(url), mine, bad, first, last))
-    return _table(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
+    return table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
 
 
 def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     found += _copies(named, ["webhook_id", "_event"], "same event")
     if possible:
         found += _same_instant(rows)
-    return _table(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    return table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
 
 
 def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -268,7 +270,7 @@ def never_delivered(
     PlanError
         If a column is missing.
     ConfigError
-        If `older_than` is not a length of time.
+        If `older_than` is not a length of time, or `now` has no offset.
 
     Examples
     --------
@@ -277,8 +279,8 @@ def never_delivered(
     """
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
-    now = now or log.attrs.get("fetched_at") or log["created_at"].max()
-    old = (log["created_at"] <= pd.Timestamp(now) - age).to_numpy(bool)
+    latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
+    old = (log["created_at"] <= pd.Timestamp(latest) - age).to_numpy(bool)
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
     lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
     code = lost["status_code"].astype("Int64")
@@ -299,11 +301,6 @@ def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
     return np.array(
         [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
     )
-
-
-def _table(rows: list[dict[str, Any]], dtypes: dict[str, Any]) -> pd.DataFrame:
-    """Rows as a frame of these columns and dtypes, also where there is none."""
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:

@@ -22,11 +22,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from voxops._core.arguments import is_whole
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.spans import length
+from voxops.frames.spans import absolute, length
 
 __all__ = ["Objective", "finish_levels", "level_partial", "merge_levels", "service_levels"]
 
@@ -67,7 +68,7 @@ class Objective:
         """Read what an analyst writes; a ConfigError says what is wrong with it."""
         if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
             raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
-        if isinstance(at_least, bool) or not isinstance(at_least, int) or at_least < 1:
+        if not is_whole(at_least):
             raise ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
         if isinstance(windows, str) or len(windows) != 2:
             raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
@@ -119,7 +120,7 @@ def service_levels(
     PlanError
         If a column is missing.
     ConfigError
-        If a number or a length of time is none.
+        If a number or a length of time is none, or `now` has no offset.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def service_levels(
     objective = Objective.of(within, target, windows, at_least)
     what = "service_levels() needs a deliveries frame"
     need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
-    latest = now or log.attrs.get("fetched_at") or log["created_at"].max()
+    latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
     return finish_levels(level_partial(log, objective, pd.Timestamp(latest)), objective)
 
 

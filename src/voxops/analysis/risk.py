@@ -8,15 +8,14 @@ from typing import Any
 import pandas as pd
 
 from voxops.analysis.verdicts import triage
+from voxops.frames.columns import table_of
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 from voxops.model import Verdict
 
 __all__ = ["FEWEST_TRIED", "SHARE_FAILING", "account_board", "at_risk"]
 
-SHARE_FAILING, FEWEST_TRIED = (
-    0.5,
-    3,
-)  # from which share of how many targets of the last days an account counts as failing
+# From which share of failures, of at least how many targets of the last days, an account counts as failing.
+SHARE_FAILING, FEWEST_TRIED = 0.5, 3
 # What is wrong with the post and not with the account.
 _THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
 _BOARD = {
@@ -83,7 +82,7 @@ def account_board(
         rows.append(
             {**line, "risk": risk, "why": why, "remedy": None if risk is None else _REMEDIES.get(risk, _RECONNECT)}
         )
-    return _table(rows, _BOARD)
+    return table_of(rows, _BOARD)
 
 
 def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None]:
@@ -144,20 +143,4 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
             "updated_at",
         )
         rows.append({**{name: row.get(name) for name in names}, **said})
-    return _table(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
-
-
-def _table(rows: list[dict[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows as a frame of these columns and dtypes, also where there is none."""
-    values = {name: [row.get(name) for row in rows] for name in dtypes}
-    return pd.DataFrame(
-        {
-            name: pd.Series([None if _gone(one) else one for one in some], dtype=dtypes[name])
-            for name, some in values.items()
-        }
-    )
-
-
-def _gone(value: Any) -> bool:
-    """Whether a value is missing."""
-    return value is None or bool(pd.isna(value))
+    return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)

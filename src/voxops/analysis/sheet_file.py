@@ -34,7 +34,7 @@ class Sheet:
     Attributes
     ----------
     header : list of str
-        The row of the heads, as it stands there: the one that was said, else the first that is not empty.
+        The row of the heads, as it stands there: the one that was asked for, else the first that is not empty.
     rows : list of (int, list)
         The number of each further row as people see it, from 1, and its cells: text, and of a workbook also numbers, bools,
         dates and times; rows of nothing are left out.
@@ -107,7 +107,7 @@ def _with_heads(
     about: dict[str, str],
     top: list[tuple[int, list[str]]],
 ) -> Sheet:
-    """A file whose heads stand in the row that was said, else in the first that holds anything; what is above them is no row of it."""
+    """A file whose heads stand in the row that was asked for, else in the first that holds anything; what is above them is no row of it."""
     at = wanted if wanted is not None else filled[0][0] if filled else 1
     heads = next((row for number, row in filled if number == at), None)
     if wanted is not None and heads is None:
@@ -160,7 +160,7 @@ def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
         for row in range(top, min(bottom + 1, len(cells))):
             for column in range(left, min(right + 1, len(cells[row]))):
                 cells[row][column] = cells[top][left]
-    filled = [(number, row) for number, row in enumerate(cells, start=1) if any(_says(cell) for cell in row)]
+    filled = [(number, row) for number, row in enumerate(cells, start=1) if any(_holds_anything(cell) for cell in row)]
     if not filled:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
     first = [(number, list(map(str, row))) for number, row in enumerate(cells[:_TOP], start=1)]
@@ -180,7 +180,7 @@ def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Seque
     return visible[0]
 
 
-def _says(cell: Any) -> bool:
+def _holds_anything(cell: Any) -> bool:
     """Whether a cell holds anything."""
     return bool(cell.strip()) if isinstance(cell, str) else cell is not None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.analysis.sheet_times import in_figures, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.api.names import account_spelling
 from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "NUMBER_OF_A_FILE",
     "Finding",
-    "account_spelling",
     "errors_of",
     "name_errors",
     "platforms_of",
@@ -61,12 +61,6 @@ def utc_text(value: Any) -> str | None:
     """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
     return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-
-
-def account_spelling(name: str) -> str:
-    """Return an account in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

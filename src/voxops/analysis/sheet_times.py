@@ -1,4 +1,4 @@
-"""Times of a sheet: in the zone that was said, in the order of day and month that was said, else left as they stand."""
+"""Times of a sheet: in the zone, and in the order of day and month, that the analyst named; else left as they stand."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
     value : str, date, time, datetime or number
         As the file has it.
     zone : str or None
-        The zone that was said.
+        The zone of times that name none.
     dayfirst : bool or None
-        Whether ``03.11.2026`` is the third of November; None if nobody said.
+        Whether ``03.11.2026`` is the third of November; None if that is not known.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
 
 
 def in_figures(text: str) -> bool:
-    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is said which figure is the day."""
+    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
     return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
 
 
@@ -95,7 +95,7 @@ def _numeric(found: re.Match[str], dayfirst: bool) -> datetime | None:
             return None
         hour = hour % 12 + (12 if word == "pm" else 0)
     day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
-    return datetime(  # noqa: DTZ001  its zone is said elsewhere
+    return datetime(  # noqa: DTZ001  `_placed` adds its zone
         int(found["year"]), int(month), int(day), hour, int(found["minute"] or 0), int(found["seconds"] or 0)
     )
 

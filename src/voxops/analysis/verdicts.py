@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import pandas as pd
 
@@ -153,25 +153,26 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
     need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
     own = analyst_rules(rules)
-    known = lru_cache(maxsize=None)(
-        lambda platform, status, code, message, post, old: judge(
-            code, platform, message, status, post, stuck=old, rules=own
-        )
-    )
-    rows = zip(*(_plain(frame[name]) for name in NEEDED), _old(frame), strict=True)
-    said = [known(*row) for row in rows]
+
+    @cache  # a frame has far more rows than kinds of failures
+    def judged(row: tuple[str | None, ...], stuck: bool) -> Judgement:
+        platform, status, code, message, post_status = row
+        return judge(code, platform, message, status, post_status, stuck=stuck, rules=own)
+
+    rows = zip(*(_plain(frame[name]) for name in NEEDED), strict=True)
+    judgements = [judged(row, stuck) for row, stuck in zip(rows, _stuck(frame), strict=True)]
     triaged = frame.assign(
-        verdict=pd.array([str(one.verdict) for one in said], dtype=STRING_DTYPE),
-        cause=pd.array([one.cause for one in said], dtype=STRING_DTYPE),
-        remedy=pd.array([one.remedy for one in said], dtype=STRING_DTYPE),
-        retryable=pd.array([one.retryable for one in said], dtype="bool"),
+        verdict=pd.array([str(one.verdict) for one in judgements], dtype=STRING_DTYPE),
+        cause=pd.array([one.cause for one in judgements], dtype=STRING_DTYPE),
+        remedy=pd.array([one.remedy for one in judgements], dtype=STRING_DTYPE),
+        retryable=pd.array([one.retryable for one in judgements], dtype="bool"),
     )
     triaged = triaged[[*_FIRST, *(name for name in triaged.columns if name not in _FIRST)]]
     triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
     return triaged
 
 
-def _old(frame: pd.DataFrame) -> list[bool]:
+def _stuck(frame: pd.DataFrame) -> list[bool]:
     """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so."""
     fetched, changed = frame.attrs.get("fetched_at"), frame.get("updated_at")
     if fetched is None or changed is None or not isinstance(changed.dtype, pd.DatetimeTZDtype):

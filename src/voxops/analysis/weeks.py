@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import length, window
+from voxops.frames.spans import absolute, length, window
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CHANGES", "compare_weeks"]
@@ -105,13 +105,12 @@ def _change(rows: int, last_week: int, before: int) -> str:
 
 def _end(triaged: pd.DataFrame, now: datetime | None) -> pd.Timestamp:
     """The end of this week."""
-    said = now if now is not None else triaged.attrs.get("fetched_at")
-    if said is None:
-        said = triaged["updated_at"].max() if triaged["updated_at"].notna().any() else pd.Timestamp.now("UTC")
-    end = pd.Timestamp(said)
-    if end.tzinfo is None:
-        raise ConfigError(f"now={now!r} has no time zone; add one, such as datetime.now(UTC)")
-    return end.tz_convert("UTC")
+    if now is not None:
+        return absolute("now", now)
+    fetched = triaged.attrs.get("fetched_at")
+    if fetched is None:
+        fetched = triaged["updated_at"].max() if triaged["updated_at"].notna().any() else pd.Timestamp.now("UTC")
+    return pd.Timestamp(fetched).tz_convert("UTC")
 
 
 def _refuse_short(triaged: pd.DataFrame, end: pd.Timestamp, last: pd.Timestamp, week: pd.Timedelta) -> None:

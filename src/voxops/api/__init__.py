@@ -1,8 +1,9 @@
 """What the API promises and what is assumed of it, each once.
 
 `matrix` is the table of all writes and the policy that follows from it, `limits` what the API allows in numbers, `assumptions` what
-the contract leaves open, `errors` how an error body reads, `names` how fields are spelled. `limits` and `assumptions` are imported as
-modules, the rest from here.
+the contract leaves open, `errors` how an error body reads, `names` how fields and accounts are spelled, `states` a post as it was read,
+`evidence` whether a try has ended, `windows` how long something is waited for or believed. The policy, error bodies and names are
+imported from here, the rest from its module.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from voxops.api.matrix import (
     must_read_items,
     polled,
 )
-from voxops.api.names import canonical
+from voxops.api.names import account_spelling, canonical
 
 __all__ = [
     "MATRIX",
     "Endpoint",
     "ErrorBody",
     "Resend",
+    "account_spelling",
     "canonical",
     "completed_by",
     "find",

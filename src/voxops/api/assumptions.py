@@ -19,7 +19,7 @@ __all__ = [
     "CONNECT_RETURN",
     "DEFAULT_URL",
     "DELIVERIES_QUERY",
-    "DRAFT_IS_SAID",
+    "DRAFT_FLAG_SENT",
     "DRIVE_FILE",
     "KEY_EARLY",
     "KEY_RETENTION",
@@ -58,8 +58,8 @@ VERSION_HEADER = "If-Match"
 # A bulk request answers 201 when all were created, 207 when some were, 422 when none was; its items are read in every case.
 BULK_READ_STATUSES = frozenset({200, 201, 207, 422})
 
-# A post without a time is kept as a draft, but sources differ, so it is said: `saveAsDraft` goes with it.
-DRAFT_IS_SAID = True
+# A post without a time is kept as a draft, but sources differ on that, so `saveAsDraft` is sent with it.
+DRAFT_FLAG_SENT = True
 
 # Where the browser goes back to after connecting an account: the clients' name for it.
 CONNECT_RETURN = "callbackUrl"

@@ -48,7 +48,7 @@ class Fate(StrEnum):
 class Baseline:
     """A post as it was before the act; `targets` by platform and account.
 
-    It is stored in the ledger as `text` gives it; `read` takes what any version of voxops has stored.
+    The ledger stores it as `stored` returns it; `read` takes what any version of voxops has stored.
     """
 
     status: str | None

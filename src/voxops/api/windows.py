@@ -68,9 +68,8 @@ PROOF_AFTER = 300.0  # before absence proves anything (rule 14)
 # For which a retry count that has reached what the reply promised may still stand beside the old status: it may rise when the try
 # is queued.
 COUNT_SETTLES_AFTER = 30.0
-NO_EVIDENCE_AFTER = (
-    300.0  # from which on "looks as before" is said: the API publishes within minutes or not at all (contract: PLAY)
-)
+# From which on a target that looks as before the try is reported so: the API publishes within minutes or not at all (contract: PLAY).
+NO_EVIDENCE_AFTER = 300.0
 STUCK_AFTER = timedelta(minutes=10)  # after which what is on its way counts as stuck (contract: PLAY; rules 3 and 18)
 SERVER_RETRIES_FOR = timedelta(hours=1)  # for which the API may still retry a delivery by itself (rule 19)
 
@@ -92,7 +91,6 @@ LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
 CAMPAIGN_QUIET = 75.0
 # Of settling, in which a retry count that is too high is put down to somebody's act at the same moment (rule 31).
 COLLISIONS_WITHIN = 600.0
-ATTACHED_WITHIN = (
-    3 * 86_400.0
-)  # of settling, in which a run that was cut short is looked at when it is attached (rule 28)
+# Of settling, in which a run that was cut short is looked at when it is attached (rule 28).
+ATTACHED_WITHIN = 3 * 86_400.0
 COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)

@@ -36,9 +36,10 @@ from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._sync import Synced
 from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
-from voxops.archive._where import Words, created, isin, moment
+from voxops.archive._where import created, isin, moment
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window, zone
+from voxops.loading.filters import Words, statuses, words
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -66,6 +67,11 @@ class Archive:
         Its folder.
     loads : Loads
         What a workspace's loads take from disk.
+
+    Notes
+    -----
+    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
+    or column; statistics raise what the function of the same name in ``vx`` does.
     """
 
     def __init__(
@@ -124,7 +130,7 @@ class Archive:
             As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
             ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in UTC.
         status : str or list of str, optional
-            Only these.
+            As for ``ws.posts``, and ``deleted``.
         columns : sequence of str, optional
             Only these are read from disk.
 
@@ -136,9 +142,9 @@ class Archive:
         Raises
         ------
         ConfigError
-            If a time can't be read, or a column does not exist.
+            If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
-        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", status))
+        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", statuses(status)))
 
     def targets(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -155,14 +161,9 @@ class Archive:
         -------
         pandas.DataFrame
             Columns and dtypes of ``vx.targets(posts)``.
-
-        Raises
-        ------
-        ConfigError
-            If a time can't be read, or a column does not exist.
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
-        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", status))
+        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", statuses(status)))
 
     def deliveries(
         self,
@@ -189,13 +190,11 @@ class Archive:
         -------
         pandas.DataFrame
             Columns and dtypes of ``ws.deliveries``.
-
-        Raises
-        ------
-        ConfigError
-            If a time can't be read, or a column does not exist.
         """
-        wanted = created(*self._window(since, until)) & isin("webhook_id", webhook) & isin("event_type", event_type)
+        if success is not None and not isinstance(success, bool):
+            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
+        wanted &= isin("event_type", words("event_type", event_type), any_case=True)
         if success is not None:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
         return self._load("deliveries", columns, wanted)
@@ -241,6 +240,11 @@ class Archive:
             ``posts``, ``targets`` or ``deliveries``.
         since, until : Timestamp, str or timedelta, optional
             Only days that the span touches.
+
+        Returns
+        -------
+        list of Path
+            Those of rows without a time are last.
         """
         start, end = self._window(since, until)
         first, last = ("" if start is None else f"{start:%Y-%m-%d}"), ("~" if end is None else f"{end:%Y-%m-%d}")
@@ -264,9 +268,10 @@ class Archive:
         pandas.DataFrame
             At least one, with the dtypes of the table.
         """
-        for path in self.files(kind, since):
+        files = self.files(kind, since)
+        for path in files:
             yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
-        if not self.files(kind, since):
+        if not files:
             yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
 
     def delivery_stats(

@@ -114,7 +114,7 @@ class Loads:
             return self._read("posts", pc.scalar(False)), None
         edge = min([pd.Timestamp(newest) - LATE, *opened])
         exists = pc.field("status").is_null() | (pc.field("status") != "deleted")
-        return self._read("posts", created(None, edge) & exists & isin("status", statuses or None)), edge
+        return self._read("posts", created(None, edge) & exists & isin("status", statuses)), edge
 
     def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """As `settled_posts`, of one webhook since an instant."""

@@ -213,11 +213,11 @@ class Sync:
         gone, columns = [], Columns("posts")
         for post_id in sorted(left):
             try:
-                reply = await self._client.request("GET", f"/v1/posts/{post_id}")
+                record = await self._client.posts.get(post_id)
             except NotFoundError:
                 gone.append(post_id)
             else:
-                columns.extend([reply.data])
+                columns.extend([record])
         await self._take_posts(columns, listed=False)
         await self._note_deleted(gone)
 

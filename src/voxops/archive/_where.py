@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxops.archive._store import UNKNOWN_DAY
+from voxops.frames.spans import MOMENTS
 
-__all__ = ["Words", "created", "isin", "moment"]
-
-Words: TypeAlias = str | Sequence[str] | None
-_MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
+__all__ = ["created", "isin", "moment"]
 
 
-def isin(column: str, values: Words) -> Any:
-    """Rows with one of these values; all if there are none."""
-    if values is None:
+def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
+    """Rows with one of these texts, which are in lower case where `any_case` counts; all rows if there are none."""
+    if not values:
         return pc.scalar(True)
-    return pc.field(column).isin([values] if isinstance(values, str) else list(values))
+    field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
+    return field.isin(pa.array(list(values), pa.string()))
 
 
 def created(start: pd.Timestamp | None, end: pd.Timestamp | None, *, prune: bool = True) -> Any:
@@ -43,7 +42,7 @@ def created(start: pd.Timestamp | None, end: pd.Timestamp | None, *, prune: bool
 
 def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
     """Rows whose latest moment lies within a span; rows without any are inside."""
-    moments = [pc.field(name) for name in _MOMENTS]
+    moments = [pc.field(name) for name in MOMENTS]
     wanted = pc.scalar(True)
     if start is not None:
         late = _fold(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])

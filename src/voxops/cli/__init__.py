@@ -13,9 +13,20 @@ from typing import IO, TYPE_CHECKING, cast
 
 from voxops._core.files import unwritable
 from voxops._core.safe import many, printable
-from voxops.cli._common import ATTENTION, WRONG, connected, emit, for_programs, is_wrong_usage, print_frame, say
+from voxops.cli._common import (
+    ATTENTION,
+    WRONG,
+    connected,
+    emit,
+    emit_or_print_frame,
+    emit_or_say,
+    for_programs,
+    is_wrong_usage,
+    print_frame,
+)
 from voxops.cli._jobs import add_jobs
 from voxops.cli._json import records
+from voxops.cli._matrix import run_matrix
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
@@ -79,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
     )
     matrix.add_argument("--spec", type=Path, metavar="FILE", help="show where an OpenAPI file (JSON) differs")
-    matrix.set_defaults(run_command=_matrix)
+    matrix.set_defaults(run_command=run_matrix)
 
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_STATUSES)
     _workspace_options(triage)
@@ -206,64 +217,6 @@ def _files() -> Iterator[None]:
         raise ConfigError(f"{where}{error.strerror or error}") from error
 
 
-def _matrix(options: argparse.Namespace) -> int:
-    """Print the matrix, or check that client and server do what it says."""
-    if options.spec:
-        from voxops.conformance import compare_spec
-
-        found = compare_spec(options.spec)
-        if options.json:
-            emit({"differences": found})
-        else:
-            for line in (*found, f"matrix: differences={len(found)}"):
-                say(line)
-        return ATTENTION if found else 0
-    if options.check:
-        from voxops.conformance import check
-
-        lines: list[str] = []
-        holds = check(options.url, write=options.write, report=lines.append if options.json else say)
-        if options.json:
-            emit({"holds": holds, "lines": lines})
-        return 0 if holds else ATTENTION
-    if options.url or options.write:
-        raise ConfigError("--url and --write belong to: voxops matrix --check")
-    from rich.console import Console
-    from rich.table import Table
-
-    from voxops.api.matrix import MATRIX, polled
-    from voxops.api.matrix import frame as matrix
-
-    if options.json:
-        emit(records(matrix()))
-        return 0
-
-    table = Table(
-        "row",
-        "call",
-        "idempotent",
-        "2xx is",
-        "again",
-        "items",
-        "events",
-        title="Endpoint capability matrix; * inferred",
-    )
-    for row in MATRIX:
-        mark = dict.fromkeys(row.inferred, "*")
-        table.add_row(
-            str(row.row),
-            str(row),
-            ("yes" if row.idempotent else "no") + mark.get("idempotent", ""),
-            f"queued, poll the {polled(row)}" if row.is_async else "an outcome",
-            row.resend + mark.get("retry_safe", ""),
-            "read each" if row.partial else "",
-            ", ".join(row.emits) + mark.get("emits", ""),
-        )
-    console = Console()
-    console.print(table) if console.is_terminal else Console(width=160).print(table)
-    return 0
-
-
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis import triage
@@ -273,7 +226,7 @@ def _triage(options: argparse.Namespace) -> int:
 
     with connected(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
-    _tell(report(triaged), options)
+    _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
     return 0 if failed["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).all() else ATTENTION
 
@@ -287,7 +240,7 @@ def _deliveries(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         log = ws.deliveries(since=options.since)
     made = delivery_report(log, tz=options.tz)
-    _tell(made, options)
+    _print_and_write(made, options)
     stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
@@ -299,14 +252,11 @@ def _archive_sync(options: argparse.Namespace) -> int:
     """Bring an archive up to date."""
     with connected(options) as ws:
         done = ws.archive(options.path).sync(options.since, full=options.full)
-        if options.json:
-            emit(asdict(done))
-        else:
-            print(printable(done))
+        emit_or_say(options, asdict(done), str(done))
     return 0
 
 
-def _tell(made: Report, options: argparse.Namespace) -> None:
+def _print_and_write(made: Report, options: argparse.Namespace) -> None:
     """Print a report's summary, or its tables as JSON, and write it wherever the options ask for it."""
     if options.json:
         emit({"headline": made.headline, **{name: records(frame) for name, frame in made.frames.items()}})
@@ -367,16 +317,13 @@ def _ledger(options: argparse.Namespace) -> int:
         if age is not None:
             before = pd.Timestamp.now("UTC") - age
             pruned = audit.prune(book, before.to_pydatetime())
-            emit({"pruned": pruned}) if options.json else print(
-                f"dropped bytes and replies of {many(pruned, 'request')}"
-            )
+            emit_or_say(options, {"pruned": pruned}, f"dropped bytes and replies of {many(pruned, 'request')}")
         elif options.export:
             try:
                 path = audit.export(book, options.export)
-                emit({"exported": str(path)}) if options.json else print(path)
             except OSError as error:
                 raise unwritable(options.export, error) from error
+            emit_or_say(options, {"exported": str(path)}, str(path))
         else:
-            table = audit.runs(book) if options.runs else audit.history(book)
-            emit(records(table)) if options.json else print_frame(table)
+            emit_or_print_frame(options, audit.runs(book) if options.runs else audit.history(book))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from voxops._core.safe import plain, printable
-from voxops.cli._json import written
+from voxops.cli._json import records, written
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 
 if TYPE_CHECKING:
@@ -19,11 +19,21 @@ if TYPE_CHECKING:
 
     from voxops.workspace import Workspace
 
-__all__ = ["ATTENTION", "WRONG", "connected", "emit", "for_programs", "is_wrong_usage", "print_frame", "say"]
+__all__ = [
+    "ATTENTION",
+    "WRONG",
+    "connected",
+    "emit",
+    "emit_or_print_frame",
+    "emit_or_say",
+    "for_programs",
+    "is_wrong_usage",
+    "print_frame",
+    "say",
+]
 
-WRONG = (
-    2  # exit status of arguments, settings or an API key that must be changed first: trying again later is of no use
-)
+# Exit status of arguments, settings or an API key that must be changed first: trying again later does not help.
+WRONG = 2
 ATTENTION = 3  # exit status of what found something for a person to do
 _out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
 
@@ -70,3 +80,19 @@ def print_frame(frame: pd.DataFrame) -> None:
     """Print a frame whole, without markup or control characters of others."""
     shown = frame.map(lambda value: plain(value, 60))
     print(printable(shown.to_string()) if len(shown) else "nothing yet")
+
+
+def emit_or_say(options: argparse.Namespace, value: Any, line: str) -> None:
+    """Print a value as JSON for a program, or a line for a person."""
+    if options.json:
+        emit(value)
+    else:
+        say(line)
+
+
+def emit_or_print_frame(options: argparse.Namespace, frame: pd.DataFrame) -> None:
+    """Print a frame as JSON for a program, or as a table for a person."""
+    if options.json:
+        emit(records(frame))
+    else:
+        print_frame(frame)

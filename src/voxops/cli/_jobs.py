@@ -12,12 +12,13 @@ import pandas as pd
 
 from voxops._core.files import make_folder, unwritable, write_file
 from voxops._core.safe import many
-from voxops.cli._common import ATTENTION, connected, emit, print_frame, say
+from voxops.cli._common import ATTENTION, connected, emit, emit_or_print_frame, print_frame, say
 from voxops.cli._json import records, written
 from voxops.errors import ConfigError
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
+    from voxops.analysis.digest import Concern
     from voxops.workspace import Workspace
 
 __all__ = ["add_jobs"]
@@ -29,8 +30,8 @@ _DIGEST_STATUS = (
 )
 
 
-def add_jobs(commands: Any) -> list[argparse.ArgumentParser]:
-    """Add the commands to a parser; returns theirs."""
+def add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    """Add the commands to those of a parser, and return their own parsers."""
     runs = commands.add_parser("runs", help="the runs of this workspace, newest first")
     resume = commands.add_parser("resume", help="go on with a run: send what was never sent", epilog=_RUN_STATUS)
     resume.add_argument("run", metavar="RUN", help="id of the run, as voxops runs shows it")
@@ -67,10 +68,7 @@ def _runs(options: argparse.Namespace) -> int:
     """Print the runs."""
     with connected(options) as ws:
         runs = ws.runs()
-    if options.json:
-        emit(records(runs))
-    else:
-        print_frame(runs)
+    emit_or_print_frame(options, runs)
     return 0
 
 
@@ -113,7 +111,7 @@ def _digest(options: argparse.Namespace) -> int:
         concerned, weeks = _concerns(ws, options.since)
         found, kept = digest(concerned, {} if first else memory)
         at = ws.client.now().isoformat()
-        said = {
+        report = {
             "voxops": "digest",
             "workspace": {"id": ws.id, "name": ws.name},
             "made_at": at,
@@ -122,19 +120,19 @@ def _digest(options: argparse.Namespace) -> int:
             **found,
             "weeks": weeks,
         }
-        said["text"] = _in_words(said)
-        if address is not None and (said["attention"] or said["gone"]):
-            said["posted"] = post_json(address, written(said).encode())
+        report["text"] = _in_words(report)
+        if address is not None and (report["attention"] or report["gone"]):
+            report["posted"] = post_json(address, written(report).encode())
         if options.since_last and place is not None:
             _remember(place, {**kept, "workspace": ws.id, "made_at": at})
     if options.json or not sys.stdout.isatty():
-        emit(said)
+        emit(report)
     else:
-        say(str(said["text"]))
-    return ATTENTION if said["attention"] else 0
+        say(str(report["text"]))
+    return ATTENTION if report["attention"] else 0
 
 
-def _concerns(ws: Workspace, since: str) -> tuple[list[Any], list[dict[str, Any]] | None]:
+def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, Any]] | None]:
     """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
     from voxops.analysis import compare_weeks, never_delivered, outages, triage
     from voxops.analysis.digest import concerns
@@ -158,15 +156,15 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Any], list[dict[str, Any]
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 
-def _in_words(said: dict[str, Any]) -> str:
+def _in_words(report: dict[str, Any]) -> str:
     """The digest as text, for a chat that shows nothing else."""
-    where = said["workspace"]["name"] or said["workspace"]["id"]
-    lines = [f"{where}: {many(len(said['findings']), 'thing')} for somebody to look at"]
-    for one in said["findings"][:20]:
+    where = report["workspace"]["name"] or report["workspace"]["id"]
+    lines = [f"{where}: {many(len(report['findings']), 'thing')} for somebody to look at"]
+    for one in report["findings"][:20]:
         more = f", {one['more']} of them new" if one["change"] == "worse" else ""
         remedy = f": {one['remedy']}" if one.get("remedy") else ""
         lines.append(f"{one['change']}: {one['kind']} {one['what']} ({many(one['rows'], 'row')}{more}){remedy}")
-    lines += [f"gone: {name}" for name in said["gone"][:20]]
+    lines += [f"gone: {name}" for name in report["gone"][:20]]
     return "\n".join(lines)
 
 
@@ -200,7 +198,7 @@ def _memory(place: Path | None, workspace: str) -> dict[str, Any] | None:
 
 
 def _remember(place: Path, memory: dict[str, Any]) -> None:
-    """Keep what this digest has said, for the next one."""
+    """Keep what this digest has found, for the next one."""
     try:
         make_folder(place.parent)
         write_file(place, written(memory))

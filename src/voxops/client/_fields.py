@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal
 
-from voxops.api.assumptions import DRAFT_IS_SAID
+from voxops.api import limits
+from voxops.api.assumptions import DRAFT_FLAG_SENT
 from voxops.client import _checks as checks
 
 __all__ = ["UNSET", "PostFields"]
@@ -112,7 +113,7 @@ class PostFields:
         if "content" in body:
             checks.check_content("content", body["content"])
         if "accountIds" in body:
-            checks.check_count("accountIds", body["accountIds"], 1_000)
+            checks.check_count("accountIds", body["accountIds"], limits.POST_ACCOUNTS)
         for name in ("media", "tags", "accountIds"):
             if body.get(name) is not None:
                 body[name] = checks.texts(name, body[name])
@@ -144,7 +145,7 @@ class PostFields:
         for name in ("content", "accountIds"):
             if name not in body:
                 checks.refuse(name, "is required")
-        if DRAFT_IS_SAID and body.get("scheduledFor") is None and not body.get("queue"):
+        if DRAFT_FLAG_SENT and body.get("scheduledFor") is None and not body.get("queue"):
             body.setdefault("saveAsDraft", True)
         return body
 

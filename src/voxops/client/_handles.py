@@ -65,8 +65,9 @@ class Ending:
 class Handle:
     """An asynchronous job of the API; ``await handle`` follows it until it has ended, and so does ``ws.watch(handle)``.
 
-    Awaiting reads the post, media file, account or delivery from time to time and returns an `Ending`: status, outcome, and the record as read last. After half an
-    hour what has not ended is left ``pending``. A state that is older than the act is not taken for its outcome (rules 18, 19).
+    Awaiting reads the post, media file, account or delivery from time to time and returns an `Ending`: status, outcome, and the record
+    as read last. After half an hour what has not ended is left ``pending``. A state that is older than the act is not taken for its
+    outcome (rules 18, 19).
 
     Attributes
     ----------
@@ -81,10 +82,12 @@ class Handle:
     accepted_at : datetime or None
         When it was accepted, by the server's clock.
     before : mapping or None
-        A delivery or a failed post as it was before the act, since only its change tells that it was tried again; None where that
-        tells nothing.
+        A delivery or a failed post as it was before the act, since only its change shows that it was tried again; None where that
+        shows nothing.
     sighted : bool
         Whether a post was seen on its way since the act: from then on any end is a new one.
+    caller : Caller or None
+        The client that reads when the handle is awaited; None where it was not made by one.
     """
 
     id: str
@@ -143,9 +146,8 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
     if handle.before is None and handle.accepted_at is None:
         return True
     baseline = _baseline(handle)
-    if (
-        baseline is None and not handle.sighted
-    ):  # nobody could read it before: only its time tells a new success from an old one
+    # Nobody could read it before: only its time shows whether a success is new.
+    if baseline is None and not handle.sighted:
         when = None if state.updated_at is None else datetime.fromisoformat(state.updated_at)
         return state.status == "published" and (when is None or when >= (handle.accepted_at or when) - _GRAIN)
     since = 0.0 if handle.accepted_at is None else (now - handle.accepted_at).total_seconds()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxops._core.files import write_file
 from voxops.errors import ConfigError
 
 __all__ = ["Receipt", "Source"]
@@ -51,7 +51,7 @@ class Receipt:
     Raises
     ------
     ConfigError
-        If the file is not a receipt, or one of another API.
+        If the file can't be read, is not a receipt, or is one of another API.
     """
 
     def __init__(self, file: Path | None, url: str) -> None:
@@ -64,6 +64,8 @@ class Receipt:
         try:
             content = json.loads(file.read_bytes())
             kept, self._entries = content["url"], dict(content["files"])
+        except OSError as error:
+            raise ConfigError(f"the receipt {file} can't be read ({error.strerror or error})") from None
         except (ValueError, TypeError, KeyError):
             raise ConfigError(f"{file} is not a receipt of uploads; name another file, or delete it") from None
         if kept != url:
@@ -82,16 +84,8 @@ class Receipt:
             if self._file is not None:
                 content = json.dumps({"version": _VERSION, "url": self._url, "files": self._entries}, indent=1)
                 try:
-                    _replace(self._file, content)
+                    write_file(self._file, content)
                 except OSError as error:
-                    raise ConfigError(f"the receipt {self._file} can't be written ({error.strerror})") from None
-
-
-def _replace(file: Path, content: str) -> None:
-    """Put a new content in place of a file's, whole or not at all."""
-    beside = file.with_name(f".{file.name}.new")
-    with beside.open("w", encoding="utf-8") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+                    raise ConfigError(
+                        f"the receipt {self._file} can't be written ({error.strerror or error})"
+                    ) from None

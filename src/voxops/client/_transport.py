@@ -1,4 +1,4 @@
-"""The network: one address, one send. The only module that knows the HTTP library.
+"""The network: one address, one send. Of the modules that know the HTTP library the only one that has the API key.
 
 The API key leaves in `Transport.send` alone, for the API's own address. Nothing follows a redirect and nothing keeps a cookie.
 """

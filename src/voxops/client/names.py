@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.names import account_spelling
 
 if TYPE_CHECKING:
     from voxops.client._client import AsyncClient
@@ -28,23 +29,17 @@ class AccountNames(Mapping[str, str]):
         found: dict[str, set[str]] = {}
         for platform, username, account in accounts:
             for name in (username, account):
-                found.setdefault(_folded(f"{platform}:{name}"), set()).add(account)
+                found.setdefault(account_spelling(f"{platform}:{name}"), set()).add(account)
         self._ids = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
 
     def __getitem__(self, name: str) -> str:
-        return self._ids[_folded(name)]
+        return self._ids[account_spelling(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
 
     def __len__(self) -> int:
         return len(self._ids)
-
-
-def _folded(name: str) -> str:
-    """A name in the one spelling that all of its spellings share; an id as it is."""
-    platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
 
 
 async def account_names(client: AsyncClient) -> AccountNames:

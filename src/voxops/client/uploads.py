@@ -97,7 +97,7 @@ class Uploads:
         AuthError, WaitTooLong
             These would stop every file, so they end the batch.
         ConfigError
-            If the file is not a receipt, or one of another API.
+            If the receipt can't be read or written, is none, or is one of another API.
         """
         if isinstance(files, str | bytes | os.PathLike):
             checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")

@@ -44,7 +44,7 @@ async def one_effect(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     second = await case.call(bench.client, thing, key)
     count = len(mark.effects(case.effect))
     found = [] if count == 1 else [f"{count} effects under one key"]
-    return found if _said(first) == _said(second) else [*found, "another answer under the same key"]
+    return found if _comparable(first) == _comparable(second) else [*found, "another answer under the same key"]
 
 
 async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
@@ -216,9 +216,8 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     if not row.emits and "emits" in row.inferred:
         return []
     thing = await case.make(bench)
-    bench.sandbox.advance(
-        1
-    )  # what making the thing emits goes out before; the receiver may ask for it once more, later
+    # What making the thing emits goes out before; the receiver may ask for it once more, later.
+    bench.sandbox.advance(1)
     before = bench.delivered()
     mark = bench.mark()
     answer = await case.call(bench.client, thing, bench.key())
@@ -244,10 +243,10 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     return found if fits else [*found, f"events {', '.join(sorted(mine)) or 'none'} instead of {wanted}"]
 
 
-def _said(answer: Any) -> Any:
+def _comparable(answer: Any) -> Any:
     """What an answer says, without what the client adds to it."""
     if isinstance(answer, tuple):
-        return [_said(one) for one in answer]
+        return [_comparable(one) for one in answer]
     return dict(answer.accepted) if isinstance(answer, Handle) else answer
 
 

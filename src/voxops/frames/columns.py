@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from voxops.errors import PlanError
 from voxops.frames.times import parse_times
 
-__all__ = ["attempts", "flags", "instants", "need_columns", "need_frame", "plain_values"]
+__all__ = ["attempts", "flags", "instants", "need_columns", "need_frame", "plain_values", "table_of"]
 
 
 def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
@@ -113,3 +113,19 @@ def attempts(frame: pd.DataFrame) -> list[int]:
             raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
         numbers.append(int(number))
     return numbers
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows as a frame of these columns and dtypes, also where there are none; what a row lacks or has as NA is missing."""
+    values = {name: [row.get(name) for row in rows] for name in dtypes}
+    return pd.DataFrame(
+        {
+            name: pd.Series([None if _missing(each) else each for each in values[name]], dtype=dtypes[name])
+            for name in dtypes
+        }
+    )
+
+
+def _missing(value: Any) -> bool:
+    """Whether there is no value; a list or a tuple is one."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -50,7 +50,7 @@ def _table(*rows: tuple[str, Kind, str]) -> tuple[Column, ...]:
     return tuple(Column(name, kind, tuple(map(canonical, fields.split()))) for name, kind, fields in rows)
 
 
-# Columns without a field are made from others: see frames.py.
+# Columns without a field are made from others: see `typed`.
 SCHEMAS: Mapping[str, tuple[Column, ...]] = {
     "posts": _table(
         ("post_id", TEXT, "id postId"),

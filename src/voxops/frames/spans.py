@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["When", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
+__all__ = ["MOMENTS", "When", "absolute", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 # A post is as recent as the latest of these.
-_MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
+MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
 
 def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
@@ -87,6 +87,35 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     return time.tz_convert("UTC").as_unit("us")
 
 
+def absolute(name: str, value: datetime | str) -> pd.Timestamp:
+    """Read an instant.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument, for the message.
+    value : datetime or str
+        A time with an offset from UTC, as a datetime, a Timestamp or ISO text.
+
+    Returns
+    -------
+    pandas.Timestamp
+        In UTC.
+
+    Raises
+    ------
+    ConfigError
+        If it has no offset, or is no time.
+    """
+    try:
+        time = pd.Timestamp(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"{name}={value!r} is not a time; pass one such as datetime.now(UTC).") from error
+    if pd.isna(time) or time.tzinfo is None:
+        raise ConfigError(f"{name}={value!r} has no time zone; add one, such as datetime.now(UTC).")
+    return time.tz_convert("UTC")
+
+
 def length(name: str, value: str | timedelta) -> pd.Timedelta:
     """Read a length of time.
 
@@ -133,9 +162,9 @@ def zone(name: str) -> str:
     return name
 
 
-def shown_zone(frame: object, said: str | None = None) -> str:
-    """Return the time zone in which a frame's times are shown: the one that was said, else its workspace's, else UTC."""
-    name = said if said is not None else getattr(frame, "attrs", {}).get("tz")
+def shown_zone(frame: object, tz: str | None = None) -> str:
+    """Return the time zone in which a frame's times are shown: the one that was passed, else its workspace's, else UTC."""
+    name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
     return zone(name) if name is not None else "UTC"
 
 
@@ -162,7 +191,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
     pandas.Series
         ``datetime64[us, UTC]``, NaT where a post has no time at all.
     """
-    return posts[[name for name in _MOMENTS if name in posts.columns]].max(axis=1)
+    return posts[[name for name in MOMENTS if name in posts.columns]].max(axis=1)
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:

@@ -22,7 +22,7 @@ from voxops.frames.schemas import SCHEMAS, pull, spellings, unknown
 from voxops.frames.target import Targets
 from voxops.frames.values import CODE, JSON, LABEL, error_parts
 
-__all__ = ["Columns", "build"]
+__all__ = ["Columns", "build", "read_columns"]
 
 # Records that wait as records before they become columns: what fits a processor's cache is turned fastest.
 BLOCK = {"posts": 200}
@@ -35,7 +35,7 @@ class Columns:
     Parameters
     ----------
     kind : str
-        A key of `SCHEMAS`: ``posts``, ``deliveries``, ``accounts``, ``webhooks`` or ``bulk_results``.
+        A key of `SCHEMAS`: ``posts deliveries accounts webhooks performance bulk_results``.
     extra : bool
         Keep what the schema does not know, a dict per row, in one more column ``extra``; secrets are left out.
     """

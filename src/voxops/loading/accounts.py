@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +14,10 @@ from voxops.loading.checkup import check_up, chosen_accounts
 from voxops.loading.filters import Words
 from voxops.loading.loader import Loader
 from voxops.loading.risk import recent_targets, waiting_targets
+from voxops.loading.settings import Settings
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
 
 __all__ = ["BoardLoader"]
 
@@ -21,8 +25,8 @@ __all__ = ["BoardLoader"]
 class BoardLoader(Loader):
     """Loads what is known of accounts beside what the API lists; see `Loader`."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
+        super().__init__(client, source, settings)
         self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account
 
     async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:

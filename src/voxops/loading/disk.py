@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-__all__ = ["Disk", "joined", "newest_first", "said_of"]
+__all__ = ["Disk", "archive_note", "joined", "newest_first"]
 
 _SETTLED = {
     "posts": "Posts that had ended when they were last read come from the archive; what was edited or deleted since is not seen",
@@ -52,7 +52,7 @@ def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
 
 
-def said_of(kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
+def archive_note(kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
     """What ``attrs["archive"]`` says: how many rows came from where, and what may have been missed."""
     fresh = int(ids.isin(list(read)).sum())
     note = f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."

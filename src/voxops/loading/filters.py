@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from voxops._core.arguments import list_of_text, near
 from voxops.errors import ConfigError
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
-__all__ = ["Search", "Words", "asked_for", "here", "said", "stamp", "statuses", "words"]
+__all__ = ["Search", "Words", "asked_for", "filtered_here", "plain_filter", "stamp", "statuses", "words"]
 
 Words = str | Sequence[str] | None
 
@@ -99,26 +99,27 @@ class Search:
     def _words(self, posts: pd.DataFrame, name: str) -> list[dict[str, str]]:
         """The words of each post, by their folded form."""
         if name == "tag":
-            said = [list(cell) if isinstance(cell, list | tuple) else [] for cell in posts["tags"]]
+            found = [list(cell) if isinstance(cell, list | tuple) else [] for cell in posts["tags"]]
             path = self.fields.get("tags", "")
         else:
-            said, path = [[] for _ in range(len(posts))], self.fields.get(name, f"metadata.{name}")
-        for words, metadata in zip(said, posts["metadata"], strict=True):
+            found, path = [[] for _ in range(len(posts))], self.fields.get(name, f"metadata.{name}")
+        for words, metadata in zip(found, posts["metadata"], strict=True):
             value: Any = metadata
             for part in path.split(".")[1:]:
                 value = value.get(part) if isinstance(value, Mapping) else None
             if path:
                 words.extend(value if isinstance(value, list | tuple) else [value])
         return [
-            {str(word).strip().casefold(): str(word) for word in words if isinstance(word, str | int)} for words in said
+            {str(word).strip().casefold(): str(word) for word in words if isinstance(word, str | int)}
+            for words in found
         ]
 
 
 HERE = ("text", "campaign", "owner", "tag")
 
 
-def here(filters: Mapping[str, Any]) -> dict[Any, Any]:
-    """What a frame says of filters that were applied on this side, after everything was read."""
+def filtered_here(filters: Mapping[str, Any]) -> dict[Hashable, Any]:
+    """The attribute that names the filters which were applied on this side, after everything was read; ``{}`` where none was."""
     names = [name for name in HERE if filters.get(name)]
     return {"filtered_here": names} if names else {}
 
@@ -128,9 +129,9 @@ def stamp(when: datetime) -> str:
     return when.isoformat().replace("+00:00", "Z")
 
 
-def said(value: Any) -> Any:
-    """A filter as JSON."""
-    return value if isinstance(value, str | int | list | bool) else str(value)
+def plain_filter(value: Any) -> str | int | list[Any]:
+    """A filter as JSON has it: what is neither text, number nor list as its text."""
+    return value if isinstance(value, str | int | list) else str(value)
 
 
 def asked_for(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core.arguments import list_of_text
+from voxops._core.arguments import is_whole, list_of_text
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ConfigError
@@ -15,8 +15,8 @@ from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When
 from voxops.loading.analytics import analytics
-from voxops.loading.disk import Disk, joined, newest_first, said_of
-from voxops.loading.filters import Search, Words, asked_for, here, said, stamp, statuses, words
+from voxops.loading.disk import Disk, archive_note, joined, newest_first
+from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
 from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms
@@ -119,7 +119,7 @@ class Loader:
         await refuse_platforms(self._client, platforms)
         people = self.settings.people
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        if limit is not None and not is_whole(limit, least=0):
             raise ConfigError(f"limit={limit!r} must be a whole number of rows")
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
@@ -160,7 +160,7 @@ class Loader:
         origin = None
         if self._disk is not None:
             read = set(live["post_id"].dropna()) if whole is None else whole[1]
-            origin = said_of("posts", shown["post_id"], read, busy=not some and whole is None)
+            origin = archive_note("posts", shown["post_id"], read, busy=not some and whole is None)
         return self._described(shown, "posts", live.attrs, filters, cut=cut, archive=origin)
 
     async def deliveries(
@@ -198,7 +198,7 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset.
+            If a time can't be read or has no offset, or `success` is neither True, False nor None.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -242,7 +242,7 @@ class Loader:
         origin = None
         if self._disk is not None:
             read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
-            origin = said_of("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+            origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
         return self._described(found, "deliveries", live.attrs, filters, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
@@ -254,6 +254,11 @@ class Loader:
             One row per account: ``account_id platform username display_name account_type status scope_status
             scope_message avatar_url workspace_id`` (string),
             ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
+
+        Raises
+        ------
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------
@@ -275,6 +280,11 @@ class Loader:
         pandas.DataFrame
             One row per webhook: ``webhook_id url`` (string), ``events`` (list), ``enabled`` (boolean), ``failure_count``
             (Int64), ``last_delivery_at created_at`` (datetime64[us, UTC]).
+
+        Raises
+        ------
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------
@@ -366,13 +376,13 @@ class Loader:
             "kind": kind,
             "source": self._source,
             "fetched_at": self._client.now().isoformat(),
-            "filters": {name: said(value) for name, value in filters.items() if value not in (None, [])},
+            "filters": {name: plain_filter(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
-            **here(filters),
+            **filtered_here(filters),
             **({} if archive is None else {"archive": archive}),
         }
         return frame

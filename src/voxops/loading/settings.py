@@ -28,21 +28,21 @@ class Settings:
     people: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, said: Mapping[str, str | None]) -> Settings:
-        """Return the settings that were said: ``tz owner campaign tags``, None or an empty text for each that was not.
+    def read(cls, values: Mapping[str, str | None]) -> Settings:
+        """Return the settings of these values: ``tz owner campaign tags``, None or an empty text for each that is not set.
 
         Raises
         ------
         ConfigError
             If a zone or a field is none.
         """
-        fields = {name: metadata_field(name, value) for name in PEOPLE if (value := said.get(name))}
-        return cls(zone(said.get("tz") or "UTC"), fields)
+        fields = {name: metadata_field(name, value) for name in PEOPLE if (value := values.get(name))}
+        return cls(zone(values.get("tz") or "UTC"), fields)
 
     def attrs(self) -> dict[Hashable, Any]:
-        """Return what frames say of them; what is as always is not said."""
-        said: dict[Hashable, Any] = {"tz": self.tz} if self.tz != "UTC" else {}
-        return said | ({"people": dict(self.people)} if self.people else {})
+        """Return what the ``attrs`` of frames hold of them; defaults are left out."""
+        attrs: dict[Hashable, Any] = {"tz": self.tz} if self.tz != "UTC" else {}
+        return attrs | ({"people": dict(self.people)} if self.people else {})
 
     def arguments(self) -> dict[str, str]:
         """Return the arguments of ``vx.connect`` that say the same."""

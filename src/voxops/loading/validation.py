@@ -44,7 +44,7 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     answers = await all_or_none(_validate_row(client, *row, platforms) for row in rows)
     found = _found(client, frame)
     pairs = [(line, *one) for answer, one in zip(answers, found, strict=True) for line in answer]
-    table = [replace(line, valid=line.valid and not said, errors=_joined(said, line.errors)) for line, said, _ in pairs]
+    table = [replace(line, valid=line.valid and not ours, errors=_joined(ours, line.errors)) for line, ours, _ in pairs]
     return pd.DataFrame(
         {
             "row_id": pd.array([line.row_id for line in table], dtype="string"),
@@ -76,8 +76,8 @@ def _found(client: AsyncClient, frame: pd.DataFrame) -> list[tuple[list[str], in
 
 def _joined(ours: Sequence[str], theirs: str) -> str:
     """Errors of a row, each code once."""
-    said = {text.partition(":")[0] for text in ours}
-    others = [text for text in theirs.split("; ") if text and text.partition(":")[0] not in said]
+    known = {text.partition(":")[0] for text in ours}
+    others = [text for text in theirs.split("; ") if text and text.partition(":")[0] not in known]
     return "; ".join([*ours, *others])
 
 
@@ -107,9 +107,9 @@ async def _validate_row(
             *checked,
             *(_Checked(label, name, False, str(error), account_ids=ids[name]) for name in sorted(ids)),
         ]
-    said = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
+    results = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
     for name in sorted(ids):
-        result = said.get(name) or {}
+        result = results.get(name) or {}
         valid = bool(result.get("valid", answer.get("valid", False)))
         errors, warnings = _messages(result.get("errors")), _messages(result.get("warnings"))
         checked.append(_Checked(label, name, valid, errors, warnings, ids[name]))
@@ -118,9 +118,9 @@ async def _validate_row(
 
 def _messages(entries: Any) -> str:
     """Errors or warnings as one line of text."""
-    said = [
+    texts = [
         f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ")
         for entry in entries or ()
         if isinstance(entry, dict)
     ]
-    return "; ".join(said)
+    return "; ".join(texts)

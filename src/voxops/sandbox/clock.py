@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-__all__ = ["START", "VirtualClock", "as_datetime", "http_date", "iso", "parse_time", "real_time"]
+__all__ = ["START", "VirtualClock", "http_date", "iso", "parse_time", "real_time"]
 
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
 
@@ -65,11 +65,6 @@ class VirtualClock:
 def real_time() -> int:
     """Return the time of this machine's clock."""
     return round(time.time() * 1000)
-
-
-def as_datetime(at: int) -> datetime:
-    """Return the instant as an aware datetime."""
-    return datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
 
 
 def iso(at: int) -> str:

@@ -15,7 +15,7 @@ from voxops.sandbox.hooks import emit_post
 from voxops.sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, page, refuse, single
 from voxops.sandbox.legacy import translated
 from voxops.sandbox.platforms import LIMITS
-from voxops.sandbox.queue import publish_post
+from voxops.sandbox.queue import await_time, publish_post
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.world import World
 
@@ -143,9 +143,8 @@ def _targets(world: World, post_id: str, body: Mapping[str, Any]) -> list[Target
 def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
     """Let a scheduled post wait for its time, or a post without one go out where that is the reading."""
     world = call.world
-    if post.status == "scheduled" and post.scheduled_for is not None:
-        due = max(post.scheduled_for, world.now())
-        world.schedule(due, "post.due", post.id, key=call.key, **{"for": post.scheduled_for})
+    if post.status == "scheduled":
+        await_time(world, post, call.key)
     elif post.status == "draft" and not explicit and world.switches.publish_on_create:
         publish_post(world, post, world.now(), key=call.key)
 

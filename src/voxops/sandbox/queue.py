@@ -151,18 +151,18 @@ def _conclude(world: World, post: Post, at: int) -> None:
         emit_result(world, post, at, identifier("evt_", world.seed, post.id, post.updated_at))
 
 
-def await_time(world: World, post: Post) -> None:
-    """Let a scheduled post go out at its time."""
+def await_time(world: World, post: Post, key: str | None = None) -> None:
+    """Let a scheduled post go out at its time; `key` is that of the request which asked for it."""
     if post.status == "scheduled" and post.scheduled_for is not None:
-        world.schedule(max(post.scheduled_for, world.now()), "post.due", post.id, **{"for": post.scheduled_for})
+        due = max(post.scheduled_for, world.now())
+        world.schedule(due, "post.due", post.id, key=key, **{"for": post.scheduled_for})
 
 
 def _on_due(world: World, event: Event) -> None:
     """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
-    if post is None or any(
-        target.running for target in post.targets
-    ):  # gone, or published by hand in a queue that holds
+    # Gone, or published by hand in a queue that holds.
+    if post is None or any(target.running for target in post.targets):
         return
     if post.status == "scheduled" and post.scheduled_for == event.data["for"]:
         publish_post(world, post, event.at, key=event.data.get("key"))

@@ -76,7 +76,7 @@ class Receiver:
 
     @staticmethod
     def _receipt(body: bytes) -> str:
-        """Say what a content receiver says."""
+        """The body of a receiver that took the event: the event's id."""
         try:
             event = msgspec.json.decode(body).get("id")
         except (ValueError, RecursionError, AttributeError):

@@ -127,9 +127,9 @@ class Sandbox(Remote):
         self._thread: threading.Thread | None = None
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
-        # A second ahead of the last time on file, so that time never runs backwards over a restart.
         self._scene = scene
         first = system_time() if real_time else START if scene is None else scene.began()
+        # A second ahead of the last time on file, so that time never runs backwards over a restart.
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -91,7 +92,7 @@ def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
     return spoiled
 
 
-def _edited(answer: Answer, edit: Any) -> Answer:
+def _edited(answer: Answer, edit: Callable[[dict[str, Any]], None]) -> Answer:
     """Return an answer whose JSON was edited, if it is an object."""
     data = msgspec.json.decode(answer.encoded() or b"null")
     if isinstance(data, dict):

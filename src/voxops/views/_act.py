@@ -226,9 +226,8 @@ class Act:
             with self._lock:
                 self.verified = verified if self.run is run else self.verified
             self._changed(True)
-        await self._desk.in_turn(
-            lambda: self._desk.aside(lambda: self._ended(run))
-        )  # no plan is made while rows are replaced
+        # No plan is made while rows are replaced.
+        await self._desk.in_turn(lambda: self._desk.aside(lambda: self._ended(run)))
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take note of the run's newest state."""

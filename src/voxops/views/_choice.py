@@ -12,7 +12,7 @@ import pandas as pd
 from voxops.errors import ConfigError
 from voxops.frames.spans import window
 
-__all__ = ["Choice", "changes_code", "days_of", "load_code", "only_code", "option_counts", "quoted", "rows_code"]
+__all__ = ["Choice", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 
 _WIDTH = 100  # characters of a printed line before a list is broken up
 
@@ -62,22 +62,6 @@ class Choice:
         return lines
 
 
-def option_counts(values: pd.Series, names: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Return (label with its count, value) of a column, commonest first; `names` says what a value is called."""
-    counts = values.dropna().astype(str).value_counts()
-    ranked = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
-    return [(f"{(names or {}).get(str(value), str(value))}  ({count:,})", str(value)) for value, count in ranked]
-
-
-def days_of(times: pd.Series) -> list[date]:
-    """Return every day from the first to the last of some times, in UTC."""
-    known = times.dropna()
-    if known.empty:
-        return []
-    first, last = known.min().date(), known.max().date()
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
 def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None = None) -> str | None:
     """Return the call that loads a frame again, its span made absolute; None if the frame does not say how it was loaded.
 
@@ -113,16 +97,16 @@ def only_code(name: str, of: str, columns: tuple[str, ...], rows: pd.DataFrame, 
     return [f"rows = {_listed(_names(rows, columns))}", f"{name} = {of}[{but}{_named(of, columns)}.isin(rows)]"]
 
 
-def changes_code(name: str, columns: tuple[str, ...], given: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
-    """Return the lines that give `derived` the values of `given`, row by row the same, where these are others.
+def changes_code(name: str, columns: tuple[str, ...], wanted: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
+    """Return the lines that set in `derived` the values of `wanted`, row by row the same, where these are others.
 
     `columns` name a row; only the columns of `derived` are looked at.
     """
     lines = []
     for column in derived.columns:
-        cells = list(zip(_values(given[column]), _values(derived[column]), strict=True))
+        cells = list(zip(_values(wanted[column]), _values(derived[column]), strict=True))
         for value in dict.fromkeys(now for now, was in cells if now != was):
-            rows = _names(given[[now != was and now == value for now, was in cells]], columns)
+            rows = _names(wanted[[now != was and now == value for now, was in cells]], columns)
             lines.append(f"rows = {_listed(rows)}")
             lines.append(f"{name}.loc[{_named(name, columns)}.isin(rows), {quoted(column)}] = {quoted(value)}")
     return lines

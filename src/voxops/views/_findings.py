@@ -21,6 +21,9 @@ from voxops.views._palette import OUTCOME, VERDICT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from voxops.acts.plan import Plan
+    from voxops.views._handed import HandedRun
+
 __all__ = [
     "ACTIONS",
     "ALL_ROWS",
@@ -253,18 +256,17 @@ def _names(part: pd.DataFrame, most: int = 6) -> str:
 
 def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Section:
     """Return the causes as figure and table, as they were before a run; one cause on several platforms is one row."""
-    table = causes(failures.assign(cause=common_causes(failures)))
-    table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
     shared = common_causes(failures)
+    table = causes(failures.assign(cause=shared))
+    table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
     people = failures.get("owner")
-    table["who"] = [
-        _who(
-            str(verdict),
-            None if people is None else people[(shared == cause) & (failures["verdict"] == verdict)],
-            owners,
-        )
-        for cause, verdict in zip(table["cause"], table["verdict"], strict=True)
-    ]
+    owned = (
+        {}
+        if people is None
+        else dict(iter(people.groupby([shared.astype(object), failures["verdict"].astype(object)])))
+    )
+    keys = zip(table["cause"], table["verdict"], strict=True)
+    table["who"] = [_who(str(verdict), owned.get((cause, verdict)), owners) for cause, verdict in keys]
     height = 1.1 + 0.5 * max(min(len(table), 13), 2)
     figure = Figure("Failed targets by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax))
     tz = shown_zone(failures)
@@ -278,7 +280,7 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     return Section("Why it failed", text.strip(), shown, (figure,) if len(table) else ())
 
 
-def planned(plan: Any, *, sent: bool) -> Section:
+def planned(plan: Plan | None, *, sent: bool) -> Section:
     """Say what a plan sends, what it holds back, and why."""
     if plan is None:
         return Section("The retry plan")
@@ -295,7 +297,9 @@ def planned(plan: Any, *, sent: bool) -> Section:
     return Section("The retry plan", text, counts[["decision", "rows", "reason"]])
 
 
-def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after: pd.DataFrame | None) -> Section:
+def happened(
+    results: pd.DataFrame | None, run: HandedRun | None, before: pd.DataFrame, after: pd.DataFrame | None
+) -> Section:
     """Say what became of the retry."""
     title = "What the retry did"
     if results is None:
@@ -304,9 +308,10 @@ def happened(results: pd.DataFrame | None, run: Any, before: pd.DataFrame, after
     text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {safe.many(len(results), 'row')}."
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
-    why = left["error_code"].fillna(left["waiting_for"]).fillna("no reason known")
-    said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
-    keys = [left["outcome"].astype(object), why.rename("why"), said.fillna("").map(fingerprint).rename("message")]
+    reason = left["error_code"].fillna(left["waiting_for"]).fillna("no reason known")
+    text_of = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
+    messages = text_of.fillna("").map(fingerprint)
+    keys = [left["outcome"].astype(object), reason.rename("why"), messages.rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
     height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
@@ -333,7 +338,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     return Section("Evidence", text.strip(), table)
 
 
-def about(triaged: pd.DataFrame, run: Any, now: datetime | None) -> list[str]:
+def about(triaged: pd.DataFrame, run: HandedRun | None, now: datetime | None) -> list[str]:
     """Say where the data come from and when they were read."""
     said, tz = triaged.attrs, shown_zone(triaged)
     about = [f"data from {said['source']}"] if said.get("source") else []

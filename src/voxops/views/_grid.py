@@ -11,6 +11,7 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.views._kinds import LOOKS, Shape
 from voxops.views._live import Live, Shown, Tab
+from voxops.views._palette import looks_of_pages
 from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["Grid"]
@@ -34,7 +35,7 @@ class Grid:
     words : mapping of str to Series
         What is shown of a column whose values are no plain ones.
     title, aside, tz : str
-        What it is, what is said beside it, and the zone of times.
+        What it is, what stands beside it, and the zone of times.
 
     It shows the frame as of when it was read, in server time (``attrs["fetched_at"]``); where the frame doesn't say, neither does it.
     """
@@ -62,17 +63,13 @@ class Grid:
 
     def _look(self) -> Shown:
         """Return what there is to show; it does not change."""
-        looks = {
-            name: {word: (look.colour, look.glyph) for word, look in table.items()}
-            for name, table in LOOKS.items()
-            if name in {column.name for column in self.rows.columns}
-        }
+        shown = {column.name for column in self.rows.columns}
         return Shown(
             title=self._title,
             at="" if self._read is None else safe.as_of(self._read, self._tz),
             present=self._aside,
             tabs=[Tab("rows", "Rows", self.rows.copy())],
-            looks=looks,
+            looks=looks_of_pages({name: table for name, table in LOOKS.items() if name in shown}),
         )
 
     def _hear(self, message: Mapping[str, Any]) -> None:

@@ -164,9 +164,8 @@ class Live:
     @property
     def widget(self) -> LiveWidget:
         """The widget, made when it is first shown."""
-        with (
-            self._publishing
-        ):  # rows that arrive meanwhile must not get lost between what it is made of and what it is given
+        # Rows that arrive meanwhile must not get lost between making the widget and keeping it.
+        with self._publishing:
             if self._widget is None:
                 from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
 
@@ -186,7 +185,7 @@ class Live:
         return self._view if self._widget is None else dict(self._widget.view)
 
     def fill(self, table: dict[str, Any], view: dict[str, Any] | None = None) -> None:
-        """Show other rows, and with them what is said of them; nothing is ticked among them."""
+        """Show other rows, and with them the facts about them; nothing is ticked among them."""
         with self._publishing:
             self._table = table
             self._view = self._view if view is None else view
@@ -256,9 +255,8 @@ class Live:
 
     def _state(self, shown: Shown) -> dict[str, Any]:
         """Return what is shown as JSON."""
-        tabs = [
-            replace(tab, blocks=()) if tab.name == "rows" else tab for tab in shown.tabs
-        ]  # the page has its own table
+        # The page has its own table.
+        tabs = [replace(tab, blocks=()) if tab.name == "rows" else tab for tab in shown.tabs]
         return {"id": self.id, **asdict(replace(shown, tabs=tabs))}
 
     def _copy(self, shown: Shown) -> dict[str, Any]:
@@ -286,10 +284,10 @@ class Live:
         if isinstance(message, Mapping) and isinstance(message.get("do"), str):
             self.send({"heard": message["do"], "page": message.get("page")})
             if message["do"] == "hello":
-                self._tell_again(message.get("version"))
+                self._send_again(message.get("version"))
             self._hear(message)
 
-    def _tell_again(self, version: object) -> None:
+    def _send_again(self, version: object) -> None:
         """Send what is shown once more, and the rows unless the page has these: it has not heard of what changed while it loaded."""
         with self._publishing:
             if self._widget is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from voxops.model import Outcome, Verdict
 
-__all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", "series_colours"]
+__all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", "looks_of_pages", "series_colours"]
 
 _ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 _BLUE, _VERMILLION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -79,6 +79,13 @@ PLATFORM: Mapping[str, Look] = {
 def look(table: Mapping[str, Look], value: object) -> Look:
     """Return how a value looks, by its lower-case text; `OTHER` for values without a look."""
     return table.get(str(value).lower(), OTHER)
+
+
+def looks_of_pages(tables: Mapping[str, Mapping[str, Look]]) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return what a page needs to know: column -> word -> its colour and glyph."""
+    return {
+        name: {word: (known.colour, known.glyph) for word, known in table.items()} for name, table in tables.items()
+    }
 
 
 def series_colours(names: Iterable[str]) -> dict[str, str]:

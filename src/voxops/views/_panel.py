@@ -19,7 +19,7 @@ from voxops.views._choice import quoted
 from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Live, Shown, Tab
-from voxops.views._palette import Look
+from voxops.views._palette import Look, looks_of_pages
 from voxops.views._rows import RowTable
 from voxops.views.monitor import present
 
@@ -50,6 +50,7 @@ class Panel(ABC):
     def __init__(self, ws: HandedWorkspace) -> None:
         self._ws = ws
         self._rows: RowTable | None = None
+        self._chosen = pd.DataFrame()  # the rows that were planned last
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
@@ -135,9 +136,8 @@ class Panel(ABC):
         """Show other rows; what was planned of those before does not hold any more."""
         self._act.forget(rows=True)
         self._rows = rows
-        self._chose = (
-            (*self._chose[:-1], "") if view is None else ()
-        )  # nothing is ticked among them, by no page's choice
+        # Nothing is ticked among them, by no page's choice.
+        self._chose = (*self._chose[:-1], "") if view is None else ()
         self._live.fill(rows.model(), view)
 
     def _wanted(self) -> dict[str, list[Any]]:
@@ -155,9 +155,8 @@ class Panel(ABC):
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page asks for; what takes time is handed over."""
         if message["do"] == "retry":
-            self._chose = (
-                self._choice_now()
-            )  # that plan follows from a run, and no less than others from what is chosen since
+            # That plan follows from a run, and no less than others from what is chosen since.
+            self._chose = self._choice_now()
         if self._act.hear(message):
             return
         match message["do"]:
@@ -272,10 +271,6 @@ class Panel(ABC):
                     [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
                 )
             )
-        looks = {
-            name: {word: (look.colour, look.glyph) for word, look in table.items()}
-            for name, table in self._looks().items()
-        }
         return Shown(
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
@@ -291,7 +286,7 @@ class Panel(ABC):
             acting=act.acting,
             busy=self._busy,
             problem=act.problem,
-            looks=looks,
+            looks=looks_of_pages(self._looks()),
         )
 
     def _standing(self) -> tuple[Sequence[Block], Sequence[Tab]]:

@@ -142,7 +142,7 @@ class RowTable:
         shown = self.frame if chosen is None else self.frame[chosen]
         columns = [column for column in self.columns if not column.hidden]
         first, tz = shown.head(COPIED), shown_zone(self.frame)
-        words = {column.name: self._part(column.name, [*range(len(shown))][:COPIED], shown) for column in columns}
+        words = {column.name: self._part(column.name, range(len(first)), shown) for column in columns}
         lines = [
             [blocks.cell(_cell_text(words[column.name].iloc[row], tz), limit=60) for column in columns]
             for row in range(len(first))

@@ -82,7 +82,7 @@ def delivery_report(
     PlanError
         If a column is missing.
     ConfigError
-        If `within` is no length of time, or `target` no share.
+        If `within` is no length of time, `target` no share, or `now` has no offset.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def delivery_report(
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
-        frames={name: _masked(frame) for name, frame in frames.items()},
+        frames={name: _redacted(frame) for name, frame in frames.items()},
     )
 
 
@@ -146,7 +146,7 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = safe.duration((longest["end"] - longest["start"]).total_seconds())
-        text += f" {_count(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
+        text += f" {safe.many(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
         text += f" and lost {longest['lost']:,}." if longest["lost"] else ", and retries made up for it."
     down = breaks[breaks["recovered_at"].isna()]
     if len(down):
@@ -290,12 +290,11 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
     return Section("Never delivered", text, in_zone(shown[list(_LOST)].head(rows), tz))
 
 
-def _masked(frame: Any) -> Any:
+def _redacted(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame whose addresses open nothing."""
-    if not isinstance(frame, pd.DataFrame) or "url" not in frame:  # what is no frame is refused where it is needed
+    if "url" not in frame:
         return frame
-    masked: dict[str, Any] = {"url": frame["url"].map(redact_address, na_action="ignore").astype(frame["url"].dtype)}
-    return frame.assign(**masked)
+    return frame.assign(url=frame["url"].map(redact_address, na_action="ignore").astype(frame["url"].dtype))
 
 
 def _without_addresses(log: Any, columns: Iterable[str]) -> Any:
@@ -322,8 +321,3 @@ def _places(urls: pd.Series[Any]) -> str:
 def _percent(part: int, whole: int) -> str:
     """Return a share; 100 % means all."""
     return f"{100 if part == whole else min(round(100 * part / whole, 1), 99.9):g} %"
-
-
-def _count(count: int, noun: str) -> str:
-    """Return such as ``1 outage`` and ``2 outages``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

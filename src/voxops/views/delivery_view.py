@@ -292,6 +292,11 @@ def delivery_panel(
     DeliveryPanel
         ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
 
+    Raises
+    ------
+    PlanError
+        If posts or events lack columns.
+
     Examples
     --------
     >>> vx.delivery_panel(ws).__class__.__name__

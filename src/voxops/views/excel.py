@@ -93,7 +93,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     for name, frame in frames.items():
         if len(frame) > ROWS:
             raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV or Parquet.")
-    said = None if tz is None else zone(tz)
+    named = None if tz is None else zone(tz)
     made = BytesIO()
     with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
         book.set_properties({"created": _MADE})
@@ -102,7 +102,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         taken: set[str] = set()
         for name, frame in frames.items():
             sheet = book.add_worksheet(_sheet_name(name, taken))
-            _fill(sheet, frame, said or shown_zone(frame), head, time)
+            _fill(sheet, frame, named or shown_zone(frame), head, time)
     try:
         files.make_folder(path.parent)
         files.write_file(path, made.getvalue())

@@ -16,11 +16,14 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops._core.arguments import file_path, new_file
+from voxops.acts.plan import Plan
 from voxops.analysis import causes
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.spans import absolute
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
+from voxops.views._handed import HandedRun
 
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
@@ -119,9 +122,9 @@ class Report(Findings):
 
 def report(
     triaged: pd.DataFrame | None = None,
-    run: Any = None,
+    run: HandedRun | None = None,
     *,
-    plan: Any = None,
+    plan: Plan | None = None,
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
@@ -138,8 +141,8 @@ def report(
     triaged : pandas.DataFrame
         What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``. It can't be left out.
     run : Run, optional
-        The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what it has left, the causes and the
-        evidence about `triaged`.
+        The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what
+        it has left, the causes and the evidence about `triaged`.
     plan : Plan, optional
         The plan; by default the run's.
     before, after : pandas.DataFrame, optional
@@ -157,10 +160,17 @@ def report(
     rows : int
         Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
 
+    Returns
+    -------
+    Report
+        With ``frames``: ``causes failures``, and where there are any ``weeks at_risk left plan results``.
+
     Raises
     ------
     PlanError
         If a frame lacks columns, or `run` is not the run of a plan about posts that exist.
+    ConfigError
+        If `now` has no offset.
 
     Examples
     --------
@@ -190,7 +200,7 @@ def report(
         need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
     failures = triaged[triaged["cause"].notna()]
     owners = {**OWNERS, **owners}
-    left = failures if results is None else _left.left(failures, results, run.failed())
+    left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
         _findings.why(failures, owners, sent=run is not None),
@@ -212,7 +222,7 @@ def report(
     return Report(
         title=safe.plain(title, 120),
         headline=_findings.headline(left, results),
-        about=tuple(_findings.about(triaged, run, now)),
+        about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
         facts=_findings.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: frame for name, frame in frames.items() if frame is not None},

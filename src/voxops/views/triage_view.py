@@ -231,13 +231,13 @@ class TriagePanel(Panel):
     def _changes(self) -> list[str]:
         """The lines that say again what the rules of the table would not: rules of the analyst's own, cells set by hand."""
         failed = self._triaged[self._triaged["cause"].notna()]
-        given = self._triaged if self._is_whole else failed
-        columns = [name for name in _JUDGED if name in given.columns]
-        derived = triage(given.drop(columns=columns))[columns]
-        if "attempt" not in given.columns:
-            return changes_code("triaged", _KEY, given, derived)
-        given, derived = given.assign(attempt=given["attempt"].fillna(1)), derived.assign(attempt=1)
-        return ['triaged["attempt"] = 1', *changes_code("triaged", _KEY, given, derived)]
+        judged = self._triaged if self._is_whole else failed
+        columns = [name for name in _JUDGED if name in judged.columns]
+        derived = triage(judged.drop(columns=columns))[columns]
+        if "attempt" not in judged.columns:
+            return changes_code("triaged", _KEY, judged, derived)
+        judged, derived = judged.assign(attempt=judged["attempt"].fillna(1)), derived.assign(attempt=1)
+        return ['triaged["attempt"] = 1', *changes_code("triaged", _KEY, judged, derived)]
 
     @cached_property
     def _is_whole(self) -> bool:
@@ -250,7 +250,7 @@ class TriagePanel(Panel):
 
 
 def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
-    """Return why targets failed: a bar by platform, the count, and what to do; `rest` is said where nothing did."""
+    """Return why targets failed: a bar by platform, the count, and what to do; `rest` is shown where nothing did."""
     if rows.empty:
         return [blocks.note(rest)]
     table = causes(rows)

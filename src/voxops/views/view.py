@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
-from voxops._core.arguments import list_of_text
+from voxops._core.arguments import is_whole, list_of_text
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone, zone
@@ -189,7 +189,7 @@ def view(
     failed  x         post_1
     """
     table = frame_of(frame)
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+    if not is_whole(rows):
         raise PlanError(f"view(rows={rows!r}): rows must be a whole number from 1")
     kind = kind_of(table)
     wanted = list_of_text("columns", columns)
@@ -198,7 +198,7 @@ def view(
         raise PlanError(
             f"the frame has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))[:400]}"
         )
-    chosen = tuple(wanted) or _telling(table, kind)
+    chosen = tuple(wanted) or _default_columns(table, kind)
     made = LiveView if live else View
     return made(table, chosen, rows, zone(tz) if tz is not None else shown_zone(table), kind)
 
@@ -218,14 +218,14 @@ def frame_of(thing: object) -> pd.DataFrame:
     return table
 
 
-def _telling(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
+def _default_columns(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
     """Return the columns that matter and in which something stands; of an empty frame all that matter."""
     names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(frame.columns)]
-    saying = [name for name in names if frame.empty or _says(_one(frame, name))]
-    return tuple((saying or names)[:MOST])
+    filled = [name for name in names if frame.empty or _holds_anything(_one(frame, name))]
+    return tuple((filled or names)[:MOST])
 
 
-def _says(values: pd.Series[Any]) -> bool:
+def _holds_anything(values: pd.Series[Any]) -> bool:
     """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
     if isinstance(values.dtype, pd.StringDtype):
         return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())

@@ -47,7 +47,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
     Raises
     ------
     ConfigError
-        If there is no such file.
+        If there is no such file, or it can't be read.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     path = Path(source)
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            if file.suffix.lower() in _RECORDS:
+            if file.suffix.lower() in _RECORDS and not file.is_dir():
                 yield from _of_file(file)
     elif path.is_file():
         yield from _of_file(path)
@@ -206,7 +206,10 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
 
 def _of_file(path: Path) -> Iterator[Any]:
     """The records of one file: a JSON document, or one per line; a line that is not JSON is passed on to be counted."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
     try:
         document = jsontext.decode(content)
     except ValueError:
