@@ -121,6 +121,8 @@ class Session(BoardLoader):
         limit = stop_after_failures
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"stop_after_failures={limit!r} must be a whole number from 1")
+        if reason is not None and not isinstance(reason, str):
+            raise ConfigError(f"reason= must be text, such as 'ticket 4711', not a {type(reason).__name__}")
         if not plan.items:
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()

@@ -616,6 +616,13 @@ def test_a_quota_that_is_used_up_is_told_in_plain_words(tmp_path):
     assert "nothing is lost" in said
 
 
+def test_a_ledger_that_was_closed_says_how_to_go_on(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.close()
+    with pytest.raises(LedgerError, match="was closed with its workspace"):
+        ledger.meta("salt")
+
+
 def test_rule_08_a_ledger_is_on_disk_whatever_it_is_called(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Ledger(Path(":memory:")).close()
