@@ -129,7 +129,11 @@ class Run:
             raise ConfigError(f"{self.id} belongs to the process that this one was forked from; call vx.connect() here")
 
     async def _join(self, timeout: float | None = None) -> None:
-        await self._ended(timeout)
+        try:
+            await self._ended(timeout)
+        except asyncio.CancelledError:  # on our own loop, where no further interrupt comes between
+            eventloop.submit(self._job.pause())
+            raise
         if self._future.done():
             self._future.result()
 
@@ -152,11 +156,7 @@ class Run:
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> Run:
-        try:
-            await eventloop.arun(self._join())
-        except BaseException:
-            eventloop.submit(self._job.pause())
-            raise
+        await eventloop.arun(self._join())
         return self
 
     def pause(self) -> None:

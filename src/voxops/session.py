@@ -125,6 +125,8 @@ class Session(BoardLoader):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
         if stop_after_failures is not None and not is_whole(stop_after_failures):
             raise ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
+        if reason is not None and not isinstance(reason, str):
+            raise ConfigError(f"reason= must be text, such as 'ticket 4711', not a {type(reason).__name__}")
         if not plan.items:
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()

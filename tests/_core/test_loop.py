@@ -157,6 +157,31 @@ def test_work_that_will_not_end_does_not_hold_an_interrupted_caller(monkeypatch:
     over.set()
 
 
+def test_what_is_cancelled_at_once_has_had_its_first_step_and_is_cancelled_once() -> None:
+    """It may be a pause, which must not be undone by a second interrupt."""
+    log: list[str] = []
+
+    async def work() -> None:
+        log.append("begun")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            log.append("ended in peace")
+            raise
+
+    posted = threading.Event()
+    one: eventloop._Work[None] = eventloop._Work()
+    one._loop.call_soon_threadsafe(posted.wait)  # so that the loop finds all of it together
+    one.start(work())
+    one.cancel()
+    one.cancel()
+    posted.set()
+    one.stop()
+    assert one.future.cancelled()
+    assert log == ["begun", "ended in peace"]
+
+
 def test_cancelling_a_submitted_future_cancels_the_work() -> None:
     begun, cancelled = threading.Event(), threading.Event()
 

@@ -116,10 +116,17 @@ def test_a_canary_is_made_of_a_plan_once():
         plan.canary(2).canary(2)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "x"])
+@pytest.mark.parametrize(
+    "value", [0, -1, 1.5, True, "x", 10**6 + 1, 10**30, 1e308, float("inf"), "9" * 5000, "99999999"]
+)
 def test_an_attempt_is_a_whole_number_from_one(value):
     with pytest.raises(PlanError, match="attempt"):
         plan_bulk(campaign(1).assign(attempt=[value]), key="row_id")
+
+
+def test_a_high_attempt_is_taken_also_as_text():
+    plan = plan_bulk(campaign(2).assign(attempt=["1000000.0", 10**6]), key="row_id")
+    assert plan.frame["attempt"].tolist() == [10**6, 10**6]
 
 
 def test_a_missing_attempt_is_the_first():

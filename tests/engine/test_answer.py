@@ -66,6 +66,19 @@ def test_every_status_has_one_meaning(status, code, first_try):
         assert said is (Answer.REFUSED if first_try else Answer.UNKNOWN)
 
 
+@pytest.mark.parametrize("status", [199, 207, 302, 400, 401, 403, 404, 406, 408, 410, 422, 429, 451, 499, 502])
+def test_a_page_in_place_of_the_api_s_answer_refuses_nothing(status):
+    said, unspoken = (judge(status, "", first_try=True, spoken=spoken) for spoken in (True, False))
+    assert unspoken is (Answer.UNKNOWN if said is Answer.REFUSED else said)
+    assert judge(status, "", first_try=False, spoken=False) is judge(status, "", first_try=False)
+
+
+@pytest.mark.parametrize("status", [413, 414, 431])
+def test_whoever_says_that_a_request_is_too_large_has_not_passed_it_on(status):
+    assert judge(status, "", first_try=True, spoken=False) is Answer.REFUSED
+    assert judge(status, "", first_try=False, spoken=False) is Answer.UNKNOWN
+
+
 def test_only_the_api_s_own_word_ends_a_request():
     assert may_still_run("")
     assert may_still_run("IDEMPOTENCY_IN_PROGRESS")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import voxops as vx
+from voxops._core import eventloop
 from voxops.sandbox import Fault, Sandbox
 
 AT_ONCE = 10  # requests that a client has under way
@@ -53,3 +58,34 @@ def test_ctrl_c_stops_sending_and_the_run_goes_on_later(tmp_path: Path) -> None:
             run = ws.attach(run_id).resume().wait()
             assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
         assert sandbox.duplicates() == []
+
+
+def test_rule_22_whoever_holds_ctrl_c_down_stops_the_run_all_the_same(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further interrupt strikes where the former is being dealt with."""
+    more, cancel = [KeyboardInterrupt()] * 3, eventloop._Work.cancel
+
+    def interrupted(work: Any) -> None:
+        for _ in range(2):  # what was begun is under way
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), work._loop).result(30)
+        raise KeyboardInterrupt
+
+    def interrupted_again(work: Any) -> None:
+        if more:
+            raise more.pop()
+        cancel(work)
+
+    sandbox.add_fault(Fault(action="delay", method="POST", path="/v1/posts/**", times=None, seconds=30.0))
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))))
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(eventloop._Work, "wait", interrupted)
+            patch.setattr(eventloop._Work, "cancel", interrupted_again)
+            patch.setattr(run, "pause", lambda: interrupted(eventloop._Work()))
+            run.wait()
+        assert not more
+        sandbox.clear_faults()
+        run.wait(30)
+        assert run.snapshot.phase == "paused"
+        assert run.results()["tries"].eq(0).any()

@@ -164,6 +164,45 @@ def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
     assert set(rig.created().values()) == {1}
 
 
+@pytest.mark.parametrize("name", ["2026.10", "007", "0", "1e3", "TRUE"])
+def test_rule_29_a_campaign_that_a_file_has_turned_into_a_number_makes_no_row_twice(rig, name):
+    kernel = rig.kernel()
+    table = kernel.run(plan_bulk(sheet(rig), key="row_id", campaign=name))
+    text = table.to_csv(index=False)
+    with pytest.raises(vx.PlanError, match=r"column 'campaign' holds .* that a file has made of a name"):
+        plan_bulk(pd.read_csv(StringIO(text)), key="row_id")
+    same = plan_bulk(pd.read_csv(StringIO(text), dtype="string"), key="row_id")
+    assert outcomes(kernel.run(same)) == {"succeeded": 4}
+    spoiled = plan_bulk(pd.read_csv(StringIO(text)).astype({"campaign": "string"}), key="row_id")
+    assert set(outcomes(kernel.run(spoiled))) <= {"succeeded", "blocked"}
+    assert list(rig.created().values()) == [1] * 4
+    named = plan_bulk(pd.read_csv(StringIO(text)), key="row_id", campaign=name)
+    assert outcomes(kernel.run(named)) == {"succeeded": 4}
+
+
+@pytest.mark.parametrize("ledger", ["ledger", "another"])
+def test_rule_29_a_sheet_that_lost_the_names_of_its_rows_and_its_campaign_is_not_made_again(rig, ledger):
+    """Opened in Excel and saved: 001 is 1, and 2026.10 is 2026.1."""
+    frame = sheet(rig, row_id=["001", "002", "003", "004"], campaign="2026.10")
+    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    saved = frame.assign(row_id=["1", "2", "3", "4"], campaign="2026.1")
+    table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id"))
+    assert outcomes(table) == {"blocked": 4}
+    assert table["waiting_for"].str.contains("looks like a row of another campaign").all()
+    assert rig.effects("post.create") == 4
+    table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id", campaign="2026.1"))
+    assert outcomes(table) == {"succeeded": 4}, "an explicit name is taken as said"
+
+
+def test_rule_29_an_empty_column_names_no_campaign(rig):
+    frame = sheet(rig)
+    kernel = rig.kernel()
+    kernel.run(plan_bulk(frame, key="row_id", campaign="Spring"))
+    table = kernel.run(plan_bulk(frame.assign(campaign=None, content="others"), key="row_id"))
+    assert outcomes(table) == {"blocked": 4}
+    assert table["waiting_for"].str.contains("in another campaign").all()
+
+
 def test_rule_29_ids_that_a_file_has_turned_into_numbers_are_refused(rig):
     for spoiled in (1.2345678901234568e16, "1.23457E+16", "123.0"):
         with pytest.raises(vx.PlanError, match="a number that a file has made of an id"):

@@ -108,6 +108,26 @@ def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     assert len(rig.acts()) <= 3
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_16_a_page_with_a_4xx_that_is_not_the_api_s_makes_no_row_twice(rig, when, one_by_one):
+    """A proxy withholds the answer and gives a page of its own: halved, or planned again, the rows would be made twice."""
+    path = "/v1/posts" if one_by_one else BULK
+    rig.sandbox.add_fault(*post({"action": "garbage", "body": "html", "status": 404, "when": when}, path=path))
+    plan = plan_rows(rig, 4, one_by_one=one_by_one)
+    assert outcomes(rig.kernel().run(plan)) == {"succeeded": 4}
+    assert list(rig.created().values()) == [1] * 4
+
+
+def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
+    rig.sandbox.add_fault(
+        *post({"action": "garbage", "body": "html", "status": 406, "when": "before", "times": None}, path="/v1/posts")
+    )
+    table = rig.kernel().run(plan_rows(rig, 2, one_by_one=True))
+    assert table["error_code"].tolist() == ["HTTP_406"] * 2
+    assert len(rig.acts()) == 4, "once each, and once more when it was proved that nothing had come of it"
+
+
 @pytest.mark.parametrize("code", ["IDEMPOTENCY_CONFLICT", ""])
 def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig, code):
     world.plant_posts(rig.sandbox, 1, targets=1)

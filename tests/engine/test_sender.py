@@ -322,9 +322,23 @@ def test_rule_16_a_refusal_of_the_first_try_has_failed_and_of_a_later_one_proves
 
 def test_a_refusal_without_a_code_is_named_by_its_status(desk):
     op = retried(desk)
-    desk.send(op, says(404))
-    assert desk.ledger.operations.members(op)[0].error_code == "HTTP_404"
-    assert [each.detail for each in desk.changed] == ["HTTP_404"]
+    desk.send(op, says(404, {"error": "gone"}))
+    (member,) = desk.ledger.operations.members(op)
+    assert (member.error_code, member.error_message) == ("HTTP_404", "gone")
+    assert [each.detail for each in desk.changed] == ["gone"]
+
+
+@pytest.mark.parametrize("page", [b"<html>no upstream</html>", None, {}])
+def test_rule_16_a_page_that_refuses_proves_nothing_until_absence_was_proved(desk, page):
+    """What stands before the API may put its page in the place of an answer; what it refuses again later does not get through."""
+    op = retried(desk)
+    desk.send(op, says(404, page))
+    assert (desk.state(op), desk.outcomes(op), desk.changed) == ("unknown", ["unknown"], [])
+    assert not desk.get(op).answered
+    assert desk.get(op).waiting_for == "the API answered 404"
+    desk.ledger.forming.revive(op, 1, read=desk.ledger.now())
+    desk.send(op, says(404, page))
+    assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed"])
 
 
 def test_a_refused_retry_of_several_targets_fails_them_all(desk):

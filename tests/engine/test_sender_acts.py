@@ -42,6 +42,28 @@ def test_rule_15_items_that_can_t_be_read_are_unknown(desk):
     assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown", "unknown"])
 
 
+def _shown(mark: str) -> dict[str, Any]:
+    return {"id": "post_7", "metadata": {"voxopsOp": mark}}
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("whose", ["its own", "another", "nobody's"])
+def test_rule_15_an_answer_that_shows_another_row_s_mark_proves_nothing(desk, one_by_one, whose):
+    """A proxy has mixed up the answers to two requests: this row may have been refused."""
+    op = created(desk, "a", one_by_one=one_by_one)
+    (member,) = desk.ledger.operations.members(op)
+    post = {
+        "its own": _shown(member.item.mark),
+        "another": _shown("0" * 32),
+        "nobody's": {"id": "post_7", "metadata": None},
+    }[whose]
+    items = {"results": [{"index": 0, "success": True, "id": "post_7", "post": post}]}
+    desk.send(op, says(201, post if one_by_one else items))
+    expected = ("unknown", ["unknown"]) if whose == "another" else ("settled", ["succeeded"])
+    assert (desk.state(op), desk.outcomes(op)) == expected
+    assert ("is about another post" in desk.get(op).waiting_for) == (whose == "another")
+
+
 def test_rule_17_a_refused_batch_that_shows_items_is_read_by_them(desk):
     op = created(desk, "a", "b")
     items = [
@@ -154,6 +176,14 @@ def test_rule_02_a_change_bears_the_version_that_was_read_just_before(desk):
     assert (desk.get(op).baseline or {})["updated_at"] == scheduled().updated_at
     assert desk.get(op).read == desk.now.timestamp()
     assert (desk.state(op), desk.outcomes(op)) == ("settled", ["succeeded"])
+
+
+def test_rule_15_an_answer_about_another_post_changes_nothing_known_of_this_one(desk):
+    op = moved(desk)
+    desk.server.states = {"post_1": scheduled()}
+    desk.send(op, says(200, {"id": "post_2", "status": "scheduled", "scheduledFor": "2027-03-04T09:00:00Z"}))
+    assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown"])
+    assert desk.get(op).waiting_for == "the answer is about another post"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import multiprocessing
 import os
+import queue
 import re
 import sqlite3
 import stat
@@ -489,6 +490,18 @@ def test_what_an_answer_brought_shares_the_flush_of_what_is_to_be_sent(tmp_path,
     ledger.close()
 
 
+def test_what_waits_to_be_written_waits_in_no_queue_that_may_never_wake(ledger):
+    """Until Python 3.13, `SimpleQueue.get` with a time-out waits for ever where its thread gets its turn after the time is up.
+
+    On a busy machine that is once in some thousands of waits of a few milliseconds, and whoever waits for the commit hangs.
+    """
+    writer = Writer(ledger)
+    writer.close()
+    assert not isinstance(writer._pieces, queue.SimpleQueue)
+    with pytest.raises(queue.Empty):
+        writer._pieces.get(timeout=1e-9)
+
+
 def test_what_was_handed_in_is_written_before_the_writer_ends(tmp_path):
     ledger = Groups(tmp_path / "ledger.sqlite")
     writer = Writer(ledger)
@@ -581,6 +594,41 @@ def test_a_full_disk_is_told_before_anything_is_sent(ledger):
         for operation in operations(200, campaign="more"):
             ledger.forming.add(operation, baseline=None)
     assert ledger.operations.get(op).state == "planned"
+
+
+def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql.lstrip().startswith("CREATE"):
+                super().execute("ROLLBACK")  # as SQLite does by itself then
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(ledger_file.sqlite3, "connect", lambda *given, **named: connect(*given, **named, factory=Full))
+    with pytest.raises(LedgerError, match="disk is full"):
+        Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_a_quota_that_is_used_up_is_told_in_plain_words(tmp_path):
+    said = str(ledger_file.explain(sqlite3.OperationalError("disk I/O error"), tmp_path))
+    assert "a quota is used up" in said
+    assert "nothing is lost" in said
+
+
+def test_a_ledger_that_was_closed_says_how_to_go_on(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.close()
+    with pytest.raises(LedgerError, match="was closed with its workspace"):
+        ledger.meta("salt")
+
+
+def test_rule_08_a_ledger_is_on_disk_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Ledger(Path(":memory:")).close()
+    ledger = Ledger(Path(":memory:"))
+    assert ledger.path.stat().st_size > 0
+    ledger.close()
 
 
 def test_locks_are_tried_with_a_second_process(tmp_path):

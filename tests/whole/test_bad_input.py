@@ -116,6 +116,23 @@ def test_running_what_is_no_plan(world: Sandbox) -> None:
         ws.run(pd.DataFrame())
 
 
+@pytest.mark.parametrize("reason", [4711, {"ticket": 1}, b"x", ["x"], True])
+def test_a_reason_that_is_no_text(world: Sandbox, reason: object) -> None:
+    with vx.connect(sandbox=world) as ws:
+        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed", limit=1))))
+        with pytest.raises(vx.ConfigError, match="reason= must be text"):
+            ws.run(plan, reason=reason)
+        assert ws.runs().empty
+
+
+def test_a_reason_with_half_an_emoji(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed", limit=20))))
+        run = ws.run(plan, reason="half \ud83d")
+        run.cancel()
+        assert ws.runs().loc[run.id, "reason"].startswith("half ")
+
+
 def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
     with vx.connect(sandbox=world) as ws, pytest.raises(vx.LedgerError, match=r"ws.runs\(\)"):
         ws.attach("run_nothing")

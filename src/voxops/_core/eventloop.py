@@ -71,6 +71,7 @@ class _Work(Generic[T]):
         self.future: Future[T] = Future()
         self._ended = threading.Event()
         self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
         self._loop = _private.loop()
 
     def start(self, coro: Coroutine[Any, Any, T]) -> None:
@@ -99,9 +100,10 @@ class _Work(Generic[T]):
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        """Cancel the task."""
-        if self._task is not None:
-            self._task.cancel()
+        """Cancel the task, once, since a second time would cut short how it ends; after its first step, since it may be a pause."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
+            self._loop.call_soon(self._task.cancel)
 
     def wait(self) -> T:
         """Block until there is an outcome, and return or raise it."""
@@ -168,6 +170,13 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
             work.start(coro)
             return work.wait()
     except BaseException:
+        asked = False
+        while not asked:  # a key that is held down interrupts this, too
+            try:
+                work.cancel()
+                asked = True
+            except KeyboardInterrupt:
+                continue
         work.stop()
         raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,10 @@ __all__ = [
     "split_list",
     "utc_text",
 ]
+
+
+# A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
+_LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,19 +328,34 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
-    """The campaign's name in the one form that counts, and whether anybody has named it: in the call, or in the frame (rule 29)."""
+    """The campaign's name in the one form that counts, and whether anybody has named it: in the call, or in the frame (rule 29).
+
+    An empty column names none, and one that reads like a number may have been written otherwise: rows that the ledger knows under
+    another name only are held then.
+    """
     if campaign is not None and not isinstance(campaign, str):
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
     if campaign is not None:
         return keys.campaign_name(well_formed(campaign)), True
     if "campaign" in frame.columns:
-        names = {keys.campaign_name(well_formed(str(value or ""))) for value in plain_values(frame, "campaign")}
+        names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
         if len(names) > 1:
             raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-        if names:
-            return names.pop(), True
+        name = names.pop() if names else ""
+        if name:
+            return name, not _LIKE_A_NUMBER.fullmatch(name)
     known = frame.attrs.get("campaign")
     return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
+
+
+def _campaign_in(value: Any) -> str:
+    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 29)."""
+    if value is not None and not isinstance(value, str):
+        raise PlanError(
+            f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
+            "posts every row again; pass campaign=, or read the column as text"
+        )
+    return keys.campaign_name(well_formed(value or ""))
 
 
 def _body(row: Mapping[str, Any], campaign: str, label: str, attempt: int) -> dict[str, Any]:

@@ -21,15 +21,19 @@ class Answer(StrEnum):
 
 _STOP_STATUSES = frozenset({401, 402, 403})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
+_TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so
 
 
-def judge(status: int, code: str, *, first_try: bool) -> Answer:
+def judge(status: int, code: str, *, first_try: bool, spoken: bool = True) -> Answer:
     """Say what an answer proves.
 
     A 4xx proves that nothing happened only on the first try: after an ambiguous one it may be about a key or a state that
     the earlier try left behind (rule 16). An ``IDEMPOTENCY_CONFLICT`` is never a reason for a new key, and
     ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended; a 409 without a code may be either. A quota, a scope or a refused
     key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17).
+
+    `spoken` says whether the API itself can have answered: a page of what stands before it, or an empty answer, may replace the
+    API's own, and is then no word about what happened, unless the request was too large to be passed on.
     """
     if status == 429:
         return Answer.THROTTLED
@@ -39,7 +43,8 @@ def judge(status: int, code: str, *, first_try: bool) -> Answer:
         return Answer.UNKNOWN
     if status in _STOP_STATUSES or code == "IDEMPOTENCY_INVALID_KEY":
         return Answer.STOP
-    return Answer.REFUSED if first_try else Answer.UNKNOWN
+    believed = first_try and (spoken or status in _TOO_LARGE)
+    return Answer.REFUSED if believed else Answer.UNKNOWN
 
 
 def may_still_run(code: str) -> bool:

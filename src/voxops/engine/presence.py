@@ -68,14 +68,20 @@ def judge_row(
                 blocked=f"already posted as {post.post_id} with other content, accounts or time; change the post itself, or name a "
                 "new campaign, which would post every row again"
             )
-    if not item.seen.get("twin"):
+    if alike and not item.seen.get("twin"):
         mine = {item.row_mark, *item.marks}
+        campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
             other = post.row_mark is not None and post.row_mark not in mine and post.row_mark not in kept
-            campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
-            if other and is_live(post) and post.campaign_mark == campaign:
+            if not other or not is_live(post):
+                continue
+            if post.campaign_mark == campaign:
                 return Verdict(
                     blocked=f"looks like another row of this campaign, made as {post.post_id}; a column twin (True) says that it is meant"
+                )
+            if not item.seen.get("named", True):  # nobody has said for sure that it is another campaign (rule 29)
+                return Verdict(
+                    blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
                 )
     return Verdict()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Clearance, Ledger, Refusal, Writer
+from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
 from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
@@ -191,9 +191,12 @@ class Sender:
 
     async def _answered(self, current: Pass, claim: Claim, reply: Any) -> None:
         """Record what an answer proves."""
-        said = read_answer(_data(reply))
+        data = _data(reply)
+        said = read_answer(data)
         code, message = said.code, said.message[:LONGEST_MESSAGE]
-        match judge(reply.status, code, first_try=claim.first):
+        # What was found to be absent since a page refused it, and is refused again, does not get through.
+        spoken = bool(data) or claim.operation.tries > 1
+        match judge(reply.status, code, first_try=claim.first, spoken=spoken):
             case Answer.TAKEN:
                 await self._taken(current, claim, reply)
             case Answer.REFUSED:
@@ -207,7 +210,8 @@ class Sender:
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP:
                 await self.note(lambda: self.ledger.claims.take_back(claim))
-                why = f"the API answered {reply.status} {code}: {message}. Nothing more is sent"
+                words = f" {code}" * bool(code) + f": {message}" * bool(message)
+                why = f"the API answered {reply.status}{words}. Nothing more is sent"
                 current.control.halt(why, f"fix that, then {GOES_ON}")
             case Answer.UNKNOWN:
                 why = (
@@ -230,6 +234,9 @@ class Sender:
         data = _data(reply)
         if endpoint is None or not act.decodes(data):
             await self._unknown(current, claim, reply, "", "the answer is not what this call returns")
+            return
+        if not polled(endpoint) and _is_of_another(operation, self.ledger.operations.members(operation.id), data):
+            await self._unknown(current, claim, reply, "", "the answer is about another post")
             return
         state = "accepted" if polled(endpoint) else "unknown"
         await self._record(current, claim, reply, state, partial(act.settle_answer, data=data, first=claim.first))
@@ -293,3 +300,20 @@ def _data(reply: Any) -> Any:
         return reply.data
     except DecodeError:
         return None
+
+
+def _is_of_another(operation: Stored, members: Sequence[Member], data: Mapping[str, Any]) -> bool:
+    """Whether an answer that would settle rows names another post, as where a proxy has mixed up two answers."""
+    if operation.subject.kind == "post":
+        return data.get("id") not in {None, operation.subject.id}
+    results = data.get("results")
+    items = results if isinstance(results, list) else []
+    posts = [data, *(item.get("post") for item in items if isinstance(item, Mapping))]
+    shown = {str(mark) for post in posts if (mark := _mark_of(post))}
+    return not shown <= {member.item.mark for member in members}
+
+
+def _mark_of(post: Any) -> Any:
+    """The mark that a post shows, None where it shows none."""
+    metadata = post.get("metadata") if isinstance(post, Mapping) else None
+    return metadata.get("voxopsOp") if isinstance(metadata, Mapping) else None

@@ -96,6 +96,9 @@ def flags(frame: pd.DataFrame, name: str) -> list[bool]:
     return found
 
 
+_MOST_ATTEMPTS = 1_000_000  # what is more is no count of attempts, and may be more than a column of whole numbers holds
+
+
 def attempts(frame: pd.DataFrame) -> list[int]:
     """The column ``attempt``, 1 for what is missing.
 
@@ -107,9 +110,10 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
         number = 1 if value is None else value
-        if isinstance(number, str) and re.fullmatch(r"\s*[1-9]\d*(\.0+)?\s*", number):  # a file has made text of it
+        if isinstance(number, str) and re.fullmatch(r"\s*[1-9]\d{0,6}(\.0+)?\s*", number):  # a file has made text of it
             number = int(float(number))
-        if isinstance(number, bool) or not isinstance(number, int | float) or number < 1 or number != int(number):
+        odd = isinstance(number, bool) or not isinstance(number, int | float) or not 1 <= number <= _MOST_ATTEMPTS
+        if odd or number != int(number):
             raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
         numbers.append(int(number))
     return numbers

@@ -140,7 +140,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         If the file is damaged, belongs to something else, is of a later version, can't be written, or lies on a network file
         system whose locks don't hold.
     """
-    path = path.expanduser()
+    path = path.expanduser().absolute()  # ":memory:" is a file of that name, too, and not what SQLite would take it for
     try:
         make_folder(path.parent, flush=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -195,6 +195,10 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
         what = f"is locked by another program for more than {BUSY_SECONDS:g} s; close it, or give another file with ledger="
     elif "full" in text:
         what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
+    elif "closed database" in text:
+        what = "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"
+    elif "disk I/O" in text:
+        what = "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"
     elif "readonly" in text or "read-only" in text:
         what = "is read-only; make it writable, or give another file with ledger="
     elif "not a database" in text or "malformed" in text or "corrupt" in text:
@@ -235,7 +239,8 @@ def _migrate(db: sqlite3.Connection) -> None:
                 db.execute(f"PRAGMA user_version={number + 1}")
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has ended it already
+                db.execute("ROLLBACK")
             raise
 
 

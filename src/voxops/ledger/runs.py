@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voxops.errors import LedgerError
+from voxops.ledger.records import well_formed
 from voxops.ledger.store import Store
 
 __all__ = ["RunHead", "RunRow", "Runs"]
@@ -52,7 +53,7 @@ class Runs:
             db.execute(
                 """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (head.id, head.action, head.campaign, head.key_column, reason, _whoami(), created, frame, head.canaries, head.held),
+                (head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), created, frame, head.canaries, head.held),
             )  # fmt: skip
 
     def add_rows(self, run: str, rows: Iterable[RunRow]) -> None:

@@ -57,7 +57,8 @@ class Writer:
         self._ledger = ledger
         self.unwritten = 0
         self._closed = False
-        self._pieces: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up waits for ever.
+        self._pieces: queue.Queue[_Piece | None] = queue.Queue()
         self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
         self._thread.start()
 
