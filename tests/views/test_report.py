@@ -274,6 +274,15 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
 
 
+def test_remedies_that_have_no_room_are_counted() -> None:
+    failed = triage(targets()).head(1)
+    many = pd.concat([failed.assign(remedy=f"Do {what}.", post_id=f"post_{what}") for what in "abcde"])
+    how = [report(many.head(count)).sections[0].table.loc[0, "how"] for count in (3, 4, 5)]
+    assert how[0] == "Do a. Do b. Do c."
+    assert how[1] == "Do a. Do b. Do c. And 1 other remedy: see the causes."
+    assert how[2] == "Do a. Do b. Do c. And 2 other remedies: see the causes."
+
+
 def test_the_evidence_shows_what_became_of_each_target() -> None:
     evidence = section(full(), "Evidence").table.set_index(["post_id", "platform"])
     assert evidence.loc[("p2", "linkedin"), "outcome"] == "succeeded"
