@@ -76,6 +76,7 @@ _TRIED = {
     "blocked": "blocked",
 }
 _BEFORE = "As it was read before the retry."
+_NOTHING = "Nothing failed."
 _CAUSES = 25  # most causes in the table
 _REMEDIES = 3  # most remedies of one verdict that are written out
 _KEYS = ["post_id", "platform", "account_id"]
@@ -155,14 +156,14 @@ def none_failed(triaged: pd.DataFrame) -> str:
     loaded = triaged.attrs.get("rows") or 0
     if triaged.empty and loaded:
         return f"No rows: the frame is empty, though {safe.many(loaded, 'post')} {_noun(loaded, 'was', 'were')} loaded."
-    return "Nothing failed."
+    return _NOTHING
 
 
-def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str = "Nothing failed.") -> str:
+def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str = _NOTHING) -> str:
     """Say in a few words what happened and what is to be done; after a run, `failures` are what it has left."""
     done = "" if results is None or results.empty else f" {_tried(results)}"
     if failures.empty:
-        return f"Nothing is left to do.{done}" if done else nothing
+        return f"{'Nothing is left to do.' if done and nothing == _NOTHING else nothing}{done}"
     need = _split(failures)
     parts = [
         _verb(need["retry"], "can be retried", "can be retried"),

@@ -78,7 +78,8 @@ class View:
             "  ".join(safe.clip(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True))
             for line in lines
         ]
-        return "\n".join([f"{self._title()} {self._aside(len(shown))}", *(line.rstrip() for line in text)])
+        head = " · ".join(filter(None, (self._title(), self._aside(len(shown)))))
+        return "\n".join([head, *(line.rstrip() for line in text)])
 
     def _title(self) -> str:
         rows = len(self.frame)
@@ -185,7 +186,7 @@ def view(
     >>> import pandas as pd
     >>> import voxops as vx
     >>> vx.view(pd.DataFrame({"post_id": ["post_1"], "target_id": [None], "platform": ["x"], "status": ["failed"]}))
-    1 target 1 other column in the frame
+    1 target · 1 other column in the frame
     status  platform  post
     failed  x         post_1
     """
