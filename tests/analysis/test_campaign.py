@@ -88,7 +88,10 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
     ("text", "words"),
     [
         ("", "no column row_id, content, accounts, scheduled_for"),
-        ("row_id,text\n1,2", r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}"),
+        (
+            "row_id,text\n1,2",
+            r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}",
+        ),
         (HEADER + ",content\n", "column content more than once"),
         (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
         (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
@@ -172,7 +175,7 @@ def test_a_file_that_is_not_there_is_told_with_the_folder_where_it_was_looked_fo
     with pytest.raises(PlanError) as told:
         read_campaign("data/absent.csv")
     assert str(told.value).endswith(f"It was looked for in {tmp_path}.")
-    with pytest.raises(PlanError, match="No such file or directory\\.$"):
+    with pytest.raises(PlanError, match=r"No such file or directory\.$"):
         read_campaign(tmp_path / "absent.csv")
 
 

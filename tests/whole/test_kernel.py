@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
