@@ -854,6 +854,16 @@ def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFr
         vx.triage_panel(ws, triaged.drop(columns="status"))
 
 
+def test_a_panel_that_is_given_a_frame_for_its_workspace_says_so(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    for wrong in (
+        lambda: vx.triage_panel(triaged, ws),
+        lambda: vx.delivery_panel(triaged),
+        lambda: vx.runs_panel(triaged),
+    ):
+        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not a DataFrame"):
+            wrong()
+
+
 def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     bare = triaged.head(0)
     bare.attrs = {}
