@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop, safe
 from voxops._core.arguments import check_timeout
-from voxops._core.bound import by_id, never_copied
+from voxops._core.bound import by_id, never_copied, paused
 from voxops._core.cell import running_cell
 from voxops.engine.job import Job, notify
 from voxops.errors import ConfigError
+from voxops.frames.spans import say_zone
 from voxops.model import WATCH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
 
@@ -43,9 +44,8 @@ class Run:
     def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC") -> None:
         self._tz = tz  # in which times are shown
         self._observers: list[Observer] = []
-        self._notifying = threading.RLock()
+        self._notifying, self._process = threading.RLock(), os.getpid()
         self._shown_in: int | None = None
-        self._process = os.getpid()
         self._own_job = job(self)
         self.id, self._snapshot = self._job.id, self._job.snapshot
         self._future: Future[Snapshot] = eventloop.submit(self._job.go())
@@ -115,7 +115,7 @@ class Run:
             eventloop.run(self._join(timeout))
         except KeyboardInterrupt:
             self.pause()
-            raise
+            raise KeyboardInterrupt(paused(self.id)) from None  # the last line of what a cell shows
         return self
 
     @property
@@ -261,7 +261,7 @@ class Run:
         >>> run.results()["outcome"].value_counts().to_dict()
         {'succeeded': 4}
         """
-        return self._job.results()
+        return say_zone(self._job.results(), self._tz)
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """Return the rows that failed, as the server shows them now, fit to be planned again as their next attempt.
@@ -281,7 +281,7 @@ class Run:
         >>> vx.plan_retry(run.failed()).action
         'retry'
         """
-        return self._job.failed(stuck=stuck)
+        return say_zone(self._job.failed(stuck=stuck), self._tz)
 
     def blocked(self) -> pd.DataFrame:
         """Return the rows that a person must change before they can be sent; ``waiting_for`` says what (rule 20).
@@ -307,7 +307,7 @@ class Run:
         >>> len(created.copies())
         0
         """
-        return eventloop.run(self._job.made(copies=True))
+        return say_zone(eventloop.run(self._job.made(copies=True)), self._tz)
 
     def made(self) -> pd.DataFrame:
         """Return the posts that a create run made, as they are now; ``vx.plan_cancel(run)`` undoes it.
@@ -328,7 +328,7 @@ class Run:
         >>> created.made()[["row", "status"]].sort_values("row").values.tolist()
         [['a', 'scheduled'], ['b', 'scheduled']]
         """
-        return eventloop.run(self._job.made())
+        return say_zone(eventloop.run(self._job.made()), self._tz)
 
     def verify(self) -> pd.DataFrame:
         """Read everything again and say, per cause, what the run has changed.

@@ -19,6 +19,7 @@ from voxops.engine.job import Job
 from voxops.engine.nothing import Nothing
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.frames.spans import say_zone
 from voxops.ledger import audit
 from voxops.loading import BoardLoader
 from voxops.loading.settings import Settings
@@ -239,4 +240,5 @@ class Session(BoardLoader):
         engine = await self._acting()
         await engine.reconcile()
         table = audit.history(engine.ledger)
-        return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+        left = table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+        return say_zone(left, self.settings.tz)

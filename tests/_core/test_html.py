@@ -34,6 +34,10 @@ def test_one_thing_is_one_and_no_more() -> None:
 
 def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
     assert safe.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
+    # Accounts of a campaign are parted between each other and before the name, not in the middle of it.
+    assert (
+        safe.parted("instagram:@aldercoffee;bluesky:@a 9:30") == "instagram:<wbr>@aldercoffee;<wbr>bluesky:<wbr>@a 9:30"
+    )
     assert safe.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13
     assert safe.parted("x" * 20) == "x" * 16 + "<wbr>xxxx"
     assert safe.parted("&" * 17) == "&amp;" * 16 + "<wbr>&amp;"

@@ -88,7 +88,10 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
     ("text", "words"),
     [
         ("", "no column row_id, content, accounts, scheduled_for"),
-        ("row_id,text\n1,2", r"no column content, accounts, scheduled_for.*It has: row_id, text"),
+        (
+            "row_id,text\n1,2",
+            r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}",
+        ),
         (HEADER + ",content\n", "column content more than once"),
         (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
         (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
@@ -164,6 +167,16 @@ def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
     lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
     with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):
         read_campaign(written(tmp_path, "\n".join(lines)))
+
+
+def test_a_file_that_is_not_there_is_told_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
+    """As from a notebook, whose folder is another one than that of the project."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError) as told:
+        read_campaign("data/absent.csv")
+    assert str(told.value).endswith(f"It was looked for in {tmp_path}.")
+    with pytest.raises(PlanError, match=r"No such file or directory\.$"):
+        read_campaign(tmp_path / "absent.csv")
 
 
 def test_a_file_that_can_not_be_read_is_named(tmp_path):

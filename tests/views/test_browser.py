@@ -227,10 +227,23 @@ def test_a_monitor_moves_pauses_and_plans_again(lab: Lab, api: Sandbox, tmp_path
     shown.click("Resume")
     shown.wait("done")
     assert shown.axe() == []
+    assert_whole_names(shown)
     shown.click("Plan a retry of what failed")
     shown.wait("Plan to retry")
     assert api.duplicates() == []
     book.close()
+
+
+def assert_whole_names(monitor: Part) -> None:
+    """No platform is broken over two lines in a window that is narrow: what has no room is reached by scrolling sideways."""
+    page, wide = monitor.area.page, monitor.area.page.viewport_size
+    page.set_viewport_size({"width": 600, "height": 768})
+    page.wait_for_function("() => document.querySelector('.vx-bar').getBoundingClientRect().width < 520")
+    broken = "nodes => nodes.filter(node => node.querySelector('span').getClientRects().length > 1).map(node => node.innerText)"
+    places = monitor.area.locator("td:has(.vx-bar)")
+    assert places.count() > 3
+    assert places.evaluate_all(broken) == []
+    page.set_viewport_size(wide)
 
 
 @pytest.mark.parametrize("width", [1366, 620, 1920])

@@ -115,6 +115,22 @@ last changes
 note: Going well."""
 
 
+def test_waits_that_differ_in_what_they_name_are_one_line_however_many_they_are():
+    """A created campaign that was cancelled since waits for as many reasons as it has rows, each with its own post."""
+    many = {f"made as post_{n:024d}, cancelled since; a next attempt makes it again": 1 for n in range(97)}
+    shown = snapshot(waits={**many, "rate limit": 9})
+    text = render_text(shown)
+    assert "waiting for\n      97  made as …, cancelled since; a next attempt makes it again, such as post_0" in text
+    assert len(text.splitlines()) < 20
+    assert render_html(shown).count("cancelled since") <= 2  # shown, and in full on hovering
+
+
+def test_of_many_kinds_of_waits_the_rest_is_counted():
+    shown = snapshot(waits={f"reason {chr(97 + n)}": 1 for n in range(20)})
+    assert "and 8 more kinds; run.results() has the reason of each row" in render_text(shown)
+    assert "and 8 more kinds; run.results() has the reason of each row" in render_html(shown)
+
+
 class Standing:
     """A job that does nothing: it stands where it began."""
 

@@ -854,9 +854,24 @@ def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFr
         vx.triage_panel(ws, triaged.drop(columns="status"))
 
 
+def test_a_panel_that_is_given_a_frame_for_its_workspace_says_so(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    for wrong in (
+        lambda: vx.triage_panel(triaged, ws),
+        lambda: vx.delivery_panel(triaged),
+        lambda: vx.runs_panel(triaged),
+    ):
+        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not a DataFrame"):
+            wrong()
+
+
 def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged.head(0))
-    assert "Nothing failed" in panel._repr_html_()
+    bare = triaged.head(0)
+    bare.attrs = {}
+    assert "Nothing failed" in vx.triage_panel(ws, bare)._repr_html_()
+    panel = vx.triage_panel(ws, triaged.head(0))  # such as by a filter with a typing mistake
+    assert "No rows: the frame is empty, though 67 posts were loaded" in panel._repr_html_()
+    assert "Nothing failed" not in panel._repr_html_()
+    assert vx.report(triaged.head(0)).headline == "No rows: the frame is empty, though 67 posts were loaded."
     plan = Page(panel).plan()
     assert plan.eligible == 0
 

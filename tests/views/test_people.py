@@ -114,6 +114,22 @@ def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> 
     assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
 
 
+def test_tickets_show_themselves_as_texts_to_be_copied(triaged: pd.DataFrame) -> None:
+    """In a cell, as the last line of it: not as one long line of escapes."""
+    tickets = vx.report(triaged).tickets(by="owner")
+    assert isinstance(tickets, dict)
+    assert {name: str(text) for name, text in tickets.items()} == dict(tickets)
+    markup = tickets._repr_html_()
+    assert markup.count("<pre") == len(tickets)
+    assert all(f">{name}</div>" in markup for name in tickets)
+    assert r"\n" not in markup
+    said = repr(tickets)
+    assert said.splitlines()[0] == f"{len(tickets)} tickets; tickets['aisha.r'] is the Markdown of one"
+    assert re.search(r"^  aisha\.r +\d+ targets of \d+ posts failed", said, re.MULTILINE)
+    assert repr(vx.report(triaged.head(0)).tickets()) == "no tickets"
+    assert "no tickets" in vx.report(triaged.head(0)).tickets()._repr_html_()
+
+
 def test_a_post_with_several_tags_stands_in_the_ticket_of_each(triaged: pd.DataFrame) -> None:
     rows = triaged[triaged["cause"].notna() & (triaged["verdict"] != "ask support")].head(4).reset_index(drop=True)
     tags = [["spring", "coffee", "spring"], ["coffee"], [], None]
@@ -136,6 +152,10 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
     assert sum(len(re.findall("^- `post_", text, re.MULTILINE)) for text in tickets.values()) == failed.sum()
     with pytest.raises(vx.PlanError, match=r"owner='metadata\.owner'"):
         vx.report(triaged.drop(columns="owner")).tickets()
+    with pytest.raises(vx.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
+        vx.report(triaged).tickets(by="Owner")
+    with pytest.raises(vx.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
+        vx.report(triaged).tickets(by="Besitzer")
     with pytest.raises(vx.PlanError, match="this one is about deliveries"):
         vx.delivery_report(ws.deliveries(since="1D")).tickets()
 

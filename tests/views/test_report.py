@@ -274,6 +274,23 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
 
 
+def test_of_a_frame_that_was_filtered_empty_it_is_not_said_that_nothing_is_left() -> None:
+    triaged = triage(targets())
+    triaged.attrs["rows"] = 5
+    made = report(triaged.head(0), run=ran(triaged))
+    assert made.headline.startswith("No rows: the frame is empty, though 5 posts were loaded. Tried 2: ")
+    assert "Nothing" not in made.headline
+
+
+def test_remedies_that_have_no_room_are_counted() -> None:
+    failed = triage(targets()).head(1)
+    many = pd.concat([failed.assign(remedy=f"Do {what}.", post_id=f"post_{what}") for what in "abcde"])
+    how = [report(many.head(count)).sections[0].table.loc[0, "how"] for count in (3, 4, 5)]
+    assert how[0] == "Do a. Do b. Do c."
+    assert how[1] == "Do a. Do b. Do c. And 1 other remedy: see the causes."
+    assert how[2] == "Do a. Do b. Do c. And 2 other remedies: see the causes."
+
+
 def test_the_evidence_shows_what_became_of_each_target() -> None:
     evidence = section(full(), "Evidence").table.set_index(["post_id", "platform"])
     assert evidence.loc[("p2", "linkedin"), "outcome"] == "succeeded"

@@ -56,18 +56,37 @@ def test_each_kind_of_frame_shows_what_matters(ws: vx.Workspace, triaged: pd.Dat
         "webhooks": ws.webhooks(),
         "planned rows": plan.frame,
         "runs": ws.runs(),
-        "ledger": ws.ledger(),
+        "ledger rows": ws.ledger(),
         "campaign rows": campaign(),
         "findings": vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None)),
     }
     assert set(shown) <= {kind.name for kind in KINDS}
     for name, frame in shown.items():
         view = vx.view(frame)
-        assert name in view._repr_html_().split("</b>")[0]
+        one = next(kind.one for kind in KINDS if kind.name == name)
+        assert (one if len(frame) == 1 else name) in view._repr_html_().split("</b>")[0]
         assert 4 <= len(view.columns) <= MOST, name
         assert view._repr_html_().count("<tr>") == min(len(frame), 50) + (1 if len(frame) else 0)
     assert vx.view(triaged).columns[:3] == ("verdict", "cause", "remedy")
     assert list(triaged.columns[:3]) == ["verdict", "cause", "remedy"]
+
+
+def test_one_row_is_named_as_one(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    frames = (triaged, ws.deliveries(since="1D"), ws.posts(limit=1), campaign(), pd.DataFrame({"a": [1]}))
+    said = [re.search("<b[^>]*>([^<]*)</b>", vx.view(frame.head(1))._repr_html_())[1] for frame in frames]
+    assert said == ["1 triaged target", "1 delivery", "1 post", "1 campaign row", "1 row"]
+
+
+def test_in_text_the_title_is_told_apart_from_what_is_said_beside_it(triaged: pd.DataFrame) -> None:
+    assert repr(vx.view(triaged, rows=2)).startswith(f"{len(triaged)} triaged targets · the first 2 are shown · ")
+    assert repr(vx.view(pd.DataFrame({"a": [1]}))).splitlines()[0] == "1 row"
+
+
+def test_a_view_of_runs_shows_what_waits_for_a_person(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as mine:
+        sheet = campaign().head(1).assign(accounts="twitter:@nobody")
+        mine.run(vx.plan_bulk(sheet, key="row_id", campaign="typo")).wait()
+        assert "blocked" in vx.view(mine.runs()).columns
 
 
 def test_a_run_and_its_results_are_seen(sandbox: Sandbox) -> None:

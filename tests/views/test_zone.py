@@ -42,6 +42,29 @@ def test_data_stay_in_utc(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
         assert zones == {"UTC"}
 
 
+@pytest.fixture
+def own() -> Iterator[vx.Workspace]:
+    """A workspace whose time may pass."""
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, tz=TZ) as workspace:
+        yield workspace
+
+
+def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(own: vx.Workspace) -> None:
+    log = own.deliveries(since="30D")
+    sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
+    when = pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string")
+    sheet = sheet.assign(scheduled_for=when, media=None, first_comment=None, tags=None)
+    run = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    assert vx.view(run).tz == TZ
+    frames = (run.results(), run.failed(), run.blocked(), run.made(), run.copies(), own.reconcile())
+    figures = own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())
+    for frame in (*frames, vx.outages(log), vx.outages(log.head(0)), vx.duplicates(log), figures):
+        assert vx.view(frame).tz == TZ
+    sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
+    theirs = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    assert theirs.results().attrs["tz"] == "Europe/Berlin"
+
+
 def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path: Path) -> None:
     report = vx.report(triaged)
     html = report.to_html(tmp_path / "r.html").read_text("utf-8")

@@ -56,6 +56,17 @@ def test_a_sandbox_refuses_what_is_no_count_port_or_speed(
     assert f"argument {option}: {value!r} is no" in capsys.readouterr().err
 
 
+def test_without_a_key_the_way_of_a_terminal_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    for command in ("triage", "deliveries", "runs", "digest"):
+        assert main([command]) == 2
+        assert capsys.readouterr().err == (
+            "voxops: no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none\n"
+        )
+
+
 def test_errors_are_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

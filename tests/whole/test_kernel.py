@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -133,6 +134,10 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
     shared.interrupt()
     shared.collect(cells)
     assert cells[0].error in error.split()
+    if "wait()" in blocked:  # what a person at the stop button reads last
+        said = re.sub(r"\x1b\[[\d;]*m", "", cells[0].traceback)
+        assert re.search(r"run_\w+ is paused, .*; ws\.attach\('run_\w+'\)\.resume\(\) goes on\s*$", said)
+        assert "eventloop.py" not in said
     assert float(shared.do("print(ended)")) - began < 7  # what is under way takes 4 seconds, the rest 4 more
 
     shared.do("run.pause()")

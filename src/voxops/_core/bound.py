@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["by_id", "never_copied"]
+__all__ = ["by_id", "never_copied", "paused"]
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -33,3 +33,9 @@ def never_copied(instead: Callable[[Any], str]) -> Callable[[_Class], _Class]:
 def by_id(run: str) -> str:
     """How to hold a run in another process, or once more; what was only watched is in no ledger."""
     return f"attach it by its id: ws.attach({run!r})" if run.startswith("run_") else "start it again there"
+
+
+def paused(run: str) -> str:
+    """What an interrupt has done to a run, and how to go on."""
+    how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
+    return f"{run} is paused, and nothing more is sent; {how} goes on"

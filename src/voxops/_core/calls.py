@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from voxops._core import eventloop
@@ -31,7 +31,7 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> C
 
     @functools.wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        _check_names(method, kwargs)
+        _check_arguments(method, args, kwargs)
         return eventloop.run(method(self._session.usable(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Any, P], T]", call)
@@ -42,7 +42,7 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Ca
 
     @functools.wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
-        _check_names(method, kwargs)
+        _check_arguments(method, args, kwargs)
         return cast("S", eventloop.run(method(self._session.usable(), *args, **kwargs)).show())
 
     return cast("Callable[Concatenate[Any, P], S]", call)
@@ -55,15 +55,20 @@ def awaitable(
 
     @functools.wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        _check_names(method, kwargs)
+        _check_arguments(method, args, kwargs)
         return eventloop.arun(method(self._session.usable(), *args, **kwargs))
 
     return cast("Callable[Concatenate[Any, P], Awaitable[T]]", call)
 
 
-def _check_names(method: Callable[..., Any], names: Iterable[str]) -> None:
-    """Name a mistyped argument as what it is."""
-    for name in names:
-        known = [each for each in inspect.signature(method).parameters if each != "self"]
+def _check_arguments(method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Name a mistyped, a missing or a surplus argument as what it is, in the words of the caller."""
+    signature = inspect.signature(method)
+    known = [each for each in signature.parameters if each != "self"]
+    for name in kwargs:
         if name not in known:
             raise TypeError(f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known)}")
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"ws.{method.__name__}({', '.join(known)}): {error}") from None

@@ -152,7 +152,7 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
     missing = [name for name in _NEEDED if name not in names]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
-        raise PlanError(said + _elsewhere(read, wanted))
+        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing[0])))
     doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
@@ -170,6 +170,15 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
         return " If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header=2)."
     return ""
+
+
+def _renamed(read: Sheet, wanted: Mapping[str, str], missing: str) -> str:
+    """How to say under which name a column is there; nothing where every name is one of ours."""
+    names = dict(zip(_named(read.header, wanted)[0], map(str.strip, read.header), strict=True))
+    others = [head for name, head in names.items() if name and name not in CAMPAIGN_COLUMNS]
+    if not others:
+        return ""
+    return f" Where a column has another name, say which is meant, such as columns={{{others[0][:60]!r}: {missing!r}}}."
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

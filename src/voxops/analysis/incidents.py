@@ -14,7 +14,7 @@ from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
 from voxops.frames.columns import table_of
-from voxops.frames.spans import absolute, length
+from voxops.frames.spans import absolute, length, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
 __all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
@@ -107,7 +107,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         cuts = np.flatnonzero(np.diff(times) > longest) + 1
         for first, last in _stretches(bad, cuts, at_least):
             found.append(_outage(str(url), mine, bad, first, last))
-    return table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True)
+    return say_zone(table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True), log.attrs.get("tz"))
 
 
 def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
@@ -205,7 +205,8 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     found += _copies(named, ["webhook_id", "_event"], "same event")
     if possible:
         found += _same_instant(rows)
-    return table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    copies = table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    return say_zone(copies, log.attrs.get("tz"))
 
 
 def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -55,7 +55,8 @@ def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Shee
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PlanError(f"{path} can't be read: {error.strerror or error}.") from error
+        here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
+        raise PlanError(f"{path} can't be read: {error.strerror or error}.{here}") from error
     if data.startswith(_WORKBOOKS):
         return _workbook(path, sheet, header)
     if sheet is not None:

@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(prog="voxops", description=__doc__)
+    said = "The same job as in a notebook, for a terminal and for scheduled jobs."
+    parser = argparse.ArgumentParser(prog="voxops", description=said)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="command")
 

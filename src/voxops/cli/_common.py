@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,11 @@ def connected(options: argparse.Namespace) -> Workspace:
     ledger = getattr(options, "ledger", None)
     if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
         raise ConfigError(f"there is no ledger {ledger}")
-    return connect(sandbox=True, ledger=ledger) if options.sandbox else connect(url=options.url, ledger=ledger)
+    if options.sandbox:
+        return connect(sandbox=True, ledger=ledger)
+    if not os.environ.get("VOXBURST_API_KEY"):
+        raise ConfigError("no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none")
+    return connect(url=options.url, ledger=ledger)
 
 
 @contextmanager

@@ -15,7 +15,9 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["MOMENTS", "When", "absolute", "in_zone", "length", "moment", "shown_zone", "window", "within", "zone"]
+__all__ = [
+    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "say_zone", "shown_zone", "window", "within", "zone",
+]  # fmt: skip
 
 When: TypeAlias = str | datetime | timedelta | None
 
@@ -166,6 +168,13 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
     """Return the time zone in which a frame's times are shown: the one that was passed, else its workspace's, else UTC."""
     name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
     return zone(name) if name is not None else "UTC"
+
+
+def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
+    """Let a frame that names no zone say in which its times are to be shown; returns it."""
+    if tz not in (None, "UTC"):  # what is as always is not said
+        frame.attrs.setdefault("tz", tz)
+    return frame
 
 
 def in_zone(frame: pd.DataFrame, tz: str) -> pd.DataFrame:

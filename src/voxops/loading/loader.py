@@ -13,7 +13,7 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ConfigError
 from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
-from voxops.frames.spans import When
+from voxops.frames.spans import When, say_zone
 from voxops.loading.analytics import analytics
 from voxops.loading.disk import Disk, archive_note, joined, newest_first
 from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
@@ -359,7 +359,8 @@ class Loader:
         >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
         ['post_id', 'target_id', 'platform']
         """
-        return await analytics(self._client, posts, since, until, self.settings.tz)
+        figures = await analytics(self._client, posts, since, until, self.settings.tz)
+        return say_zone(figures, self.settings.tz)
 
     def _described(
         self,

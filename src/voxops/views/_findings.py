@@ -40,6 +40,7 @@ __all__ = [
     "happened",
     "headline",
     "in_words",
+    "none_failed",
     "planned",
     "why",
 ]
@@ -78,7 +79,9 @@ _TRIED = {
     "blocked": "blocked",
 }
 _BEFORE = "As it was read before the retry."
+_NOTHING = "Nothing failed."
 _CAUSES = 25  # most causes in the table
+_REMEDIES = 3  # most remedies of one verdict that are written out
 _KEYS = ["post_id", "platform", "account_id"]
 
 
@@ -151,11 +154,19 @@ def _moving(failures: pd.DataFrame) -> pd.Series[Any]:
     return failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).astype(bool)
 
 
-def headline(failures: pd.DataFrame, results: pd.DataFrame | None) -> str:
+def none_failed(triaged: pd.DataFrame) -> str:
+    """Say that nothing failed, which an empty frame does not show if its rows were filtered away."""
+    loaded = triaged.attrs.get("rows") or 0
+    if triaged.empty and loaded:
+        return f"No rows: the frame is empty, though {safe.many(loaded, 'post')} {_noun(loaded, 'was', 'were')} loaded."
+    return _NOTHING
+
+
+def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str = _NOTHING) -> str:
     """Say in a few words what happened and what is to be done; after a run, `failures` are what it has left."""
     done = "" if results is None or results.empty else f" {_tried(results)}"
     if failures.empty:
-        return f"Nothing is left to do.{done}" if done else "Nothing failed."
+        return f"{'Nothing is left to do.' if done and nothing == _NOTHING else nothing}{done}"
     need = _split(failures)
     parts = [
         _verb(need["retry"], "can be retried", "can be retried"),
@@ -216,13 +227,15 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for verdict, part in failures.groupby(failures["verdict"].astype(object).fillna("–"), sort=False):
         remedies = part["remedy"].dropna().value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        more = len(remedies) - _REMEDIES
+        rest = [f"And {safe.many(more, 'other remedy', 'other remedies')}: see the causes."] if more > 0 else []
         rows.append(
             {
                 "what": verdict,
                 "who": _who(str(verdict), part.get("owner"), owners),
                 "targets": len(part),
                 "posts": part["post_id"].nunique(),
-                "how": " ".join(remedies.index[:2]),
+                "how": " ".join([*remedies.index[:_REMEDIES], *rest]),
                 "accounts": _names(part)
                 if verdict in _ACCOUNTS
                 else safe.many(part["account_id"].nunique(), "account"),

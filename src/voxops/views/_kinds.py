@@ -14,6 +14,7 @@ __all__ = ["LOOKS", "MOST", "PLANNED", "TRIAGED", "Kind", "Shape", "kind_of", "s
 
 MOST = 10  # columns shown
 TRIAGED, PLANNED = "triaged targets", "planned rows"
+_ONE = {"deliveries": "delivery", "figures of posts": "figures of a post"}  # where it is more than an s less
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Kind:
     name: str
     known_by: frozenset[str]
     columns: tuple[str, ...]
+
+    @property
+    def one(self) -> str:
+        """What one row of it is called."""
+        return _ONE.get(self.name, self.name.removesuffix("s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +62,14 @@ KINDS: Sequence[Kind] = (
         "delivery_id attempt",
     ),
     _kind(
-        "ledger",
+        "ledger rows",
         "item outcome idempotency_key first_sent_at",
         "outcome action item platform error_code error_message waiting_for who reason attempt tries last_sent_at settled_at",
     ),
     _kind(
         "runs",
         "action state who succeeded failed",
-        "run action campaign state who reason created_at succeeded failed pending unknown note",
+        "run action campaign state reason created_at succeeded failed blocked unknown pending who note",
     ),
     _kind(
         "causes",

@@ -14,6 +14,7 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
+from voxops.errors import PlanError
 from voxops.views._act import Act
 from voxops.views._choice import quoted
 from voxops.views._desk import Desk
@@ -48,6 +49,10 @@ class Panel(ABC):
     ACTS = True
 
     def __init__(self, ws: HandedWorkspace) -> None:
+        if not hasattr(ws, "client"):
+            raise PlanError(
+                f"a panel takes the workspace first, as in vx.delivery_panel(ws), not a {type(ws).__name__}"
+            )
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last

@@ -9,6 +9,7 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
+from voxops.acts.plan_display import KINDS, kinds_of
 from voxops.acts.table import ACTS
 from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, Outcome, PaceInfo, Snapshot, Transition
@@ -55,7 +56,9 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = 
         *([] if snapshot.action in MIXED else _text_table(snapshot)),
     ]
     if snapshot.waits:
-        lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in _waits(snapshot)]
+        kinds, more = _waits(snapshot)
+        lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in kinds]
+        lines += [f"          {more}"] * bool(more)
     if snapshot.recent:
         lines += ["last changes"] + [f"  {safe.plain(_change(each, tz))}" for each in snapshot.recent]
     if snapshot.note:
@@ -90,7 +93,8 @@ def snapshot_blocks(
     elif places := _places(snapshot):
         said.append(_places_table(_head(snapshot), places))
     if snapshot.waits:
-        waits = [f"{count:,} · {safe.plain(why)}" for why, count in _waits(snapshot)]
+        kinds, more = _waits(snapshot)
+        waits = [f"{count:,} · {safe.plain(why)}" for why, count in kinds] + [more] * bool(more)
         said.append(blocks.listing("Waiting for", zip(waits, waits, strict=True)))
     if snapshot.recent:
         lines = [(_change(each, tz, 16), _change(each, tz)) for each in snapshot.recent]
@@ -201,9 +205,12 @@ def _pace(pace: PaceInfo) -> Iterator[str]:
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
 
-def _waits(snapshot: Snapshot) -> list[tuple[str, int]]:
-    """Return the waits, commonest first."""
-    return sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+def _waits(snapshot: Snapshot) -> tuple[list[tuple[str, int]], str]:
+    """Return the kinds of waits, commonest first, and how many more there are: each row may name a post of its own."""
+    kinds = kinds_of(sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0])))
+    more = len(kinds) - KINDS
+    said = f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row" if more > 0 else ""
+    return kinds[:KINDS], said
 
 
 def _change(change: Transition, tz: str, longest: int = 40) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import safe
+from voxops._core import blocks, safe
+from voxops._core.arguments import did_you_mean
+from voxops._core.static_html import static_html
 from voxops.errors import PlanError
 from voxops.model import Verdict
 from voxops.views._findings import PERSONAL, Findings, in_words
@@ -21,17 +23,38 @@ _ROWS = 50  # rows of one verdict in one ticket
 _THEIRS = frozenset({*PERSONAL, Verdict.UPGRADE})
 
 
-def tickets(report: Findings, failures: pd.DataFrame, by: str) -> dict[str, str]:
+class Tickets(dict[str, str]):
+    """Person -> Markdown; as the last line of a cell it shows texts to be copied instead of a line of escapes."""
+
+    def _repr_html_(self) -> str:
+        first, _, said = self._about().partition("; ")
+        texts = [blocks.preformatted(name, text) for name, text in self.items()]
+        return static_html([blocks.heading(first, said), *texts], name="tickets")
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        # The third paragraph of a ticket says what is to be done.
+        lines = [f"  {name:<{width}}  {text.split(chr(10) * 2)[2].strip('*')}" for name, text in self.items()]
+        return safe.printable("\n".join([self._about(), *lines]))
+
+    def _about(self) -> str:
+        """How many there are, and how to get at one."""
+        example = f"; tickets[{next(iter(self))!r}] is the Markdown of one" if self else ""
+        return f"{safe.many(len(self), 'ticket') if self else 'no tickets'}{example}"
+
+
+def tickets(report: Findings, failures: pd.DataFrame, by: str) -> Tickets:
     """Return person -> Markdown; see `Report.tickets`."""
     if by not in failures.columns:
-        advice = " Connect with vx.connect(owner='metadata.owner') and load the posts again." if by == "owner" else ""
-        raise PlanError(f"tickets(by={by!r}): the failures have no such column.{advice}")
+        advice = "Connect with vx.connect(owner='metadata.owner') and load the posts again."
+        advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))
+        raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")
     support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
     names = [_names(value) for value in failures[by]]
     # What bears several tags stands in the ticket of each.
     at = [row for row, own in enumerate(names) if not support.iloc[row] for _ in own]
     people = [name for row, own in enumerate(names) if not support.iloc[row] for name in own]
-    texts = {}
+    texts = Tickets()
     for key, part in failures.iloc[at].groupby(np.array(people, dtype=object), sort=True):
         name = str(key)
         # A person may be called as the ticket of support is; theirs is another one.

@@ -92,7 +92,7 @@ class Report(Findings):
         -------
         dict of str to str
             Person -> Markdown, in the order of their names; ``nobody`` for what belongs to nobody, and last ``support`` where
-            something is for support. Ids are code spans, so that they can be copied and found.
+            something is for support. Ids are code spans, so that they can be copied and found. In a cell it shows the texts themselves.
 
         Raises
         ------
@@ -221,7 +221,7 @@ def report(
     }
     return Report(
         title=safe.plain(title, 120),
-        headline=_findings.headline(left, results),
+        headline=_findings.headline(left, results, _findings.none_failed(triaged)),
         about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
         facts=_findings.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),

@@ -20,7 +20,7 @@ from voxops.frames import need_columns, targets
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
-from voxops.views._findings import in_words
+from voxops.views._findings import in_words, none_failed
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._left import left
 from voxops.views._live import Tab
@@ -94,7 +94,7 @@ class TriagePanel(Panel):
     def _say(self) -> str:
         read = self._attrs.get("fetched_at")
         when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=self._tz)}" if read else ""
-        return f"{in_words(self._failed) or 'nothing failed'}{when}"
+        return f"{in_words(self._failed) or none_failed(self._triaged).rstrip('.')}{when}"
 
     def _facts(self) -> Sequence[Block]:
         counts = self._failed["verdict"].astype("string").fillna("–").value_counts()
@@ -108,7 +108,7 @@ class TriagePanel(Panel):
         ]
 
     def _tabs(self) -> Sequence[Tab]:
-        return [Tab("causes", "Causes", cause_blocks(self._failed, rest="Nothing failed."))]
+        return [Tab("causes", "Causes", cause_blocks(self._failed, rest=none_failed(self._triaged)))]
 
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
         return plan_retry(chosen)

@@ -78,10 +78,12 @@ class View:
             "  ".join(safe.clip(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True))
             for line in lines
         ]
-        return "\n".join([f"{self._title()} {self._aside(len(shown))}", *(line.rstrip() for line in text)])
+        head = " · ".join(filter(None, (self._title(), self._aside(len(shown)))))
+        return "\n".join([head, *(line.rstrip() for line in text)])
 
     def _title(self) -> str:
-        return f"{len(self.frame):,} {self._kind.name}" if len(self.frame) else f"No {self._kind.name}"
+        rows = len(self.frame)
+        return safe.many(rows, self._kind.one, self._kind.name) if rows else f"No {self._kind.name}"
 
     def _aside(self, shown: int | None = None) -> str:
         """Say what of the frame is not seen here, and in which zone times are."""
@@ -184,7 +186,7 @@ def view(
     >>> import pandas as pd
     >>> import voxops as vx
     >>> vx.view(pd.DataFrame({"post_id": ["post_1"], "target_id": [None], "platform": ["x"], "status": ["failed"]}))
-    1 targets 1 other column in the frame
+    1 target · 1 other column in the frame
     status  platform  post
     failed  x         post_1
     """

@@ -13,7 +13,8 @@ function stacked(parts, width = 100) {
 }
 
 function cell(content) {
-  const text = h("span", { title: content.full || null, class: content.full && content.text.length <= 16 ? "vx-short" : null }, content.text);
+  const whole = (content.full || content.bar.length) && content.text.length <= 16;  // an id, the name of a platform
+  const text = h("span", { title: content.full || null, class: whole ? "vx-short" : null }, content.text);
   const shown = [content.colour ? swatch(content.colour) : null, content.glyph ? `${content.glyph} ` : null, text];
   return [
     content.strong ? h("b", {}, shown) : h("span", {}, shown),
