@@ -261,6 +261,25 @@ def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):
     assert asked[0][-1] == execution.id
 
 
+def test_rule_30_a_run_that_looks_back_shows_what_has_become_of_its_rows_since(office, monkeypatch):
+    """Posts that somebody withdraws as the pass ends are noted in the ledger a moment after its last snapshot."""
+    shown: list[Any] = []
+
+    async def find(*_: Any) -> str:
+        office.ledger.query("UPDATE members SET outcome = 'blocked'")
+        return ""
+
+    monkeypatch.setattr(module, "find_duplicates", find)
+    ends(office)
+    execution = retries(office, 2, look_back=True)
+    execution._reporter._observer = SimpleNamespace(notice=shown.append)
+    found = looked_back(execution)
+
+    assert (found.count("blocked"), found.total, found.phase) == (2, 2, "done")
+    assert shown[-1] is found, "whoever follows it sees it"
+    assert shown[-2].count("blocked") == 0
+
+
 def test_a_closed_run_does_not_look_back_and_one_that_found_nothing_says_nothing(office, monkeypatch):
     async def find(*_: Any) -> str:
         return ""

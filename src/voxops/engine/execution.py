@@ -197,6 +197,7 @@ class Execution:
         """Say in the snapshot what was done twice, as far as that shows in the next minute (rules 28 and 31)."""
         engine = self._engine
         said = await find_duplicates(self._client, engine.reader, self._ledger, engine.commit, self.id)
+        self._reporter.recount()
         if said:
             self._reporter.note(current, said)
 

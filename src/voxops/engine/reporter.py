@@ -92,6 +92,14 @@ class Reporter:
         self.refresh(current)
         self._show(fold(self.snapshot, Event("phase", self._client.now(), phase="blocked", text=text)))
 
+    def recount(self) -> None:
+        """Show what has become of rows since the pass ended, as where their posts were withdrawn (rule 30); the phase stays."""
+        with suppress(LedgerError):  # a busy disk; ws.attach shows it
+            cells = cells_from(audit.cells(self._ledger, self._run))
+            snapshot = fold(self.snapshot, Event("planned", self._client.now(), cells=cells))
+            if snapshot.cells != self.snapshot.cells:
+                self._show(snapshot)
+
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
         pause = FIRST_REFRESH
