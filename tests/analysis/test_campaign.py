@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -210,6 +210,15 @@ def test_a_good_row_is_left_alone():
         codes(one(accounts="acc_1; twitter:@brand", media="media_1", scheduled_for="2026-03-04T09:00Z", tags="a;b"))
         == []
     )
+
+
+@pytest.mark.parametrize("content", [b"coffee", ["coffee"], {"text": "coffee"}, date(2026, 3, 14)])
+def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
+    frame = one().astype(object)
+    frame["content"] = pd.Series([content], dtype=object)
+    assert codes(frame, "error") == ["CONTENT_NOT_TEXT"]
+    frame["content"] = pd.Series([2026], dtype=object)
+    assert codes(frame) == []
 
 
 @pytest.mark.parametrize(

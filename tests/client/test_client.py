@@ -413,6 +413,7 @@ def test_every_request_carries_what_the_api_asks_for(serve: Callable[..., Server
     ask(server.url, main)
     read, retry, fix = server.seen
     assert read["headers"]["authorization"] == f"Bearer {KEY}" and read["headers"]["accept"] == "application/json"
+    assert read["headers"]["cache-control"] == "no-cache", "what a cache has kept proves nothing"
     assert read["headers"]["user-agent"].startswith("voxops/") and "idempotency-key" not in read["headers"]
     assert urlsplit(read["path"]).query == "status=failed&limit=5&deep=true&from=2026-03-02T09%3A00%3A00.000Z&ids=a%2Cb"
     assert retry["headers"]["content-type"] == "application/json" and retry["body"] == b""

@@ -89,6 +89,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
     content, comment = row["content"], row["first_comment"]
     if content is None or not str(content).strip():
         yield _error("content", "CONTENT_REQUIRED", "No content.")
+    elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
+        yield _error("content", "CONTENT_NOT_TEXT", f"content is a {type(content).__name__}, not text.")
     elif len(str(content)) > CONTENT_CHARACTERS:
         most = f"content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
         yield _error("content", "CONTENT_TOO_LONG", f"The {most}")

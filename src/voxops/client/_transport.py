@@ -47,6 +47,10 @@ class _Bounds:
     size: int
 
 
+# A cache between us and the API must not answer in its place: what it kept proves nothing about what is there now (rule 14).
+_ASKED = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
+
+
 class Transport:
     """Connections to the API and to the storage host, which never see each other's headers.
 
@@ -104,7 +108,7 @@ class Transport:
             call.method,
             self.url + call.path,
             params=dict(call.query) if call.query else None,
-            headers={"Accept": "application/json", "Content-Type": "application/json", **call.headers},
+            headers={**_ASKED, **call.headers},
             content=call.body,
             timeout=timeout,
         )
