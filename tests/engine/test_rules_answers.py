@@ -119,6 +119,18 @@ def test_rule_16_a_page_with_a_4xx_that_is_not_the_api_s_makes_no_row_twice(rig,
     assert list(rig.created().values()) == [1] * 4
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_16_a_page_after_a_lost_try_refuses_no_more_than_one_after_none(rig, one_by_one):
+    """What reading has found absent was lost, and not refused by a page: the first page says as little as ever."""
+    path = "/v1/posts" if one_by_one else BULK
+    rig.sandbox.add_fault(*post({"action": "drop", "when": "before", "nth": 1}, path=path))
+    rig.sandbox.add_fault(
+        *post({"action": "garbage", "body": "html", "status": 404, "when": "after", "nth": 2}, path=path)
+    )
+    assert outcomes(rig.kernel().run(plan_rows(rig, 1, one_by_one=one_by_one))) == {"succeeded": 1}
+    assert list(rig.created().values()) == [1]
+
+
 def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(
         *post({"action": "garbage", "body": "html", "status": 406, "when": "before", "times": None}, path="/v1/posts")

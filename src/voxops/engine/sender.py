@@ -194,8 +194,8 @@ class Sender:
         data = _data(reply)
         said = read_answer(data)
         code, message = said.code, said.message[:LONGEST_MESSAGE]
-        # What was found to be absent since a page refused it, and is refused again, does not get through.
-        spoken = bool(data) or claim.operation.tries > 1
+        # What was found to be absent since a page refused it, and is refused so again, does not get through.
+        spoken = bool(data) or reply.status == claim.operation.http_status
         match judge(reply.status, code, first_try=claim.first, spoken=spoken):
             case Answer.TAKEN:
                 await self._taken(current, claim, reply)
