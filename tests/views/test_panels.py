@@ -638,11 +638,16 @@ def test_a_plan_that_was_replaced_between_look_and_run_is_not_sent(
     assert sandbox.requests(acting=True) == []
 
 
+def two_runs(ws: vx.Workspace, triaged: pd.DataFrame) -> list[vx.Run]:
+    """Two retries of one target each, both at their end."""
+    retried = triaged[triaged["verdict"].eq("retry")]
+    return [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+
+
 def test_a_button_acts_on_the_run_that_its_page_showed(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
-    retried = triaged[triaged["verdict"].eq("retry")]
-    runs = [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+    runs = two_runs(ws, triaged)
     panel = vx.runs_panel(ws)
     page = Page(panel)
     page.send("open", about=runs[0].id)
@@ -998,8 +1003,7 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
 def test_the_code_of_the_list_is_about_the_run_that_is_open(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
-    retried = triaged[triaged["verdict"].eq("retry")]
-    runs = [ws.run(vx.plan_retry(part), reason="so").wait(60) for part in (retried.iloc[:1], retried.iloc[1:2])]
+    runs = two_runs(ws, triaged)
     panel = vx.runs_panel(ws)
     page = Page(panel)
     assert panel.code().endswith("\nws.runs()\n"), "no run is looked at"

@@ -113,9 +113,14 @@ class _Work(Generic[T]):
 
     def stop(self) -> None:
         """Cancel, and wait a short grace for the outcome, so that "interrupted" does not mean "still sending"."""
-        if not self._ended.is_set():
-            self.cancel()
-            self._ended.wait(GRACE)
+        asked = self._ended.is_set()
+        while not asked:  # a key that is held down interrupts this, too
+            try:
+                self.cancel()
+                asked = True
+            except KeyboardInterrupt:
+                continue
+        self._ended.wait(GRACE)
 
 
 @contextmanager
@@ -170,13 +175,6 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
             work.start(coro)
             return work.wait()
     except BaseException:
-        asked = False
-        while not asked:  # a key that is held down interrupts this, too
-            try:
-                work.cancel()
-                asked = True
-            except KeyboardInterrupt:
-                continue
         work.stop()
         raise
 
