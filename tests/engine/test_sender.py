@@ -299,6 +299,13 @@ def test_rule_15_a_2xx_of_another_shape_proves_nothing(desk, answer):
     )  # fmt: skip
 
 
+def test_rule_18_what_a_queued_call_returns_may_be_named_after_its_job(desk):
+    """It settles nothing, whatever it names: the post itself is watched."""
+    op = retried(desk)
+    desk.send(op, says(202, {"id": "job_7", "status": "queued"}))
+    assert (desk.state(op), desk.outcomes(op)) == ("accepted", ["pending"])
+
+
 def test_rule_15_a_call_that_the_contract_does_not_know_proves_nothing(desk):
     op = retried(desk)
     claim = desk.claim(op)

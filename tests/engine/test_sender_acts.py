@@ -36,9 +36,10 @@ def test_rule_15_a_batch_is_settled_item_by_item_and_remembered(desk):
     assert list(desk.ledger.marks.of_posts(["post_7"])) == ["post_7"], "known where lists show no metadata"
 
 
-def test_rule_15_items_that_can_t_be_read_are_unknown(desk):
+@pytest.mark.parametrize("items", [[], [None, "post_7"]])
+def test_rule_15_items_that_can_t_be_read_are_unknown(desk, items):
     op = created(desk, "a", "b")
-    desk.send(op, says(207, {"results": []}))
+    desk.send(op, says(207, {"results": items}))
     assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown", "unknown"])
 
 

@@ -68,7 +68,7 @@ def judge_row(
                 blocked=f"already posted as {post.post_id} with other content, accounts or time; change the post itself, or name a "
                 "new campaign, which would post every row again"
             )
-    if alike and not item.seen.get("twin"):
+    if not item.seen.get("twin"):
         mine = {item.row_mark, *item.marks}
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
