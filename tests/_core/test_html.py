@@ -38,6 +38,8 @@ def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
     assert (
         safe.parted("instagram:@aldercoffee;bluesky:@a 9:30") == "instagram:<wbr>@aldercoffee;<wbr>bluesky:<wbr>@a 9:30"
     )
+    # Nor is a person's name before an initial.
+    assert safe.parted("maria.k (3), tom.b") == "maria.k (3), tom.b"
     assert safe.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13
     assert safe.parted("x" * 20) == "x" * 16 + "<wbr>xxxx"
     assert safe.parted("&" * 17) == "&amp;" * 16 + "<wbr>&amp;"

@@ -270,11 +270,23 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     log.pictures(SCREENS, f"deliveries-{width}")
     log.tab("Over time")
     log.pictures(SCREENS, f"series-{width}")
+    assert_true_bars(log)
     book.at(4).pictures(SCREENS, f"runs-{width}")
     assert book.overflow() == []
     assert panel.axe() == []
     assert acting(api) == 0
     book.close()
+
+
+def assert_true_bars(log: Part) -> None:
+    """A bar is as long as its count says, also where it is short."""
+    measure = "rows => rows.map(row => [row.querySelector('.vx-bar').getBoundingClientRect().width, Number(row.cells[1].innerText)])"
+    found = log.area.locator("tr:has(td .vx-bar)").evaluate_all(measure)
+    assert len(found) > 2
+    longest, most = found[0]
+    assert longest >= 60
+    for width, count in found:
+        assert abs(width / longest - count / most) < 0.02
 
 
 def assert_readable(panel: Part) -> None:

@@ -289,6 +289,8 @@ def test_remedies_that_have_no_room_are_counted() -> None:
     assert how[0] == "Do a. Do b. Do c."
     assert how[1] == "Do a. Do b. Do c. And 1 other remedy: see the causes."
     assert how[2] == "Do a. Do b. Do c. And 2 other remedies: see the causes."
+    long = report(many.assign(remedy=many["remedy"] + " " + "Then look again. " * 8))._repr_html_()
+    assert "And 2 other remedies: see the causes." in long, "none of it is cut"
 
 
 def test_the_evidence_shows_what_became_of_each_target() -> None:

@@ -60,7 +60,7 @@ _IDENTIFIER = re.compile(r"[\w.:~-]+")
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
-_JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d])|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
+_JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d]{2})|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
 _LONG = re.compile(r"[^\s\u200b]{16}(?=[^\s\u200b])")
 
 

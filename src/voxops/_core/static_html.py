@@ -132,7 +132,7 @@ def _cell(cell: Block) -> Markup:
         )
     if cell["bar"]:
         text = html(
-            '{}<div style="width:{}%;min-width:40px;padding:2px 0 5px">{}</div>',
+            '{}<div style="width:{}%;min-width:3px;padding:2px 0 5px">{}</div>',
             text,
             cell["width"],
             _stacked(cell["bar"], "7px"),

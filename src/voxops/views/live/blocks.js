@@ -18,7 +18,7 @@ function cell(content) {
   const shown = [content.colour ? swatch(content.colour) : null, content.glyph ? `${content.glyph} ` : null, text];
   return [
     content.strong ? h("b", {}, shown) : h("span", {}, shown),
-    content.bar.length ? stacked(content.bar, content.width) : null,
+    content.bar.length ? h("div", { class: "vx-track" }, stacked(content.bar, content.width)) : null,
     content.below ? h("div", { class: "vx-quiet" }, content.below) : null,
   ];
 }
