@@ -66,6 +66,15 @@ def test_a_key_is_what_the_docstring_says():
     assert keys.stable_key("post", "/v1/posts/post_1/retry", None, ["a", "b"], 1) == str(UUID(bytes=bytes(digest)))
 
 
+NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
+
+
+@given(NAMES, NAMES, st.integers(-5, 2**40), st.integers(0, 40))
+def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, first, count):
+    attempts = range(first, first + count)
+    assert keys.marks(campaign, row, attempts) == [keys.mark(campaign, row, attempt) for attempt in attempts]
+
+
 @given(JSON, st.lists(st.text(max_size=4), max_size=3))
 def test_every_key_is_a_uuid_of_version_4(body, names):
     key = keys.stable_key("POST", "/v1/posts", body, *names)

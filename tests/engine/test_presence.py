@@ -48,7 +48,7 @@ def made(attempt: int | None = 1, label: str = "r1", **changed: Any) -> Made:
 
 
 def judged(row: Item, *posts: Made, alike: tuple[Made, ...] = (), kept: tuple[str, ...] = ()) -> Verdict:
-    return judge_row(row, BODY, posts, alike, kept)
+    return judge_row(row, BODY, posts, alike, lambda: kept)
 
 
 def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
@@ -118,8 +118,8 @@ def test_rule_26_texts_that_read_the_same_show_the_same_and_ledgers_of_before_ar
     now, before = shown_hashes(body("a\nb"))
     assert now == shown_of_body(body("a b")) != before
     old = made(asked=None, shown=before)
-    assert judge_row(item(), body("a\nb"), [old], (), ()) == Verdict(made="post_1")
-    assert judge_row(item(), body("a b"), [old], (), ()).blocked
+    assert judge_row(item(), body("a\nb"), [old], (), frozenset) == Verdict(made="post_1")
+    assert judge_row(item(), body("a b"), [old], (), frozenset).blocked
 
 
 def state(post_id: str = "post_1", **shown: Any) -> PostState:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["canonical", "fingerprint"]
+__all__ = ["canonical", "fingerprint", "fingerprints"]
 
 
 def canonical(value: Any) -> bytes:
@@ -32,3 +33,14 @@ def _dumps(value: Any, *, ascii_only: bool) -> str:
 def fingerprint(*parts: Any) -> str:
     """Return 32 hexadecimal digits that stand for these parts and no others, in this order."""
     return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
+
+
+def fingerprints(*parts: Any, numbers: Iterable[int]) -> list[str]:
+    """Return ``fingerprint(*parts, number)`` for each number; what they share is written and hashed once."""
+    shared = hashlib.sha256(canonical(list(parts))[:-1] + b",")
+    found = []
+    for number in numbers:
+        whole = shared.copy()
+        whole.update(b"%d]" % number)
+        found.append(whole.hexdigest()[:32])
+    return found

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from voxops._core.canonical import canonical, fingerprint
+from voxops._core.canonical import canonical, fingerprint, fingerprints
 from voxops._core.text import fold_text
 from voxops.errors import PlanError
 
@@ -23,6 +24,7 @@ __all__ = [
     "campaign_mark",
     "campaign_name",
     "mark",
+    "marks",
     "older_names",
     "row_key",
     "row_mark",
@@ -63,6 +65,11 @@ def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
 def mark(campaign: str, key: str, attempt: int) -> str:
     """Return what a created post bears as ``metadata.voxopsOp``: campaign, row and attempt, hashed (rule 13)."""
     return fingerprint("mark", campaign, key, attempt)
+
+
+def marks(campaign: str, key: str, attempts: Iterable[int]) -> list[str]:
+    """Return the mark of each of these attempts at a row."""
+    return fingerprints("mark", campaign, key, numbers=attempts)
 
 
 def row_mark(campaign: str, key: str) -> str:

@@ -109,7 +109,7 @@ class Item:
         """Marks under which any attempt at this create may be found, those of the first edition included."""
         numbers = range(1, self.attempt + LATER_ATTEMPTS)
         names = (self.label, *keys.older_names(self.label))
-        return tuple(keys.mark(self.campaign, name, attempt) for name in names for attempt in numbers)
+        return tuple(mark for name in names for mark in keys.marks(self.campaign, name, numbers))
 
     @property
     def identities(self) -> tuple[str, ...]:

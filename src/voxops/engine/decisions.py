@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,8 +76,8 @@ class Hold:
 Decision = Join | New | Hold
 
 
-def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Collection[str] = frozenset()) -> Verdict:
-    """What the posts that are there allow for a row; `kept` are marks of rows that ask for what was made for them."""
+def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Callable[[], Collection[str]]) -> Verdict:
+    """What the posts that are there allow for a row; `kept` gives the marks of rows that ask for what was made for them."""
     made = ledger.marks.of_row(item.row_mark, item.marks)
     return judge_row(item, body, made, ledger.marks.alike(shown_hashes(body)), kept)
 
@@ -227,7 +227,7 @@ class Decider:
         if strangers:
             return Hold(f"no account {', '.join(strangers)} in this workspace")
         body = resolved(item, self._facts.accounts)
-        verdict = verdict_of(self._ledger, item, body, self._kept_marks())
+        verdict = verdict_of(self._ledger, item, body, self._kept_marks)
         self.verdicts[item.row] = verdict
         if verdict.blocked:
             return Hold(verdict.blocked)

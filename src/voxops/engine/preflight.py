@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct
-from voxops.acts.operation import Subject, settled
+from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
@@ -140,11 +140,7 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
             continue
         act, members = act_named(batch.action), ledger.operations.members(batch.id)
         assert isinstance(act, CreateAct)
-        bodies = act.bodies(batch.body)
-        kept = frozenset(member.item.row_mark for member in members)
-        verdicts = {
-            member.position: verdict_of(ledger, member.item, bodies[member.position], kept) for member in members
-        }
+        verdicts = _verdicts(ledger, members, act.bodies(batch.body))
         done = [
             settled(member, Outcome.SUCCEEDED, result_id=verdict.made)
             if verdict.made
@@ -159,6 +155,14 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
             ledger.outcomes.settle(batch.id, done, now.timestamp())
         else:
             ledger.forming.renew(batch.id, baseline=None, read=read)
+
+
+def _verdicts(ledger: Ledger, members: Sequence[Member], bodies: Sequence[Mapping[str, Any]]) -> dict[int, Verdict]:
+    """Position -> what the posts that are there allow for a row of a batch; its rows are asked for as they were made."""
+    kept = frozenset(member.item.row_mark for member in members)
+    return {
+        member.position: verdict_of(ledger, member.item, bodies[member.position], lambda: kept) for member in members
+    }
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:

@@ -5,7 +5,7 @@ Everything here is a decision about states that were read; nothing reads or send
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,11 @@ class Verdict:
 
 
 def judge_row(
-    item: Item, body: Mapping[str, Any], made: Sequence[Made], alike: Sequence[Made], kept: Collection[str]
+    item: Item,
+    body: Mapping[str, Any],
+    made: Sequence[Made],
+    alike: Sequence[Made],
+    kept: Callable[[], Collection[str]],
 ) -> Verdict:
     """Say what the posts that were made allow for a row.
 
@@ -52,8 +56,9 @@ def judge_row(
         Posts made for this row, by any of its marks.
     alike : sequence of Made
         Posts that show the same content, accounts and time, whoever's row they are.
-    kept : collection of str
-        Marks of the rows that this plan asks for as they were made: their posts are not this row under another name.
+    kept : callable
+        Gives the marks of the rows that this plan asks for as they were made: their posts are not this row under another name.
+        That takes a look at every row while the ledger waits, so it is asked only where a post looks like this one.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
     for post in (one for one in made if one.status != "draft"):  # a clone is a draft, and bears the mark
@@ -69,10 +74,9 @@ def judge_row(
                 "new campaign, which would post every row again"
             )
     if not item.seen.get("twin"):
-        mine = {item.row_mark, *item.marks}
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
-            other = post.row_mark is not None and post.row_mark not in mine and post.row_mark not in kept
+            other = post.row_mark is not None and post.row_mark not in {item.row_mark, *item.marks, *kept()}
             if not other or not is_live(post):
                 continue
             if post.campaign_mark == campaign:
