@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import eventloop, safe
-from voxops._core.arguments import is_whole
+from voxops._core.arguments import whole_number
 from voxops._core.resources import Resources
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, SteppedClock
@@ -122,9 +122,9 @@ def rehearse(
     """
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
-    for name, value in (("seeds", seeds), ("rate_limit", 1 if rate_limit is None else rate_limit)):
-        if not is_whole(value):
-            raise PlanError(f"{name}={value!r} must be a whole number from 1")
+    seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number from 1"))
+    if rate_limit is not None:
+        rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number from 1"))
     known = _history(archive)
     begins = pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now)
     if begins.tzinfo is None:

@@ -159,14 +159,15 @@ class Run:
         await eventloop.arun(self._join())
         return self
 
-    def pause(self) -> None:
-        """Send nothing more; return when no request is under way. What was sent is still watched.
+    def pause(self) -> Run:
+        """Send nothing more; return this run when no request is under way. What was sent is still watched.
 
         Examples
         --------
-        >>> run.pause()
+        >>> paused = run.pause()
         """
         eventloop.run(self._job.pause())
+        return self
 
     def resume(self) -> Run:
         """Go on sending: what was never sent, and what nobody knows about, under the keys they have.
@@ -211,12 +212,11 @@ class Run:
         >>> run.notify({"id": "evt_1", "type": "post.published", "data": {"id": "post_of_somebody_else"}})
         False
         """
-        known = event if isinstance(event, WebhookEvent) else parse_event(event)
-        return eventloop.run(self._notify(known.subject))
+        return eventloop.run(self._notify(event if isinstance(event, WebhookEvent) else parse_event(event)))
 
-    async def _notify(self, subject: str | None) -> bool:
+    async def _notify(self, event: WebhookEvent) -> bool:
         """Look at the thing next, or once more where the run has ended; sends nothing that it would not have sent."""
-        if subject is None or not self._job.notify(subject):
+        if (subject := event.subject) is None or not self._job.notify(subject):
             return False
         if await self._is_over():
             self._job.resume(paused=True)
@@ -346,7 +346,7 @@ class Run:
         return eventloop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.views.monitor import render_text
+        from voxops.views.monitor import render_text  # loaded where something is shown, as a script shows nothing
 
         return render_text(self._snapshot, tz=self._tz)
 
@@ -386,7 +386,7 @@ class Run:
     def _monitor(self) -> Monitor:
         """Make a live display of this run."""
         from voxops.views._snapshot import error_counts
-        from voxops.views.monitor import Monitor  # loaded where something is shown, as a script shows nothing
+        from voxops.views.monitor import Monitor
 
         return Monitor(
             self._snapshot,

@@ -10,7 +10,7 @@ from functools import partial
 
 import pandas as pd
 
-from voxops._core.arguments import is_whole
+from voxops._core.arguments import whole_number
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
@@ -124,8 +124,9 @@ class Session(BoardLoader):
         """
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
-        if stop_after_failures is not None and not is_whole(stop_after_failures):
-            raise ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
+        if stop_after_failures is not None:
+            refusal = ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
+            stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not a {type(reason).__name__}")
         if not plan.items:

@@ -128,9 +128,8 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
         with (
             mock.patch.object(frames, "pack", pack),
             mock.patch.object(create, "BULK_POSTS", 3),
-            mock.patch.object(
-                model, "POSTS", case.rows if case.act == "retry" else 1
-            ),  # one shows that posts have metadata
+            # One shows that posts have metadata.
+            mock.patch.object(model, "POSTS", case.rows if case.act == "retry" else 1),
             mock.patch.object(model, "DELIVERIES", case.rows if case.act == "redeliver" else 0),
             mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
         ):
@@ -235,9 +234,8 @@ def events(world: World, case: Case, past: tuple[Event, ...]) -> Iterator[Event]
     if ledgers < case.ledgers and (case.at_once or not moving):
         yield ("other ledger",)
     still = not any(kernel.busy for kernel in alive) and not flights
-    if (
-        case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1)
-    ):  # else see rule 31
+    # Beside what moves in another ledger an edit is rule 31's.
+    if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
     if case.people and world.server.rows.total() and ("delete",) not in past:
         yield ("delete",)
@@ -262,9 +260,8 @@ def digest(world: World) -> str:
         [(k.path.name, k.asleep, k.drowsy, k.busy, round(k.client._offset - now + elapsed, 2), k.client.open) for k in world.alive],
         world.api_key,
     ]  # fmt: skip
-    for path in sorted(
-        world.folder.glob("*.sqlite")
-    ):  # those whose kernels are dead, too: somebody may go on with them
+    # Those whose kernels are dead, too: somebody may go on with them.
+    for path in sorted(world.folder.glob("*.sqlite")):
         state.append(path.name)
         with closing(sqlite3.connect(path)) as db:
             for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():

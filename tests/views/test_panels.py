@@ -90,9 +90,8 @@ class Page:
             for name, wanted in self.widget.view.get("facets", {}).items():
                 rows &= self.panel._rows.shown(name).isin(wanted).to_numpy()
         self.send("plan", rows=pack(rows), version=self.panel._rows.version, form=form)
-        until(
-            lambda: self.state["plan"] and self.state["plan"]["number"] > before
-        )  # the page shows it, and not the last
+        # The page shows it, and not the last.
+        until(lambda: self.state["plan"] and self.state["plan"]["number"] > before)
         return self.panel.plan
 
     def hush(self) -> None:
@@ -295,9 +294,8 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     assert "Before and after" in panel._repr_html_()
     assert set(ws.ledger()["reason"]) == {"the platforms are back"}
     assert sandbox.duplicates() == []
-    until(
-        lambda: len(panel._failed) == before - panel.run.snapshot.count("succeeded")
-    )  # the list shows the state after it
+    # The list shows the state after it.
+    until(lambda: len(panel._failed) == before - panel.run.snapshot.count("succeeded"))
     until(lambda: page.widget.ticks == "")
     sent = len(sandbox.requests(acting=True))
     page.send("retry")
@@ -986,10 +984,9 @@ def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sa
 
 def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     accounts = ws.accounts()
-    some = (
-        accounts.groupby(accounts["status"] == "active")["account_id"].first().tolist()
-    )  # one that is not, one that is
-    campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee", "accounts": some * 2})
+    one_that_is_not_active, one_that_is = accounts.groupby(accounts["status"] == "active")["account_id"].first()
+    campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee"})
+    campaign["accounts"] = [one_that_is_not_active, one_that_is] * 2
     campaign = campaign.assign(scheduled_for="2026-04-01T09:00:00Z", media="", first_comment="", tags="")
     run = ws.run(vx.plan_bulk(campaign, key="row_id"), reason="spring").wait(60)
     page = Page(vx.runs_panel(ws))

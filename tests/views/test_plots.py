@@ -203,9 +203,8 @@ def test_an_empty_frame_says_that_there_is_nothing_to_show(name: str) -> None:
 
 
 def test_every_function_is_covered_here() -> None:
-    assert (
-        set(EVERY) == set(EMPTY) == set(plots.__all__) - {"performance"}
-    )  # which has tests of its own beside its frame
+    # `performance` has tests of its own beside its frame.
+    assert set(EVERY) == set(EMPTY) == set(plots.__all__) - {"performance"}
 
 
 def test_causes_are_counted_by_platform_with_the_commonest_on_top() -> None:

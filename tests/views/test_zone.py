@@ -172,11 +172,8 @@ def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, 
         ("2026-07-03T14:02:10Z", "2026-07-03 16:02:10 CEST", "2026-07-03 16:02:10"),
         ("2026-10-25T00:30:00Z", "2026-10-25 02:30:00 CEST", "2026-10-25 02:30:00 CEST"),  # an hour that is there twice
         ("2026-10-25T01:30:00Z", "2026-10-25 02:30:00 CET", "2026-10-25 02:30:00 CET"),
-        (
-            "2026-03-29T01:00:00Z",
-            "2026-03-29 03:00:00 CEST",
-            "2026-03-29 03:00:00",
-        ),  # just after the one that is not there
+        # Just after the one that is not there.
+        ("2026-03-29T01:00:00Z", "2026-03-29 03:00:00 CEST", "2026-03-29 03:00:00"),
     ],
 )
 def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: str, alone: str, headed: str) -> None:

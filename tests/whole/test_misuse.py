@@ -57,6 +57,24 @@ def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> No
         assert not other.requests(acting=True)
 
 
+def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
+    three = pd.Series([3]).max()
+    assert not isinstance(three, int)
+    posts = ws.posts(status=["failed", "partial"], limit=three)
+    assert len(posts) == 3
+    plan = vx.plan_retry(vx.triage(vx.targets(posts))).canary(three)
+    run = ws.run(plan, stop_after_failures=three).wait(three * 20)
+    assert run.results()["outcome"].isin(["succeeded", "failed"]).all()
+    assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
+    with pytest.raises(vx.ConfigError, match="limit=True must be a whole number"):
+        ws.posts(limit=True)
+    with pytest.raises(vx.ConfigError, match=r"limit=1\.0 must be a whole number"):
+        ws.posts(limit=1.0)  # type: ignore[arg-type]
+    for odd in (True, -three, "60", float("nan")):
+        with pytest.raises(vx.ConfigError, match="must be a number of seconds from 0"):
+            run.wait(odd)
+
+
 def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> None:
     plan = vx.plan_retry(failed(ws).tail(1))
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
 
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, VoxopsError
 
-__all__ = ["check_timeout", "did_you_mean", "file_path", "is_whole", "list_of_text", "near", "new_file"]
+__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near", "new_file", "whole_number"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -47,14 +48,32 @@ def check_timeout(value: object) -> None:
     ConfigError
         If it is neither None nor a number from 0.
     """
-    odd = isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0
+    seconds = value if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    odd = isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0
     if value is not None and odd:
         raise ConfigError(f"timeout={value!r} must be a number of seconds from 0, or None to wait to the end")
 
 
-def is_whole(value: object, least: int = 1) -> bool:
-    """Whether a value is a whole number from `least`; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def whole_number(value: object, refusal: VoxopsError, least: int = 1) -> int:
+    """Read a whole number: Python's own or one of NumPy, as columns give it.
+
+    Parameters
+    ----------
+    value : object
+        What was passed. True and False are no numbers.
+    refusal : VoxopsError
+        What is raised if it is no whole number from `least`.
+    least : int
+        The smallest that is allowed.
+
+    Raises
+    ------
+    VoxopsError
+        `refusal`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise refusal
+    return int(value)
 
 
 def file_path(name: str, value: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import safe
-from voxops._core.arguments import is_whole
+from voxops._core.arguments import whole_number
 from voxops._core.blocks import Block
 from voxops._core.static_html import static_html
 from voxops.acts.act import Act
@@ -135,8 +135,7 @@ class Plan:
         >>> vx.plan_retry(triaged).canary(2).canaries
         2
         """
-        if not is_whole(n):
-            raise PlanError(f"canary(n={n!r}): n must be a whole number from 1")
+        n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number from 1"))
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         if self.act.about == "create":

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.arguments import file_path, is_whole
+from voxops._core.arguments import file_path, whole_number
 from voxops._core.spreadsheets import unguard
 from voxops._core.text import as_read
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
@@ -112,8 +112,9 @@ def read_campaign(
         raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
     if columns is not None and not isinstance(columns, Mapping):
         raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
-    if header is not None and not is_whole(header):
-        raise PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
+    if header is not None:
+        refusal = PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
+        header = whole_number(header, refusal)
     read = read_sheet(place, sheet, header)
     names, zones = _names(read, path, columns or {})
     reader = _Reader(path, names, named, zones.get("scheduled_for"), dayfirst)

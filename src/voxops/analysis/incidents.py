@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core.arguments import is_whole
+from voxops._core.arguments import whole_number
 from voxops.analysis.about import about_posts
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.errors import ConfigError
@@ -84,8 +84,9 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     0  https://hooks.aldercoffee.example/voxburst           5     0
     """
     _need(log, ("url", "created_at"), "outages()")
-    if not is_whole(at_least):
-        raise ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
+    at_least = whole_number(
+        at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
+    )
     longest = length("gap", gap).to_numpy()
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)

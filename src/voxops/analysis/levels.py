@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from voxops._core.arguments import is_whole
+from voxops._core.arguments import whole_number
 from voxops.analysis.partials import delivery_attempts, delivery_state
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
@@ -68,8 +68,9 @@ class Objective:
         """Read what an analyst writes; a ConfigError says what is wrong with it."""
         if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
             raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
-        if not is_whole(at_least):
-            raise ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
+        at_least = whole_number(
+            at_least, ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
+        )
         if isinstance(windows, str) or len(windows) != 2:
             raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
         time, (long, short) = length("within", within), [length("windows", each) for each in windows]

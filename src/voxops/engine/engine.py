@@ -116,9 +116,8 @@ class Engine:
     async def reconcile(self) -> int:
         """Look once at every operation of the ledger that is accepted or unknown; return how many rows were settled."""
         await self.commit(self.ledger.claims.expire)
-        if (
-            self.ledger.marks.listed is not None
-        ):  # what an exit has cut short: copies, and posts withdrawn since (rules 28 and 30)
+        if self.ledger.marks.listed is not None:
+            # What an exit has cut short: copies, and posts withdrawn since (rules 28 and 30).
             listed = await list_created(self.client, self.reader, self.ledger)
             await self.commit(lambda: learn(self.ledger, listed))
         reading = await self.settler.look(

@@ -13,9 +13,8 @@ from voxops.ledger.tampering import why_tampered
 __all__ = ["Claims"]
 
 TOO_OLD = "what was read of it is too old by now: too few requests are let through, or this machine slept"
-_ITS_OWN = (
-    "id = ? AND state = 'sent' AND owner = ? AND tries = ?"  # the operation that a claim is about, as it was handed out
-)
+# The operation that a claim is about, as it was handed out.
+_ITS_OWN = "id = ? AND state = 'sent' AND owner = ? AND tries = ?"
 
 
 class Claims:

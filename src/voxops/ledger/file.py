@@ -155,9 +155,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
-            db.execute(
-                "PRAGMA trusted_schema=OFF"
-            )  # what a file brings with it runs nothing (its views and triggers are refused)
+            # What a file brings with it runs nothing: its views and triggers are refused.
+            db.execute("PRAGMA trusted_schema=OFF")
             _verify(db, path)
             if remote:
                 _accept_network(path, remote)

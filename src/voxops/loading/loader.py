@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core.arguments import is_whole, list_of_text
+from voxops._core.arguments import list_of_text, whole_number
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ConfigError
@@ -119,8 +119,8 @@ class Loader:
         await refuse_platforms(self._client, platforms)
         people = self.settings.people
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
-        if limit is not None and not is_whole(limit, least=0):
-            raise ConfigError(f"limit={limit!r} must be a whole number of rows")
+        if limit is not None:
+            limit = whole_number(limit, ConfigError(f"limit={limit!r} must be a whole number of rows"), least=0)
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
         some = limit is not None or bool(wanted or platforms or accounts)

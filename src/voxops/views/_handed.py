@@ -30,7 +30,7 @@ class HandedRun(Protocol):
     def follow(self, observer: Observer) -> None:
         """Let an observer see every state from now on."""
 
-    def pause(self) -> None:
+    def pause(self) -> object:
         """Send nothing more for now."""
 
     def resume(self) -> object:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
-from voxops._core.arguments import is_whole, list_of_text
+from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone, zone
@@ -191,8 +191,7 @@ def view(
     failed  x         post_1
     """
     table = frame_of(frame)
-    if not is_whole(rows):
-        raise PlanError(f"view(rows={rows!r}): rows must be a whole number from 1")
+    rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number from 1"))
     kind = kind_of(table)
     wanted = list_of_text("columns", columns)
     missing = [name for name in wanted if name not in table.columns]
