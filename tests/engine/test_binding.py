@@ -188,10 +188,10 @@ def test_two_fixes_of_one_post_stay_two_when_one_is_worded_anew(runs):
 def test_a_changed_row_that_is_open_or_done_is_held_and_says_what_differs(runs):
     runs.bind(campaign("a"))
     runs.doubt(1)
-    assert "another content is still open" in runs.rows(runs.bind(campaign("a", content="new")))[0][1]
+    assert "other values of content is still open" in runs.rows(runs.bind(campaign("a", content="new")))[0][1]
     runs.end(1, result_id="post_9")
     why = runs.rows(runs.bind(campaign("a", "b", content=["new", "b"])))
-    assert "already posted as post_9, with another content" in why[0][1]
+    assert "already posted as post_9, with other values of content" in why[0][1]
     assert why[1] == ("pending", "not sent yet")
 
 

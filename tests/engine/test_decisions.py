@@ -68,10 +68,15 @@ def test_rule_05_a_row_that_succeeded_is_joined_and_in_other_words_held(bench):
     end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
     assert one(bench, campaign("a")) == Join(op, 0)
     said = (
-        "already posted as post_9, with another accountIds, content; change the post itself, with "
+        "already posted as post_9, with other values of accounts, content; change the post itself, with "
         "vx.plan_update. To name a new campaign would post every row again"
     )
     assert one(bench, campaign("a", content="new", accounts="other")) == Hold(said)
+    said = (
+        "already posted as post_9, with other values of content, media; change the post itself, in the dashboard. "
+        "To name a new campaign would post every row again"
+    )
+    assert one(bench, campaign("a", content="new", media="https://pictures.example/1.jpg")) == Hold(said)
 
 
 def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_whatever_it_asked(bench):
@@ -110,7 +115,7 @@ def test_rule_05_an_open_row_is_joined_and_in_other_words_held(bench):
     (op,) = bench.bind(campaign("a"))
     bench.doubt(op)
     assert one(bench, campaign("a")) == Join(op, 0)
-    said = "an attempt with another content is still open; wait for its outcome"
+    said = "an attempt with other values of content is still open; wait for its outcome"
     assert one(bench, campaign("a", content="new")) == Hold(said)
     assert one(bench, campaign("a", content="new", attempt=2)) == Hold(said), (
         "the mark that names the attempt is not said"

@@ -87,7 +87,8 @@ def test_rule_05_an_open_row_with_another_text_is_held_with_what_differs(rig):
     table = kernel.results(kernel.bind(plan_bulk(frame, key="row_id")))
     assert table["outcome"][0] == "blocked"
     assert (
-        table["waiting_for"][0] == "an attempt with another content, scheduledFor is still open; wait for its outcome"
+        table["waiting_for"][0]
+        == "an attempt with other values of content, scheduled_for is still open; wait for its outcome"
     )
     assert "something else" not in rig.created()
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from voxops.acts.act import Act
+from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
 from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation, Subject
@@ -74,6 +75,9 @@ class Hold:
 
 
 Decision = Join | New | Hold
+
+# Field of a request -> the column of a sheet that it comes from, where they differ.
+_COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
 
 
 def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Callable[[], Collection[str]]) -> Verdict:
@@ -187,13 +191,15 @@ class Decider:
         """Decide for a row that was tried before (rule 5)."""
         join = Join(stored.id, member.position)
         same = member.item.body_hash == item.body_hash
-        differing = ", ".join(_differing(member.item.body or {}, item.body or {}))
+        fields = _differing(member.item.body or {}, item.body or {})
+        differing = ", ".join(_COLUMNS.get(name, name) for name in fields)
         if member.outcome is Outcome.SUCCEEDED:
             if same or not self._creates:
                 return join
+            where = "with vx.plan_update" if set(fields) <= set(FIELDS.values()) else "in the dashboard"
             return Hold(
-                f"already posted as {member.result_id}, with another {differing}; change the post itself, with "
-                "vx.plan_update. To name a new campaign would post every row again"
+                f"already posted as {member.result_id}, with other values of {differing}; change the post itself, {where}. "
+                "To name a new campaign would post every row again"
             )
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
             return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
@@ -209,7 +215,7 @@ class Decider:
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
             self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
             return New(self._act.as_attempt(item, attempt))
-        return Hold(f"an attempt with another {differing} is still open; wait for its outcome")
+        return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
         """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
