@@ -14,6 +14,7 @@ __all__ = [
     "TERMINAL_STATUSES",
     "WAITING_STATUSES",
     "WATCH",
+    "WENT_THROUGH",
     "WITHDRAWN_STATUSES",
     "Cell",
     "Clock",
@@ -63,6 +64,7 @@ class Verdict(StrEnum):
 
 
 WATCH = "watch"  # what a run does that only follows; other runs do an act
+WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs that have nothing to go on with
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
@@ -152,8 +154,8 @@ class Snapshot:
     run_id, action, title : str
         Whose progress this is.
     phase : str
-        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``blocked`` (it has ended, and somebody must look at the blocked
-        rows) or ``failed``.
+        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent),
+        ``blocked`` (it has ended, and somebody must look at the blocked rows) or ``failed``.
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
     total, held : int

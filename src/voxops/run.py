@@ -16,7 +16,7 @@ from voxops._core.cell import running_cell
 from voxops.engine.job import Job, notify
 from voxops.errors import ConfigError
 from voxops.frames.spans import say_zone
-from voxops.model import WATCH, Observer, Outcome, Snapshot
+from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Run:
 
     async def end(self) -> str:
         """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
-        went_to_its_end = self._future.done() and self._snapshot.phase in {"done", "blocked"}
+        went_to_its_end = self._future.done() and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled

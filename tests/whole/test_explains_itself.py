@@ -68,9 +68,9 @@ def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws: vx.Wo
         assert not run.running
         assert len(run.results()) == 0
         assert run.results().dtypes.astype(str).to_dict() == real.results().head(0).dtypes.astype(str).to_dict()
-        for table in (run.failed(), run.blocked(), run.copies(), run.made(), run.verify(), run.pause()):
-            assert table is None or len(table) == 0
-        assert run.resume().cancel().wait().snapshot.phase == "done"
+        for table in (run.failed(), run.blocked(), run.copies(), run.made(), run.verify()):
+            assert len(table) == 0
+        assert run.pause().resume().cancel().wait().snapshot.phase == "done"
         assert run.plan is plan
         assert "retry 0 rows" in repr(run)
         assert "retry 0 rows" in run._repr_html_()

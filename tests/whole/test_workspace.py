@@ -12,6 +12,7 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
+from voxops._core import eventloop
 from voxops.client import Ending, Handle
 from voxops.sandbox import Fault, Sandbox
 
@@ -192,7 +193,10 @@ def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -
     run.wait()
     sent = len(world.requests(acting=True))
     assert sent < len(plan.operations)
-    run.resume().wait()
+    for held in (run, run.resume().wait(), ws.attach(run.id).wait()):
+        assert "■ cancelled" in repr(held)
+        assert ws.runs().loc[run.id, "state"] == "cancelled"
+    assert not eventloop.run(run.end())  # nothing to go on with
     assert len(world.requests(acting=True)) == sent
     assert (run.results()["outcome"] == "pending").any()
     follow_up = ws.run(vx.plan_retry(failed_posts(ws))).wait()  # nothing is lost: what was given up can be planned anew

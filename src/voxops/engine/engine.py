@@ -17,6 +17,7 @@ from voxops.engine.reader import Reader
 from voxops.engine.sender import Sender
 from voxops.engine.settler import LIKELY, Settler
 from voxops.ledger import Ledger, Writer
+from voxops.ledger.forming import CANCELLED
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -107,7 +108,7 @@ class Engine:
     async def withdraw(self, run: str) -> None:
         """Take back every operation of a run that was never sent."""
         planned = self.ledger.operations.of_run(run, ("planned",))
-        await self.commit(lambda: [self.ledger.forming.withdraw(operation.id, "cancelled") for operation in planned])
+        await self.commit(lambda: [self.ledger.forming.withdraw(operation.id, CANCELLED) for operation in planned])
 
     async def read_posts(self, ids: Collection[str]) -> dict[str, PostState]:
         """Read posts as they are now."""

@@ -15,6 +15,7 @@ from voxops.engine.job import notify
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger, audit
+from voxops.ledger.forming import CANCELLED
 from voxops.model import Cell, Event, Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ class Reporter:
         snapshot = self.refresh(current)
         unsent = self._ledger.operations.of_run(self._run, ("planned", "unknown"))
         if not current.control.halted and (not current.control.paused or not unsent):
-            phase = "blocked" if snapshot.count(Outcome.BLOCKED) else "done"
-            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=phase)))
+            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=_last_phase(snapshot))))
         self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
         return snapshot
 
@@ -142,3 +142,10 @@ def _phase(current: Pass) -> str:
     if current.control.paused:
         return "paused"
     return "sending" if len(current.queue) or current.queue.in_flight else "watching"
+
+
+def _last_phase(snapshot: Snapshot) -> str:
+    """Word for how a pass that went through has ended."""
+    if snapshot.count(Outcome.BLOCKED):
+        return "blocked"
+    return "cancelled" if CANCELLED in snapshot.waits else "done"

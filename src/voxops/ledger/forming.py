@@ -10,7 +10,9 @@ from voxops.acts.operation import Operation
 from voxops.ledger.records import compact_json, item_text, well_formed
 from voxops.ledger.store import Store
 
-__all__ = ["Forming"]
+__all__ = ["CANCELLED", "Forming"]
+
+CANCELLED = "cancelled"  # why rows of a run that somebody has given up are not sent
 
 _POINT = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)"
 

@@ -12,7 +12,7 @@ import pandas as pd
 from voxops._core import blocks, eventloop, safe
 from voxops._core.canonical import fingerprint
 from voxops.acts.plan import Plan, summary
-from voxops.model import Snapshot
+from voxops.model import WENT_THROUGH, Snapshot
 from voxops.views._choice import quoted
 from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
@@ -219,7 +219,7 @@ class Act:
             errors = error_counts(await self._desk.aside(run.results))
             with self._lock:
                 self.errors = errors if self.run is run else self.errors
-        if run.snapshot.phase not in {"done", "blocked"}:
+        if run.snapshot.phase not in WENT_THROUGH:
             return
         if self.run is run:
             verified = await self._desk.aside(run.verify)

@@ -12,12 +12,12 @@ from voxops._core.static_html import static_html
 from voxops.acts.plan_display import KINDS, kinds_of
 from voxops.acts.table import ACTS
 from voxops.engine.progress import rate, time_left
-from voxops.model import OUTCOMES, Outcome, PaceInfo, Snapshot, Transition
+from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
 __all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
 
-ENDED = frozenset({"done", "blocked", "failed", "stopped"})  # phases after which nothing moves by itself
+ENDED = WENT_THROUGH | {"failed", "stopped"}  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
 # Acts whose rows go to several platforms each, in as many combinations as there are rows.
@@ -29,6 +29,7 @@ _PHASES = {
     "paused": "‖ paused",
     "stopped": "■ stopped",
     "done": "✓ done",
+    "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
     "failed": "✗ failed",
 }
