@@ -8,6 +8,7 @@ import pytest
 from tests.ledger.filled import NOW, batch, change, ops, rows
 
 from voxops.acts.operation import settled
+from voxops.ledger.forming import CANCELLED
 from voxops.ledger.records import COLLIDED
 from voxops.model import Outcome
 
@@ -159,6 +160,10 @@ def test_a_name_stands_for_a_member(ledger):
     _, changed = change(ledger, lambda: ledger.forming.point("i", 4, 3, 1))
     assert changed == {("item", "i", 4): (3, 1)}
     assert change(ledger, lambda: ledger.forming.point("i", 4, 8, 0))[1] == {("item", "i", 4): (8, 0)}
+
+
+def test_the_word_for_what_was_given_up_is_that_of_ledgers_that_there_are():
+    assert CANCELLED == "cancelled"
 
 
 @pytest.mark.parametrize(("options", "outcome"), [({}, "pending"), ({"blocked": True}, "blocked")])
