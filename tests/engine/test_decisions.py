@@ -67,16 +67,25 @@ def test_rule_05_a_row_that_succeeded_is_joined_and_in_other_words_held(bench):
     bench.doubt(op)
     end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
     assert one(bench, campaign("a")) == Join(op, 0)
-    said = (
-        "already posted as post_9, with other values of accounts, content; change the post itself, with "
-        "vx.plan_update. To name a new campaign would post every row again"
-    )
-    assert one(bench, campaign("a", content="new", accounts="other")) == Hold(said)
-    said = (
-        "already posted as post_9, with other values of content, media; change the post itself, in the dashboard. "
-        "To name a new campaign would post every row again"
-    )
-    assert one(bench, campaign("a", content="new", media="https://pictures.example/1.jpg")) == Hold(said)
+    all_that_can_be_changed = {
+        "content": "new",
+        "accounts": "other",
+        "scheduled_for": "2028-01-01T00:00:00Z",
+        "tags": "a",
+    }
+    for changed, said in (
+        ({"content": "new", "accounts": "other"}, "accounts, content; change the post itself, with vx.plan_update"),
+        (
+            all_that_can_be_changed,
+            "accounts, content, scheduled_for, tags; change the post itself, with vx.plan_update",
+        ),
+        ({"first_comment": "new"}, "first_comment; change the post itself, in the dashboard"),
+        ({"media": "https://pictures.example/1.jpg"}, "media; change the post itself, in the dashboard"),
+    ):
+        why = (
+            f"already posted as post_9, with other values of {said}. To name a new campaign would post every row again"
+        )
+        assert one(bench, campaign("a", **changed)) == Hold(why)
 
 
 def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_whatever_it_asked(bench):

@@ -131,6 +131,22 @@ def test_rule_16_a_page_after_a_lost_try_refuses_no_more_than_one_after_none(rig
     assert list(rig.created().values()) == [1]
 
 
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rule_17_a_page_that_stops_the_run_is_no_word_of_what_it_stood_in_for(rig, status, when):
+    """A proxy that inspects answers withholds the API's own, and says that nobody may: whoever goes on posts nothing twice."""
+    rig.sandbox.set_switches(ignore_keys=True)
+    rig.sandbox.add_fault(*post({"action": "garbage", "body": "html", "status": status, "when": when}, path=BULK))
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 3))
+    assert kernel.go(run).note.startswith(f"{status} came without the API's own words")
+    # What was sent is looked at all the same: it is there, or proved absent and left for whoever goes on.
+    assert outcomes(kernel.results(run)) == {"pending" if when == "before" else "succeeded": 3}
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 3}
+    assert list(rig.created().values()) == [1] * 3
+
+
 def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(
         *post({"action": "garbage", "body": "html", "status": 406, "when": "before", "times": None}, path="/v1/posts")

@@ -208,11 +208,14 @@ class Sender:
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
                     current.control.halt("the API keeps refusing for its rate limit", f"{GOES_ON} later")
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
-            case Answer.STOP:
+            case Answer.STOP if spoken:
                 await self.note(lambda: self.ledger.claims.take_back(claim))
                 words = f" {code}" * bool(code) + f": {message}" * bool(message)
-                why = f"the API answered {reply.status}{words}. Nothing more is sent"
-                current.control.halt(why, f"fix that, then {GOES_ON}")
+                self._stop(current, f"the API answered {reply.status}{words}")
+            case Answer.STOP:
+                why = f"{reply.status} came without the API's own words, as from a proxy"
+                await self._unknown(current, claim, reply, code, why)
+                self._stop(current, why)
             case Answer.UNKNOWN:
                 why = (
                     "the server is still working on it"
@@ -220,6 +223,11 @@ class Sender:
                     else f"the API answered {reply.status} {code}"
                 )
                 await self._unknown(current, claim, reply, code, why.strip())
+
+    @staticmethod
+    def _stop(current: Pass, why: str) -> None:
+        """Send nothing more, since no other request would fare better."""
+        current.control.halt(f"{why}. Nothing more is sent", f"fix that, then {GOES_ON}")
 
     async def _unknown(self, current: Pass, claim: Claim, reply: Any, code: str, why: str) -> None:
         """Record an answer after which nobody knows."""
