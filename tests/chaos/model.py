@@ -46,7 +46,9 @@ LIVES = 50.0  # seconds that a server carries on with a request nobody waits for
 PUBLISHING = 20.0  # seconds from the queue to the result
 QUEUE = 40.0  # seconds until a delivery is attempted again
 ROWS, POSTS, DELIVERIES = 7, 3, 2
-FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "429", "garbled", "partial", "unread", "400", "slow")
+FATES = (
+    "ok", "lost", "unanswered", "500 before", "500 after", "429", "garbled", "page", "partial", "unread", "400", "slow",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -355,6 +357,8 @@ class Server:
                 self.finish(flight, 500, {"error": {"code": "INTERNAL_ERROR", "message": "?"}})
             elif fate == "garbled":
                 self.finish(flight, 200, b"<html>")
+            elif fate == "page":
+                self.finish(flight, 403, b"<html>")
             elif fate == "unread" and bulk and flight.answer[0] == 201:
                 self.finish(flight, 207, {"results": flight.answer[1]["results"][:-1]})
             else:

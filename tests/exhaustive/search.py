@@ -42,7 +42,7 @@ Event = tuple[Any, ...]
 _PLANS: dict[str, Any] = {}
 
 # What becomes of a request. "slow": it arrives, and its caller has gone before it ends.
-FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "400", "429", "slow")
+FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
 FATES_OF_TWO = ("partial", "unread")
 # A moment, until a look; longer than a lease and a reading's age; longer than absence needs.
 WAITS = (7.0, 100.0, 320.0)
