@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxops._core import safe
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_update
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")
@@ -171,6 +173,49 @@ def test_only_what_has_not_gone_out_can_be_cancelled():
     assert paths(plan) == ["/v1/posts/a/cancel", "/v1/posts/b/cancel"]
     twice = plan_cancel(pd.DataFrame({"post_id": ["a", "a"], "status": "draft", "updated_at": OLD}))
     assert twice.frame["reason"].tolist() == ["not out yet", "this post stands in the frame twice"]
+
+
+NO_IDS = [
+    "a/b",
+    "..",
+    "",
+    " post_1",
+    "post_1\u00a0",
+    "post\n1",
+    "post?x=1",
+    "post#1",
+    "post%2f1",
+    "post\\1",
+    "post\u202e1",
+]
+
+
+@pytest.mark.parametrize("name", NO_IDS)
+def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
+    said = f"{safe.plain(repr(name), 60)} has blanks or signs that no id has; load the frame again"
+    draft = pd.DataFrame({"post_id": [name], "status": "draft", "updated_at": OLD})
+    for plan, what in (
+        (plan_retry(targets({"post_id": name})), "post id"),
+        (plan_cancel(draft), "post id"),
+        (plan_update(draft.assign(new_content="a")), "post id"),
+        (plan_redeliver(deliveries(delivery_id=name), force=True), "delivery id"),
+        (plan_redeliver(deliveries(webhook_id=name), force=True), "webhook id"),
+    ):
+        assert plan.operations == ()
+        assert plan.frame["reason"].tolist() == [f"{what} {said}" if name else f"no {what}"]
+
+
+@pytest.mark.parametrize("name", [7, 0, 7.0, True])
+def test_an_id_that_a_file_has_made_a_number_is_held(name):
+    plan = plan_retry(targets({"post_id": name}))
+    assert plan.operations == ()
+    assert plan.frame["reason"][0].startswith(f"post id {name!r} was read as a number")
+
+
+@pytest.mark.parametrize("name", ["7", "post_1", "urn:li:share:7", "a.b-c~d", "post=1", "Ä1", "{}", "..1"])
+def test_any_other_text_is_an_id(name):
+    """The contract promises no prefix and no alphabet."""
+    assert plan_retry(targets({"post_id": name})).eligible == 1
 
 
 def deliveries(**row: Any) -> pd.DataFrame:

@@ -133,6 +133,17 @@ def test_a_reason_with_half_an_emoji(world: Sandbox) -> None:
         assert ws.runs().loc[run.id, "reason"].startswith("half ")
 
 
+def test_an_id_with_a_blank_of_a_spreadsheet_keeps_no_other_row_back(world: Sandbox) -> None:
+    with vx.connect(sandbox=world) as ws:
+        failed = vx.triage(vx.targets(ws.posts(status="failed")))
+        ready = failed[failed["verdict"] == "retry"].drop_duplicates("post_id").head(3).reset_index(drop=True)
+        ready["post_id"] = [f" {ready['post_id'][0]}", *ready["post_id"][1:]]
+        plan = vx.plan_retry(ready)
+        assert plan.eligible == 2
+        assert "has blanks" in plan.frame["reason"][0]
+        assert ws.run(plan).wait(60).results()["outcome"].isin(["succeeded", "failed"]).all()
+
+
 def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
     with vx.connect(sandbox=world) as ws, pytest.raises(vx.LedgerError, match=r"ws.runs\(\)"):
         ws.attach("run_nothing")

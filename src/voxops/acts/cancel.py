@@ -9,7 +9,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts.act import PostAct
 from voxops.acts.operation import Member, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import post_episode, post_item, target_rows
+from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.evidence import Attempted
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, plain_values
@@ -104,15 +104,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):
         numbers.append(row["attempt"])
-        reason = None
-        if row["post_id"] is None:
-            reason = "no post id"
-        elif row["post_id"] in seen_ids:
-            reason = "this post stands in the frame twice"
-        elif theirs[number]:
-            reason = "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))"
-        elif row["status"] not in {"draft", "scheduled"}:
-            reason = f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
+        reason = _why_not(row, seen_ids, theirs=theirs[number])
         reasons.append(reason or "not out yet")
         if reason is not None:
             continue
@@ -120,3 +112,16 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         seen = post_episode(row)
         items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
     return build_plan(CANCEL, frame, items, reasons, numbers)
+
+
+def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> str | None:
+    """Why a post is not cancelled; None if it is."""
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
+    if row["post_id"] in seen_ids:
+        return "this post stands in the frame twice"
+    if theirs:
+        return "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))"
+    if row["status"] not in {"draft", "scheduled"}:
+        return f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
+    return None

@@ -9,7 +9,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts.act import DeliveryAct
 from voxops.acts.operation import Item, Subject
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import age_of, delivery_rows, fetched_at
+from voxops.acts.rows import age_of, delivery_rows, fetched_at, why_no_id
 from voxops.api.states import PostState
 from voxops.api.windows import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
@@ -110,8 +110,8 @@ def _why_not_redeliver(
     row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
 ) -> str | None:
     """Why a delivery is not sent again; None if it is."""
-    if row["delivery_id"] is None or row["webhook_id"] is None:
-        return "no delivery id or no webhook id"
+    if nothing := why_no_id(row, "delivery_id", "webhook_id"):
+        return nothing
     if row["delivery_id"] in seen_ids:
         return "this delivery stands in the frame twice"
     if force:

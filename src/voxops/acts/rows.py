@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from voxops._core import safe
 from voxops._core.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.windows import STUCK_AFTER
@@ -31,12 +33,14 @@ __all__ = [
     "target_item",
     "target_rows",
     "why_no_act",
+    "why_no_id",
 ]
 
 # What a failed target's episode is: what its failure is, and nothing that another listing could leave out (rule 4).
 TARGET_EPISODE = (
     "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
 )  # fmt: skip
+_NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
 MOVING = "another target of this post is still publishing"
 TWICE = "this target stands in the frame twice"
 _TIMES = frozenset({"updated_at", "delivered_at"})
@@ -100,10 +104,23 @@ def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None
     return age
 
 
+def why_no_id(row: Mapping[str, Any], *columns: str) -> str | None:
+    """Why a row names nothing to act on: an id is missing, or holds what no id does, as in a file that was edited; None if it does."""
+    for column in columns:
+        name, value = column.replace("_", " "), row[column]
+        if value is None or value == "":
+            return f"no {name}"
+        if not isinstance(value, str):
+            return f"{name} {value!r} was read as a number, which may have changed it; read the column as text"
+        if _NO_ID.search(value) or not value.isprintable():
+            return f"{name} {safe.plain(repr(value), 60)} has blanks or signs that no id has; load the frame again"
+    return None
+
+
 def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
     """Why no act may touch this target, whatever its verdict; None if one may."""
-    if row["post_id"] is None:
-        return "no post id"
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
     if row["platform"] is None or row["account_id"] is None:
         return "the post lists no target with a platform and an account"
     if row["status"] == "published":

@@ -10,7 +10,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts.change import FIELDS, OPEN, Change, asked, instant, minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows
+from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
 from voxops.acts.sheet import utc_text
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
@@ -168,8 +168,8 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> P
 
 def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str]) -> str | None:
     """Why a post can't be changed; None if it can."""
-    if row["post_id"] is None:
-        return "no post id"
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
     if row["post_id"] in seen_ids:
         return "this post stands in the frame twice"
     if row["status"] not in OPEN:
