@@ -56,6 +56,7 @@ class Loader:
     async def posts(
         self,
         status: Words = None,
+        *,
         platform: Words = None,
         account: Words = None,
         since: When = None,
@@ -65,7 +66,6 @@ class Loader:
         campaign: Words = None,
         owner: Words = None,
         tag: Words = None,
-        *,
         refresh: bool = False,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
@@ -166,11 +166,11 @@ class Loader:
     async def deliveries(
         self,
         webhook: Words = None,
+        *,
         since: When = None,
         until: When = None,
         success: bool | None = None,
         event_type: Words = None,
-        *,
         refresh: bool = False,
     ) -> pd.DataFrame:
         """Load the webhook delivery history, newest first.
