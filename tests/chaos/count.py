@@ -113,3 +113,17 @@ def count(
         lost=sorted(thing for thing in wanted if not times[thing] and thing not in unsettled),
         overlapping=overlapping,
     )
+
+
+def story(
+    thing: Thing, effects: Iterable[Mapping[str, Any]], requests: Iterable[Mapping[str, Any]], owners: Mapping[str, str]
+) -> str:
+    """When a thing happened, and when each request that did it had come, under which key and with which fault: what to look into."""
+    came = {entry["seq"]: entry for entry in requests}
+    lines = [f"{thing}:"]
+    for found, effect in happened(effects, owners):
+        if found == thing:
+            entry = came.get(effect["request"], {})
+            what = " ".join(f"{name}={entry.get(name)}" for name in ("seq", "at", "host", "key", "status", "fault"))
+            lines.append(f"  at {effect['at']} by {what}")
+    return "\n".join(lines)

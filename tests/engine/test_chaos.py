@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from tests.chaos.count import count
-from tests.chaos.harness import READINGS, Config, Report, run
+from tests.chaos.count import count, story
+from tests.chaos.harness import READINGS, Config, Report, _executing, run
 
 # Those in which lists lag or queues hold wait most of their time: `make chaos READING=` runs them.
 RUNS = [("default", 1), *((reading, 4) for reading in ("forgets", "ignores", "hour", "bare", "lingers", "strings"))]
@@ -114,3 +114,27 @@ def test_what_overlaps_under_ignored_keys_is_counted_apart():
     early, late = [{"seq": 1, "at": "3"}, {"seq": 2, "at": "4"}], [{"seq": 1, "at": "3"}, {"seq": 2, "at": "6"}]
     assert count(WANTED, [first, again], {}, requests=early).overlapping == [("create", "a", "")]
     assert count(WANTED, [first, again], {}, requests=late).duplicates == [("create", "a", "")]
+
+
+def test_what_happened_twice_is_shown_with_the_requests_that_did_it():
+    request = {"seq": 1, "at": "3", "host": "localhost:1", "key": "k", "status": 200, "fault": "delay:before"}
+    requests = [request, {**request, "seq": 7, "at": "5", "status": 0, "fault": ""}]
+    first, again = effect("post.create", content="a", at="4"), effect("post.create", content="a", at="6", request=7)
+    assert story(("create", "a", ""), [first, effect("post.create", content="b"), again], requests, {}) == (
+        "('create', 'a', ''):\n"
+        "  at 4 by seq=1 at=3 host=localhost:1 key=k status=200 fault=delay:before\n"
+        "  at 6 by seq=7 at=5 host=localhost:1 key=k status=0 fault="
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "executing"),
+    [
+        (0, "", True),
+        (0, "delay:before+drop:after", True),
+        (0, "delay:before+drop:before", False),
+        (200, "drop:after", False),
+    ],
+)
+def test_a_request_is_executing_until_it_is_answered_or_cut_off_unexecuted(status, fault, executing):
+    assert _executing({"status": status, "fault": fault}) is executing
