@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.chaos.count import Count, Thing, count, expected, story
 
 from voxops import frames
 from voxops.analysis import triage
+from voxops.api.windows import CLOCKS_DIFFER
 from voxops.client import AsyncClient
 from voxops.sandbox import API_KEY, Fault, Remote
 
@@ -398,18 +400,29 @@ class Chaos:
         """Let a day pass in an instant, in which the senders sleep and the server is idle.
 
         Else a request that is under way at that instant would execute for a day, which no server does: what is read meanwhile would
-        prove that it had no effect, wrongly.
+        prove that it had no effect, wrongly. Nor may a sender stand between a claim and its request: a laptop's clock would show the
+        day when it wakes, and a sender's here does not.
         """
-        for one in senders.values():
-            one.signal(signal.SIGSTOP)
+
+        def signal_all(number: signal.Signals) -> None:
+            for one in senders.values():
+                one.signal(number)
+
+        signal_all(signal.SIGSTOP)
         end, quiet = time.monotonic() + 10, 0
         while time.monotonic() < end and quiet < QUIET:
-            # What a sender wrote just before it was stopped may not have been read yet: each answer here is a turn of the server.
-            quiet = 0 if any(map(_executing, remote.requests(acting=True))) else quiet + 1
+            requests = remote.requests(acting=True)
+            if any(_unwritten(self._claims(name), requests) for name in senders):
+                quiet = 0
+                signal_all(signal.SIGCONT)
+                time.sleep(0.05)
+                signal_all(signal.SIGSTOP)
+            else:
+                # What was written just before may not have been read yet: each answer here is a turn of the server.
+                quiet = 0 if any(map(_executing, requests)) else quiet + 1
             time.sleep(0.02)
         remote.advance(JUMP)
-        for one in senders.values():
-            one.signal(signal.SIGCONT)
+        signal_all(signal.SIGCONT)
 
     def _kill(self, name: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Kill a sender and start it again: all over, or taking up its runs."""
@@ -423,9 +436,13 @@ class Chaos:
 
     def _sent(self, name: str) -> set[str]:
         """Keys of what a sender's ledger knows as sent, and of no end to it."""
+        return set(self._claims(name))
+
+    def _claims(self, name: str) -> dict[str, float]:
+        """The same, with the server's time of the claim."""
         path = sender.ledger_path(self.folder, name, self.config.ledgers)
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-            return {key for (key,) in ledger.execute("SELECT key FROM operations WHERE state = 'sent'")}
+            return dict(ledger.execute("SELECT key, last_sent FROM operations WHERE state = 'sent'"))
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Let the server hold an act up, and kill its sender before the answer."""
@@ -475,6 +492,12 @@ class Chaos:
         ):
             if things:
                 self.problems.append(f"{kind}: {things[:5]}")
+
+
+def _unwritten(claims: Mapping[str, float], requests: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a claim has not led to a request yet; a server's time may seem to be some seconds behind."""
+    came = {entry["key"]: datetime.fromisoformat(entry["at"]).timestamp() for entry in requests}
+    return any(came.get(key, 0.0) < claimed - CLOCKS_DIFFER for key, claimed in claims.items())
 
 
 def _executing(entry: dict[str, Any]) -> bool:

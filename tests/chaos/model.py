@@ -419,8 +419,9 @@ class Client:
             await self.world.change()
         yield self
 
-    async def send(self, method: str, path: str, body: bytes | None, key: str) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, key: str, may_go: Callable[[], bool]) -> Reply:
         """Send once; the world decides what becomes of it."""
+        assert may_go(), "nothing comes between the claim and the send here"
         reply = await self.world.launch(method, path, body, key, self.api_key)
         self.learn()
         return reply

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -460,3 +461,40 @@ def test_a_closed_client_says_so(sandbox: Sandbox) -> None:
                 pass
 
     asyncio.run(main())
+
+
+# --- the last instant -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
+    client: AsyncClient, sandbox: Sandbox
+) -> None:
+    """It is asked when the connection stands, be that a new one or one that is there, and leaves the next try unharmed."""
+    asked: list[int] = []
+
+    def may_go(answer: bool) -> Callable[[], bool]:
+        def ask() -> bool:
+            asked.append(len(sandbox.requests()))
+            return answer
+
+        return ask
+
+    async def send(answer: bool) -> Any:
+        async with client.permit() as permit:
+            return await permit.send("POST", "/v1/posts/post_nope/retry", None, key=str(uuid4()), may_go=may_go(answer))
+
+    async def all_of_them() -> None:
+        for _ in range(2):
+            with pytest.raises(TransportError, match="might not be sent any more") as told:
+                await send(answer=False)
+            assert not told.value.sent
+            assert sandbox.requests() == []
+        for _ in range(2):
+            assert (await send(answer=True)).status == 404
+        with pytest.raises(TransportError):
+            await send(answer=False)
+        assert (await send(answer=True)).status == 404
+
+    eventloop.run(all_of_them())
+    assert len(sandbox.requests()) == 3
+    assert asked == [0, 0, 0, 1, 2, 2], "once each, and before the server has it"

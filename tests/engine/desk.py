@@ -13,6 +13,7 @@ from tests.engine.shown import Bench, campaign, retry, run_now, state
 from voxops.client import Reply
 from voxops.engine.control import Control, Pass
 from voxops.engine.sender import Sender
+from voxops.errors import TransportError
 from voxops.ledger import Ledger
 from voxops.model import Transition
 
@@ -30,6 +31,7 @@ class Post:
         self.before_note: Callable[[], None] = lambda: None
         self.after_commit: Callable[[], None] = lambda: None
         self.before_permit: Callable[[], None] = lambda: None
+        self.before_send: Callable[[], None] = lambda: None
 
     def now(self) -> Any:
         return self._bench.now
@@ -39,7 +41,12 @@ class Post:
         self.before_permit()
         yield self
 
-    async def send(self, method: str, path: str, *, body: bytes | None, key: str, **token: Any) -> Reply:
+    async def send(
+        self, method: str, path: str, *, body: bytes | None, key: str, may_go: Callable[[], bool], **token: Any
+    ) -> Reply:
+        self.before_send()
+        if not may_go():
+            raise TransportError("it might not be sent any more", sent=False)
         self.requests.append({"method": method, "path": path, "body": body, "key": key, **token})
         said = self.answers.pop(0)
         if isinstance(said, BaseException):

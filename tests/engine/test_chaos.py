@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 from tests.chaos.count import count, story
-from tests.chaos.harness import READINGS, Config, Report, _executing, run
+from tests.chaos.harness import READINGS, Config, Report, _executing, _unwritten, run
 
 # Those in which lists lag or queues hold wait most of their time: `make chaos READING=` runs them.
 RUNS = [("default", 1), *((reading, 4) for reading in ("forgets", "ignores", "hour", "bare", "lingers", "strings"))]
@@ -138,3 +139,12 @@ def test_what_happened_twice_is_shown_with_the_requests_that_did_it():
 )
 def test_a_request_is_executing_until_it_is_answered_or_cut_off_unexecuted(status, fault, executing):
     assert _executing({"status": status, "fault": fault}) is executing
+
+
+def test_a_claim_is_unwritten_until_the_server_has_a_request_that_came_after_it():
+    came = [{"key": "k", "at": "2026-03-02T09:00:00.5Z"}, {"key": "k", "at": "2026-03-02T10:00:00.5Z"}]
+    ten = datetime.fromisoformat("2026-03-02T10:00:00Z").timestamp()
+    assert not _unwritten({"k": ten}, came)
+    assert _unwritten({"k": ten + 20}, came), "a later try"
+    assert _unwritten({"other": ten}, came)
+    assert not _unwritten({}, came)

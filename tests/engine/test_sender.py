@@ -289,6 +289,22 @@ def test_rule_17_a_key_that_may_not_stops_the_run_and_leaves_the_operation(desk)
     assert LONGEST_MESSAGE == 500
 
 
+@pytest.mark.parametrize(("taken_over", "state", "tries"), [(False, "planned", 0), (True, "unknown", 1)])
+def test_rule_21_whoever_sleeps_while_the_connection_is_made_does_not_send(desk, taken_over, state, tries):
+    """The claim was good when it was looked at first; another sender may have taken the operation over by now."""
+    op = retried(desk)
+
+    def sleep() -> None:
+        desk.at(LEASE + 1)
+        if taken_over:
+            desk.ledger.claims.expire()
+
+    desk.post.before_send = sleep
+    desk.send(op)
+    assert desk.post.requests == []
+    assert (desk.state(op), desk.get(op).tries) == (state, tries)
+
+
 @pytest.mark.parametrize("status", [401, 402, 403])
 @pytest.mark.parametrize("page", [b"<html>blocked by policy</html>", None, {}])
 def test_rule_17_a_page_that_stops_the_run_leaves_what_it_stood_in_for_unknown(desk, status, page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -39,6 +39,8 @@ class Call:
         Whether it may be sent again when nobody knows if it took effect.
     timeout : float or None
         Seconds for each next byte, None for the client's own.
+    may_go : callable or None
+        Asked when the connection stands, just before the first byte leaves; the call is not sent if it says no.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Call:
     body: bytes | None = field(repr=False)
     resend: bool
     timeout: float | None = None
+    may_go: Callable[[], bool] | None = field(default=None, repr=False)
 
     @property
     def reads(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
@@ -58,19 +59,29 @@ class Permit:
         """End the right, used or not."""
         self._send = None
 
-    async def send(self, method: str, path: str, body: bytes | None, key: str, version: str | None = None) -> Reply:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        key: str,
+        version: str | None = None,
+        may_go: Callable[[], bool] | None = None,
+    ) -> Reply:
         """Send once, these bytes under this key and this version token, and return the answer whatever its status.
+
+        `may_go` is asked when the connection stands, just before the first byte leaves.
 
         Raises
         ------
         TransportError
-            If no answer came; `sent` says whether the request may have arrived.
+            If no answer came; `sent` says whether the request may have arrived, which it has not if `may_go` said no.
         """
         if self._send is None:
             raise RuntimeError("a permit is good for one try, inside its own block")
         send, self._send = self._send, None
         call = freeze(method, path, key=key, version=version)
-        return await send(Call(call.method, call.path, call.query, call.headers, body, resend=False))
+        return await send(replace(call, body=body, may_go=may_go))
 
 
 class AsyncClient:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -116,6 +116,8 @@ class Transport:
             refuse("query", "can't be written as an address: it is too long, or holds half of a character pair")
         endpoint = f"{call.method} {call.path}"
         request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
+        if call.may_go is not None:
+            request.extensions["trace"] = _ask(call.may_go)
         outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout * _WHOLE, ANSWER_BYTES))
         del request
         # Raised here, and not where it happened: the HTTP library's own frames hold the key.
@@ -161,6 +163,8 @@ class Transport:
                     body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
                 finally:
                     await answer.aclose()
+        except _TooLateError:
+            return TransportError(f"{endpoint}: it might not be sent any more when the connection stood", sent=False)
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
             return _explained(error, request, endpoint, bounds)
         except BaseException as error:  # noqa: BLE001  raised again by the caller
@@ -168,6 +172,23 @@ class Transport:
             return error.with_traceback(None)
         headers = self._secret.redact_json({name.lower(): value for name, value in answer.headers.items()})
         return Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
+
+
+class _TooLateError(Exception):
+    """A call may not be sent any more."""
+
+
+def _ask(may_go: Callable[[], bool]) -> Callable[[str, Any], Awaitable[None]]:
+    """A trace of the HTTP library that breaks a request off before its first byte, unless it may still go (rule 21).
+
+    Waiting for a connection may take long, and a laptop may sleep meanwhile.
+    """
+
+    async def trace(event: str, _: Any) -> None:
+        if event.endswith("send_request_headers.started") and not may_go():
+            raise _TooLateError
+
+    return trace
 
 
 class _Unsigned(httpx.URL):

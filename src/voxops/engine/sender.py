@@ -112,7 +112,14 @@ class Sender:
             try:
                 token = {} if operation.version is None else {"version": operation.version}
                 reply = await permit.send(
-                    operation.method, operation.path, body=operation.body, key=operation.key, **token
+                    operation.method,
+                    operation.path,
+                    body=operation.body,
+                    key=operation.key,
+                    may_go=lambda: self.ledger.claims.holds(
+                        claim
+                    ),  # again when the connection stands: that may take long
+                    **token,
                 )
             except TransportError as error:
                 await self._no_answer(current, claim, error)
