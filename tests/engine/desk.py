@@ -46,7 +46,7 @@ class Post:
     ) -> Reply:
         self.before_send()
         if not may_go():
-            raise TransportError("it might not be sent any more", sent=False)
+            raise TransportError("its time was over", sent=False)
         self.requests.append({"method": method, "path": path, "body": body, "key": key, **token})
         said = self.answers.pop(0)
         if isinstance(said, BaseException):

@@ -164,7 +164,9 @@ class Transport:
                 finally:
                     await answer.aclose()
         except _TooLateError:
-            return TransportError(f"{endpoint}: it might not be sent any more when the connection stood", sent=False)
+            return TransportError(
+                f"{endpoint}: not sent, since its time was over before the connection stood", sent=False
+            )
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
             return _explained(error, request, endpoint, bounds)
         except BaseException as error:  # noqa: BLE001  raised again by the caller
