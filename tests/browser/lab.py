@@ -84,9 +84,7 @@ class Lab(Server):
         beside: Notebook | None = None,
     ) -> Notebook:
         """Open a notebook in a fresh window, or as a second tab beside another; without a kernel it is only shown."""
-        context = (
-            beside.page.context if beside else self._browser.new_context(viewport={"width": width, "height": height})
-        )
+        context = beside.page.context if beside else self._window(width, height)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("request", self._watch)
@@ -105,7 +103,7 @@ class Lab(Server):
 
     def show(self, path: Path, width: int = 1100) -> Page:
         """Open a file of HTML by itself."""
-        page = self._browser.new_context(viewport={"width": width, "height": 1400}).new_page()
+        page = self._window(width, 1400).new_page()
         page.on("request", self._watch)
         page.goto(path.as_uri())
         return page
@@ -115,7 +113,7 @@ class Lab(Server):
         markup, _ = HTMLExporter().from_filename(str(self.root / name))
         path = (self.root / name).with_suffix(".html")
         path.write_text(markup, encoding="utf-8")
-        page = self._browser.new_context(viewport={"width": width, "height": 1400}).new_page()
+        page = self._window(width, 1400).new_page()
         page.route(re.compile("^https?:"), lambda route: route.abort())
         page.goto(path.as_uri())
         return page

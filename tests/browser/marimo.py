@@ -43,7 +43,7 @@ class Marimo(Server):
     def open(self, *, dark: bool = False) -> Page:
         """Open the app in a window of its own, without any other machine."""
         scheme = "dark" if dark else "light"
-        context = self._browser.new_context(viewport={"width": 1366, "height": 1500}, color_scheme=scheme)
+        context = self._window(1366, 1500, color_scheme=scheme)
         here = f"http://127.0.0.1:{self._port}/"
         context.route(lambda url: not url.startswith((here, "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()

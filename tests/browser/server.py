@@ -8,9 +8,9 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 __all__ = ["CHROMIUM", "PATIENCE", "Server"]
 
@@ -61,7 +61,7 @@ class Server:
         if not any(self._start() for _ in range(3)):  # another process may have taken the port meanwhile
             raise RuntimeError(f"{type(self).__name__} did not start:\n{self._log.read_text()[-3000:]}")
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        self._browser = self._launch()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -73,6 +73,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait(10)
+
+    def _launch(self) -> Browser:
+        """Start Chromium."""
+        return self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+    def _window(self, width: int, height: int, **options: Any) -> BrowserContext:
+        """A fresh window; of a new browser where the last one has crashed, so that one crash is not the end of all tests after it."""
+        if not self._browser.is_connected():
+            self._browser = self._launch()
+        return self._browser.new_context(viewport={"width": width, "height": height}, **options)
 
     def _start(self) -> bool:
         """Start the server, and wait until it answers; False if it has ended instead."""
