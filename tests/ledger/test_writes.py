@@ -162,8 +162,9 @@ def test_a_name_stands_for_a_member(ledger):
     assert change(ledger, lambda: ledger.forming.point("i", 4, 8, 0))[1] == {("item", "i", 4): (8, 0)}
 
 
-def test_the_word_for_what_was_given_up_is_that_of_ledgers_that_there_are():
-    assert CANCELLED == "cancelled"
+def test_what_was_given_up_is_recorded_in_the_word_of_ledgers_that_there_are(ledger):
+    _, changed = change(ledger, lambda: ledger.forming.withdraw(1, CANCELLED))
+    assert changed.items() >= rows(1, waiting_for="cancelled").items()
 
 
 @pytest.mark.parametrize(("options", "outcome"), [({}, "pending"), ({"blocked": True}, "blocked")])
