@@ -308,19 +308,17 @@ def test_rule_21_whoever_sleeps_while_the_connection_is_made_does_not_send(desk,
 @pytest.mark.parametrize("status", [401, 402, 403])
 @pytest.mark.parametrize("page", [b"<html>blocked by policy</html>", None, {}])
 def test_rule_17_a_page_that_stops_the_run_leaves_what_it_stood_in_for_unknown(desk, status, page):
-    """Only the API's own word says that nothing happened; the same page after absence was proved is believed."""
+    """Only the API's own word says that nothing happened, however often the same page comes."""
     op = retried(desk)
-    desk.send(op, says(status, page))
-    assert (desk.state(op), desk.outcomes(op), desk.get(op).tries) == ("unknown", ["unknown"], 1)
-    assert not desk.get(op).answered
     why = f"{status} came without the API's own words, as from a proxy"
-    assert desk.get(op).waiting_for == why
-    assert desk.current.control.halted == f"{why}. Nothing more is sent; fix that, then run.resume() goes on"
-    desk.ledger.forming.revive(op, 1, read=desk.ledger.now())
-    desk.current.control.resume()
-    desk.send(op, says(status, page))
-    assert (desk.state(op), desk.get(op).tries) == ("planned", 1)
-    assert desk.current.control.halted.startswith(f"the API answered {status}. Nothing more is sent")
+    for tries in (1, 2):
+        desk.send(op, says(status, page))
+        assert (desk.state(op), desk.outcomes(op), desk.get(op).tries) == ("unknown", ["unknown"], tries)
+        assert not desk.get(op).answered
+        assert desk.get(op).waiting_for == why
+        assert desk.current.control.halted == f"{why}. Nothing more is sent; fix that, then run.resume() goes on"
+        desk.ledger.forming.revive(op, tries, read=desk.ledger.now())
+        desk.current.control.resume()
 
 
 @pytest.mark.parametrize("answer", [says(202, {}), says(202, b"<html>"), says(200, ["id"])])

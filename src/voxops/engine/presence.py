@@ -76,8 +76,8 @@ def judge_row(
     if not item.seen.get("twin"):
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
-            other = post.row_mark is not None and post.row_mark not in {item.row_mark, *item.marks, *kept()}
-            if not other or not is_live(post):
+            mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks} or post.row_mark in kept()
+            if mine or not is_live(post):
                 continue
             if post.campaign_mark == campaign:
                 return Verdict(

@@ -215,7 +215,7 @@ class Sender:
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
                     current.control.halt("the API keeps refusing for its rate limit", f"{GOES_ON} later")
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
-            case Answer.STOP if spoken:
+            case Answer.STOP if data:  # never believed otherwise: a run that has stopped asks nobody in vain
                 await self.note(lambda: self.ledger.claims.take_back(claim))
                 words = f" {code}" * bool(code) + f": {message}" * bool(message)
                 self._stop(current, f"the API answered {reply.status}{words}")
