@@ -160,9 +160,8 @@ class Decider:
                 "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
             )
         known = found[0] if found else None
-        deliberate = (
-            item.attempt
-        )  # what the analyst asked for; the key counts how often this episode was tried (rule 9)
+        # What the analyst asked for; the key counts how often this episode was tried (rule 9).
+        deliberate = item.attempt
         if known is not None and self._is_stuck(item, known[1], known[0], deliberate):
             item = self._act.as_attempt(item, known[0] + 1)
         elif known is not None:

@@ -109,17 +109,11 @@ class Sender:
             current.tally.acts += 1
             current.tally.looks = 0
             operation = claim.operation
+            still = partial(self.ledger.claims.holds, claim)  # asked when the connection stands, which may take long
             try:
                 token = {} if operation.version is None else {"version": operation.version}
                 reply = await permit.send(
-                    operation.method,
-                    operation.path,
-                    body=operation.body,
-                    key=operation.key,
-                    may_go=lambda: self.ledger.claims.holds(
-                        claim
-                    ),  # again when the connection stands: that may take long
-                    **token,
+                    operation.method, operation.path, body=operation.body, key=operation.key, may_go=still, **token
                 )
             except TransportError as error:
                 await self._no_answer(current, claim, error)
