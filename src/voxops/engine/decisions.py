@@ -24,6 +24,8 @@ from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
 __all__ = ["Decider", "Decision", "Facts", "Hold", "Join", "New", "verdict_of", "why_not_now"]
 
+SUPERSEDED = "never sent; a later plan took its place"  # why an operation that makes room for another is not sent
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -212,7 +214,7 @@ class Decider:
             if self._creates:  # never sent: the row leaves its batch, whose other rows keep their bytes
                 members = self._ledger.operations.members(stored.id)
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
-            self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
+            self._ledger.forming.withdraw(stored.id, SUPERSEDED)
             return New(self._act.as_attempt(item, attempt))
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
 
@@ -265,7 +267,7 @@ class Decider:
     def _decide_open(self, item: Item, stored: Stored) -> Decision | None:
         """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
         if stored.state == "planned":
-            self._ledger.forming.withdraw(stored.id, "never sent; a later plan took its place")
+            self._ledger.forming.withdraw(stored.id, SUPERSEDED)
             return None
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
