@@ -25,6 +25,7 @@ from voxops.engine.execution import (
 from voxops.engine.reading import Reading
 from voxops.errors import LedgerError, TransportError, WaitTooLong
 from voxops.ledger import Clearance
+from voxops.ledger.forming import CANCELLED
 from voxops.model import Outcome
 
 # -- a whole pass --------------------------------------------------------------------------------------------------------
@@ -383,6 +384,28 @@ def test_news_of_what_was_being_sent_is_looked_at_when_it_is_answered_and_not_wh
     office.on_send = lambda _, clearance: slowly(clearance)
     go(execution)
     assert meanwhile == [[one]]
+
+
+def test_what_was_given_up_is_not_there_to_be_resumed_while_the_rest_is_watched(office):
+    """Nothing could be sent by going on, unless something that was sent turns out to be unknown."""
+    execution = retries(office, 3)
+    accepted, other, given_up = office.ops
+    office.accept(accepted)
+    office.accept(other)
+    current = execution.current
+    current.control.pause()
+    assert execution._reporter.refresh(current).phase == "paused", "there is something to be sent"
+    office.ledger.forming.withdraw(given_up, CANCELLED)
+    assert execution._reporter.refresh(current).phase == "watching"
+    office.ledger.query("UPDATE operations SET state = 'unknown' WHERE id = ?", (other,))
+    assert execution._reporter.refresh(current).phase == "paused"
+
+
+def test_a_paused_run_is_paused_while_what_it_sent_is_watched(office):
+    execution = retries(office)
+    office.accept(*office.ops)
+    execution.current.control.pause()
+    assert execution._reporter.refresh(execution.current).phase == "paused"
 
 
 def test_a_pass_that_is_cancelled_sends_nothing_more_and_is_cancelled(office):

@@ -84,6 +84,8 @@ class Reporter:
             waits[current.reasons.waiting.get(op, "") or reason] += count
         snapshot = fold(snapshot, Event("waiting", at, waits=waits))
         phase = _phase(current)
+        if phase == "paused" and CANCELLED in waits and not self._unsent():
+            phase = "watching"  # what was given up is not there to be resumed
         if phase != snapshot.phase or current.control.halted:
             snapshot = fold(snapshot, Event("phase", at, phase=phase, text=current.control.halted))
         return self._show(snapshot)
@@ -123,11 +125,14 @@ class Reporter:
                 if op in current.reasons.blocked:
                     self._ledger.outcomes.block(op, why)
         snapshot = self.refresh(current)
-        unsent = self._ledger.operations.of_run(self._run, ("planned", "unknown"))
-        if not current.control.halted and (not current.control.paused or not unsent):
+        if not current.control.halted and (not current.control.paused or not self._unsent()):
             snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=_last_phase(snapshot))))
         self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
         return snapshot
+
+    def _unsent(self) -> bool:
+        """Whether there is anything that going on might send."""
+        return bool(self._ledger.operations.of_run(self._run, ("planned", "unknown")))
 
     def _show(self, snapshot: Snapshot) -> Snapshot:
         self.snapshot = snapshot
