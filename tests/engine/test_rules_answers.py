@@ -147,6 +147,15 @@ def test_rule_17_a_page_that_stops_the_run_is_no_word_of_what_it_stood_in_for(ri
     assert list(rig.created().values()) == [1] * 3
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rule_17_a_page_that_asks_to_slow_down_is_no_word_of_what_it_stood_in_for(rig, when):
+    """The API's own 429 has words or says how long to wait; a page without either may withhold what became of the rows."""
+    rig.sandbox.set_switches(ignore_keys=True)
+    rig.sandbox.add_fault(*post({"action": "garbage", "body": "html", "status": 429, "when": when}, path=BULK))
+    assert outcomes(rig.kernel().run(plan_rows(rig, 3))) == {"succeeded": 3}
+    assert list(rig.created().values()) == [1] * 3
+
+
 def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(
         *post({"action": "garbage", "body": "html", "status": 406, "when": "before", "times": None}, path="/v1/posts")

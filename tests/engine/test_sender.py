@@ -277,6 +277,30 @@ def test_rule_17_a_rate_limit_costs_no_try_and_many_of_them_stop_the_run(desk):
     assert THROTTLES == 20
 
 
+@pytest.mark.parametrize("page", [b"<html>slow down</html>", None, {}])
+def test_rule_17_a_page_with_a_429_leaves_what_it_stood_in_for_unknown(desk, page):
+    """Neither words of the API nor how long to wait: a proxy's, which may withhold that it was done; it costs no try either."""
+    op = retried(desk)
+    for tries in range(1, THROTTLES + 2):
+        assert desk.current.control.sending, tries
+        desk.current.queue.tries[op] = 3
+        desk.send(op, says(429, page))
+        assert (desk.state(op), desk.outcomes(op), desk.get(op).tries) == ("unknown", ["unknown"], tries)
+        assert not desk.get(op).answered
+        assert desk.get(op).waiting_for == "429 came without the API's own words, as from a proxy"
+        assert desk.current.queue.tries[op] == 3
+        desk.ledger.forming.revive(op, tries, read=desk.ledger.now())
+    assert desk.current.control.halted == "the API keeps refusing for its rate limit; run.resume() goes on later"
+
+
+@pytest.mark.parametrize("page", [b"<html>slow down</html>", None])
+def test_rule_17_whoever_says_how_long_to_wait_limits_a_rate(desk, page):
+    """The body of a 429 is not documented; its Retry-After is, and a limiter refuses requests, never answers."""
+    op = retried(desk)
+    desk.send(op, replace(says(429, page), headers={"retry-after": "3"}))
+    assert (desk.state(op), desk.outcomes(op), desk.get(op).tries) == ("planned", ["pending"], 0)
+
+
 def test_rule_17_a_key_that_may_not_stops_the_run_and_leaves_the_operation(desk):
     op = retried(desk)
     desk.send(op, error(403, "AUTHORIZATION_ERROR", "x" * 600))

@@ -14,7 +14,7 @@ class Answer(StrEnum):
 
     TAKEN = "taken"  # 2xx: queued or done, by the row's word
     REFUSED = "refused"  # nothing happened, and nothing will
-    THROTTLED = "throttled"  # nothing happened, try again later
+    THROTTLED = "throttled"  # nothing happened if the API says so; try again later
     STOP = "stop"  # nothing happened if the API says so, and no other request would fare better
     UNKNOWN = "unknown"  # nobody knows
 
@@ -30,8 +30,8 @@ def judge(status: int, code: str, *, first_try: bool, spoken: bool = True) -> An
     A 4xx proves that nothing happened only on the first try: after an ambiguous one it may be about a key or a state that
     the earlier try left behind (rule 16). An ``IDEMPOTENCY_CONFLICT`` is never a reason for a new key, and
     ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended; a 409 without a code may be either. A quota, a scope or a refused
-    key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17), unless it is not
-    the API that says so: a page that stops the run is no word about what it stood in for.
+    key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17), as a rate limit
+    does, unless it is not the API that says so: a page with these statuses is no word about what it stood in for.
 
     `spoken` says whether the API itself can have answered: a page of what stands before it, or an empty answer, may replace the
     API's own, and is then no word about what happened, unless the request was too large to be passed on.

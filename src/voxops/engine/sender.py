@@ -203,7 +203,10 @@ class Sender:
             case Answer.REFUSED:
                 await self._rejected(current, claim, reply, code, message)
             case Answer.THROTTLED:
-                await self.note(lambda: self.ledger.claims.take_back(claim))
+                if data or "retry-after" in reply.headers:
+                    await self.note(lambda: self.ledger.claims.take_back(claim))
+                else:
+                    await self._unknown(current, claim, reply, code, _from_a_proxy(reply))
                 current.queue.tries[claim.operation.id] -= 1  # it was not looked at
                 current.queue.throttled[claim.operation.id] += 1
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
@@ -214,9 +217,8 @@ class Sender:
                 words = f" {code}" * bool(code) + f": {message}" * bool(message)
                 self._stop(current, f"the API answered {reply.status}{words}")
             case Answer.STOP:
-                why = f"{reply.status} came without the API's own words, as from a proxy"
-                await self._unknown(current, claim, reply, code, why)
-                self._stop(current, why)
+                await self._unknown(current, claim, reply, code, _from_a_proxy(reply))
+                self._stop(current, _from_a_proxy(reply))
             case Answer.UNKNOWN:
                 why = (
                     "the server is still working on it"
@@ -309,6 +311,11 @@ def _data(reply: Any) -> Any:
         return reply.data
     except DecodeError:
         return None
+
+
+def _from_a_proxy(reply: Any) -> str:
+    """Why an answer is no word of the API's."""
+    return f"{reply.status} came without the API's own words, as from a proxy"
 
 
 def _is_of_another(operation: Stored, members: Sequence[Member], data: Mapping[str, Any]) -> bool:
