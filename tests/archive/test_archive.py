@@ -75,6 +75,25 @@ def test_questions_of_a_month_are_those_of_the_frames(archive: Archive, ws: vx.W
     assert archive.cause_weeks()["targets"].sum() == triaged["cause"].notna().sum()
 
 
+def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
+    archive: Archive, ws: vx.Workspace
+) -> None:
+    """A span ends before its end, so that two months that meet at a midnight count no post twice."""
+    archive.sync()
+    posts = ws.posts()
+    created = posts["created_at"]
+    middle = created.sort_values().iloc[len(posts) // 2].normalize()
+    early, late = posts.loc[created < middle], posts.loc[created >= middle]
+    assert len(early) and len(late)
+    for span, part in (({"until": middle}, early), ({"since": middle}, late)):
+        triaged = vx.triage(vx.targets(part))
+        pd.testing.assert_frame_equal(archive.causes(**span), vx.causes(triaged))
+        pd.testing.assert_frame_equal(archive.cause_weeks(**span), vx.cause_weeks(triaged))
+    whole = archive.causes(since=middle, until=middle + pd.Timedelta(1, "h"))
+    day = posts.loc[created.between(middle, middle + pd.Timedelta(1, "D"), inclusive="left")]
+    assert whole["count"].sum() == vx.causes(vx.triage(vx.targets(day)))["count"].sum(), "the last day is whole"
+
+
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,225 @@
+"""The tables of an archive as frames, with columns and filters pushed down, as files, and for SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from voxops._core import safe
+from voxops._core.arguments import file_path, list_of_text
+from voxops.archive._open import latest
+from voxops.archive._sql import ask
+from voxops.archive._store import UNKNOWN_DAY, Store
+from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
+from voxops.archive._where import created, isin, moment
+from voxops.errors import ConfigError
+from voxops.frames.spans import When, window
+from voxops.loading.filters import Words, statuses, words
+
+__all__ = ["Tables"]
+
+
+class Tables:
+    """What is read from an archive's files; `Archive` adds how they come about, and statistics.
+
+    Parameters
+    ----------
+    path : path
+        The archive's folder; need not exist yet.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = file_path("path", path)
+        self._store = Store(self.path)
+
+    def __repr__(self) -> str:
+        days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
+        return f"<Archive {self.path}: {safe.many(len(days), 'day')}>"
+
+    def posts(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load posts, newest created first.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
+            ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in UTC.
+        status : str or list of str, optional
+            As for ``ws.posts``, and ``deleted``.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.posts``. Posts that no longer exist have the status ``deleted``.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read, a column does not exist, or a status is not known and another one is near.
+        """
+        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", statuses(status)))
+
+    def targets(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load targets, for ``vx.triage``.
+
+        Parameters
+        ----------
+        since, until, status, columns
+            As for `posts`; times apply to the latest of the target's ``published_at``, the post's ``updated_at``,
+            ``scheduled_for`` and ``created_at``, `status` to the target.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``vx.targets(posts)``.
+        """
+        shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
+        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", statuses(status)))
+
+    def deliveries(
+        self,
+        since: When = None,
+        until: When = None,
+        *,
+        webhook: Words = None,
+        success: bool | None = None,
+        event_type: Words = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Load webhook deliveries, newest first; days outside the span are never opened.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            They apply to ``created_at``. An offset such as ``"7D"`` counts back from the last sync.
+        webhook, success, event_type
+            As for ``ws.deliveries``.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.deliveries``.
+        """
+        if success is not None and not isinstance(success, bool):
+            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
+        wanted &= isin("event_type", words("event_type", event_type), any_case=True)
+        if success is not None:
+            wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
+        return self._load("deliveries", columns, wanted)
+
+    def sql(
+        self,
+        query: str,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        allow_file_access: bool = False,
+    ) -> pd.DataFrame:
+        """Ask DuckDB, which reads the files where they are.
+
+        Parameters
+        ----------
+        query : str
+            SQL over the tables ``posts``, ``targets`` and ``deliveries``, with the columns of the frames and ``day`` (text).
+        parameters : sequence or mapping, optional
+            Values of ``?`` or ``$name`` in the query; never put values into its text.
+        allow_file_access : bool
+            Let the query also read and write other files, attach databases and load extensions: whatever you may do yourself.
+            Else it sees the three tables and nothing besides, so that a query from somebody else does no harm.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``.
+
+        Raises
+        ------
+        ConfigError
+            If DuckDB can't answer the query, in its words, or it is more than one statement.
+        """
+        files = {kind: list(self._store.files(kind).values()) for kind in SCHEMA}
+        return ask(files, query, parameters, allow_file_access=allow_file_access)
+
+    def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
+        """Return the files of one table, a day each, the earliest first: what a cluster's partitions are made of.
+
+        Parameters
+        ----------
+        kind : str
+            ``posts``, ``targets`` or ``deliveries``.
+        since, until : Timestamp, str or timedelta, optional
+            Only days that the span touches.
+
+        Returns
+        -------
+        list of Path
+            Those of rows without a time are last.
+        """
+        start, end = self._window(since, until)
+        first = "" if start is None else f"{start:%Y-%m-%d}"
+        last = "~" if end is None else f"{end - timedelta(microseconds=1):%Y-%m-%d}"  # a span ends before its end
+        files = self._store.files(kind)
+        return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
+
+    def parts(
+        self, kind: str, columns: Sequence[str] | None = None, since: When = None, until: When = None
+    ) -> Iterator[pd.DataFrame]:
+        """Read one table file by file, so that memory holds one day at a time.
+
+        Parameters
+        ----------
+        kind : str
+            ``posts``, ``targets`` or ``deliveries``.
+        columns : sequence of str, optional
+            Only these.
+        since, until : Timestamp, str or timedelta, optional
+            Days outside the span are left out; the first and the last are whole.
+
+        Yields
+        ------
+        pandas.DataFrame
+            At least one, with the dtypes of the table.
+        """
+        files = self.files(kind, since, until)
+        for path in files:
+            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
+        if not files:
+            yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
+
+    def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+        """A span of time; offsets count back from the last sync, which is the server's time."""
+        return window(since, until, latest(self._store.state()) or datetime.now(UTC))
+
+    def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
+        """Rows of one table, newest first."""
+        unknown = [name for name in columns or () if name not in SCHEMA[kind].names]
+        if unknown:
+            raise ConfigError(
+                f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
+            )
+        data = dataset(kind, self._store.files(kind).values(), self.path)
+        return self._read(kind, data, columns, wanted)
+
+    def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
+        """Read some columns and rows."""
+        names = list(SCHEMA[kind].names if columns is None else columns)
+        with readable():
+            frame = to_frame(data.to_table(columns=names, filter=wanted))
+        read = latest(self._store.state())
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
+        return frame
