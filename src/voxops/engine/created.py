@@ -12,6 +12,7 @@ from voxops.acts.made import Made, made_of
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.errors import DecodeError
 from voxops.frames.states import read_posts
 from voxops.model import WAITING_STATUSES
 
@@ -163,10 +164,16 @@ class CreatedList:
             if status == "all" and listed.read is None:  # the other lists are read for what is old
                 listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
+            if page.records and not states:
+                raise DecodeError(
+                    f"{page.raw.endpoint} answered with records that have no id",
+                    endpoint=page.raw.endpoint,
+                    body=page.raw.body,
+                )
             listed.take(states.values())
             times = [created for state in states.values() if (created := _created(state)) is not None]
             if oldest is None:
-                newest = max(times, default=None)
+                newest = min(max(times), self._client.now()) if times else None
             for created in times:
                 in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
                 oldest = created if oldest is None else min(oldest, created)
