@@ -146,7 +146,7 @@ class Execution:
         table = self.results()
         ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
         posts = await self._engine.read_posts(ids)
-        await self._engine.commit(lambda: outcome.note_withdrawn(self._ledger, ids, posts))
+        await self._engine.commit(lambda: outcome.note_withdrawn(self._ledger, ids, posts, self._client.now()))
         table = self.results()
         return outcome.verified(table, posts, act_named(self._ledger.runs.head(self.id).action))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,7 +18,8 @@ from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import SKEW
+from voxops.api.windows import PROOF_AFTER, SKEW
+from voxops.engine.reader import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
 from voxops.frames.states import read_posts
@@ -83,8 +84,10 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         for post_id in copy.others:
             try:
                 records.append((await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data)
-            except NotFoundError:  # somebody has deleted it meanwhile
-                continue
+            except NotFoundError as error:
+                if says_absent(error):  # somebody has deleted it meanwhile
+                    continue
+                raise
             rows.append((copy.label, copy.keep))
     frame = frames.build("posts", records, fetched_at=client.now())
     return frame.assign(
@@ -129,14 +132,19 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     )
 
 
-def note_withdrawn(ledger: Ledger, ids: Collection[str], posts: Mapping[str, PostState]) -> None:
-    """Remember which posts were withdrawn, unpublished or deleted since (rule 30)."""
+def note_withdrawn(ledger: Ledger, ids: Collection[str], posts: Mapping[str, PostState], now: datetime) -> None:
+    """Remember which posts were withdrawn, unpublished or deleted since, and which are there after all (rule 30).
+
+    What was created a moment ago is not deleted because reads do not show it yet.
+    """
     known = ledger.marks.of_posts(ids)
-    gone = {post_id: "deleted" for post_id in known if post_id not in posts}
-    away = {post_id: state.status for post_id, state in posts.items() if state.status in WITHDRAWN_STATUSES}
-    statuses = {post_id: status for post_id, status in (gone | away).items() if post_id in known}
-    ledger.marks.learn(replace(known[post_id], status=status) for post_id, status in statuses.items())
-    ledger.outcomes.withdrawn(statuses)
+    lasting = (now - timedelta(seconds=PROOF_AFTER)).astimezone(UTC).isoformat()
+    gone = {post_id: "deleted" for post_id, one in known.items() if post_id not in posts and one.created < lasting}
+    there = {post_id: state.status for post_id, state in posts.items() if post_id in known}
+    away = gone | {post_id: status for post_id, status in there.items() if status in WITHDRAWN_STATUSES}
+    ledger.marks.learn(replace(known[post_id], status=status) for post_id, status in (there | gone).items())
+    ledger.outcomes.withdrawn(away)
+    ledger.outcomes.restored(there.keys() - away.keys())
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core import jsontext
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
@@ -28,7 +29,7 @@ from voxops.model import IN_FLIGHT_STATUSES
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Reader", "Seen", "interval", "worth_reading"]
+__all__ = ["Reader", "Seen", "interval", "says_absent", "worth_reading"]
 
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
@@ -81,6 +82,14 @@ class _Listing:
     pages: int = 1
     read_at: float = -math.inf
     absent: set[str] = field(default_factory=set)
+
+
+def says_absent(error: NotFoundError) -> bool:
+    """Whether the API itself says that a thing does not exist: by an error as JSON; a page, or nothing, is a proxy's (rule 16)."""
+    try:
+        return bool(jsontext.decode(error.body))
+    except ValueError:
+        return False
 
 
 class Reader:
@@ -221,8 +230,15 @@ class Reader:
         """
         try:
             reply = await self._client.request("GET", f"/v1/posts/{post_id}")
-        except NotFoundError:
-            return None
+        except NotFoundError as error:
+            if says_absent(error):
+                return None
+            raise DecodeError(
+                f"GET /v1/posts/{post_id} answered 404 without the API's own words, as from a proxy; whether it exists is not known",
+                endpoint=f"GET /v1/posts/{post_id}",
+                status=error.status,
+                body=error.body,
+            ) from None
         state = read_post(reply.data)
         if state is None or state.post_id != post_id:
             raise DecodeError(
@@ -253,6 +269,7 @@ class Reader:
                 left -= hits
                 if not left:
                     break
-        except NotFoundError:  # the webhook was deleted, and its log with it
-            return found
+        except NotFoundError as error:  # the webhook was deleted, and its log with it
+            if not says_absent(error):
+                raise
         return found

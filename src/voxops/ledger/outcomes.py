@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from voxops.acts.operation import Member, Subject
 from voxops.ledger.records import COLLIDED, compact_json, well_formed
@@ -93,6 +94,16 @@ class Outcomes:
                     (f"made as {post}, {status} since; a next attempt makes it again", post)
                     for post, status in statuses.items()
                 ],
+            )
+
+    def restored(self, posts: Collection[str]) -> None:
+        """Say of creates whose posts are there after all that they have succeeded: they were not taken back (rule 30)."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE members SET outcome = 'succeeded', waiting_for = '' WHERE outcome = 'blocked'
+                   AND result_id IN (SELECT value FROM json_each(?))
+                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                (json.dumps(list(posts)),),
             )
 
     def times_set(self, subject: Subject) -> list[str]:
