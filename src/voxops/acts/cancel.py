@@ -10,6 +10,7 @@ from voxops.acts.act import PostAct
 from voxops.acts.operation import Member, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
+from voxops.api.errors import bears_error
 from voxops.api.evidence import Attempted
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, plain_values
@@ -29,7 +30,7 @@ class _Cancel(PostAct):
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
-        return isinstance(data, Mapping) and bool({"id", "status"} & data.keys())
+        return isinstance(data, Mapping) and bool({"id", "status"} & data.keys()) and not bears_error(data)
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """The answer is the post."""

@@ -15,7 +15,7 @@ from voxops.acts.act import PostAct
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import Item, Member, settled
 from voxops.acts.sheet import split_list, utc_text
-from voxops.api.errors import read_answer
+from voxops.api.errors import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.states import PostState
 from voxops.api.windows import RESEND_UNANSWERED
@@ -70,7 +70,7 @@ class Change(PostAct):
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
-        return isinstance(data, Mapping) and bool(data.get("id"))
+        return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """The answer is the post: changed, unless it shows something else than was asked."""

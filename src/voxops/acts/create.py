@@ -19,6 +19,7 @@ from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.sheet import fit_rows, row_names, split_list, utc_text
+from voxops.api.errors import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
@@ -108,9 +109,9 @@ class CreateAct(Act):
         return [_settle(member, items[member.position]) for member in members]
 
     def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
-        """A refused batch that shows items is read by them."""
+        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
         items = read_bulk(data, _places(members))
-        return [_settle(member, items[member.position]) for member in members] if items and any(items) else []
+        return [_settle(member, items[member.position]) for member in members] if items and _shows_items(data) else []
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
         """Recovered is what exists, and that nobody has withdrawn since (rule 30)."""
@@ -147,7 +148,7 @@ class _CreateOne(CreateAct):
 
     def decodes(self, data: Any) -> bool:
         """The post."""
-        return isinstance(data, Mapping) and bool(data.get("id"))
+        return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """The post has been made."""
@@ -227,6 +228,11 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
         elif status == "failed":
             items[index] = BulkItem(False, None, code, message)
     return items
+
+
+def _shows_items(data: Mapping[str, Any]) -> bool:
+    """Whether a bulk answer is about its rows one by one, be it only by how many were created."""
+    return bool(data["results"]) or bool(data.get("created"))
 
 
 def late(members: Sequence[Member], now: datetime) -> list[Member]:

@@ -9,6 +9,7 @@ from typing import Any
 from voxops.acts.act import PostAct
 from voxops.acts.operation import Member, settled
 from voxops.analysis import judge
+from voxops.api.errors import bears_error
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.states import PostState, TargetState
 from voxops.api.windows import PROOF_AFTER
@@ -22,11 +23,9 @@ class TargetAct(PostAct):
 
     def decodes(self, data: Any) -> bool:
         """A fix says `success`, a retry names the post or what it re-queued."""
-        if not isinstance(data, Mapping) or not data:
+        if not isinstance(data, Mapping) or bears_error(data):
             return False
-        if "platformId" in data:
-            return data.get("success") is not False
-        return bool({"id", "status", "retriedPlatforms"} & data.keys())
+        return "platformId" in data or bool({"id", "status", "retriedPlatforms"} & data.keys())
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:
         """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 18).

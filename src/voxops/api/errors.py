@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from voxops._core import jsontext
 from voxops.api.names import canonical
 
-__all__ = ["ErrorBody", "read_answer", "read_error"]
+__all__ = ["ErrorBody", "bears_error", "read_answer", "read_error"]
 
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _ROW = re.compile(r"posts\[(\d{1,9})\]")
@@ -73,6 +73,13 @@ def read_answer(data: Any) -> ErrorBody:
         return ErrorBody(_code(error), _text(message), details, row)
     said = read_error(error)
     return ErrorBody(_code(code) or said.code, said.message or _text(message), details, row)
+
+
+def bears_error(data: Any) -> bool:
+    """Whether an answer says that it failed, whatever its status: by an error, or by ``success: false``."""
+    if not isinstance(data, Mapping):
+        return False
+    return bool(data.get("error") or data.get("errors")) or data.get("success") is False
 
 
 def read_error(error: Any) -> ErrorBody:

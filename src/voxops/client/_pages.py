@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxops.api.errors import bears_error
 from voxops.api.limits import LIST_PAGES
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
 __all__ = ["Page", "pages", "prefetch", "read_page"]
+
+_NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists beside a message, which are no records
 
 _ON_ITS_WAY = 5  # turns of the loop after which a request has left
 
@@ -111,6 +114,8 @@ def read_page(reply: Reply) -> Page:
         raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply)
+    if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
+        raise _broken(reply, "answered with an error in the place of its list")
     place = data["pagination"] if isinstance(data.get("pagination"), dict) else data
     cursor = _first(place, "nextCursor", "next_cursor")
     more = _first(place, "hasMore", "has_more")
@@ -132,7 +137,7 @@ def _records(data: Any, name: str) -> list[Any] | None:
     for named in (data.get("data"), data.get(name)):
         if isinstance(named, list):
             return named
-    lists = [value for value in data.values() if isinstance(value, list)]
+    lists = [value for key, value in data.items() if isinstance(value, list) and key not in _NO_RECORDS]
     if len(lists) == 1:
         return lists[0]
     return _records(data.get("data"), name) if not lists else None

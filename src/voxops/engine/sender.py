@@ -256,7 +256,9 @@ class Sender:
         """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items if it has any, else named or halved (rule 17)."""
         operation = claim.operation
         act, members = act_named(operation.action), self.ledger.operations.members(operation.id)
-        if act.settle_refusal(members, _data(reply)):
+        read = act.settle_refusal(members, _data(reply))
+        # Items that say nothing are read around; that they come again, now that it is known to be absent, is a refusal.
+        if read and (reply.status != operation.http_status or any(member.outcome.final for member in read)):
             await self._record(current, claim, reply, "unknown", partial(act.settle_refusal, data=_data(reply)))
         elif act.about == "create" and len(members) > 1:
             await self._divide(current, claim, reply, members, code, message)
