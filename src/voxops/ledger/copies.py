@@ -24,7 +24,7 @@ class Copy:
 
 
 def copies_of(ledger: Ledger, run: str) -> list[Copy]:
-    """Rows of a run for which more than one live post equals what was asked in content, accounts and time."""
+    """Rows of a run for which more than one live post shows what was asked, or what their own post shows: content, accounts, time."""
     rows = ledger.query(
         """SELECT run_rows.row AS row, items.op AS op, items.position AS position FROM run_rows JOIN items USING (identity, attempt)
            JOIN members ON members.op = items.op AND members.position = items.position
@@ -39,19 +39,24 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
     for row, op, position in rows:
         stored = ledger.operations.get(op)
         act, members = act_named(stored.action), ledger.operations.members(op)
-        item = next(member.item for member in members if member.position == position)
+        member = next(member for member in members if member.position == position)
+        item = member.item
         if not isinstance(act, CreateAct):
             continue
         body = act.bodies(stored.body)[position]
-        asked, shown = asked_hash(body), shown_hashes(body)
-        posts = [
-            post
-            for post in ledger.marks.of_row(item.row_mark, item.marks)
-            if is_live(post) and (post.shown in shown if post.shown is not None else post.asked == asked)
-        ]
-        if len(posts) > 1:
-            keep, *others = keep_first(posts)
-            found.append(Copy(row, item.label, keep.post_id, tuple(post.post_id for post in others)))
+        asked, made = (
+            asked_hash(body),
+            [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post)],
+        )
+        own = [
+            post.shown for post in made if post.post_id == member.result_id and post.shown
+        ]  # an API may escape its texts
+        for shown in (shown_hashes(body), own):
+            posts = [post for post in made if (post.shown in shown if post.shown is not None else post.asked == asked)]
+            if len(posts) > 1:
+                keep, *others = keep_first(posts)
+                found.append(Copy(row, item.label, keep.post_id, tuple(post.post_id for post in others)))
+                break
     return found
 
 
