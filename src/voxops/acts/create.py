@@ -212,18 +212,21 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
     Returns
     -------
     list or None
-        One entry per item, None where the index is missing, doubled or says nothing; None for an answer that holds no items.
+        One entry per item, None where the index or the post is missing, doubled or says nothing, and of all where items seem to be
+        counted from one; None for an answer that holds no items.
     """
     results = data.get("results") if isinstance(data, Mapping) else None
     if not isinstance(results, list):
         return None
     rows = read_bulk_results(results)
-    times = Counter(row[0] for row in rows)
+    times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
     items: list[BulkItem | None] = [None] * count
+    if 0 not in times and count in times:
+        return items
     for index, status, post_id, code, message in rows:
         if index is None or not 0 <= index < count or times[index] > 1:
             continue
-        if status == "created" and post_id:
+        if status == "created" and post_id and posts[post_id] == 1:
             items[index] = BulkItem(True, post_id, None, None)
         elif status == "failed":
             items[index] = BulkItem(False, None, code, message)
