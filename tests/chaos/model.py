@@ -381,8 +381,9 @@ class Server:
             for place, status in enumerate(post.status)
         )
         metadata = {**post.metadata, "voxopsOp": post.mark} if self.reading.metadata else None
+        words = None if post.mark else "what somebody else has posted"  # so that a list shows something
         return PostState(
-            post.id, post.shown, updated, _iso(post.created), metadata=metadata, targets=rows, source="single"
+            post.id, post.shown, updated, _iso(post.created), None, words, metadata, targets=rows, source="single"
         )
 
 

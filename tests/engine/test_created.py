@@ -293,11 +293,11 @@ def test_one_post_that_shows_metadata_is_enough(client):
     client.posts = []
     client.make("marked", 0)
     client.posts[0]["metadata"] = {"voxopsOp": "m"}
-    assert read(CreatedList(client), client)[0].metadata
+    assert read(CreatedList(client), client)[0].marked
     client.make("older", -10)
-    assert read(CreatedList(client), client)[0].metadata
+    assert read(CreatedList(client), client)[0].marked
     client.posts = client.posts[1:]
-    assert not read(CreatedList(client), client)[0].metadata
+    assert not read(CreatedList(client), client)[0].marked
 
 
 def test_an_empty_list_is_read_each_time():

@@ -14,7 +14,7 @@ from tests.engine.shown import NOW, campaign, run_now, state
 from voxops.acts.made import Made
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
-from voxops.api.windows import STUCK_AFTER, WATCH_LOOKS
+from voxops.api.windows import PROOF_AFTER, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import execution as module
 from voxops.engine.execution import (
     BROKE_DOWN,
@@ -343,8 +343,20 @@ def test_rule_30_creates_are_verified_by_the_posts_that_they_made_and_deleted_on
     office.ledger.marks.learn([Made(name, NOW.isoformat(), "scheduled") for name in ("post_8", "post_9")])
     reads(office, post_8=PostState("post_8", "scheduled"))
     counts = run_now(execution.verify())
-    assert int(counts["recovered"].sum()) == 1
+    assert counts[["recovered", "pending"]].sum().to_list() == [1, 1]
+    assert office.outcomes(op) == ["succeeded", "succeeded"], "reads may not show yet what was made a moment ago"
+    office.at(PROOF_AFTER)
+    run_now(execution.verify())
+    assert office.outcomes(op) == ["succeeded", "succeeded"]
+    office.at(PROOF_AFTER + 0.001)
+    assert int(run_now(execution.verify())["recovered"].sum()) == 1
     assert office.outcomes(op) == ["succeeded", "blocked"]
+    reads(office, post_8=PostState("post_8", "cancelled"), post_9=PostState("post_9", "scheduled"))
+    run_now(execution.verify())
+    assert office.outcomes(op) == ["blocked", "succeeded"], "what is there was not deleted"
+    assert [made.status for made in office.ledger.marks.of_posts(["post_8", "post_9"]).values()] == [
+        "cancelled", "scheduled",
+    ]  # fmt: skip
 
 
 def test_what_has_hung_for_ten_minutes_is_among_the_failed_if_asked(office):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,9 +62,19 @@ def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
     assert judged(item(), made(asked=None, shown=None)) == Verdict(made="post_1"), "its mark is all that it shows"
 
 
-def test_rule_13_drafts_do_not_count():
-    assert judged(item(), made(status="draft")) == NOTHING
-    assert judged(item(), made(status="draft"), made(post_id="post_2")) == Verdict(made="post_2")
+def test_rule_13_drafts_without_a_time_do_not_count():
+    """They are clones."""
+    clone = made(status="draft", shown=None)
+    assert judged(item(), clone) == NOTHING
+    assert judged(item(), clone, made(post_id="post_2")) == Verdict(made="post_2")
+
+
+def test_rule_13_what_an_approver_has_sent_back_blocks_its_own_attempt():
+    """It is a draft, and has its time; whatever goes out counts before it."""
+    back = made(status="draft")
+    assert judged(item(), back).blocked == "made as post_1, a draft again since; a next attempt makes it again"
+    assert judged(item(attempt=2), back) == NOTHING
+    assert judged(item(), back, made(post_id="post_2")) == Verdict(made="post_2")
 
 
 @pytest.mark.parametrize("status", ["cancelled", "unpublished", "deleted"])
@@ -136,19 +146,21 @@ def member(position: int, label: str = "r1") -> Member:
 
 
 def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
-    mine, other = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2"))
+    mine, other, third = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2", "r3"))
     posts = [
         state("post_1", metadata=mine, created_at=LATER),
         state("post_3", metadata=mine),
         state("post_2", metadata=mine),
         state("post_0", metadata=mine, created_at=None),
         replace(state("post_4", metadata=other), status="draft"),
+        replace(state("post_7", metadata=third, scheduled_for=WHEN), status="draft"),
         state("post_5"),
         state("post_6", metadata={"by": "hand"}),
     ]
     found = find_marked([member(0), member(1, "r2"), member(2, "r3")], posts)
     assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
-        0: ["post_0", "post_2", "post_3", "post_1"]
+        0: ["post_0", "post_2", "post_3", "post_1"],
+        2: ["post_7"],  # a draft that has its time waits for somebody; one without is a clone
     }
 
 
@@ -159,35 +171,52 @@ def test_rule_14_a_post_was_edited_when_its_times_differ():
     assert was_edited(state(created_at=None))
 
 
-def test_rule_14_a_post_without_metadata_could_be_the_row_unless_something_rules_it_out():
-    assert could_be(whole(), BODY)
-    assert could_be(state(), BODY), "it shows nothing"
-    assert not could_be(state(metadata={"by": "hand"}), BODY)
-    assert not could_be(whole(content="another"), BODY)
-    assert could_be(whole(content="hello wo…"), BODY), "a list cuts"
-    assert not could_be(whole(scheduled_for="2027-01-02T09:00:00+00:00"), BODY)
-    assert could_be(whole(targets=()), BODY)
-    assert not could_be(whole(targets=(TargetState("twitter", "a"),)), BODY)
-    assert could_be(whole(content="another", updated_at=LATER), BODY), "it was edited, and may have been it"
-    assert not could_be(state(metadata={"by": "hand"}, updated_at=LATER), BODY)
+def test_rule_14_a_post_without_a_mark_could_be_the_row_unless_something_rules_it_out():
+    def could(post: PostState) -> tuple[bool, bool]:
+        """Where lists have shown our marks, and where they have not."""
+        return could_be(post, BODY, marked=True), could_be(post, BODY, marked=False)
+
+    hand = {"by": "hand"}
+    assert could(whole()) == (True, True)
+    assert could(state()) == (True, True), "it shows nothing"
+    assert could(state(metadata={"voxopsOp": "m"})) == (False, False)
+    assert could(state(metadata=hand)) == could(state(metadata=hand, updated_at=LATER)) == (False, True)
+    assert could(whole(content="another")) == (False, True), "an API may show texts otherwise"
+    assert could(whole(content="hello wo…")) == could(whole(content=" hello\r\n wo")) == (True, True)
+    assert could(whole(scheduled_for="2027-01-02T09:00:00+00:00")) == (False, False)
+    at = datetime.fromisoformat(WHEN)
+    for seconds, same in ((59, True), (-59, True), (60, False), (-60, False)):
+        moved = (at + timedelta(seconds=seconds)).isoformat()
+        assert could(whole(scheduled_for=moved)) == (same, same), "some keep times to the minute"
+    assert could(whole(targets=())) == (True, True)
+    assert could(whole(targets=(TargetState("twitter", "a"),))) == (False, False)
+    assert could(whole(content="another", updated_at=LATER)) == (True, True), "it was edited, and may have been it"
 
 
-def test_rule_14_a_single_read_helps_where_a_list_can_not_tell():
-    assert needs_single_read(whole(), [BODY])
-    assert needs_single_read(whole(), [{**BODY, "content": "another"}, BODY])
-    assert not needs_single_read(whole(content="another"), [BODY])
-    assert not needs_single_read(whole(updated_at=LATER), [BODY]), "it shows another text by now"
-    assert not needs_single_read(whole(), [])
+@pytest.mark.parametrize("marked", [True, False])
+def test_rule_14_a_single_read_helps_where_a_list_can_not_tell(marked):
+    def helps(post: PostState, *bodies: dict[str, Any]) -> bool:
+        return needs_single_read(post, bodies, marked=marked)
+
+    assert helps(whole(), BODY)
+    assert helps(whole(), {**BODY, "content": "another"}, BODY)
+    assert helps(whole(content="another"), BODY) is not marked
+    assert not helps(whole(updated_at=LATER), BODY), "it shows another text by now"
+    assert not helps(whole())
 
 
 SENT = 1_772_442_000.0  # MADE
 
 
 def test_rule_14_a_single_read_that_shows_too_little_rules_nothing_out():
-    assert not cannot_tell(whole(), [BODY])
+    assert not cannot_tell(whole(), [BODY], marked=True)
+    assert cannot_tell(whole(content="with &amp;"), [BODY], marked=False), "who knows how this API shows texts"
     for hidden in ({"content": None}, {"scheduled_for": None}, {"targets": ()}):
-        assert cannot_tell(whole(**hidden), [BODY]), hidden
-    assert not cannot_tell(whole(content=None, scheduled_for="2027-02-01T09:00:00+00:00"), [BODY]), "another time"
+        assert cannot_tell(whole(**hidden), [BODY], marked=True), hidden
+    elsewhere = "2027-02-01T09:00:00+00:00"
+    for marked in (True, False):
+        assert not cannot_tell(whole(content=None, scheduled_for=elsewhere), [BODY], marked=marked), "another time"
+        assert not cannot_tell(whole(content=None), [], marked=marked)
 
 
 def test_rule_14_a_post_older_than_the_send_is_none_of_its_rows():
@@ -209,7 +238,7 @@ def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():
         whole(created_at=None),
         whole(content=None),
         whole(content="another"),
-        whole(metadata={"by": "hand"}),
+        whole(metadata={"voxopsOp": "m"}),
         whole(scheduled_for=None),
         whole(targets=()),
     ):

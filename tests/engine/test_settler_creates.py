@@ -58,19 +58,19 @@ def test_rule_11_a_batch_without_a_trace_is_sent_again_and_later_planned_again(b
     assert (reading.formed, reading.resend, bench.state(op)) == ([op], [], "planned")
 
 
-@pytest.mark.parametrize("shows", ["metadata", "content", "remembered", "nothing"])
+@pytest.mark.parametrize("shows", ["mark", "metadata", "content", "remembered", "nothing"])
 def test_rule_11_a_list_that_shows_nothing_of_a_post_clears_no_batch(bench, shows):
     op, _ = batch(bench, "a", answered=True, status=500)
     bare = PostState("post_0", "published", after(-900), after(-900))
     bench.server.listed = [bare]
-    if shows == "metadata":
-        bench.server.listed = [replace(bare, metadata={"team": "x"})]
+    if shows in {"mark", "metadata"}:
+        bench.server.listed = [replace(bare, metadata={"voxopsOp": "m"} if shows == "mark" else {"team": "x"})]
     elif shows == "content":
         bench.server.listed = [replace(bare, content="words")]
     elif shows == "remembered":
         bench.ledger.marks.learn([], shown=True)
     bench.at(RESEND_ANSWERED)
-    assert bool(bench.look(op).resend) is (shows != "nothing")
+    assert bool(bench.look(op).resend) is (shows not in {"metadata", "nothing"})
 
 
 def test_rule_06_a_batch_whose_time_has_passed_is_not_sent_again(bench):
@@ -123,10 +123,37 @@ def test_rule_14_a_post_that_a_single_read_shows_to_be_marked_is_somebody_s(benc
     op, (a,) = batch(bench, "a", answered=True, status=500)
     bare = made_post(a, "post_1", after(1), marked=False)
     bench.server.listed = [bare]
-    bench.server.states = {"post_1": replace(bare, metadata={"team": "x"}, source="single")}
+    bench.server.states = {"post_1": replace(bare, metadata={"voxopsOp": "m"}, source="single")}
     bench.at(PROOF_AFTER)
     reading = bench.look(op)
     assert (reading.formed, reading.waiting) == ([op], {})
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_rule_14_metadata_that_are_not_ours_rule_a_post_out_only_where_our_marks_were_seen(bench, marked):
+    """An API may keep metadata of its own alone."""
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bench.ledger.marks.learn([], shown=marked)
+    theirs = replace(made_post(a, "post_1", after(1), marked=False), metadata={"source": "api"})
+    bench.server.listed, bench.server.states = [theirs], {"post_1": replace(theirs, source="single")}
+    bench.at(PROOF_AFTER)
+    reading = bench.look(op)
+    assert (reading.formed, reading.waiting) == ([op] if marked else [], {})
+    assert bench.outcomes(op) == (["pending"] if marked else ["succeeded"])
+
+
+def test_rule_14_a_single_read_shows_the_mark_that_a_list_leaves_out(bench):
+    """Whatever the post shows besides, and if it was made twice, that is said."""
+    op, (a,) = batch(bench, "a", answered=True, status=500)
+    bare = [made_post(a, name, after(1), marked=False, content="cut …") for name in ("post_1", "post_2")]
+    bench.server.listed = bare
+    bench.server.states = {
+        each.post_id: replace(each, metadata=a["metadata"], content="other", source="single") for each in bare
+    }
+    bench.at(3)
+    reading = bench.look(op)
+    assert bench.ledger.operations.members(op)[0].result_id == "post_1"
+    assert reading.duplicates == ["a was created twice: post_1, post_2"]
 
 
 def test_rule_14_an_edited_post_without_metadata_may_be_any_row_and_nobody_can_tell(bench):
@@ -138,9 +165,7 @@ def test_rule_14_an_edited_post_without_metadata_may_be_any_row_and_nobody_can_t
     bench.at(PROOF_AFTER)
     reading = bench.look(op)
     assert not reading.formed
-    assert reading.waiting == {
-        op: "a post that shows no metadata may be it, and nobody can tell; look at the dashboard"
-    }
+    assert reading.waiting == {op: "a post that bears no mark may be it, and nobody can tell; look at the dashboard"}
     assert bench.server.read == [], "a single read would show no more"
 
 
@@ -248,13 +273,28 @@ def test_rule_14_a_post_of_other_accounts_is_none_of_these(bench):
     assert (reading.formed, reading.waiting, bench.server.read) == ([op], {}, [])
 
 
-def test_rule_14_what_a_single_read_shows_counts_where_a_list_shows_nothing(bench):
+@pytest.mark.parametrize("marked", [True, False])
+def test_rule_14_what_a_single_read_shows_counts_where_a_list_shows_nothing(bench, marked):
+    """Another text is another post where lists show marks; where they never did, an API may show texts as it likes."""
     op, (a,) = batch(bench, "a", answered=True, status=500)
+    bench.ledger.marks.learn([], shown=marked)
     bare = made_post(a, "post_1", after(1), marked=False)
     bench.server.listed = [replace(bare, content=None)]
     bench.server.states = {"post_1": replace(bare, content="something else", source="single")}
     bench.at(RESEND_ANSWERED)
-    assert [each.op for each in bench.look(op).resend] == [op]
+    assert [each.op for each in bench.look(op).resend] == [op] * marked
+    bench.at(PROOF_AFTER)
+    assert list(bench.look(op).waiting) == [op] * (not marked)
+
+
+def test_rule_14_a_post_of_the_same_place_and_time_that_another_row_is_leaves_nobody_in_doubt(bench):
+    op, (a, b) = batch(bench, "a", "b", answered=True, status=500)
+    made = made_post(b, "post_1", after(1), marked=False)
+    bench.server.listed, bench.server.states = [made], {"post_1": replace(made, source="single")}
+    bench.at(PROOF_AFTER)
+    (fresh,) = bench.look(op).formed
+    assert CREATE.bodies(bench.get(fresh).body) == [a]
+    assert bench.outcomes(op) == ["succeeded"]
 
 
 def test_rule_14_one_single_read_that_shows_too_little_leaves_the_row_in_doubt_whatever_others_show(bench):

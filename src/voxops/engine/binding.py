@@ -51,7 +51,7 @@ def learn(ledger: Ledger, listed: Listed) -> None:
     # A post of the future stands on top of the list for days, and would hide what is made until then (rule 13).
     read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC).isoformat()
     latest = None if listed.latest is None else min(listed.latest, read)
-    ledger.marks.learn(made, latest=latest, shown=listed.metadata, looked_through=listed.looked_through)
+    ledger.marks.learn(made, latest=latest, shown=listed.marked, looked_through=listed.looked_through)
     ledger.outcomes.withdrawn({post.post_id: post.status for post in made if post.withdrawn})
 
 

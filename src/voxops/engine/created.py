@@ -50,14 +50,14 @@ class Walk:
 class Listed:
     """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
 
-    `latest` is the newest ``created_at`` among them; `metadata` says that at least one of them shows metadata; `read` is when the
+    `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
     `looked_through` is when a search of the whole workspace began, where it was one; `walk` is what `CreatedList.learnt` keeps.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
     latest: str | None = None
-    metadata: bool = False
+    marked: bool = False
     read: float | None = None
     looked_through: float | None = None
     walk: Walk | None = field(default=None, repr=False)
@@ -66,7 +66,7 @@ class Listed:
         """Note these posts."""
         for state in states:
             self.posts[state.post_id] = state
-            self.metadata = self.metadata or state.has_metadata
+            self.marked = self.marked or state.mark is not None
             if state.created_at and state.created_at > (self.latest or ""):
                 self.latest = state.created_at
 

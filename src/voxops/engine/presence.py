@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from voxops._core.text import as_read
 from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
 from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
 from voxops.api.evidence import same_time
@@ -61,11 +62,15 @@ def judge_row(
         That takes a look at every row while the ledger waits, so it is asked only where a post looks like this one.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
-    for post in (one for one in made if one.status != "draft"):  # a clone is a draft, and bears the mark
+    # A clone is a draft, and bears the mark; but what an approver has sent back is one, too, and has its time.
+    for post in sorted(
+        (one for one in made if one.status != "draft" or one.shown), key=lambda one: one.status == "draft"
+    ):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
-        if post.withdrawn:
+        if post.withdrawn or post.status == "draft":
             if not later:
-                return Verdict(blocked=f"made as {post.post_id}, {post.status} since; a next attempt makes it again")
+                now = "a draft again" if post.status == "draft" else post.status
+                return Verdict(blocked=f"made as {post.post_id}, {now} since; a next attempt makes it again")
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
         else:
@@ -98,10 +103,10 @@ def _attempt_of(item: Item, post: Made) -> int:
 
 
 def find_marked(members: Iterable[Member], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
-    """Position -> the posts that bear a member's mark, the earliest first; drafts are clones, and don't count."""
+    """Position -> the posts that bear a member's mark, the earliest first; drafts without a time are clones, and don't count."""
     by_mark: dict[str, list[PostState]] = {}
     for state in posts:
-        if state.mark is not None and state.status != "draft":
+        if state.mark is not None and (state.status != "draft" or state.scheduled_for is not None):
             by_mark.setdefault(state.mark, []).append(state)
     found = {member.position: by_mark[member.item.mark] for member in members if member.item.mark in by_mark}
     return {
@@ -120,50 +125,63 @@ def is_older(state: PostState, first_sent: float) -> bool:
     return state.created_at is not None and datetime.fromisoformat(state.created_at).timestamp() < first_sent - SKEW
 
 
-def could_be(state: PostState, body: Mapping[str, Any]) -> bool:
-    """Whether a post that shows no metadata may be a row's, as far as what it shows goes."""
-    if state.has_metadata:
+def could_be(state: PostState, body: Mapping[str, Any], *, marked: bool) -> bool:
+    """Whether a post that bears none of our marks may be a row's, as far as what it shows goes.
+
+    Parameters
+    ----------
+    state : PostState
+        The post.
+    body : mapping
+        What the row asks for.
+    marked : bool
+        Whether lists have shown our marks. Then metadata that are not ours, or another text, are another post; else an API may keep
+        metadata of its own alone, and show texts as it likes: with entities, links made short, other line ends.
+    """
+    if state.mark is not None or (marked and state.has_metadata):
         return False
     if was_edited(state):
         return True
     accounts = accounts_of(state)
     if accounts and set(accounts) != set(body["accountIds"]):
         return False
-    if state.scheduled_for is not None and not same_time(state.scheduled_for, _instant(body["scheduledFor"])):
+    if state.scheduled_for is not None and not _same_minute(state.scheduled_for, body["scheduledFor"]):
         return False
-    return state.content is None or _may_be_cut(state.content, str(body["content"]))
+    return not marked or state.content is None or _may_be_cut(state.content, str(body["content"]))
 
 
-def _instant(text: str) -> str:
-    return datetime.fromisoformat(text).isoformat()
+def _same_minute(one: str, other: str) -> bool:
+    """Whether two times differ by less than a minute, to which an API may keep them."""
+    return abs(datetime.fromisoformat(one) - datetime.fromisoformat(other)) < timedelta(minutes=1)
 
 
 def _may_be_cut(shown: str, whole: str) -> bool:
     """Whether a text may be another one, which a list has cut."""
-    return whole.startswith(shown.rstrip(".… "))
+    return as_read(whole).startswith(as_read(shown).rstrip(".… "))
 
 
-def needs_single_read(state: PostState, bodies: Iterable[Mapping[str, Any]]) -> bool:
+def needs_single_read(state: PostState, bodies: Iterable[Mapping[str, Any]], *, marked: bool) -> bool:
     """Whether only a single read of a post can tell whether it is one of these rows'."""
-    return not was_edited(state) and any(could_be(state, body) for body in bodies)
+    return not was_edited(state) and any(could_be(state, body, marked=marked) for body in bodies)
 
 
-def cannot_tell(state: PostState, bodies: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether even a single read shows too little of a post to rule it out (rule 14)."""
-    return shown_of_state(state) is None and any(could_be(state, body) for body in bodies)
+def cannot_tell(state: PostState, bodies: Iterable[Mapping[str, Any]], *, marked: bool) -> bool:
+    """Whether even a single read does not rule a post out: it shows too little, or no other post bears a mark either (rule 14)."""
+    whole = shown_of_state(state) is not None
+    return not (whole and marked) and any(could_be(state, body, marked=marked) for body in bodies)
 
 
 def pair_unmarked(
     bodies: Mapping[int, Mapping[str, Any]], posts: Sequence[PostState], first_sent: float
 ) -> dict[int, str]:
-    """Position -> the post that a row is, for posts that show no metadata: equal content, accounts and time, created since the send.
+    """Position -> the post that a row is, for posts that bear no mark: equal content, accounts and time, created since the send.
 
     Twins in one sheet are matched by number: two equal rows and one post leave one row unmatched.
     """
     free: dict[str, list[str]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
         shown = shown_of_state(state)
-        if shown is None or state.has_metadata or state.created_at is None:
+        if shown is None or state.mark is not None or state.created_at is None:
             continue
         if not is_older(state, first_sent):
             free.setdefault(shown, []).append(state.post_id)

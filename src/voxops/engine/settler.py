@@ -248,14 +248,21 @@ class Settler:
         act, members = act_named(operation.action), self._ledger.operations.members(operation.id)
         assert isinstance(act, CreateAct)
         unsettled = [member for member in members if not member.outcome.final]
-        marked = find_marked(unsettled, listed.posts.values())
-        found = {position: hits[0].post_id for position, hits in marked.items()}
-        reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
-        bodies = act.bodies(operation.body)
-        asked = {member.position: bodies[member.position] for member in unsettled if member.position not in found}
+        shown = act.bodies(operation.body)
+        bodies = {member.position: shown[member.position] for member in unsettled}
         first_sent = operation.first_sent or operation.last_sent or 0.0
-        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles)
-        found |= pair_unmarked(asked, unmarked, first_sent)
+        known = listed.marked or self._ledger.marks.show
+        by_list = find_marked(unsettled, listed.posts.values())
+        asked = {position: body for position, body in bodies.items() if position not in by_list}
+        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
+        marked = find_marked(
+            unsettled, listed.posts.values()
+        )  # what was read by itself shows marks that lists leave out
+        reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
+        found = {position: hits[0].post_id for position, hits in marked.items()}
+        found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)
+        left, taken = [body for at, body in bodies.items() if at not in found], set(found.values())
+        doubtful |= any(cannot_tell(state, left, marked=known) for state in unmarked if state.post_id not in taken)
         if found:
             done = [
                 settled(member, Outcome.SUCCEEDED, result_id=found[member.position])
@@ -279,7 +286,7 @@ class Settler:
     ) -> None:
         """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait."""
         waited, whole = reading.since(operation) >= PROOF_AFTER, len(rest) == len(members)
-        shows = listed.metadata or self._ledger.marks.show or any(state.content for state in listed.posts.values())
+        shows = listed.marked or self._ledger.marks.show or any(state.content for state in listed.posts.values())
         if waited and not doubtful:
             if whole:
                 await self._revive(operation, reading)
@@ -287,7 +294,7 @@ class Settler:
                 reading.formed += await self._commit(lambda: self._leave(operation, rest, reading.began))
         elif waited:
             reading.waiting[operation.id] = (
-                "a post that shows no metadata may be it, and nobody can tell; look at the dashboard"
+                "a post that bears no mark may be it, and nobody can tell; look at the dashboard"
             )
         elif whole and shows and not doubtful and self._may_resend(operation, reading) and not late(rest, self._now()):
             self._clear(operation, reading)
@@ -298,28 +305,28 @@ class Settler:
         listed: Listed,
         first_sent: float,
         singles: dict[str, PostState | None],
+        *,
+        marked: bool,
     ) -> tuple[list[PostState], bool]:
-        """Posts without metadata that may be these rows', read whole where a list can't tell; whether some can't be ruled out.
+        """Posts without a mark that may be these rows', read whole where a list can't tell; whether some were edited since.
 
-        A post of another row, or one whose accounts or time differ, is none of them; one that was edited since may be any (rule 14).
+        A post of another row, or one whose accounts or time differ, is none of them; one that was edited may be any (rule 14).
         """
         whole: list[PostState] = []
         doubtful = False
-        unknown = (state for state in listed.posts.values() if not state.has_metadata)
-        ids = [state.post_id for state in unknown if not is_older(state, first_sent)]
+        ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]
         claimed = self._ledger.marks.of_posts(ids) if asked else {}
         for post_id in ids if asked else ():
             state = listed.posts[post_id]
-            if post_id in claimed or not any(could_be(state, body) for body in asked.values()):
+            if post_id in claimed or not any(could_be(state, body, marked=marked) for body in asked.values()):
                 continue
-            if needs_single_read(state, asked.values()):
+            if needs_single_read(state, asked.values(), marked=marked):
                 if post_id not in singles:
                     singles[post_id] = await self._reader.post(post_id)
                 single = singles[post_id]
                 if single is not None:
                     whole.append(single)
                     listed.posts[post_id] = single
-                    doubtful = doubtful or cannot_tell(single, asked.values())
             else:
                 doubtful = True
         return whole, doubtful

@@ -38,7 +38,7 @@ class Marks:
 
     @property
     def show(self) -> bool:
-        """Whether lists have ever shown metadata, so that a mark that is absent says something (rule 11)."""
+        """Whether lists have ever shown our marks, so that one that is absent says something (rule 11)."""
         return self._store.meta("lists_show_marks") is not None
 
     def learn(
@@ -49,7 +49,7 @@ class Marks:
         shown: bool = False,
         looked_through: float | None = None,
     ) -> None:
-        """Remember posts as they are now, up to when the lists were read, and whether they show metadata."""
+        """Remember posts as they are now, up to when the lists were read, and whether they show our marks."""
         with self._store.atomic() as db:
             db.executemany(
                 f"""INSERT INTO made ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
