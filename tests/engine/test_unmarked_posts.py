@@ -121,6 +121,27 @@ def test_rule_13_what_an_approver_has_sent_back_is_not_made_again(rig: Rig) -> N
     assert outcomes(table) == {"blocked": 2}
 
 
+@pytest.mark.parametrize("switch", ["no_listed_metadata", "no_metadata"])
+def test_rule_26_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(rig: Rig, switch: str) -> None:
+    """Nothing tells whose the posts are; that they are what the rows ask for holds them. A twin is meant."""
+    rig.sandbox.set_switches(**{switch: True})
+    rig.kernel("lost").run(plan_rows(rig, 3))
+    rig.sandbox.advance(26 * 3600)
+    table = rig.kernel("new").run(plan_rows(rig, 3))
+    assert set(rig.created().values()) == {1}
+    assert table["waiting_for"].str.contains("which bears no mark of ours; a column twin").all()
+    twin = rig.kernel("new").run(plan_bulk(rig.campaign(1).assign(twin=True), key="row_id"))
+    assert outcomes(twin) == {"succeeded": 1}
+
+
+def test_rule_26_what_a_person_has_posted_by_hand_is_not_posted_again(rig: Rig) -> None:
+    sheet = rig.campaign(4)
+    for row, status in zip(sheet.to_dict("records"), ("scheduled", "cancelled", "draft"), strict=False):
+        rig.sandbox.plant_post(row["content"], [row["accounts"]], scheduledFor=row["scheduled_for"], status=status)
+    table = rig.kernel().run(plan_bulk(sheet, key="row_id"))
+    assert table["outcome"].to_list() == ["blocked", "succeeded", "succeeded", "succeeded"], "only what goes out counts"
+
+
 def test_a_change_whose_text_reads_as_asked_has_not_failed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = rig.kernel()
     kernel.run(plan_rows(rig, 1))

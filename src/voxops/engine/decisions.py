@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from voxops.acts.act import Act
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, shown_hashes
+from voxops.acts.made import Made, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
@@ -246,7 +247,21 @@ class Decider:
             )
         if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
             return Hold("its time has passed")
+        same = self._of_nobody.get(shown_of_body(body))
+        if same is not None and not item.seen.get("twin"):
+            return Hold(f"looks like {same}, which bears no mark of ours; a column twin (True) says that it is meant")
         return New(item)
+
+    @cached_property
+    def _of_nobody(self) -> dict[str, str]:
+        """What live posts show that nobody is known to have made for a row, by hand or where no metadata are kept (rule 26) -> a post."""
+        listed = self._facts.listed
+        posts = [state for state in listed.posts.values() if state.mark is None] if listed is not None else []
+        known = self._ledger.marks.of_posts(state.post_id for state in posts)
+        shown = (Made(state.post_id, "", state.status, shown=shown_of_state(state)) for state in posts)
+        return {
+            post.shown: post.post_id for post in shown if post.shown and is_live(post) and post.post_id not in known
+        }
 
     def _kept_marks(self) -> frozenset[str]:
         """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""
