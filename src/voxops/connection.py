@@ -205,10 +205,11 @@ def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) 
     if not workspace:
         return None
     host = urlsplit(client.url).hostname or ""
-    path = ledger or default_path("localhost" if is_loopback(host) else host, workspace)
+    host = "localhost" if is_loopback(host) else host
+    path = ledger or default_path(host, workspace)
     book = Ledger(path, clock=lambda: client.now().timestamp())
     try:
-        book.belong_to(workspace)
+        book.belong_to(workspace, host)
     except LedgerError:
         book.close()
         raise

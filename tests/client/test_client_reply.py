@@ -273,3 +273,17 @@ def test_a_list_that_counts_its_pages_is_read_to_its_end() -> None:
 
 def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
     assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "date"),
+    [
+        ("Mon, 02 Mar 2026 09:00:00 GMT", datetime(2026, 3, 2, 9, tzinfo=UTC)),
+        ("Mon, 02 Mar 2026 09:00:00 +0100", datetime(2026, 3, 2, 8, tzinfo=UTC)),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_date_that_no_calendar_has_says_nothing(said: str, date: datetime | None) -> None:
+    assert Reply("GET /v1/posts", 200, {"date": said}, b"").date == date

@@ -159,6 +159,6 @@ def parse_date(text: str | None) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # an offset may lead out of the years that there are
         return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -116,20 +116,23 @@ class Store:
             )
         return value
 
-    def belong_to(self, workspace: str) -> None:
-        """Belong to a workspace from now on; keys and outcomes of one say nothing about another.
+    def belong_to(self, workspace: str, host: str) -> None:
+        """Belong to a workspace of a host from now on; keys and outcomes of one say nothing about another.
+
+        A copy of production, made for tests, has its workspaces' ids, too.
 
         Raises
         ------
         LedgerError
-            If the file holds another workspace's requests.
+            If the file holds another workspace's requests, or another host's.
         """
-        with self.atomic():
-            owner = self.meta("workspace") or self.set_meta("workspace", workspace)
-        if owner != workspace:
-            raise LedgerError(
-                f"the ledger {self.path} belongs to workspace {owner}, not to {workspace}; give another file with ledger="
-            )
+        for name, value in (("workspace", workspace), ("host", host.lower())):
+            with self.atomic():
+                owner = self.meta(name) or self.set_meta(name, value)
+            if owner != value:
+                raise LedgerError(
+                    f"the ledger {self.path} belongs to {name} {owner}, not to {value}; give another file with ledger="
+                )
 
     def now(self) -> float:
         """The ledger's own time, for leases and the age of readings: the server's, where it is known.
