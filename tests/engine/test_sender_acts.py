@@ -104,6 +104,23 @@ def test_rule_17_a_batch_of_one_row_that_is_refused_has_failed(desk):
     assert (desk.state(op), desk.outcomes(op)) == ("settled", ["failed"])
 
 
+def test_rule_15_items_that_can_not_be_read_refuse_nothing_until_absence_was_proved(desk):
+    """Whatever the status; items that can be read are read every time."""
+    op = created(desk, "a", "b")
+    silent = {"results": [{"index": 0, "status": "?"}, {"index": 1, "status": "?"}]}
+    desk.send(op, says(422, silent))
+    assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown", "unknown"])
+    desk.ledger.forming.revive(op, 1, read=desk.ledger.now())
+    failed = {"index": 0, "status": "failed", "errors": [{"field": "content", "issue": "LONG"}]}
+    desk.send(op, says(422, {"results": [failed, silent["results"][1]]}))
+    assert desk.outcomes(op) == ["failed", "unknown"]
+    again = created(desk, "c")
+    for tries, outcome in ((1, "unknown"), (2, "failed")):
+        desk.send(again, says(422, {"results": silent["results"][:1]}))
+        assert desk.outcomes(again) == [outcome]
+        desk.ledger.forming.revive(again, tries, read=desk.ledger.now())
+
+
 def test_a_batch_that_another_sender_took_over_is_not_divided(desk):
     op = created(desk, "a", "b")
     claims = desk.ledger.claims

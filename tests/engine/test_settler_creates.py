@@ -16,9 +16,9 @@ from voxops.api.windows import PROOF_AFTER, RESEND_ANSWERED, SKEW
 from voxops.model import Outcome
 
 
-def batch(bench: Bench, *names: str, **doubt: Any) -> tuple[int, list[dict[str, Any]]]:
+def batch(bench: Bench, *names: str, accounts: Any = "acc", **doubt: Any) -> tuple[int, list[dict[str, Any]]]:
     """A batch of creates of which nobody knows, and the bodies of its rows."""
-    (op,) = bench.bind(campaign(*names))
+    (op,) = bench.bind(campaign(*names, accounts=accounts))
     bench.doubt(op, **doubt)
     return op, CREATE.bodies(bench.get(op).body)
 
@@ -254,6 +254,33 @@ def test_a_row_that_was_found_by_its_mark_is_not_looked_for_among_the_others(ben
     bench.at(3)
     bench.look(op)
     assert (bench.server.read, bench.ledger.operations.members(op)[0].result_id) == ([], "post_9")
+
+
+def test_a_row_that_was_found_by_its_mark_stays_that_post_whatever_others_show(bench):
+    """Read for another row, whose text a list may have cut, it turns out to show the text of the first."""
+    op, (a, b) = batch(bench, "hello", "hello there", answered=True, status=500)
+    bare = made_post(b, "post_1", after(1), marked=False, content="hello…")
+    bench.server.listed, bench.server.states = (
+        [made_post(a, "post_9", after(2)), bare],
+        {"post_1": replace(bare, content="hello", source="single")},
+    )
+    bench.at(PROOF_AFTER)
+    (fresh,) = bench.look(op).formed
+    assert bench.server.read == ["post post_1"]
+    assert bench.ledger.operations.members(op)[0].result_id == "post_9"
+    assert CREATE.bodies(bench.get(fresh).body) == [b]
+
+
+def test_rule_14_a_post_that_may_be_a_row_that_was_found_leaves_no_other_in_doubt(bench):
+    op, (a, b) = batch(bench, "a", "b", answered=True, status=500, accounts=["o", "p"])
+    made = made_post(a, "post_1", after(1), marked=False)
+    other = replace(made, post_id="post_2", content="with &amp;")
+    bench.server.listed = [made, other]
+    bench.server.states = {each.post_id: replace(each, source="single") for each in (made, other)}
+    bench.at(PROOF_AFTER)
+    (fresh,) = bench.look(op).formed
+    assert bench.ledger.operations.members(op)[0].result_id == "post_1"
+    assert CREATE.bodies(bench.get(fresh).body) == [b]
 
 
 def test_rule_14_rows_found_and_rows_proved_absent_in_one_look_part(bench):

@@ -111,6 +111,21 @@ def test_rule_30_creates_whose_post_was_taken_back_are_blocked_and_other_acts_ar
     )
 
 
+def test_creates_whose_posts_are_there_after_all_have_succeeded(ledger):
+    ledger.query("UPDATE members SET outcome = 'blocked', result_id = 'p', waiting_for = 'deleted' WHERE op IN (5, 8)")
+    ledger.query("UPDATE members SET result_id = 'q' WHERE op IN (5, 8) AND position = 1")
+    ledger.query("UPDATE operations SET action = 'create' WHERE id = 5")
+    ledger.query("UPDATE operations SET action = 'cancel' WHERE id = 8")
+    _, changed = change(ledger, lambda: ledger.outcomes.restored(["p"]))
+    assert changed == rows(5, 0, outcome="succeeded", waiting_for="")
+    ledger.query("UPDATE operations SET action = 'bulk' WHERE id = 8")
+    _, changed = change(ledger, lambda: ledger.outcomes.restored(["p", "r"]))
+    assert changed == rows(8, 0, outcome="succeeded", waiting_for="")
+    for outcome in ("failed", "unknown", "pending"):
+        ledger.query("UPDATE members SET outcome = ? WHERE op = 8", (outcome,))
+        assert change(ledger, lambda: ledger.outcomes.restored(["p"]))[1] == {}
+
+
 @pytest.mark.parametrize(
     ("op", "outcome", "tries", "when", "found"),
     [

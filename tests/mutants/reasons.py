@@ -38,11 +38,11 @@ REASONS: dict[tuple[str, str], str] = {
     ): "the mark of this attempt is never that of an earlier one",
     (
         "engine/presence.py",
-        "find_marked: state.mark is not None and state.status != \"draft\" → (state.status != 'draft')",
+        "find_marked: state.mark is not None and (state.status != \"draft\" or state.scheduled_for is not None) → (state.status != 'draft' or state.scheduled_for is not None)",
     ): "no row is looked up under no mark",
     (
         "engine/presence.py",
-        "pair_unmarked: shown is None or state.has_metadata or state.created_at is None → (state.has_metadata or state.created_at is None)",
+        "pair_unmarked: shown is None or state.mark is not None or state.created_at is None → (state.mark is not None or state.created_at is None)",
     ): "no row is looked up under what a post does not show",
     (
         "engine/reading.py",
@@ -102,14 +102,6 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/settler.py",
         'Settler._settle_delivery: operation.state == "unknown" and long_ago → (long_ago)',
     ): "of what was accepted any trace is an end by then, and without one only what is unknown is planned again",
-    (
-        "engine/settler.py",
-        "Settler._decide_rest: listed.metadata or self._ledger.marks.show or any(state.cont…te in listed.posts.values()) → (self._ledger.marks.show or any((state.content for state in listed.posts.values())))",
-    ): "what the lists show is remembered before",
-    (
-        "engine/settler.py",
-        "Settler._unmarked: not state.has_metadata → (True)",
-    ): "a post that shows metadata could be none of the rows",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
     ("engine/decisions.py", "Decider._decide_create: item.body or {} → (item.body)"): "a create has a body",
     (

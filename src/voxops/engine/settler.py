@@ -251,7 +251,7 @@ class Settler:
         shown = act.bodies(operation.body)
         bodies = {member.position: shown[member.position] for member in unsettled}
         first_sent = operation.first_sent or operation.last_sent or 0.0
-        known = listed.marked or self._ledger.marks.show
+        known = self._ledger.marks.show  # what this reading has shown is noted already
         by_list = find_marked(unsettled, listed.posts.values())
         asked = {position: body for position, body in bodies.items() if position not in by_list}
         unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
@@ -286,7 +286,7 @@ class Settler:
     ) -> None:
         """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait."""
         waited, whole = reading.since(operation) >= PROOF_AFTER, len(rest) == len(members)
-        shows = listed.marked or self._ledger.marks.show or any(state.content for state in listed.posts.values())
+        shows = self._ledger.marks.show or any(state.content for state in listed.posts.values())
         if waited and not doubtful:
             if whole:
                 await self._revive(operation, reading)
@@ -314,7 +314,7 @@ class Settler:
         """
         whole: list[PostState] = []
         doubtful = False
-        ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]
+        ids = [state.post_id for state in listed.posts.values() if not is_older(state, first_sent)]
         claimed = self._ledger.marks.of_posts(ids) if asked else {}
         for post_id in ids if asked else ():
             state = listed.posts[post_id]
