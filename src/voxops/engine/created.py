@@ -165,11 +165,9 @@ class CreatedList:
                 listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
             if page.records and not states:
-                raise DecodeError(
-                    f"{page.raw.endpoint} answered with records that have no id",
-                    endpoint=page.raw.endpoint,
-                    body=page.raw.body,
-                )
+                raw = page.raw
+                said = f"{raw.endpoint} answered with records that have no id"
+                raise DecodeError(said, endpoint=raw.endpoint, status=raw.status, body=raw.body)
             listed.take(states.values())
             times = [created for state in states.values() if (created := _created(state)) is not None]
             if oldest is None:

@@ -63,9 +63,8 @@ def judge_row(
     """
     asked, shown = asked_hash(body), shown_hashes(body)
     # A clone is a draft, and bears the mark; but what an approver has sent back is one, too, and has its time.
-    for post in sorted(
-        (one for one in made if one.status != "draft" or one.shown), key=lambda one: one.status == "draft"
-    ):
+    counting = [one for one in made if one.status != "draft" or one.shown]
+    for post in sorted(counting, key=lambda one: one.status == "draft"):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.withdrawn or post.status == "draft":
             if not later:

@@ -255,9 +255,8 @@ class Settler:
         by_list = find_marked(unsettled, listed.posts.values())
         asked = {position: body for position, body in bodies.items() if position not in by_list}
         unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
-        marked = find_marked(
-            unsettled, listed.posts.values()
-        )  # what was read by itself shows marks that lists leave out
+        # What was read by itself shows the marks that lists leave out.
+        marked = find_marked(unsettled, listed.posts.values())
         reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
         found = {position: hits[0].post_id for position, hits in marked.items()}
         found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)
@@ -314,7 +313,7 @@ class Settler:
         """
         whole: list[PostState] = []
         doubtful = False
-        ids = [state.post_id for state in listed.posts.values() if not is_older(state, first_sent)]
+        ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]
         claimed = self._ledger.marks.of_posts(ids) if asked else {}
         for post_id in ids if asked else ():
             state = listed.posts[post_id]

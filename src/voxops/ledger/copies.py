@@ -44,13 +44,10 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
         if not isinstance(act, CreateAct):
             continue
         body = act.bodies(stored.body)[position]
-        asked, made = (
-            asked_hash(body),
-            [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post)],
-        )
-        own = [
-            post.shown for post in made if post.post_id == member.result_id and post.shown
-        ]  # an API may escape its texts
+        asked = asked_hash(body)
+        made = [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post)]
+        # An API may escape texts: then copies show what the row's own post shows.
+        own = [post.shown for post in made if post.post_id == member.result_id and post.shown]
         for shown in (shown_hashes(body), own):
             posts = [post for post in made if (post.shown in shown if post.shown is not None else post.asked == asked)]
             if len(posts) > 1:
