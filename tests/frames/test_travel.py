@@ -201,7 +201,7 @@ def test_no_public_frame_is_missing() -> None:
     holders = {"vx": vx, "ws": vx.Workspace, "run": vx.Run, "archive": Archive, "plan": vx.Plan}
     found = set()
     for holder, owner in holders.items():
-        for name in vx.__all__ if owner is vx else vars(owner):
+        for name in vx.__all__ if owner is vx else dir(owner):
             member = getattr(owner, name)
             member = member.fget if isinstance(member, property) else member
             if not name.startswith("_") and callable(member) and not isinstance(member, type):
