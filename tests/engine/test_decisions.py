@@ -223,6 +223,32 @@ def test_rule_26_a_row_like_another_that_is_kept_is_new_and_like_one_that_is_not
     )
 
 
+def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
+    """A live post that bears no mark and is not known to have been made for a row: by hand, or by a ledger that is lost."""
+    plan = campaign("a", content="words")
+    body = CREATE.bodies(CREATE.resolve(plan.operations[0], {}).body)[0]
+    bare = made_post(body, "post_9", NOW.isoformat(), marked=False)
+
+    def decide(*posts: PostState, **columns: Any) -> Any:
+        listed = Listed()
+        listed.take(posts)
+        return one(bench, campaign("a", content="words", **columns), listed=listed)
+
+    held = Hold("looks like post_9, which bears no mark of ours; a column twin (True) says that it is meant")
+    assert decide(bare) == decide(replace(bare, content=" words\r\n")) == held
+    assert decide(replace(bare, metadata={"source": "api"})) == held
+    assert isinstance(decide(bare, twin=True), New)
+    for other in (
+        replace(bare, content="other words"), replace(bare, content=None), replace(bare, status="cancelled"),
+        replace(bare, status="failed"), replace(bare, status="draft"), replace(bare, metadata={"voxopsOp": "m"}),
+        replace(bare, scheduled_for="2027-01-01T00:01:00+00:00"), replace(bare, targets=()),
+    ):  # fmt: skip
+        assert isinstance(decide(other), New), other
+    learnt(bench, campaign("other", content="former words"), "post_9")
+    assert isinstance(decide(bare), New), "it is known to have been made for another row, and was changed since"
+    assert isinstance(one(bench, plan), New), "nothing was listed"
+
+
 def test_rule_29_a_row_of_another_campaign_s_name_is_held_unless_the_campaign_is_named(bench):
     def named(campaign_name: str, **columns: Any) -> Plan:
         frame = pd.DataFrame(
