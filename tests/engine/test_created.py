@@ -14,7 +14,9 @@ from tests.virtual import workspace
 
 import voxops as vx
 from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.client import Page, Reply
 from voxops.engine.created import CreatedList, Listed
+from voxops.errors import DecodeError
 from voxops.model import WAITING_STATUSES
 from voxops.sandbox import Fault, Sandbox
 
@@ -50,7 +52,8 @@ class Client:
             found.sort(key=lambda post: str(post.get("createdAt")), reverse=True)
         for start in range(0, max(len(found), 1), PAGE):
             self.pages_read.append(params["status"])
-            yield SimpleNamespace(records=found[start : start + PAGE], cursor=None)
+            raw = Reply("GET /v1/posts", 200, {}, b"[]")
+            yield Page(found[start : start + PAGE], None, raw)
             self.seconds += self.page_takes
             while self.made_meanwhile:
                 self.make(*self.made_meanwhile.pop())
@@ -322,3 +325,13 @@ def test_a_large_campaign_goes_out_although_the_list_takes_longer_than_a_reading
         made = sandbox.effects("post.create")
     assert set(found["outcome"]) == {"succeeded"}, found["waiting_for"].unique()
     assert len(made) == rows
+
+
+def test_rule_14_records_without_ids_are_no_list_of_posts(client):
+    """One that has none among others is passed over; where none has any, an error stands in the place of the posts."""
+    client.posts = [{"code": "UPSTREAM_TIMEOUT"}]
+    with pytest.raises(DecodeError, match="GET /v1/posts answered with records that have no id") as caught:
+        read(CreatedList(client), client)
+    assert (caught.value.endpoint, caught.value.status, caught.value.body) == ("GET /v1/posts", 200, b"[]")
+    client.make("post", 0)
+    assert list(read(CreatedList(client), client)[0].posts) == ["post"]
