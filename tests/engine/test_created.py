@@ -292,7 +292,7 @@ def test_a_list_that_was_emptied_meanwhile_is_read_from_where_it_was(client):
     assert read(listed, client)[1] == 1
 
 
-def test_one_post_that_shows_metadata_is_enough(client):
+def test_one_post_that_shows_a_mark_is_enough(client):
     client.posts = []
     client.make("marked", 0)
     client.posts[0]["metadata"] = {"voxopsOp": "m"}

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import pytest
-from tests.chaos.rig import Rig, outcomes
+from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import plan_rows
 
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
+from voxops.api.windows import PROOF_AFTER
+from voxops.engine.execution import Execution
 from voxops.errors import DecodeError
 from voxops.sandbox import Fault
 
 
-@pytest.mark.parametrize("body", ["html", "empty"])
-def test_rule_30_a_404_of_a_proxy_deletes_no_post(rig: Rig, body: str) -> None:
+def made(rig: Rig) -> tuple[Kernel, str, Execution]:
+    """Two posts, their run, and what it is verified by."""
     kernel = rig.kernel()
     run = kernel.bind(plan_rows(rig, 2))
     execution = kernel.execution(run)
     eventloop.run(execution.go())
+    return kernel, run, execution
+
+
+@pytest.mark.parametrize("body", ["html", "empty"])
+def test_rule_30_a_404_of_a_proxy_deletes_no_post(rig: Rig, body: str) -> None:
+    kernel, run, execution = made(rig)
+    rig.sandbox.advance(PROOF_AFTER + 60)
     rig.sandbox.add_fault(Fault(action="garbage", method="GET", path="/v1/posts/*", body=body, status=404, times=None))
-    with pytest.raises(DecodeError, match="answered 404 without the API's own words"):
+    with pytest.raises(DecodeError, match="404 came without the API's own words"):
         eventloop.run(execution.verify())
     assert outcomes(kernel.results(run)) == {"succeeded": 2}
 
@@ -27,10 +36,7 @@ def test_rule_30_a_404_of_a_proxy_deletes_no_post(rig: Rig, body: str) -> None:
 def test_rule_30_what_reads_do_not_show_yet_is_not_deleted(rig: Rig) -> None:
     """Reads lag by 45 s: verified at once the posts seem to be deleted, and a next attempt makes them again."""
     rig.sandbox.set_switches(list_lag_seconds=45.0, single_reads_lag=True)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_rows(rig, 2))
-    execution = kernel.execution(run)
-    eventloop.run(execution.go())
+    kernel, run, execution = made(rig)
     eventloop.run(execution.verify())
     kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
     assert set(rig.created().values()) == {1}
@@ -38,12 +44,12 @@ def test_rule_30_what_reads_do_not_show_yet_is_not_deleted(rig: Rig) -> None:
 
 
 def test_rule_30_what_is_there_again_is_not_deleted(rig: Rig) -> None:
-    rig.sandbox.set_switches(list_lag_seconds=45.0, single_reads_lag=True)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_rows(rig, 2))
-    execution = kernel.execution(run)
-    eventloop.run(execution.go())
+    """Reads lag for longer than anybody thinks; the next look puts it right."""
+    rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER + 600, single_reads_lag=True)
+    kernel, run, execution = made(rig)
+    rig.sandbox.advance(PROOF_AFTER + 60)
     eventloop.run(execution.verify())
-    rig.sandbox.advance(200)
+    assert outcomes(kernel.results(run)) == {"blocked": 2}
+    rig.sandbox.advance(600)
     eventloop.run(execution.verify())
     assert outcomes(kernel.results(run)) == {"succeeded": 2}

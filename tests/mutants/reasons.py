@@ -107,10 +107,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Settler._unmarked: state.mark or is_older(state, first_sent) → (is_older(state, first_sent))",
     ): "a post with a mark could be none of the rows; leaving it out at once saves time",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
-    (
-        "engine/decisions.py",
-        "Decider._of_nobody: post.shown and is_live(post) and post.post_id not in known → (is_live(post) and post.post_id not in known)",
-    ): "no row is looked up under what a post does not show",
     ("engine/decisions.py", "Decider._decide_create: item.body or {} → (item.body)"): "a create has a body",
     (
         "engine/decisions.py",

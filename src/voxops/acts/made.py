@@ -46,9 +46,9 @@ class Made:
         return self.shown is None or self.shown in shown
 
 
-def is_live(made: Made) -> bool:
+def is_live(status: str) -> bool:
     """Whether people see the post, or will: no draft (a clone is one), not withdrawn, not failed (rule 28)."""
-    return made.status not in _NEVER_OUT
+    return status not in _NEVER_OUT
 
 
 def made_of(state: PostState) -> Made | None:

@@ -79,7 +79,8 @@ def bears_error(data: Any) -> bool:
     """Whether an answer says that it failed, whatever its status: by an error, or by ``success: false``."""
     if not isinstance(data, Mapping):
         return False
-    return bool(data.get("error") or data.get("errors")) or data.get("success") is False
+    fields = _canonical(data)
+    return bool(fields.get("error") or fields.get("errors")) or fields.get("success") is False
 
 
 def read_error(error: Any) -> ErrorBody:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from voxops._core import jsontext
 from voxops._core.backoff import is_ambiguous
+from voxops.errors import NotFoundError
 
-__all__ = ["Answer", "judge", "may_still_run", "was_refused"]
+__all__ = ["Answer", "from_a_proxy", "judge", "may_still_run", "says_absent", "was_refused"]
 
 
 class Answer(StrEnum):
@@ -55,6 +57,19 @@ def may_still_run(code: str) -> bool:
     error about the key itself says nothing of the request.
     """
     return not code or code in _ABOUT_THE_KEY
+
+
+def says_absent(error: NotFoundError) -> bool:
+    """Whether the API itself says that a thing does not exist: by an error as JSON; a page, or nothing, is a proxy's (rule 16)."""
+    try:
+        return bool(jsontext.decode(error.body))
+    except ValueError:
+        return False
+
+
+def from_a_proxy(status: int) -> str:
+    """Why an answer is no word of the API's."""
+    return f"{status} came without the API's own words, as from a proxy"
 
 
 def was_refused(status: int | None, *, answered: bool) -> bool:

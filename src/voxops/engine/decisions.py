@@ -11,7 +11,7 @@ from typing import Any
 from voxops.acts.act import Act
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import Made, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
+from voxops.acts.made import asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
@@ -256,12 +256,11 @@ class Decider:
     def _of_nobody(self) -> dict[str, str]:
         """What live posts show that nobody is known to have made for a row, by hand or where no metadata are kept (rule 26) -> a post."""
         listed = self._facts.listed
-        posts = [state for state in listed.posts.values() if state.mark is None] if listed is not None else []
-        known = self._ledger.marks.of_posts(state.post_id for state in posts)
-        shown = (Made(state.post_id, "", state.status, shown=shown_of_state(state)) for state in posts)
-        return {
-            post.shown: post.post_id for post in shown if post.shown and is_live(post) and post.post_id not in known
-        }
+        posts = [] if listed is None else [state for state in listed.posts.values() if is_live(state.status)]
+        unmarked = [state for state in posts if state.mark is None]
+        known = self._ledger.marks.of_posts(state.post_id for state in unmarked)
+        shown = {state.post_id: shown_of_state(state) for state in unmarked if state.post_id not in known}
+        return {what: post for post, what in shown.items() if what is not None}
 
     def _kept_marks(self) -> frozenset[str]:
         """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""

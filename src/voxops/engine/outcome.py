@@ -19,7 +19,7 @@ from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, SKEW
-from voxops.engine.reader import says_absent
+from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
 from voxops.frames.states import read_posts

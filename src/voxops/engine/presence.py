@@ -81,7 +81,7 @@ def judge_row(
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
             mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks} or post.row_mark in kept()
-            if mine or not is_live(post):
+            if mine or not is_live(post.status):
                 continue
             if post.campaign_mark == campaign:
                 return Verdict(

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import jsontext
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, LONGEST_REST, PER_PAGE
+from voxops.engine.answer import from_a_proxy, says_absent
 from voxops.engine.created import CreatedList, Listed
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.states import read_deliveries, read_post, read_posts
@@ -29,7 +29,7 @@ from voxops.model import IN_FLIGHT_STATUSES
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Reader", "Seen", "interval", "says_absent", "worth_reading"]
+__all__ = ["Reader", "Seen", "interval", "worth_reading"]
 
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
@@ -82,14 +82,6 @@ class _Listing:
     pages: int = 1
     read_at: float = -math.inf
     absent: set[str] = field(default_factory=set)
-
-
-def says_absent(error: NotFoundError) -> bool:
-    """Whether the API itself says that a thing does not exist: by an error as JSON; a page, or nothing, is a proxy's (rule 16)."""
-    try:
-        return bool(jsontext.decode(error.body))
-    except ValueError:
-        return False
 
 
 class Reader:
@@ -234,7 +226,7 @@ class Reader:
             if says_absent(error):
                 return None
             raise DecodeError(
-                f"GET /v1/posts/{post_id} answered 404 without the API's own words, as from a proxy; whether it exists is not known",
+                f"GET /v1/posts/{post_id}: {from_a_proxy(error.status)}; whether it exists is not known",
                 endpoint=f"GET /v1/posts/{post_id}",
                 status=error.status,
                 body=error.body,

@@ -18,7 +18,7 @@ from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
 from voxops.api.matrix import find, polled
-from voxops.engine.answer import Answer, judge, may_still_run
+from voxops.engine.answer import Answer, from_a_proxy, judge, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import remember
 from voxops.engine.control import GOES_ON, Pass
@@ -206,7 +206,7 @@ class Sender:
                 if data or "retry-after" in reply.headers:
                     await self.note(lambda: self.ledger.claims.take_back(claim))
                 else:
-                    await self._unknown(current, claim, reply, code, _from_a_proxy(reply))
+                    await self._unknown(current, claim, reply, code, from_a_proxy(reply.status))
                 current.queue.tries[claim.operation.id] -= 1  # it was not looked at
                 current.queue.throttled[claim.operation.id] += 1
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
@@ -217,8 +217,8 @@ class Sender:
                 words = f" {code}" * bool(code) + f": {message}" * bool(message)
                 self._stop(current, f"the API answered {reply.status}{words}")
             case Answer.STOP:
-                await self._unknown(current, claim, reply, code, _from_a_proxy(reply))
-                self._stop(current, _from_a_proxy(reply))
+                await self._unknown(current, claim, reply, code, from_a_proxy(reply.status))
+                self._stop(current, from_a_proxy(reply.status))
             case Answer.UNKNOWN:
                 why = (
                     "the server is still working on it"
@@ -313,11 +313,6 @@ def _data(reply: Any) -> Any:
         return reply.data
     except DecodeError:
         return None
-
-
-def _from_a_proxy(reply: Any) -> str:
-    """Why an answer is no word of the API's."""
-    return f"{reply.status} came without the API's own words, as from a proxy"
 
 
 def _is_of_another(operation: Stored, members: Sequence[Member], data: Mapping[str, Any]) -> bool:

@@ -252,11 +252,10 @@ class Settler:
         bodies = {member.position: shown[member.position] for member in unsettled}
         first_sent = operation.first_sent or operation.last_sent or 0.0
         known = self._ledger.marks.show  # what this reading has shown is noted already
-        by_list = find_marked(unsettled, listed.posts.values())
-        asked = {position: body for position, body in bodies.items() if position not in by_list}
-        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
-        # What was read by itself shows the marks that lists leave out.
         marked = find_marked(unsettled, listed.posts.values())
+        asked = {at: body for at, body in bodies.items() if at not in marked}
+        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
+        marked = find_marked(unsettled, unmarked) | marked  # single reads show the marks that lists leave out
         reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
         found = {position: hits[0].post_id for position, hits in marked.items()}
         found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)

@@ -45,7 +45,7 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
             continue
         body = act.bodies(stored.body)[position]
         asked = asked_hash(body)
-        made = [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post)]
+        made = [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post.status)]
         # An API may escape texts: then copies show what the row's own post shows.
         own = [post.shown for post in made if post.post_id == member.result_id and post.shown]
         for shown in (shown_hashes(body), own):
