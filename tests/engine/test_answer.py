@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voxops.engine.answer import Answer, judge, may_still_run, was_refused
+from voxops.engine.answer import Answer, judge, may_still_run, says_absent, was_refused
+from voxops.errors import NotFoundError
 
 CODES = [
     "",
@@ -93,3 +94,11 @@ def test_only_the_api_s_own_word_ends_a_request():
 )  # fmt: skip
 def test_a_refusal_for_good_is_told_from_one_that_may_pass(status, answered, refused):
     assert was_refused(status, answered=answered) is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b'{"error": {"code": "NOT_FOUND"}}', True), (b'{"error": "gone"}', True), (b"<html>not here</html>", False), (b"", False), (b"{}", False), (b"null", False)],
+)  # fmt: skip
+def test_rule_16_only_an_error_as_json_says_that_a_thing_does_not_exist(body, said):
+    assert says_absent(NotFoundError("no", status=404, body=body)) is said
