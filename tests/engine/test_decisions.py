@@ -234,7 +234,7 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
         listed.take(posts)
         return one(bench, campaign("a", content="words", **columns), listed=listed)
 
-    held = Hold("looks like post_9, which bears no mark of ours; a column twin (True) says that it is meant")
+    held = Hold("looks like post_9, made by hand or elsewhere; a column twin (True) says that it is meant")
     assert decide(bare) == decide(replace(bare, content=" words\r\n")) == held
     assert decide(replace(bare, metadata={"source": "api"})) == held
     assert isinstance(decide(bare, twin=True), New)

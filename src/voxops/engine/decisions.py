@@ -249,7 +249,7 @@ class Decider:
             return Hold("its time has passed")
         same = self._of_nobody.get(shown_of_body(body))
         if same is not None and not item.seen.get("twin"):
-            return Hold(f"looks like {same}, which bears no mark of ours; a column twin (True) says that it is meant")
+            return Hold(f"looks like {same}, made by hand or elsewhere; a column twin (True) says that it is meant")
         return New(item)
 
     @cached_property
