@@ -41,6 +41,20 @@ def test_posts_and_targets_say_whose_they_are(ws: vx.Workspace, triaged: pd.Data
     assert vx.view(triaged).columns[3:5] == ("owner", "campaign")
 
 
+def test_a_typo_in_a_setting_is_said(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox, owner="metadata.ownr") as workspace:
+        with pytest.warns(
+            UserWarning, match="owner='metadata.ownr': no post has this field; did you mean 'metadata.owner'"
+        ):
+            posts = workspace.posts(limit=3)
+        assert posts["owner"].isna().all()
+
+
+def test_a_field_that_no_post_has_yet_is_no_typo(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as workspace:
+        assert workspace.posts(limit=3)["owner"].isna().all()  # and nothing is warned of: warnings are errors here
+
+
 def test_without_a_setting_frames_are_as_they_were(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as plain:
         posts = plain.posts(limit=3)

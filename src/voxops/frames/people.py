@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from voxops._core.arguments import near
 from voxops.errors import ConfigError
 from voxops.frames.values import LABEL, LIST
 
@@ -43,12 +45,19 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         With ``owner campaign`` (string, NA where the post does not say; several are joined by a comma) and ``tags`` (tuples).
+
+    Warns
+    -----
+    UserWarning
+        If no post has the field and one that they have is near: a typo in a setting must not look like posts without owners.
     """
     if not fields:
         return posts
     columns: dict[str, Any] = {}
     for name, field in fields.items():
         found = [_inside(value, field.split(".")[1:]) for value in posts["metadata"]]
+        if all(value is None for value in found) and (meant := _meant(posts["metadata"], field)):
+            warnings.warn(f"{name}={field!r}: no post has this field; did you mean {meant!r}?", stacklevel=2)
         if name == "tags":
             columns[name] = LIST.array([_several(value) for value in found])
         else:
@@ -68,6 +77,15 @@ def _inside(value: Any, names: list[str]) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _meant(metadata: pd.Series, field: str) -> str | None:
+    """The field beside this one, of any post, that a typo is likely to have meant; None where none is near."""
+    parent, _, last = field.rpartition(".")
+    beside = (_inside(value, parent.split(".")[1:]) for value in metadata)
+    known = {str(name) for group in beside if isinstance(group, Mapping) for name in group}
+    meant = near(last, sorted(known))
+    return None if meant is None else f"{parent}.{meant}"
 
 
 def _several(value: Any) -> list[str]:
