@@ -124,6 +124,7 @@ def test_rule_26_texts_that_read_the_same_show_the_same_and_ledgers_of_before_ar
     same = ["a\nb", "a b", " a  b\r\n", "a\u00a0b", "a\u200b b"]
     assert len({shown_of_body(body(text)) for text in same}) == 1
     assert shown_of_body(body("caf\u00e9")) == shown_of_body(body("cafe\u0301"))
+    assert shown_of_body(body("\u2764\ufe0f")) == shown_of_body(body("\u2764"))
     assert len({shown_of_body(body(text)) for text in ("a b", "ab", "A b", "a b.")}) == 4
     now, before = shown_hashes(body("a\nb"))
     assert now == shown_of_body(body("a b")) != before

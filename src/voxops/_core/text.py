@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 __all__ = ["as_read", "fold_text"]
+
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
 
 def fold_text(text: str) -> str:
@@ -14,5 +17,9 @@ def fold_text(text: str) -> str:
 
 
 def as_read(text: str) -> str:
-    """Return a text as its readers take it in: folded, with one blank wherever it has blanks or line ends (rule 26)."""
-    return " ".join(fold_text(text).split())
+    """Return a text as its readers take it in (rule 26).
+
+    It is folded, has one blank wherever it has blanks or line ends, and no variation selectors: keyboards and servers differ in
+    whether an emoji has one.
+    """
+    return " ".join(fold_text(_SELECTORS.sub("", text)).split())
