@@ -342,7 +342,7 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     with pytest.raises(PlanError, match="SP26-038"):
         plan_bulk(sheet, key="row_id")
     plan = plan_bulk(sheet.drop_duplicates(), key="row_id")
-    assert plan.eligible == 117 - 4 - 1 - 1 - 2 - 1  # as many as have no error, but for the time that has passed
+    assert plan.eligible == 117 - 4 - 1 - 1 - 2 - 1 - 1  # as many as have no error, but for the time that has passed
 
 
 def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox: Sandbox):
@@ -373,8 +373,39 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
         {"scheduled_for": "2027-03-10T09:00:00+01:00"},
     ],
 )
-def test_a_row_that_readers_would_see_twice_is_a_twin_however_it_is_spelled(otherwise: dict[str, str]) -> None:
-    row = {"row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder", "scheduled_for": "2027-03-10T08:00:00Z", "media": None, "first_comment": None, "tags": None}  # fmt: skip
-    found = check_campaign(pd.DataFrame([row, {**row, "row_id": "2", **otherwise}]).astype("string"))
-    assert "DUPLICATE_POST" in found["code"].to_list()
-    assert check_campaign(pd.DataFrame([row, {**row, "row_id": "2", "content": "Tea"}]).astype("string")).empty
+def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise: dict[str, str]) -> None:
+    sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
+    found = check_campaign(sheet)
+    assert found.loc[found["code"] == "DUPLICATE_POST", "level"].to_list() == ["error"]
+    plan = plan_bulk(sheet, key="row_id")
+    said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
+    assert plan.frame["reason"].to_list() == ["ready", said]
+    for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
+        assert check_campaign(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
+
+
+CAFE = {
+    "row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder",
+    "scheduled_for": "2027-03-10T08:00:00Z", "media": None, "first_comment": None, "tags": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("meant", [(True, False), (False, True), (True, True)])
+def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
+    sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
+    assert check_campaign(sheet).empty
+    assert plan_bulk(sheet, key="row_id").eligible == 2
+
+
+def test_a_row_that_is_held_itself_holds_no_other() -> None:
+    """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
+    bare = {**CAFE, "accounts": "instagram:@alder"}
+    sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
+    assert check_campaign(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
+    assert plan_bulk(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
+
+
+def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
+    sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
+    assert check_campaign(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
+    assert plan_bulk(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]

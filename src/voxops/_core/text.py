@@ -12,6 +12,8 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
 def fold_text(text: str) -> str:
     """Return text in Unicode's composed form, without invisible characters and outer blanks (rule 5)."""
+    if text.isascii():  # is composed, and all of it is visible
+        return text.strip()
     visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
     return visible.strip()
 

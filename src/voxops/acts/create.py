@@ -284,7 +284,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     -------
     Plan
         The frame with ``eligible reason attempt batch idempotency_key request``. Unfit rows are held with their reason: no
-        time or a time without offset, no content, no account, too long.
+        time or a time without offset, no content, no account, too long, the same post as a row above it (but where ``twin`` is True).
 
     Raises
     ------
@@ -310,7 +310,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     labels, numbers, twins = row_names(frame, key), attempts(frame), flags(frame, "twin")
     items, reasons = [], []
     for number, (label, (row, reason), attempt, twin) in enumerate(
-        zip(labels, fit_rows(frame), numbers, twins, strict=True)
+        zip(labels, fit_rows(frame, labels, twins), numbers, twins, strict=True)
     ):
         reasons.append(reason or "ready")
         if reason is not None:

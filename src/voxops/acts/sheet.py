@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import NUMBER_OF_A_FILE, errors_of, sheet_rows, split_list, utc_text
+from voxops.analysis.sheet_rules import NUMBER_OF_A_FILE, Finding, errors_of_all, sheet_rows, split_list, utc_text
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
 
@@ -42,19 +42,21 @@ def _some(values: Sequence[object]) -> str:
     return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")
 
 
-def fit_rows(frame: pd.DataFrame) -> list[tuple[dict[str, Any], str | None]]:
-    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``vx.check_campaign``."""
+def fit_rows(
+    frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
+) -> list[tuple[dict[str, Any], str | None]]:
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``vx.check_campaign``.
+
+    `names` are what the rows are called, `meant` says which may look like another one.
+    """
     _refuse_lost_ids(frame, "accounts" if "accounts" in frame.columns else "account_ids")
-    known = Places.of(frame)
-    rows = zip(sheet_rows(frame), known.numbers(frame), strict=True)
-    return [(row, _reason(row, known, number)) for row, number in rows]
+    known, rows = Places.of(frame), sheet_rows(frame)
+    judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
+    return [(row, _reason(errors[0], known, number) if errors else None) for row, errors, number in judged]
 
 
-def _reason(row: dict[str, Any], known: Places, number: int | None) -> str | None:
-    """The first thing that is wrong with a row, with its cell where it comes from a sheet."""
-    found = next(errors_of(row), None)
-    if found is None:
-        return None
+def _reason(found: Finding, known: Places, number: int | None) -> str:
+    """What is wrong with a row, with its cell where it comes from a sheet."""
     said, cell = found.message.removesuffix("."), known.cell(number, found.column)
     return said[:1].lower() + said[1:] + (f" ({cell})" if cell else "")
 

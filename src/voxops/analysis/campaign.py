@@ -17,14 +17,14 @@ import pandas as pd
 
 from voxops._core.arguments import file_path, whole_number
 from voxops._core.spreadsheets import unguard
-from voxops._core.text import as_read
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import Finding, errors_of, name_errors, platforms_of, row_names, sheet_rows, utc_text
+from voxops.analysis.sheet_rules import Finding, errors_of_all, name_errors, platforms_of, row_names, sheet_rows
 from voxops.analysis.sheet_times import iso_time
 from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
+from voxops.frames.columns import flags
 from voxops.frames.spans import absolute, zone
 from voxops.frames.values import STRING_DTYPE
 
@@ -308,28 +308,15 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     """
     need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
     at = None if now is None else absolute("now", now)
-    names, known = row_names(frame), Places.of(frame)
-    first_of = dict[tuple[str, ...], int]()
+    names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
+    errors = errors_of_all(rows, names, flags(frame, "twin"), at)
     found = []
-    judged = zip(names, name_errors(names), sheet_rows(frame), known.numbers(frame), strict=True)
-    for number, (name, of_name, row, place) in enumerate(judged):
-        twin = first_of.setdefault(_seen_as(row), number)
-        findings = [*of_name, *errors_of(row, at), *_warnings(row)]
-        if twin != number and names[twin] != name and row["content"] is not None:
-            message = f"Same text, accounts and time as row {names[twin]}: it would go out twice."
-            findings.append(Finding("content", "warning", "DUPLICATE_POST", message))
-        for one in sorted(findings, key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
+    judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
+    for number, (name, of_name, of_row, row, place) in enumerate(judged):
+        for one in sorted([*of_name, *of_row, *_warnings(row)], key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
-
-
-def _seen_as(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What readers would see of a row: not how its letters are composed, its accounts are ordered or its instant is spelled."""
-    content, when = row["content"], row["scheduled_for"]
-    text = as_read(content) if isinstance(content, str) else repr(content)
-    at = utc_text(when)
-    return text, *sorted(set(row["accounts"])), repr(when) if at is None else at
 
 
 def _warnings(row: Mapping[str, Any]) -> Iterator[Finding]:

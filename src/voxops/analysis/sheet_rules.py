@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.text import as_read
 from voxops.analysis.sheet_times import in_figures, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
 from voxops.api.names import account_spelling
@@ -24,6 +25,7 @@ __all__ = [
     "NUMBER_OF_A_FILE",
     "Finding",
     "errors_of",
+    "errors_of_all",
     "name_errors",
     "platforms_of",
     "row_names",
@@ -108,6 +110,39 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         most = f"comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
         yield _error("first_comment", "COMMENT_TOO_LONG", f"The first {most}")
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def errors_of_all(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str | None], meant: Sequence[bool], now: datetime | None = None
+) -> Iterator[list[Finding]]:
+    """Yield for each row of a sheet why it can't be created: by itself, or since a row above it is the same post (rule 26).
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of `sheet_rows`.
+    names : sequence of str or None
+        What the rows are called; two rows of one name are judged by `name_errors`.
+    meant : sequence of bool
+        The column ``twin``: this row is meant although it looks like another one.
+    now : datetime, optional
+        As for `errors_of`.
+    """
+    first_of: dict[tuple[str, ...], tuple[int, str | None]] = {}
+    for number, (row, name, twin) in enumerate(zip(rows, names, meant, strict=True)):
+        found = list(errors_of(row, now))
+        if not found and not twin:
+            other, its_name = first_of.setdefault(_seen_as(row), (number, name))
+            if other != number and (name is None or its_name != name):
+                same = f"the row at position {other}" if its_name is None else f"row {its_name[:40]}"
+                said = f"Same text, accounts and time as {same}: it would go out twice; a column twin (True) says that it is meant."
+                found.append(_error("content", "DUPLICATE_POST", said))
+        yield found
+
+
+def _seen_as(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What readers would see of a row: not how its letters are composed, its accounts are ordered or its instant is spelled."""
+    return as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
 
 
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:

@@ -10,10 +10,10 @@ import pandas as pd
 
 from voxops._core.eventloop import all_or_none
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import errors_of, name_errors, row_names, sheet_rows, split_list
+from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, split_list
 from voxops.client import account_names
 from voxops.errors import ValidationError
-from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.columns import flags, need_columns, plain_values
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -60,11 +60,12 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _found(client: AsyncClient, frame: pd.DataFrame) -> list[tuple[list[str], int | None]]:
     """What the rules of sheets say of each row, which the API is not asked about, and where the row stands in its sheet."""
-    known, names = Places.of(frame), row_names(frame)
+    known, names, rows = Places.of(frame), row_names(frame), sheet_rows(frame)
     named = name_errors(names) if "row_id" in frame.columns else [[] for _ in names]
     found = []
-    for row, of_name, number in zip(sheet_rows(frame), named, known.numbers(frame), strict=True):
-        errors = [*of_name, *errors_of(row, client.now())]
+    judged = errors_of_all(rows, names, flags(frame, "twin"), client.now())
+    for of_row, of_name, number in zip(judged, named, known.numbers(frame), strict=True):
+        errors = [*of_name, *of_row]
         cells = [known.cell(number, one.column) for one in errors]
         texts = [
             f"{one.code}: {one.message}" + (f" ({cell})" if cell else "")
