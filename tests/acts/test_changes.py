@@ -225,18 +225,78 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
 
 
 def test_a_move_is_refused_where_this_ledger_set_the_present_time():
+    def set_to(when: str) -> list[Item]:
+        return [member({"scheduledFor": when}).item]
+
     moved = member({"scheduledFor": "2026-03-05T09:00:00Z"}, by=259_200.0, again=False).item
-    assert "has moved it to 2026-03-02 09:00 UTC already" in RESCHEDULE.why_again(
-        moved, state(), ["2026-03-02T09:00:00Z"]
-    )
-    assert RESCHEDULE.why_again(moved, state(), ["2026-03-01T09:00:00Z"]) == ""
-    assert (
-        RESCHEDULE.why_again(replace(moved, seen={**moved.seen, "again": True}), state(), ["2026-03-02T09:00:00Z"])
-        == ""
-    )
-    assert RESCHEDULE.why_again(member().item, state(), ["2026-03-02T09:00:00Z"]) == "", (
+    said = RESCHEDULE.why_again(moved, state(), set_to("2026-03-02T09:00:00Z"))
+    assert "has moved it to 2026-03-02 09:00 UTC already" in said
+    assert RESCHEDULE.why_again(moved, state(), set_to("2026-03-01T09:00:00Z")) == ""
+    meant = replace(moved, seen={**moved.seen, "again": True})
+    assert RESCHEDULE.why_again(meant, state(), set_to("2026-03-02T09:00:00Z")) == ""
+    assert RESCHEDULE.why_again(moved, None, set_to("2026-03-02T09:00:00Z")) == ""
+    assert RESCHEDULE.why_again(member().item, state(), set_to("2026-03-02T09:00:00Z")) == "", (
         "a move to a time does not add up"
     )
+
+
+def change(shown: dict[str, Any], **body: Any) -> Item:
+    """A change of a post that the frame showed so."""
+    return member(body, shown=shown).item
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "held"),
+    [
+        ((MONDAY, "2026-03-05T09:00:00Z"), "2026-03-08T09:00:00Z", True),
+        ((MONDAY, "2026-03-05T09:00:00Z"), "2026-03-08T09:00:01Z", False),
+        ((MONDAY, "2026-03-04T09:00:00Z"), "2026-03-08T09:00:00Z", False),
+        ((None, "2026-03-05T09:00:00Z"), "2026-03-08T09:00:00Z", False),
+        (("2026-03-05T09:00:00+00:00", "2026-03-05T09:00:00Z"), "2026-03-05T09:00:00Z", False),
+    ],
+)
+def test_the_same_step_from_a_time_that_this_ledger_has_set_is_refused(before, now, held):
+    shown, when = before
+    first = change({"scheduled_for": shown}, scheduledFor=when)
+    again = change({"scheduled_for": "2026-03-05T09:00:00+00:00"}, scheduledFor=now)
+    assert bool(UPDATE.why_again(again, state(when="2026-03-05T09:00:00+00:00"), [first])) is held
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept", "held"),
+    [
+        (("Hello", "Hello!"), ("Hello!", "Hello!!"), "Hello!", True),
+        (("Hello", "> Hello"), ("> Hello", "> > Hello"), "> Hello", True),
+        (("Hello", "Hello\r\n!"), ("Hello\n!", "Hello\n!\r\n!"), "Hello\n!", True),
+        (("Hello", "Hello!"), ("Hello!", "Hello!?"), "Hello!", False),
+        (("Hello", "Hello!"), ("Hello!", "Hello!!"), "Hello?", False),
+        (("Hello", "Bye"), ("Bye", "Bye!"), "Bye", False),
+        (("Hello", "Hello!"), ("Hello!", "Bye"), "Hello!", False),
+        ((None, "Hello!"), ("Hello!", "Hello!!"), "Hello!", False),
+        (("Hello", "Hello!"), (None, "Hello!!"), "Hello!", False),
+        (("Hello", "Hello!"), ("Hello!", "Hello!!"), None, False),
+    ],
+)
+def test_the_same_addition_to_a_text_that_this_ledger_has_set_is_refused(first, second, kept, held):
+    before, again = (change({"content": shown}, content=text) for shown, text in (first, second))
+    post = replace(state(), content=kept)
+    assert bool(UPDATE.why_again(again, post, [before])) is held
+    assert UPDATE.why_again(again, post, []) == ""
+    assert UPDATE.why_again(again, post, [replace(before, body=None)]) == ""
+    assert UPDATE.why_again(replace(again, seen={**again.seen, "again": True}), post, [before]) == ""
+
+
+def test_a_text_that_reads_as_asked_is_as_asked_on_a_post_that_was_changed_since():
+    """An API may keep blanks in its own way; on a post that nobody has changed they are what was to be changed."""
+    spaced = member({"content": "Hello  you"})
+    kept = Attempted(Baseline.of(state("Hello you")), 1.0)
+    assert UPDATE.settle_reading([spaced], state("Hello you", updated="2026-03-01T09:00:05+00:00"), kept)
+    assert UPDATE.settle_reading([spaced], state("Hello you"), kept) == []
+    assert UPDATE.why_changed(spaced.item, state("Hello you")) == ""
+    lines = member({"content": "Hello\r\nyou"})
+    assert "as asked by now" in UPDATE.why_changed(lines.item, state("Hello\nyou"))
+    assert UPDATE.verified({"outcome": "succeeded", "new_content": "Hello  you"}, state("Hello you"))[1] == "recovered"
+    assert UPDATE.verified({"outcome": "failed", "new_content": "Hello  you"}, state("Hello you"))[1] == "failed_same"
 
 
 def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):

@@ -68,6 +68,39 @@ def test_rule_01_run_all_does_not_move_twice(rig):
     assert len(changed(rig)) == 2
 
 
+def test_rule_01_run_all_adds_a_text_once(rig):
+    """As the example of ``plan_update`` has it."""
+    ids = planted(rig, 2)
+    kernel = rig.kernel()
+    before = kernel.posts("scheduled")["content"].to_list()
+    for _ in range(3):
+        posts = kernel.posts("scheduled")
+        table = kernel.run(plan_update(posts.assign(new_content="New: " + posts["content"] + " #spring")))
+        kernel = rig.kernel()
+    assert kernel.posts()["content"].to_list() == [f"New: {text} #spring" for text in before]
+    assert "this ledger has added 'New: … #spring' to its text already" in table["waiting_for"].iloc[0]
+    posts = kernel.posts("scheduled").head(1)
+    kernel.run(plan_update(posts.assign(new_content=posts["content"] + " #sale")))
+    assert len(changed(rig)) == len(ids) + 1, "another addition is another change"
+    posts = kernel.posts("scheduled").tail(1)
+    kernel.run(plan_update(posts.assign(new_content="New: " + posts["content"] + " #spring", again=True)))
+    assert len(changed(rig)) == len(ids) + 2, "and the same, where it is meant"
+
+
+def test_rule_01_run_all_moves_once_what_was_computed_in_the_frame(rig):
+    planted(rig, 2)
+    kernel = rig.kernel()
+    for _ in range(3):
+        posts = kernel.posts("scheduled")
+        table = kernel.run(plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta("3D"))))
+        kernel = rig.kernel()
+    assert times(rig) == {THURSDAY}
+    assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
+    posts = kernel.posts("scheduled")
+    kernel.run(plan_update(posts.assign(new_scheduled_for=THURSDAY + pd.Timedelta("1D"))))
+    assert times(rig) == {THURSDAY + pd.Timedelta("1D")}, "to another time it may go"
+
+
 def test_a_move_that_is_meant_once_more_is_done(rig):
     planted(rig, 1)
     kernel = rig.kernel()

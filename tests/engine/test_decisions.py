@@ -17,6 +17,7 @@ from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
+from voxops.engine.binding import learn
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
 from voxops.model import Outcome
@@ -232,6 +233,8 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
     def decide(*posts: PostState, **columns: Any) -> Any:
         listed = Listed()
         listed.take(posts)
+        bench.ledger.marks.forget(["post_9"])
+        learn(bench.ledger, listed)
         return one(bench, campaign("a", content="words", **columns), listed=listed)
 
     held = Hold("looks like post_9, made by hand or elsewhere; a column twin (True) says that it is meant")
@@ -246,7 +249,42 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
         assert isinstance(decide(other), New), other
     learnt(bench, campaign("other", content="former words"), "post_9")
     assert isinstance(decide(bare), New), "it is known to have been made for another row, and was changed since"
-    assert isinstance(one(bench, plan), New), "nothing was listed"
+
+
+def test_rule_26_a_post_of_nobody_is_remembered_until_it_is_gone(bench):
+    plan = campaign("a", content="words")
+    body = CREATE.bodies(CREATE.resolve(plan.operations[0], {}).body)[0]
+    listed = Listed()
+    listed.take([made_post(body, "post_9", NOW.isoformat(), marked=False)])
+    assert isinstance(one(bench, plan), New)
+    learn(bench.ledger, listed)
+    assert isinstance(one(bench, plan), Hold)
+    learn(bench.ledger, Listed(gone={"post_9"}))
+    assert isinstance(one(bench, plan), New)
+
+
+def test_rule_26_a_post_of_a_row_is_never_forgotten_nor_taken_for_one_of_nobody(bench):
+    plan = campaign("a", content="words")
+    body = CREATE.bodies(CREATE.resolve(plan.operations[0], {}).body)[0]
+    learnt(bench, plan, "post_9")
+    listed = Listed(gone={"post_9"})
+    listed.take([made_post(body, "post_9", NOW.isoformat(), marked=False)])
+    before = bench.ledger.marks.of_posts(["post_9"])
+    learn(bench.ledger, listed)
+    assert bench.ledger.marks.of_posts(["post_9"]) == before
+    assert before["post_9"].is_ours
+
+
+def test_rule_26_a_post_whose_time_has_passed_is_nobody_s_double(bench):
+    """A row whose time has passed is not sent, so that only what lies ahead is remembered, to the second."""
+    listed = Listed(read=NOW.timestamp())
+    plan = campaign("a", content="words")
+    body = CREATE.bodies(CREATE.resolve(plan.operations[0], {}).body)[0]
+    bare = made_post(body, "post_9", NOW.isoformat(), marked=False)
+    for post, when in (("post_1", 1), ("post_2", 0), ("post_3", -1)):
+        listed.take([replace(bare, post_id=post, scheduled_for=(NOW + timedelta(seconds=when)).isoformat())])
+    learn(bench.ledger, listed)
+    assert set(bench.ledger.marks.of_posts(["post_1", "post_2", "post_3"])) == {"post_1"}
 
 
 def test_rule_29_a_row_of_another_campaign_s_name_is_held_unless_the_campaign_is_named(bench):

@@ -250,3 +250,23 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     assert set(other["batch"]) == {1}
     assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
     assert set(rig.created().values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR"), (429, "RATE_LIMITED")]
+)
+@pytest.mark.parametrize(("switch", "made"), [(None, "succeeded"), ("no_metadata", "blocked")])
+def test_rule_17_a_limit_in_the_middle_of_a_batch_makes_nothing_twice(rig, status, code, switch, made):
+    """Three of five posts are made, then the limit is reached, and the answer to the whole is a refusal."""
+    if switch:
+        rig.sandbox.set_switches(**{switch: True})
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(
+        Fault(action="bulk_partial", method="POST", path=BULK, items=3, status=status, code=code, forget_key=True)
+    )
+    run = kernel.bind(plan_rows(rig, 5))
+    kernel.go(run)
+    kernel.go(run)
+    assert set(rig.created().values()) == {1}
+    rows = kernel.results(run)["outcome"]
+    assert sorted(rows) == sorted([made] * 3 + ["succeeded"] * 2)

@@ -138,6 +138,21 @@ def test_rule_19_a_redelivery_that_fails_as_before_is_never_taken_for_absent(rig
     assert outcomes(table) in ({"unknown": 1}, {"failed": 1})
 
 
+def test_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
+    """Each success changes the delivery, so that the next would be a new request."""
+    world.plant_deliveries(rig.sandbox, 2)
+    kernel = rig.kernel()
+    for _ in range(3):
+        table = kernel.run(plan_redeliver(kernel.deliveries(), force=True))
+        rig.sandbox.advance(3600)
+        kernel = rig.kernel()
+    assert rig.effects("delivery.resend") == 2
+    assert table["waiting_for"].str.contains("this ledger has sent it again before; to send it once more").all()
+    table = kernel.run(plan_redeliver(kernel.deliveries().assign(again=True), force=True))
+    assert outcomes(table) == {"succeeded": 2}
+    assert rig.effects("delivery.resend") == 4, "and once more where that is meant"
+
+
 def test_rule_19_young_deliveries_are_held_unless_forced(rig):
     world.plant_deliveries(rig.sandbox, 2)
     young = next(iter(rig.sandbox.world.deliveries.values()))

@@ -136,15 +136,17 @@ def test_creates_whose_posts_are_there_after_all_have_succeeded(ledger):
         (5, "failed", 1, "2027", False),
         (3, "unknown", 0, "2027", False),
         (1, "pending", 1, "2027", False),
-        (3, "unknown", 1, None, False),
+        (3, "unknown", 1, None, True),
     ],
 )
-def test_times_that_were_set_or_may_have_been_are_known(ledger, op, outcome, tries, when, found):
+def test_what_was_done_to_a_subject_or_may_have_been_is_known(ledger, op, outcome, tries, when, found):
     subject = ledger.operations.get(op).subject
     ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
     ledger.query("UPDATE operations SET tries = ? WHERE id = ?", (tries, op))
     ledger.query("UPDATE members SET item = json_set(item, '$.body.scheduledFor', ?) WHERE op = ?", (when, op))
-    assert ledger.outcomes.times_set(subject) == ([when] if found else [])
+    done = ledger.outcomes.done_before(subject)
+    assert [(item.body or {}).get("scheduledFor") for item in done] == ([when] * len(done) if found else [])
+    assert bool(done) is found
 
 
 # -- forming -------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["as_read", "fold_text"]
+__all__ = ["as_kept", "as_read", "fold_text"]
 
 _SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
@@ -16,6 +16,11 @@ def fold_text(text: str) -> str:
         return text.strip()
     visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
     return visible.strip()
+
+
+def as_kept(text: str) -> str:
+    """Return a text in the one form of those in which a server may keep it: composed, with plain line ends, without outer blanks."""
+    return unicodedata.normalize("NFC", "\n".join(text.splitlines())).strip()
 
 
 def as_read(text: str) -> str:

@@ -23,6 +23,7 @@ from voxops.api.evidence import (
     untouched,
 )
 from voxops.api.states import PostState
+from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import Outcome
 
 __all__ = ["CHANGED", "About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
@@ -89,8 +90,8 @@ class Act:
         """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
         raise NotImplementedError
 
-    def why_again(self, item: Item, state: Any, set_before: Sequence[str]) -> str:  # noqa: ARG002  few acts add up
-        """Why an act must not be done once more, by the times that this ledger has set before; ``""`` if it may be."""
+    def why_again(self, item: Item, state: Any, before: Sequence[Item]) -> str:  # noqa: ARG002  few acts add up
+        """Why an act must not be done once more, by what this ledger has done to its subject before; ``""`` if it may be."""
         return ""
 
     def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: Any) -> str:  # noqa: ARG002  most acts don't mind
@@ -162,7 +163,13 @@ class DeliveryAct(Act):
         """Hold what has changed since the frame was loaded."""
         if state is None:
             return "this delivery no longer exists"
-        return _changed([name for name, value in item.seen.items() if not _same(name, value, state.get(name))])
+        return _changed(
+            [
+                name
+                for name in DELIVERY_EPISODE
+                if name in item.seen and not _same(name, item.seen[name], state.get(name))
+            ]
+        )
 
     def ended(self, baseline: Mapping[str, Any], state: Mapping[str, Any], *, long_ago: bool) -> bool:
         """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""

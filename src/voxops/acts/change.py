@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from voxops._core.text import as_read
+from voxops._core.text import as_kept, as_read
 from voxops.acts.act import PostAct
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import Item, Member, settled
@@ -35,10 +35,9 @@ FIELDS = {
 }
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 _COMES_FIRST = "changed since it was sent; load it again, and plan what is still to be changed"
-_MOVED = (
-    "this ledger has moved it to {time} already; to move it once more, set a column again to True (and take it out before the "
-    "cell is run again)"
-)
+_ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
+_MOVED = "this ledger has moved it to {time} already; to move it once more, " + _ONCE_MORE
+_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + _ONCE_MORE
 
 
 class Change(PostAct):
@@ -62,12 +61,22 @@ class Change(PostAct):
             said = "changed since loaded (content); load it again"
         return said
 
-    def why_again(self, item: Item, state: PostState | None, set_before: Sequence[str]) -> str:
-        """A move by some hours adds up: it is refused where this ledger has set the present time, unless it is meant once more."""
-        if "by" not in item.seen or item.seen.get("again") or state is None:
+    def why_again(self, item: Item, state: PostState | None, before: Sequence[Item]) -> str:
+        """What adds up is refused where this ledger has done the same to what the post shows now, unless it is meant once more.
+
+        A move by some hours does, and a text that is added to the post's own, also where it was computed in the frame.
+        """
+        if item.seen.get("again") or state is None:
             return ""
-        moved = any(same_time(state.scheduled_for, instant(when)) for when in set_before)
-        return _MOVED.format(time=minute(state.scheduled_for)) if moved else ""
+        for one in before:
+            when, text = (one.body or {}).get("scheduledFor"), (one.body or {}).get("content")
+            moved = when is not None and same_time(state.scheduled_for, instant(when))
+            if moved and ("by" in item.seen or _step_of(item) == _step_of(one) is not None):
+                return _MOVED.format(time=minute(state.scheduled_for))
+            kept = text is not None and state.content is not None and as_kept(text) == as_kept(state.content)
+            if kept and (added := _added_by(item)) == _added_by(one) is not None:
+                return _ADDED.format(text=" … ".join(part.strip() for part in added or () if part.strip())[:40])
+        return ""
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
@@ -81,9 +90,7 @@ class Change(PostAct):
             if state is None or state.post_id != member.item.subject.id:
                 continue
             asked = member.item.body or {}
-            other = [name for name, as_asked in _compared(asked, state).items() if as_asked is False]
-            if "content" in other and as_read(str(state.content)) == as_read(str(asked["content"])):
-                other.remove("content")  # an API may keep blanks and line ends in its own way
+            other = [name for name, as_asked in _compared(asked, state, as_read).items() if as_asked is False]
             if other:
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code="NOT_AS_ASKED", error_message=why))
@@ -120,18 +127,36 @@ class Change(PostAct):
         for member in members:
             if member.outcome.final:
                 continue
-            as_asked = _compared(member.item.body or {}, state)
+            moved_on = _moved_on(state, tried)
+            as_asked = _compared(member.item.body or {}, state, as_read if moved_on else as_kept)
             if all(as_asked.values()):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
-            elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and _moved_on(state, tried):
+            elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
                 done.append(_blocked(member, _COMES_FIRST))
         return done
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
         """Recovered is what shows the fields as asked."""
-        wanted = state is not None and _shows(asked(row), state)
+        form = as_read if row["outcome"] == "succeeded" else as_kept
+        wanted = state is not None and _shows(asked(row), state, form)
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
         return str(row.get("status") or "changed"), "recovered" if wanted else failed
+
+
+def _step_of(item: Item) -> timedelta | None:
+    """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
+    when, shown = (item.body or {}).get("scheduledFor"), (item.seen.get("shown") or {}).get("scheduled_for")
+    step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
+    return step or None
+
+
+def _added_by(item: Item) -> tuple[str, str] | None:
+    """What a change adds before and behind the text that the frame showed; None where it is not known, or another text."""
+    text, shown = (item.body or {}).get("content"), (item.seen.get("shown") or {}).get("content")
+    if not text or not shown or text == shown:
+        return None
+    head, found, tail = text.partition(shown)
+    return (head, tail) if found else None
 
 
 def has_passed(item: Item, now: datetime) -> bool:
@@ -168,13 +193,19 @@ def instant(text: str) -> str:
     return datetime.fromisoformat(text).isoformat()
 
 
-def _compared(body: Mapping[str, Any], state: PostState) -> dict[str, bool | None]:
-    """Per field that is asked whether the post shows it so; None where it does not show it."""
+def _compared(
+    body: Mapping[str, Any], state: PostState, form: Callable[[str], str] = as_kept
+) -> dict[str, bool | None]:
+    """Per field that is asked whether the post shows it so; None where it does not show it.
+
+    `form` is what of a text is compared. An API may keep blanks in its own way, so that a text that reads as asked (``as_read``) is as
+    asked; but only on a post that has been changed since, else a change of blanks alone would be none.
+    """
     found: dict[str, bool | None] = {}
     for name, value in body.items():
         match name:
             case "content":
-                found[name] = None if state.content is None else state.content.strip() == str(value).strip()
+                found[name] = None if state.content is None else form(state.content) == form(str(value))
             case "scheduledFor":
                 found[name] = same_time(state.scheduled_for, instant(value))
             case "tags":
@@ -185,9 +216,9 @@ def _compared(body: Mapping[str, Any], state: PostState) -> dict[str, bool | Non
     return found
 
 
-def _shows(body: Mapping[str, Any], state: PostState) -> bool:
+def _shows(body: Mapping[str, Any], state: PostState, form: Callable[[str], str] = as_kept) -> bool:
     """Whether a post shows everything as asked."""
-    return bool(body) and all(_compared(body, state).values())
+    return bool(body) and all(_compared(body, state, form).values())
 
 
 def _same_content(seen: str | None, now: str | None) -> bool:

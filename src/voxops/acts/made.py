@@ -12,14 +12,14 @@ from voxops._core.text import as_read
 from voxops.api.states import PostState
 from voxops.model import WITHDRAWN_STATUSES
 
-__all__ = ["Made", "asked_hash", "is_live", "made_of", "shown_hash", "shown_hashes", "shown_of_body"]
+__all__ = ["Made", "asked_hash", "is_live", "made_of", "of_nobody", "shown_hash", "shown_hashes", "shown_of_body"]
 
 _NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A post that a create has made, as a list or a single read showed it last.
+    """A post that a create has made, or one that might be taken for it, as a list or a single read showed it last.
 
     `created` is ISO text in UTC; the marks and `asked` are None where the post does not bear them, as those of the first edition;
     `shown` is None where the post does not show its content, accounts and time.
@@ -33,6 +33,11 @@ class Made:
     campaign_mark: str | None = None
     asked: str | None = None
     shown: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is known to have been made for a row; one without any mark was made by hand, or by a ledger that is lost."""
+        return self.op_mark is not None or self.row_mark is not None
 
     @property
     def withdrawn(self) -> bool:
@@ -59,6 +64,14 @@ def made_of(state: PostState) -> Made | None:
         return None
     op, row, campaign, asked = (None if value is None else str(value) for value in marks.values())
     return Made(state.post_id, state.created_at or "", state.status, op, row, campaign, asked, shown_of_state(state))
+
+
+def of_nobody(state: PostState, now: datetime) -> Made | None:
+    """What a post that bears no mark is, if a row might still ask for the same: it shows what it is, and its time lies ahead (rule 26)."""
+    shown, when = shown_of_state(state), state.scheduled_for
+    if made_of(state) is not None or shown is None or when is None or datetime.fromisoformat(when) <= now:
+        return None
+    return Made(state.post_id, state.created_at or "", state.status, shown=shown)
 
 
 def asked_hash(body: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
@@ -26,11 +26,22 @@ __all__ = ["REDELIVER", "plan_redeliver"]
 _MAY_PASS = frozenset({408, 425, 429})
 
 
+_SENT_AGAIN = (
+    "it has arrived, and this ledger has sent it again before; to send it once more, set a column again to True (and take it out "
+    "before the cell is run again)"
+)
+
+
 class _Redeliver(DeliveryAct):
     """One request per delivery; it is queued, and the delivery's record changes when it has been tried."""
 
     name = "redeliver"
     verb = "redeliver"
+
+    def why_again(self, item: Item, state: Any, before: Sequence[Item]) -> str:  # noqa: ARG002  what the frame showed counts
+        """What has arrived is sent again once, however often the cell is run: each success would be a new request."""
+        again = not item.seen.get("success") or item.seen.get("again") or not before
+        return "" if again else _SENT_AGAIN
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
         """By the outcome of the run; causes are the kinds of events."""
@@ -56,7 +67,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
         True, as it would reject them again. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
         hour), are held.
     force : bool
-        Take those rows, too.
+        Take those rows, too. What has arrived is sent again once: a row of which this ledger has done so is held when it is run, unless
+        a column ``again`` is True.
 
     Returns
     -------
@@ -86,11 +98,12 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
         if reason is not None:
             continue
         seen_ids.add(row["delivery_id"])
-        seen = {name: row[name] for name in DELIVERY_EPISODE}
+        episode = {name: row[name] for name in DELIVERY_EPISODE}
+        seen = {**episode, "again": True} if again else episode
         items.append(
             Item(
                 row=number,
-                identity=fingerprint("redeliver", seen),
+                identity=fingerprint("redeliver", episode),
                 attempt=row["attempt"],
                 subject=Subject("delivery", row["delivery_id"], row["webhook_id"]),
                 label=row["delivery_id"],

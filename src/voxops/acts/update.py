@@ -57,7 +57,8 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     frame : pandas.DataFrame
         Rows of ``ws.posts`` with one or more of ``new_content``, ``new_scheduled_for`` (times with an offset), ``new_tags`` and
         ``new_account_ids`` (lists, or text separated by ``;``); missing values leave that part as it is. Only drafts and scheduled
-        posts can be changed; a draft that gets a time becomes scheduled.
+        posts can be changed; a draft that gets a time becomes scheduled. A text or a move that was added to what the frame shows, as
+        in the example, is not added once more when the cell is run again, unless a column ``again`` is True.
 
     Returns
     -------
@@ -161,7 +162,9 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> P
         episode = post_episode(row)
         seen: dict[str, Any] = {**episode, "shown": _shown(frame, values)}
         if by is not None:
-            seen |= {"by": by.total_seconds(), "again": again}
+            seen["by"] = by.total_seconds()
+        if by is not None or again:
+            seen["again"] = again
         items.append(post_item(number, row, fingerprint(act.name, episode, body), ("PATCH", ""), body, seen))
     return build_plan(act, frame, items, reasons, numbers, reads=len(items))
 

@@ -49,9 +49,12 @@ def learn(ledger: Ledger, listed: Listed) -> None:
     """Remember what the lists have shown."""
     made = listed.made
     # A post of the future stands on top of the list for days, and would hide what is made until then (rule 13).
-    read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC).isoformat()
-    latest = None if listed.latest is None else min(listed.latest, read)
-    ledger.marks.learn(made, latest=latest, shown=listed.marked, looked_through=listed.looked_through)
+    read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC)
+    latest = None if listed.latest is None else min(listed.latest, read.isoformat())
+    ledger.marks.learn(
+        [*made, *listed.of_nobody(read)], latest=latest, shown=listed.marked, looked_through=listed.looked_through
+    )
+    ledger.marks.forget(listed.gone)
     ledger.outcomes.withdrawn({post.post_id: post.status for post in made if post.withdrawn})
 
 

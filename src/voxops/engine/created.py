@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from voxops.acts.made import Made, made_of
+from voxops.acts.made import Made, made_of, of_nobody
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
@@ -52,7 +52,8 @@ class Listed:
 
     `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `looked_through` is when a search of the whole workspace began, where it was one; `walk` is what `CreatedList.learnt` keeps.
+    `looked_through` is when a search of the whole workspace began, where it was one; `gone` are posts of nobody that were seen once and
+    don't exist any more; `walk` is what `CreatedList.learnt` keeps.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Listed:
     marked: bool = False
     read: float | None = None
     looked_through: float | None = None
+    gone: set[str] = field(default_factory=set)
     walk: Walk | None = field(default=None, repr=False)
 
     def take(self, states: Iterable[PostState]) -> None:
@@ -74,6 +76,10 @@ class Listed:
     def made(self) -> list[Made]:
         """Those that bear one of our marks."""
         return [made for state in self.posts.values() if (made := made_of(state)) is not None]
+
+    def of_nobody(self, now: datetime) -> list[Made]:
+        """Those that bear none, and that a row might still ask for (rule 26)."""
+        return [made for state in self.posts.values() if (made := of_nobody(state, now)) is not None]
 
 
 class CreatedList:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from voxops.acts.act import Act
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
+from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
@@ -185,7 +184,7 @@ class Decider:
             open_decision = self._decide_open(item, stored)
             if open_decision is not None:
                 return open_decision
-        state, before = self._facts.of(item.subject), self._ledger.outcomes.times_set(item.subject)
+        state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
         why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         return Hold(why) if why else New(item, tuple(given_up))
 
@@ -247,20 +246,7 @@ class Decider:
             )
         if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
             return Hold("its time has passed")
-        same = self._of_nobody.get(shown_of_body(body))
-        if same is not None and not item.seen.get("twin"):
-            return Hold(f"looks like {same}, made by hand or elsewhere; a column twin (True) says that it is meant")
         return New(item)
-
-    @cached_property
-    def _of_nobody(self) -> dict[str, str]:
-        """What live posts show that nobody is known to have made for a row, by hand or where no metadata are kept (rule 26) -> a post."""
-        listed = self._facts.listed
-        posts = [] if listed is None else [state for state in listed.posts.values() if is_live(state.status)]
-        unmarked = [state for state in posts if state.mark is None]
-        known = self._ledger.marks.of_posts(state.post_id for state in unmarked)
-        shown = {state.post_id: shown_of_state(state) for state in unmarked if state.post_id not in known}
-        return {what: post for post, what in shown.items() if what is not None}
 
     def _kept_marks(self) -> frozenset[str]:
         """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.create import CreateAct
+from voxops.acts.create import CreateAct, resolved
+from voxops.acts.made import is_live, shown_hashes, shown_of_state
 from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -36,6 +37,8 @@ async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: 
     if plan.act.about == "create":
         accounts = await _accounts(client, plan)
         listed = await list_created(client, reader, ledger) if plan.items else None
+        if listed is not None:
+            await _look_again(reader, ledger, plan, accounts, listed)
         return Facts(now=client.now(), accounts=accounts, listed=listed)
     if plan.act.about == "delivery":
         return Facts(now=client.now(), deliveries=await _deliveries(reader, [item.subject for item in plan.items]))
@@ -43,6 +46,16 @@ async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: 
     ids = {item.subject.id for item in plan.items}
     posts = await reader.posts(ids, [status for status, _ in statuses.most_common()])
     return Facts(now=client.now(), posts=posts)
+
+
+async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapping[str, str], listed: Listed) -> None:
+    """Read posts that a row looks like and that were made by hand, where they are only remembered: they may be gone (rule 26)."""
+    asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
+    alike = ledger.marks.alike({shown for body in asked for shown in shown_hashes(body)})
+    ids = {post.post_id for post in alike if not post.is_ours and is_live(post.status)} - listed.posts.keys()
+    found = await reader.posts(ids, ["scheduled"])
+    listed.posts |= found
+    listed.gone |= {post_id for post_id in ids if post_id not in found or shown_of_state(found[post_id]) is None}
 
 
 async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:

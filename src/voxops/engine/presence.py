@@ -80,6 +80,10 @@ def judge_row(
     if not item.seen.get("twin"):
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
+            if not post.is_ours and is_live(post.status):
+                return Verdict(
+                    blocked=f"looks like {post.post_id}, made by hand or elsewhere; a column twin (True) says that it is meant"
+                )
             mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks} or post.row_mark in kept()
             if mine or not is_live(post.status):
                 continue

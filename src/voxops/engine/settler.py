@@ -313,7 +313,8 @@ class Settler:
         whole: list[PostState] = []
         doubtful = False
         ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]
-        claimed = self._ledger.marks.of_posts(ids) if asked else {}
+        known = self._ledger.marks.of_posts(ids) if asked else {}
+        claimed = {post_id for post_id, made in known.items() if made.is_ours}
         for post_id in ids if asked else ():
             state = listed.posts[post_id]
             if post_id in claimed or not any(could_be(state, body, marked=marked) for body in asked.values()):

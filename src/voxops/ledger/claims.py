@@ -126,11 +126,16 @@ class Claims:
         return claim.until - self._store.lease - CLOCKS_DIFFER <= self._store.now() < claim.until
 
     def take_back(self, claim: Claim) -> None:
-        """The server refused to look at a try (429, 401, or no connection was made): it is as before."""
+        """The server refused to look at a try (429, 401, or no connection was made): it is as before.
+
+        Of a batch a limit may have been reached in its middle, so that what was read before it says nothing any more.
+        """
+        void = claim.first and claim.operation.subject.kind == "batch"
         with self._store.atomic() as db:
             db.execute(
                 f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
                     {", first_sent = NULL, credential = NULL" if claim.first else ""}
+                    {", read = 0" if void else ""}
                     WHERE {_ITS_OWN}""",
                 ("planned" if claim.first else "unknown", claim.operation.id, claim.owner, claim.operation.tries),
             )

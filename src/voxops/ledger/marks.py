@@ -1,4 +1,8 @@
-"""The posts that creates have made, as readings have shown them, whoever sent them (rules 13, 26 and 28)."""
+"""The posts that creates have made, as readings have shown them, whoever sent them (rules 13, 26 and 28).
+
+Posts that bear no mark are among them, too, as far as a row might ask for the same: what was made by hand is read once and must not
+be forgotten.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +53,17 @@ class Marks:
         shown: bool = False,
         looked_through: float | None = None,
     ) -> None:
-        """Remember posts as they are now, up to when the lists were read, and whether they show our marks."""
+        """Remember posts as they are now, up to when the lists were read, and whether they show our marks.
+
+        Of a post that is known to be a row's, a reading without marks says nothing new.
+        """
         with self._store.atomic() as db:
             db.executemany(
                 f"""INSERT INTO made ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
                     status = excluded.status, created = excluded.created, op_mark = coalesce(excluded.op_mark, op_mark),
                     row_mark = coalesce(excluded.row_mark, row_mark), asked = coalesce(excluded.asked, asked),
-                    campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown)""",
+                    campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown)
+                    WHERE coalesce(excluded.op_mark, excluded.row_mark) IS NOT NULL OR coalesce(op_mark, row_mark) IS NULL""",
                 [
                     (
                         one.post_id,
@@ -76,6 +84,15 @@ class Marks:
                 self._store.set_meta("lists_show_marks", "1")
             if looked_through is not None:
                 self._store.set_meta("looked_through", repr(looked_through))
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Forget posts that are nobody's and not there any more; what was made for a row is never forgotten."""
+        with self._store.atomic() as db:
+            db.execute(
+                """DELETE FROM made WHERE op_mark IS NULL AND row_mark IS NULL
+                   AND post_id IN (SELECT value FROM json_each(?))""",
+                (json.dumps(list(ids)),),
+            )
 
     def of_row(self, row_mark: str, op_marks: Sequence[str]) -> list[Made]:
         """Posts that were made for a row, by the mark of the row or of one of its attempts, the earliest first."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from voxops.acts.operation import Member, Subject
-from voxops.ledger.records import COLLIDED, compact_json, well_formed
+from voxops.acts.operation import Item, Member, Subject
+from voxops.ledger.records import COLLIDED, compact_json, read_member, well_formed
 from voxops.ledger.store import Store
 
 __all__ = ["Outcomes"]
@@ -106,13 +106,12 @@ class Outcomes:
                 (json.dumps(list(posts)),),
             )
 
-    def times_set(self, subject: Subject) -> list[str]:
-        """The times that acts of this ledger on one subject have set, or may have set."""
+    def done_before(self, subject: Subject) -> list[Item]:
+        """What this ledger has done to one subject, or may have done."""
         rows = self._store.query(
-            """SELECT DISTINCT json_extract(members.item, '$.body.scheduledFor') AS at FROM members
-               JOIN operations ON operations.id = op
+            """SELECT members.* FROM members JOIN operations ON operations.id = op
                WHERE subject = ? AND operations.state <> 'planned' AND members.outcome IN ('succeeded', 'unknown', 'blocked', 'pending')
-                 AND operations.tries > 0 AND at IS NOT NULL""",
+                 AND operations.tries > 0 ORDER BY op, position""",
             (str(subject),),
         )
-        return [str(at) for (at,) in rows]
+        return [read_member(row).item for row in rows]
