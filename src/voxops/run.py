@@ -336,12 +336,13 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
+            Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
+            Blocked are rows that a person must look at: held, or made and taken back since.
 
         Examples
         --------
         >>> run.verify().columns.to_list()
-        ['tried', 'recovered', 'failed_same', 'failed_other', 'pending']
+        ['tried', 'recovered', 'failed_same', 'failed_other', 'pending', 'blocked']
         """
         return eventloop.run(self._job.verify())
 

@@ -286,6 +286,35 @@ def test_the_same_addition_to_a_text_that_this_ledger_has_set_is_refused(first, 
     assert UPDATE.why_again(replace(again, seen={**again.seen, "again": True}), post, [before]) == ""
 
 
+@pytest.mark.parametrize(
+    ("shown", "now", "new", "held"),
+    [
+        ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
+        ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
+        ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
+        ("The beginning of it", "The beginning of it", "The beginning of it #spring", False),
+        ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
+        (None, "The beginning of it", "The beginning of it #spring", False),
+    ],
+)
+def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, held):
+    """What stood behind the cut would be lost."""
+    said = UPDATE.why_changed(change({"content": shown}, content=new), state(now))
+    assert ("only the beginning of its text" in said) is held
+
+
+def test_a_time_that_is_kept_to_the_minute_is_as_asked():
+    asked = member({"scheduledFor": "2026-03-05T09:00:30Z"})
+    kept = state(when="2026-03-05T09:00:00+00:00", updated="2026-03-01T09:00:05+00:00")
+    raw = {"id": "post_0", "status": "scheduled", "scheduledFor": "2026-03-05T09:00:00Z"}
+    assert [one.outcome for one in UPDATE.settle_answer([asked], raw, first=True)] == [Outcome.SUCCEEDED]
+    assert UPDATE.settle_reading([asked], kept, Attempted(Baseline.of(state()), 1.0))
+    other = {**raw, "scheduledFor": "2026-03-05T09:01:00Z"}
+    assert [one.outcome for one in UPDATE.settle_answer([asked], other, first=True)] == [Outcome.FAILED]
+    same_minute = {**raw, "scheduledFor": "2026-03-05T09:00:10Z"}
+    assert [one.outcome for one in UPDATE.settle_answer([asked], same_minute, first=True)] == [Outcome.FAILED]
+
+
 def test_a_text_that_reads_as_asked_is_as_asked_on_a_post_that_was_changed_since():
     """An API may keep blanks in its own way; on a post that nobody has changed they are what was to be changed."""
     spaced = member({"content": "Hello  you"})

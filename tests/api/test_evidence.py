@@ -289,3 +289,29 @@ def test_rule_18_a_post_on_its_way_has_not_ended_whatever_its_targets_show():
     assert not post_ended(PostState("post_1", "publishing", AFTER), begun)
     assert not post_ended(post(target("published"), status="publishing"), begun)
     assert post_ended(PostState("post_1", "failed", AFTER), begun)
+
+
+@pytest.mark.parametrize("status", ["success", "", "posted"])
+def test_rule_18_a_status_that_is_no_known_one_is_read_by_the_whole_post(status):
+    """An enum may grow, and a target may show none."""
+    strange = replace(target(), status=status, error_code=None, error_message=None)
+    assert fate(post(strange, status="published")) is Fate.SUCCEEDED
+    assert fate(post(strange, status="published"), post(target("published"))) is Fate.UNCHANGED, "it was out before"
+    assert fate(post(strange, status="failed"), sighted=True) is Fate.UNCHANGED
+    assert fate(post(strange, status="partial"), sighted=True) is Fate.UNCHANGED
+    assert fate(post(strange, status="publishing")) is Fate.MOVING
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "unpublished", "scheduled"])
+def test_rule_18_a_known_status_that_differs_is_evidence(status):
+    assert fate(post(replace(target(), status=status, error_code="X"), status="partial")) is Fate.FAILED
+
+
+def test_rule_18_an_error_that_is_gone_is_no_evidence():
+    """An API may take it away as soon as the retry is queued, and say failed until it begins."""
+    queued = replace(target(), error_code=None, error_message=None)
+    assert fate(post(queued)) is Fate.UNCHANGED
+    assert fate(post(queued), sighted=True) is Fate.FAILED
+    assert fate(post(replace(queued, error_message="other"))) is Fate.FAILED
+    assert fate(post(replace(queued, error_code="OTHER"))) is Fate.FAILED
+    assert fate(post(queued, status="partial"), post(target("cancelled"), status="partial")) is Fate.FAILED

@@ -67,3 +67,15 @@ def send_once(kernel: Kernel, run: str) -> None:
     execution.current.control.closed = True
     cleared = kernel.ledger.claims.clear(kernel.ledger.operations.of_run(run)[0])
     eventloop.run(kernel.engine.sender.send(execution.current, cleared))
+
+
+def others_post(rig: Rig) -> None:
+    """Others post meanwhile, three full pages in 75 minutes: what is older is not read again."""
+    account = next(iter(rig.accounts.values()))
+    for number in range(300):
+        rig.sandbox.plant_post(f"other {number}", [account], status="published", daysOld=number * 15 / 86_400)
+
+
+def scheduled(rig: Rig, content: str) -> int:
+    """How many posts will go out with this text."""
+    return sum(post.content == content and post.status == "scheduled" for post in rig.sandbox.world.posts.values())

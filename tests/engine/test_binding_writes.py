@@ -14,8 +14,8 @@ from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import settled
 from voxops.api.windows import STUCK_AFTER
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import remember
 from voxops.engine.created import Listed
+from voxops.engine.learning import remember
 from voxops.ledger import audit
 from voxops.model import Outcome
 

@@ -17,9 +17,9 @@ from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import STUCK_AFTER
-from voxops.engine.binding import learn
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
+from voxops.engine.learning import learn
 from voxops.model import Outcome
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos.rig import Rig, Silent, outcomes
-from tests.engine.steps import BULK, plan_rows
+from tests.engine.steps import BULK, others_post, plan_rows
 
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
@@ -51,7 +51,7 @@ def test_a_post_that_somebody_has_cancelled_is_not_recovered(rig: Rig) -> None:
     eventloop.run(execution.go())
     post_id = kernel.posts()["post_id"].iloc[0]
     eventloop.run(kernel.client.request("POST", f"/v1/posts/{post_id}/cancel"))
-    assert eventloop.run(execution.verify())[["tried", "recovered", "pending"]].to_numpy().tolist() == [[2, 1, 1]]
+    assert eventloop.run(execution.verify())[["tried", "recovered", "blocked"]].to_numpy().tolist() == [[2, 1, 1]]
 
 
 def test_a_watch_reads_on_where_a_post_could_not_be_read(rig: Rig) -> None:
@@ -64,3 +64,24 @@ def test_a_watch_reads_on_where_a_post_could_not_be_read(rig: Rig) -> None:
     eventloop.run(watch.go())
     assert watch.results()["outcome"].to_list() == ["succeeded"]
     assert rig.sandbox.faults()[-1]["struck"] == 2
+
+
+def test_rule_14_a_list_that_ends_at_a_full_page_without_a_word_proves_nothing(rig: Rig) -> None:
+    """No pagination object, as where a gateway drops it: a hundred posts are there, and the rows may stand behind them."""
+    rig.sandbox.set_switches(pagination="none")
+    rig.kernel("lost").run(plan_rows(rig, 3))
+    rig.sandbox.advance(3600)
+    others_post(rig)
+    kernel = rig.kernel("new")
+    with pytest.raises(DecodeError, match="ends at a full page without saying so; whether there is more is not known"):
+        kernel.run(plan_rows(rig, 3))
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_14_a_full_page_that_goes_back_far_enough_is_proof(rig: Rig) -> None:
+    others_post(rig)
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 1, campaign="first"))
+    rig.sandbox.set_switches(pagination="none")
+    rig.sandbox.advance(26 * 3600)
+    assert outcomes(kernel.run(plan_rows(rig, 2, campaign="second"))) == {"succeeded": 2}

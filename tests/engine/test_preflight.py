@@ -14,8 +14,8 @@ from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry
 from voxops.acts.create import CREATE
 from voxops.acts.plan import Plan
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
-from voxops.engine.binding import learn
 from voxops.engine.decisions import Facts
+from voxops.engine.learning import learn
 from voxops.engine.preflight import LIKELY, is_stale, list_created, read_facts, renew
 
 

@@ -20,7 +20,6 @@ from voxops.engine.presence import (
     find_marked,
     is_older,
     judge_row,
-    needs_single_read,
     pair_unmarked,
     was_edited,
 )
@@ -63,10 +62,16 @@ def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
 
 
 def test_rule_13_drafts_without_a_time_do_not_count():
-    """They are clones."""
+    """They are clones, where the post is there that they were cloned from."""
     clone = made(status="draft", shown=None)
-    assert judged(item(), clone) == NOTHING
     assert judged(item(), clone, made(post_id="post_2")) == Verdict(made="post_2")
+    gone = made(post_id="post_2", status="cancelled")
+    assert judged(item(), clone, gone).blocked.startswith("made as post_2, cancelled since")
+    said = "made as post_1, a draft again since; a next attempt makes it again"
+    assert judged(item(), clone).blocked == said, "somebody has cleared its time"
+    assert judged(item(), clone, made(post_id="post_3", status="draft", shown=None)).blocked == said
+    other = made(post_id="post_2", op_mark="of another attempt")
+    assert judged(item(), clone, other) == Verdict(made="post_2")
 
 
 def test_rule_13_what_an_approver_has_sent_back_blocks_its_own_attempt():
@@ -147,7 +152,7 @@ def member(position: int, label: str = "r1") -> Member:
 
 
 def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
-    mine, other, third = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2", "r3"))
+    mine, other, third, fourth = ({"voxopsOp": keys.mark("c", label, 1)} for label in ("r1", "r2", "r3", "r4"))
     posts = [
         state("post_1", metadata=mine, created_at=LATER),
         state("post_3", metadata=mine),
@@ -155,13 +160,17 @@ def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
         state("post_0", metadata=mine, created_at=None),
         replace(state("post_4", metadata=other), status="draft"),
         replace(state("post_7", metadata=third, scheduled_for=WHEN), status="draft"),
+        state("post_8", metadata=other),
+        replace(state("post_9", metadata=fourth), status="draft"),
         state("post_5"),
         state("post_6", metadata={"by": "hand"}),
     ]
-    found = find_marked([member(0), member(1, "r2"), member(2, "r3")], posts)
+    found = find_marked([member(0), member(1, "r2"), member(2, "r3"), member(3, "r4"), member(4, "r5")], posts)
     assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
         0: ["post_0", "post_2", "post_3", "post_1"],
-        2: ["post_7"],  # a draft that has its time waits for somebody; one without is a clone
+        1: ["post_8"],  # a draft without a time is a clone of another post that bears the mark
+        2: ["post_7"],  # one that has its time waits for somebody
+        3: ["post_9"],  # and so does one of which there is no other
     }
 
 
@@ -191,19 +200,30 @@ def test_rule_14_a_post_without_a_mark_could_be_the_row_unless_something_rules_i
         assert could(whole(scheduled_for=moved)) == (same, same), "some keep times to the minute"
     assert could(whole(targets=())) == (True, True)
     assert could(whole(targets=(TargetState("twitter", "a"),))) == (False, False)
-    assert could(whole(content="another", updated_at=LATER)) == (True, True), "it was edited, and may have been it"
+
+
+OTHER = {
+    "content": "another", "scheduled_for": "2027-01-02T09:00:00+00:00", "targets": (TargetState("twitter", "a"),)
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_rule_14_a_single_read_helps_where_a_list_can_not_tell(marked):
-    def helps(post: PostState, *bodies: dict[str, Any]) -> bool:
-        return needs_single_read(post, bodies, marked=marked)
+def test_rule_14_a_post_that_was_edited_may_be_the_row_unless_all_of_it_is_other(marked):
+    """People change one thing or another, but text, accounts and time at once they don't."""
 
-    assert helps(whole(), BODY)
-    assert helps(whole(), {**BODY, "content": "another"}, BODY)
-    assert helps(whole(content="another"), BODY) is not marked
-    assert not helps(whole(updated_at=LATER), BODY), "it shows another text by now"
-    assert not helps(whole())
+    def could(**shown: Any) -> bool:
+        return could_be(whole(**{"updated_at": LATER, **shown}), BODY, marked=marked)
+
+    assert could()
+    assert not could(**OTHER)
+    for name in OTHER:
+        assert could(**{key: value for key, value in OTHER.items() if key != name}), name
+    assert could(**OTHER | {"content": None})
+    assert could(**OTHER | {"targets": ()})
+    assert could(**OTHER | {"scheduled_for": None}), "it waits, and its time is not shown"
+    out = replace(whole(**OTHER | {"scheduled_for": None, "updated_at": LATER}), status="published")
+    assert not could_be(out, BODY, marked=marked), "it has gone out at once"
+    assert could_be(replace(out, content=whole().content), BODY, marked=marked)
 
 
 SENT = 1_772_442_000.0  # MADE
@@ -211,6 +231,7 @@ SENT = 1_772_442_000.0  # MADE
 
 def test_rule_14_a_single_read_that_shows_too_little_rules_nothing_out():
     assert not cannot_tell(whole(), [BODY], marked=True)
+    assert cannot_tell(whole(updated_at=LATER, content="another"), [BODY], marked=True), "it was edited"
     assert cannot_tell(whole(content="with &amp;"), [BODY], marked=False), "who knows how this API shows texts"
     for hidden in ({"content": None}, {"scheduled_for": None}, {"targets": ()}):
         assert cannot_tell(whole(**hidden), [BODY], marked=True), hidden

@@ -219,13 +219,40 @@ def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_made_onc
     assert len(rig.created()) == 5
 
 
+@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
+def test_rule_14_a_post_that_was_edited_since_is_known_by_what_it_shows_still(rig, switch):
+    """Its tags are others; a single read shows its mark, or the text, the accounts and the time that were asked for."""
+    rig.sandbox.set_switches(**{switch: True})
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3))
+    run = kernel.bind(plan_rows(rig, 5))
+    send_once(kernel, run)
+    edit(rig, kernel.posts()["post_id"].iloc[0])
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_14_what_a_colleague_has_posted_meanwhile_is_no_row(rig):
+    """Another text, on another account, that has gone out since it was created: it keeps no row waiting."""
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=500))
+    run = kernel.bind(plan_rows(rig, 2))
+    post = rig.sandbox.plant_post("Lunch is ready", [rig.accounts["threads"]], status="published")
+    rig.sandbox.advance(30)
+    rig.sandbox.touch(post)
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    assert set(rig.created().values()) == {1}
+
+
 def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
     rig.sandbox.set_switches(no_metadata=True)
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3))
     run = kernel.bind(plan_rows(rig, 5))
     send_once(kernel, run)
-    edit(rig, kernel.posts()["post_id"].iloc[0])
+    rig.sandbox.person.edit(kernel.posts()["post_id"].iloc[0], content="other words")
     kernel.go(run)
     table = kernel.results(run)
     assert outcomes(table) == {"succeeded": 2, "unknown": 3}

@@ -15,12 +15,13 @@ from tests.engine.steps import (
     let_go,
     plan_rows,
     post,
+    send_once,
     wait_for,
 )
 
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
-from voxops.sandbox import Fault
+from voxops.sandbox import Fault, bulk
 
 
 @pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
@@ -270,3 +271,35 @@ def test_rule_17_a_limit_in_the_middle_of_a_batch_makes_nothing_twice(rig, statu
     assert set(rig.created().values()) == {1}
     rows = kernel.results(run)["outcome"]
     assert sorted(rows) == sorted([made] * 3 + ["succeeded"] * 2)
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "VALIDATION_ERROR"])
+def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monkeypatch, code):
+    """It was made, and its item says failed; lists lag, and the analyst plans what has failed at once."""
+    rig.sandbox.set_switches(list_lag_seconds=45.0)
+    whole = bulk._item
+    broken = []
+
+    def item(call, index, body, *, dry):
+        made = whole(call, index, body, dry=dry)
+        if index == 1 and not broken and not dry:
+            broken.append(made)
+            return {"index": 1, "status": "failed", "errors": [{"field": "", "issue": code, "detail": "not finished"}]}
+        return made
+
+    monkeypatch.setattr(bulk, "_item", item)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 3))
+    execution = kernel.execution(run)
+    send_once(kernel, run)
+    failed = plan_bulk(execution.failed(), key="row_id")
+    assert failed.eligible == 1
+    table = kernel.run(failed)
+    if code == "VALIDATION_ERROR":  # its own word, that nothing was made
+        assert outcomes(table) == {"succeeded": 1}
+        return
+    assert set(rig.created().values()) == {1}
+    assert table["waiting_for"].str.contains(f"ended a moment ago with {code}").all()
+    rig.sandbox.advance(300)
+    assert outcomes(kernel.run(failed)) == {"succeeded": 1}
+    assert set(rig.created().values()) == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 
@@ -233,3 +234,18 @@ def test_rule_07_canaries_chosen_after_a_plain_run_was_stopped_go_first(rig, ref
     sizes = [effect["request"] for effect in rig.sandbox.effects("post.create")]
     assert Counter(sizes).most_common()[-1][1] == 3, "the canaries went alone"
     assert rig.count(expected(plan)).holds
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+@pytest.mark.parametrize("cell", ["{id}; {id}", "{id}; {name}", "{name}; {name}"])
+def test_an_account_that_stands_twice_in_a_row_is_sent_once(rig, cell, one_by_one):
+    """By its id and by its name: an API that makes a target of each would publish the text there twice."""
+    rig.sandbox.set_switches(record_bodies=True)
+    account = rig.accounts["twitter"]
+    name = f"twitter:@{rig.sandbox.world.accounts[account].username.lstrip('@')}"
+    sheet = rig.campaign(1).assign(accounts=cell.format(id=account, name=name))
+    table = rig.kernel().run(plan_bulk(sheet, key="row_id", one_by_one=one_by_one))
+    assert outcomes(table) == {"succeeded": 1}
+    (sent,) = rig.acts()
+    body = json.loads(sent["sent"])
+    assert [post["accountIds"] for post in body.get("posts", [body])] == [[account]]

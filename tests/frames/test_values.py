@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
 from voxops.frames import Columns, Target, build, targets
+from voxops.frames.states import time_text
 from voxops.frames.values import parse_times, to_bool
 
 
@@ -222,3 +223,8 @@ def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
     posts = build("posts", [{"id": deep, "content": deep, "status": deep, "platforms": [{"error": deep}, deep]}])
     assert posts["content"].notna().all()
     assert len(targets(posts)) == 2
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_lies_beyond_the_calendar_in_utc_is_none(text):
+    assert time_text(text) is None

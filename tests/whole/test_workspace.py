@@ -250,7 +250,9 @@ def test_a_campaign_is_created_once(world: Sandbox, ws: vx.Workspace) -> None:
 def test_verify_counts_per_cause(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(failed_posts(ws))).wait()
     table = run.verify()
-    assert (table[["recovered", "failed_same", "failed_other", "pending"]].sum(axis=1) == table["tried"]).all()
+    assert (
+        table[["recovered", "failed_same", "failed_other", "pending", "blocked"]].sum(axis=1) == table["tried"]
+    ).all()
     assert table["tried"].sum() == len(run.results())
     assert table["recovered"].sum() == (run.results()["outcome"] == "succeeded").sum()
 

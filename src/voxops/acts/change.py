@@ -59,6 +59,10 @@ class Change(PostAct):
             said = "changed since loaded (scheduled_for); load it again"
         if not said and "content" in shown and not _same_content(shown["content"], now["content"]):
             said = "changed since loaded (content); load it again"
+        if not said and _is_made_of_a_cut(item, state):
+            said = (
+                "the list showed only the beginning of its text, and the new one is made of that; write it as a whole"
+            )
         return said
 
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Item]) -> str:
@@ -90,7 +94,7 @@ class Change(PostAct):
             if state is None or state.post_id != member.item.subject.id:
                 continue
             asked = member.item.body or {}
-            other = [name for name, as_asked in _compared(asked, state, as_read).items() if as_asked is False]
+            other = [name for name, as_asked in _compared(asked, state, loosely=True).items() if as_asked is False]
             if other:
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code="NOT_AS_ASKED", error_message=why))
@@ -128,7 +132,7 @@ class Change(PostAct):
             if member.outcome.final:
                 continue
             moved_on = _moved_on(state, tried)
-            as_asked = _compared(member.item.body or {}, state, as_read if moved_on else as_kept)
+            as_asked = _compared(member.item.body or {}, state, loosely=moved_on)
             if all(as_asked.values()):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
@@ -137,8 +141,7 @@ class Change(PostAct):
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
         """Recovered is what shows the fields as asked."""
-        form = as_read if row["outcome"] == "succeeded" else as_kept
-        wanted = state is not None and _shows(asked(row), state, form)
+        wanted = state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
         return str(row.get("status") or "changed"), "recovered" if wanted else failed
 
@@ -157,6 +160,14 @@ def _added_by(item: Item) -> tuple[str, str] | None:
         return None
     head, found, tail = text.partition(shown)
     return (head, tail) if found else None
+
+
+def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
+    """Whether a new text holds what the frame showed of the old one, and that was cut: what was behind would be lost."""
+    text, shown, now = (item.body or {}).get("content"), (item.seen.get("shown") or {}).get("content"), state.content
+    if not text or not shown or not now or as_read(shown) == as_read(now):
+        return False
+    return _same_content(shown, now) and len(now) > len(shown) - len("...") and shown.rstrip(".… ") in text
 
 
 def has_passed(item: Item, now: datetime) -> bool:
@@ -193,21 +204,22 @@ def instant(text: str) -> str:
     return datetime.fromisoformat(text).isoformat()
 
 
-def _compared(
-    body: Mapping[str, Any], state: PostState, form: Callable[[str], str] = as_kept
-) -> dict[str, bool | None]:
+def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:
     """Per field that is asked whether the post shows it so; None where it does not show it.
 
-    `form` is what of a text is compared. An API may keep blanks in its own way, so that a text that reads as asked (``as_read``) is as
-    asked; but only on a post that has been changed since, else a change of blanks alone would be none.
+    An API may keep blanks in its own way, and times to the minute: `loosely` takes that for what was asked. That holds only of a post
+    that was changed since, else a change of blanks or of seconds alone would be none.
     """
+    form = as_read if loosely else as_kept
     found: dict[str, bool | None] = {}
     for name, value in body.items():
         match name:
             case "content":
                 found[name] = None if state.content is None else form(state.content) == form(str(value))
             case "scheduledFor":
-                found[name] = same_time(state.scheduled_for, instant(value))
+                found[name] = same_time(state.scheduled_for, instant(value)) or (
+                    loosely and same_time(state.scheduled_for, _to_the_minute(value))
+                )
             case "tags":
                 found[name] = None if state.tags is None else sorted(state.tags) == sorted(value)
             case _:
@@ -216,9 +228,14 @@ def _compared(
     return found
 
 
-def _shows(body: Mapping[str, Any], state: PostState, form: Callable[[str], str] = as_kept) -> bool:
+def _to_the_minute(text: str) -> str:
+    """A time without its seconds."""
+    return datetime.fromisoformat(text).replace(second=0, microsecond=0).isoformat()
+
+
+def _shows(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> bool:
     """Whether a post shows everything as asked."""
-    return bool(body) and all(_compared(body, state, form).values())
+    return bool(body) and all(_compared(body, state, loosely=loosely).values())
 
 
 def _same_content(seen: str | None, now: str | None) -> bool:

@@ -116,7 +116,7 @@ class CreateAct(Act):
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
         """Recovered is what exists, and that nobody has withdrawn since (rule 30)."""
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        exists = state is not None and state.status not in WITHDRAWN_STATUSES
+        exists = state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
         return "created", "recovered" if exists else failed
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
@@ -170,7 +170,8 @@ CREATE_ONE = _CreateOne()
 def resolved(item: Item, accounts: Mapping[str, str]) -> dict[str, Any]:
     """What is sent for a row: account ids for names, and in the metadata the hash of what is asked (rule 13)."""
     body = dict(item.body or {})
-    body["accountIds"] = [accounts.get(name, name) for name in body.get("accountIds", ())]
+    # One that stands there twice, such as by its id and by its name, must not get the post twice.
+    body["accountIds"] = list(dict.fromkeys(accounts.get(name, name) for name in body.get("accountIds", ())))
     body["metadata"] = {**body.get("metadata", {}), "voxopsAsked": asked_hash(body)}
     return body
 

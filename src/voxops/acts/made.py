@@ -12,8 +12,19 @@ from voxops._core.text import as_read
 from voxops.api.states import PostState
 from voxops.model import WITHDRAWN_STATUSES
 
-__all__ = ["Made", "asked_hash", "is_live", "made_of", "of_nobody", "shown_hash", "shown_hashes", "shown_of_body"]
+__all__ = [
+    "DRAFT_AGAIN",
+    "Made",
+    "asked_hash",
+    "is_live",
+    "made_of",
+    "of_nobody",
+    "shown_hash",
+    "shown_hashes",
+    "shown_of_body",
+]
 
+DRAFT_AGAIN = "a draft again"  # for people
 _NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
@@ -38,6 +49,11 @@ class Made:
     def is_ours(self) -> bool:
         """Whether it is known to have been made for a row; one without any mark was made by hand, or by a ledger that is lost."""
         return self.op_mark is not None or self.row_mark is not None
+
+    @property
+    def became(self) -> str:
+        """What it is by now, for people."""
+        return DRAFT_AGAIN if self.status == "draft" else self.status
 
     @property
     def withdrawn(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from voxops.api.states import PostState, Source, TargetState
 from voxops.api.windows import COUNT_SETTLES_AFTER
-from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
 __all__ = [
     "Attempted",
@@ -153,11 +153,16 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     announced a retry count and the wire shows one, the count must have reached it. A count that was seen below it since, and has
     reached it for half a minute under a newer time stamp, is evidence by itself; one that had reached it from the beginning may
     have risen when the try was queued. A newer time stamp alone may be somebody's edit and never says that a try has failed.
+    Nor does a status of the target that is no known one, or none: whether it is out is then what its whole post says.
     """
-    if target.status == "published" and _status_before(tried.baseline, target) != "published":
+    known = target.status in _KNOWN
+    out = target.status == "published" or (not known and state.status == "published")
+    if out and _status_before(tried.baseline, target) != "published":
         return Fate.SUCCEEDED
     if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
         return Fate.MOVING
+    if not known:
+        return Fate.UNCHANGED
     evidence = tried.sighted or _differs(target, tried.baseline, state.source)
     promised = tried.promised.get(target.place)
     if promised is not None and target.retry_count is not None:
@@ -226,6 +231,7 @@ def same_text(one: str | None, other: str | None) -> bool:
     return len(short) >= _SHORTEST_CUT and long.startswith(short)
 
 
+_KNOWN = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES  # of targets as of posts
 _SHORTEST_CUT = 16  # characters; a shorter text that begins like another is not taken for it, cut
 
 
@@ -256,6 +262,8 @@ def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> 
     if baseline is None:
         return False
     before = baseline.targets.get(target.place)
+    if before is not None and target.status == before.status and not (target.error_code or target.error_message):
+        return False  # an error may be taken away as soon as a retry is queued
     if before is None or (target.status, target.error_code) != (before.status, before.error_code):
         return True
     if _alike(baseline, source):

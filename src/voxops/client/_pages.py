@@ -35,12 +35,15 @@ class Page:
         The whole answer.
     param : str
         Name of the query parameter that takes the cursor: ``cursor``, or ``page`` where a list counts its pages.
+    says_more : bool
+        Whether the answer has a word on how the list goes on, or that it ends. Without one a full page may be its end or not.
     """
 
     records: list[dict[str, Any]]
     cursor: str | None
     raw: Reply = field(repr=False)
     param: str = "cursor"
+    says_more: bool = True
 
 
 async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
@@ -113,7 +116,7 @@ def read_page(reply: Reply) -> Page:
     if records is None or not set(map(type, records)) <= {dict}:
         raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
-        return Page(records, None, reply)
+        return Page(records, None, reply, says_more=False)
     if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
         raise _broken(reply, "answered with an error in the place of its list")
     place = data["pagination"] if isinstance(data.get("pagination"), dict) else data
@@ -125,7 +128,8 @@ def read_page(reply: Reply) -> Page:
         return Page(records, str(cursor), reply)
     if more:
         raise _broken(reply, "says that there is more, but not where")
-    return Page(records, _next_number(data, len(records)), reply, "page")
+    says_more = more is not None or place is not data or bool({"nextCursor", "next_cursor", "page"} & data.keys())
+    return Page(records, _next_number(data, len(records)), reply, "page", says_more)
 
 
 def _records(data: Any, name: str) -> list[Any] | None:

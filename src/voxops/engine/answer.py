@@ -8,7 +8,7 @@ from voxops._core import jsontext
 from voxops._core.backoff import is_ambiguous
 from voxops.errors import NotFoundError
 
-__all__ = ["Answer", "from_a_proxy", "judge", "may_still_run", "says_absent", "was_refused"]
+__all__ = ["Answer", "from_a_proxy", "judge", "leaves_open", "may_still_run", "says_absent", "was_refused"]
 
 
 class Answer(StrEnum):
@@ -23,6 +23,7 @@ class Answer(StrEnum):
 
 _STOP_STATUSES = frozenset({401, 402, 403})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
+_OF_THE_SERVER = frozenset({"BAD_GATEWAY", "GATEWAY_TIMEOUT", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"})
 _TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so
 
 
@@ -57,6 +58,11 @@ def may_still_run(code: str) -> bool:
     error about the key itself says nothing of the request.
     """
     return not code or code in _ABOUT_THE_KEY
+
+
+def leaves_open(code: str) -> bool:
+    """Whether an item of a bulk answer failed in a way that leaves open whether it was made: by the fault of the server."""
+    return code in _OF_THE_SERVER
 
 
 def says_absent(error: NotFoundError) -> bool:

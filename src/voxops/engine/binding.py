@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from voxops import frames
-from voxops.acts import keys
 from voxops.acts.act import Act
 from voxops.acts.create import CreateAct
-from voxops.acts.made import Made, asked_hash, shown_of_body
-from voxops.acts.operation import Item, Member, settled
+from voxops.acts.operation import Item, settled
 from voxops.acts.plan import Plan
-from voxops.acts.table import act_named
-from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Decision, Facts, Hold, Join, New
-from voxops.ledger import Ledger, RunHead, RunRow, Stored
+from voxops.engine.learning import learn
+from voxops.ledger import Ledger, RunHead, RunRow
 from voxops.model import Outcome
 
-__all__ = ["bind", "learn", "remember"]
+__all__ = ["bind"]
 
 
 def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None) -> None:
@@ -43,41 +39,6 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
         ledger.runs.add_rows(
             run, [_row(ledger, item, decisions[item.row], canaries.get(item.row)) for item in plan.items]
         )
-
-
-def learn(ledger: Ledger, listed: Listed) -> None:
-    """Remember what the lists have shown."""
-    made = listed.made
-    # A post of the future stands on top of the list for days, and would hide what is made until then (rule 13).
-    read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC)
-    latest = None if listed.latest is None else min(listed.latest, read.isoformat())
-    ledger.marks.learn(
-        [*made, *listed.of_nobody(read)], latest=latest, shown=listed.marked, looked_through=listed.looked_through
-    )
-    ledger.marks.forget(listed.gone)
-    ledger.outcomes.withdrawn({post.post_id: post.status for post in made if post.withdrawn})
-
-
-def remember(ledger: Ledger, operation: Stored, members: Sequence[Member], now: float) -> None:
-    """Remember the posts that creates have just made, so that they are known where lists show no metadata (rules 26 and 28)."""
-    act = act_named(operation.action)
-    if not isinstance(act, CreateAct):
-        return
-    bodies, created = act.bodies(operation.body), datetime.fromtimestamp(now, UTC).isoformat()
-    ledger.marks.learn(
-        Made(
-            post_id=member.result_id,
-            created=created,
-            status="scheduled",
-            op_mark=member.item.mark,
-            row_mark=member.item.row_mark,
-            campaign_mark=keys.campaign_mark(member.item.campaign),
-            asked=asked_hash(bodies[member.position]),
-            shown=shown_of_body(bodies[member.position]),
-        )
-        for member in members
-        if member.outcome is Outcome.SUCCEEDED and member.result_id is not None
-    )
 
 
 def _row(ledger: Ledger, item: Item, decision: Decision, canary: str | None) -> RunRow:

@@ -17,7 +17,7 @@ from voxops.frames.states import read_posts
 from voxops.model import WAITING_STATUSES
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.client import AsyncClient, Reply
 
 __all__ = ["CreatedList", "Listed", "Walk"]
 
@@ -171,9 +171,7 @@ class CreatedList:
                 listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
             if page.records and not states:
-                raw = page.raw
-                said = f"{raw.endpoint} answered with records that have no id"
-                raise DecodeError(said, endpoint=raw.endpoint, status=raw.status, body=raw.body)
+                raise _unreadable(page.raw, "answered with records that have no id")
             listed.take(states.values())
             times = [created for state in states.values() if (created := _created(state)) is not None]
             if oldest is None:
@@ -183,7 +181,14 @@ class CreatedList:
                 oldest = created if oldest is None else min(oldest, created)
             if in_order and oldest is not None and (oldest < since or states.keys() <= seen):
                 break
+            if page.cursor is None and not page.says_more and len(page.records) >= PAGE_RECORDS:
+                raise _unreadable(page.raw, "ends at a full page without saying so; whether there is more is not known")
         return newest
+
+
+def _unreadable(raw: Reply, what: str) -> DecodeError:
+    """The error of a list that proves nothing."""
+    return DecodeError(f"{raw.endpoint} {what}", endpoint=raw.endpoint, status=raw.status, body=raw.body)
 
 
 def _created(state: PostState) -> datetime | None:

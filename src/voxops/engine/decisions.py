@@ -15,7 +15,8 @@ from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
-from voxops.api.windows import STUCK_AFTER
+from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
+from voxops.engine.answer import leaves_open
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.presence import Verdict, judge_row
@@ -205,9 +206,14 @@ class Decider:
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
             return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
-            if item.attempt > attempt or not same:
-                return New(self._act.as_attempt(item, attempt + 1))
-            return join
+            if not (item.attempt > attempt or not same):
+                return join
+            if self._creates and self._may_show_yet(stored, member):
+                return Hold(
+                    f"its last attempt ended a moment ago with {member.error_code}, after which the post may be there all the same; "
+                    "plan it again in five minutes"
+                )
+            return New(self._act.as_attempt(item, attempt + 1))
         if same and not (stored.state == "planned" and self._formed_otherwise(operation, stored)):
             return join
         if stored.state == "planned":
@@ -217,6 +223,11 @@ class Decider:
             self._ledger.forming.withdraw(stored.id, SUPERSEDED)
             return New(self._act.as_attempt(item, attempt))
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
+
+    def _may_show_yet(self, stored: Stored, member: Member) -> bool:
+        """Whether a create that has failed through no fault of its own may have been made, and lists lag (rules 14 and 15)."""
+        since = self._facts.now.timestamp() - (stored.last_sent or 0.0)
+        return leaves_open(member.error_code or "") and since < PROOF_AFTER
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
         """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""

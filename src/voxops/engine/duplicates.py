@@ -17,7 +17,7 @@ from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
 from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR
 from voxops.client import Reply
-from voxops.engine.binding import learn
+from voxops.engine.learning import learn
 from voxops.engine.preflight import list_created
 from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError

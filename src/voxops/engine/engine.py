@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
 from voxops.client import SteppedClock
-from voxops.engine.binding import bind, learn
+from voxops.engine.binding import bind
+from voxops.engine.learning import learn
 from voxops.engine.preflight import list_created, read_facts
 from voxops.engine.reader import Reader
 from voxops.engine.sender import Sender

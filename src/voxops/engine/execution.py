@@ -14,9 +14,9 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.windows import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
-from voxops.engine.binding import learn
 from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates
+from voxops.engine.learning import learn, note_posts
 from voxops.engine.preflight import is_stale, list_created, renew
 from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
@@ -146,7 +146,8 @@ class Execution:
         table = self.results()
         ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
         posts = await self._engine.read_posts(ids)
-        await self._engine.commit(lambda: outcome.note_withdrawn(self._ledger, ids, posts, self._client.now()))
+        read = {post_id: posts.get(post_id) for post_id in ids}
+        await self._engine.commit(lambda: note_posts(self._ledger, read, self._client.now()))
         table = self.results()
         return outcome.verified(table, posts, act_named(self._ledger.runs.head(self.id).action))
 

@@ -9,13 +9,12 @@ import pandas as pd
 
 from voxops import frames
 from voxops.acts.plan import Plan
+from voxops.engine.outcome import COUNTS
 from voxops.engine.progress import start
 from voxops.ledger.audit import RESULT_TYPES
 from voxops.model import Observer, Snapshot
 
 __all__ = ["Nothing"]
-
-_COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending")
 
 
 class Nothing:
@@ -79,7 +78,7 @@ class Nothing:
     async def verify(self) -> pd.DataFrame:
         """No cause."""
         index = pd.Index([], name="cause", dtype="string")
-        return pd.DataFrame({name: pd.array([], dtype="Int64") for name in _COUNTS}, index=index)
+        return pd.DataFrame({name: pd.array([], dtype="Int64") for name in COUNTS}, index=index)
 
     def replan(self) -> None:
         """Nothing failed."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,23 +17,23 @@ from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, SKEW
+from voxops.api.windows import SKEW
 from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
 from voxops.frames.states import read_posts
 from voxops.ledger import Ledger, audit
 from voxops.ledger.copies import copies_of
-from voxops.model import WITHDRAWN_STATUSES, Outcome
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["copies", "failed_rows", "made", "note_withdrawn", "replanned", "verified"]
+__all__ = ["COUNTS", "copies", "failed_rows", "made", "replanned", "verified"]
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
-_COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending")
+COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
 
 
 def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) -> pd.DataFrame:
@@ -132,21 +131,6 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     )
 
 
-def note_withdrawn(ledger: Ledger, ids: Collection[str], posts: Mapping[str, PostState], now: datetime) -> None:
-    """Remember which posts were withdrawn, unpublished or deleted since, and which are there after all (rule 30).
-
-    What was created a moment ago is not deleted because reads do not show it yet.
-    """
-    known = ledger.marks.of_posts(ids)
-    lasting = (now - timedelta(seconds=PROOF_AFTER)).astimezone(UTC).isoformat()
-    gone = {post_id: "deleted" for post_id, one in known.items() if post_id not in posts and one.created < lasting}
-    there = {post_id: state.status for post_id, state in posts.items() if post_id in known}
-    away = gone | {post_id: status for post_id, status in there.items() if status in WITHDRAWN_STATUSES}
-    ledger.marks.learn(replace(known[post_id], status=status) for post_id, status in (there | gone).items())
-    ledger.outcomes.withdrawn(away)
-    ledger.outcomes.restored(there.keys() - away.keys())
-
-
 def replanned(ledger: Ledger, run: str) -> Plan | None:
     """A plan of the next attempt at what failed; None where the act knows none."""
     head = ledger.runs.head(run)
@@ -160,16 +144,18 @@ def verified(results: pd.DataFrame, posts: Mapping[str, PostState], act: Act) ->
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``cause``: ``tried recovered failed_same failed_other pending`` (Int64); the last four sum to the first.
+        Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
     """
     rows = []
     for record in results.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
         post = row["post_id"] if "post_id" in row else row["result_id"]
         cause, count = act.verified(row, posts.get(post) if isinstance(post, str) else None)
+        if count == "pending" and row["outcome"] == Outcome.BLOCKED:
+            count = "blocked"
         rows.append({"cause": cause, count: 1, "tried": 1})
-    table = pd.DataFrame(rows, columns=["cause", *_COUNTS])
-    counts = table.groupby("cause")[list(_COUNTS)].sum().astype("Int64")
+    table = pd.DataFrame(rows, columns=["cause", *COUNTS])
+    counts = table.groupby("cause")[list(COUNTS)].sum().astype("Int64")
     return counts.sort_values(["tried", "cause"], ascending=[False, True], kind="stable")
 
 

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import is_live, shown_hashes, shown_of_state
+from voxops.acts.made import is_live, shown_hashes
 from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import learn
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts, verdict_of, why_not_now
+from voxops.engine.learning import learn
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored
@@ -49,13 +49,24 @@ async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: 
 
 
 async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapping[str, str], listed: Listed) -> None:
-    """Read posts that a row looks like and that were made by hand, where they are only remembered: they may be gone (rule 26)."""
+    """Read the posts whose status decides about a row, where they are only remembered: it may be another by now.
+
+    They are those that a row looks like and that were made by hand or taken back (rule 26), those of a row that were taken back
+    (rule 30), and all of a row that asks for a next attempt.
+    """
     asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
     alike = ledger.marks.alike({shown for body in asked for shown in shown_hashes(body)})
-    ids = {post.post_id for post in alike if not post.is_ours and is_live(post.status)} - listed.posts.keys()
-    found = await reader.posts(ids, ["scheduled"])
+    made = ledger.marks.of_rows(
+        {item.row_mark for item in plan.items}, {mark for item in plan.items for mark in item.marks}
+    )
+    anew = [item for item in plan.items if item.attempt > 1]
+    tried = {item.row_mark for item in anew} | {mark for item in anew for mark in item.marks}
+    ids = {post.post_id for post in alike if not (post.is_ours and is_live(post.status))}
+    ids |= {post.post_id for post in made if not is_live(post.status) or {post.row_mark, post.op_mark} & tried}
+    ids -= listed.posts.keys()
+    found = await reader.posts(ids, ["scheduled", "published"])
     listed.posts |= found
-    listed.gone |= {post_id for post_id in ids if post_id not in found or shown_of_state(found[post_id]) is None}
+    listed.gone |= ids - found.keys()
 
 
 async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:

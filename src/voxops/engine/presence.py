@@ -16,6 +16,7 @@ from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
 from voxops.api.windows import SKEW
+from voxops.model import WAITING_STATUSES
 
 __all__ = [
     "Verdict",
@@ -24,7 +25,6 @@ __all__ = [
     "find_marked",
     "is_older",
     "judge_row",
-    "needs_single_read",
     "pair_unmarked",
     "was_edited",
 ]
@@ -62,14 +62,11 @@ def judge_row(
         That takes a look at every row while the ledger waits, so it is asked only where a post looks like this one.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
-    # A clone is a draft, and bears the mark; but what an approver has sent back is one, too, and has its time.
-    counting = [one for one in made if one.status != "draft" or one.shown]
-    for post in sorted(counting, key=lambda one: one.status == "draft"):
+    for post in sorted(_no_clones(made), key=lambda one: one.status == "draft"):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.withdrawn or post.status == "draft":
             if not later:
-                now = "a draft again" if post.status == "draft" else post.status
-                return Verdict(blocked=f"made as {post.post_id}, {now} since; a next attempt makes it again")
+                return Verdict(blocked=f"made as {post.post_id}, {post.became} since; a next attempt makes it again")
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
         else:
@@ -98,6 +95,15 @@ def judge_row(
     return Verdict()
 
 
+def _no_clones(made: Sequence[Made]) -> list[Made]:
+    """Posts without clones, which are drafts and bear the mark of the post that they were cloned from.
+
+    What an approver has sent back is a draft, too. It has its time; and where that was cleared, no other post bears its mark.
+    """
+    originals = {one.op_mark for one in made if one.status != "draft" or one.shown}
+    return [one for one in made if one.status != "draft" or one.shown or one.op_mark not in originals]
+
+
 def _attempt_of(item: Item, post: Made) -> int:
     """Which attempt at a row a post is; a very late one where it bears a mark of none that is known."""
     if post.op_mark not in item.marks:
@@ -106,11 +112,17 @@ def _attempt_of(item: Item, post: Made) -> int:
 
 
 def find_marked(members: Iterable[Member], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
-    """Position -> the posts that bear a member's mark, the earliest first; drafts without a time are clones, and don't count."""
+    """Position -> the posts that bear a member's mark, the earliest first.
+
+    Drafts without a time are clones, and don't count, unless no other post bears the mark.
+    """
     by_mark: dict[str, list[PostState]] = {}
+    drafts: dict[str, list[PostState]] = {}
     for state in posts:
-        if state.mark is not None and (state.status != "draft" or state.scheduled_for is not None):
-            by_mark.setdefault(state.mark, []).append(state)
+        if state.mark is not None:
+            clone = state.status == "draft" and state.scheduled_for is None
+            (drafts if clone else by_mark).setdefault(state.mark, []).append(state)
+    by_mark = {mark: hits[-1:] for mark, hits in drafts.items()} | by_mark
     found = {member.position: by_mark[member.item.mark] for member in members if member.item.mark in by_mark}
     return {
         position: sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
@@ -143,14 +155,16 @@ def could_be(state: PostState, body: Mapping[str, Any], *, marked: bool) -> bool
     """
     if state.mark is not None or (marked and state.has_metadata):
         return False
-    if was_edited(state):
-        return True
-    accounts = accounts_of(state)
-    if accounts and set(accounts) != set(body["accountIds"]):
-        return False
-    if state.scheduled_for is not None and not _same_minute(state.scheduled_for, body["scheduledFor"]):
-        return False
-    return not marked or state.content is None or _may_be_cut(state.content, str(body["content"]))
+    accounts, content, when = accounts_of(state), state.content, state.scheduled_for
+    elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
+    at_another_time = when is not None and not _same_minute(when, body["scheduledFor"])
+    other_text = content is not None and not _may_be_cut(content, str(body["content"]))
+    if was_edited(
+        state
+    ):  # people change one thing or another, but not all at once; what is out may show no time of its own
+        out = when is None and state.status not in WAITING_STATUSES
+        return not (elsewhere and other_text and (at_another_time or out))
+    return not (elsewhere or at_another_time or (marked and other_text))
 
 
 def _same_minute(one: str, other: str) -> bool:
@@ -163,14 +177,12 @@ def _may_be_cut(shown: str, whole: str) -> bool:
     return as_read(whole).startswith(as_read(shown).rstrip(".… "))
 
 
-def needs_single_read(state: PostState, bodies: Iterable[Mapping[str, Any]], *, marked: bool) -> bool:
-    """Whether only a single read of a post can tell whether it is one of these rows'."""
-    return not was_edited(state) and any(could_be(state, body, marked=marked) for body in bodies)
-
-
 def cannot_tell(state: PostState, bodies: Iterable[Mapping[str, Any]], *, marked: bool) -> bool:
-    """Whether even a single read does not rule a post out: it shows too little, or no other post bears a mark either (rule 14)."""
-    whole = shown_of_state(state) is not None
+    """Whether even a single read does not rule a post out (rule 14).
+
+    It shows too little, or was edited since, or no other post bears a mark either.
+    """
+    whole = shown_of_state(state) is not None and not was_edited(state)
     return not (whole and marked) and any(could_be(state, body, marked=marked) for body in bodies)
 
 

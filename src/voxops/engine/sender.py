@@ -20,8 +20,8 @@ from voxops.api.errors import read_answer
 from voxops.api.matrix import find, polled
 from voxops.engine.answer import Answer, from_a_proxy, judge, may_still_run
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import remember
 from voxops.engine.control import GOES_ON, Pass
+from voxops.engine.learning import remember
 from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions

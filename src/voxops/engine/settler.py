@@ -29,9 +29,9 @@ from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RE
 from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
-from voxops.engine.binding import learn, remember
 from voxops.engine.created import Listed
-from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, needs_single_read, pair_unmarked
+from voxops.engine.learning import learn, remember
+from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, pair_unmarked
 from voxops.engine.reader import Reader
 from voxops.engine.reading import Reading
 from voxops.errors import DecodeError
@@ -254,13 +254,14 @@ class Settler:
         known = self._ledger.marks.show  # what this reading has shown is noted already
         marked = find_marked(unsettled, listed.posts.values())
         asked = {at: body for at, body in bodies.items() if at not in marked}
-        unmarked, doubtful = await self._unmarked(asked, listed, first_sent, singles, marked=known)
+        unmarked = await self._unmarked(asked, listed, first_sent, singles, marked=known)
         marked = find_marked(unsettled, unmarked) | marked  # single reads show the marks that lists leave out
         reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
         found = {position: hits[0].post_id for position, hits in marked.items()}
         found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)
         left, taken = [body for at, body in bodies.items() if at not in found], set(found.values())
-        doubtful |= any(cannot_tell(state, left, marked=known) for state in unmarked if state.post_id not in taken)
+        tells = known or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
+        doubtful = any(cannot_tell(state, left, marked=tells) for state in unmarked if state.post_id not in taken)
         if found:
             done = [
                 settled(member, Outcome.SUCCEEDED, result_id=found[member.position])
@@ -305,13 +306,12 @@ class Settler:
         singles: dict[str, PostState | None],
         *,
         marked: bool,
-    ) -> tuple[list[PostState], bool]:
-        """Posts without a mark that may be these rows', read whole where a list can't tell; whether some were edited since.
+    ) -> list[PostState]:
+        """Posts that may be these rows' and bear no mark in the list, each read by itself.
 
-        A post of another row, or one whose accounts or time differ, is none of them; one that was edited may be any (rule 14).
+        A post of another row, or one whose accounts or time differ, is none of them; of one that was edited all must (rule 14).
         """
         whole: list[PostState] = []
-        doubtful = False
         ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]
         known = self._ledger.marks.of_posts(ids) if asked else {}
         claimed = {post_id for post_id, made in known.items() if made.is_ours}
@@ -319,16 +319,13 @@ class Settler:
             state = listed.posts[post_id]
             if post_id in claimed or not any(could_be(state, body, marked=marked) for body in asked.values()):
                 continue
-            if needs_single_read(state, asked.values(), marked=marked):
-                if post_id not in singles:
-                    singles[post_id] = await self._reader.post(post_id)
-                single = singles[post_id]
-                if single is not None:
-                    whole.append(single)
-                    listed.posts[post_id] = single
-            else:
-                doubtful = True
-        return whole, doubtful
+            if post_id not in singles:
+                singles[post_id] = await self._reader.post(post_id)
+            single = singles[post_id]
+            if single is not None:
+                whole.append(single)
+                listed.posts[post_id] = single
+        return whole
 
     def _leave(self, operation: Stored, rest: Sequence[Member], read: float) -> list[int]:
         """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""

@@ -29,7 +29,10 @@ def time_text(value: Any) -> str | None:
     except (TypeError, ValueError):
         read = parse_times([value])[0]
         return None if read != read else str(read.isoformat())  # noqa: PLR0124  NaT is no time
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    try:
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except OverflowError:  # in UTC it lies beyond the calendar
+        return None
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:

@@ -96,8 +96,13 @@ class Marks:
 
     def of_row(self, row_mark: str, op_marks: Sequence[str]) -> list[Made]:
         """Posts that were made for a row, by the mark of the row or of one of its attempts, the earliest first."""
+        return self.of_rows([row_mark], op_marks)
+
+    def of_rows(self, row_marks: Iterable[str], op_marks: Iterable[str]) -> list[Made]:
+        """Posts that were made for one of these rows, by the mark of the row or of an attempt, the earliest first."""
         return self._find(
-            "row_mark = ? OR op_mark IN (SELECT value FROM json_each(?))", (row_mark, json.dumps(list(op_marks)))
+            "row_mark IN (SELECT value FROM json_each(?)) OR op_mark IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(row_marks)), json.dumps(list(op_marks))),
         )
 
     def alike(self, shown: Collection[str]) -> list[Made]:

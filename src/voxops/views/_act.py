@@ -32,6 +32,7 @@ _CHANGED = {
     "failed_same": ("failed as before", OUTCOME["failed"]),
     "failed_other": ("failed otherwise", STATUS["partial"]),
     "pending": ("pending", OUTCOME["pending"]),
+    "blocked": ("blocked", OUTCOME["blocked"]),
 }
 
 

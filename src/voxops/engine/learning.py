@@ -1,0 +1,94 @@
+"""What readings and answers have shown is remembered: which posts there are, whose they are, and what became of them since.
+
+Rules 13, 26 and 30 decide by it, also when the list has long moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from voxops.acts import keys
+from voxops.acts.create import CreateAct
+from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, shown_of_body, shown_of_state
+from voxops.acts.operation import Member
+from voxops.acts.table import act_named
+from voxops.api.states import PostState
+from voxops.api.windows import PROOF_AFTER
+from voxops.engine.created import Listed
+from voxops.engine.presence import was_edited
+from voxops.ledger import Ledger, Stored
+from voxops.model import WITHDRAWN_STATUSES, Outcome
+
+__all__ = ["learn", "note_posts", "remember"]
+
+
+def learn(ledger: Ledger, listed: Listed) -> None:
+    """Remember what the lists have shown."""
+    # A post of the future stands on top of the list for days, and would hide what is made until then (rule 13).
+    read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC)
+    latest = None if listed.latest is None else min(listed.latest, read.isoformat())
+    made = [*listed.made, *listed.of_nobody(read)]
+    ledger.marks.learn(made, latest=latest, shown=listed.marked, looked_through=listed.looked_through)
+    deleted = {post_id for post_id, one in ledger.marks.of_posts(listed.posts).items() if one.status == "deleted"}
+    # A list that lags shows for a while what was deleted; only reading the post itself says that it is there after all.
+    shown = {post: state for post, state in listed.posts.items() if post not in deleted or state.source == "single"}
+    note_posts(ledger, {**shown, **dict.fromkeys(listed.gone)}, read)
+
+
+def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], now: datetime) -> None:
+    """Remember of posts as they are read, None for one that does not exist, which were taken back since and which are there (rule 30).
+
+    What was created a moment ago is not deleted because reads do not show it yet.
+    """
+    known = ledger.marks.of_posts(posts)
+    lasting = (now - timedelta(seconds=PROOF_AFTER)).astimezone(UTC).isoformat()
+    statuses, away = {}, {}
+    for post_id, one in known.items():
+        state = posts[post_id]
+        if state is not None:
+            statuses[post_id] = state.status
+            away[post_id] = _away(state, long_ago=one.created < lasting)
+        elif one.created < lasting:
+            statuses[post_id] = away[post_id] = "deleted"
+    changed = [(known[post_id], status) for post_id, status in statuses.items() if known[post_id].status != status]
+    ledger.marks.learn(replace(one, status=status) for one, status in changed)
+    ledger.marks.forget(_gone(known.values(), posts))
+    ledger.outcomes.withdrawn({post_id: became for post_id, became in away.items() if became})
+    ledger.outcomes.restored([post_id for post_id, became in away.items() if not became])
+
+
+def _away(state: PostState, *, long_ago: bool) -> str:
+    """What became of a post that will not go out any more as it was made; empty for one that is there."""
+    if state.status == "draft" and (long_ago or was_edited(state)):  # an approver has sent it back
+        return DRAFT_AGAIN
+    return state.status if state.status in WITHDRAWN_STATUSES else ""
+
+
+def _gone(known: Iterable[Made], posts: Mapping[str, PostState | None]) -> list[str]:
+    """Posts of nobody that do not show any more what a row could ask for."""
+    left = [one.post_id for one in known if not one.is_ours]
+    return [post_id for post_id in left if (state := posts[post_id]) is None or shown_of_state(state) is None]
+
+
+def remember(ledger: Ledger, operation: Stored, members: Sequence[Member], now: float) -> None:
+    """Remember the posts that creates have just made, so that they are known where lists show no metadata (rules 26 and 28)."""
+    act = act_named(operation.action)
+    if not isinstance(act, CreateAct):
+        return
+    bodies, created = act.bodies(operation.body), datetime.fromtimestamp(now, UTC).isoformat()
+    ledger.marks.learn(
+        Made(
+            post_id=member.result_id,
+            created=created,
+            status="scheduled",
+            op_mark=member.item.mark,
+            row_mark=member.item.row_mark,
+            campaign_mark=keys.campaign_mark(member.item.campaign),
+            asked=asked_hash(bodies[member.position]),
+            shown=shown_of_body(bodies[member.position]),
+        )
+        for member in members
+        if member.outcome is Outcome.SUCCEEDED and member.result_id is not None
+    )

@@ -1,0 +1,120 @@
+"""Rule 26: a row that a live post equals which nobody made for a row is held, however long ago that post was seen."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import others_post, plan_rows, scheduled
+
+from voxops.acts.create import plan_bulk
+
+
+def by_hand(rig: Rig, sheet: pd.DataFrame, number: int) -> str:
+    """Post a row by hand; the post's id."""
+    row = sheet.to_dict("records")[number]
+    post = rig.sandbox.plant_post(
+        row["content"], [row["accounts"]], scheduledFor=row["scheduled_for"], status="scheduled", daysOld=0
+    )
+    return str(post)
+
+
+def held_once(rig: Rig, kernel: Kernel) -> pd.DataFrame:
+    """A sheet whose first row somebody has posted by hand: it is held, and the others go out."""
+    sheet = rig.campaign(3)
+    sheet.attrs["by_hand"] = by_hand(rig, sheet, 0)
+    rig.sandbox.advance(1800)
+    assert outcomes(kernel.run(plan_bulk(sheet, key="row_id"))) == {"blocked": 1, "succeeded": 2}
+    rig.sandbox.advance(3600)
+    others_post(rig)
+    return sheet
+
+
+def test_a_row_that_was_held_is_held_when_the_list_has_moved_on(rig: Rig) -> None:
+    kernel = rig.kernel()
+    sheet = held_once(rig, kernel)
+    for _ in range(2):
+        again = kernel.run(plan_bulk(sheet, key="row_id"))
+        assert outcomes(again) == {"blocked": 1, "succeeded": 2}
+        rig.sandbox.advance(3600)
+    assert scheduled(rig, sheet["content"][0]) == 1
+
+
+@pytest.mark.parametrize("what", ["deleted", "withdrawn", "back to a draft"])
+def test_a_row_whose_double_is_gone_is_posted(rig: Rig, what: str) -> None:
+    kernel = rig.kernel()
+    sheet = held_once(rig, kernel)
+    person, post = rig.sandbox.person, sheet.attrs["by_hand"]
+    if what == "deleted":
+        person.delete(post)
+    elif what == "withdrawn":
+        person.withdraw(post)
+    else:
+        person.submit(post)
+        person.reject(post)
+    again = kernel.run(plan_bulk(sheet, key="row_id"))
+    assert outcomes(again) == {"succeeded": 3}
+    assert scheduled(rig, sheet["content"][0]) == 1
+
+
+def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_made_by_hand(rig: Rig) -> None:
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 2, campaign="monday"))
+    sheet = rig.campaign(2, start=10)
+    rig.sandbox.advance(86_400)
+    by_hand(rig, sheet, 0)
+    rig.sandbox.advance(3600)
+    kernel.run(plan_bulk(rig.campaign(1, start=20), key="row_id", campaign="tuesday"))
+    rig.sandbox.advance(3600)
+    others_post(rig)
+    kernel.run(plan_bulk(rig.campaign(1, start=21), key="row_id", campaign="tuesday, too"))
+    rig.sandbox.advance(86_400)
+    table = kernel.run(plan_bulk(sheet, key="row_id", campaign="wednesday"))
+    assert scheduled(rig, sheet["content"][0]) == 1
+    assert outcomes(table) == {"blocked": 1, "succeeded": 1}
+
+
+@pytest.mark.parametrize(("switch", "became"), [("no_metadata", "blocked"), ("no_listed_metadata", "succeeded")])
+def test_a_lost_ledger_and_several_sheets_where_lists_show_no_metadata(rig: Rig, switch: str, became: str) -> None:
+    """Only the first cell's plan sees the old posts in the list. A post read by itself may show its mark, and is the row's then."""
+    rig.sandbox.set_switches(**{switch: True})
+    lost = rig.kernel("lost")
+    lost.run(plan_rows(rig, 3, campaign="a"))
+    sheet = rig.campaign(3, start=10)
+    lost.run(plan_bulk(sheet, key="row_id", campaign="b"))
+    rig.sandbox.advance(26 * 3600)
+    new = rig.kernel("new")
+    for number in (30, 31):
+        new.run(plan_bulk(rig.campaign(1, start=number), key="row_id", campaign=f"c{number}"))
+        rig.sandbox.advance(3600)
+        others_post(rig)
+    table = new.run(plan_bulk(sheet, key="row_id", campaign="b"))
+    assert set(rig.created().values()) == {1}
+    assert outcomes(table) == {became: 3}
+
+
+def test_what_was_posted_by_hand_while_a_run_was_paused_is_not_posted(rig: Rig) -> None:
+    kernel = rig.kernel()
+    sheet = rig.campaign(2)
+    run = kernel.bind(plan_bulk(sheet, key="row_id"))
+    rig.sandbox.advance(600)
+    by_hand(rig, sheet, 0)
+    rig.sandbox.advance(600)
+    kernel.go(run)
+    assert scheduled(rig, sheet["content"][0]) == 1
+    table = kernel.results(run)
+    assert table["outcome"].to_list() == ["blocked", "succeeded"]
+    assert "made by hand or elsewhere" in table["waiting_for"][0]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_two_ledgers_one_after_the_other_where_lists_show_no_metadata(rig: Rig, one_by_one: bool) -> None:
+    """One binds and is paused before it sends; another runs an overlapping sheet; the next day the first is resumed."""
+    rig.sandbox.set_switches(no_metadata=True)
+    theirs, mine = rig.kernel("a"), rig.kernel("b")
+    run = mine.bind(plan_bulk(rig.campaign(4), key="row_id", one_by_one=one_by_one))
+    theirs.run(plan_bulk(rig.campaign(3), key="row_id", one_by_one=one_by_one))
+    rig.sandbox.advance(26 * 3600)
+    mine.go(run)
+    assert set(rig.created().values()) == {1}
+    assert outcomes(mine.results(run)) == {"blocked": 3, "succeeded": 1}

@@ -1,0 +1,104 @@
+"""What is remembered of a post is read again where it decides: it may have been taken back since, or be there again (rules 13 and 30)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import others_post, plan_rows, scheduled
+
+from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+
+FIRST = "row 0 of the campaign"
+
+
+def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
+    """Something else is made, so that the list is read, and others post: what came before is not listed again."""
+    kernel.run(plan_bulk(rig.campaign(1, start=number), key="row_id", campaign="other"))
+    rig.sandbox.advance(3600)
+    others_post(rig)
+    kernel.run(plan_bulk(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
+
+
+def sent_back(rig: Rig, post: str) -> None:
+    rig.sandbox.advance(5)
+    rig.sandbox.person.submit(post)
+    rig.sandbox.person.reject(post)
+
+
+def test_rule_13_what_was_sent_back_and_is_approved_by_now_is_not_made_by_a_next_attempt(rig: Rig) -> None:
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    mine.run(plan_rows(rig, 1))
+    post = mine.posts()["post_id"][0]
+    sent_back(rig, post)
+    assert outcomes(theirs.run(plan_rows(rig, 1))) == {"blocked": 1}
+    hours_later(rig, theirs, 20)
+    rig.sandbox.person.submit(post)
+    rig.sandbox.person.approve(post)
+    hours_later(rig, theirs, 30)
+    table = theirs.run(plan_bulk(rig.campaign(1).assign(attempt=2), key="row_id"))
+    assert scheduled(rig, FIRST) == 1
+    assert outcomes(table) == {"succeeded": 1}
+    assert table["result_id"].to_list() == [post]
+
+
+def test_rule_30_what_an_approver_has_sent_back_is_said_by_the_ledger_that_made_it(rig: Rig) -> None:
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    execution = kernel.execution(run)
+    eventloop.run(execution.go())
+    back, _ = kernel.posts()["post_id"]
+    sent_back(rig, back)
+    found = eventloop.run(execution.verify())
+    assert found[["recovered", "pending", "blocked"]].to_numpy().tolist() == [[1, 0, 1]]
+    said = kernel.results(run).set_index("result_id")["waiting_for"]
+    assert said[back] == f"made as {back}, a draft again since; a next attempt makes it again"
+    assert outcomes(kernel.run(plan_rows(rig, 2))) == {"succeeded": 1, "blocked": 1}
+    rig.sandbox.person.submit(back)
+    rig.sandbox.person.approve(back)
+    assert outcomes(kernel.run(plan_rows(rig, 2))) == {"succeeded": 2}, "and when it is approved it is there again"
+    assert rig.effects("post.create") == 2
+
+
+@pytest.mark.parametrize("taken", ["delete", "withdraw"])
+def test_rule_30_a_next_attempt_at_what_was_taken_back_makes_it_again(rig: Rig, taken: str) -> None:
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 2))
+    ids = kernel.posts()["post_id"].to_list()
+    hours_later(rig, kernel, 20)
+    for post in ids:
+        getattr(rig.sandbox.person, taken)(post)
+    hours_later(rig, kernel, 30)
+    table = kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
+    assert outcomes(table) == {"succeeded": 2}
+    assert not set(ids) & set(table["result_id"])
+    assert scheduled(rig, FIRST) == 1
+
+
+def test_rule_13_a_draft_whose_time_was_cleared_is_no_clone(rig: Rig) -> None:
+    """Somebody clears the time to think it over; a colleague runs the sheet; then it is scheduled again."""
+    rig.kernel("mine").run(plan_rows(rig, 1))
+    (post,) = rig.sandbox.world.posts.values()
+    when, post.status, post.scheduled_for = post.scheduled_for, "draft", None
+    rig.sandbox.advance(26 * 3600)
+    table = rig.kernel("theirs").run(plan_rows(rig, 1))
+    post.status, post.scheduled_for = "scheduled", when
+    assert scheduled(rig, FIRST) == 1
+    assert outcomes(table) == {"blocked": 1}
+
+
+def test_rule_26_a_renamed_row_is_not_made_again_whose_post_is_live_again(rig: Rig) -> None:
+    """A spreadsheet turned 001 into 1; the post of 001 was seen cancelled at noon and restored later."""
+    kernel = rig.kernel()
+    sheet = rig.campaign(1)
+    kernel.run(plan_bulk(sheet.assign(row_id="001"), key="row_id", campaign="c"))
+    (post,) = rig.sandbox.world.posts.values()
+    rig.sandbox.person.withdraw(post.id)
+    hours_later(rig, kernel, 20)
+    post.status = "scheduled"
+    for target in post.targets:
+        target.status = "pending"
+    hours_later(rig, kernel, 30)
+    table = kernel.run(plan_bulk(sheet.assign(row_id="1"), key="row_id", campaign="c"))
+    assert scheduled(rig, FIRST) == 1
+    assert "looks like another row of this campaign" in table["waiting_for"][0]
