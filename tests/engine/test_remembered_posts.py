@@ -20,6 +20,19 @@ def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
     kernel.run(plan_bulk(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
 
 
+def looking_back(kernel: Kernel, run: str) -> str:
+    """Drive a run and look back; what it says in the end."""
+
+    async def go() -> str:
+        execution = kernel.execution(run, look_back=True)
+        await execution.go()
+        assert execution._after is not None
+        await execution._after
+        return execution.snapshot.note
+
+    return eventloop.run(go())
+
+
 def sent_back(rig: Rig, post: str) -> None:
     rig.sandbox.advance(5)
     rig.sandbox.person.submit(post)
@@ -102,3 +115,28 @@ def test_rule_26_a_renamed_row_is_not_made_again_whose_post_is_live_again(rig: R
     table = kernel.run(plan_bulk(sheet.assign(row_id="1"), key="row_id", campaign="c"))
     assert scheduled(rig, FIRST) == 1
     assert "looks like another row of this campaign" in table["waiting_for"][0]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(
+    rig: Rig, one_by_one: bool
+) -> None:
+    """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
+    kernel = rig.kernel("old")
+    kernel.run(plan_rows(rig, 2, one_by_one=one_by_one))
+    ids = kernel.posts()["post_id"].to_list()
+    for post in ids:
+        rig.sandbox.person.delete(post)
+    rig.sandbox.advance(1800)
+    new = rig.kernel("new")
+    run = new.bind(plan_rows(rig, 2, one_by_one=one_by_one))
+    said = looking_back(new, run)
+    assert said.startswith("2 of these posts do not exist: an answer of an earlier time was repeated")
+    table = new.results(run)
+    assert outcomes(table) == {"blocked": 2}
+    assert set(table["waiting_for"]) == {
+        f"made as {post}, deleted since; a next attempt makes it again" for post in ids
+    }
+    again = new.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one))
+    assert outcomes(again) == {"succeeded": 2}
+    assert scheduled(rig, FIRST) == 1

@@ -228,3 +228,11 @@ def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
 def test_a_time_that_lies_beyond_the_calendar_in_utc_is_none(text):
     assert time_text(text) is None
+
+
+def test_a_status_is_one_word_however_it_is_spelled():
+    posts = build(
+        "posts",
+        [{"id": "a", "status": " CANCELED "}, {"id": "b", "status": "cancelled"}, {"id": "c", "status": "Draft"}],
+    )
+    assert posts["status"].to_list() == ["cancelled", "cancelled", "draft"]

@@ -1,8 +1,9 @@
-"""What was done twice although nobody could prevent it, looked for when a run is over (rules 28 and 31).
+"""What was done twice although nobody could prevent it, or not at all, looked for when a run is over (rules 28, 30 and 31).
 
 Where a server remembers no keys, or keeps those of each API key apart, two people may do the same at the same moment: posts are then
 created twice, and the retry count of a target or a delivery rises by more than our own tries account for. A copy can be withdrawn; a
-second retry can't, but it is said.
+second retry can't, but it is said. And a server that remembers keys answers as it did the first time, also where the post that it names
+was deleted since.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from voxops.acts.act import CHANGED
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
-from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR
+from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
 from voxops.client import Reply
-from voxops.engine.learning import learn
+from voxops.engine.learning import learn, note_posts
 from voxops.engine.preflight import list_created
 from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError
@@ -49,7 +50,9 @@ async def find_duplicates(client: AsyncClient, reader: Reader, ledger: Ledger, c
     recent = _recent(ledger, run, client.now().timestamp())
     try:
         if recent and act_named(recent[0].action).about == "create":
-            return await _copies(client, reader, ledger, commit, run)
+            return await _copies(client, reader, ledger, commit, run) or await _deleted(
+                client, reader, ledger, commit, recent
+            )
         return await _collisions(reader, ledger, commit, run, recent)
     except VoxopsError:
         return ""
@@ -74,6 +77,30 @@ async def _copies(client: AsyncClient, reader: Reader, ledger: Ledger, commit: C
         if found := copies_of(ledger, run):
             return f"{len(found)} of these posts exist twice: run.copies() lists what to withdraw"
     return ""
+
+
+async def _deleted(
+    client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, recent: Sequence[Stored]
+) -> str:
+    """Read the posts that answers have named and that no list shows, once their absence is proof; note which don't exist (rule 30)."""
+    since = ledger.marks.listed
+    listed = await list_created(client, reader, ledger)
+    members = ledger.operations.members_of([each.id for each in recent if each.tries])
+    ours = {row.result_id for rows in members.values() for row in rows if row.outcome is Outcome.SUCCEEDED}
+    named = ledger.marks.of_posts(post_id for post_id in ours if post_id is not None and post_id not in listed.posts)
+    absent = [post_id for post_id, one in named.items() if since is None or one.created >= since]
+    if not absent:
+        return ""
+    await client.clock.sleep(PROOF_AFTER)
+    gone = 0
+    for number, post_id in enumerate(absent, 1):
+        state = await reader.post(post_id)
+        await commit(partial(note_posts, ledger, {post_id: state}, client.now()))
+        gone += state is None
+        if number >= FEW and not gone:
+            break
+    said = "an answer of an earlier time was repeated, and they were deleted since; a next attempt makes them again"
+    return f"{gone} of these posts do not exist: {said}" if gone else ""
 
 
 async def _collisions(reader: Reader, ledger: Ledger, commit: Commit, run: str, recent: Sequence[Stored]) -> str:
