@@ -336,8 +336,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
-            Blocked are rows that a person must look at: held, or made and taken back since.
+            Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64; the last five sum to the first).
 
         Examples
         --------

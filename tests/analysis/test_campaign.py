@@ -321,8 +321,12 @@ def test_a_name_that_two_accounts_share_stands_for_neither():
 
 
 def test_a_frame_without_the_columns_is_refused():
-    with pytest.raises(PlanError, match="missing: media"):
-        check_campaign(one().drop(columns="media"))
+    with pytest.raises(PlanError, match="missing: accounts"):
+        check_campaign(one().drop(columns="accounts"))
+
+
+def test_columns_that_a_plan_can_do_without_the_check_can_too():
+    assert check_campaign(one().drop(columns=["media", "first_comment", "tags"])).empty
 
 
 # --- the sheet of the notebooks ---------------------------------------------------------------------------------------------

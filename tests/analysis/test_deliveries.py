@@ -519,3 +519,13 @@ def test_without_a_known_time_the_latest_delivery_is_now():
     for part in (log[:0], log[1:]):
         pd.testing.assert_series_equal(never_delivered(part).dtypes, never_delivered(log).dtypes)
         assert never_delivered(part).empty
+
+
+def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
+    log.attrs["tz"] = "Asia/Kolkata"
+    try:
+        assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
+        assert str(delivery_stats(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
+    finally:
+        del log.attrs["tz"]
+    assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"

@@ -130,6 +130,8 @@ def test_a_pass_that_was_closed_ends_when_nothing_is_under_way(office):
     go(execution)
     assert len(office.sends) == 1, "what was queued is not sent any more"
     assert len(office.looks) <= 1, "and what was sent is not waited for"
+    (row,) = office.ledger.query("SELECT state FROM runs WHERE id = ?", (execution.id,))
+    assert row["state"] == "open", "somebody has to go on"
 
 
 def test_so_many_are_under_way_at_once_and_no_more(office):
@@ -340,7 +342,7 @@ def test_rule_30_creates_are_verified_by_the_posts_that_they_made_and_deleted_on
     one, two = office.ledger.operations.members(op)
     done = [settled(one, Outcome.SUCCEEDED, result_id="post_8"), settled(two, Outcome.SUCCEEDED, result_id="post_9")]
     office.ledger.outcomes.settle(op, done, NOW.timestamp())
-    office.ledger.marks.learn([Made(name, NOW.isoformat(), "scheduled") for name in ("post_8", "post_9")])
+    office.ledger.marks.learn([Made(name, NOW.isoformat(), "scheduled", op_mark=name) for name in ("post_8", "post_9")])
     reads(office, post_8=PostState("post_8", "scheduled"))
     counts = run_now(execution.verify())
     assert counts[["recovered", "pending"]].sum().to_list() == [1, 1]

@@ -105,8 +105,19 @@ def test_posts_that_were_made_are_remembered_and_what_a_list_leaves_out_is_kept(
     marks.learn([MADE, replace(MADE, post_id="q", op_mark="other", row_mark="other", shown="s2", campaign_mark="c2")])
     assert marks.of_posts(["p", "zzz"]) == {"p": MADE}
     later = "2026-03-02T00:00:00+00:00"
-    marks.learn([Made("p", later, "published")])
+    marks.learn([Made("p", later, "published", "op")])
     assert marks.of_posts(["p"]) == {"p": replace(MADE, created=later, status="published")}
+    marks.learn([Made("p", MADE.created, "draft", shown="s9"), Made("r", later, "draft", shown="s9")])
+    assert marks.of_posts(["p"]) == {"p": replace(MADE, created=later, status="published")}, "known as a row's"
+    marks.learn([Made("r", later, "scheduled", shown="s8")])
+    assert marks.of_posts(["r"]) == {"r": Made("r", later, "scheduled", shown="s8")}
+    marks.learn([Made("r", later, "scheduled", row_mark="row5")])
+    assert marks.of_posts(["r"]) == {"r": Made("r", later, "scheduled", row_mark="row5", shown="s8")}
+    marks.forget(["r", "p", "zzz"])
+    assert set(marks.of_posts(["r", "p"])) == {"r", "p"}, "what was made for a row is never forgotten"
+    marks.learn([Made("s", later, "scheduled", shown="s8"), Made("t", later, "scheduled", shown="s8")])
+    marks.forget(["s"])
+    assert set(marks.of_posts(["s", "t"])) == {"t"}
     marks.learn([Made("p", later, "published", "op2", "row2", "c3", "asked2", "shown2")])
     assert marks.of_posts(["p"]) == {"p": Made("p", later, "published", "op2", "row2", "c3", "asked2", "shown2")}
     assert set(marks.of_posts(["p", "q"])) == {"p", "q"}
@@ -121,6 +132,8 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
     assert [each.post_id for each in marks.of_row("row", ["op3"])] == ["old", "p"]
     assert [each.post_id for each in marks.of_row("row9", ["op"])] == ["a", "p"], "of one instant by name"
     assert [each.post_id for each in marks.of_row("none", ["none"])] == []
+    assert [each.post_id for each in marks.of_rows(["row", "row9"], ["op3", "none"])] == ["old", "a", "p"]
+    assert marks.of_rows([], []) == []
     assert [each.post_id for each in marks.alike(("shown", "other"))] == ["old", "p"]
     assert marks.alike(("none",)) == []
 

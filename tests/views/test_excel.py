@@ -337,3 +337,10 @@ def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_pa
         vx.to_excel(tmp_path, a=frame)
     with pytest.raises(vx.ConfigError, match="1,048,576 rows"):
         vx.to_excel(tmp_path / "x.xlsx", a=pd.DataFrame({"a": range(1_048_576)}))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.html", "a"])
+def test_a_workbook_has_the_name_of_one(tmp_path: Path, name: str) -> None:
+    with pytest.raises(vx.ConfigError, match=f"{name} is no name of a workbook, which ends with .xlsx"):
+        vx.to_excel(tmp_path / name, a=pd.DataFrame({"a": [1]}))
+    assert list(tmp_path.iterdir()) == []

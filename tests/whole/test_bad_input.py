@@ -105,7 +105,7 @@ def test_keys_null_or_doubled() -> None:
     frame = pd.DataFrame(
         {"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"}
     )
-    with pytest.raises(vx.PlanError, match="no value in row 2"):
+    with pytest.raises(vx.PlanError, match=r"no value in frame\.iloc\[\[2\]\]"):
         vx.plan_bulk(frame, key="row_id")
     with pytest.raises(vx.PlanError, match="more than once"):
         vx.plan_bulk(frame.head(2), key="row_id")

@@ -190,3 +190,24 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(
         monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
         assert main(["triage", "--url", sandbox.url]) == status
     assert f"1 target is {'stuck' if status else 'still under way'}" in capsys.readouterr().out
+
+
+def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    """As in ``voxops matrix --json | head``: the reader closes the pipe."""
+    command = [sys.executable, "-c", "import sys; from voxops.cli import main; sys.exit(main(['matrix', '--json']))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert (said, process.returncode) == ("", 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, as Linux has one")
+def test_a_full_disk_is_said_in_a_line() -> None:
+    command = [sys.executable, "-c", "import sys; from voxops.cli import main; sys.exit(main(['matrix', '--json']))"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("voxops: can't write: ")
+    assert done.stderr.count("\n") == 1

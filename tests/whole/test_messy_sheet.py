@@ -97,3 +97,48 @@ def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbo
     ), repr(plan)
     times = dict(zip(results["row_id"], results["scheduled_for"], strict=True))
     assert times["002"] == "2026-04-06T09:02:00+02:00"
+
+
+SMALL = "row_id;content;accounts;scheduled_for\n1;a;twitter:@aldercoffee;2027-01-01T00:00Z\n"
+
+
+def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_their_cells(tmp_path: Path) -> None:
+    """A stray blank, and a number that a file has written otherwise."""
+    (tmp_path / "sheet.csv").write_text(
+        SMALL + " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
+    )
+    sheet = vx.read_campaign(tmp_path / "sheet.csv")
+    found = vx.check_campaign(sheet)
+    assert found.loc[found["code"] == "ROW_ID_DOUBLED", "cell"].to_list() == ["A2", "A3", "A4"]
+    with pytest.raises(vx.PlanError, match="holds '1' more than once, in A2, A3, A4; drop or rename the copies"):
+        vx.plan_bulk(sheet, key="row_id")
+
+
+def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
+    (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
+    with pytest.raises(vx.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"):
+        vx.plan_bulk(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
+
+
+def test_validation_says_what_the_check_says_warnings_too_and_names_the_account_that_was_meant(
+    sandbox: Sandbox,
+) -> None:
+    rows = {
+        "row_id": ["long", "twice", "typo", "copy"],
+        "content": ["x" * 300, "Hello", "Bye", "Hello"],
+        "accounts": ["X:@AlderCoffee;facebook:@aldercoffee", "facebook:@aldercoffee;facebook:aldercoffee", "twitter:@aldercofee", "facebook:@aldercoffee"],
+        "scheduled_for": "2027-01-01T00:00Z",
+    }  # fmt: skip
+    with vx.connect(sandbox=sandbox) as ws:
+        found = ws.validate(pd.DataFrame(rows)).set_index(["row_id", "platform"])
+        plan = ws.run(vx.plan_bulk(pd.DataFrame(rows).iloc[[2]], key="row_id")).wait().results()
+    assert "allows 280" in found.loc[("long", "twitter"), "warnings"] + found.loc[("long", "twitter"), "errors"]
+    assert "280" not in found.loc[("long", "facebook"), "warnings"]
+    assert found.loc[("twice", "facebook"), "warnings"].startswith("ACCOUNT_DOUBLED: An account is named twice.")
+    said = "no account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
+    assert said in found.loc[("typo", "twitter"), "errors"]
+    assert said == plan["waiting_for"].item()
+    assert found.loc[("copy", "facebook"), "errors"].startswith(
+        "DUPLICATE_POST: Same text, accounts and time as row twice"
+    )
+    assert not found.loc[("copy", "facebook"), "valid"]

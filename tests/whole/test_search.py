@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
 import pytest
 
 import voxops as vx
@@ -64,3 +65,33 @@ def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: San
             ws.posts(account=wrong)
     assert len(ws.posts(account=account.id)) > 0
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
+
+
+def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
+    with pytest.warns(
+        UserWarning, match="no post has status='error', which is none of the known ones: draft, pending_approval"
+    ):
+        assert ws.posts(status="error").empty
+    assert ws.posts(status="archived").empty, "an honest nothing"
+
+
+def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Workspace) -> None:
+    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
+    made = ws.run(vx.plan_bulk(sheet, key="row_id", campaign="Spring  2026")).wait().made()
+    found = ws.posts(campaign="spring 2026")
+    assert set(made["post_id"]) == set(found["post_id"])
+    assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
+
+
+def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
+    row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
+    sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]
+    runs = [ws.run(vx.plan_bulk(sheet, key="row_id")).wait().id for sheet in sheets]
+    assert ws.runs().index.to_list() == runs[::-1]
+
+
+def test_results_of_a_run_are_no_targets(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"]))))).wait()
+    with pytest.raises(vx.PlanError, match=r"these are results of a run; take run\.failed\(\)"):
+        vx.triage(run.results())
+    vx.triage(run.failed())

@@ -8,16 +8,14 @@ server recognises it. The derivation has an edition, and never changes within it
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from voxops._core.canonical import canonical, fingerprint, fingerprints
+from voxops._core.row_names import row_key
 from voxops._core.text import fold_text
-from voxops.errors import PlanError
 
 __all__ = [
     "EDITION",
@@ -34,10 +32,6 @@ __all__ = [
 # Edition of the derivation; each stored operation says by which its key was made. The second edition joined row names that files
 # spell in several ways, put marks of row and campaign into creates, and counts attempts by episode.
 EDITION = 2
-
-_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
-_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?")
-_EXACT_FLOAT = 2.0**53  # a float beyond it has lost digits of a whole number
 
 
 def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
@@ -87,47 +81,6 @@ def campaign_name(name: str) -> str:
     return " ".join(fold_text(name).casefold().split())
 
 
-def row_key(value: Any) -> str | None:
-    """Return a key column's value as canonical text, None for a missing one (rule 5).
-
-    A whole number is one row however a file spells it: ``1``, ``"1"``, ``1.0`` and ``"1.0"``; so is a day with and without
-    midnight. Letters keep their case, and ``"007"`` stays itself.
-
-    Raises
-    ------
-    PlanError
-        If it is a number that has lost digits: a file has read a long id as a float.
-    """
-    if (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or type(value).__name__ in {"NAType", "NaTType"}
-    ):
-        return None
-    text = str(value)
-    if not isinstance(value, bool | str) and hasattr(value, "__float__"):
-        if isinstance(value, float) and _EXACT_FLOAT <= abs(value) < math.inf:
-            raise PlanError(f"{value!r} is a number that has lost digits; read the column as text")
-        text = _number_text(value)
-    text = fold_text(text)
-    for pattern in (_WHOLE, _MIDNIGHT):
-        found = pattern.fullmatch(text)
-        if found:
-            text = found.group(1)
-    return text or None
-
-
 def older_names(name: str) -> tuple[str, ...]:
     """Return the names under which the first edition may have recorded a row: it kept the text ``"1.0"`` apart from ``1``."""
     return (f"{name}.0",) if re.fullmatch(r"-?(?:0|[1-9]\d*)", name) else ()
-
-
-def _number_text(value: Any) -> str:
-    """A number without an exponent and without zeros that say nothing."""
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:  # a fraction, which has no decimal form of its own
-        return str(value)
-    if not number.is_finite():
-        return str(value)
-    return str(int(number)) if number == number.to_integral_value() else str(number.normalize())

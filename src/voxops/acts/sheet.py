@@ -26,14 +26,23 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         raise PlanError(f"column {key!r}: {error}") from None
     missing = [row for row, name in enumerate(names) if name is None]
     if missing:
-        raise PlanError(f"column {key!r} has no value in row {_some(missing)}; every row needs a name that stays")
-    doubled = [name for name, count in Counter(names).items() if count > 1]
+        where = _where(frame, key, missing)
+        raise PlanError(f"column {key!r} has no value in {where}; every row needs a name that stays")
+    counts = Counter(names)
+    doubled = [name for name, count in counts.items() if count > 1]
     if doubled:
-        raise PlanError(
-            f"column {key!r} holds {_some(doubled)} more than once; look with "
-            f"frame[frame.duplicated({key!r}, keep=False)] and drop or rename the copies"
-        )
+        where = _where(frame, key, [row for row, name in enumerate(names) if counts[name] > 1])
+        raise PlanError(f"column {key!r} holds {_some(doubled)} more than once, in {where}; drop or rename the copies")
     return [name for name in names if name is not None]
+
+
+def _where(frame: pd.DataFrame, key: str, rows: Sequence[int]) -> str:
+    """Where rows stand: the cells of the sheet that the frame comes from, else how to look at them in the frame."""
+    known = Places.of(frame)
+    numbers = known.numbers(frame)
+    cells = [known.cell(numbers[row], key) for row in rows[:5]]
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return f"frame.iloc[{list(rows[:5])}]{more}" if None in cells else f"{', '.join(map(str, cells))}{more}"
 
 
 def _some(values: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from voxops._core.arguments import file_path, whole_number
 from voxops._core.spreadsheets import unguard
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import Finding, errors_of_all, name_errors, platforms_of, row_names, sheet_rows
+from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
 from voxops.analysis.sheet_times import iso_time
-from voxops.api.limits import PLATFORM_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
 from voxops.frames.columns import flags
@@ -306,30 +305,14 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     >>> vx.check_campaign(campaign)["message"].to_list()
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
-    need_frame(frame, CAMPAIGN_COLUMNS, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
+    need_frame(frame, _NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
     at = None if now is None else absolute("now", now)
     names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
     errors = errors_of_all(rows, names, flags(frame, "twin"), at)
     found = []
     judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
     for number, (name, of_name, of_row, row, place) in enumerate(judged):
-        for one in sorted([*of_name, *of_row, *_warnings(row)], key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
+        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
-
-
-def _warnings(row: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a person should look at: texts at a platform's limit, accounts named twice."""
-    content, accounts = str(row["content"] or ""), row["accounts"]
-    length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
-    for platform in sorted(set(platforms_of(accounts))):
-        most = PLATFORM_CHARACTERS.get(platform)
-        if most is not None and length > most:
-            message = f"{length:,} characters; {platform} allows {most:,}."
-            yield Finding("content", "warning", "CONTENT_TOO_LONG", message)
-        elif most is not None and units > most:
-            message = f"{length:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}."
-            yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message)
-    if len(set(accounts)) < len(accounts):
-        yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")

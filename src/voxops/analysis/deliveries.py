@@ -8,13 +8,14 @@ import pandas as pd
 
 from voxops.analysis.partials import STATES, group_columns, partial
 from voxops.analysis.statistics import quantiles, share
+from voxops.frames.spans import shown_zone
 
 __all__ = ["PERCENTS", "delivery_stats", "finish", "rates"]
 
 PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 
 
-def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
+def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
     """Success, attempts and latency of deliveries, by time, endpoint, event or several of them.
 
     Parameters
@@ -23,8 +24,8 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str =
         From ``ws.deliveries``.
     by : str or sequence of str
         ``hour``, ``day``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`; nothing for one row in all.
-    tz : str
-        Time zone of days and hours. A day lasts from midnight to midnight there, 23 or 25 hours when the clock changes; an hour
+    tz : str, optional
+        Time zone of days and hours, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to midnight there, 23 or 25 hours when the clock changes; an hour
         that the clock goes through twice is two hours.
 
     Returns
@@ -52,7 +53,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str =
     0   account.error          14           1.0
     1  media.uploaded          11           1.0
     """
-    return finish(partial(log, by, tz=tz))
+    return finish(partial(log, by, tz=shown_zone(log) if tz is None else tz))
 
 
 def finish(partial: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.row_names import row_key
 from voxops._core.text import as_read
 from voxops.analysis.sheet_times import in_figures, readable_time
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
+from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ __all__ = [
     "sheet_rows",
     "split_list",
     "utc_text",
+    "warnings_of",
 ]
 
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
@@ -43,12 +46,13 @@ _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a row: in which column, how bad, by which code, and a sentence."""
+    """What is wrong with a row: in which column, how bad, by which code, a sentence, and on which platform if it is one alone."""
 
     column: str
     level: str
     code: str
     message: str
+    platform: str = ""
 
 
 def split_list(value: Any) -> list[str]:
@@ -145,10 +149,27 @@ def _seen_as(row: Mapping[str, Any]) -> tuple[str, ...]:
     return as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
 
 
+def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a person should look at: texts at a platform's limit, accounts named twice."""
+    content, accounts = str(row["content"] or ""), row["accounts"]
+    length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
+    for platform in sorted(set(platforms_of(accounts))):
+        most = PLATFORM_CHARACTERS.get(platform)
+        if most is not None and length > most:
+            message = f"{length:,} characters; {platform} allows {most:,}."
+            yield Finding("content", "warning", "CONTENT_TOO_LONG", message, platform)
+        elif most is not None and units > most:
+            message = f"{length:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}."
+            yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message, platform)
+    if len(set(accounts)) < len(accounts):
+        yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")
+
+
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
     """Yield for each row's name what is wrong with it: none, or one that several rows have."""
-    counts = Counter(names)
-    for name in names:
+    called = [_called(name) for name in names]
+    counts = Counter(called)
+    for name in called:
         if name is None:
             yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
         elif counts[name] > 1:
@@ -156,6 +177,14 @@ def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
             yield [_error("row_id", "ROW_ID_DOUBLED", said)]
         else:
             yield []
+
+
+def _called(name: str | None) -> str | None:
+    """A row's name in the form in which a plan compares it; one that a plan refuses as it is."""
+    try:
+        return row_key(name)
+    except PlanError:
+        return name
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:

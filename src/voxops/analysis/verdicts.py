@@ -15,6 +15,7 @@ import pandas as pd
 from voxops.analysis.fingerprints import SPACE, fingerprint
 from voxops.analysis.rules import Rule, analyst_rules, find_rule
 from voxops.api.windows import STUCK_AFTER
+from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
@@ -142,7 +143,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     Raises
     ------
     PlanError
-        If a column is missing or a rule is unfit.
+        If a column is missing, a rule is unfit, or the frame is ``run.results()``, whose statuses are those before the run.
 
     Examples
     --------
@@ -152,6 +153,10 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
     advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
     need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
+    if "outcome" in frame.columns:  # its statuses are those before the run
+        raise PlanError(
+            "triage() needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
+        )
     own = analyst_rules(rules)
 
     @cache  # a frame has far more rows than kinds of failures

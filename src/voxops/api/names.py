@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["account_spelling", "canonical"]
+__all__ = ["account_spelling", "canonical", "platform_spelling"]
 
 
 def canonical(name: str) -> str:
@@ -11,6 +11,15 @@ def canonical(name: str) -> str:
 
 
 def account_spelling(name: str) -> str:
-    """Return an account in one spelling: ``Twitter:@Brand`` and ``twitter:brand`` are one; ids stay as they are."""
+    """Return an account in one spelling: ``Twitter:@Brand``, ``twitter:brand`` and ``X:@brand`` are one; ids stay as they are."""
     platform, colon, username = name.partition(":")
-    return f"{platform.strip().lower()}:@{username.strip().lstrip('@').lower()}" if colon else name
+    return f"{platform_spelling(platform)}:@{username.strip().lstrip('@').lower()}" if colon else name
+
+
+def platform_spelling(name: str) -> str:
+    """Return a platform as the API calls it."""
+    word = name.strip().lower()
+    return _CALLED.get(word, word)
+
+
+_CALLED = {"x": "twitter", "google business": "google_business"}  # what people call them

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -42,10 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
     options = _parser().parse_args(arguments)
     try:
-        if not options.json:
-            return int(options.run_command(options))
-        with for_programs():
-            return int(options.run_command(options))
+        with for_programs() if options.json else nullcontext():
+            status = int(options.run_command(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who reads has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"voxops: can't write: {printable(error)}", file=sys.stderr)
+        return 1
     except VoxopsError as error:
         print(f"voxops: {printable(error)}", file=sys.stderr)
         return WRONG if is_wrong_usage(error) else 1

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.names import account_spelling
 
 if TYPE_CHECKING:
     from voxops.client._client import AsyncClient
 
-__all__ = ["AccountNames", "account_names"]
+__all__ = ["AccountNames", "account_names", "no_account"]
 
 
 class AccountNames(Mapping[str, str]):
@@ -40,6 +41,13 @@ class AccountNames(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._ids)
+
+
+def no_account(names: Sequence[str], known: Iterable[str]) -> str:
+    """Say that accounts are none of the workspace, with what the first of them was likely to mean."""
+    meant = near(names[0], known)
+    hint = f"; did you mean {meant}?" if meant else ""
+    return f"no account {', '.join(names)} in this workspace{hint}"
 
 
 async def account_names(client: AsyncClient) -> AccountNames:

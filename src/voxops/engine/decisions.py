@@ -16,6 +16,7 @@ from voxops.acts.plan import Plan
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
+from voxops.client.names import no_account
 from voxops.engine.answer import leaves_open
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
@@ -243,7 +244,7 @@ class Decider:
         names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
         strangers = [name for name in names if name not in self._facts.accounts]
         if strangers:
-            return Hold(f"no account {', '.join(strangers)} in this workspace")
+            return Hold(no_account(strangers, self._facts.accounts))
         body = resolved(item, self._facts.accounts)
         verdict = verdict_of(self._ledger, item, body, self._kept_marks)
         self.verdicts[item.row] = verdict

@@ -50,9 +50,7 @@ async def find_duplicates(client: AsyncClient, reader: Reader, ledger: Ledger, c
     recent = _recent(ledger, run, client.now().timestamp())
     try:
         if recent and act_named(recent[0].action).about == "create":
-            return await _copies(client, reader, ledger, commit, run) or await _deleted(
-                client, reader, ledger, commit, recent
-            )
+            return await _copies(client, reader, ledger, commit, run, recent)
         return await _collisions(reader, ledger, commit, run, recent)
     except VoxopsError:
         return ""
@@ -67,30 +65,28 @@ def _recent(ledger: Ledger, run: str, now: float) -> list[Stored]:
     return [each for each in ended if each.id in fresh | well]
 
 
-async def _copies(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str) -> str:
-    """Read the list until a copy would have shown."""
-    until = client.now().timestamp() + COPIES_WATCHED_FOR
+async def _copies(
+    client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str, recent: Sequence[Stored]
+) -> str:
+    """Read the list until a copy would have shown, and so would what was made."""
+    until, since = client.now().timestamp() + COPIES_WATCHED_FOR, ledger.marks.listed
+    seen: set[str] = set()
     while client.now().timestamp() < until:
         await client.clock.sleep(COPIES_WATCHED_FOR / 5)
         listed = await list_created(client, reader, ledger)
         await commit(partial(learn, ledger, listed))
+        seen |= listed.posts.keys()
         if found := copies_of(ledger, run):
             return f"{len(found)} of these posts exist twice: run.copies() lists what to withdraw"
-    return ""
-
-
-async def _deleted(
-    client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, recent: Sequence[Stored]
-) -> str:
-    """Read the posts that answers have named and that no list shows, once their absence is proof; note which don't exist (rule 30)."""
-    since = ledger.marks.listed
-    listed = await list_created(client, reader, ledger)
     members = ledger.operations.members_of([each.id for each in recent if each.tries])
     ours = {row.result_id for rows in members.values() for row in rows if row.outcome is Outcome.SUCCEEDED}
-    named = ledger.marks.of_posts(post_id for post_id in ours if post_id is not None and post_id not in listed.posts)
+    named = ledger.marks.of_posts(post_id for post_id in ours if post_id is not None and post_id not in seen)
     absent = [post_id for post_id, one in named.items() if since is None or one.created >= since]
-    if not absent:
-        return ""
+    return await _deleted(client, reader, ledger, commit, absent) if absent else ""
+
+
+async def _deleted(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, absent: Sequence[str]) -> str:
+    """Read the posts that answers have named and that no list shows, once their absence is proof; note which don't exist (rule 30)."""
     await client.clock.sleep(PROOF_AFTER)
     gone = 0
     for number, post_id in enumerate(absent, 1):

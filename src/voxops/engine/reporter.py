@@ -125,6 +125,9 @@ class Reporter:
                 if op in current.reasons.blocked:
                     self._ledger.outcomes.block(op, why)
         snapshot = self.refresh(current)
+        if current.control.closed and any(snapshot.count(each) for each in (Outcome.PENDING, Outcome.UNKNOWN)):
+            self._ledger.runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
+            return snapshot
         if not current.control.halted and (not current.control.paused or not self._unsent()):
             snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=_last_phase(snapshot))))
         self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)

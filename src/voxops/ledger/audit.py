@@ -239,7 +239,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         unknown blocked`` (Int64, rows).
     """
     rows = ledger.query(
-        "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, id"
+        "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, rowid DESC"
     )
     counts = [Counter[str]() for _ in rows]
     for row, count in zip(rows, counts, strict=True):

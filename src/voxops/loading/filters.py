@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +11,20 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import list_of_text, near
+from voxops.acts import keys
 from voxops.errors import ConfigError
-from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
 
-__all__ = ["Search", "Words", "asked_for", "filtered_here", "plain_filter", "stamp", "statuses", "words"]
+__all__ = [
+    "Search",
+    "Words",
+    "asked_for",
+    "filtered_here",
+    "plain_filter",
+    "stamp",
+    "statuses",
+    "warn_of_unknown",
+    "words",
+]
 
 Words = str | Sequence[str] | None
 
@@ -23,12 +34,26 @@ def words(name: str, value: Words) -> list[str]:
     return [text.lower() for text in list_of_text(name, value)]
 
 
+# In the order of a post's life.
+_STATUSES = (
+    "draft", "pending_approval", "approved", "scheduled", "pending", "publishing", "published", "partial", "failed", "cancelled",
+    "unpublished", "archived",
+)  # fmt: skip
+
+
+def warn_of_unknown(wanted: Sequence[str]) -> None:
+    """Warn of statuses that are not known, where nothing was found: they may be new, or none at all."""
+    for status in wanted:
+        if status not in _STATUSES:
+            said = f"no post has status={status!r}, which is none of the known ones: {', '.join(_STATUSES)}"
+            warnings.warn(said, stacklevel=2)
+
+
 def statuses(value: Words) -> list[str]:
     """Post statuses; ``all`` is every one, and a typo is not taken for a status that the API has invented since."""
-    known = [*TERMINAL_STATUSES, *IN_FLIGHT_STATUSES, *WAITING_STATUSES]
     found = words("status", value)
     for status in found:
-        if status not in known and (meant := near(status, known)):
+        if status not in (*_STATUSES, "all") and (meant := near(status, _STATUSES)):
             raise ConfigError(f"status={status!r}: did you mean {meant!r}?")
     return [] if "all" in found else found
 
@@ -75,8 +100,11 @@ class Search:
             fits &= pd.Series([any(part in one for part in parts) for one in content], index=posts.index, dtype=bool)
         for name in ("campaign", "owner", "tag"):
             if wanted := {word.strip().casefold() for word in getattr(self, name)}:
-                has = self._words(posts, name)
-                fits &= pd.Series([bool(wanted & one.keys()) for one in has], index=posts.index, dtype=bool)
+                has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
+                if name == "campaign":  # what vx.plan_bulk has made bears its name as a mark
+                    marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
+                    has = [fit or _mark_of(cell) in marks for fit, cell in zip(has, posts["metadata"], strict=True)]
+                fits &= pd.Series(has, index=posts.index, dtype=bool)
         return fits
 
     def refuse_typos(self, posts: pd.DataFrame) -> None:
@@ -113,6 +141,11 @@ class Search:
             {str(word).strip().casefold(): str(word) for word in words if isinstance(word, str | int)}
             for words in found
         ]
+
+
+def _mark_of(metadata: Any) -> Any:
+    """The mark of the campaign that a post was made for by ``vx.plan_bulk``, None for any other post."""
+    return metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
 
 
 HERE = ("text", "campaign", "owner", "tag")

@@ -10,13 +10,24 @@ import pandas as pd
 from voxops._core.arguments import list_of_text, whole_number
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.names import platform_spelling
 from voxops.errors import ConfigError
 from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When, say_zone
 from voxops.loading.analytics import analytics
 from voxops.loading.disk import Disk, archive_note, joined, newest_first
-from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
+from voxops.loading.filters import (
+    Search,
+    Words,
+    asked_for,
+    filtered_here,
+    plain_filter,
+    stamp,
+    statuses,
+    warn_of_unknown,
+    words,
+)
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
 from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms
@@ -26,8 +37,6 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 __all__ = ["Loader"]
-
-_PLATFORMS = {"x": "twitter", "google business": "google_business"}  # what people call them
 
 
 class Loader:
@@ -85,7 +94,7 @@ class Loader:
             Part of the content, in any case; one of several is enough.
         campaign, owner, tag : str or list of str, optional
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
-            is set to) and tags. The API is not known to filter by these four, so all posts that the other filters leave are read, and
+            is set to) and tags; `campaign` also finds what ``vx.plan_bulk(campaign=)`` has made. The API is not known to filter by these four, so all posts that the other filters leave are read, and
             filtered here; ``attrs["filtered_here"]`` says so.
         refresh : bool
             Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
@@ -104,7 +113,7 @@ class Loader:
         ------
         ConfigError
             If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
-            one is near: a typo gives no empty frame.
+            one is near: a typo gives no empty frame. A status that is not known, and that no post has, is warned of.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -114,7 +123,7 @@ class Loader:
         >>> posts.attrs["filtered_here"]
         ['text']
         """
-        wanted, platforms = statuses(status), [_PLATFORMS.get(name, name) for name in words("platform", platform)]
+        wanted, platforms = statuses(status), [platform_spelling(name) for name in words("platform", platform)]
         accounts = await account_ids(self._client, list_of_text("account", account))
         await refuse_platforms(self._client, platforms)
         people = self.settings.people
@@ -144,6 +153,7 @@ class Loader:
         keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
+            warn_of_unknown(wanted)
             search.refuse_typos(frame)
             await refuse_accounts(self._client, accounts)
         filters = {

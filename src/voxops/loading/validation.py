@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxops._core.eventloop import all_or_none
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, split_list
-from voxops.client import account_names
+from voxops.analysis.sheet_rules import (
+    Finding,
+    errors_of_all,
+    name_errors,
+    row_names,
+    sheet_rows,
+    split_list,
+    warnings_of,
+)
+from voxops.client.names import account_names, no_account
 from voxops.errors import ValidationError
 from voxops.frames.columns import flags, need_columns, plain_values
 
@@ -41,10 +50,20 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
     labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
     rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
-    answers = await all_or_none(_validate_row(client, *row, platforms) for row in rows)
+    answers = await all_or_none(_validate_row(client, *row, names, platforms) for row in rows)
     found = _found(client, frame)
     pairs = [(line, *one) for answer, one in zip(answers, found, strict=True) for line in answer]
-    table = [replace(line, valid=line.valid and not ours, errors=_joined(ours, line.errors)) for line, ours, _ in pairs]
+    table = [
+        replace(
+            line,
+            valid=line.valid and not errors,
+            errors=_joined(_texts(errors, cells), line.errors),
+            warnings=_joined(
+                _texts([one for one in warned if one.platform in {"", line.platform}], cells), line.warnings
+            ),
+        )
+        for line, errors, warned, cells, _ in pairs
+    ]
     return pd.DataFrame(
         {
             "row_id": pd.array([line.row_id for line in table], dtype="string"),
@@ -53,41 +72,49 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
             "errors": pd.array([line.errors for line in table], dtype="string"),
             "warnings": pd.array([line.warnings for line in table], dtype="string"),
             "account_ids": pd.Series([line.account_ids for line in table], dtype=object),
-            "sheet_row": pd.array([number for _, _, number in pairs], dtype="Int64"),
+            "sheet_row": pd.array([number for *_, number in pairs], dtype="Int64"),
         }
     )
 
 
-def _found(client: AsyncClient, frame: pd.DataFrame) -> list[tuple[list[str], int | None]]:
-    """What the rules of sheets say of each row, which the API is not asked about, and where the row stands in its sheet."""
+_Found = tuple[list[Finding], list[Finding], Callable[[str], str | None], int | None]
+
+
+def _found(client: AsyncClient, frame: pd.DataFrame) -> list[_Found]:
+    """What the rules of sheets say of each row, which the API is not asked about: errors, warnings, cells and the row of the sheet."""
     known, names, rows = Places.of(frame), row_names(frame), sheet_rows(frame)
     named = name_errors(names) if "row_id" in frame.columns else [[] for _ in names]
-    found = []
     judged = errors_of_all(rows, names, flags(frame, "twin"), client.now())
-    for of_row, of_name, number in zip(judged, named, known.numbers(frame), strict=True):
-        errors = [*of_name, *of_row]
-        cells = [known.cell(number, one.column) for one in errors]
-        texts = [
-            f"{one.code}: {one.message}" + (f" ({cell})" if cell else "")
-            for one, cell in zip(errors, cells, strict=True)
-        ]
-        found.append((texts, number))
-    return found
+    return [
+        ([*of_name, *of_row], list(warnings_of(row)), partial(known.cell, number), number)
+        for row, of_row, of_name, number in zip(rows, judged, named, known.numbers(frame), strict=True)
+    ]
+
+
+def _texts(findings: Iterable[Finding], cells: Callable[[str], str | None]) -> list[str]:
+    """Findings as texts, each with its cell."""
+    return [f"{one.code}: {one.message}" + (f" ({cell})" if (cell := cells(one.column)) else "") for one in findings]
 
 
 def _joined(ours: Sequence[str], theirs: str) -> str:
-    """Errors of a row, each code once."""
+    """Errors or warnings of a row, each code once."""
     known = {text.partition(":")[0] for text in ours}
     others = [text for text in theirs.split("; ") if text and text.partition(":")[0] not in known]
     return "; ".join([*ours, *others])
 
 
 async def _validate_row(
-    client: AsyncClient, label: str, accounts: list[str], content: Any, media: Any, platforms: Mapping[str, str]
+    client: AsyncClient,
+    label: str,
+    accounts: list[str],
+    content: Any,
+    media: Any,
+    names: Mapping[str, str],
+    platforms: Mapping[str, str],
 ) -> list[_Checked]:
     """One row's answers, one per platform; a name that is no account is an error of its own."""
     checked = [
-        _Checked(label, name.partition(":")[0].lower(), False, f"no account {name} in this workspace")
+        _Checked(label, name.partition(":")[0].lower() if ":" in name else "", False, no_account([name], names))
         for name in accounts
         if name not in platforms
     ]

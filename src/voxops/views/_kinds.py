@@ -142,7 +142,7 @@ _SHAPES: Mapping[str, Shape] = {
     "failed_targets": Shape("failed", 52),
     "latency_ms": Shape("ms", 60),
     "level": Shape("level", 72),
-    "outcome": Shape("outcome", 92),
+    "outcome": Shape("outcome", 108),
     "owner": Shape("owner", 76),
     "platform": Shape("platform", 96),
     "retry_count": Shape("retries", 66),

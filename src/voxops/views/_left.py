@@ -62,7 +62,7 @@ def _outcomes(failures: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 
 def _again(tried: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
     """What failed again, triaged by its new error."""
-    now = triage(failed)
+    now = triage(failed.drop(columns="outcome", errors="ignore"))  # its statuses are those after the run
     wanted = tried[_KEYS].merge(now, on=_KEYS, how="inner").drop_duplicates(_KEYS)
     return wanted.reindex(columns=tried.columns)
 

@@ -90,6 +90,8 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     """Write frames as a workbook; see `to_excel`."""
     import xlsxwriter  # only who writes one needs it
 
+    if path.suffix.lower() != ".xlsx":
+        raise ConfigError(f"{path.name} is no name of a workbook, which ends with .xlsx")
     for name, frame in frames.items():
         if len(frame) > ROWS:
             raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV or Parquet.")
