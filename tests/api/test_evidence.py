@@ -297,8 +297,10 @@ def test_rule_18_a_status_that_is_no_known_one_is_read_by_the_whole_post(status)
     strange = replace(target(), status=status, error_code=None, error_message=None)
     assert fate(post(strange, status="published")) is Fate.SUCCEEDED
     assert fate(post(strange, status="published"), post(target("published"))) is Fate.UNCHANGED, "it was out before"
-    assert fate(post(strange, status="failed"), sighted=True) is Fate.UNCHANGED
-    assert fate(post(strange, status="partial"), sighted=True) is Fate.UNCHANGED
+    assert fate(post(strange, status="failed"), sighted=True) is Fate.FAILED
+    assert fate(post(strange, status="partial"), sighted=True) is Fate.UNCHANGED, (
+        "one of its targets is out, but which?"
+    )
     assert fate(post(strange, status="publishing")) is Fate.MOVING
 
 
@@ -312,6 +314,7 @@ def test_rule_18_an_error_that_is_gone_is_no_evidence():
     queued = replace(target(), error_code=None, error_message=None)
     assert fate(post(queued)) is Fate.UNCHANGED
     assert fate(post(queued), sighted=True) is Fate.FAILED
+    assert not untouched(post(queued), Baseline.of(post())), "but it is a sign, so that nothing is sent again"
     assert fate(post(replace(queued, error_message="other"))) is Fate.FAILED
     assert fate(post(replace(queued, error_code="OTHER"))) is Fate.FAILED
     assert fate(post(queued, status="partial"), post(target("cancelled"), status="partial")) is Fate.FAILED

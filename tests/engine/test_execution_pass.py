@@ -353,7 +353,7 @@ def test_rule_30_creates_are_verified_by_the_posts_that_they_made_and_deleted_on
     office.at(PROOF_AFTER + 0.001)
     assert int(run_now(execution.verify())["recovered"].sum()) == 1
     assert office.outcomes(op) == ["succeeded", "blocked"]
-    reads(office, post_8=PostState("post_8", "cancelled"), post_9=PostState("post_9", "scheduled"))
+    reads(office, post_8=PostState("post_8", "cancelled"), post_9=PostState("post_9", "scheduled", source="single"))
     run_now(execution.verify())
     assert office.outcomes(op) == ["blocked", "succeeded"], "what is there was not deleted"
     assert [made.status for made in office.ledger.marks.of_posts(["post_8", "post_9"]).values()] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
@@ -118,3 +120,27 @@ def test_two_ledgers_one_after_the_other_where_lists_show_no_metadata(rig: Rig, 
     mine.go(run)
     assert set(rig.created().values()) == {1}
     assert outcomes(mine.results(run)) == {"blocked": 3, "succeeded": 1}
+
+
+@pytest.mark.parametrize("days", [1 / 24, 30])
+def test_a_row_whose_double_was_moved_is_posted(rig: Rig, days: float) -> None:
+    """It goes out at another time by now, or has gone out."""
+    kernel = rig.kernel()
+    sheet = held_once(rig, kernel)
+    when = rig.sandbox.now() + timedelta(days=days)
+    rig.sandbox.person.edit(sheet.attrs["by_hand"], scheduled_for=when.isoformat())
+    rig.sandbox.advance(7200)
+    assert outcomes(kernel.run(plan_bulk(sheet, key="row_id"))) == {"succeeded": 3}
+
+
+def test_a_draft_of_somebody_that_is_scheduled_by_now_holds_the_row(rig: Rig) -> None:
+    kernel = rig.kernel()
+    sheet = rig.campaign(2)
+    post = by_hand(rig, sheet, 0)
+    rig.sandbox.person.submit(post)
+    rig.sandbox.person.reject(post)
+    rig.sandbox.advance(60)
+    kernel.run(plan_rows(rig, 1, campaign="first"))
+    rig.sandbox.person.submit(post)
+    rig.sandbox.person.approve(post)
+    assert outcomes(kernel.run(plan_bulk(sheet, key="row_id"))) == {"blocked": 1, "succeeded": 1}

@@ -46,8 +46,8 @@ def made(attempt: int | None = 1, label: str = "r1", **changed: Any) -> Made:
     return replace(post, **changed)
 
 
-def judged(row: Item, *posts: Made, alike: tuple[Made, ...] = (), kept: tuple[str, ...] = ()) -> Verdict:
-    return judge_row(row, BODY, posts, alike, lambda: kept)
+def judged(row: Item, *posts: Made, alike: tuple[Made, ...] = ()) -> Verdict:
+    return judge_row(row, BODY, posts, alike)
 
 
 def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
@@ -105,7 +105,6 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     blocked = judged(item(), alike=(other,)).blocked
     assert blocked.startswith("looks like another row of this campaign, made as post_1; a column twin (True)")
     assert judged(item(twin=True), alike=(other,)) == NOTHING
-    assert judged(item(), alike=(other,), kept=(str(other.row_mark),)) == NOTHING
     assert judged(item(), alike=(made(),)) == NOTHING, "it is this row's own"
     assert judged(item(), alike=(replace(other, row_mark=None),)) == NOTHING
     assert judged(item(), alike=(replace(other, row_mark=keys.mark("c", "r1", 1)),)) == NOTHING
@@ -134,8 +133,8 @@ def test_rule_26_texts_that_read_the_same_show_the_same_and_ledgers_of_before_ar
     now, before = shown_hashes(body("a\nb"))
     assert now == shown_of_body(body("a b")) != before
     old = made(asked=None, shown=before)
-    assert judge_row(item(), body("a\nb"), [old], (), frozenset) == Verdict(made="post_1")
-    assert judge_row(item(), body("a b"), [old], (), frozenset).blocked
+    assert judge_row(item(), body("a\nb"), [old], ()) == Verdict(made="post_1")
+    assert judge_row(item(), body("a b"), [old], ()).blocked
 
 
 def state(post_id: str = "post_1", **shown: Any) -> PostState:

@@ -361,7 +361,9 @@ def test_rule_20_blocked_rows_are_a_state_of_their_own(rig):
         run = ws.run(plan_bulk(frame, key="row_id")).wait()
         assert outcomes(run.results()) == {"succeeded": 1, "blocked": 1}
         assert run.snapshot.phase == "blocked"
-        assert run.blocked()["waiting_for"].tolist() == ["no account twitter:@aldercofee in this workspace"]
+        assert run.blocked()["waiting_for"].tolist() == [
+            "no account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
+        ]
         assert run.failed().empty
         assert ws.attach(run.id).id == run.id
 

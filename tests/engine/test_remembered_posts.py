@@ -140,3 +140,35 @@ def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
     again = new.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one))
     assert outcomes(again) == {"succeeded": 2}
     assert scheduled(rig, FIRST) == 1
+
+
+@pytest.mark.parametrize("taken", ["delete", "withdraw"])
+def test_rule_30_a_list_that_lags_brings_nothing_back(rig: Rig, taken: str) -> None:
+    """It is verified, and the cell run again, within the minute in which the list shows what it was."""
+    rig.sandbox.set_switches(list_lag_seconds=60)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    execution = kernel.execution(run)
+    eventloop.run(execution.go())
+    gone, _ = kernel.results(run)["result_id"]
+    rig.sandbox.advance(900)
+    getattr(rig.sandbox.person, taken)(gone)
+    rig.sandbox.advance(2)
+    eventloop.run(execution.verify())
+    for later in (0, 3600):
+        rig.sandbox.advance(later)
+        again = kernel.run(plan_rows(rig, 2))
+        assert outcomes(again) == {"succeeded": 1, "blocked": 1}
+        assert again["waiting_for"].dropna().str.contains(f"made as {gone}, .* since; a next attempt makes it").all()
+
+
+def test_rule_30_rows_that_were_taken_back_are_looked_at_in_few_requests(rig: Rig) -> None:
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 30))
+    for post in rig.sandbox.world.posts.values():
+        rig.sandbox.person.withdraw(post.id)
+    hours_later(rig, kernel, 100)
+    assert outcomes(kernel.run(plan_rows(rig, 30))) == {"blocked": 30}
+    before = len(rig.sandbox.requests())
+    assert outcomes(kernel.run(plan_rows(rig, 30))) == {"blocked": 30}
+    assert len(rig.sandbox.requests()) - before <= 4, "not one for each"

@@ -60,6 +60,11 @@ class Made:
         """Whether it was taken back since."""
         return self.status in WITHDRAWN_STATUSES or self.status == "deleted"
 
+    @property
+    def taken_back(self) -> bool:
+        """Whether it will not go out as it was made: withdrawn, or a draft again."""
+        return self.withdrawn or self.status == "draft"
+
     def is_for(self, asked: str, shown: Collection[str]) -> bool:
         """Whether it is what was asked: by its own word where it has one, else by what it shows."""
         if self.asked is not None:

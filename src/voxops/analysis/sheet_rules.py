@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NUMBER_OF_A_FILE",
+    "TWIN",
     "Finding",
     "errors_of",
     "errors_of_all",
@@ -37,6 +38,7 @@ __all__ = [
     "warnings_of",
 ]
 
+TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 # An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
@@ -139,7 +141,7 @@ def errors_of_all(
             other, its_name = first_of.setdefault(_seen_as(row), (number, name))
             if other != number and (name is None or its_name != name):
                 same = f"the row at position {other}" if its_name is None else f"row {its_name[:40]}"
-                said = f"Same text, accounts and time as {same}: it would go out twice; a column twin (True) says that it is meant."
+                said = f"Same text, accounts and time as {same}: it would go out twice; {TWIN}."
                 found.append(_error("content", "DUPLICATE_POST", said))
         yield found
 

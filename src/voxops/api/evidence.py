@@ -153,17 +153,18 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     announced a retry count and the wire shows one, the count must have reached it. A count that was seen below it since, and has
     reached it for half a minute under a newer time stamp, is evidence by itself; one that had reached it from the beginning may
     have risen when the try was queued. A newer time stamp alone may be somebody's edit and never says that a try has failed.
-    Nor does a status of the target that is no known one, or none: whether it is out is then what its whole post says.
+    Nor does an error that is gone while the status is the same: it may be taken away as soon as a retry is queued. A status of the
+    target that is no known one, or none, is that of the whole post, where all targets are out or none is.
     """
-    known = target.status in _KNOWN
-    out = target.status == "published" or (not known and state.status == "published")
-    if out and _status_before(tried.baseline, target) != "published":
+    status = target.status if target.status in _KNOWN else state.status
+    if status == "published" and _status_before(tried.baseline, target) != "published":
         return Fate.SUCCEEDED
     if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
         return Fate.MOVING
-    if not known:
+    if status != target.status and status in {"published", "partial"}:
         return Fate.UNCHANGED
-    evidence = tried.sighted or _differs(target, tried.baseline, state.source)
+    differs = _differs(target, tried.baseline, state.source) and not _error_is_gone(target, tried.baseline)
+    evidence = tried.sighted or differs
     promised = tried.promised.get(target.place)
     if promised is not None and target.retry_count is not None:
         risen = target.place in tried.counted_below and tried.since >= COUNT_SETTLES_AFTER
@@ -257,13 +258,17 @@ def _alike(baseline: Baseline, source: Source) -> bool:
     return baseline.source in {None, source}
 
 
+def _error_is_gone(target: TargetState, baseline: Baseline | None) -> bool:
+    """Whether all that differs of a target is that it shows no error any more."""
+    before = None if baseline is None else baseline.targets.get(target.place)
+    return before is not None and target.status == before.status and not (target.error_code or target.error_message)
+
+
 def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> bool:
     """Whether a target differs from what it was before the act; like is compared with like."""
     if baseline is None:
         return False
     before = baseline.targets.get(target.place)
-    if before is not None and target.status == before.status and not (target.error_code or target.error_message):
-        return False  # an error may be taken away as soon as a retry is queued
     if before is None or (target.status, target.error_code) != (before.status, before.error_code):
         return True
     if _alike(baseline, source):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from voxops.acts.made import Made, made_of, of_nobody
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
@@ -71,15 +70,6 @@ class Listed:
             self.marked = self.marked or state.mark is not None
             if state.created_at and state.created_at > (self.latest or ""):
                 self.latest = state.created_at
-
-    @property
-    def made(self) -> list[Made]:
-        """Those that bear one of our marks."""
-        return [made for state in self.posts.values() if (made := made_of(state)) is not None]
-
-    def of_nobody(self, now: datetime) -> list[Made]:
-        """Those that bear none, and that a row might still ask for (rule 26)."""
-        return [made for state in self.posts.values() if (made := of_nobody(state, now)) is not None]
 
 
 class CreatedList:

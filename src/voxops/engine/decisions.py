@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from voxops.acts.act import Act
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, shown_hashes
+from voxops.acts.made import shown_hashes, shown_of_body
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
+from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
@@ -84,10 +86,10 @@ Decision = Join | New | Hold
 _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
 
 
-def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any], kept: Callable[[], Collection[str]]) -> Verdict:
-    """What the posts that are there allow for a row; `kept` gives the marks of rows that ask for what was made for them."""
+def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any]) -> Verdict:
+    """What the posts that are there allow for a row."""
     made = ledger.marks.of_row(item.row_mark, item.marks)
-    return judge_row(item, body, made, ledger.marks.alike(shown_hashes(body)), kept)
+    return judge_row(item, body, made, ledger.marks.alike(shown_hashes(body)))
 
 
 def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:
@@ -121,7 +123,6 @@ class Decider:
         self._act = plan.act
         self._facts = facts
         self._creates = isinstance(plan.act, CreateAct)
-        self._kept: frozenset[str] | None = None
 
     def decide(self) -> dict[int, Decision]:
         """A decision per row.
@@ -246,7 +247,7 @@ class Decider:
         if strangers:
             return Hold(no_account(strangers, self._facts.accounts))
         body = resolved(item, self._facts.accounts)
-        verdict = verdict_of(self._ledger, item, body, self._kept_marks)
+        verdict = verdict_of(self._ledger, item, body)
         self.verdicts[item.row] = verdict
         if verdict.blocked:
             return Hold(verdict.blocked)
@@ -258,18 +259,19 @@ class Decider:
             )
         if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
             return Hold("its time has passed")
+        first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
+        if first != item.label and not item.seen.get("twin"):
+            return Hold(f"same text, accounts and time as row {first[:40]}: it would go out twice; {TWIN}")
         return New(item)
 
-    def _kept_marks(self) -> frozenset[str]:
-        """Marks of the plan's rows that still ask for exactly what was made for them (rule 26)."""
-        if self._kept is None:
-            kept = set()
-            for item in self._plan.items:
-                asked = asked_hash(resolved(item, self._facts.accounts))
-                if any(post.asked == asked for post in self._ledger.marks.of_row(item.row_mark, item.marks)):
-                    kept.add(item.row_mark)
-            self._kept = frozenset(kept)
-        return self._kept
+    @cached_property
+    def _first_of(self) -> dict[str, str]:
+        """What rows ask for -> the first of them, where accounts are named by ids and by names, so that a plan can't compare (rule 26)."""
+        named = {":" in name for item in self._plan.items for name in (item.body or {}).get("accountIds", ())}
+        if len(named) < 2:
+            return {}
+        rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)
+        return {shown_of_body(resolved(item, self._facts.accounts)): item.label for item in rows}
 
     def _is_of_another_campaign(self, item: Item) -> bool:
         """Whether this ledger made a row of that name, under the name of another campaign only (rule 29)."""

@@ -17,7 +17,7 @@ from voxops.engine import outcome
 from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates
 from voxops.engine.learning import learn, note_posts
-from voxops.engine.preflight import is_stale, list_created, renew
+from voxops.engine.preflight import is_stale, list_created, read_again, renew
 from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
@@ -146,10 +146,10 @@ class Execution:
         table = self.results()
         ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
         posts = await self._engine.read_posts(ids)
-        read = {post_id: posts.get(post_id) for post_id in ids}
+        read = await read_again(self._engine.reader, self._ledger.marks.of_posts(ids).values(), posts)
         await self._engine.commit(lambda: note_posts(self._ledger, read, self._client.now()))
-        table = self.results()
-        return outcome.verified(table, posts, act_named(self._ledger.runs.head(self.id).action))
+        act = act_named(self._ledger.runs.head(self.id).action)
+        return outcome.verified(self.results(), {**posts, **read}, act)
 
     @property
     def plan(self) -> Plan | None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from voxops.acts import keys
 from voxops.acts.create import CreateAct
-from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, shown_of_body, shown_of_state
+from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, is_live, made_of, of_nobody, shown_of_body
 from voxops.acts.operation import Member
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
@@ -21,19 +21,25 @@ from voxops.engine.presence import was_edited
 from voxops.ledger import Ledger, Stored
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-__all__ = ["learn", "note_posts", "remember"]
+__all__ = ["came_back", "learn", "note_posts", "remember"]
 
 
 def learn(ledger: Ledger, listed: Listed) -> None:
-    """Remember what the lists have shown."""
+    """Remember what the lists have shown.
+
+    A list that lags shows for a while what was taken back: that it is there again is believed only of the post itself (rule 30).
+    """
     # A post of the future stands on top of the list for days, and would hide what is made until then (rule 13).
     read = datetime.fromtimestamp(ledger.now() if listed.read is None else listed.read, UTC)
     latest = None if listed.latest is None else min(listed.latest, read.isoformat())
-    made = [*listed.made, *listed.of_nobody(read)]
+    known = ledger.marks.of_posts(listed.posts)
+    shown = {
+        post_id: state
+        for post_id, state in listed.posts.items()
+        if state.source == "single" or post_id not in known or not came_back(known[post_id], state)
+    }
+    made = [one for state in shown.values() if (one := made_of(state) or of_nobody(state, read)) is not None]
     ledger.marks.learn(made, latest=latest, shown=listed.marked, looked_through=listed.looked_through)
-    deleted = {post_id for post_id, one in ledger.marks.of_posts(listed.posts).items() if one.status == "deleted"}
-    # A list that lags shows for a while what was deleted; only reading the post itself says that it is there after all.
-    shown = {post: state for post, state in listed.posts.items() if post not in deleted or state.source == "single"}
     note_posts(ledger, {**shown, **dict.fromkeys(listed.gone)}, read)
 
 
@@ -54,7 +60,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], now: datet
             statuses[post_id] = away[post_id] = "deleted"
     changed = [(known[post_id], status) for post_id, status in statuses.items() if known[post_id].status != status]
     ledger.marks.learn(replace(one, status=status) for one, status in changed)
-    ledger.marks.forget(_gone(known.values(), posts))
+    ledger.marks.forget(_gone(known.values(), posts, now))
     ledger.outcomes.withdrawn({post_id: became for post_id, became in away.items() if became})
     ledger.outcomes.restored([post_id for post_id, became in away.items() if not became])
 
@@ -66,10 +72,15 @@ def _away(state: PostState, *, long_ago: bool) -> str:
     return state.status if state.status in WITHDRAWN_STATUSES else ""
 
 
-def _gone(known: Iterable[Made], posts: Mapping[str, PostState | None]) -> list[str]:
+def came_back(one: Made, state: PostState) -> bool:
+    """Whether a row's post is there again that was taken back when it was read last."""
+    return one.is_ours and one.taken_back and is_live(state.status)
+
+
+def _gone(known: Iterable[Made], posts: Mapping[str, PostState | None], now: datetime) -> list[str]:
     """Posts of nobody that do not show any more what a row could ask for."""
     left = [one.post_id for one in known if not one.is_ours]
-    return [post_id for post_id in left if (state := posts[post_id]) is None or shown_of_state(state) is None]
+    return [post_id for post_id in left if (state := posts[post_id]) is None or of_nobody(state, now) is None]
 
 
 def remember(ledger: Ledger, operation: Stored, members: Sequence[Member], now: float) -> None:

@@ -138,7 +138,7 @@ def replanned(ledger: Ledger, run: str) -> Plan | None:
     return plan if isinstance(plan, Plan) else None
 
 
-def verified(results: pd.DataFrame, posts: Mapping[str, PostState], act: Act) -> pd.DataFrame:
+def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: Act) -> pd.DataFrame:
     """Count per cause what became of a run's rows, by the posts as they are now.
 
     Returns

@@ -9,16 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import is_live, shown_hashes
+from voxops.acts.made import Made, is_live, shown_hashes
 from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts, verdict_of, why_not_now
-from voxops.engine.learning import learn
+from voxops.engine.learning import came_back, learn
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored
@@ -27,7 +28,7 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["is_stale", "list_created", "read_facts", "read_list", "renew", "renew_creates"]
+__all__ = ["is_stale", "list_created", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 
@@ -61,12 +62,29 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
     )
     anew = [item for item in plan.items if item.attempt > 1]
     tried = {item.row_mark for item in anew} | {mark for item in anew for mark in item.marks}
-    ids = {post.post_id for post in alike if not (post.is_ours and is_live(post.status))}
-    ids |= {post.post_id for post in made if not is_live(post.status) or {post.row_mark, post.op_mark} & tried}
-    ids -= listed.posts.keys()
-    found = await reader.posts(ids, ["scheduled", "published"])
-    listed.posts |= found
-    listed.gone |= ids - found.keys()
+    wanted = {one.post_id: one for one in alike if not (one.is_ours and is_live(one.status))}
+    wanted |= {one.post_id: one for one in made if one.taken_back or {one.row_mark, one.op_mark} & tried}
+    found = await read_again(reader, [one for one in wanted.values() if one.status != "deleted"], listed.posts)
+    listed.posts |= {post_id: state for post_id, state in found.items() if state is not None}
+    listed.gone |= {post_id for post_id, state in found.items() if state is None}
+
+
+async def read_again(
+    reader: Reader, known: Iterable[Made], listed: Mapping[str, PostState] | None = None
+) -> dict[str, PostState | None]:
+    """Read posts that are remembered, None for one that does not exist; those that came back each by itself (rule 30).
+
+    `listed` are posts that a list has shown just now.
+    """
+    before = {one.post_id: one for one in known}
+    statuses = Counter(one.status for one in before.values())
+    found = {post_id: state for post_id, state in (listed or {}).items() if post_id in before}
+    found |= await reader.posts(before.keys() - found.keys(), [status for status, _ in statuses.most_common()])
+    read: dict[str, PostState | None] = {post_id: found.get(post_id) for post_id in before}
+    for post_id, state in found.items():
+        if state.source == "list" and came_back(before[post_id], state):
+            read[post_id] = await reader.post(post_id)
+    return read
 
 
 async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
@@ -182,11 +200,8 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
 
 
 def _verdicts(ledger: Ledger, members: Sequence[Member], bodies: Sequence[Mapping[str, Any]]) -> dict[int, Verdict]:
-    """Position -> what the posts that are there allow for a row of a batch; its rows are asked for as they were made."""
-    kept = frozenset(member.item.row_mark for member in members)
-    return {
-        member.position: verdict_of(ledger, member.item, bodies[member.position], lambda: kept) for member in members
-    }
+    """Position -> what the posts that are there allow for a row of a batch."""
+    return {member.position: verdict_of(ledger, member.item, bodies[member.position]) for member in members}
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:

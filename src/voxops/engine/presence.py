@@ -5,7 +5,7 @@ Everything here is a decision about states that were read; nothing reads or send
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from voxops._core.text import as_read
 from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
 from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
+from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
 from voxops.api.windows import SKEW
@@ -43,7 +44,6 @@ def judge_row(
     body: Mapping[str, Any],
     made: Sequence[Made],
     alike: Sequence[Made],
-    kept: Callable[[], Collection[str]],
 ) -> Verdict:
     """Say what the posts that were made allow for a row.
 
@@ -57,14 +57,11 @@ def judge_row(
         Posts made for this row, by any of its marks.
     alike : sequence of Made
         Posts that show the same content, accounts and time, whoever's row they are.
-    kept : callable
-        Gives the marks of the rows that this plan asks for as they were made: their posts are not this row under another name.
-        That takes a look at every row while the ledger waits, so it is asked only where a post looks like this one.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
     for post in sorted(_no_clones(made), key=lambda one: one.status == "draft"):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
-        if post.withdrawn or post.status == "draft":
+        if post.taken_back:
             if not later:
                 return Verdict(blocked=f"made as {post.post_id}, {post.became} since; a next attempt makes it again")
         elif post.is_for(asked, shown):
@@ -78,16 +75,12 @@ def judge_row(
         campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
         for post in alike:
             if not post.is_ours and is_live(post.status):
-                return Verdict(
-                    blocked=f"looks like {post.post_id}, made by hand or elsewhere; a column twin (True) says that it is meant"
-                )
-            mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks} or post.row_mark in kept()
+                return Verdict(blocked=f"looks like {post.post_id}, made by hand or elsewhere; {TWIN}")
+            mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks}
             if mine or not is_live(post.status):
                 continue
             if post.campaign_mark == campaign:
-                return Verdict(
-                    blocked=f"looks like another row of this campaign, made as {post.post_id}; a column twin (True) says that it is meant"
-                )
+                return Verdict(blocked=f"looks like another row of this campaign, made as {post.post_id}; {TWIN}")
             if not item.seen.get("named", True):  # nobody has said for sure that it is another campaign (rule 29)
                 return Verdict(
                     blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
