@@ -187,10 +187,13 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path):
         read_campaign(tmp_path / "x.csv")
 
 
-@given(
-    st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)] * 7), max_size=5),
-    st.sampled_from(",;\t"),
+# An apostrophe before what a spreadsheet would run is taken off, which is another test's matter.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).filter(
+    lambda text: not text.lstrip().startswith("'")
 )
+
+
+@given(st.lists(st.tuples(*[TEXTS] * 7), max_size=5), st.sampled_from(",;\t"))
 def test_any_text_that_is_written_is_read_back(tmp_path_factory, rows, delimiter):
     frame = pd.DataFrame(rows, columns=list(CAMPAIGN_COLUMNS), dtype="string")
     frame = frame[frame.apply(lambda row: any(cell.strip() for cell in row), axis=1)] if len(frame) else frame

@@ -130,8 +130,24 @@ def test_a_pass_that_was_closed_ends_when_nothing_is_under_way(office):
     go(execution)
     assert len(office.sends) == 1, "what was queued is not sent any more"
     assert len(office.looks) <= 1, "and what was sent is not waited for"
+    assert state_of(office, execution) == "paused"
+
+
+def state_of(office: Any, execution: Any) -> str:
     (row,) = office.ledger.query("SELECT state FROM runs WHERE id = ?", (execution.id,))
-    assert row["state"] == "open", "somebody has to go on"
+    return str(row["state"])
+
+
+def test_a_run_that_was_closed_while_what_it_sent_is_pending_is_open(office):
+    execution = retries(office, 1)
+
+    def close(current: Any, clearance: Clearance) -> None:
+        office.accept(clearance.op)
+        execution.close()
+
+    office.on_send = close
+    go(execution)
+    assert state_of(office, execution) == "open", "nobody watches it, and somebody has to"
 
 
 def test_so_many_are_under_way_at_once_and_no_more(office):

@@ -132,7 +132,8 @@ class Change(PostAct):
             if member.outcome.final:
                 continue
             moved_on = _moved_on(state, tried)
-            as_asked = _compared(member.item.body or {}, state, loosely=moved_on)
+            loosely = moved_on and not _shows(_as_shown(member.item), state)
+            as_asked = _compared(member.item.body or {}, state, loosely=loosely)
             if all(as_asked.values()):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
@@ -151,6 +152,12 @@ def _step_of(item: Item) -> timedelta | None:
     when, shown = (item.body or {}).get("scheduledFor"), (item.seen.get("shown") or {}).get("scheduled_for")
     step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
     return step or None
+
+
+def _as_shown(item: Item) -> dict[str, Any]:
+    """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
+    shown, names = item.seen.get("shown") or {}, {"content": "content", "scheduledFor": "scheduled_for"}
+    return {field: shown[name] for field, name in names.items() if field in (item.body or {}) and shown.get(name)}
 
 
 def _added_by(item: Item) -> tuple[str, str] | None:

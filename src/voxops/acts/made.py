@@ -14,6 +14,7 @@ from voxops.model import WITHDRAWN_STATUSES
 
 __all__ = [
     "DRAFT_AGAIN",
+    "NEVER_OUT",
     "Made",
     "asked_hash",
     "is_live",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 DRAFT_AGAIN = "a draft again"  # for people
-_NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
+NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Made:
 
 def is_live(status: str) -> bool:
     """Whether people see the post, or will: no draft (a clone is one), not withdrawn, not failed (rule 28)."""
-    return status not in _NEVER_OUT
+    return status not in NEVER_OUT
 
 
 def made_of(state: PostState) -> Made | None:

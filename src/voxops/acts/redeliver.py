@@ -39,7 +39,7 @@ class _Redeliver(DeliveryAct):
     verb = "redeliver"
 
     def why_again(self, item: Item, state: Any, before: Sequence[Item]) -> str:  # noqa: ARG002  what the frame showed counts
-        """What has arrived is sent again once, however often the cell is run: each success would be a new request."""
+        """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         again = not item.seen.get("success") or item.seen.get("again") or not before
         return "" if again else _SENT_AGAIN
 
@@ -67,8 +67,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
         True, as it would reject them again. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
         hour), are held.
     force : bool
-        Take those rows, too. What has arrived is sent again once: a row of which this ledger has done so is held when it is run, unless
-        a column ``again`` is True.
+        Take those rows, too. What has arrived and was sent again by this ledger before is held when it is run, so that Run All sends it
+        again once, unless a column ``again`` is True.
 
     Returns
     -------

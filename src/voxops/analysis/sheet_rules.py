@@ -169,9 +169,8 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
 
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
     """Yield for each row's name what is wrong with it: none, or one that several rows have."""
-    called = [_called(name) for name in names]
-    counts = Counter(called)
-    for name in called:
+    counts = Counter(names)
+    for name in names:
         if name is None:
             yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
         elif counts[name] > 1:
@@ -181,17 +180,16 @@ def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
             yield []
 
 
-def _called(name: str | None) -> str | None:
-    """A row's name in the form in which a plan compares it; one that a plan refuses as it is."""
-    try:
-        return row_key(name)
-    except PlanError:
-        return name
-
-
 def row_names(frame: pd.DataFrame) -> list[str | None]:
-    """The column ``row_id`` as text, None where there is none."""
-    return [None if value is None or not str(value).strip() else str(value) for value in plain_values(frame, "row_id")]
+    """The column ``row_id`` in the form in which a plan compares it, None where there is none; as text what a plan would refuse."""
+    return [_name(value) for value in plain_values(frame, "row_id")]
+
+
+def _name(value: Any) -> str | None:
+    try:
+        return row_key(value)
+    except PlanError:  # a number that has lost digits, which the plan says
+        return str(value)
 
 
 def platforms_of(accounts: Sequence[str]) -> list[str]:

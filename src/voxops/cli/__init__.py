@@ -42,6 +42,7 @@ _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
     options = _parser().parse_args(arguments)
+    status = 0
     try:
         with for_programs() if options.json else nullcontext():
             status = int(options.run_command(options))
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except BrokenPipeError:  # who reads has enough, such as head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return status
     except OSError as error:
         print(f"voxops: can't write: {printable(error)}", file=sys.stderr)
         return 1

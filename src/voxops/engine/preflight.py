@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import Made, is_live, shown_hashes
+from voxops.acts.made import NEVER_OUT, Made, shown_hashes
 from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -55,16 +55,16 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
     They are those that a row looks like and that were made by hand or taken back (rule 26), those of a row that were taken back
     (rule 30), and all of a row that asks for a next attempt.
     """
-    asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
-    alike = ledger.marks.alike({shown for body in asked for shown in shown_hashes(body)})
-    made = ledger.marks.of_rows(
-        {item.row_mark for item in plan.items}, {mark for item in plan.items for mark in item.marks}
-    )
     anew = [item for item in plan.items if item.attempt > 1]
-    tried = {item.row_mark for item in anew} | {mark for item in anew for mark in item.marks}
-    wanted = {one.post_id: one for one in alike if not (one.is_ours and is_live(one.status))}
-    wanted |= {one.post_id: one for one in made if one.taken_back or {one.row_mark, one.op_mark} & tried}
-    found = await read_again(reader, [one for one in wanted.values() if one.status != "deleted"], listed.posts)
+    wanted = ledger.marks.of_rows({item.row_mark for item in anew}, {mark for item in anew for mark in item.marks})
+    if in_doubt := ledger.marks.in_doubt(NEVER_OUT):
+        marks = {mark for item in plan.items for mark in (item.row_mark, *item.marks)}
+        asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
+        shown = {each for body in asked for each in shown_hashes(body)}
+        wanted += [
+            one for one in in_doubt if one.shown in shown or (one.taken_back and {one.row_mark, one.op_mark} & marks)
+        ]
+    found = await read_again(reader, [one for one in wanted if one.status != "deleted"], listed.posts)
     listed.posts |= {post_id: state for post_id, state in found.items() if state is not None}
     listed.gone |= {post_id for post_id, state in found.items() if state is None}
 

@@ -152,9 +152,8 @@ def could_be(state: PostState, body: Mapping[str, Any], *, marked: bool) -> bool
     elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
     at_another_time = when is not None and not _same_minute(when, body["scheduledFor"])
     other_text = content is not None and not _may_be_cut(content, str(body["content"]))
-    if was_edited(
-        state
-    ):  # people change one thing or another, but not all at once; what is out may show no time of its own
+    if was_edited(state):
+        # People change one thing or another, but not all at once. What is out may show no time of its own.
         out = when is None and state.status not in WAITING_STATUSES
         return not (elsewhere and other_text and (at_another_time or out))
     return not (elsewhere or at_another_time or (marked and other_text))

@@ -125,7 +125,8 @@ class Reporter:
                 if op in current.reasons.blocked:
                     self._ledger.outcomes.block(op, why)
         snapshot = self.refresh(current)
-        if current.control.closed and any(snapshot.count(each) for each in (Outcome.PENDING, Outcome.UNKNOWN)):
+        went = current.control.closed and not current.control.halted and not self._unsent()
+        if went and any(snapshot.count(each) for each in (Outcome.PENDING, Outcome.UNKNOWN)):
             self._ledger.runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
             return snapshot
         if not current.control.halted and (not current.control.paused or not self._unsent()):

@@ -40,6 +40,7 @@ __all__ = [
     "canonical",
     "error_parts",
     "parse_times",
+    "status_spelling",
     "to_bool",
 ]
 
@@ -243,8 +244,8 @@ def _times(staged: Numbers) -> Any:
     return utc(staged).array
 
 
-def _word(text: str) -> str:
-    """A status, platform or other word in the one spelling by which it is known."""
+def status_spelling(text: str) -> str:
+    """Return a status, platform or other word in the one spelling by which it is known."""
     word = text.strip().lower()
     return _SPELLED.get(word, word)
 
@@ -252,7 +253,7 @@ def _word(text: str) -> str:
 _SPELLED = {"canceled": "cancelled"}
 TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
 LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
-WORD = Kind("word", STRING_DTYPE, _Memo(_word).clean, _objects, _strings)
+WORD = Kind("word", STRING_DTYPE, _Memo(status_spelling).clean, _objects, _strings)
 CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
 COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
 FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)

@@ -118,6 +118,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX made_by_row ON made (row_mark);
     CREATE INDEX made_by_shown ON made (shown);
     """,
+    "CREATE INDEX operations_by_subject ON operations (subject)",
 )
 
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")

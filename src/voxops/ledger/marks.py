@@ -89,7 +89,7 @@ class Marks:
         """Forget posts that are nobody's and not there any more; what was made for a row is never forgotten."""
         with self._store.atomic() as db:
             db.execute(
-                """DELETE FROM made WHERE op_mark IS NULL AND row_mark IS NULL
+                """DELETE FROM made WHERE +op_mark IS NULL AND +row_mark IS NULL
                    AND post_id IN (SELECT value FROM json_each(?))""",
                 (json.dumps(list(ids)),),
             )
@@ -103,6 +103,13 @@ class Marks:
         return self._find(
             "row_mark IN (SELECT value FROM json_each(?)) OR op_mark IN (SELECT value FROM json_each(?))",
             (json.dumps(list(row_marks)), json.dumps(list(op_marks))),
+        )
+
+    def in_doubt(self, statuses: Collection[str]) -> list[Made]:
+        """Posts of nobody, and those that had one of these statuses: what they allow depends on what they are by now."""
+        return self._find(
+            "(op_mark IS NULL AND row_mark IS NULL) OR status IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(statuses)),),
         )
 
     def alike(self, shown: Collection[str]) -> list[Made]:

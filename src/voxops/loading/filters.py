@@ -13,6 +13,7 @@ import pandas as pd
 from voxops._core.arguments import list_of_text, near
 from voxops.acts import keys
 from voxops.errors import ConfigError
+from voxops.frames.values import status_spelling
 
 __all__ = [
     "Search",
@@ -51,7 +52,7 @@ def warn_of_unknown(wanted: Sequence[str]) -> None:
 
 def statuses(value: Words) -> list[str]:
     """Post statuses; ``all`` is every one, and a typo is not taken for a status that the API has invented since."""
-    found = words("status", value)
+    found = [status_spelling(word) for word in words("status", value)]
     for status in found:
         if status not in (*_STATUSES, "all") and (meant := near(status, _STATUSES)):
             raise ConfigError(f"status={status!r}: did you mean {meant!r}?")
