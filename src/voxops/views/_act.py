@@ -307,11 +307,12 @@ class Act:
 
 
 def _verified(table: pd.DataFrame) -> blocks.Block:
-    """Return what a run has changed, per cause."""
+    """Return what a run has changed, per cause; of what became of no row there is no column."""
+    shown = {name: said for name, said in _CHANGED.items() if name == "recovered" or table[name].sum()}
     rows = []
     for cause, row in table.iterrows():
-        bar = [blocks.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in _CHANGED.items()]
-        counts = [safe.number(row[name]) if row[name] else "·" for name in _CHANGED]
+        bar = [blocks.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in shown.items()]
+        counts = [safe.number(row[name]) if row[name] else "·" for name in shown]
         rows.append([blocks.cell(cause, bar=bar), safe.number(row["tried"]), *counts])
-    heads = ("cause", "tried", *(f"{look.glyph} {words}" for words, look in _CHANGED.values()))
+    heads = ("cause", "tried", *(f"{look.glyph} {words}" for words, look in shown.values()))
     return blocks.table(heads, rows, range(1, len(heads)))
