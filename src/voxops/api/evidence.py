@@ -161,7 +161,7 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
         return Fate.SUCCEEDED
     if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
         return Fate.MOVING
-    if status != target.status and status in {"published", "partial"}:
+    if status in {"published", "partial"}:  # out before, or one of the targets that say nothing of themselves
         return Fate.UNCHANGED
     differs = _differs(target, tried.baseline, state.source) and not _error_is_gone(target, tried.baseline)
     evidence = tried.sighted or differs
