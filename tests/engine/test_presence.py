@@ -121,6 +121,19 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     assert judged(replace(item(), body=BODY), alike=(replace(other, campaign_mark=None),)).blocked
 
 
+def test_rule_26_a_live_post_that_nobody_made_for_a_row_blocks_it():
+    hand = made(op_mark=None, row_mark=None, campaign_mark=None, asked=None)
+    assert judged(item(), alike=(hand,)).blocked.startswith(
+        "looks like post_1, made by hand or elsewhere; a column twin"
+    )
+    for gone in ("cancelled", "draft", "failed", "deleted"):
+        assert judged(item(), alike=(replace(hand, status=gone),)) == NOTHING, gone
+    assert judged(item(twin=True), alike=(hand,)) == NOTHING
+    assert judged(item(), made(), alike=(hand,)) == Verdict(made="post_1"), "the row's own post comes first"
+    marked = made(label="other", row_mark=None)
+    assert judged(item(), alike=(marked,)) == NOTHING, "the first edition made it, for whichever row"
+
+
 def test_rule_26_texts_that_read_the_same_show_the_same_and_ledgers_of_before_are_understood():
     def body(content: str) -> dict[str, Any]:
         return {**BODY, "content": content}
@@ -161,6 +174,8 @@ def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
         replace(state("post_7", metadata=third, scheduled_for=WHEN), status="draft"),
         state("post_8", metadata=other),
         replace(state("post_9", metadata=fourth), status="draft"),
+        replace(state("post_99", metadata=fourth), status="draft"),
+        state("post_a", metadata=third, created_at=LATER),
         state("post_5"),
         state("post_6", metadata={"by": "hand"}),
     ]
@@ -168,8 +183,8 @@ def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
     assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
         0: ["post_0", "post_2", "post_3", "post_1"],
         1: ["post_8"],  # a draft without a time is a clone of another post that bears the mark
-        2: ["post_7"],  # one that has its time waits for somebody
-        3: ["post_9"],  # and so does one of which there is no other
+        2: ["post_7", "post_a"],  # one that has its time waits for somebody
+        3: ["post_99"],  # and so does one of which there is no other
     }
 
 
@@ -223,6 +238,7 @@ def test_rule_14_a_post_that_was_edited_may_be_the_row_unless_all_of_it_is_other
     out = replace(whole(**OTHER | {"scheduled_for": None, "updated_at": LATER}), status="published")
     assert not could_be(out, BODY, marked=marked), "it has gone out at once"
     assert could_be(replace(out, content=whole().content), BODY, marked=marked)
+    assert could_be(replace(out, scheduled_for=WHEN), BODY, marked=marked), "at the time that was asked for"
 
 
 SENT = 1_772_442_000.0  # MADE

@@ -31,6 +31,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "tests/engine/test_presence.py",
         "tests/engine/test_rules_creates.py",
         "tests/engine/test_rules_ambiguity.py",
+        "tests/engine/test_remembered_posts.py",
     ),
     "engine/answer.py": ("tests/engine/test_answer.py", "tests/engine/test_rules_answers.py", *ENGINE),
     "ledger/claims.py": (*LEDGER, *ENGINE),
@@ -49,6 +50,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (
+        "tests/engine/test_learning.py",
         "tests/engine/test_remembered_posts.py",
         "tests/engine/test_deleted_posts.py",
         "tests/engine/test_binding_writes.py",

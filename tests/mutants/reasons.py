@@ -29,6 +29,12 @@ REASONS: dict[tuple[str, str], str] = {
         "Preparer.renew: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
     ): "what is read once more at that very instant is as good",
     (
+        "engine/learning.py",
+        "note_posts: known[post_id].status != status → (True)",
+    ): "to learn what is known already changes nothing; leaving it out saves writing",
+    ("engine/learning.py", "note_posts: became → (True)"): "what is there was not taken back, which is noted right after",
+    ("engine/learning.py", "_gone: not one.is_ours → (True)"): "what was made for a row is never forgotten by the ledger",
+    (
         "engine/presence.py",
         "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark != item.mark and _attempt_of(item, post) < item.attempt)",
     ): "a post without a mark counts as a very late attempt anyway",

@@ -59,7 +59,8 @@ def judge_row(
         Posts that show the same content, accounts and time, whoever's row they are.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
-    for post in sorted(_no_clones(made), key=lambda one: one.status == "draft"):
+    # A draft comes last: it may be a clone, and where it is none, no other post bears its mark.
+    for post in sorted(made, key=lambda one: one.status == "draft"):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.taken_back:
             if not later:
@@ -86,15 +87,6 @@ def judge_row(
                     blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
                 )
     return Verdict()
-
-
-def _no_clones(made: Sequence[Made]) -> list[Made]:
-    """Posts without clones, which are drafts and bear the mark of the post that they were cloned from.
-
-    What an approver has sent back is a draft, too. It has its time; and where that was cleared, no other post bears its mark.
-    """
-    originals = {one.op_mark for one in made if one.status != "draft" or one.shown}
-    return [one for one in made if one.status != "draft" or one.shown or one.op_mark not in originals]
 
 
 def _attempt_of(item: Item, post: Made) -> int:
