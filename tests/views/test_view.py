@@ -59,6 +59,7 @@ def test_each_kind_of_frame_shows_what_matters(ws: vx.Workspace, triaged: pd.Dat
         "ledger rows": ws.ledger(),
         "campaign rows": campaign(),
         "findings": vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None)),
+        "outages": vx.outages(ws.deliveries(since="30D")),
     }
     assert set(shown) <= {kind.name for kind in KINDS}
     for name, frame in shown.items():

@@ -86,6 +86,11 @@ KINDS: Sequence[Kind] = (
         "level code message column",
         "level cell row_id column code message",
     ),
+    _kind(
+        "outages",
+        "start recovered_at failed_first lost",
+        "url symptom start end recovered_at lost failed_first deliveries failure_rate",
+    ),
     _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
         "targets",
