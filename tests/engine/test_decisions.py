@@ -16,7 +16,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
-from voxops.api.windows import STUCK_AFTER
+from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, Facts, Hold, Join, New, why_not_now
 from voxops.engine.learning import learn
@@ -107,6 +107,31 @@ def test_rule_05_a_failed_row_is_new_as_its_next_attempt_or_in_new_words(bench, 
     end(bench, op, Outcome.FAILED)
     decision = one(bench, campaign("a", **columns))
     assert decision == Join(op, 0) if attempt is None else (type(decision), decision.item.attempt) == (New, attempt)
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "VALIDATION_ERROR", None])
+@pytest.mark.parametrize(("later", "held"), [(0.0, True), (PROOF_AFTER - 1, True), (PROOF_AFTER, False)])
+def test_rule_15_a_create_that_the_server_could_not_finish_is_not_tried_at_once(bench, code, later, held):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED, error_code=code)
+    bench.at(later)
+    decision = one(bench, campaign("a", attempt=2))
+    if held and code in {"INTERNAL_ERROR", "SERVICE_UNAVAILABLE"}:
+        assert decision.why.startswith(
+            f"its last attempt ended a moment ago with {code}, after which the post may be there"
+        )
+    else:
+        assert isinstance(decision, New)
+
+
+def test_a_target_that_failed_again_for_such_a_fault_is_tried_at_once(bench):
+    """It is the platform's fault, and the target shows how its try has ended."""
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED, error_code="SERVICE_UNAVAILABLE")
+    assert isinstance(one(bench, retry(post, attempt=2), post), New)
 
 
 @pytest.mark.parametrize(("tried", "columns", "attempt"), [(False, {}, 1), (True, {}, None), (True, {"attempt": 2}, 2)])

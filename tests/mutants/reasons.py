@@ -32,8 +32,14 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/learning.py",
         "note_posts: known[post_id].status != status → (True)",
     ): "to learn what is known already changes nothing; leaving it out saves writing",
-    ("engine/learning.py", "note_posts: became → (True)"): "what is there was not taken back, which is noted right after",
-    ("engine/learning.py", "_gone: not one.is_ours → (True)"): "what was made for a row is never forgotten by the ledger",
+    (
+        "engine/learning.py",
+        "note_posts: became → (True)",
+    ): "what is there was not taken back, which is noted right after",
+    (
+        "engine/learning.py",
+        "_gone: not one.is_ours → (True)",
+    ): "what was made for a row is never forgotten by the ledger",
     (
         "engine/presence.py",
         "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark != item.mark and _attempt_of(item, post) < item.attempt)",
@@ -78,6 +84,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/settler.py", "_twice: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
     ("engine/settler.py", "_twice: 0.0 → (1.0)"): _TRIED,
     ("engine/decisions.py", "Decider._is_stuck: 0.0 → (1.0)"): _TRIED,
+    ("engine/decisions.py", "Decider._may_show_yet: 0.0 → (1.0)"): _TRIED,
+    ("engine/decisions.py", "Decider._decide_create: 40 → (41)"): "so much of a very long name is shown",
     (
         "engine/settler.py",
         "Settler._reply: operation.http_status or 0 → (operation.http_status and 0)",

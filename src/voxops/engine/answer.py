@@ -60,7 +60,7 @@ def may_still_run(code: str) -> bool:
     return not code or code in _ABOUT_THE_KEY
 
 
-def leaves_open(code: str) -> bool:
+def leaves_open(code: str | None) -> bool:
     """Whether an item of a bulk answer failed in a way that leaves open whether it was made: by the fault of the server."""
     return code in _OF_THE_SERVER
 

@@ -229,7 +229,7 @@ class Decider:
     def _may_show_yet(self, stored: Stored, member: Member) -> bool:
         """Whether a create that has failed through no fault of its own may have been made, and lists lag (rules 14 and 15)."""
         since = self._facts.now.timestamp() - (stored.last_sent or 0.0)
-        return leaves_open(member.error_code or "") and since < PROOF_AFTER
+        return leaves_open(member.error_code) and since < PROOF_AFTER
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
         """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
