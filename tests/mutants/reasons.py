@@ -85,6 +85,9 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/settler.py", "_twice: 0.0 → (1.0)"): _TRIED,
     ("engine/decisions.py", "Decider._is_stuck: 0.0 → (1.0)"): _TRIED,
     ("engine/decisions.py", "Decider._may_show_yet: 0.0 → (1.0)"): _TRIED,
+    ("engine/decisions.py", "Decider._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
+    ("engine/decisions.py", "Decider._first_of: item.body or {} → (item.body)"): "a create has a body",
+    ("engine/decisions.py", "Decider._first_of: return {} → return None"): "nothing is nothing",
     ("engine/decisions.py", "Decider._decide_create: 40 → (41)"): "so much of a very long name is shown",
     (
         "engine/settler.py",
