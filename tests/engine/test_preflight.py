@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry, run_now, state
 
-from voxops.acts.create import CREATE
+from voxops.acts.create import CREATE, resolved
+from voxops.acts.made import Made, shown_of_body
 from voxops.acts.plan import Plan
+from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts
 from voxops.engine.learning import learn
-from voxops.engine.preflight import LIKELY, is_stale, list_created, read_facts, renew
+from voxops.engine.preflight import LIKELY, _look_again, is_stale, list_created, read_facts, renew
 
 
 class Client:
@@ -232,3 +235,57 @@ def test_rule_26_rows_of_one_batch_that_look_alike_stay_both(bench, client):
     shown_to(bench, op, 0)
     renewed(bench, client, op)
     assert (bench.state(op), bench.outcomes(op), bench.outcomes(op + 1)) == ("settled", ["succeeded"], ["pending"])
+
+
+class Asked:
+    """A reader that notes what it is asked for; nothing exists."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+
+    async def posts(self, ids: Any, expect: Any) -> dict[str, PostState]:
+        self.ids |= set(ids)
+        return {}
+
+
+def asked_for(bench: Bench, plan: Plan, *known: Made) -> set[str]:
+    """Posts that are read before a plan is bound, of those that are known."""
+    bench.ledger.marks.learn(known)
+    reader = Asked()
+    run_now(_look_again(cast("Any", reader), bench.ledger, plan, {}, Listed()))
+    bench.ledger.query("DELETE FROM made")
+    return reader.ids
+
+
+def test_what_is_remembered_is_read_again_where_it_decides_and_only_there(bench):
+    plan = campaign("a")
+    item = plan.items[0]
+    shown = shown_of_body(resolved(item, {}))
+    row = Made("post_1", NOW.isoformat(), "cancelled", item.mark, item.row_mark, shown="s")
+    other = replace(row, op_mark="of another", row_mark="of another")
+    hand = Made("post_1", NOW.isoformat(), "scheduled", shown=shown)
+    for wanted in (
+        row, replace(row, status="draft"), replace(row, op_mark=None), replace(row, row_mark=None), hand,
+        replace(hand, status="cancelled"), replace(other, shown=shown), replace(other, shown=shown, status="failed"),
+    ):  # fmt: skip
+        assert asked_for(bench, plan, wanted) == {"post_1"}, wanted
+    for idle in (
+        replace(row, status="scheduled"), replace(row, status="failed"), replace(row, status="deleted"), other,
+        replace(hand, shown="s"), replace(hand, shown="s", status="cancelled"), replace(other, shown=shown, status="published"),
+    ):  # fmt: skip
+        assert asked_for(bench, plan, idle) == set(), idle
+
+
+def test_a_next_attempt_reads_what_its_row_has_made_and_a_twin_nothing_that_it_looks_like(bench):
+    again = campaign("a", attempt=2)
+    item = again.items[0]
+    row = Made("post_1", NOW.isoformat(), "scheduled", item.mark, item.row_mark)
+    assert asked_for(bench, again, row) == {"post_1"}
+    assert asked_for(bench, again, replace(row, row_mark=None)) == {"post_1"}
+    assert asked_for(bench, again, replace(row, op_mark="x", row_mark="x")) == set()
+    assert asked_for(bench, again, replace(row, status="deleted")) == set()
+    assert asked_for(bench, campaign("a"), row) == set()
+    twin = campaign("a", twin=True)
+    hand = Made("post_2", NOW.isoformat(), "scheduled", shown=shown_of_body(resolved(twin.items[0], {})))
+    assert asked_for(bench, twin, hand) == set()
+    assert asked_for(bench, campaign("a"), hand) == {"post_2"}
