@@ -19,7 +19,7 @@ from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Facts
 from voxops.engine.learning import learn
-from voxops.engine.preflight import LIKELY, _look_again, is_stale, list_created, read_facts, renew
+from voxops.engine.preflight import LIKELY, _look_again, is_stale, list_created, read_again, read_facts, renew
 
 
 class Client:
@@ -274,6 +274,17 @@ def test_what_is_remembered_is_read_again_where_it_decides_and_only_there(bench)
         replace(hand, shown="s"), replace(hand, shown="s", status="cancelled"), replace(other, shown=shown, status="published"),
     ):  # fmt: skip
         assert asked_for(bench, plan, idle) == set(), idle
+
+
+def test_what_was_listed_just_now_is_read_again_only_where_a_list_brings_it_back(bench):
+    row = Made("post_1", NOW.isoformat(), "cancelled", "op", "row")
+    there = PostState("post_1", "scheduled")
+    for shown in (replace(there, status="cancelled"), replace(there, source="single")):
+        reader = Asked()
+        assert run_now(read_again(cast("Any", reader), [row], {"post_1": shown, "post_2": there})) == {"post_1": shown}
+        assert reader.ids == set()
+    bench.server.states = {"post_1": replace(there, source="single")}
+    assert run_now(read_again(bench.server, [row], {"post_1": there})) == bench.server.states
 
 
 def test_a_next_attempt_reads_what_its_row_has_made_and_a_twin_nothing_that_it_looks_like(bench):

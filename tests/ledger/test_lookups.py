@@ -134,6 +134,11 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
     assert [each.post_id for each in marks.of_row("none", ["none"])] == []
     assert [each.post_id for each in marks.of_rows(["row", "row9"], ["op3", "none"])] == ["old", "a", "p"]
     assert marks.of_rows([], []) == []
+    assert marks.in_doubt(["cancelled"]) == [], "each bears a mark"
+    hand = Made("hand", MADE.created, "scheduled", shown="s")
+    marks.learn([hand, replace(MADE, post_id="gone", status="cancelled")])
+    assert [each.post_id for each in marks.in_doubt(["cancelled", "draft"])] == ["gone", "hand"]
+    assert marks.in_doubt([]) == [hand]
     assert [each.post_id for each in marks.alike(("shown", "other"))] == ["old", "p"]
     assert marks.alike(("none",)) == []
 

@@ -70,7 +70,7 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
 
 
 async def read_again(
-    reader: Reader, known: Iterable[Made], listed: Mapping[str, PostState] | None = None
+    reader: Reader, known: Iterable[Made], listed: Mapping[str, PostState]
 ) -> dict[str, PostState | None]:
     """Read posts that are remembered, None for one that does not exist; those that came back each by itself (rule 30).
 
@@ -78,7 +78,7 @@ async def read_again(
     """
     before = {one.post_id: one for one in known}
     statuses = Counter(one.status for one in before.values())
-    found = {post_id: state for post_id, state in (listed or {}).items() if post_id in before}
+    found = {post_id: state for post_id, state in listed.items() if post_id in before}
     found |= await reader.posts(before.keys() - found.keys(), [status for status, _ in statuses.most_common()])
     read: dict[str, PostState | None] = {post_id: found.get(post_id) for post_id in before}
     for post_id, state in found.items():
