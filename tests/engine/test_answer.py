@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxops.engine.answer import Answer, judge, may_still_run, says_absent, was_refused
+from voxops.engine.answer import Answer, judge, leaves_open, may_still_run, says_absent, was_refused
 from voxops.errors import NotFoundError
 
 CODES = [
@@ -102,3 +102,11 @@ def test_a_refusal_for_good_is_told_from_one_that_may_pass(status, answered, ref
 )  # fmt: skip
 def test_rule_16_only_an_error_as_json_says_that_a_thing_does_not_exist(body, said):
     assert says_absent(NotFoundError("no", status=404, body=body)) is said
+
+
+@pytest.mark.parametrize(
+    ("code", "open_"),
+    [("BAD_GATEWAY", True), ("GATEWAY_TIMEOUT", True), ("INTERNAL_ERROR", True), ("SERVICE_UNAVAILABLE", True), ("TIMEOUT", True), ("VALIDATION_ERROR", False), ("FAILED", False), ("", False), (None, False)],
+)  # fmt: skip
+def test_rule_15_an_item_that_failed_by_the_server_s_fault_leaves_open_what_was_made(code, open_):
+    assert leaves_open(code) is open_

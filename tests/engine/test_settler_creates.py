@@ -142,6 +142,25 @@ def test_rule_14_metadata_that_are_not_ours_rule_a_post_out_only_where_our_marks
     assert bench.outcomes(op) == (["pending"] if marked else ["succeeded"])
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_rule_14_where_a_single_read_shows_our_mark_one_that_shows_none_is_not_ours(bench, ours):
+    """Lists show no metadata; a colleague's post is for the same account and minute, and says something else."""
+    op, (a, b) = batch(bench, "a", "b", answered=True, status=500)
+    mine = made_post(a, "post_1", after(1), marked=False)
+    theirs = made_post(b, "post_2", after(1), marked=False, content="something else")
+    marks = a["metadata"] if ours else None
+    bench.server.listed = [mine, theirs]
+    bench.server.states = {
+        "post_1": replace(mine, metadata=marks, source="single"),
+        "post_2": replace(theirs, metadata={"by": "hand"}, source="single"),
+    }
+    bench.at(PROOF_AFTER)
+    reading = bench.look(op)
+    assert bench.ledger.operations.members(op)[0].result_id == "post_1"
+    assert bool(reading.formed) is ours
+    assert bool(reading.waiting) is not ours
+
+
 def test_rule_14_a_single_read_shows_the_mark_that_a_list_leaves_out(bench):
     """Whatever the post shows besides, and if it was made twice, that is said."""
     op, (a,) = batch(bench, "a", answered=True, status=500)

@@ -121,6 +121,10 @@ REASONS: dict[tuple[str, str], str] = {
     ): "of what was accepted any trace is an end by then, and without one only what is unknown is planned again",
     (
         "engine/settler.py",
+        "Settler._unmarked: listed.posts[post_id] = single → pass",
+    ): "what was read is kept for other batches, too; here it saves looking at it again",
+    (
+        "engine/settler.py",
         "Settler._unmarked: state.mark or is_older(state, first_sent) → (is_older(state, first_sent))",
     ): "a post with a mark could be none of the rows; leaving it out at once saves time",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
