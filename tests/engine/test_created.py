@@ -335,3 +335,31 @@ def test_rule_14_records_without_ids_are_no_list_of_posts(client):
     assert (caught.value.endpoint, caught.value.status, caught.value.body) == ("GET /v1/posts", 200, b"[]")
     client.make("post", 0)
     assert list(read(CreatedList(client), client)[0].posts) == ["post"]
+
+
+@pytest.mark.parametrize(
+    ("records", "says_more", "age", "proof"),
+    [
+        (99, False, 0, True),
+        (100, False, 0, False),
+        (101, False, 0, False),
+        (100, True, 0, True),
+        (100, False, 301, True),
+    ],
+)
+def test_rule_14_a_full_page_without_a_word_on_more_ends_no_list(records, says_more, age, proof):
+    """Unless it goes back far enough."""
+    made = (NOW - timedelta(seconds=age)).isoformat()
+    posts = [
+        {"id": f"post_{number}", "status": "draft", "createdAt": made, "platforms": []} for number in range(records)
+    ]
+
+    async def pages(*_: Any) -> AsyncIterator[Page]:
+        yield Page(posts, None, Reply("GET /v1/posts", 200, {}, b"[]"), says_more=says_more)
+
+    client: Any = SimpleNamespace(pages=pages, now=lambda: NOW, clock=SimpleNamespace(monotonic=lambda: 0.0))
+    if proof:
+        assert len(run_now(CreatedList(client).read(SINCE)).posts) == records
+    else:
+        with pytest.raises(DecodeError, match="GET /v1/posts ends at a full page without saying so"):
+            run_now(CreatedList(client).read(SINCE))

@@ -171,7 +171,7 @@ class CreatedList:
                 oldest = created if oldest is None else min(oldest, created)
             if in_order and oldest is not None and (oldest < since or states.keys() <= seen):
                 break
-            if page.cursor is None and not page.says_more and len(page.records) >= PAGE_RECORDS:
+            if not page.says_more and len(page.records) >= PAGE_RECORDS:
                 raise _unreadable(page.raw, "ends at a full page without saying so; whether there is more is not known")
         return newest
 
