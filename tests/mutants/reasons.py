@@ -50,10 +50,6 @@ REASONS: dict[tuple[str, str], str] = {
     ): "the mark of this attempt is never that of an earlier one",
     (
         "engine/presence.py",
-        "find_marked: state.mark is not None and (state.status != \"draft\" or state.scheduled_for is not None) → (state.status != 'draft' or state.scheduled_for is not None)",
-    ): "no row is looked up under no mark",
-    (
-        "engine/presence.py",
         "pair_unmarked: shown is None or state.mark is not None or state.created_at is None → (state.mark is not None or state.created_at is None)",
     ): "no row is looked up under what a post does not show",
     (
