@@ -11,6 +11,7 @@ from typing import Any, Protocol
 __all__ = [
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
+    "POST_STATUSES",
     "TERMINAL_STATUSES",
     "WAITING_STATUSES",
     "WATCH",
@@ -74,6 +75,9 @@ WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
+
+# All that are known. The API may come to have others.
+POST_STATUSES = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES
 
 
 class Clock(Protocol):

@@ -287,3 +287,21 @@ def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
 )
 def test_a_date_that_no_calendar_has_says_nothing(said: str, date: datetime | None) -> None:
     assert Reply("GET /v1/posts", 200, {"date": said}, b"").date == date
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ({"pagination": {"hasMore": False}}, True), ({"pagination": {"nextCursor": None}}, True), ({"nextCursor": None}, True),
+        ({"page": 1, "limit": 5}, True), ({"total": 2}, True), ({"totalCount": 2}, True), ({"total": 3}, False), ({"count": 2}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_whether_a_page_has_a_word_on_more_is_known(beside, said):
+    """A number of the records of this page is none."""
+    body = json.dumps({"posts": [{"id": "a"}, {"id": "b"}], **beside}).encode()
+    page = read_page(Reply("GET /v1/posts", 200, {}, body))
+    assert (page.says_more, page.cursor) == (said, None)
+
+
+def test_a_bare_list_has_no_word_on_more():
+    assert not read_page(Reply("GET /v1/posts", 200, {}, b"[]")).says_more

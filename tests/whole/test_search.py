@@ -69,7 +69,7 @@ def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: San
 
 def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
     with pytest.warns(
-        UserWarning, match="no post has status='error', which is none of the known ones: draft, pending_approval"
+        UserWarning, match="no post has status='error', which is none of the known ones: approved, archived"
     ):
         assert ws.posts(status="error").empty
     assert ws.posts(status="archived").empty, "an honest nothing"

@@ -26,12 +26,13 @@ from voxops.api.states import PostState
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import Outcome
 
-__all__ = ["CHANGED", "About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
+__all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
 
 About = Literal["post", "delivery", "create"]
 
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
 CHANGED = "changed since loaded"  # how the reason begins for which a row is held that is not as it was
+ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
 _TIMES = frozenset({"updated_at", "delivered_at"})
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from voxops._core.text import as_kept, as_read
-from voxops.acts.act import PostAct
+from voxops.acts.act import ONCE_MORE, PostAct
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import Item, Member, settled
 from voxops.acts.sheet import split_list, utc_text
@@ -35,9 +35,8 @@ FIELDS = {
 }
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 _COMES_FIRST = "changed since it was sent; load it again, and plan what is still to be changed"
-_ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
-_MOVED = "this ledger has moved it to {time} already; to move it once more, " + _ONCE_MORE
-_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + _ONCE_MORE
+_MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
+_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
 
 
 class Change(PostAct):
@@ -174,7 +173,8 @@ def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     text, shown, now = (item.body or {}).get("content"), (item.seen.get("shown") or {}).get("content"), state.content
     if not text or not shown or not now or as_read(shown) == as_read(now):
         return False
-    return _same_content(shown, now) and len(now) > len(shown) - len("...") and shown.rstrip(".… ") in text
+    beginning = shown.rstrip(".… ")
+    return beginning in text and len(now) > len(beginning) and _same_content(shown, now)
 
 
 def has_passed(item: Item, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
-from voxops.acts.act import DeliveryAct
+from voxops.acts.act import ONCE_MORE, DeliveryAct
 from voxops.acts.operation import Item, Subject
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, fetched_at, why_no_id
@@ -26,10 +26,7 @@ __all__ = ["REDELIVER", "plan_redeliver"]
 _MAY_PASS = frozenset({408, 425, 429})
 
 
-_SENT_AGAIN = (
-    "it has arrived, and this ledger has sent it again before; to send it once more, set a column again to True (and take it out "
-    "before the cell is run again)"
-)
+_SENT_AGAIN = f"it has arrived, and this ledger has sent it again before; to send it once more, {ONCE_MORE}"
 
 
 class _Redeliver(DeliveryAct):

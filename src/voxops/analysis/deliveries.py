@@ -25,8 +25,8 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     by : str or sequence of str
         ``hour``, ``day``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`; nothing for one row in all.
     tz : str, optional
-        Time zone of days and hours, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to midnight there, 23 or 25 hours when the clock changes; an hour
-        that the clock goes through twice is two hours.
+        Time zone of days and hours, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to
+        midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
 
     Returns
     -------

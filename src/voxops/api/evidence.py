@@ -14,7 +14,7 @@ from typing import Any
 
 from voxops.api.states import PostState, Source, TargetState
 from voxops.api.windows import COUNT_SETTLES_AFTER
-from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, WAITING_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
 
 __all__ = [
     "Attempted",
@@ -156,7 +156,7 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     Nor does an error that is gone while the status is the same: it may be taken away as soon as a retry is queued. A status of the
     target that is no known one, or none, is that of the whole post, where all targets are out or none is.
     """
-    status = target.status if target.status in _KNOWN else state.status
+    status = target.status if target.status in POST_STATUSES else state.status
     if status == "published" and _status_before(tried.baseline, target) != "published":
         return Fate.SUCCEEDED
     if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
@@ -232,7 +232,6 @@ def same_text(one: str | None, other: str | None) -> bool:
     return len(short) >= _SHORTEST_CUT and long.startswith(short)
 
 
-_KNOWN = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES  # of targets as of posts
 _SHORTEST_CUT = 16  # characters; a shorter text that begins like another is not taken for it, cut
 
 

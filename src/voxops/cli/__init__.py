@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
     except OSError as error:
+        if error.filename is not None:  # a file, and not what is printed
+            raise
         print(f"voxops: can't write: {printable(error)}", file=sys.stderr)
         return 1
     except VoxopsError as error:

@@ -128,7 +128,7 @@ def read_page(reply: Reply) -> Page:
         return Page(records, str(cursor), reply)
     if more:
         raise _broken(reply, "says that there is more, but not where")
-    total = _first(place, "total", "totalCount", "count")
+    total = _first(place, "total", "totalCount")
     said = more is not None or place is not data or bool({"nextCursor", "next_cursor", "page"} & data.keys())
     says_more = said or (type(total) is int and total <= len(records))
     return Page(records, _next_number(data, len(records)), reply, "page", says_more)

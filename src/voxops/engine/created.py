@@ -51,7 +51,7 @@ class Listed:
 
     `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `looked_through` is when a search of the whole workspace began, where it was one; `gone` are posts of nobody that were seen once and
+    `looked_through` is when a search of the whole workspace began, where it was one; `gone` are posts that are remembered and
     don't exist any more; `walk` is what `CreatedList.learnt` keeps.
     """
 

@@ -309,7 +309,7 @@ class Settler:
     ) -> list[PostState]:
         """Posts that may be these rows' and bear no mark in the list, each read by itself.
 
-        A post of another row, or one whose accounts or time differ, is none of them; of one that was edited all must (rule 14).
+        A post of another row is none of them, nor is one whose accounts or time differ; where it was edited, all of it must (rule 14).
         """
         whole: list[PostState] = []
         ids = [state.post_id for state in listed.posts.values() if not (state.mark or is_older(state, first_sent))]

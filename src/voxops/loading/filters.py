@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from voxops._core.arguments import list_of_text, near
 from voxops.acts import keys
 from voxops.errors import ConfigError
 from voxops.frames.values import status_spelling
+from voxops.model import POST_STATUSES
 
 __all__ = [
     "Search",
@@ -23,7 +23,6 @@ __all__ = [
     "plain_filter",
     "stamp",
     "statuses",
-    "warn_of_unknown",
     "words",
 ]
 
@@ -35,26 +34,11 @@ def words(name: str, value: Words) -> list[str]:
     return [text.lower() for text in list_of_text(name, value)]
 
 
-# In the order of a post's life.
-_STATUSES = (
-    "draft", "pending_approval", "approved", "scheduled", "pending", "publishing", "published", "partial", "failed", "cancelled",
-    "unpublished", "archived",
-)  # fmt: skip
-
-
-def warn_of_unknown(wanted: Sequence[str]) -> None:
-    """Warn of statuses that are not known, where nothing was found: they may be new, or none at all."""
-    for status in wanted:
-        if status not in _STATUSES:
-            said = f"no post has status={status!r}, which is none of the known ones: {', '.join(_STATUSES)}"
-            warnings.warn(said, stacklevel=2)
-
-
 def statuses(value: Words) -> list[str]:
     """Post statuses; ``all`` is every one, and a typo is not taken for a status that the API has invented since."""
     found = [status_spelling(word) for word in words("status", value)]
     for status in found:
-        if status not in (*_STATUSES, "all") and (meant := near(status, _STATUSES)):
+        if status not in POST_STATUSES | {"all"} and (meant := near(status, sorted(POST_STATUSES))):
             raise ConfigError(f"status={status!r}: did you mean {meant!r}?")
     return [] if "all" in found else found
 

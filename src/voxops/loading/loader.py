@@ -17,20 +17,10 @@ from voxops.frames.people import with_people
 from voxops.frames.spans import When, say_zone
 from voxops.loading.analytics import analytics
 from voxops.loading.disk import Disk, archive_note, joined, newest_first
-from voxops.loading.filters import (
-    Search,
-    Words,
-    asked_for,
-    filtered_here,
-    plain_filter,
-    stamp,
-    statuses,
-    warn_of_unknown,
-    words,
-)
+from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
-from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms
+from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms, warn_of_unknown
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -94,8 +84,8 @@ class Loader:
             Part of the content, in any case; one of several is enough.
         campaign, owner, tag : str or list of str, optional
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
-            is set to) and tags; `campaign` also finds what ``vx.plan_bulk(campaign=)`` has made. The API is not known to filter by these four, so all posts that the other filters leave are read, and
-            filtered here; ``attrs["filtered_here"]`` says so.
+            is set to) and tags; `campaign` also finds what ``vx.plan_bulk(campaign=)`` has made. The API is not known to filter by these
+            four, so all posts that the other filters leave are read, and filtered here; ``attrs["filtered_here"]`` says so.
         refresh : bool
             Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
 

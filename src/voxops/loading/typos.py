@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
 from voxops.client.names import account_names
 from voxops.errors import ConfigError
+from voxops.model import POST_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["account_ids", "refuse_accounts", "refuse_platforms"]
+__all__ = ["account_ids", "refuse_accounts", "refuse_platforms", "warn_of_unknown"]
 
 # Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
 PLATFORMS = (
@@ -39,6 +41,14 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
             meant = near(name, sorted(known), 0.7)
             hint = f"did you mean {meant!r}?" if meant else f"one of {', '.join(sorted(known))}"
             raise ConfigError(f"platform={name!r}: {hint}")
+
+
+def warn_of_unknown(statuses: Sequence[str]) -> None:
+    """Warn of statuses that are not known, where nothing was found: they may be new, or none at all."""
+    for status in statuses:
+        if status not in POST_STATUSES:
+            said = f"no post has status={status!r}, which is none of the known ones: {', '.join(sorted(POST_STATUSES))}"
+            warnings.warn(said, stacklevel=2)
 
 
 async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
