@@ -68,7 +68,7 @@ def fix(post: PostState, *numbers: int, words: str = "B", **columns: Any) -> Pla
     return plan_fix(rows.assign(updated_at=pd.to_datetime(rows["updated_at"], utc=True)))
 
 
-def redeliver(*names: str, webhook: str = "w") -> Plan:
+def redeliver(*names: str, webhook: str = "w", **columns: Any) -> Plan:
     log = pd.DataFrame(
         [
             {"delivery_id": name, "webhook_id": webhook, "event_type": "e", "success": False, "status_code": 503,
@@ -76,7 +76,7 @@ def redeliver(*names: str, webhook: str = "w") -> Plan:
             for name in names
         ]
     ).assign(delivered_at=pd.Series([pd.NaT], dtype="datetime64[us, UTC]"), created_at=pd.Timestamp("2026-01-01", tz="UTC"))  # fmt: skip
-    return plan_redeliver(log, force=True)
+    return plan_redeliver(log.assign(**columns), force=True)
 
 
 def scheduled(post_id: str = "post_1", at: str = "2026-06-01T09:00:00+00:00", updated: str = STAMP) -> PostState:
@@ -87,7 +87,8 @@ def scheduled(post_id: str = "post_1", at: str = "2026-06-01T09:00:00+00:00", up
     )
 
 
-def move(*posts: PostState, to: str = "2027-03-04 09:00") -> Plan:
+def frame_of(*posts: PostState) -> pd.DataFrame:
+    """Posts as they are loaded to be changed."""
     frame = pd.DataFrame(
         [
             {"post_id": post.post_id, "status": post.status, "content": post.content, "scheduled_for": post.scheduled_for,
@@ -98,7 +99,11 @@ def move(*posts: PostState, to: str = "2027-03-04 09:00") -> Plan:
     for name in ("scheduled_for", "updated_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     frame.attrs["fetched_at"] = NOW.isoformat()
-    return plan_reschedule(frame, to=pd.Timestamp(to, tz="UTC"))
+    return frame
+
+
+def move(*posts: PostState, to: str = "2027-03-04 09:00") -> Plan:
+    return plan_reschedule(frame_of(*posts), to=pd.Timestamp(to, tz="UTC"))
 
 
 class Server:

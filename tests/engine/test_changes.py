@@ -6,13 +6,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import killed
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import HOUR, killed
 
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
+from voxops.acts.plan import Plan
 from voxops.acts.update import plan_reschedule, plan_update
+from voxops.api.windows import PROOF_AFTER
 from voxops.sandbox import Fault
 
 PATH = "/v1/posts/*"
@@ -244,6 +246,67 @@ def test_canaries_of_a_change_go_first_and_hold_the_others(rig):
     table = kernel.run(plan_reschedule(kernel.posts("scheduled"), to=THURSDAY).canary(2))
     assert outcomes(table) == {"failed": 2, "blocked": 4}
     assert len(rig.acts()) == 2
+
+
+def undone(kernel: Kernel, run: str) -> Plan:
+    """The plan to withdraw what a run has made."""
+
+    class Run:
+        def made(self) -> pd.DataFrame:
+            return eventloop.run(kernel.execution(run).made())
+
+    return plan_cancel(Run())
+
+
+@pytest.mark.parametrize("ledger", ["ledger", "another"])
+def test_a_create_run_is_undone_although_lists_lag_or_many_posts_came_since(rig, ledger):
+    """What the list does not show is read by itself: a run must not be called withdrawn whose posts go out."""
+    kernel = rig.kernel()
+    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    kernel.go(run)
+    if ledger == "another":
+        for number in range(250):
+            rig.sandbox.plant_post(
+                f"other {number}", [next(iter(rig.accounts.values()))], status="published", daysOld=0.0
+            )
+        rig.sandbox.advance(4 * 24 * HOUR)
+        kernel = rig.kernel(ledger)
+        run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+        plan = undone(kernel, run)
+        assert plan.frame["reason"].str.startswith("another ledger has made this post").to_list() == [True] * 3
+        return
+    rig.sandbox.set_switches(list_lag_seconds=50)
+    plan = undone(kernel, run)
+    assert plan.frame["reason"].to_list() == ["not out yet"] * 3
+    assert outcomes(kernel.run(plan)) == {"succeeded": 3}
+    assert rig.effects("post.cancel") == 3
+
+
+def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_is_undone(rig):
+    kernel = rig.kernel()
+    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    plan = undone(kernel, run)
+    assert plan.eligible == 0
+    assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
+    assert set(plan.frame["reason"]) == {
+        "nobody knows yet whether it was made; wait for the end of its run, then plan again"
+    }
+    kernel.go(run)
+    assert undone(kernel, run).eligible == 3
+
+
+def test_a_post_that_is_not_shown_just_after_it_was_made_is_not_taken_for_deleted(rig):
+    """Reads lag: the API says of all posts at first that they don't exist."""
+    rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER + 600, single_reads_lag=True)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    kernel.go(run)
+    plan = undone(kernel, run)
+    assert plan.frame["reason"].str.startswith("nobody knows yet").to_list() == [True] * 3
+    rig.sandbox.advance(PROOF_AFTER + 1)
+    assert undone(kernel, run).frame["reason"].to_list() == [], "after five minutes that is taken for the truth"
+    rig.sandbox.advance(600)
+    assert undone(kernel, run).eligible == 3
 
 
 def test_a_create_run_is_undone(rig):

@@ -23,6 +23,15 @@ def made(rig: Rig) -> tuple[Kernel, str, Execution]:
     return kernel, run, execution
 
 
+@pytest.mark.parametrize("status", ["failed", "partial"])
+def test_rule_30_what_failed_to_be_published_is_not_recovered(rig: Rig, status: str) -> None:
+    _, _, execution = made(rig)
+    first, _ = rig.sandbox.world.posts.values()
+    first.status = status
+    counts = eventloop.run(execution.verify())
+    assert counts[["tried", "recovered", "failed_other", "pending"]].to_numpy().tolist() == [[2, 1, 1, 0]]
+
+
 @pytest.mark.parametrize("body", ["html", "empty"])
 def test_rule_30_a_404_of_a_proxy_deletes_no_post(rig: Rig, body: str) -> None:
     kernel, run, execution = made(rig)

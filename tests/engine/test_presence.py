@@ -109,7 +109,13 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     assert judged(item(), alike=(replace(other, row_mark=None),)) == NOTHING
     assert judged(item(), alike=(replace(other, row_mark=keys.mark("c", "r1", 1)),)) == NOTHING
     assert judged(item(), alike=(replace(other, campaign_mark="another"),)) == NOTHING
-    assert judged(item(), alike=(replace(other, status="cancelled"),)) == NOTHING
+    assert judged(item(), alike=(replace(other, status="failed"),)) == NOTHING
+    gone = judged(item(), alike=(replace(other, status="cancelled"),)).blocked
+    assert gone.startswith(
+        "looks like another row of this campaign, made as post_1, cancelled since; a column twin (True)"
+    )
+    assert "a draft again since" in judged(item(), alike=(replace(other, status="draft"),)).blocked
+    assert judged(item(), alike=(replace(other, status="cancelled", campaign_mark="another"),)) == NOTHING
     elsewhere = replace(other, campaign_mark="another")
     assert judged(item(named=True), alike=(elsewhere,)) == NOTHING
     doubted = judged(item(named=False), alike=(elsewhere,)).blocked

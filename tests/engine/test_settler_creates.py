@@ -205,7 +205,7 @@ def test_rule_14_a_post_without_metadata_that_is_known_to_be_made_for_another_is
 
 def test_rule_14_one_single_read_serves_all_batches_of_a_look(bench):
     first, (a,) = batch(bench, "a", answered=True, status=500)
-    (second,) = bench.bind(campaign("b", content="a"))
+    (second,) = bench.bind(campaign("b", content="a", twin=True))
     bench.doubt(second, answered=True, status=500)
     bare = made_post(a, "post_1", after(1), marked=False)
     bench.server.listed, bench.server.states = [bare], {"post_1": replace(bare, content="something else")}

@@ -82,17 +82,17 @@ def test_the_latest_attempt_at_an_item_that_stands_is_found(ledger):
 
 def test_rule_29_the_campaigns_of_a_row_s_name_are_those_of_creates(ledger):
     label = ledger.operations.members(1)[0].item.label
-    assert ledger.operations.campaigns_of(label) == {""}
+    assert ledger.marks.campaigns_of(label) == {""}
     other = ledger.forming.add(batch("z", campaign="spring"), baseline=None)
     ledger.query("UPDATE members SET label = ? WHERE op = ?", (label, other))
-    assert ledger.operations.campaigns_of(label) == {"", "spring"}
+    assert ledger.marks.campaigns_of(label) == {"", "spring"}
     ledger.query("UPDATE operations SET action = 'create' WHERE id = ?", (other,))
-    assert ledger.operations.campaigns_of(label) == {"", "spring"}
+    assert ledger.marks.campaigns_of(label) == {"", "spring"}
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = ?", (other,))
-    assert ledger.operations.campaigns_of(label) == {""}
-    assert ledger.operations.campaigns_of("nobody") == set()
+    assert ledger.marks.campaigns_of(label) == {""}
+    assert ledger.marks.campaigns_of("nobody") == set()
     ledger.query("UPDATE members SET item = json_remove(item, '$.seen.campaign') WHERE op = 1")
-    assert ledger.operations.campaigns_of(label) == {""}, "as the first edition wrote it"
+    assert ledger.marks.campaigns_of(label) == {""}, "as the first edition wrote it"
 
 
 # -- marks ---------------------------------------------------------------------------------------------------------------
@@ -139,8 +139,11 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
     marks.learn([hand, replace(MADE, post_id="gone", status="cancelled", shown=None)])
     assert [each.post_id for each in marks.in_doubt(["cancelled", "draft"])] == ["gone", "hand"]
     assert marks.in_doubt([]) == [hand]
-    assert [each.post_id for each in marks.alike(("shown", "other"))] == ["old", "p"]
-    assert marks.alike(("none",)) == []
+    assert [each.post_id for each in marks.alike("none", ("shown", "other"))] == ["old", "p"]
+    assert [each.post_id for each in marks.alike("asked", ("none",))] == [
+        each.post_id for each in marks.alike("asked", ("shown",))
+    ]
+    assert marks.alike("none", ("none",)) == []
 
 
 def test_the_newest_post_of_a_campaign_is_known(ledger):

@@ -48,6 +48,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/created.py": ("tests/engine/test_created.py", "tests/engine/test_few_requests.py", *ENGINE),
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
+    "engine/doubles.py": ("tests/engine/test_decisions.py", "tests/engine/test_promise.py"),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (
         "tests/engine/test_learning.py",

@@ -148,6 +148,10 @@ class PostAct(Act):
             return "this post no longer exists"
         return _changed(changed_fields(item.seen, state))
 
+    def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  what is out can't be undone
+        """Whether the present state of its subject shows that somebody has undone what this act did."""
+        return False
+
     def settle_reading(
         self, members: Sequence[Member], state: PostState, tried: Attempted, reply: Any = None
     ) -> list[Member]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.act import PostAct
-from voxops.acts.operation import Member, settled
+from voxops.acts.operation import Item, Member, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.errors import bears_error
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["CANCEL", "plan_cancel"]
 
+_NOT_KNOWN = "nobody knows yet whether it was made; wait for the end of its run, then plan again"
+_NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
+
 
 class _Cancel(PostAct):
     """The answer says how it ended, and so does the status of the post."""
 
     name = "cancel"
     verb = "cancel"
+
+    def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  the status says it
+        """Whether the post will go out again, or could."""
+        return state is not None and state.status in _NOT_OUT
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
@@ -80,7 +87,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
-        now (``run.made()``); those that another ledger had made before are held.
+        now (``run.made()``); those that another ledger had made before are held, and so are rows of which nobody knows yet whether
+        they were made.
 
     Returns
     -------
@@ -98,14 +106,15 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     >>> plan.frame["reason"].to_list()
     ['not out yet', 'not out yet', 'not out yet']
     """
-    frame: Any = posts.made() if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
+    frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
     need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     theirs = [made is False for made in plain_values(frame, "made_here")]
+    unsure = [is_open is True for is_open in plain_values(frame, "is_open")]
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):
         numbers.append(row["attempt"])
-        reason = _why_not(row, seen_ids, theirs=theirs[number])
+        reason = _NOT_KNOWN if unsure[number] else _why_not(row, seen_ids, theirs=theirs[number])
         reasons.append(reason or "not out yet")
         if reason is not None:
             continue
@@ -113,6 +122,15 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         seen = post_episode(row)
         items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
     return build_plan(CANCEL, frame, items, reasons, numbers)
+
+
+def _of_run(made: pd.DataFrame) -> pd.DataFrame:
+    """The posts of a run, and below them the rows of which nobody knows yet what became of them: none is left out without a word."""
+    names = made.attrs.get("open_rows") or []
+    frame = made.reset_index(drop=True).reindex(range(len(made) + len(names)))
+    frame.loc[len(made) :, "row"] = names
+    frame["is_open"] = [number >= len(made) for number in range(len(frame))]
+    return frame
 
 
 def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> str | None:
@@ -123,6 +141,6 @@ def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> str
         return "this post stands in the frame twice"
     if theirs:
         return "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))"
-    if row["status"] not in {"draft", "scheduled"}:
+    if row["status"] not in _NOT_OUT:
         return f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
     return None

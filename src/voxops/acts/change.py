@@ -81,6 +81,14 @@ class Change(PostAct):
                 return _ADDED.format(text=" … ".join(part.strip() for part in added or () if part.strip())[:40])
         return ""
 
+    def was_undone(self, item: Item, state: PostState | None) -> bool:
+        """Whether a post that can still be changed shows something else than was asked."""
+        return (
+            state is not None
+            and state.status in OPEN
+            and False in _compared(item.body or {}, state, loosely=True).values()
+        )
+
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
         return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)

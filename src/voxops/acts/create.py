@@ -114,7 +114,9 @@ class CreateAct(Act):
         return [_settle(member, items[member.position]) for member in members] if items and _shows_items(data) else []
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what exists, and that nobody has withdrawn since (rule 30)."""
+        """Recovered is what exists, that nobody has withdrawn since (rule 30), and that did not fail to be published."""
+        if state is not None and state.status in {"failed", "partial"}:
+            return "created", "failed_other"
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
         exists = state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
         return "created", "recovered" if exists else failed

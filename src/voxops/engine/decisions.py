@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
-from voxops.acts.act import Act
+from voxops._core.text import as_kept
+from voxops.acts.act import Act, PostAct
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import shown_hashes, shown_of_body
+from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation, Subject
 from voxops.acts.plan import Plan
-from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
-from voxops.engine.answer import leaves_open
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
+from voxops.engine.doubles import Doubles, may_show_yet
 from voxops.engine.presence import Verdict, judge_row
 from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
@@ -89,7 +88,7 @@ _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstCom
 def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any]) -> Verdict:
     """What the posts that are there allow for a row."""
     made = ledger.marks.of_row(item.row_mark, item.marks)
-    return judge_row(item, body, made, ledger.marks.alike(shown_hashes(body)))
+    return judge_row(item, body, made, ledger.marks.alike(asked_hash(body), shown_hashes(body)))
 
 
 def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:
@@ -123,6 +122,7 @@ class Decider:
         self._act = plan.act
         self._facts = facts
         self._creates = isinstance(plan.act, CreateAct)
+        self._doubles = Doubles(ledger, plan, facts.accounts, facts.now)
 
     def decide(self) -> dict[int, Decision]:
         """A decision per row.
@@ -194,11 +194,13 @@ class Decider:
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
         join = Join(stored.id, member.position)
-        same = member.item.body_hash == item.body_hash
         fields = _differing(member.item.body or {}, item.body or {})
+        same = not fields if self._creates else member.item.body_hash == item.body_hash
         differing = ", ".join(_COLUMNS.get(name, name) for name in fields)
         if member.outcome is Outcome.SUCCEEDED:
-            if same or not self._creates:
+            if not self._creates:
+                return self._decide_done(item, attempt, stored, member)
+            if same or self._shows_by_now(item, member, fields):
                 return join
             where = "with vx.plan_update" if set(fields) <= set(FIELDS.values()) else "in the dashboard"
             return Hold(
@@ -210,7 +212,7 @@ class Decider:
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
             if not (item.attempt > attempt or not same):
                 return join
-            if self._creates and self._may_show_yet(stored, member):
+            if self._creates and may_show_yet(stored, member, self._facts.now):
                 return Hold(
                     f"its last attempt ended a moment ago with {member.error_code}, after which the post may be there all the same; "
                     "plan it again in five minutes"
@@ -226,17 +228,30 @@ class Decider:
             return New(self._act.as_attempt(item, attempt))
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
 
-    def _may_show_yet(self, stored: Stored, member: Member) -> bool:
-        """Whether a create that has failed through no fault of its own may have been made, and lists lag (rules 14 and 15)."""
-        since = self._facts.now.timestamp() - (stored.last_sent or 0.0)
-        return leaves_open(member.error_code) and since < PROOF_AFTER
+    def _shows_by_now(self, item: Item, member: Member, fields: Collection[str]) -> bool:
+        """Whether the post of a row shows what the sheet asks for by now, after it was changed: as where both were mended alike."""
+        made = self._ledger.marks.of_posts([str(member.result_id)]).get(str(member.result_id))
+        if made is None or not {"content", "accountIds", "scheduledFor"}.issuperset(fields):
+            return False
+        return made.shown in shown_hashes(resolved(item, self._facts.accounts))
+
+    def _decide_done(self, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
+        """Decide for an act on a post or a delivery that has succeeded: it is done, unless it is meant once more, or was undone."""
+        if item.seen.get("again") and not member.item.seen.get("again"):
+            return New(self._act.as_attempt(item, attempt + 1))
+        if member.item.body_hash != item.body_hash:
+            return Hold("done before, with other values; load it again, and plan what is still wanted")
+        long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > PROOF_AFTER  # else readings may lag
+        if long_ago and isinstance(self._act, PostAct) and self._act.was_undone(item, self._facts.of(item.subject)):
+            return Hold("done before, and undone since; load it again, and plan what is still wanted")
+        return Join(stored.id, member.position)
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
         """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
         if operation.canary and not stored.canary:
             return True
         if self._creates:
-            return False
+            return stored.action != operation.action  # in batches, or one by one
         members = self._ledger.operations.members(stored.id)
         return {member.item.identity for member in members} != {each.identity for each in operation.items}
 
@@ -259,23 +274,12 @@ class Decider:
             )
         if datetime.fromisoformat(body["scheduledFor"]) <= self._facts.now:
             return Hold("its time has passed")
-        first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
-        if first != item.label and not item.seen.get("twin"):
-            return Hold(f"same text, accounts and time as row {first[:40]}: it would go out twice; {TWIN}")
-        return New(item)
-
-    @cached_property
-    def _first_of(self) -> dict[str, str]:
-        """What rows ask for -> the first of them, where accounts are named by ids and by names, so that a plan can't compare (rule 26)."""
-        named = {":" in name for item in self._plan.items for name in (item.body or {}).get("accountIds", ())}
-        if len(named) < 2:
-            return {}
-        rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)
-        return {shown_of_body(resolved(item, self._facts.accounts)): item.label for item in rows}
+        why = self._doubles.why_double(item, body)
+        return Hold(why) if why else New(item)
 
     def _is_of_another_campaign(self, item: Item) -> bool:
         """Whether this ledger made a row of that name, under the name of another campaign only (rule 29)."""
-        campaigns = self._ledger.operations.campaigns_of(item.label)
+        campaigns = self._ledger.marks.campaigns_of(item.label)
         return bool(campaigns) and item.campaign not in campaigns
 
     def _decide_open(self, item: Item, stored: Stored) -> Decision | None:
@@ -316,5 +320,13 @@ def _with_the_post(decision: Decision, *, tried: bool) -> Decision:
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Names of the fields in which two bodies differ."""
-    return sorted(name for name in {*before, *after} - {"metadata"} if before.get(name) != after.get(name))
+    """Names of the fields in which two bodies differ; line ends, and the order of accounts and tags, make no other post."""
+    names = {*before, *after} - {"metadata"}
+    return sorted(name for name in names if _compared(name, before.get(name)) != _compared(name, after.get(name)))
+
+
+def _compared(name: str, value: Any) -> Any:
+    """A field in the form in which it is compared."""
+    if name == "content" and isinstance(value, str):
+        return as_kept(value)
+    return sorted(value) if name in {"accountIds", "tags"} and isinstance(value, list) else value

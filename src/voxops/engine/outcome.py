@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import SKEW
+from voxops.api.windows import PROOF_AFTER, SKEW
 from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
@@ -81,13 +81,10 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     records, rows = [], []
     for copy in found:
         for post_id in copy.others:
-            try:
-                records.append((await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data)
-            except NotFoundError as error:
-                if says_absent(error):  # somebody has deleted it meanwhile
-                    continue
-                raise
-            rows.append((copy.label, copy.keep))
+            record = await _record(client, post_id)
+            if record is not None:  # else somebody has deleted it meanwhile
+                records.append(record)
+                rows.append((copy.label, copy.keep))
     frame = frames.build("posts", records, fetched_at=client.now())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
@@ -95,8 +92,21 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     )
 
 
+async def _record(client: AsyncClient, post_id: str) -> Any:
+    """A post as the API shows it; None if it does not exist."""
+    try:
+        return (await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data
+    except NotFoundError as error:
+        if says_absent(error):
+            return None
+        raise
+
+
 async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
-    """The posts that the creates of a run made, read as they are now from the list back to the first send.
+    """The posts that the creates of a run made, read as they are now from the list, and one by one where that does not show them.
+
+    ``attrs["open_rows"]`` names the rows of which nobody knows yet what became of them: those without an outcome, and those whose post
+    is not shown yet (a reading may lag).
 
     Raises
     ------
@@ -108,12 +118,13 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         raise PlanError(
             f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_bulk"
         )
-    labels = dict(zip(table["result_id"], table[head.key_column].astype("string"), strict=True))
+    names = table[head.key_column].astype("string")
+    labels = dict(zip(table["result_id"], names, strict=True))
     ours = dict(zip(table["result_id"], table["tries"] > 0, strict=True))
     left = {post for post in labels if isinstance(post, str)}
-    sent = [stored.first_sent or stored.last_sent for stored in ledger.operations.of_run(run, audit.STATES)]
-    first = min((when for when in sent if when is not None), default=client.now().timestamp()) - SKEW
-    oldest = datetime.fromtimestamp(first, UTC)
+    open_rows = names[table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])].to_list()
+    created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
+    oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
     columns = frames.Columns("posts")
     async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
         states = read_posts(page.records)
@@ -123,7 +134,16 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
         if not left or (times and max(times) < oldest):
             break
+    sent = [stored.last_sent or 0.0 for stored in ledger.operations.of_run(run, audit.STATES)]
+    lately = client.now().timestamp() - max(sent, default=0.0) < PROOF_AFTER
+    for post in sorted(left):
+        record = await _record(client, post)
+        if record is not None:
+            columns.extend([record])
+        elif lately:
+            open_rows.append(labels[post])
     frame = columns.frame()
+    frame.attrs["open_rows"] = open_rows
     frame.attrs["fetched_at"] = client.now().isoformat()
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),

@@ -56,7 +56,7 @@ def judge_row(
     made : sequence of Made
         Posts made for this row, by any of its marks.
     alike : sequence of Made
-        Posts that show the same content, accounts and time, whoever's row they are.
+        Posts that show the same content, accounts and time, or were asked for so, whoever's row they are.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
     # A draft comes last: it may be a clone, and where it is none, no other post bears its mark.
@@ -78,11 +78,15 @@ def judge_row(
             if not post.is_ours and is_live(post.status):
                 return Verdict(blocked=f"looks like {post.post_id}, made by hand or elsewhere; {TWIN}")
             mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks}
-            if mine or not is_live(post.status):
+            if mine or not (is_live(post.status) or post.taken_back):
                 continue
             if post.campaign_mark == campaign:
-                return Verdict(blocked=f"looks like another row of this campaign, made as {post.post_id}; {TWIN}")
-            if not item.seen.get("named", True):  # nobody has said for sure that it is another campaign (rule 29)
+                since = "" if is_live(post.status) else f", {post.became} since"
+                return Verdict(
+                    blocked=f"looks like another row of this campaign, made as {post.post_id}{since}; {TWIN}"
+                )
+            # Nobody has said for sure that it is another campaign (rule 29).
+            if is_live(post.status) and not item.seen.get("named", True):
                 return Verdict(
                     blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
                 )

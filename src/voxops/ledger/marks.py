@@ -112,9 +112,9 @@ class Marks:
             (json.dumps(sorted(statuses)),),
         )
 
-    def alike(self, shown: Collection[str]) -> list[Made]:
-        """Posts that look so, by any of these hashes: the same content, accounts and time (rule 26)."""
-        return self._find("shown IN (SELECT value FROM json_each(?))", (json.dumps(list(shown)),))
+    def alike(self, asked: str, shown: Collection[str]) -> list[Made]:
+        """Posts that were asked for so, whatever they show since, or that look so by any of these hashes (rule 26)."""
+        return self._find("asked = ? OR shown IN (SELECT value FROM json_each(?))", (asked, json.dumps(list(shown))))
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Made]:
         """Posts by their ids."""
@@ -125,6 +125,15 @@ class Marks:
         """When the newest post of a campaign was created; None where it has none."""
         rows = self._store.query("SELECT max(created) FROM made WHERE campaign_mark = ?", (campaign_mark,))
         return None if rows[0][0] is None else str(rows[0][0])
+
+    def campaigns_of(self, label: str) -> set[str]:
+        """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
+        rows = self._store.query(
+            """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
+               WHERE label = ? AND action IN ('bulk', 'create')""",
+            (label,),
+        )
+        return {str(campaign or "") for (campaign,) in rows}
 
     def _find(self, where: str, values: Sequence[object]) -> list[Made]:
         rows = self._store.query(f"SELECT {_COLUMNS} FROM made WHERE {where} ORDER BY created, post_id", values)

@@ -43,6 +43,15 @@ class Operations:
         rows = self._store.query(f"SELECT {STORED} FROM operations WHERE state IN {BUSY} ORDER BY id")
         return [read_stored(row) for row in rows]
 
+    def creates_under_way(self, since: float) -> list[Stored]:
+        """Creates that are open, and those that were sent since an instant of server time, whatever became of them."""
+        rows = self._store.query(
+            f"""SELECT {STORED} FROM operations WHERE action IN ('bulk', 'create')
+                AND (state IN {OPEN} OR (state = 'settled' AND last_sent >= ?)) ORDER BY id""",
+            (since,),
+        )
+        return [read_stored(row) for row in rows]
+
     def is_unchanged(self, stored: Stored) -> bool:
         """Whether nobody has sent, settled or replaced an operation since it was looked up."""
         now = self._store.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]
@@ -101,12 +110,3 @@ class Operations:
         attempt, op, position = rows[0]
         member = self._store.query("SELECT * FROM members WHERE op = ? AND position = ?", (op, position))[0]
         return int(attempt), self.get(op), read_member(member)
-
-    def campaigns_of(self, label: str) -> set[str]:
-        """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
-        rows = self._store.query(
-            """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
-               WHERE label = ? AND action IN ('bulk', 'create')""",
-            (label,),
-        )
-        return {str(campaign or "") for (campaign,) in rows}

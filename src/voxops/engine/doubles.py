@@ -1,0 +1,100 @@
+"""Rows that ask for the post of another row, of which no list can say so yet: both are in one plan, or one is under way (rule 26)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from voxops.acts.create import CreateAct, resolved
+from voxops.acts.made import shown_of_body
+from voxops.acts.operation import Item, Member
+from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
+from voxops.analysis.sheet_rules import TWIN
+from voxops.api.windows import PROOF_AFTER
+from voxops.engine.answer import leaves_open
+from voxops.ledger import Ledger, Stored
+
+__all__ = ["Doubles", "may_show_yet"]
+
+
+def may_show_yet(stored: Stored, member: Member, now: datetime) -> bool:
+    """Whether a create that has failed through no fault of its own may have been made, and lists lag (rules 14 and 15)."""
+    return leaves_open(member.error_code) and now.timestamp() - (stored.last_sent or 0.0) < PROOF_AFTER
+
+
+class Doubles:
+    """Finds what would go out twice although no post shows it.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What is under way.
+    plan : Plan
+        The rows.
+    accounts : mapping
+        ``platform:@name`` -> account id.
+    now : datetime
+        Server time.
+    """
+
+    def __init__(self, ledger: Ledger, plan: Plan, accounts: Mapping[str, str], now: datetime) -> None:
+        self._ledger = ledger
+        self._plan = plan
+        self._accounts = accounts
+        self._now = now
+
+    def why_double(self, item: Item, body: Mapping[str, Any]) -> str:
+        """Why a row that asks for this body would go out twice; ``""`` if it would not, or is meant to."""
+        if item.seen.get("twin"):
+            return ""
+        other = self._same_under_way(item, body)
+        if other is not None:
+            return (
+                f"the same post is under way as row {other.label[:40]}; wait for its outcome, or cancel its run; {TWIN}"
+            )
+        first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
+        if first == item.label:
+            return ""
+        return f"same text, accounts and time as row {first[:40]}: it would go out twice; {TWIN}"
+
+    @cached_property
+    def _first_of(self) -> dict[str, str]:
+        """What rows ask for -> the first of them, where accounts are named by ids and by names, so that a plan can't compare (rule 26)."""
+        named = {":" in name for item in self._plan.items for name in (item.body or {}).get("accountIds", ())}
+        if len(named) < 2:
+            return {}
+        rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)
+        return {shown_of_body(resolved(item, self._accounts)): item.label for item in rows}
+
+    def _same_under_way(self, item: Item, body: Mapping[str, Any]) -> Item | None:
+        """Another row of which a create of this ledger asks for the same and may still make it: no list shows that yet (rule 26)."""
+        for state, other in self._under_way.get(shown_of_body(body), ()):
+            if state == "planned" and other.row_mark in self._rows_of_plan:
+                continue  # what it asks for by now is decided in this plan
+            same_row = other.identity in item.identities
+            if not same_row and (other.campaign == item.campaign or not item.seen.get("named", True)):
+                return other
+        return None
+
+    @cached_property
+    def _under_way(self) -> Mapping[str, list[tuple[str, Item]]]:
+        """What creates of this ledger ask for that may still make a post -> their states and rows."""
+        found: dict[str, list[tuple[str, Item]]] = {}
+        stored_creates = self._ledger.operations.creates_under_way(self._now.timestamp() - PROOF_AFTER)
+        members = self._ledger.operations.members_of(stored.id for stored in stored_creates)
+        for stored in stored_creates:
+            act = act_named(stored.action)
+            assert isinstance(act, CreateAct)
+            bodies = act.bodies(stored.body)
+            for member in members[stored.id]:
+                if not member.outcome.final or may_show_yet(stored, member, self._now):
+                    found.setdefault(shown_of_body(bodies[member.position]), []).append((stored.state, member.item))
+        return found
+
+    @cached_property
+    def _rows_of_plan(self) -> frozenset[str]:
+        """Marks of the rows of the plan."""
+        return frozenset(item.row_mark for item in self._plan.items)
