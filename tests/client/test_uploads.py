@@ -300,6 +300,21 @@ def test_a_receipt_follows_the_file_as_it_is(
     assert "signature" not in content and sandbox.api_key not in content and sandbox.storage_url not in content
 
 
+def test_two_batches_that_share_a_receipt_keep_each_other_s_files(
+    client: AsyncClient, sandbox: Sandbox, photos: list[Path], tmp_path: Path
+) -> None:
+    receipt = tmp_path / "receipt.json"
+
+    async def both() -> None:
+        parts = (photos[:2], photos[2:])
+        await asyncio.gather(*(client.uploads.send_all(part, receipt=receipt) for part in parts))
+
+    eventloop.run(both())
+    sent = len(puts(sandbox))
+    assert all(one.reused for one in eventloop.run(client.uploads.send_all(photos, receipt=receipt)))
+    assert len(puts(sandbox)) == sent == len(photos)
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"url": "x"}', "\x00"])
 def test_a_file_that_is_no_receipt_is_not_overwritten(
     client: AsyncClient, photos: list[Path], tmp_path: Path, content: str

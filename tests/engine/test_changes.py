@@ -89,6 +89,28 @@ def test_rule_01_run_all_adds_a_text_once(rig):
     assert len(changed(rig)) == len(ids) + 2, "and the same, where it is meant"
 
 
+def test_rule_01_run_all_does_what_several_cells_add_up_once(rig):
+    """Two cells that add words, and two that move a post: what the second has made hides what the first one did."""
+    planted(rig, 1)
+    kernel = rig.kernel()
+    cells = [
+        lambda posts: plan_update(posts.assign(new_content=posts["content"] + " #spring")),
+        lambda posts: plan_update(posts.assign(new_content=posts["content"] + " #coffee")),
+        lambda posts: plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta("1D"))),
+        lambda posts: plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta("2h"))),
+    ]
+    for expected in ({"succeeded": 1}, {"blocked": 1}, {"blocked": 1}):
+        for cell in cells:
+            assert outcomes(kernel.run(cell(kernel.posts("scheduled")))) == expected
+        rig.sandbox.advance(600)
+    (post,) = rig.sandbox.world.posts.values()
+    assert post.content == "post 0 #spring #coffee"
+    assert times(rig) == {pd.Timestamp(WHEN) + pd.Timedelta("1D2h")}
+    assert len(changed(rig)) == 4
+    again = cells[0](kernel.posts("scheduled").assign(again=True))
+    assert outcomes(kernel.run(again)) == {"succeeded": 1}
+
+
 def test_rule_01_run_all_moves_once_what_was_computed_in_the_frame(rig):
     planted(rig, 2)
     kernel = rig.kernel()

@@ -65,20 +65,20 @@ class Change(PostAct):
         return said
 
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Item]) -> str:
-        """What adds up is refused where this ledger has done the same to what the post shows now, unless it is meant once more.
+        """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
 
-        A move by some hours does, and a text that is added to the post's own, also where it was computed in the frame.
+        A move by some hours does, and a text that is added to the post's own, also where it was computed in the frame. Several cells
+        may add to a post in turn: each is found on the way back from what it shows now.
         """
         if item.seen.get("again") or state is None:
             return ""
-        for one in before:
-            when, text = (one.body or {}).get("scheduledFor"), (one.body or {}).get("content")
-            moved = when is not None and same_time(state.scheduled_for, instant(when))
-            if moved and ("by" in item.seen or _step_of(item) == _step_of(one) is not None):
-                return _MOVED.format(time=minute(state.scheduled_for))
-            kept = text is not None and state.content is not None and as_kept(text) == as_kept(state.content)
-            if kept and (added := _added_by(item)) == _added_by(one) is not None:
-                return _ADDED.format(text=" … ".join(part.strip() for part in added or () if part.strip())[:40])
+        moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
+        if moves and ("by" in item.seen or (_step_of(item) is not None and _step_of(item) in map(_step_of, moves))):
+            return _MOVED.format(time=minute(state.scheduled_for))
+        texts = _way_to(state.content, before, _text_of, _same_kept) if state.content is not None else []
+        added = _added_by(item)
+        if added is not None and added in map(_added_by, texts):
+            return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
         return ""
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:
@@ -152,6 +152,39 @@ class Change(PostAct):
         wanted = state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
         failed = "failed_same" if row["outcome"] == "failed" else "pending"
         return str(row.get("status") or "changed"), "recovered" if wanted else failed
+
+
+def _way_to(
+    value: str,
+    before: Sequence[Item],
+    change_of: Callable[[Item], tuple[str | None, str | None]],
+    same: Callable[[str, str], bool],
+) -> list[Item]:
+    """The changes by which a value came about, the last first: each has made of what its frame showed what the next one's frame did."""
+    way: list[Item] = []
+    for item in reversed(before):
+        shown, made = change_of(item)
+        if made is not None and same(value, made):
+            way.append(item)
+            value = made if shown is None else shown
+    return way
+
+
+def _move_of(item: Item) -> tuple[str | None, str | None]:
+    """The time that a change was made from, and the one that it asked for; None for what is not known."""
+    shown, when = (item.seen.get("shown") or {}).get("scheduled_for"), (item.body or {}).get("scheduledFor")
+    return shown, None if when is None else instant(when)
+
+
+def _text_of(item: Item) -> tuple[str | None, str | None]:
+    """The text that a change was made of, and the one that it asked for; None for what is not known."""
+    shown, text = (item.seen.get("shown") or {}).get("content"), (item.body or {}).get("content")
+    return shown, text
+
+
+def _same_kept(one: str, other: str) -> bool:
+    """Whether a server may show one text where it was sent the other."""
+    return as_kept(one) == as_kept(other)
 
 
 def _step_of(item: Item) -> timedelta | None:

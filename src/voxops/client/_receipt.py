@@ -14,6 +14,9 @@ from voxops.errors import ConfigError
 __all__ = ["Receipt", "Source"]
 
 _VERSION = 1
+_WRITING = (
+    threading.Lock()
+)  # one for all: receipts of one process that share a file don't write each other's entries away
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +60,7 @@ class Receipt:
     def __init__(self, file: Path | None, url: str) -> None:
         self._file = file
         self._url = url
-        self._entries: dict[str, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-        if file is None or not file.exists():
-            return
-        try:
-            content = json.loads(file.read_bytes())
-            kept, self._entries = content["url"], dict(content["files"])
-        except OSError as error:
-            raise ConfigError(f"the receipt {file} can't be read ({error.strerror or error})") from None
-        except (ValueError, TypeError, KeyError):
-            raise ConfigError(f"{file} is not a receipt of uploads; name another file, or delete it") from None
-        if kept != url:
-            raise ConfigError(f"{file} is a receipt of uploads to {kept}, not to {url}; name another file")
+        self._entries = self._kept()
 
     def media_id(self, source: Source) -> str | None:
         """The media file that this very file became, or was about to become."""
@@ -79,7 +70,9 @@ class Receipt:
 
     def keep(self, source: Source, media_id: str) -> None:
         """Remember a media file before its bytes are sent; on disk when this returns. May be called from several threads."""
-        with self._lock:
+        with _WRITING:
+            # Others may have kept theirs since: two cells, or two kernels, may share a receipt.
+            self._entries |= self._kept()
             self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
             if self._file is not None:
                 content = json.dumps({"version": _VERSION, "url": self._url, "files": self._entries}, indent=1)
@@ -89,3 +82,19 @@ class Receipt:
                     raise ConfigError(
                         f"the receipt {self._file} can't be written ({error.strerror or error})"
                     ) from None
+
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        """What the file holds by now."""
+        file = self._file
+        if file is None or not file.exists():
+            return {}
+        try:
+            content = json.loads(file.read_bytes())
+            kept, entries = content["url"], dict(content["files"])
+        except OSError as error:
+            raise ConfigError(f"the receipt {file} can't be read ({error.strerror or error})") from None
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"{file} is not a receipt of uploads; name another file, or delete it") from None
+        if kept != self._url:
+            raise ConfigError(f"{file} is a receipt of uploads to {kept}, not to {self._url}; name another file")
+        return entries
