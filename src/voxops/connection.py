@@ -106,8 +106,14 @@ def connect(
     'Alder Coffee'
     >>> ws.close()
     """
-    secret = Secret(api_key)
+    named, secret = api_key is not None, Secret(api_key)
+    kind = type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
+    if named and not secret.expose_to(bool):
+        # The environment's key may be that of another workspace.
+        raise ConfigError(
+            f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
+        )
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
     said = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}

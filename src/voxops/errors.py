@@ -52,11 +52,16 @@ __all__ = [
 _OURS = Path(__file__).parent
 _PYTHON = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_MOST = 4_000  # characters of a message
 _SECRET = re.compile(r"((?:vb|sk)_(?:live|test)_|whsec_)[\w+/=-]+")
 
 
 class VoxopsError(Exception):
     """Base of every error that voxops raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message, in which what strangers wrote steers no terminal, at a length that people read."""
+        return _printable(super().__str__()[:_MOST])
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""

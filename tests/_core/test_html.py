@@ -110,10 +110,24 @@ def test_what_is_no_formula_stays_as_it_is(value: object) -> None:
         ("@someone see #12 and gh-3", "\\@\u2060someone see \\#\u206012 and gh\u2060-3"),
         ("www.evil.example", "www\u2060.evil.example"),
         ("at 12:30", "at 12:30"),
+        ("---", "\\---"),
+        ("- one", "\\- one"),
+        ("+ one", "\\+ one"),
+        ("1. one", "1\\. one"),
+        ("12) one", "12\\) one"),
+        ("-3 % of 1.5", "-3 % of 1.5"),
+        ("12-30", "12-30"),
     ],
 )
 def test_markdown_shows_text_and_calls_nobody(text: str, markdown: str) -> None:
     assert safe.markdown(text) == markdown
+
+
+def test_a_chat_shows_text_and_calls_nobody() -> None:
+    text = "<!channel> @here see [x](https://evil.example) & <https://evil.example|your bank>\nnext"
+    shown = safe.chat(text)
+    assert not set("<>\n") & set(shown)
+    assert shown.startswith("&lt;!\u2060channel&gt; @\u2060here see [x]\u2060(https")
 
 
 @pytest.mark.parametrize(

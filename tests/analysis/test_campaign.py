@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.acts.create import plan_bulk
+from voxops.analysis import sheet_file
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.client import AccountNames
 from voxops.errors import PlanError
@@ -416,3 +418,36 @@ def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise()
     sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
     assert check_campaign(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
     assert plan_bulk(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
+
+
+def spoiled(folder: Path, *, comment: bytes) -> Path:
+    """A workbook with a formula, in whose sheet somebody has put a comment."""
+    path, other = folder / "a.xlsx", folder / "b.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet("s")
+        for column, name in enumerate(("row_id", "content", "accounts", "scheduled_for")):
+            sheet.write_string(0, column, name)
+            sheet.write_string(1, column, "x")
+        sheet.write_formula(1, 4, "=1+1", None, 2)
+        sheet.write_string(0, 4, "more")
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            data = before.read(name)
+            if name.endswith("sheet1.xml"):
+                data = data.replace(b"</worksheet>", comment + b"</worksheet>")
+            after.writestr(name, data)
+    return other
+
+
+@pytest.mark.parametrize(
+    "comment", [b"<!--" + b"<c>" * 300_000 + b"-->", b"<!--<c r='Z9' t=\"e\"></c>-->"], ids=["without an end", "a cell"]
+)
+def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> None:
+    """A search for the end of each of them would take hours."""
+    assert len(read_campaign(spoiled(tmp_path, comment=comment))) == 1
+
+
+def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet_file, "_LARGEST", 500_000)
+    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
+        read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))

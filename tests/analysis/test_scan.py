@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nbformat
@@ -92,9 +93,31 @@ def test_any_text_file_is_looked_through(tmp_path: Path) -> None:
     assert found["cell"].isna().all()
 
 
-def test_what_is_no_notebook_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [f"'a\\\\nvb_live_{SECRET}'", f"\x1b[31mvb_live_\x1b[0m{SECRET}", f"whsec_\x1b[1m{SECRET}\x1b[0m"],
+    ids=["behind an escape", "in colours", "a secret in colours"],
+)
+def test_keys_are_found_within_what_a_traceback_or_a_repr_shows(tmp_path: Path, text: str) -> None:
+    output = new_output("error", ename="E", evalue="x", traceback=[text])
+    assert len(vx.scan_notebook(write(tmp_path, new_code_cell("x", outputs=[output])))) == 1
+
+
+def test_keys_are_found_in_names_and_beside_the_cells(tmp_path: Path) -> None:
+    key = f"vb_live_{SECRET}"
     path = tmp_path / "book.ipynb"
-    path.write_text("[]")
+    output = {"output_type": "display_data", "data": {key: "x"}}
+    path.write_text(json.dumps({"cells": [{"id": key, "source": "", "outputs": [output]}], "more": key}))
+    assert vx.scan_notebook(path)["cell"].fillna(0).to_list() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"cells": ["x"]}', '{"cells": [{"source": 5}]}', '{"cells": [{"outputs": 3}]}', '{"cells": [{"outputs": ' + "[" * 5000 + "]" * 5000 + "}]}"],
+    ids=["a list", "no cell", "no source", "no outputs", "deep"],
+)  # fmt: skip
+def test_what_is_no_notebook_is_said(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "book.ipynb"
+    path.write_text(content)
     with pytest.raises(vx.ConfigError, match="not a notebook"):
         vx.scan_notebook(path)
     with pytest.raises(vx.ConfigError, match="can't be read"):

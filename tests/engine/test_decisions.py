@@ -118,6 +118,13 @@ def test_rule_05_a_row_in_another_order_or_with_other_line_ends_is_the_same(benc
     assert isinstance(one(bench, campaign("a", **changed, first_comment="new")), Hold)
 
 
+def test_rule_05_pictures_in_another_order_are_another_post(bench):
+    (op,) = bench.bind(campaign("a", media="https://p.example/1.jpg;https://p.example/2.jpg"))
+    bench.doubt(op)
+    end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
+    assert isinstance(one(bench, campaign("a", media="https://p.example/2.jpg;https://p.example/1.jpg")), Hold)
+
+
 def test_rule_05_a_row_whose_post_shows_by_now_what_the_sheet_says_is_done(bench):
     """A post was mended with vx.plan_update, and then the sheet, as the reason advises."""
     (op,) = bench.bind(campaign("a"))
@@ -125,11 +132,17 @@ def test_rule_05_a_row_whose_post_shows_by_now_what_the_sheet_says_is_done(bench
     end(bench, op, Outcome.SUCCEEDED, result_id="post_9")
     mended = campaign("a", content="mended")
     assert isinstance(one(bench, mended), Hold), "no reading has shown the post"
-    body = CREATE.bodies(CREATE.resolve(mended.operations[0], {}).body)[0]
-    listed = Listed()
-    listed.take([made_post(body, "post_9", NOW.isoformat())])
-    learn(bench.ledger, listed)
-    assert one(bench, mended) == Join(op, 0)
+
+    def shows(plan: Plan) -> None:
+        listed = Listed()
+        body = CREATE.bodies(CREATE.resolve(plan.operations[0], {}).body)[0]
+        listed.take([made_post(body, "post_9", NOW.isoformat(), scheduled_for=body["scheduledFor"])])
+        learn(bench.ledger, listed)
+
+    for changed in ({"content": "mended"}, {"accounts": "bcc"}, {"scheduled_for": "2027-02-02T00:00:00Z"}):
+        shows(campaign("a", **changed))
+        assert one(bench, campaign("a", **changed)) == Join(op, 0), changed
+    shows(mended)
     for columns in (
         {"content": "other"},
         {"content": "mended", "first_comment": "new"},
@@ -196,6 +209,8 @@ def test_rule_01_a_redelivery_that_is_meant_once_more_is_no_longer_done(bench):
     bench.doubt(op)
     end(bench, op, Outcome.SUCCEEDED)
     assert one(bench, redeliver("d"), deliveries=log) == Join(op, 0)
+    bench.at(PROOF_AFTER + 1)
+    assert one(bench, redeliver("d"), deliveries=log) == Join(op, 0)
     decision = one(bench, redeliver("d", again=True), deliveries=log)
     assert (type(decision), decision.item.attempt) == (New, 2)
     (second,) = bench.bind(redeliver("d", again=True), deliveries=log)
@@ -249,13 +264,18 @@ def test_rule_26_rows_whose_texts_were_exchanged_before_they_were_sent_are_not_e
     for op in [stored.id for stored in bench.ledger.operations.creates_under_way(0)]:
         bench.doubt(op)
     assert {type(each) for each in decided(bench, exchanged)} == {Hold}
+    other, same = decided(bench, campaign("b", "c", content=["other", "two"]))
+    assert other.why.startswith("an attempt with other values of content is still open")
+    assert same.why.startswith("the same post is under way as row b")
 
 
 def test_rule_29_what_is_under_way_in_another_campaign_is_another_post_if_that_was_named(bench):
     frame = pd.DataFrame({"row_id": ["a"], "content": "x", "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"})
     bench.bind(plan_bulk(frame, key="row_id", campaign="spring"))
     assert isinstance(one(bench, plan_bulk(frame, key="row_id", campaign="summer")), New)
-    nameless = plan_bulk(frame.assign(row_id="b"), key="row_id")
+    renamed = frame.assign(row_id="b")
+    assert one(bench, plan_bulk(renamed, key="row_id", campaign="spring")).why.startswith("the same post is under way")
+    nameless = plan_bulk(renamed, key="row_id")
     assert one(bench, nameless).why.startswith("the same post is under way as row a")
 
 

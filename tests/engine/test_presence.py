@@ -118,6 +118,7 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     assert judged(item(), alike=(replace(other, status="cancelled", campaign_mark="another"),)) == NOTHING
     elsewhere = replace(other, campaign_mark="another")
     assert judged(item(named=True), alike=(elsewhere,)) == NOTHING
+    assert judged(item(named=False), alike=(replace(elsewhere, status="cancelled"),)) == NOTHING
     doubted = judged(item(named=False), alike=(elsewhere,)).blocked
     assert doubted.startswith("looks like a row of another campaign, made as post_1; pass campaign=")
     assert judged(item(named=False, twin=True), alike=(elsewhere,)) == NOTHING

@@ -84,7 +84,12 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/doubles.py", "Doubles._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
     ("engine/doubles.py", "Doubles._first_of: item.body or {} → (item.body)"): "a create has a body",
     ("engine/doubles.py", "Doubles._first_of: return {} → return None"): "nothing is nothing",
-    ("engine/decisions.py", "Decider._decide_create: 40 → (41)"): "so much of a very long name is shown",
+    ("engine/doubles.py", "Doubles.why_double: 40 → (41)"): "so much of a very long name is shown",
+    ("engine/doubles.py", "Doubles.why_double: 40 → (41) (2)"): "so much of a very long name is shown",
+    ("engine/doubles.py", "may_show_yet: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
+    ("engine/doubles.py", "Doubles._same_under_way: return None → pass"): _ENDS,
+    ("engine/decisions.py", "Decider._decide_done: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
+    ("engine/decisions.py", "Decider._decide_done: 0.0 → (1.0)"): _TRIED,
     (
         "engine/settler.py",
         "Settler._reply: operation.http_status or 0 → (operation.http_status and 0)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -26,6 +28,8 @@ ADDRESSES = [
     (f"https://a.example/token/{TOKEN[:3]}/in", "https://a.example/token/…/in"),
     (f"https://hook.eu1.make.com/{TOKEN}", f"https://hook.eu1.make.com/{TOKEN[:4]}…"),
     ("https://n8n.example/webhook/1b4e28ba-2fa1-11d2-883f-0016d3cca427", "https://n8n.example/webhook/1b4e…"),
+    (f"https://n8n.example/webhook/{TOKEN[:16]}", "https://n8n.example/webhook/kGz9…"),
+    (f"https://x.example/webhookb2/1b4e28ba-2fa1@{TOKEN}/in", f"https://x.example/webhookb2/1b4e28ba-2fa1@{TOKEN[:4]}…/in"),
     ("https://shop.example/hooks/new-orders-for-the-warehouse", "https://shop.example/hooks/new-orders-for-the-warehouse"),
     ("http://[", "…"),
     ("", ""),
@@ -73,6 +77,23 @@ def test_no_report_and_no_table_shows_a_token(log: pd.DataFrame, tmp_path) -> No
     assert len(texts) > 5
     for text in [*texts, repr(made), made._repr_html_()]:
         assert TOKEN not in text
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
+    tables = (
+        log,
+        vx.never_delivered(log),
+        vx.outages(log),
+        vx.delivery_stats(log, by="endpoint"),
+        vx.service_levels(log),
+    )
+    for table in tables:
+        shown = vx.view(table, live=live)
+        grid = json.dumps(shown.grid.rows.model(), default=str) if live else ""
+        for text in (repr(shown), shown._repr_html_(), grid):
+            assert TOKEN not in text
+        assert "hooks.slack.com" in repr(vx.view(log))
 
 
 def test_the_command_prints_no_token(monkeypatch, capsys, log: pd.DataFrame) -> None:

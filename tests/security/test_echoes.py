@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,25 @@ def test_a_key_that_only_shows_when_decoded_is_searched_for() -> None:
     assert isinstance(outcome, ApiError)
     for each in (str(outcome), repr(outcome), outcome.details, outcome.code):
         assert pieces(each) == []
+
+
+def test_a_key_with_a_slash_is_found_as_php_writes_it() -> None:
+    """``\\/`` is what json_encode makes of a slash."""
+    key = "vb_live_Qz7m/Xk4RtW9/pLs2VbN6yHc3J"
+    body = json.dumps({"content": f"you sent {key} to a/b"}).replace("/", "\\/").encode()
+    assert json.loads(Secret(key).redact(body)) == {"content": "you sent *** to a/b"}
+    other = json.dumps({"content": "a/b"}).replace("/", "\\/").encode()
+    assert Secret(key).redact(other) == other
+
+
+def test_what_a_server_echoes_reaches_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The HTTP library logs reason phrases and headers before anybody else sees them."""
+    with caplog.at_level(logging.DEBUG):
+        asked(answer(b"{}", f"401 no key {KEY}", X_Echo=KEY, X_Spelled=ESCAPES["percent"](KEY)))
+    assert "no key ***" in caplog.text, "the answer itself is logged"
+    assert "X-Echo" in caplog.text
+    for line in caplog.messages:
+        assert pieces(line) == []
 
 
 @given(st.binary(max_size=300))

@@ -15,7 +15,8 @@ from tests.security.raw import Raw, answer, serve
 from voxops.client import AsyncClient
 from voxops.client._address import upload_host
 from voxops.client._transport import _storage_headers
-from voxops.errors import ConfigError
+from voxops.client.outgoing import post_json
+from voxops.errors import ApiError, ConfigError
 
 SIGNATURE = "c0ffee5161a7012e"
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
@@ -63,6 +64,34 @@ def test_headers_for_the_storage_are_those_that_an_object_store_signs() -> None:
         "x-amz-evil": "a\r\nHost: internal", "x-amz-é": "a", "x-amz-b": "é",
     }  # fmt: skip
     assert _storage_headers({**wanted, **others}) == wanted
+
+
+def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(100))
+    query = f"X-Amz-Signature={SIGNATURE}&X-Amz-Expires=900"
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        if head.startswith(b"PUT"):
+            yield answer(b"", "307 Temporary Redirect", Location=f"https://bucket.example/a.jpg?{query}")
+            return
+        yield answer(json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg?{query}"}).encode())
+
+    async def send(url: str) -> Any:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
+            return await client.uploads.send(photo)
+
+    with caplog.at_level(logging.DEBUG), serve(api) as server, pytest.raises(ApiError, match="307"):
+        asyncio.run(send(server.url))
+    assert "https://bucket.example/a.jpg?***" in caplog.text
+    assert SIGNATURE not in caplog.text
+
+
+def test_the_address_that_a_report_goes_to_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), serve(answer(b"")) as server:
+        assert post_json(f"{server.url}/services/T012/B034/{SIGNATURE}?key={SIGNATURE}", b"{}") == 200
+    assert "HTTP Request: POST" in caplog.text
+    assert SIGNATURE not in caplog.text
 
 
 def test_no_signature_is_logged_and_no_foreign_header_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

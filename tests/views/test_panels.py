@@ -32,6 +32,7 @@ from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
 from voxops.views._rows import COPIED, Column, RowTable, pack
 from voxops.views._snapshot import snapshot_blocks
+from voxops.views.delivery_view import _answers
 from voxops.views.triage_view import cause_blocks
 
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\x1b[31m$x^{$ =1+1"
@@ -168,6 +169,12 @@ def test_quoted_values_are_the_values(value) -> None:
 
 def test_a_frame_put_together_by_hand_can_only_be_named() -> None:
     assert load_code({}, "posts") is None
+    strange = {
+        "kind": "posts",
+        "fetched_at": "2026-03-02T09:00:00Z",
+        "filters": {"x=__import__('os')) #": 1, "status": "failed"},
+    }
+    assert "__import__" not in str(load_code(strange, "posts")), "a file may name filters that are none"
     assert load_code({"kind": "posts", "filters": {"since": "7D"}}, "posts") is None  # nobody knows before when
     said = {
         "kind": "targets",
@@ -816,6 +823,14 @@ def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: S
     plan = page.plan(rows, force=True)
     assert plan.eligible > 0
     assert fresh(panel.code(), sandbox, tmp_path) == keys_of(plan)
+
+
+def test_a_log_in_which_one_delivery_has_failed_is_shown(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="30D")
+    alone = pd.concat([log[log["success"].eq(True)].head(3), log[log["success"].eq(False)].head(1)])
+    alone.attrs = log.attrs
+    (row,) = _answers(alone)["rows"]
+    assert "1" in str(row)
 
 
 def failures(ws: vx.Workspace) -> Page:

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import voxops as vx
-from voxops.errors import ApiError, PlanError, VoxopsError
+from voxops.errors import ApiError, ConfigError, PlanError, VoxopsError
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +77,12 @@ def test_plain_python_is_as_it_was() -> None:
     assert text.startswith("Traceback (most recent call last):")
     assert "voxops" in text.split("Traceback", 1)[1].split("VoxopsError")[0]
     assert isinstance(caught.value, PlanError)
+
+
+@pytest.mark.parametrize("kind", [VoxopsError, PlanError, ConfigError])
+def test_the_text_of_an_error_steers_no_terminal_and_ends(kind: type[VoxopsError]) -> None:
+    """Column names, file names and what DuckDB quotes come from strangers; plain Python prints str(error)."""
+    said = str(kind("bad \x1b[2J\x1b]0;title\x07 \u202enews\tand\nmore " + "x" * 20_000))
+    assert not {"\x1b", "\x07", "\u202e"} & set(said)
+    assert "news\tand\nmore" in said
+    assert len(said) == 4_000

@@ -245,3 +245,22 @@ def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
         {"text": "\x1b[31mred\u202e", "n": 9007199254740993, "at": "2026-03-02T09:00:00+00:00", "rate": None},
         {"text": None, "n": None, "at": None, "rate": 0.5},
     ]
+
+
+def test_a_digest_that_is_posted_calls_nobody_in_a_chat(
+    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
+) -> None:
+    """In a chat such as Slack an error message of a stranger would alert a whole channel."""
+    address, receiver = hook
+    for post in sandbox.world.posts.values():
+        for target in post.targets:
+            if target.status == "failed":
+                message = "see <https://evil.example|your bank> <!channel> @here"
+                target.error = {"code": "<!CHANNEL>", "message": message}
+    assert main([*digest(url, tmp_path), "--since", "30D", "--post", address, "--json"]) == 3
+    assert "<!CHANNEL>" in said(capsys)["text"], "the terminal shows it as it is"
+    ((_, body),) = receiver.got
+    text = json.loads(body)["text"]
+    assert "&lt;!\u2060CHANNEL&gt;" in text
+    assert not {"<", ">"} & set(text)
+    assert "@here" not in text

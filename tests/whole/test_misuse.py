@@ -217,7 +217,7 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: ws.archive(None), "path="),
         (lambda _: vx.connect("key", ledger=7), "ledger="),
         (lambda _: vx.connect("key", url=7), "url="),
-        (lambda _: vx.connect(7), "no API key"),
+        (lambda _: vx.connect(7), "api_key= is of type int"),
         (lambda _: vx.read_campaign(None), "path="),
         (lambda _: vx.read_campaign(" "), "path="),
         (lambda _: vx.scan_notebook(7), "path="),
@@ -305,3 +305,22 @@ def test_a_finished_run_is_done_when_it_is_taken_up(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(failed(ws))).wait()
     again = ws.attach(run.id).wait()
     assert again.snapshot.phase == "done"
+
+
+@pytest.mark.parametrize("key", ["", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"], 5])
+def test_a_key_that_is_none_is_not_replaced_by_the_environment_s(key: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be that of another workspace."""
+    monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
+    with pytest.raises(vx.ConfigError, match="leave it out to take VOXBURST_API_KEY") as caught:
+        vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
+    assert "staging" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://user:word@proxy.example:1080", "ftp://user:word@proxy.example"])
+def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(vx.ConfigError, match="HTTPS_PROXY or ALL_PROXY names a proxy") as caught:
+        vx.connect("vb_test_of_a_test", url="https://api.voxburst.example")
+    assert "word" not in str(caught.value)

@@ -25,7 +25,7 @@ _KNOWN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # A part of a path that no person would choose: long, of letters and digits mixed, such as a UUID or a random token.
-_RANDOM = re.compile(r"^(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=+:-]{20,}$")
+_RANDOM = re.compile(r"^(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=+:-]{16,}$")
 _KEPT = 4  # characters of a random part that are shown, so that two endpoints of one host can be distinguished
 
 
@@ -50,4 +50,5 @@ def redact_addresses(text: object) -> str:
 def _redact_path(path: str) -> str:
     """Return a path whose tokens are replaced."""
     path = _KNOWN.sub(lambda found: next(filter(None, found.groups())) + "…", path)
-    return "/".join(f"{part[:_KEPT]}…" if _RANDOM.match(part) else part for part in path.split("/"))
+    parts = re.split("([/@])", path)  # an ``@`` stands between two parts of the addresses of some chats
+    return "".join(f"{part[:_KEPT]}…" if _RANDOM.match(part) else part for part in parts)

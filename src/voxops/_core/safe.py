@@ -29,6 +29,7 @@ __all__ = [
     "as_of",
     "bar",
     "cell",
+    "chat",
     "clip",
     "code",
     "duration",
@@ -57,6 +58,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
 _IDENTIFIER = re.compile(r"[\w.:~-]+")
+_BLOCK = re.compile(r"^(\d{1,9})?([-+.)=])(?=[\s=-]|$)")  # a list, a rule or a heading, where a line begins with it
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
@@ -112,8 +114,15 @@ def cell(value: object) -> object:
 def markdown(value: object, limit: int = 200) -> str:
     """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket."""
     text = _MARKDOWN.sub(r"\\\1", plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    text = _BLOCK.sub(r"\1\\\2", text)
     # Ticket systems look for these in the shown text, where an escape no longer counts: a joiner no one sees parts them.
     return _MENTION.sub("\\1\u2060", text)
+
+
+def chat(value: object, limit: int = 200) -> str:
+    """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a text of its own."""
+    text = plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([@!#\]])", "\\1\u2060", text)
 
 
 def code(value: object) -> str:

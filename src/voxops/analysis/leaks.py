@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,11 @@ def _named(words: str) -> re.Pattern[str]:
 
 
 _NAMED = _named("secret|signing_key")
+_BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"  # of a word; in the repr of a text that may be an escape
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a traceback, within a key as well
 _RULES = (
-    ("API key", re.compile(r"(?<![A-Za-z0-9])(?P<shown>(?:vb|sk)_(?:live|test)_)(?P<secret>[A-Za-z0-9_\-]{6,})")),
-    ("signing secret", re.compile(r"(?<![A-Za-z0-9])(?P<shown>whsec_)(?P<secret>[A-Za-z0-9+/=_\-]{6,})")),
+    ("API key", re.compile(_BEGIN + r"(?P<shown>(?:vb|sk)_(?:live|test)_)(?P<secret>[A-Za-z0-9_\-]{6,})")),
+    ("signing secret", re.compile(_BEGIN + r"(?P<shown>whsec_)(?P<secret>[A-Za-z0-9+/=_\-]{6,})")),
     ("bearer token", re.compile(r"\bBearer\s+(?P<secret>[A-Za-z0-9._\-]{12,})")),
     ("signing secret", _NAMED),
     ("API key", _named("api_?key")),
@@ -97,18 +99,23 @@ def _texts(path: Path) -> Iterator[tuple[int | None, str, str]]:
     try:
         book = json.loads(text)
         cells = list(book["cells"])
-    except (ValueError, KeyError, TypeError) as error:
+        pieces = [(number, *piece) for number, cell in enumerate(cells, 1) for piece in _of_cell(cell)]
+        others = {name: value for name, value in book.items() if name not in {"cells", "metadata"}}
+        of_book = [*_strings(book.get("metadata"), "metadata"), *_strings(others, "notebook")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path} is not a notebook: it has no JSON with cells") from error
-    for number, cell in enumerate(cells, 1):
-        yield number, "source", _joined(cell.get("source", ""))
-        for index, output in enumerate(cell.get("outputs") or (), 1):
-            for place, piece in _strings(output, f"output {index}"):
-                yield number, place, piece
-        for name in ("metadata", "attachments"):
-            for place, piece in _strings(cell.get(name), name):
-                yield number, place, piece
-    for place, piece in _strings(book.get("metadata"), "metadata"):
-        yield None, place, piece
+    yield from pieces
+    yield from ((None, place, piece) for place, piece in of_book)
+
+
+def _of_cell(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every piece of text in a cell with its place."""
+    yield "source", _joined(cell.get("source", ""))
+    for index, output in enumerate(cell.get("outputs") or (), 1):
+        yield from _strings(output, f"output {index}")
+    others = {name: value for name, value in cell.items() if name not in {"source", "outputs", "cell_type"}}
+    for name, value in others.items():
+        yield from _strings(value, name)
 
 
 def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
@@ -117,6 +124,7 @@ def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
         yield place, value
     elif isinstance(value, dict):
         for name, inner in value.items():
+            yield place, name
             # A secret may be known by its name only.
             shown = (
                 f'"{name}": "{inner}"' if isinstance(inner, str) and _NAMED.match(f'"{name}": "{inner}"'[1:]) else inner
@@ -137,7 +145,7 @@ def _joined(source: Any) -> str:
 
 def _look(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield line, kind and beginning of everything in a text that must not be shared; each find once."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_COLOUR.sub("", text).splitlines(), 1):
         seen: list[tuple[int, int]] = []
         for kind, pattern in _RULES:
             for found in pattern.finditer(line):

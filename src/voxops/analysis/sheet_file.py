@@ -20,7 +20,8 @@ from voxops.errors import PlanError
 __all__ = ["Sheet", "letters", "places", "read_sheet"]
 
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
-_CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
+_EMPTY = re.compile(rb"<c\b([^<>]*)/>")  # a cell that holds nothing, not even a value
+_LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
 _PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
 _NAMED = 5  # cells named in one error
 _DELIMITERS = ",;\t"  # the first of those that part a row into most cells counts
@@ -212,10 +213,28 @@ def _cells_of(path: Path, name: str) -> Iterator[tuple[bytes, bytes]]:
         return
     with zipfile.ZipFile(path) as archive:
         part = _part_of(archive, name)
-        data = archive.read(part) if part in archive.namelist() else b""
+        if part not in archive.namelist():
+            return
+        size = archive.getinfo(part).file_size
+        if size > _LARGEST:
+            raise PlanError(
+                f"{path}, sheet {name!r} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB are read at most; keep its rows in a file of their own."
+            )
+        data = archive.read(part)
     if b"<f" in data or b't="e"' in data:
-        for found in _CELL.finditer(data):
-            yield found[1], found[2] or b""
+        # Parted at the ends of cells, and searched once: a search from each beginning would take for ever where none ends.
+        for piece in _without_comments(data).split(b"</c>"):
+            begin = max(piece.rfind(b"<c "), piece.rfind(b"<c>"))
+            attributes, closed, content = piece[begin + 2 :].partition(b">")
+            if begin >= 0 and closed and not attributes.endswith(b"/"):
+                yield attributes, content
+            yield from ((empty, b"") for empty in _EMPTY.findall(piece))
+
+
+def _without_comments(data: bytes) -> bytes:
+    """XML without its comments; one that never ends takes the rest with it."""
+    first, *others = data.split(b"<!--")
+    return first + b"".join(other.partition(b"-->")[2] for other in others)
 
 
 def _part_of(archive: zipfile.ZipFile, name: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops._core.files import make_folder, unwritable, write_file
 from voxops._core.safe import many
 from voxops.cli._common import ATTENTION, connected, emit, emit_or_print_frame, print_frame, say
@@ -120,9 +122,9 @@ def _digest(options: argparse.Namespace) -> int:
             **found,
             "weeks": weeks,
         }
-        report["text"] = _in_words(report)
+        report["text"] = _in_words(report, safe.plain)
         if address is not None and (report["attention"] or report["gone"]):
-            report["posted"] = post_json(address, written(report).encode())
+            report["posted"] = post_json(address, written({**report, "text": _in_words(report, safe.chat)}).encode())
         if options.since_last and place is not None:
             _remember(place, {**kept, "workspace": ws.id, "made_at": at})
     if options.json or not sys.stdout.isatty():
@@ -156,15 +158,15 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, 
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 
-def _in_words(report: dict[str, Any]) -> str:
-    """The digest as text, for a chat that shows nothing else."""
-    where = report["workspace"]["name"] or report["workspace"]["id"]
+def _in_words(report: dict[str, Any], show: Callable[[object], str]) -> str:
+    """The digest as text, for a terminal or for a chat that shows nothing else; `show` makes what strangers wrote harmless there."""
+    where = show(report["workspace"]["name"] or report["workspace"]["id"])
     lines = [f"{where}: {many(len(report['findings']), 'thing')} for somebody to look at"]
     for one in report["findings"][:20]:
         more = f", {one['more']} of them new" if one["change"] == "worse" else ""
-        remedy = f": {one['remedy']}" if one.get("remedy") else ""
-        lines.append(f"{one['change']}: {one['kind']} {one['what']} ({many(one['rows'], 'row')}{more}){remedy}")
-    lines += [f"gone: {name}" for name in report["gone"][:20]]
+        remedy = f": {show(one['remedy'])}" if one.get("remedy") else ""
+        lines.append(f"{one['change']}: {one['kind']} {show(one['what'])} ({many(one['rows'], 'row')}{more}){remedy}")
+    lines += [f"gone: {show(name)}" for name in report["gone"][:20]]
     return "\n".join(lines)
 
 

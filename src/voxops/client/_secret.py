@@ -15,8 +15,8 @@ T = TypeVar("T")
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # JSON comes in any of them
 # How a character of a key may be escaped in JSON, in an address and in HTML. A sign that one may be there is looked for first, by its
 # first character, since that costs next to nothing.
-_SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]")]
-_ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});")
+_SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]", rb"\\/")]
+_ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
 _SHORTEST = 8  # characters; text shorter than that may stand in an answer by chance, so it is not redacted
 
 
@@ -32,7 +32,7 @@ class Secret:
         The API key.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("__weakref__", "_held")
 
     def __init__(self, text: str | None) -> None:
         held = text.strip() if isinstance(text, str) else ""
@@ -81,6 +81,8 @@ class Secret:
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     """The character that an escape stands for, where it may be part of a key; else the escape as it is."""
+    if escape[4]:
+        return escape[4]
     code = int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16)
     char = chr(code)
     return char.encode() if char.isascii() and (char.isalnum() or char in "_-.~+/=") else escape[0]

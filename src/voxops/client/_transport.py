@@ -22,6 +22,7 @@ from voxops.client._address import upload_host
 from voxops.client._body import ENCODINGS, read_body
 from voxops.client._calls import Call
 from voxops.client._checks import refuse
+from voxops.client._logs import keep_from_logs, kept_from_logs
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
@@ -74,6 +75,7 @@ class Transport:
     def __init__(self, secret: Secret, url: str, *, timeout: float, concurrency: int) -> None:
         self.url = url
         self._secret = secret
+        keep_from_logs(secret)
         self._timeout = timeout
         self._concurrency = concurrency
         self.renew()
@@ -145,7 +147,8 @@ class Transport:
             raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
         request.url = _Unsigned(request.url)
         bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
-        outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
+        with kept_from_logs(Secret(urlsplit(url).query)):  # a redirect repeats it in a header
+            outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
         del request
         if isinstance(outcome, BaseException):
             raise outcome
@@ -227,14 +230,19 @@ def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCl
     """A pool of connections without memory."""
     from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
 
-    return httpx.AsyncClient(
-        headers={"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=timeout,
-        limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
-        follow_redirects=False,
-        trust_env=trust_env,
-    )
+    try:
+        return httpx.AsyncClient(
+            headers={"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+            follow_redirects=False,
+            trust_env=trust_env,
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):  # a proxy's address may hold a password, and is not repeated
+        raise ConfigError(
+            "HTTPS_PROXY or ALL_PROXY names a proxy that can't be used here; it must be an http:// or https:// address"
+        ) from None
 
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)

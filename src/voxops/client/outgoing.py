@@ -8,6 +8,8 @@ import httpx
 
 from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.client._address import is_loopback
+from voxops.client._logs import kept_from_logs
+from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
 __all__ = ["checked_address", "post_json"]
@@ -49,7 +51,10 @@ def post_json(url: str, body: bytes) -> int:
     """
     host = urlsplit(url).hostname or ""
     try:
-        with httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=not is_loopback(host)) as connection:
+        with (
+            kept_from_logs(Secret(urlsplit(url)._replace(scheme="", netloc="").geturl())),
+            httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=not is_loopback(host)) as connection,
+        ):
             answer = connection.post(url, content=body, headers={"Content-Type": "application/json"}, auth=httpx.Auth())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransportError(

@@ -327,6 +327,6 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
 
 def _compared(name: str, value: Any) -> Any:
     """A field in the form in which it is compared."""
-    if name == "content" and isinstance(value, str):
+    if isinstance(value, str):
         return as_kept(value)
     return sorted(value) if name in {"accountIds", "tags"} and isinstance(value, list) else value

@@ -75,7 +75,7 @@ class Doubles:
             if state == "planned" and other.row_mark in self._rows_of_plan:
                 continue  # what it asks for by now is decided in this plan
             same_row = other.identity in item.identities
-            if not same_row and (other.campaign == item.campaign or not item.seen.get("named", True)):
+            if not same_row and (other.campaign == item.campaign or not item.seen["named"]):
                 return other
         return None
 

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import near
+from voxops._core.jsontext import well_formed
 from voxops.errors import ConfigError
 from voxops.frames.values import LABEL, LIST
 
@@ -91,5 +92,7 @@ def _meant(metadata: pd.Series, field: str) -> str | None:
 def _several(value: Any) -> list[str]:
     """One text or a list of texts as a list; empty for what is missing or no text."""
     entries = value if isinstance(value, list | tuple) else [value]
-    texts = [str(each).strip() for each in entries if isinstance(each, str | int) and not isinstance(each, bool)]
+    texts = [
+        well_formed(str(each)).strip() for each in entries if isinstance(each, str | int) and not isinstance(each, bool)
+    ]
     return [text for text in texts if text]

@@ -20,7 +20,7 @@ from voxops.frames.entries import entries, read_targets
 from voxops.frames.nested import TargetsArray
 from voxops.frames.schemas import SCHEMAS, pull, spellings, unknown
 from voxops.frames.target import Targets
-from voxops.frames.values import CODE, JSON, LABEL, error_parts
+from voxops.frames.values import CODE, JSON, LABEL, clean_texts, error_parts
 
 __all__ = ["Columns", "build", "read_columns"]
 
@@ -196,10 +196,14 @@ def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
 def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Column ``error`` as one line, ``CODE: message`` where it is an object."""
     return {
-        "error": [
-            error if error is None or isinstance(error, str) else ": ".join(filter(None, error_parts(error))) or None
-            for error in clean["_error"]
-        ]
+        "error": clean_texts(
+            [
+                error
+                if error is None or isinstance(error, str)
+                else ": ".join(filter(None, error_parts(error))) or None
+                for error in clean["_error"]
+            ]
+        )
     }
 
 

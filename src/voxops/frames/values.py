@@ -8,7 +8,7 @@ what the server sent.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 
+from voxops._core.jsontext import well_formed
 from voxops.api.errors import read_error
 from voxops.api.names import canonical
 from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
@@ -65,7 +66,7 @@ def to_bool(value: Any) -> bool | None:
 def error_parts(error: Any) -> tuple[str | None, str | None]:
     """Code and message of an error in any of its shapes, None where it has none (contract: 8.1)."""
     said = read_error(error)
-    return said.code or None, said.message or None
+    return well_formed(said.code) or None, well_formed(said.message) or None
 
 
 def _text(value: Any) -> str | None:
@@ -88,8 +89,18 @@ def _only(values: Sequence[Any], *types: type) -> bool:
 
 
 def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
-    """Texts as they are; any other value as text."""
-    return values if _only(values, str) else [_text(value) for value in values]
+    """Texts as they are, but for half a surrogate pair, which no file and no other library takes; any other value as text."""
+    texts = values if _only(values, str) else [_text(value) for value in values]
+    return texts if _is_well_formed(texts) else [None if text is None else well_formed(text) for text in texts]
+
+
+def _is_well_formed(values: Iterable[Any]) -> bool:
+    """Whether UTF-8 has all texts among these values."""
+    try:
+        "".join([value for value in values if type(value) is str]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Memo(dict[Any, Any]):
@@ -103,7 +114,7 @@ class _Memo(dict[Any, Any]):
         self._make = make
 
     def __missing__(self, value: Any) -> Any:
-        text = self._make(_text(value) or "") or None
+        text = self._make(well_formed(_text(value) or "")) or None
         if type(value) is str:
             if len(self) > 10_000:
                 self.clear()
@@ -154,6 +165,8 @@ def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """
     plain = set(map(type, values)) == {list}
     tuples = list(map(tuple, values)) if plain else [_listed(value) for value in values]
+    if not _is_well_formed(chain.from_iterable(tuples)):
+        tuples = [tuple(well_formed(each) if isinstance(each, str) else each for each in listed) for listed in tuples]
     shared: dict[Any, tuple[Any, ...]] = {}
     try:
         first = list(map(shared.setdefault, tuples, tuples))

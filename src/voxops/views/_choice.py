@@ -71,7 +71,8 @@ def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None
     filters = attrs.get("filters")
     if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping):
         return None
-    said = {name: value for name, value in filters.items() if name != "limit"}
+    # A file may name filters that are none: what is printed here is made to be run.
+    said = {name: value for name, value in filters.items() if name != "limit" and str(name).isidentifier()}
     try:
         read = pd.Timestamp(attrs["fetched_at"])
         since, until = window(said.pop("since", None), said.pop("until", None), read, attrs.get("tz") or "UTC")

@@ -260,12 +260,11 @@ def _answers(log: pd.DataFrame) -> Block:
     said = failed["status_code"].astype("string").radd("HTTP ")
     errors = failed["error"].map(redact_addresses, na_action="ignore").astype("string")
     kind = said.where(failed["status_code"].notna(), errors).fillna("no answer")
-    groups = failed.groupby(kind)
-    counts = groups.size().sort_values(ascending=False, kind="stable")
+    counts = failed.groupby(kind).size().sort_values(ascending=False, kind="stable")
     look, highest, tz = OUTCOME["failed"], int(counts.max()), shown_zone(log)
     rows = []
     for name, count in list(counts.items())[:10]:
-        part = groups.get_group(name)
+        part = failed[(kind == name).to_numpy(bool)]
         bar = [blocks.part(name, look.colour, int(count))]
         seen = safe.instant(part["created_at"].max().to_pydatetime(), tz=tz, headed=True)
         width = max(4, round(100 * count / highest))

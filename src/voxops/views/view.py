@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
+from voxops._core.addresses import redact_address, redact_addresses
 from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
@@ -29,6 +30,10 @@ _TERMINAL = 20  # rows of the text form
 _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
 _FLEXIBLE = 130  # pixels that a column without a width of its own has at the least
 _WIDTHS = (4, 28)  # characters of a column of it
+# Columns of webhooks whose addresses let somebody else post there.
+_ADDRESSES = {
+    "url": redact_address, "endpoint": redact_address, "error": redact_addresses, "response_body": redact_addresses
+}  # fmt: skip
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = (
     "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;text-align:{}"
@@ -104,8 +109,8 @@ class View:
         elif self._kind.name == PLANNED:
             last = ~frame["eligible"].astype(bool)
         else:
-            return frame if most is None else frame.head(most)
-        return frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]]
+            return _without_addresses(frame if most is None else frame.head(most))
+        return _without_addresses(frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]])
 
     def _shown(self) -> pd.DataFrame:
         """Return the rows shown with their addresses."""
@@ -244,6 +249,19 @@ def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with each column once."""
     return frame.loc[:, ~frame.columns.duplicated()]
+
+
+def _without_addresses(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its addresses of webhooks as they may be shown, and those in what receivers answered."""
+    shown: dict[str, Any] = {}
+    for name, redact in _ADDRESSES.items():
+        if name in frame.columns:
+            values = frame[name]
+            known = {value: redact(value) for value in set(values) if isinstance(value, str)}
+            clean = [known[value] if isinstance(value, str) else value for value in values]
+            kept = values.dtype if isinstance(values.dtype, pd.StringDtype) else object
+            shown[name] = pd.Series(clean, index=frame.index, dtype=kept)
+    return frame.assign(**shown) if shown else frame
 
 
 def _is_plain(values: pd.Series[Any]) -> bool:
