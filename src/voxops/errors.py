@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class VoxopsError(Exception):
 
     def __str__(self) -> str:
         """The message, in which what strangers wrote steers no terminal, at a length that people read."""
-        return _printable(super().__str__()[:_MOST])
+        said = super().__str__()
+        return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
@@ -95,7 +97,12 @@ def _without_secrets(line: str) -> str:
 
 def _printable(text: str) -> str:
     """Text that can't steer a terminal, whoever wrote it."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(char if _is_harmless(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _is_harmless(char: str) -> bool:
+    """Whether a character steers nothing; blanks of all kinds, and the joiners of emoji and scripts, do not."""
+    return char.isprintable() or char in "\n\t\u200c\u200d" or unicodedata.category(char) == "Zs"
 
 
 class ConfigError(VoxopsError):

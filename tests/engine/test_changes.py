@@ -119,7 +119,10 @@ def test_rule_01_run_all_moves_once_what_was_computed_in_the_frame(rig):
         table = kernel.run(plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta("3D"))))
         kernel = rig.kernel()
     assert times(rig) == {THURSDAY}
-    assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
+    assert (
+        "this ledger has moved it by as much already, and it stands at 2027-03-04 09:00 UTC now"
+        in table["waiting_for"].iloc[0]
+    )
     posts = kernel.posts("scheduled")
     kernel.run(plan_update(posts.assign(new_scheduled_for=THURSDAY + pd.Timedelta("1D"))))
     assert times(rig) == {THURSDAY + pd.Timedelta("1D")}, "to another time it may go"
@@ -311,7 +314,7 @@ def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_i
     assert plan.eligible == 0
     assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
     assert set(plan.frame["reason"]) == {
-        "nobody knows yet whether it was made; wait for the end of its run, then plan again"
+        "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
     }
     kernel.go(run)
     assert undone(kernel, run).eligible == 3

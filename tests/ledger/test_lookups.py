@@ -82,17 +82,17 @@ def test_the_latest_attempt_at_an_item_that_stands_is_found(ledger):
 
 def test_rule_29_the_campaigns_of_a_row_s_name_are_those_of_creates(ledger):
     label = ledger.operations.members(1)[0].item.label
-    assert ledger.marks.campaigns_of(label) == {""}
+    assert ledger.creates.campaigns_of(label) == {""}
     other = ledger.forming.add(batch("z", campaign="spring"), baseline=None)
     ledger.query("UPDATE members SET label = ? WHERE op = ?", (label, other))
-    assert ledger.marks.campaigns_of(label) == {"", "spring"}
+    assert ledger.creates.campaigns_of(label) == {"", "spring"}
     ledger.query("UPDATE operations SET action = 'create' WHERE id = ?", (other,))
-    assert ledger.marks.campaigns_of(label) == {"", "spring"}
+    assert ledger.creates.campaigns_of(label) == {"", "spring"}
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = ?", (other,))
-    assert ledger.marks.campaigns_of(label) == {""}
-    assert ledger.marks.campaigns_of("nobody") == set()
+    assert ledger.creates.campaigns_of(label) == {""}
+    assert ledger.creates.campaigns_of("nobody") == set()
     ledger.query("UPDATE members SET item = json_remove(item, '$.seen.campaign') WHERE op = 1")
-    assert ledger.marks.campaigns_of(label) == {""}, "as the first edition wrote it"
+    assert ledger.creates.campaigns_of(label) == {""}, "as the first edition wrote it"
 
 
 # -- marks ---------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "ledger/outcomes.py": (*LEDGER, *ENGINE),
     "ledger/forming.py": (*LEDGER, *ENGINE),
     "ledger/operations.py": (*LEDGER, *ENGINE),
+    "ledger/creates.py": ("tests/ledger/test_lookups.py", "tests/engine/test_decisions.py"),
     "ledger/marks.py": (*LEDGER, "tests/engine/test_preflight.py", *ENGINE),
     "engine/batches.py": ("tests/engine/test_binding_writes.py", "tests/engine/test_preflight.py", *ENGINE),
     "engine/created.py": ("tests/engine/test_created.py", "tests/engine/test_few_requests.py", *ENGINE),

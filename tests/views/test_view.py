@@ -249,6 +249,12 @@ def test_a_row_is_one_line_and_the_verdict_is_on_a_screen_of_1366_pixels(triaged
     assert all(box is not None and box["x"] + box["width"] <= 1366 and box["y"] < 768 for box in head.values())
 
 
+def test_a_frame_of_somebody_else_is_shown_whatever_it_holds() -> None:
+    frame = pd.DataFrame({"error": [{"code": 1}, None, "x"], "url": [["a"], "https://a.example/in?key=1", 3]})
+    assert "key=1" not in vx.view(frame)._repr_html_()
+    assert "https://a.example/in" in repr(vx.view(frame))
+
+
 def test_a_live_view_shows_all_rows_in_the_grid_and_answers_its_page(triaged: pd.DataFrame) -> None:
     view = vx.view(triaged, live=True, tz="Asia/Tokyo", rows=5)
     assert isinstance(view, LiveView)

@@ -86,3 +86,6 @@ def test_the_text_of_an_error_steers_no_terminal_and_ends(kind: type[VoxopsError
     assert not {"\x1b", "\x07", "\u202e"} & set(said)
     assert "news\tand\nmore" in said
     assert len(said) == 4_000
+    assert said.endswith("x…")
+    ordinary = "10\u00a0000 posts, 👨\u200d👩\u200d👧, می\u200cخواهم"
+    assert str(kind(ordinary)) == ordinary

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CANCEL", "plan_cancel"]
 
-_NOT_KNOWN = "nobody knows yet whether it was made; wait for the end of its run, then plan again"
+_NOT_KNOWN = (
+    "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
+)
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
 
@@ -121,7 +123,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         seen_ids.add(row["post_id"])
         seen = post_episode(row)
         items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
-    return build_plan(CANCEL, frame, items, reasons, numbers)
+    return build_plan(CANCEL, frame.drop(columns="is_open", errors="ignore"), items, reasons, numbers)
 
 
 def _of_run(made: pd.DataFrame) -> pd.DataFrame:

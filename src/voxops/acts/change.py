@@ -36,6 +36,9 @@ FIELDS = {
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 _COMES_FIRST = "changed since it was sent; load it again, and plan what is still to be changed"
 _MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
+_MOVED_SO_FAR = (
+    "this ledger has moved it by as much already, and it stands at {time} now; to move it once more, " + ONCE_MORE
+)
 _ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
 
 
@@ -73,8 +76,10 @@ class Change(PostAct):
         if item.seen.get("again") or state is None:
             return ""
         moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
-        if moves and ("by" in item.seen or (_step_of(item) is not None and _step_of(item) in map(_step_of, moves))):
+        if moves and "by" in item.seen:
             return _MOVED.format(time=minute(state.scheduled_for))
+        if (step := _step_of(item)) is not None and step in map(_step_of, moves):
+            return _MOVED_SO_FAR.format(time=minute(state.scheduled_for))
         texts = _way_to(state.content, before, _text_of, _same_kept) if state.content is not None else []
         added = _added_by(item)
         if added is not None and added in map(_added_by, texts):
@@ -82,12 +87,16 @@ class Change(PostAct):
         return ""
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:
-        """Whether a post that can still be changed shows something else than was asked."""
-        return (
-            state is not None
-            and state.status in OPEN
-            and False in _compared(item.body or {}, state, loosely=True).values()
-        )
+        """Whether a post that can still be changed shows something else than was asked; a list may have cut its text, or show no time."""
+        if state is None or state.status not in OPEN:
+            return False
+        body = item.body or {}
+        found = _compared(body, state, loosely=True)
+        if state.scheduled_for is None:
+            found.pop("scheduledFor", None)
+        if state.source != "single" and same_text(state.content, body.get("content")):
+            found.pop("content", None)
+        return False in found.values()
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""

@@ -20,6 +20,7 @@ from voxops.errors import PlanError
 __all__ = ["Sheet", "letters", "places", "read_sheet"]
 
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
+_OPENED = re.compile(rb"<c[\s>]")
 _EMPTY = re.compile(rb"<c\b([^<>]*)/>")  # a cell that holds nothing, not even a value
 _LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
 _PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
@@ -224,7 +225,7 @@ def _cells_of(path: Path, name: str) -> Iterator[tuple[bytes, bytes]]:
     if b"<f" in data or b't="e"' in data:
         # Parted at the ends of cells, and searched once: a search from each beginning would take for ever where none ends.
         for piece in _without_comments(data).split(b"</c>"):
-            begin = max(piece.rfind(b"<c "), piece.rfind(b"<c>"))
+            begin = max((found.start() for found in _OPENED.finditer(piece)), default=-1)
             attributes, closed, content = piece[begin + 2 :].partition(b">")
             if begin >= 0 and closed and not attributes.endswith(b"/"):
                 yield attributes, content

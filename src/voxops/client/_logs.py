@@ -7,6 +7,7 @@ API key, or the signature of an upload.
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +19,27 @@ if TYPE_CHECKING:
 __all__ = ["keep_from_logs", "kept_from_logs"]
 
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_CHANGING = threading.Lock()
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+def _held() -> list[Secret]:
+    """The secrets that anybody holds now."""
+    with _CHANGING:
+        return list(_secrets)
 
 
 class _Redacting(logging.Filter):
     """Redacts every secret in what is logged; a record without one stays as it is."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
-        shown = said
-        for secret in list(_secrets):
-            shown = secret.redact_json(shown)
+        try:
+            said = record.getMessage()
+            shown = said
+            for secret in _held():
+                shown = secret.redact_json(shown)
+        except Exception:  # noqa: BLE001  the caller sends a request, which no log may break
+            said, shown = "", "a record that can't be shown"
         if shown != said:
             record.msg, record.args = shown, ()
         return True
@@ -39,7 +50,8 @@ _REDACTING = _Redacting()
 
 def keep_from_logs(secret: Secret) -> None:
     """Keep a secret out of the logs of the HTTP library for as long as anybody holds it."""
-    _secrets.add(secret)
+    with _CHANGING:
+        _secrets.add(secret)
     for name in _LOGGERS:  # a filter is no part of what loggers hand down to others
         logging.getLogger(name).addFilter(_REDACTING)
 

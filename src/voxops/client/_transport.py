@@ -230,9 +230,10 @@ def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCl
     """A pool of connections without memory."""
     from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
 
+    headers = {"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS}
     try:
         return httpx.AsyncClient(
-            headers={"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS},
+            headers=headers,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=timeout,
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),

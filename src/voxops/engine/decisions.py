@@ -194,8 +194,9 @@ class Decider:
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
         join = Join(stored.id, member.position)
+        exact = member.item.body_hash == item.body_hash
         fields = _differing(member.item.body or {}, item.body or {})
-        same = not fields if self._creates else member.item.body_hash == item.body_hash
+        same = exact or (self._creates and not fields)
         differing = ", ".join(_COLUMNS.get(name, name) for name in fields)
         if member.outcome is Outcome.SUCCEEDED:
             if not self._creates:
@@ -210,7 +211,7 @@ class Decider:
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
             return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
-            if not (item.attempt > attempt or not same):
+            if exact and item.attempt <= attempt:
                 return join
             if self._creates and may_show_yet(stored, member, self._facts.now):
                 return Hold(
@@ -218,9 +219,11 @@ class Decider:
                     "plan it again in five minutes"
                 )
             return New(self._act.as_attempt(item, attempt + 1))
-        if same and not (stored.state == "planned" and self._formed_otherwise(operation, stored)):
+        if stored.state != "planned" and same:
             return join
         if stored.state == "planned":
+            if exact and not self._formed_otherwise(operation, stored):
+                return join
             if self._creates:  # never sent: the row leaves its batch, whose other rows keep their bytes
                 members = self._ledger.operations.members(stored.id)
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
@@ -242,7 +245,10 @@ class Decider:
         if member.item.body_hash != item.body_hash:
             return Hold("done before, with other values; load it again, and plan what is still wanted")
         long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > PROOF_AFTER  # else readings may lag
-        if long_ago and isinstance(self._act, PostAct) and self._act.was_undone(item, self._facts.of(item.subject)):
+        last = self._ledger.outcomes.done_before(item.subject)[-1:]
+        ours = bool(last) and last[0].identity != item.identity  # a later act of this ledger, which knows what it did
+        state = self._facts.of(item.subject)
+        if long_ago and not ours and isinstance(self._act, PostAct) and self._act.was_undone(item, state):
             return Hold("done before, and undone since; load it again, and plan what is still wanted")
         return Join(stored.id, member.position)
 
@@ -279,7 +285,7 @@ class Decider:
 
     def _is_of_another_campaign(self, item: Item) -> bool:
         """Whether this ledger made a row of that name, under the name of another campaign only (rule 29)."""
-        campaigns = self._ledger.marks.campaigns_of(item.label)
+        campaigns = self._ledger.creates.campaigns_of(item.label)
         return bool(campaigns) and item.campaign not in campaigns
 
     def _decide_open(self, item: Item, stored: Stored) -> Decision | None:

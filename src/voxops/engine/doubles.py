@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -50,11 +50,10 @@ class Doubles:
         """Why a row that asks for this body would go out twice; ``""`` if it would not, or is meant to."""
         if item.seen.get("twin"):
             return ""
-        other = self._same_under_way(item, body)
-        if other is not None:
-            return (
-                f"the same post is under way as row {other.label[:40]}; wait for its outcome, or cancel its run; {TWIN}"
-            )
+        for state, other in self._same_under_way(item, body):
+            if state == "planned":
+                return f"the same post waits to be sent as row {other.label[:40]}; send that, or cancel its run; {TWIN}"
+            return f"the same post is under way as row {other.label[:40]}; wait for its outcome; {TWIN}"
         first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
         if first == item.label:
             return ""
@@ -69,21 +68,24 @@ class Doubles:
         rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)
         return {shown_of_body(resolved(item, self._accounts)): item.label for item in rows}
 
-    def _same_under_way(self, item: Item, body: Mapping[str, Any]) -> Item | None:
-        """Another row of which a create of this ledger asks for the same and may still make it: no list shows that yet (rule 26)."""
-        for state, other in self._under_way.get(shown_of_body(body), ()):
-            if state == "planned" and other.row_mark in self._rows_of_plan:
-                continue  # what it asks for by now is decided in this plan
+    def _same_under_way(self, item: Item, body: Mapping[str, Any]) -> Iterator[tuple[str, Item]]:
+        """Other rows of which a create of this ledger asks for the same and may still make it, with their states.
+
+        No list shows that yet (rule 26). What is planned makes room for what its row asks for in this plan, if that is something else.
+        """
+        wanted = shown_of_body(body)
+        for state, other in self._under_way.get(wanted, ()):
+            makes_room = state == "planned" and self._asked_by_row.get(other.row_mark, wanted) != wanted
             same_row = other.identity in item.identities
-            if not same_row and (other.campaign == item.campaign or not item.seen["named"]):
-                return other
-        return None
+            of_campaign = other.campaign == item.campaign or not item.seen["named"]
+            if of_campaign and not same_row and not makes_room:
+                yield state, other
 
     @cached_property
     def _under_way(self) -> Mapping[str, list[tuple[str, Item]]]:
         """What creates of this ledger ask for that may still make a post -> their states and rows."""
         found: dict[str, list[tuple[str, Item]]] = {}
-        stored_creates = self._ledger.operations.creates_under_way(self._now.timestamp() - PROOF_AFTER)
+        stored_creates = self._ledger.creates.under_way(self._now.timestamp() - PROOF_AFTER)
         members = self._ledger.operations.members_of(stored.id for stored in stored_creates)
         for stored in stored_creates:
             act = act_named(stored.action)
@@ -95,6 +97,6 @@ class Doubles:
         return found
 
     @cached_property
-    def _rows_of_plan(self) -> frozenset[str]:
-        """Marks of the rows of the plan."""
-        return frozenset(item.row_mark for item in self._plan.items)
+    def _asked_by_row(self) -> Mapping[str, str]:
+        """Mark of a row of the plan -> what it asks for."""
+        return {item.row_mark: shown_of_body(resolved(item, self._accounts)) for item in self._plan.items}

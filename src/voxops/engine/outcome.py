@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ __all__ = ["COUNTS", "copies", "failed_rows", "made", "replanned", "verified"]
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
+_AT_ONCE = 20  # single reads
 COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
 
 
@@ -136,12 +138,13 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
             break
     sent = [stored.last_sent or 0.0 for stored in ledger.operations.of_run(run, audit.STATES)]
     lately = client.now().timestamp() - max(sent, default=0.0) < PROOF_AFTER
-    for post in sorted(left):
-        record = await _record(client, post)
-        if record is not None:
-            columns.extend([record])
-        elif lately:
-            open_rows.append(labels[post])
+    gone = {post for post, one in ledger.marks.of_posts(left).items() if one.status == "deleted"}
+    alone = sorted(left - gone)
+    for start in range(0, len(alone), _AT_ONCE):
+        some = alone[start : start + _AT_ONCE]
+        records = await asyncio.gather(*(_record(client, post) for post in some))
+        columns.extend([record for record in records if record is not None])
+        open_rows += [labels[post] for post, record in zip(some, records, strict=True) if record is None and lately]
     frame = columns.frame()
     frame.attrs["open_rows"] = open_rows
     frame.attrs["fetched_at"] = client.now().isoformat()

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from voxops.api.windows import LEASE
 from voxops.ledger.claims import Claims
+from voxops.ledger.creates import Creates
 from voxops.ledger.forming import Forming
 from voxops.ledger.marks import Marks
 from voxops.ledger.operations import Operations
@@ -55,7 +56,7 @@ class Ledger(Store):
 
     Attributes
     ----------
-    operations, forming, claims, outcomes, marks, runs
+    operations, creates, forming, claims, outcomes, marks, runs
         The parts of the ledger, each with its own verbs.
 
     Raises
@@ -67,6 +68,7 @@ class Ledger(Store):
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
         super().__init__(path, clock=clock, lease=lease)
         self.operations = Operations(self)
+        self.creates = Creates(self)
         self.forming = Forming(self)
         self.claims = Claims(self, self.operations)
         self.outcomes = Outcomes(self)

@@ -126,15 +126,6 @@ class Marks:
         rows = self._store.query("SELECT max(created) FROM made WHERE campaign_mark = ?", (campaign_mark,))
         return None if rows[0][0] is None else str(rows[0][0])
 
-    def campaigns_of(self, label: str) -> set[str]:
-        """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
-        rows = self._store.query(
-            """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
-               WHERE label = ? AND action IN ('bulk', 'create')""",
-            (label,),
-        )
-        return {str(campaign or "") for (campaign,) in rows}
-
     def _find(self, where: str, values: Sequence[object]) -> list[Made]:
         rows = self._store.query(f"SELECT {_COLUMNS} FROM made WHERE {where} ORDER BY created, post_id", values)
         return [Made(*row) for row in rows]

@@ -43,15 +43,6 @@ class Operations:
         rows = self._store.query(f"SELECT {STORED} FROM operations WHERE state IN {BUSY} ORDER BY id")
         return [read_stored(row) for row in rows]
 
-    def creates_under_way(self, since: float) -> list[Stored]:
-        """Creates that are open, and those that were sent since an instant of server time, whatever became of them."""
-        rows = self._store.query(
-            f"""SELECT {STORED} FROM operations WHERE action IN ('bulk', 'create')
-                AND (state IN {OPEN} OR (state = 'settled' AND last_sent >= ?)) ORDER BY id""",
-            (since,),
-        )
-        return [read_stored(row) for row in rows]
-
     def is_unchanged(self, stored: Stored) -> bool:
         """Whether nobody has sent, settled or replaced an operation since it was looked up."""
         now = self._store.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]

@@ -257,7 +257,7 @@ def _without_addresses(frame: pd.DataFrame) -> pd.DataFrame:
     for name, redact in _ADDRESSES.items():
         if name in frame.columns:
             values = frame[name]
-            known = {value: redact(value) for value in set(values) if isinstance(value, str)}
+            known = {value: redact(value) for value in {each for each in values if isinstance(each, str)}}
             clean = [known[value] if isinstance(value, str) else value for value in values]
             kept = values.dtype if isinstance(values.dtype, pd.StringDtype) else object
             shown[name] = pd.Series(clean, index=frame.index, dtype=kept)

@@ -1,0 +1,39 @@
+"""The creates that this ledger has formed, whatever posts came of them."""
+
+from __future__ import annotations
+
+from voxops.ledger.records import OPEN, STORED, Stored, read_stored
+from voxops.ledger.store import Store
+
+__all__ = ["Creates"]
+
+
+class Creates:
+    """The stored creates, to be read.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def under_way(self, since: float) -> list[Stored]:
+        """Creates that are open, and those that were sent since an instant of server time, whatever became of them."""
+        rows = self._store.query(
+            f"""SELECT {STORED} FROM operations WHERE action IN ('bulk', 'create')
+                AND (state IN {OPEN} OR (state = 'settled' AND last_sent >= ?)) ORDER BY id""",
+            (since,),
+        )
+        return [read_stored(row) for row in rows]
+
+    def campaigns_of(self, label: str) -> set[str]:
+        """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
+        rows = self._store.query(
+            """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
+               WHERE label = ? AND action IN ('bulk', 'create')""",
+            (label,),
+        )
+        return {str(campaign or "") for (campaign,) in rows}
