@@ -80,6 +80,20 @@ def test_the_latest_attempt_at_an_item_that_stands_is_found(ledger):
     assert latest == (3, operations.get(4), operations.members(4)[1])
 
 
+def test_rule_26_creates_are_under_way_that_are_open_or_were_sent_lately(ledger):
+    under_way = ledger.creates.under_way
+    ledger.query("UPDATE operations SET last_sent = ? WHERE state = 'settled'", (NOW,))
+    ledger.query("UPDATE operations SET last_sent = ? WHERE state = 'withdrawn'", (NOW + 9,))
+    busy = sorted([1, 7, *ids(ledger.operations.busy())])
+    settled = [op for (op,) in ledger.query("SELECT id FROM operations WHERE state = 'settled'")]
+    assert settled
+    assert ids(under_way(NOW)) == sorted({*busy, *settled})
+    assert sorted({*busy} - {*settled}) == ids(under_way(NOW + 1)), "what was settled long ago is known by its post"
+    ledger.query("UPDATE operations SET action = 'create' WHERE id = 2")
+    ledger.query("UPDATE operations SET action = 'cancel' WHERE id = 3")
+    assert set(busy) - {*ids(under_way(NOW + 1))} == {3}
+
+
 def test_rule_29_the_campaigns_of_a_row_s_name_are_those_of_creates(ledger):
     label = ledger.operations.members(1)[0].item.label
     assert ledger.creates.campaigns_of(label) == {""}

@@ -86,8 +86,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/doubles.py", "Doubles._first_of: return {} → return None"): "nothing is nothing",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41)"): "so much of a very long name is shown",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41) (2)"): "so much of a very long name is shown",
+    ("engine/doubles.py", "Doubles.why_double: 40 → (41) (3)"): "so much of a very long name is shown",
     ("engine/doubles.py", "may_show_yet: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
-    ("engine/doubles.py", "Doubles._same_under_way: return None → pass"): _ENDS,
     ("engine/decisions.py", "Decider._decide_done: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
     ("engine/decisions.py", "Decider._decide_done: 0.0 → (1.0)"): _TRIED,
     (
