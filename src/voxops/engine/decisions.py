@@ -196,12 +196,11 @@ class Decider:
         join = Join(stored.id, member.position)
         exact = member.item.body_hash == item.body_hash
         fields = _differing(member.item.body or {}, item.body or {})
-        same = exact or (self._creates and not fields)
         differing = ", ".join(_COLUMNS.get(name, name) for name in fields)
         if member.outcome is Outcome.SUCCEEDED:
             if not self._creates:
                 return self._decide_done(item, attempt, stored, member)
-            if same or self._shows_by_now(item, member, fields):
+            if not fields or self._shows_by_now(item, member, fields):
                 return join
             where = "with vx.plan_update" if set(fields) <= set(FIELDS.values()) else "in the dashboard"
             return Hold(
@@ -219,8 +218,6 @@ class Decider:
                     "plan it again in five minutes"
                 )
             return New(self._act.as_attempt(item, attempt + 1))
-        if stored.state != "planned" and same:
-            return join
         if stored.state == "planned":
             if exact and not self._formed_otherwise(operation, stored):
                 return join
@@ -229,7 +226,9 @@ class Decider:
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
             self._ledger.forming.withdraw(stored.id, SUPERSEDED)
             return New(self._act.as_attempt(item, attempt))
-        return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
+        return (
+            Hold(f"an attempt with other values of {differing} is still open; wait for its outcome") if fields else join
+        )
 
     def _shows_by_now(self, item: Item, member: Member, fields: Collection[str]) -> bool:
         """Whether the post of a row shows what the sheet asks for by now, after it was changed: as where both were mended alike."""
@@ -245,8 +244,8 @@ class Decider:
         if member.item.body_hash != item.body_hash:
             return Hold("done before, with other values; load it again, and plan what is still wanted")
         long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > PROOF_AFTER  # else readings may lag
-        last = self._ledger.outcomes.done_before(item.subject)[-1:]
-        ours = bool(last) and last[0].identity != item.identity  # a later act of this ledger, which knows what it did
+        # A later act of this ledger has changed it, which knows what it did.
+        ours = any(one.identity != item.identity for one in self._ledger.outcomes.done_before(item.subject)[-1:])
         state = self._facts.of(item.subject)
         if long_ago and not ours and isinstance(self._act, PostAct) and self._act.was_undone(item, state):
             return Hold("done before, and undone since; load it again, and plan what is still wanted")
