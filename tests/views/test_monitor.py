@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops._core import blocks
+from voxops.acts.plan_display import kinds_of
 from voxops.engine.progress import fold, start
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
@@ -123,6 +124,16 @@ def test_waits_that_differ_in_what_they_name_are_one_line_however_many_they_are(
     assert "waiting for\n      97  made as …, cancelled since; a next attempt makes it again, such as post_0" in text
     assert len(text.splitlines()) < 20
     assert render_html(shown).count("cancelled since") <= 2  # shown, and in full on hovering
+
+
+def test_reasons_that_name_other_rows_are_one_kind():
+    """A sheet that was run again under other names has a reason for each of its rows."""
+    why = "the same post is under way as row {}; wait for its outcome"
+    ((said, count),) = kinds_of([(why.format(name), 1) for name in ("001", "spring 2", "a-3")])
+    assert (said, count) == (why.format("…") + ", such as 001 and spring 2", 3)
+    other = "same text, accounts and time as row {}: it would go out twice"
+    ((said, count),) = kinds_of([(other.format(name), 2) for name in ("1", "2")])
+    assert (said, count) == (other.format("…") + ", such as 1 and 2", 4)
 
 
 def test_of_many_kinds_of_waits_the_rest_is_counted():

@@ -24,9 +24,9 @@ _EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
 _CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
-# What tells one reason from another of its kind: what is quoted, ids, and how many characters there are.
+# What tells one reason from another of its kind: what is quoted, ids, names of rows, and how many characters there are.
 _DETAIL = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:post|del|acc|media|run)_\w+|\b\d[\d,]*(?= characters)"""
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:post|del|acc|media|run)_\w+|(?<=\bas row )[^;:]+|\b\d[\d,]*(?= characters)"""
 )
 _CELL = re.compile(r" \([A-Z]{1,3}\d+\)$| \(row \d+\)$")  # and where in the sheet it stands
 _LIMITS = {"content": 60, "cause": 60}  # characters shown
