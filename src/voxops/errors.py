@@ -72,8 +72,8 @@ class VoxopsError(Exception):
             for step in traceback.extract_tb(self.__traceback__)
             if _is_users(step.filename)
         ]
-        said = [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
-        return [*lines, *map(_printable, said)]
+        notes = map(_printable, getattr(self, "__notes__", ()))
+        return [*lines, f"{type(self).__name__}: {self}", *notes]
 
 
 def _is_users(filename: str) -> bool:

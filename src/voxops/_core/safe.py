@@ -59,6 +59,7 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
 _IDENTIFIER = re.compile(r"[\w.:~-]+")
 _BLOCK = re.compile(r"^(\d{1,9})?([-+.)=])(?=[\s=-]|$)")  # a list, a rule or a heading, where a line begins with it
+_CALL = re.compile(r"([@!#\]])")  # how a chat begins a mention, and ends the words of a link
 _MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may be parted: after a joint, and within what is longer than a column is wide, such as an id.
@@ -122,7 +123,7 @@ def markdown(value: object, limit: int = 200) -> str:
 def chat(value: object, limit: int = 200) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a text of its own."""
     text = plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([@!#\]])", "\\1\u2060", text)
+    return _CALL.sub("\\1\u2060", text)
 
 
 def code(value: object) -> str:

@@ -58,6 +58,6 @@ def keep_from_logs(secret: Secret) -> None:
 
 @contextmanager
 def kept_from_logs(secret: Secret) -> Iterator[None]:
-    """Keep a secret out of those logs within a block."""
+    """Keep a secret out of those logs within a block, which holds it."""
     keep_from_logs(secret)
     yield

@@ -14,9 +14,8 @@ from voxops.errors import ConfigError
 __all__ = ["Receipt", "Source"]
 
 _VERSION = 1
-_WRITING = (
-    threading.Lock()
-)  # one for all: receipts of one process that share a file don't write each other's entries away
+# One for all: receipts of one process that share a file don't write each other's entries away.
+_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)

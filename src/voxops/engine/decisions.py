@@ -194,6 +194,7 @@ class Decider:
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
         join = Join(stored.id, member.position)
+        # What may be out is compared as people see it; what was not sent, or has failed, is taken as it stands now.
         exact = member.item.body_hash == item.body_hash
         fields = _differing(member.item.body or {}, item.body or {})
         differing = ", ".join(_COLUMNS.get(name, name) for name in fields)
@@ -226,9 +227,9 @@ class Decider:
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
             self._ledger.forming.withdraw(stored.id, SUPERSEDED)
             return New(self._act.as_attempt(item, attempt))
-        return (
-            Hold(f"an attempt with other values of {differing} is still open; wait for its outcome") if fields else join
-        )
+        if not fields:
+            return join
+        return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
 
     def _shows_by_now(self, item: Item, member: Member, fields: Collection[str]) -> bool:
         """Whether the post of a row shows what the sheet asks for by now, after it was changed: as where both were mended alike."""

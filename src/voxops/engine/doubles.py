@@ -66,7 +66,7 @@ class Doubles:
         if len(named) < 2:
             return {}
         rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)
-        return {shown_of_body(resolved(item, self._accounts)): item.label for item in rows}
+        return {self._asked_by_row[item.row_mark]: item.label for item in rows}
 
     def _same_under_way(self, item: Item, body: Mapping[str, Any]) -> Iterator[tuple[str, Item]]:
         """Other rows of which a create of this ledger asks for the same and may still make it, with their states.

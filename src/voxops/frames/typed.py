@@ -195,16 +195,9 @@ def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Column ``error`` as one line, ``CODE: message`` where it is an object."""
-    return {
-        "error": clean_texts(
-            [
-                error
-                if error is None or isinstance(error, str)
-                else ": ".join(filter(None, error_parts(error))) or None
-                for error in clean["_error"]
-            ]
-        )
-    }
+    errors = clean["_error"]
+    lines = [each if isinstance(each, str) else ": ".join(filter(None, error_parts(each))) or None for each in errors]
+    return {"error": clean_texts(lines)}
 
 
 def _either(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:

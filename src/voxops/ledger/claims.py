@@ -7,7 +7,7 @@ from dataclasses import replace
 from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger.operations import Operations
 from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, well_formed
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part, Store
 from voxops.ledger.tampering import why_tampered
 
 __all__ = ["Claims"]
@@ -17,7 +17,7 @@ TOO_OLD = "what was read of it is too old by now: too few requests are let throu
 _ITS_OWN = "id = ? AND state = 'sent' AND owner = ? AND tries = ?"
 
 
-class Claims:
+class Claims(Part):
     """Hands out the right to send, and records how each try ended.
 
     Parameters
@@ -29,7 +29,7 @@ class Claims:
     """
 
     def __init__(self, store: Store, operations: Operations) -> None:
-        self._store = store
+        super().__init__(store)
         self._operations = operations
 
     def clear(self, stored: Stored, *, read: float | None = None) -> Clearance:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from voxops.ledger.records import OPEN, STORED, Stored, read_stored
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["Creates"]
 
 
-class Creates:
-    """The stored creates, to be read.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Creates(Part):
+    """The stored creates, to be read."""
 
     def under_way(self, since: float) -> list[Stored]:
         """Creates that are open, and those that were sent since an instant of server time, whatever became of them."""

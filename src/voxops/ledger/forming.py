@@ -8,7 +8,7 @@ from typing import Any
 from voxops.acts.keys import EDITION
 from voxops.acts.operation import Operation
 from voxops.ledger.records import compact_json, item_text, well_formed
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["CANCELLED", "Forming"]
 
@@ -17,17 +17,8 @@ CANCELLED = "cancelled"  # why rows of a run that somebody has given up are not 
 _POINT = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)"
 
 
-class Forming:
-    """Writes operations that nothing has happened to.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Forming(Part):
+    """Writes operations that nothing has happened to."""
 
     def add(
         self,

@@ -10,24 +10,15 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 
 from voxops.acts.made import Made
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["Marks"]
 
 _COLUMNS = "post_id, created, status, op_mark, row_mark, campaign_mark, asked, shown"
 
 
-class Marks:
-    """What was made, and up to when the lists were read.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Marks(Part):
+    """What was made, and up to when the lists were read."""
 
     @property
     def listed(self) -> str | None:

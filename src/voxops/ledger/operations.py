@@ -6,22 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from voxops.acts.operation import Member, Subject
 from voxops.ledger.records import BUSY, OPEN, STORED, Stored, compact_json, read_member, read_stored
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["Operations"]
 
 
-class Operations:
-    """The stored operations, to be read.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Operations(Part):
+    """The stored operations, to be read."""
 
     def get(self, op: int) -> Stored:
         """One operation."""

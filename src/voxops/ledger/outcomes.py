@@ -7,22 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from voxops.acts.operation import Item, Member, Subject
 from voxops.ledger.records import COLLIDED, compact_json, read_member, well_formed
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["Outcomes"]
 
 
-class Outcomes:
-    """Writes what became of rows.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Outcomes(Part):
+    """Writes what became of rows."""
 
     def settle(self, op: int, members: Sequence[Member], server_now: float) -> None:
         """Write outcomes; when all members have succeeded, failed or are blocked, the operation is settled."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voxops.errors import LedgerError
 from voxops.ledger.records import well_formed
-from voxops.ledger.store import Store
+from voxops.ledger.store import Part
 
 __all__ = ["RunHead", "RunRow", "Runs"]
 
@@ -35,17 +35,8 @@ class RunRow:
     canary: str | None = None
 
 
-class Runs:
-    """The runs of a ledger.
-
-    Parameters
-    ----------
-    store : Store
-        The ledger's file.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class Runs(Part):
+    """The runs of a ledger."""
 
     def start(self, head: RunHead, *, reason: str | None, created: float, frame: bytes) -> None:
         """Write a run; its rows follow in the same transaction."""

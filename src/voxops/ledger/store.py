@@ -17,7 +17,7 @@ from voxops.api.windows import LEASE
 from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger.file import explain, open_database
 
-__all__ = ["Store"]
+__all__ = ["Part", "Store"]
 
 TICK = 0.5  # seconds between two notes of the latest time
 
@@ -158,3 +158,16 @@ class Store:
                 list(zip(("latest_server", "latest"), map(repr, times), strict=True)),
             )
         self._noted = times
+
+
+class Part:
+    """One part of a ledger, with its own verbs.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store

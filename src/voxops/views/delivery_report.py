@@ -5,18 +5,18 @@ It is drawn like the report of a triage, as HTML, Markdown and for a notebook; t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from voxops._core import safe
-from voxops._core.addresses import redact_address, redact_addresses
 from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.frames.spans import in_zone, length, shown_zone
 from voxops.views import _axes, _findings, plots
+from voxops.views._addresses import without_addresses
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._palette import OUTCOME, VERDICT
 from voxops.views.report import Report
@@ -90,7 +90,8 @@ def delivery_report(
     'Webhook deliveries'
     """
     tz = shown_zone(log, tz)
-    log = _without_addresses(log, _TEXTS)
+    if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
+        log = without_addresses(log, _TEXTS)
     if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
         log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
@@ -120,7 +121,7 @@ def delivery_report(
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
-        frames={name: _redacted(frame) for name, frame in frames.items()},
+        frames={name: without_addresses(frame, ["url"]) for name, frame in frames.items()},
     )
 
 
@@ -288,27 +289,6 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
     more = len(shown) - rows
     text = f"{safe.many(rows, 'row')}; {more:,} more: {ALL_ROWS}." if more > 0 else ""
     return Section("Never delivered", text, in_zone(shown[list(_LOST)].head(rows), tz))
-
-
-def _redacted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose addresses open nothing."""
-    if "url" not in frame:
-        return frame
-    return frame.assign(url=frame["url"].map(redact_address, na_action="ignore").astype(frame["url"].dtype))
-
-
-def _without_addresses(log: Any, columns: Iterable[str]) -> Any:
-    """Return a log in whose texts addresses open nothing."""
-    if not isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
-        return log
-    redacted: dict[str, Any] = {
-        name: log[name].map(redact_addresses, na_action="ignore").astype(log[name].dtype)
-        for name in columns
-        if name in log
-    }
-    clean = log.assign(**redacted)
-    clean.attrs = log.attrs
-    return clean
 
 
 def _places(urls: pd.Series[Any]) -> str:

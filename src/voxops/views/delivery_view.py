@@ -16,6 +16,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis import about_posts, delivery_stats
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone
+from voxops.views._addresses import without_addresses
 from voxops.views._choice import Choice, load_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Tab
@@ -89,11 +90,12 @@ class DeliveryPanel(Panel):
         """Show deliveries that were read; as soon as some have failed, those alone."""
         self._act.forget(rows=not chosen)
         self._log = self._chosen = log
+        clean = without_addresses(log)
         words = {
             "success": log["success"].astype(object).map(_result),
             "status_code": log["status_code"].astype("string").radd("HTTP "),
-            "url": log["url"].map(redact_address, na_action="ignore"),
-            "error": log["error"].map(redact_addresses, na_action="ignore"),
+            "url": clean["url"],
+            "error": clean["error"],
         }
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
@@ -258,7 +260,7 @@ def _answers(log: pd.DataFrame) -> Block:
     if failed.empty:
         return blocks.line("No delivery failed.")
     said = failed["status_code"].astype("string").radd("HTTP ")
-    errors = failed["error"].map(redact_addresses, na_action="ignore").astype("string")
+    errors = without_addresses(failed, ["error"])["error"]
     kind = said.where(failed["status_code"].notna(), errors).fillna("no answer")
     counts = failed.groupby(kind).size().sort_values(ascending=False, kind="stable")
     look, highest, tz = OUTCOME["failed"], int(counts.max()), shown_zone(log)

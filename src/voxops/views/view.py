@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
-from voxops._core.addresses import redact_address, redact_addresses
 from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone, zone
+from voxops.views._addresses import without_addresses
 from voxops.views._grid import Grid
 from voxops.views._kinds import LOOKS, MOST, PLANNED, TRIAGED, Kind, Shape, kind_of, shape_of
 from voxops.views._palette import look
@@ -30,10 +30,6 @@ _TERMINAL = 20  # rows of the text form
 _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
 _FLEXIBLE = 130  # pixels that a column without a width of its own has at the least
 _WIDTHS = (4, 28)  # characters of a column of it
-# Columns of webhooks whose addresses let somebody else post there.
-_ADDRESSES = {
-    "url": redact_address, "endpoint": redact_address, "error": redact_addresses, "response_body": redact_addresses
-}  # fmt: skip
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = (
     "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;text-align:{}"
@@ -109,8 +105,8 @@ class View:
         elif self._kind.name == PLANNED:
             last = ~frame["eligible"].astype(bool)
         else:
-            return _without_addresses(frame if most is None else frame.head(most))
-        return _without_addresses(frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]])
+            return without_addresses(frame if most is None else frame.head(most))
+        return without_addresses(frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]])
 
     def _shown(self) -> pd.DataFrame:
         """Return the rows shown with their addresses."""
@@ -249,19 +245,6 @@ def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with each column once."""
     return frame.loc[:, ~frame.columns.duplicated()]
-
-
-def _without_addresses(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its addresses of webhooks as they may be shown, and those in what receivers answered."""
-    shown: dict[str, Any] = {}
-    for name, redact in _ADDRESSES.items():
-        if name in frame.columns:
-            values = frame[name]
-            known = {value: redact(value) for value in {each for each in values if isinstance(each, str)}}
-            clean = [known[value] if isinstance(value, str) else value for value in values]
-            kept = values.dtype if isinstance(values.dtype, pd.StringDtype) else object
-            shown[name] = pd.Series(clean, index=frame.index, dtype=kept)
-    return frame.assign(**shown) if shown else frame
 
 
 def _is_plain(values: pd.Series[Any]) -> bool:
