@@ -242,6 +242,35 @@ def test_buttons_hand_the_work_over(shared: Kernel, api: Sandbox, tmp_path: Path
     shared.do("ws.close()")
 
 
+def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_computes(
+    shared: Kernel, api: Sandbox, tmp_path: Path
+) -> None:
+    api.add_fault(SLOW)
+    shared.do(connect(api, tmp_path / "ledger"))
+    shared.do(PLAN)
+    shared.run("run = ws.run(plan)\nrun")
+    ours, theirs = (shared.control("create_subshell_request")["subshell_id"] for _ in range(2))
+    # A page learns which models there are, and its thread ends; the run speaks on, as if it still spoke to that page.
+    shared.comm("comm_open", theirs, comm_id="theirs", target_name="jupyter.widget.control", data={})
+    shared.comm("comm_close", theirs, comm_id="theirs", data={})
+    wait_for(lambda: said(shared, "update"))
+    shared.control("delete_subshell_request", subshell_id=theirs)
+    wait_for(lambda: said(shared, "update"))
+    shared.press("hello", ours)
+    wait_for(lambda: said(shared, "custom"))
+    stop = tmp_path / "stop"
+    computes = shared.queue([f"while not __import__('pathlib').Path({str(stop)!r}).exists(): pass"])
+    wait_for(lambda: said(shared, "update"))
+    shared.press("pause", ours)
+    wait_for(lambda: said(shared, "custom"))
+    assert not computes[0].status
+    stop.touch()
+    shared.collect(computes)
+    shared.do("while run.snapshot.phase != 'paused': await asyncio.sleep(0.05)")
+    api.clear_faults()
+    shared.do("run.cancel().wait(30)\nws.close()")
+
+
 # -- restart ----------------------------------------------------------------------------------------------------------------
 
 
@@ -422,6 +451,13 @@ def tell(before=len(run._future._done_callbacks)):
     pathlib.Path({sign!r}).touch()
 threading.Thread(target=tell, daemon=True).start()
 """
+
+
+def said(kernel: Kernel, method: str) -> bool:
+    """Whether a model sends such a message to its pages within half a second: what it shows, or an answer."""
+    return any(
+        m["msg_type"] == "comm_msg" and m["content"]["data"].get("method") == method for m in kernel.published(0.5)
+    )
 
 
 def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:

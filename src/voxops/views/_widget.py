@@ -52,6 +52,17 @@ class LiveWidget(anywidget.AnyWidget):
     def __init__(self, *, turn: AbstractContextManager[Any] | None = None, **traits: Any) -> None:
         self._turn = turn or threading.RLock()
         super().__init__(**traits)
+        self._keep_routes_of_pages()
+
+    def _keep_routes_of_pages(self) -> None:
+        """Let each page's messages go where the page sends them, to a thread of the kernel that answers while a cell computes.
+
+        From 7.4 on, ipykernel sends them instead to the thread whose request was served last when the model last spoke. While a
+        run speaks that is the cell's own thread, which is busy, or one that ended with another page: then no page is answered
+        any more (ipython/ipykernel#1557 lets such messages drop). Whoever asks through a model needs that; ours only listens.
+        """
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = None
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code.
