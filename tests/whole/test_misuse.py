@@ -57,6 +57,24 @@ def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> No
         assert not other.requests(acting=True)
 
 
+def test_a_sheet_is_the_same_in_every_dtype(ws: vx.Workspace, world: Sandbox) -> None:
+    sheet = campaign().assign(number=range(4), scheduled_for=pd.Timestamp("2026-03-20T10:00:00Z"))
+    arrow = sheet.convert_dtypes(dtype_backend="pyarrow")
+    forms = [
+        sheet, sheet.astype(object), sheet.convert_dtypes(), sheet.astype({"accounts": "category"}), arrow,
+        sheet.set_index(["row_id", "number"], drop=False), arrow.set_index(["row_id", "number"], drop=False),
+    ]  # fmt: skip
+    for form in forms:
+        results = ws.run(vx.plan_bulk(form, key="row_id")).wait().results()
+        assert results["outcome"].tolist() == ["succeeded"] * 4
+        assert len(world.requests(acting=True)) == 1
+    posts = ws.posts(status="scheduled")
+    ours = posts[posts["content"].isin(sheet["content"])].astype({"post_id": "string[pyarrow]"})
+    withdrawn = ws.run(vx.plan_cancel(ours.set_index(["status", "post_id"], drop=False))).wait().results()
+    assert withdrawn["outcome"].tolist() == ["succeeded"] * 4
+    assert world.duplicates() == []
+
+
 def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
     three = pd.Series([3]).max()
     assert not isinstance(three, int)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -55,23 +55,21 @@ def pack(frame: pd.DataFrame) -> bytes:
     Returns
     -------
     bytes
-        UTF-8; `unpack` gives the same frame back. NumPy scalars and arrays inside objects come back as Python values, and an
-        index of times without its ``freq``.
+        UTF-8; `unpack` gives the same frame back. NumPy scalars and arrays inside objects come back as Python values, an index
+        of times without its ``freq``, and columns of pyarrow's types as pandas' own, since who reads it may not have pyarrow.
 
     Raises
     ------
     PlanError
-        If the frame has several levels of index or columns, or holds what has no JSON form.
+        If a column holds what has no JSON form.
     """
-    if frame.index.nlevels > 1 or frame.columns.nlevels > 1:
-        raise PlanError("A frame with several levels of index or columns can't be kept; call reset_index() first.")
     try:
         return msgspec.json.encode(
             {
                 "version": _VERSION,
                 "index": _labels_out(frame.index),
                 "columns": _labels_out(frame.columns),
-                "arrays": [_array_out(frame.iloc[:, at]) for at in range(frame.shape[1])],
+                "arrays": [_column_out(frame.iloc[:, at]) for at in range(frame.shape[1])],
                 "attrs": _value_out(dict(frame.attrs)),
             }
         )
@@ -118,17 +116,29 @@ def _labels_out(labels: pd.Index) -> dict[str, Any]:
     name = _value_out(labels.name)
     if isinstance(labels, pd.RangeIndex):
         return {"name": name, "range": [labels.start, labels.stop, labels.step]}
+    if isinstance(labels, pd.MultiIndex):
+        return {"levels": [_labels_out(labels.get_level_values(level)) for level in range(labels.nlevels)]}
     return {"name": name, "array": _array_out(pd.Series(labels))}
 
 
 def _labels_in(packed: Mapping[str, Any]) -> pd.Index:
     """Inverse of `_labels_out`."""
+    if "levels" in packed:
+        return pd.MultiIndex.from_arrays(list(map(_labels_in, packed["levels"])))
     name = _value_in(packed["name"])
     if "range" in packed:
         return pd.RangeIndex(*packed["range"]).rename(name)
     array = _array_in(packed["array"])
     labels: pd.Index = pd.Index(array, name=name, dtype=array.dtype)
     return labels
+
+
+def _column_out(column: pd.Series) -> dict[str, Any]:
+    """One column as `_array_out` writes it; what can't be written is said with its name."""
+    try:
+        return _array_out(column)
+    except PlanError as error:
+        raise PlanError(f"Column {column.name!r}: {error}") from None
 
 
 def _array_out(column: pd.Series) -> dict[str, Any]:
@@ -142,6 +152,8 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
             "categories": categories,
             "ordered": dtype.ordered,
         }
+    if isinstance(dtype, pd.ArrowDtype):
+        return _array_out(pd.Series(pd.array(list(column.array.to_numpy(object, na_value=None)))))
     packed = {"dtype": str(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage
@@ -161,7 +173,7 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
 
 def _converter(dtype: Any) -> Callable[[Any], Any]:
     """How a present value of a typed column is written."""
-    if isinstance(dtype, pd.StringDtype) or (dtype.kind in "biuf" and not isinstance(dtype, pd.ArrowDtype)):
+    if isinstance(dtype, pd.StringDtype) or dtype.kind in "biuf":
         return _float_out if dtype.kind == "f" else _value_out
     raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
 
@@ -238,6 +250,7 @@ _TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...]
     (pd.Timedelta, "$delta", lambda t: [int(t.asm8.view("i8")), t.unit], lambda v: pd.Timedelta(np.timedelta64(*v))),
     (datetime, "$datetime", datetime.isoformat, datetime.fromisoformat),
     (date, "$date", date.isoformat, date.fromisoformat),
+    (time, "$time", time.isoformat, time.fromisoformat),
     (timedelta, "$timedelta", lambda d: [d.days, d.seconds, d.microseconds], lambda v: timedelta(*v)),
     (Decimal, "$decimal", str, Decimal),
     (UUID, "$uuid", str, UUID),
@@ -301,12 +314,12 @@ def _text_out(text: str) -> str | dict[str, str]:
     return text
 
 
-def _zone(time: pd.Timestamp) -> str | None:
+def _zone(stamp: pd.Timestamp) -> str | None:
     """Name of a Timestamp's time zone, None if it has none."""
-    return None if time.tzinfo is None else str(time.tzinfo)
+    return None if stamp.tzinfo is None else str(stamp.tzinfo)
 
 
 def _timestamp(value: int, unit: str, zone: str | None) -> pd.Timestamp:
     """Inverse of a Timestamp's writing."""
-    time = pd.Timestamp(np.datetime64(value, unit))  # type: ignore[call-overload]
-    return time if zone is None else time.tz_localize("UTC").tz_convert(zone)
+    stamp = pd.Timestamp(np.datetime64(value, unit))  # type: ignore[call-overload]
+    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(zone)
