@@ -75,6 +75,16 @@ def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Wor
     assert ws.posts(status="archived").empty, "an honest nothing"
 
 
+def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspace) -> None:
+    for wrong, meant in (("post_failed", "post.failed"), ("posts.failed", "post.failed"), ("failed", "post.failed")):
+        with pytest.raises(vx.ConfigError, match=f"event_type='{wrong}': no delivery has it; did you mean '{meant}'"):
+            ws.deliveries(event_type=wrong)
+    with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is none of the known ones"):
+        assert ws.deliveries(event_type=["story.boosted"]).empty
+    assert ws.deliveries(event_type="account.error", since="1s").empty, "an honest nothing"
+    assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
+
+
 def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Workspace) -> None:
     sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
     made = ws.run(vx.plan_bulk(sheet, key="row_id", campaign="Spring  2026")).wait().made()

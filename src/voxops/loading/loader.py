@@ -20,7 +20,7 @@ from voxops.loading.disk import Disk, archive_note, joined, newest_first
 from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
-from voxops.loading.typos import account_ids, refuse_accounts, refuse_platforms, warn_of_unknown
+from voxops.loading.typos import account_ids, refuse_accounts, refuse_events, refuse_platforms, warn_of_unknown
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -198,7 +198,8 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset, or `success` is neither True, False nor None.
+            If a time can't be read or has no offset, `success` is neither True, False nor None, or no delivery has the event
+            and a known one is near.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -238,6 +239,8 @@ class Loader:
         if events:
             keep &= frame["event_type"].str.lower().isin(events)
         found = newest_first(frame[keep], "delivery_id")
+        if not len(found):
+            refuse_events(events)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
         origin = None
         if self._disk is not None:

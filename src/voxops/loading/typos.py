@@ -1,4 +1,4 @@
-"""Slips of the pen in platforms and accounts: named as what they are, so that none gives an empty frame in silence."""
+"""Slips of the pen in platforms, accounts and events: named as what they are, so that none gives an empty frame in silence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from voxops.model import POST_STATUSES
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["account_ids", "refuse_accounts", "refuse_platforms", "warn_of_unknown"]
+__all__ = ["account_ids", "refuse_accounts", "refuse_events", "refuse_platforms", "warn_of_unknown"]
 
 # Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
 PLATFORMS = (
     "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
     "telegram", "google_business", "mastodon", "whatsapp",
+)  # fmt: skip
+
+# Events that webhooks are known to receive (contract: WH-3). Others may come: one that a delivery has is taken.
+EVENTS = (
+    "post.created", "post.scheduled", "post.published", "post.failed", "post.partial", "post.draft.approved", "account.connected",
+    "account.disconnected", "account.error", "media.uploaded",
 )  # fmt: skip
 
 
@@ -48,6 +54,23 @@ def warn_of_unknown(statuses: Sequence[str]) -> None:
     for status in statuses:
         if status not in POST_STATUSES:
             said = f"no post has status={status!r}, which is none of the known ones: {', '.join(sorted(POST_STATUSES))}"
+            warnings.warn(said, stacklevel=2)
+
+
+def refuse_events(events: Sequence[str]) -> None:
+    """Refuse an event that is not known where one that is known is near, and warn of others; asked only where nothing was found.
+
+    Raises
+    ------
+    ConfigError
+        With the one that was likely meant.
+    """
+    for event in events:
+        if event not in EVENTS:
+            meant = near(event, EVENTS, 0.7)
+            if meant:
+                raise ConfigError(f"event_type={event!r}: no delivery has it; did you mean {meant!r}?")
+            said = f"no delivery has event_type={event!r}, which is none of the known ones: {', '.join(EVENTS)}"
             warnings.warn(said, stacklevel=2)
 
 
