@@ -274,6 +274,17 @@ def test_a_run_brings_its_plan_and_its_results() -> None:
     assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
 
 
+def test_a_run_is_enough_for_the_report(tmp_path: Path) -> None:
+    triaged = triage(targets())
+    both, alone = report(triaged, run=ran(triaged)), report(run=ran(triaged))
+    texts = [made.to_markdown(tmp_path / f"{at}.md").read_text() for at, made in enumerate((both, alone))]
+    assert texts[0] == texts[1]
+    for name, frame in both.frames.items():
+        pd.testing.assert_frame_equal(alone.frames[name], frame)
+    with pytest.raises(PlanError, match="needs a triaged frame, not None"):
+        report()
+
+
 def test_of_a_frame_that_was_filtered_empty_it_is_not_said_that_nothing_is_left() -> None:
     triaged = triage(targets())
     triaged.attrs["rows"] = 5

@@ -16,7 +16,7 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops._core.arguments import file_path, new_file
-from voxops.acts.plan import Plan
+from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -138,8 +138,9 @@ def report(
 
     Parameters
     ----------
-    triaged : pandas.DataFrame
-        What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``. It can't be left out.
+    triaged : pandas.DataFrame, optional
+        What `triage` returned: the columns of targets and ``cause``, ``verdict``, ``remedy``, ``retryable``; by default what the
+        plan of `run` was made of, so that a run of yesterday needs nothing else.
     run : Run, optional
         The run of the retry, or of another act on posts that exist; its results are read now. What is to be done is then about what
         it has left, the causes and the evidence about `triaged`.
@@ -180,6 +181,8 @@ def report(
     """
     for subject in (triaged, run):
         _refuse_others(subject)
+    if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
+        triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
     need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
