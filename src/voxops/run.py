@@ -315,8 +315,8 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where another ledger had made the
-            post before). Posts that were deleted since are left out.
+            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where the post had been made
+            before, by an earlier run that had not all of these rows, or by another ledger). Posts that were deleted since are left out.
 
         Raises
         ------

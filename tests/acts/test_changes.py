@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from voxops.acts.operation import Item, Member, Subject
+from voxops.acts.operation import Item, Member, Past, Subject
 from voxops.acts.update import RESCHEDULE, UPDATE, plan_reschedule, plan_update
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.states import PostState, TargetState
@@ -142,6 +142,11 @@ def state(content: str = "Hello", when: str = MONDAY, updated: str = LOADED, **o
     )
 
 
+def post(**shown: Any) -> dict[str, Any]:
+    """A post as the API answers."""
+    return {"id": "post_1", "status": "SCHEDULED", **shown}
+
+
 def member(body: dict[str, Any] | None = None, **seen: Any) -> Member:
     item = Item(
         0, "i", 1, Subject("post", "post_0"), "post_0", "", "", "scheduled", "PATCH", "/v1/posts/post_0", body or ASKED,
@@ -225,8 +230,8 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
 
 
 def test_a_move_is_refused_where_this_ledger_set_the_present_time():
-    def set_to(when: str) -> list[Item]:
-        return [member({"scheduledFor": when}).item]
+    def set_to(when: str) -> list[Past]:
+        return [Past(member({"scheduledFor": when}).item)]
 
     moved = member({"scheduledFor": "2026-03-05T09:00:00Z"}, by=259_200.0, again=False).item
     said = RESCHEDULE.why_again(moved, state(), set_to("2026-03-02T09:00:00Z"))
@@ -259,7 +264,11 @@ def test_the_same_step_from_a_time_that_this_ledger_has_set_is_refused(before, n
     shown, when = before
     first = change({"scheduled_for": shown}, scheduledFor=when)
     again = change({"scheduled_for": "2026-03-05T09:00:00+00:00"}, scheduledFor=now)
-    assert bool(UPDATE.why_again(again, state(when="2026-03-05T09:00:00+00:00"), [first])) is held
+    assert bool(UPDATE.why_again(again, state(when="2026-03-05T09:00:00+00:00"), [Past(first)])) is held
+    to = replace(again, seen={**again.seen, "to": True})
+    assert UPDATE.why_again(to, state(when="2026-03-05T09:00:00+00:00"), [Past(first)]) == "", (
+        "one time for all adds up to nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,10 +289,29 @@ def test_the_same_step_from_a_time_that_this_ledger_has_set_is_refused(before, n
 def test_the_same_addition_to_a_text_that_this_ledger_has_set_is_refused(first, second, kept, held):
     before, again = (change({"content": shown}, content=text) for shown, text in (first, second))
     post = replace(state(), content=kept)
-    assert bool(UPDATE.why_again(again, post, [before])) is held
+    assert bool(UPDATE.why_again(again, post, [Past(before)])) is held
     assert UPDATE.why_again(again, post, []) == ""
-    assert UPDATE.why_again(again, post, [replace(before, body=None)]) == ""
-    assert UPDATE.why_again(replace(again, seen={**again.seen, "again": True}), post, [before]) == ""
+    assert UPDATE.why_again(again, post, [Past(replace(before, body=None))]) == ""
+    assert UPDATE.why_again(replace(again, seen={**again.seen, "again": True}), post, [Past(before)]) == ""
+
+
+def test_an_addition_and_a_move_that_the_server_has_kept_in_its_own_way_are_refused_the_second_time():
+    """It made links short, took blanks together, and moved times to the quarter of an hour."""
+    text = Past(
+        change({"content": "Hello"}, content="Hello https://shop.example/spring"), post(content="Hello vx.bst/a1")
+    )
+    again = change({"content": "Hello vx.bst/a1"}, content="Hello vx.bst/a1 https://shop.example/spring")
+    now = replace(state(), content="Hello vx.bst/a1")
+    assert "has added 'https://shop.example/spring' to its text already" in UPDATE.why_again(again, now, [text])
+    assert UPDATE.why_again(again, now, [replace(text, answer=None)]) == "", "nothing says how it came about"
+    assert UPDATE.why_again(again, now, [replace(text, answer=["?"])]) == ""
+    blanks = Past(change({"content": "Hello  you"}, content="Hello  you  !"))
+    once_more = change({"content": "Hello you !"}, content="Hello you !  !")
+    assert UPDATE.why_again(once_more, replace(state(), content="Hello you !"), [blanks])
+    kept = post(scheduledFor="2026-03-05T09:30:00Z")
+    moved = Past(change({"scheduled_for": "2026-03-05T09:00:00+00:00"}, scheduledFor="2026-03-05T09:40:00Z"), kept)
+    later = change({"scheduled_for": "2026-03-05T09:30:00+00:00"}, scheduledFor="2026-03-05T10:10:00Z")
+    assert UPDATE.why_again(later, state(when="2026-03-05T09:30:00+00:00"), [moved])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from voxops.acts.create import plan_bulk
 from voxops.analysis import sheet_file
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.client import AccountNames
+from voxops.client.names import no_account
 from voxops.errors import PlanError
 from voxops.sandbox import Sandbox
 
@@ -314,15 +315,44 @@ def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbo
     assert check_campaign(frame).empty
 
 
-def test_a_name_that_two_accounts_share_stands_for_neither():
-    names = AccountNames([("TWITTER", "Brand", "acc_1"), ("twitter", "@brand", "acc_2"), ("bluesky", "brand", "acc_3")])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_name_that_two_accounts_share_stands_for_neither(both):
+    names = AccountNames(
+        [
+            ("TWITTER", "Brand", "acc_1", both),
+            ("twitter", "@brand", "acc_2", both),
+            ("bluesky", "brand", "acc_3", False),
+        ]
+    )
     assert names.get("twitter:@brand") is None
+    said = "2 accounts are called twitter:@Brand; write which is meant: twitter:acc_1, twitter:acc_2"
+    assert no_account(["twitter:@Brand"], names) == said
     assert "Twitter:brand" not in names
     assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
     assert {account: name.partition(":")[0] for name, account in names.items()} == {
         "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
     }  # fmt: skip
     assert names.get("acc_1") is None
+
+
+def test_a_name_stands_for_the_only_active_account_of_it_as_where_one_was_connected_anew():
+    names = AccountNames([("twitter", "brand", "acc_1", False), ("twitter", "brand", "acc_2", True)])
+    assert (names["twitter:@brand"], names["twitter:acc_1"], names.shared) == ("acc_2", "acc_1", {})
+    assert (
+        no_account(["twitter:@brant"], names)
+        == "no account twitter:@brant in this workspace; did you mean twitter:@brand?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits"), [("image", True), (" Reel ", True), (None, True), ("", True), ("photo", False)]
+)
+def test_a_content_type_is_one_of_those_that_the_api_knows(kind, fits):
+    findings = check_campaign(one().assign(content_type=kind))
+    assert findings.empty is fits
+    if not fits:
+        assert findings["code"].tolist() == ["CONTENT_TYPE_FORM"]
+        assert "'photo' is none of carousel, image" in findings["message"][0]
 
 
 def test_a_frame_without_the_columns_is_refused():

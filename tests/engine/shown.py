@@ -17,7 +17,7 @@ from voxops.acts.update import plan_reschedule
 from voxops.api.states import PostState, TargetState
 from voxops.engine.binding import bind
 from voxops.engine.created import Listed
-from voxops.engine.decisions import Facts
+from voxops.engine.facts import Facts
 from voxops.engine.reader import Seen
 from voxops.engine.reading import Reading
 from voxops.engine.settler import Settler

@@ -23,7 +23,8 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.binding import bind
 from voxops.engine.control import Control, Pass
 from voxops.engine.created import Listed
-from voxops.engine.decisions import Facts, why_not_now
+from voxops.engine.decisions import why_not_now
+from voxops.engine.facts import Facts
 from voxops.ledger import Claim, Ledger, audit
 from voxops.ledger.forming import Forming
 from voxops.model import Outcome, Transition
@@ -98,13 +99,16 @@ def facts(*posts: PostState, **more: Any) -> Facts:
 # -- joining -----------------------------------------------------------------------------------------------------------
 
 
-def test_planned_rows_are_joined_in_any_order_and_company(runs):
-    runs.bind(campaign("a", "b", "c"))
-    runs.bind(campaign("c", "a"))
+def test_planned_rows_are_joined_in_any_order_and_without_those_that_are_not_planned(runs):
+    first = runs.bind(campaign("a", "b", "c"))
+    runs.bind(campaign("c", "a", "b"))
     assert runs.states() == ["planned"], "one batch of three, whoever asks"
-    runs.bind(campaign("c", "d"))
-    assert runs.states() == ["planned", "planned"]
-    assert [m.item.label for m in runs.ledger.operations.members(2)] == ["d"]
+    second = runs.bind(campaign("c", "d"))
+    assert runs.states() == ["withdrawn", "planned", "planned", "planned"]
+    labels = [{each.item.label for each in runs.ledger.operations.members(op)} for op in (2, 3, 4)]
+    assert labels == [{"a", "b"}, {"c"}, {"d"}]
+    assert [stored.id for stored in runs.ledger.operations.of_run(second)] == [3, 4]
+    assert [stored.id for stored in runs.ledger.operations.of_run(first)] == [2, 3]
 
 
 @pytest.mark.parametrize("how", ["sent", "unknown", "accepted"])
@@ -152,11 +156,11 @@ def test_a_changed_row_leaves_its_unsent_batch_whose_others_keep_their_bytes(run
     first = runs.bind(campaign("a", "b", "c"))
     bytes_before = {post["content"]: post for post in json.loads(runs.ledger.operations.get(1).body or b"")["posts"]}
     second = runs.bind(campaign("b", content="new words"))
-    assert runs.states() == ["withdrawn", "planned", "planned"]
+    assert runs.states() == ["withdrawn", "planned", "withdrawn", "planned"]
     left = json.loads(runs.ledger.operations.get(2).body or b"")["posts"]
     assert {post["content"]: post for post in left} == {name: bytes_before[name] for name in "ac"}
     assert runs.rows(first) == [("pending", "not sent yet")] * 3, "the first run means the row in its new words, too"
-    assert audit.results(runs.ledger, first)["idempotency_key"].tolist()[1] == runs.ledger.operations.get(3).key
+    assert audit.results(runs.ledger, first)["idempotency_key"].tolist()[1] == runs.ledger.operations.get(4).key
     assert runs.rows(second) == [("pending", "not sent yet")]
 
 
@@ -203,7 +207,7 @@ def test_the_plan_of_a_run_that_joined_another_s_batch_has_its_own_rows_alone(ru
     assert plan.canary(1).canaries == 1
     assert runs.rows(runs.bind(plan)) == [("pending", "not sent yet")]
     runs.bind(campaign("a", content="new words"))
-    assert [item.label for item in audit.plan_of(runs.ledger, "run_1").items] == ["b", "c", "a"]
+    assert [item.label for item in audit.plan_of(runs.ledger, "run_1").items] == ["c", "b", "a"]
 
 
 def test_a_drive_stops_after_so_many_failures_and_counts_them_anew_when_it_goes_on():
@@ -313,15 +317,20 @@ def test_the_same_failure_under_another_time_stamp_joins_what_is_open(runs):
     assert runs.rows(run) == [("succeeded", "")], "the row stands for what was open"
 
 
-def test_another_act_on_a_post_waits_for_the_open_one_and_replaces_an_unsent_one(runs):
+def test_another_act_on_a_post_waits_for_the_open_one_and_for_an_unsent_one(runs):
     post = state("failed")
     first = runs.bind(retry(post), facts(post))
     frame = pd.DataFrame({"post_id": ["post_1"], "status": ["draft"], "updated_at": [STAMP]})
     draft = PostState("post_1", "draft", STAMP, STAMP, targets=post.targets)
     cancel = plan_cancel(frame)
+    held = runs.bind(cancel, facts(draft))
+    waits = "another retry of this post waits to be sent; let its run go on, or cancel it, with ws.attach('run_1')"
+    assert (runs.states(), runs.rows(held)) == (["planned"], [("blocked", waits)])
+    assert runs.rows(first) == [("pending", "not sent yet")]
+    runs.ledger.outcomes.block(1, "changed since loaded")
     runs.bind(cancel, facts(draft))
-    assert runs.states() == ["withdrawn", "planned"]
-    assert runs.rows(first) == [("pending", "never sent; a later plan took its place")]
+    assert runs.states() == ["withdrawn", "planned"], "what would not be sent as it stands makes room"
+    assert runs.rows(first) == [("blocked", "never sent; a later plan took its place")]
     runs.doubt(2)
     late = runs.bind(retry(post), facts(post))
     assert runs.rows(late) == [("blocked", "another cancel of this post is still open; wait for its outcome")]

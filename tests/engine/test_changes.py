@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import HOUR, killed
+from tests.engine.steps import BULK, HOUR, killed
 
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
@@ -306,7 +306,7 @@ def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_howe
     run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
     before = len(rig.sandbox.requests())
     reasons = undone(kernel, run).frame["reason"]
-    assert reasons.str.startswith("another ledger has made this post").to_list() == [True] * 3
+    assert reasons.str.startswith("it was made before, by an earlier run or another ledger").to_list() == [True] * 3
     assert len(rig.sandbox.requests()) - before == 3, "the list is read back to them"
 
 
@@ -316,11 +316,16 @@ def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_i
     plan = undone(kernel, run)
     assert plan.eligible == 0
     assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
-    assert set(plan.frame["reason"]) == {
+    assert set(plan.frame["reason"]) == {"it was never sent"}
+    rig.sandbox.set_switches(list_lag_seconds=60)
+    killed(rig, kernel, run, BULK)
+    assert set(undone(rig.kernel(), run).frame["reason"]) == {
         "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
     }
-    kernel.go(run)
-    assert undone(kernel, run).eligible == 3
+    later = rig.kernel()
+    rig.sandbox.advance(300)
+    later.go(run)
+    assert undone(later, run).eligible == 3
 
 
 def test_posts_that_are_known_to_be_deleted_are_not_read_again_when_a_run_is_undone(rig):
@@ -363,7 +368,7 @@ def test_a_create_run_is_undone(rig):
     plan = plan_cancel(posts)
     reasons = plan.frame.set_index("row")["reason"].to_dict()
     assert reasons == {
-        "r00000": "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))",
+        "r00000": "it was made before, by an earlier run or another ledger; to withdraw it all the same, plan_cancel(ws.posts(...))",
         "r00001": "only drafts and scheduled posts can be cancelled; this one is cancelled",
         "r00002": "not out yet",
         "r00003": "not out yet",

@@ -17,7 +17,7 @@ from voxops.acts.plan import Plan
 from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.engine.created import Listed
-from voxops.engine.decisions import Facts
+from voxops.engine.facts import Facts
 from voxops.engine.learning import learn
 from voxops.engine.preflight import LIKELY, _look_again, is_stale, list_created, read_again, read_facts, renew
 

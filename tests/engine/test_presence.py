@@ -67,7 +67,7 @@ def test_rule_13_drafts_without_a_time_do_not_count():
     assert judged(item(), clone, made(post_id="post_2")) == Verdict(made="post_2")
     gone = made(post_id="post_2", status="cancelled")
     assert judged(item(), clone, gone).blocked.startswith("made as post_2, cancelled since")
-    said = "made as post_1, a draft again since; a next attempt makes it again"
+    said = "made as post_1, a draft again since; to make it again, set a column attempt to 2"
     assert judged(item(), clone).blocked == said, "somebody has cleared its time"
     assert judged(item(), clone, made(post_id="post_3", status="draft", shown=None)).blocked == said
     other = made(post_id="post_2", op_mark="of another attempt")
@@ -77,7 +77,10 @@ def test_rule_13_drafts_without_a_time_do_not_count():
 def test_rule_13_what_an_approver_has_sent_back_blocks_its_own_attempt():
     """It is a draft, and has its time; whatever goes out counts before it."""
     back = made(status="draft")
-    assert judged(item(), back).blocked == "made as post_1, a draft again since; a next attempt makes it again"
+    assert (
+        judged(item(), back).blocked
+        == "made as post_1, a draft again since; to make it again, set a column attempt to 2"
+    )
     assert judged(item(attempt=2), back) == NOTHING
     assert judged(item(), back, made(post_id="post_2")) == Verdict(made="post_2")
 
@@ -85,7 +88,9 @@ def test_rule_13_what_an_approver_has_sent_back_blocks_its_own_attempt():
 @pytest.mark.parametrize("status", ["cancelled", "unpublished", "deleted"])
 def test_rule_13_what_was_withdrawn_blocks_its_own_attempt_and_no_later_one(status):
     gone = made(status=status)
-    assert judged(item(), gone).blocked == f"made as post_1, {status} since; a next attempt makes it again"
+    assert (
+        judged(item(), gone).blocked == f"made as post_1, {status} since; to make it again, set a column attempt to 2"
+    )
     assert judged(item(attempt=2), gone) == NOTHING
     assert judged(item(attempt=2), made(2, status=status)).blocked
     assert judged(item(attempt=2), made(3, status=status)).blocked, "a later attempt than this one was withdrawn"

@@ -102,12 +102,12 @@ def test_rule_30_creates_whose_post_was_taken_back_are_blocked_and_other_acts_ar
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = 8")
     _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "cancelled", "q": "deleted"}))
     assert changed == rows(
-        5, 0, outcome="blocked", waiting_for="made as p, cancelled since; a next attempt makes it again"
+        5, 0, outcome="blocked", waiting_for="made as p, cancelled since; to make it again, set a column attempt to 2"
     )
     ledger.query("UPDATE operations SET action = 'create' WHERE id = 8")
     _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "deleted"}))
     assert changed == rows(
-        8, 0, 1, outcome="blocked", waiting_for="made as p, deleted since; a next attempt makes it again"
+        8, 0, 1, outcome="blocked", waiting_for="made as p, deleted since; to make it again, set a column attempt to 2"
     )
 
 
@@ -145,7 +145,7 @@ def test_what_was_done_to_a_subject_or_may_have_been_is_known(ledger, op, outcom
     ledger.query("UPDATE operations SET tries = ? WHERE id = ?", (tries, op))
     ledger.query("UPDATE members SET item = json_set(item, '$.body.scheduledFor', ?) WHERE op = ?", (when, op))
     done = ledger.outcomes.done_before(subject)
-    assert [(item.body or {}).get("scheduledFor") for item in done] == ([when] * len(done) if found else [])
+    assert [(past.item.body or {}).get("scheduledFor") for past in done] == ([when] * len(done) if found else [])
     assert bool(done) is found
 
 

@@ -118,10 +118,15 @@ note: Going well."""
 
 def test_waits_that_differ_in_what_they_name_are_one_line_however_many_they_are():
     """A created campaign that was cancelled since waits for as many reasons as it has rows, each with its own post."""
-    many = {f"made as post_{n:024d}, cancelled since; a next attempt makes it again": 1 for n in range(97)}
+    many = {
+        f"made as post_{n:024d}, cancelled since; to make it again, set a column attempt to 2": 1 for n in range(97)
+    }
     shown = snapshot(waits={**many, "rate limit": 9})
     text = render_text(shown)
-    assert "waiting for\n      97  made as …, cancelled since; a next attempt makes it again, such as post_0" in text
+    assert (
+        "waiting for\n      97  made as …, cancelled since; to make it again, set a column attempt to 2, such as post_0"
+        in text
+    )
     assert len(text.splitlines()) < 20
     assert render_html(shown).count("cancelled since") <= 2  # shown, and in full on hovering
 

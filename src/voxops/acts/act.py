@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from voxops._core.canonical import canonical
 from voxops.acts import keys
-from voxops.acts.operation import Item, Member, Operation, settled
+from voxops.acts.operation import Item, Member, Operation, Past, settled
 from voxops.api.evidence import (
     Attempted,
     Baseline,
@@ -91,7 +91,7 @@ class Act:
         """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
         raise NotImplementedError
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Item]) -> str:  # noqa: ARG002  few acts add up
+    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  few acts add up
         """Why an act must not be done once more, by what this ledger has done to its subject before; ``""`` if it may be."""
         return ""
 

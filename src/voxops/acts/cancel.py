@@ -11,7 +11,7 @@ from voxops.acts.operation import Item, Member, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.errors import bears_error
-from voxops.api.evidence import Attempted
+from voxops.api.evidence import Attempted, Baseline
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
@@ -24,6 +24,7 @@ __all__ = ["CANCEL", "plan_cancel"]
 _NOT_KNOWN = (
     "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
 )
+_NOT_SENT = "it was never sent"
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
 
@@ -36,6 +37,10 @@ class _Cancel(PostAct):
     def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  the status says it
         """Whether the post will go out again, or could."""
         return state is not None and state.status in _NOT_OUT
+
+    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:  # noqa: ARG002
+        """The status says it, whatever else somebody has changed."""
+        return state.status in _NOT_OUT
 
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
@@ -89,8 +94,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
-        now (``run.made()``); those that another ledger had made before are held, and so are rows of which nobody knows yet whether
-        they were made.
+        now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are rows
+        of which nobody knows yet whether they were made.
 
     Returns
     -------
@@ -111,27 +116,28 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
     need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     theirs = [made is False for made in plain_values(frame, "made_here")]
-    unsure = [is_open is True for is_open in plain_values(frame, "is_open")]
+    unmade = plain_values(frame, "unmade")
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):
         numbers.append(row["attempt"])
-        reason = _NOT_KNOWN if unsure[number] else _why_not(row, seen_ids, theirs=theirs[number])
+        reason = unmade[number] or _why_not(row, seen_ids, theirs=theirs[number])
         reasons.append(reason or "not out yet")
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
         seen = post_episode(row)
         items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
-    return build_plan(CANCEL, frame.drop(columns="is_open", errors="ignore"), items, reasons, numbers)
+    return build_plan(CANCEL, frame.drop(columns="unmade", errors="ignore"), items, reasons, numbers)
 
 
 def _of_run(made: pd.DataFrame) -> pd.DataFrame:
-    """The posts of a run, and below them the rows of which nobody knows yet what became of them: none is left out without a word."""
-    names = made.attrs.get("open_rows") or []
-    frame = made.reset_index(drop=True).reindex(range(len(made) + len(names)))
-    frame.loc[len(made) :, "row"] = names
-    frame["is_open"] = [number >= len(made) for number in range(len(frame))]
+    """The posts of a run, and below them its rows that have none, with the reason: none is left out without a word."""
+    why = dict.fromkeys(made.attrs.get("open_rows") or [], _NOT_KNOWN)
+    why |= dict.fromkeys(made.attrs.get("unsent_rows") or [], _NOT_SENT)
+    frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
+    frame.loc[len(made) :, "row"] = list(why)
+    frame["unmade"] = [None] * len(made) + list(why.values())
     return frame
 
 
@@ -142,7 +148,7 @@ def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> str
     if row["post_id"] in seen_ids:
         return "this post stands in the frame twice"
     if theirs:
-        return "another ledger has made this post; to withdraw it all the same, plan_cancel(ws.posts(...))"
+        return "it was made before, by an earlier run or another ledger; to withdraw it all the same, plan_cancel(ws.posts(...))"
     if row["status"] not in _NOT_OUT:
         return f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
     return None

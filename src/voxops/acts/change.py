@@ -14,7 +14,7 @@ from typing import Any
 from voxops._core.text import as_kept, as_read
 from voxops.acts.act import ONCE_MORE, PostAct
 from voxops.acts.made import accounts_of
-from voxops.acts.operation import Item, Member, settled
+from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, settled
 from voxops.acts.sheet import split_list, utc_text
 from voxops.api.errors import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
@@ -67,7 +67,7 @@ class Change(PostAct):
             )
         return said
 
-    def why_again(self, item: Item, state: PostState | None, before: Sequence[Item]) -> str:
+    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
         """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
 
         A move by some hours does, and a text that is added to the post's own, also where it was computed in the frame. Several cells
@@ -78,9 +78,10 @@ class Change(PostAct):
         moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
         if moves and "by" in item.seen:
             return _MOVED.format(time=minute(state.scheduled_for))
-        if (step := _step_of(item)) is not None and step in map(_step_of, moves):
+        step = None if item.seen.get("to") else _step_of(item)
+        if step is not None and step in map(_step_of, moves):
             return _MOVED_SO_FAR.format(time=minute(state.scheduled_for))
-        texts = _way_to(state.content, before, _text_of, _same_kept) if state.content is not None else []
+        texts = _way_to(state.content, before, _text_of, _reads_the_same) if state.content is not None else []
         added = _added_by(item)
         if added is not None and added in map(_added_by, texts):
             return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
@@ -113,7 +114,7 @@ class Change(PostAct):
             other = [name for name, as_asked in _compared(asked, state, loosely=True).items() if as_asked is False]
             if other:
                 why = f"the API took it, but the post shows another {', '.join(other)}"
-                done.append(settled(member, Outcome.FAILED, error_code="NOT_AS_ASKED", error_message=why))
+                done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             else:
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
         return done
@@ -165,35 +166,47 @@ class Change(PostAct):
 
 def _way_to(
     value: str,
-    before: Sequence[Item],
-    change_of: Callable[[Item], tuple[str | None, str | None]],
+    before: Sequence[Past],
+    change_of: Callable[[Past], tuple[str | None, Sequence[str]]],
     same: Callable[[str, str], bool],
 ) -> list[Item]:
     """The changes by which a value came about, the last first: each has made of what its frame showed what the next one's frame did."""
     way: list[Item] = []
-    for item in reversed(before):
-        shown, made = change_of(item)
-        if made is not None and same(value, made):
-            way.append(item)
-            value = made if shown is None else shown
+    for past in reversed(before):
+        shown, made = change_of(past)
+        if any(same(value, each) for each in made):
+            way.append(past.item)
+            value = made[0] if shown is None else shown
     return way
 
 
-def _move_of(item: Item) -> tuple[str | None, str | None]:
-    """The time that a change was made from, and the one that it asked for; None for what is not known."""
-    shown, when = (item.seen.get("shown") or {}).get("scheduled_for"), (item.body or {}).get("scheduledFor")
-    return shown, None if when is None else instant(when)
+def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
+    """The time that a change was made from, and what it made of it."""
+    shown, when = (past.item.seen.get("shown") or {}).get("scheduled_for"), (past.item.body or {}).get("scheduledFor")
+    answered = _answered(past)
+    return shown, _made(None if when is None else instant(when), answered.scheduled_for if answered else None)
 
 
-def _text_of(item: Item) -> tuple[str | None, str | None]:
-    """The text that a change was made of, and the one that it asked for; None for what is not known."""
-    shown, text = (item.seen.get("shown") or {}).get("content"), (item.body or {}).get("content")
-    return shown, text
+def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
+    """The text that a change was made of, and what it made of it."""
+    shown, text = (past.item.seen.get("shown") or {}).get("content"), (past.item.body or {}).get("content")
+    answered = _answered(past)
+    return shown, _made(text, answered.content if answered else None)
 
 
-def _same_kept(one: str, other: str) -> bool:
-    """Whether a server may show one text where it was sent the other."""
-    return as_kept(one) == as_kept(other)
+def _made(asked: str | None, kept: str | None) -> list[str]:
+    """What a change made of a value: what was asked, and what the API kept of it, in its own way; nothing where it was not changed."""
+    return [] if asked is None else [asked, *([] if kept is None else [kept])]
+
+
+def _answered(past: Past) -> PostState | None:
+    """The post as the API answered to a change."""
+    return read_post(past.answer) if isinstance(past.answer, Mapping) else None
+
+
+def _reads_the_same(one: str, other: str) -> bool:
+    """Whether two texts are one to people, however a server keeps blanks."""
+    return as_read(one) == as_read(other)
 
 
 def _step_of(item: Item) -> timedelta | None:

@@ -15,6 +15,7 @@ from voxops._core.canonical import canonical, fingerprint
 from voxops._core.jsontext import well_formed
 from voxops.acts import keys
 from voxops.acts.act import Act
+from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import Plan, build_plan
@@ -229,7 +230,7 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
     for index, status, post_id, code, message in rows:
         if index is None or not 0 <= index < count or times[index] > 1:
             continue
-        if status == "created" and post_id and posts[post_id] == 1:
+        if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
             items[index] = BulkItem(True, post_id, None, None)
         elif status == "failed":
             items[index] = BulkItem(False, None, code, message)
@@ -272,8 +273,9 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     ----------
     frame : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
-        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``first_comment``, ``tags``, ``attempt`` and ``twin``
-        (True: this row is meant although it looks like another one, rule 26).
+        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
+        rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
+        ``twin`` (True: this row is meant although it looks like another one, rule 26).
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -332,7 +334,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
                 cause="",
                 method="POST",
                 path="/v1/posts" if one_by_one else "/v1/posts/bulk",
-                body=_body(row, name, label, attempt),
+                body=body_of(row, name, label, attempt, alone=one_by_one),
                 seen={"campaign": name, "row": label, "twin": twin, "named": named},
             )
         )
@@ -368,24 +370,3 @@ def _campaign_in(value: Any) -> str:
             "posts every row again; pass campaign=, or read the column as text"
         )
     return keys.campaign_name(well_formed(value or ""))
-
-
-def _body(row: Mapping[str, Any], campaign: str, label: str, attempt: int) -> dict[str, Any]:
-    """What is asked for a row; optional parts are left out where the sheet has none."""
-    body: dict[str, Any] = {
-        "content": str(row["content"]),
-        "accountIds": row["accounts"],
-        "scheduledFor": utc_text(row["scheduled_for"]),
-        "metadata": {
-            "voxopsOp": keys.mark(campaign, label, attempt),
-            "voxopsRow": keys.row_mark(campaign, label),
-            "voxopsCampaign": keys.campaign_mark(campaign),
-        },
-    }
-    if row["media"]:
-        body["media"] = row["media"]
-    if row["tags"]:
-        body["tags"] = row["tags"]
-    if row["first_comment"] is not None and str(row["first_comment"]).strip():
-        body["firstComment"] = str(row["first_comment"])
-    return body

@@ -23,6 +23,7 @@ __all__ = [
     "shown_hash",
     "shown_hashes",
     "shown_of_body",
+    "shown_of_state",
 ]
 
 DRAFT_AGAIN = "a draft again"  # for people

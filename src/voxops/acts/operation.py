@@ -10,8 +10,9 @@ from voxops._core.canonical import fingerprint
 from voxops.acts import keys
 from voxops.model import Outcome
 
-__all__ = ["LATER_ATTEMPTS", "Item", "Member", "Operation", "Subject", "settled"]
+__all__ = ["LATER_ATTEMPTS", "NOT_AS_ASKED", "Item", "Member", "Operation", "Past", "Subject", "settled"]
 
+NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
 LATER_ATTEMPTS = 30  # attempts beyond its own under which another ledger may have created a row
 
 
@@ -156,6 +157,14 @@ class Member:
     error_message: str | None = None
     result_id: str | None = None
     seen: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was asked of a subject before, and what the API answered to that last, decoded."""
+
+    item: Item
+    answer: Any = None
 
 
 def settled(member: Member, outcome: Outcome, **result: Any) -> Member:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, DeliveryAct
-from voxops.acts.operation import Item, Subject
+from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, fetched_at, why_no_id
 from voxops.api.states import PostState
@@ -35,7 +35,7 @@ class _Redeliver(DeliveryAct):
     name = "redeliver"
     verb = "redeliver"
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Item]) -> str:  # noqa: ARG002  what the frame showed counts
+    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  what the frame showed counts
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         again = not item.seen.get("success") or item.seen.get("again") or not before
         return "" if again else _SENT_AGAIN

@@ -136,11 +136,11 @@ def plan_reschedule(
     times = pd.DatetimeIndex(pd.to_datetime(pd.Series(new, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
     frame = posts.assign(new_scheduled_for=times)
     frame = frame.drop(columns=[name for name in FIELDS if name in frame.columns and name != "new_scheduled_for"])
-    return _planned(RESCHEDULE, frame, by=step)
+    return _planned(RESCHEDULE, frame, by=step, to=when)
 
 
-def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> Plan:
-    """The plan of one change per post."""
+def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: str | None = None) -> Plan:
+    """The plan of one change per post; `to` is the time of all of them, which adds up to nothing."""
     now = fetched_at(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content")}
     moment = None if now is None else now.to_pydatetime()
@@ -163,6 +163,8 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None) -> P
         seen: dict[str, Any] = {**episode, "shown": _shown(frame, values)}
         if by is not None:
             seen["by"] = by.total_seconds()
+        if to is not None:
+            seen["to"] = True
         if by is not None or again:
             seen["again"] = again
         items.append(post_item(number, row, fingerprint(act.name, episode, body), ("PATCH", ""), body, seen))

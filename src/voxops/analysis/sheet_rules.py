@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voxops._core.row_names import row_key
 from voxops._core.text import as_read
 from voxops.analysis.sheet_times import in_figures, readable_time
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, CONTENT_TYPES, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
@@ -78,7 +78,7 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     lists = {"accounts": accounts, "media": "media", "tags": "tags"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
-    for name in ("content", "first_comment", "scheduled_for"):
+    for name in ("content", "content_type", "first_comment", "scheduled_for"):
         columns[name] = plain_values(frame, name)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -112,6 +112,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
             yield _error("accounts", "ACCOUNT_FORM", said)
     if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
         yield _error("media", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video.")
+    kind = row["content_type"]
+    if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
+        said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."
+        yield _error("content_type", "CONTENT_TYPE_FORM", said)
     if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
         most = f"comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
         yield _error("first_comment", "COMMENT_TOO_LONG", f"The first {most}")

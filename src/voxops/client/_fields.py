@@ -27,7 +27,6 @@ class _Unset(Enum):
 UNSET: Final = _Unset.UNSET
 Absent = Literal[_Unset.UNSET]
 
-CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 _WIRE = {
     "content": "content",
     "account_ids": "accountIds",
@@ -178,9 +177,9 @@ def _by_platform(field: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict
 
 def _content_type(value: str) -> str:
     """A content type in upper case."""
-    if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
+    if not isinstance(value, str) or value.upper() not in limits.CONTENT_TYPES:
         checks.refuse(
             "contentType",
-            f"{checks.shown(value)} is not a valid content type; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed",
+            f"{checks.shown(value)} is not a valid content type; one of {', '.join(sorted(limits.CONTENT_TYPES)).lower()} allowed",
         )
     return value.upper()

@@ -18,20 +18,30 @@ __all__ = ["AccountNames", "account_names", "no_account"]
 class AccountNames(Mapping[str, str]):
     """``platform:@username`` -> account id, in any case and with or without the ``@``.
 
-    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
+    A name that several accounts of a platform share stands for the only active one of them, as where an account was connected anew,
+    else for none; each also goes by ``platform:id``.
 
     Parameters
     ----------
-    accounts : iterable of (str, str, str)
-        Platform, username and id of each account.
+    accounts : iterable of (str, str, str, bool)
+        Platform, username and id of each account, and whether it is active.
+
+    Attributes
+    ----------
+    shared : dict
+        Name -> ids of the accounts that share it, where it stands for none of them.
     """
 
-    def __init__(self, accounts: Iterable[tuple[str, str, str]]) -> None:
-        found: dict[str, set[str]] = {}
-        for platform, username, account in accounts:
+    def __init__(self, accounts: Iterable[tuple[str, str, str, bool]]) -> None:
+        found: dict[str, dict[str, bool]] = {}
+        for platform, username, account, active in accounts:
             for name in (username, account):
-                found.setdefault(account_spelling(f"{platform}:{name}"), set()).add(account)
-        self._ids = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+                found.setdefault(account_spelling(f"{platform}:{name}"), {})[account] = active
+        chosen = {
+            name: [each for each, active in ids.items() if active or len(ids) == 1] for name, ids in found.items()
+        }
+        self._ids = {name: ids[0] for name, ids in chosen.items() if len(ids) == 1}
+        self.shared = {name: sorted(found[name]) for name, ids in chosen.items() if len(ids) != 1}
 
     def __getitem__(self, name: str) -> str:
         return self._ids[account_spelling(name)]
@@ -45,6 +55,11 @@ class AccountNames(Mapping[str, str]):
 
 def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     """Say that accounts are none of the workspace, with what the first of them was likely to mean."""
+    shared = known.shared.get(account_spelling(names[0])) if isinstance(known, AccountNames) else None
+    if shared:
+        platform = names[0].partition(":")[0]
+        ids = ", ".join(f"{platform}:{account}" for account in shared)
+        return f"{len(shared)} accounts are called {names[0]}; write which is meant: {ids}"
     meant = near(names[0], known)
     hint = f"; did you mean {meant}?" if meant else ""
     return f"no account {', '.join(names)} in this workspace{hint}"
@@ -54,7 +69,12 @@ async def account_names(client: AsyncClient) -> AccountNames:
     """Read the names of all accounts of the workspace."""
     return AccountNames(
         [
-            (str(record.get("platform", "")), str(record.get("username", "")), str(record.get("id")))
+            (
+                str(record.get("platform") or ""),
+                str(record.get("username") or ""),
+                str(record.get("id")),
+                str(record.get("status") or "active").lower() == "active",
+            )
             async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
             for record in page.records
         ]

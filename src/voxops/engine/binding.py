@@ -13,7 +13,8 @@ from voxops.acts.act import Act
 from voxops.acts.create import CreateAct
 from voxops.acts.operation import Item, settled
 from voxops.acts.plan import Plan
-from voxops.engine.decisions import Decider, Decision, Facts, Hold, Join, New
+from voxops.engine.decisions import Decider
+from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.learning import learn
 from voxops.ledger import Ledger, RunHead, RunRow
 from voxops.model import Outcome

@@ -16,10 +16,11 @@ from voxops.model import Clock, Outcome, Transition
 __all__ = ["Control", "Pass", "Queue", "Reasons", "Tally"]
 
 GOES_ON = "run.resume() goes on"
+ANOTHER_KEY = " (somebody has sent something else under its key; a next attempt, in a column attempt, has another)"
 
 
 class Control:
-    """What a run was asked to do; written by whoever holds the run, and halted where going on is of no use."""
+    """What a run was asked to do; written by whoever holds the run, and halted where there is no point in going on."""
 
     def __init__(self, *, paused: bool = False, away: bool = False) -> None:
         self.paused = paused
@@ -181,9 +182,9 @@ class Queue:
 
     def describe_failures(self, op: int) -> str:
         """What came of all of an operation's tries in this pass, as a sentence."""
-        return ", ".join(
-            f"{what} {in_words(number)}" for what, number in self.failures.get(op, Counter()).most_common()
-        )
+        failures = self.failures.get(op, Counter())
+        said = ", ".join(f"{what} {in_words(number)}" for what, number in failures.most_common())
+        return said + ANOTHER_KEY * any("IDEMPOTENCY_CONFLICT" in what for what in failures)
 
 
 @dataclass

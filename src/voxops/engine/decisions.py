@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from voxops._core.text import as_kept
@@ -12,74 +12,22 @@ from voxops.acts.act import Act, PostAct
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
 from voxops.acts.made import asked_hash, shown_hashes
-from voxops.acts.operation import Item, Member, Operation, Subject
+from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
-from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
 from voxops.engine.batches import leave_batch
-from voxops.engine.created import Listed
 from voxops.engine.doubles import Doubles, may_show_yet
+from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.presence import Verdict, judge_row
 from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
-__all__ = ["Decider", "Decision", "Facts", "Hold", "Join", "New", "verdict_of", "why_not_now"]
+__all__ = ["Decider", "verdict_of", "why_not_now"]
 
 SUPERSEDED = "never sent; a later plan took its place"  # why an operation that makes room for another is not sent
 
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What reading showed before binding.
-
-    `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
-    `listed` are posts created lately, None where it was not asked.
-    """
-
-    now: datetime
-    posts: Mapping[str, PostState] = field(default_factory=dict)
-    deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    accounts: Mapping[str, str] = field(default_factory=dict)
-    listed: Listed | None = None
-
-    def of(self, subject: Subject) -> Any:
-        """The present state of a subject; None if it does not exist."""
-        return (self.deliveries if subject.kind == "delivery" else self.posts).get(subject.id)
-
-    def baseline(self, subject: Subject) -> dict[str, Any] | None:
-        """What the ledger keeps of a subject as it was before acting; None for what does not exist yet."""
-        state = self.of(subject)
-        if isinstance(state, PostState):
-            return Baseline.of(state).stored()
-        return None if state is None else dict(state)
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """The row stands for a member that exists."""
-
-    op: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class New:
-    """The row needs a new operation, as this attempt; accepted acts that never ended are given up for it."""
-
-    item: Item
-    given_up: tuple[Stored, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The row is not sent, for this reason."""
-
-    why: str
-
-
-Decision = Join | New | Hold
 
 # Field of a request -> the column of a sheet that it comes from, where they differ.
 _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
@@ -167,7 +115,7 @@ class Decider:
         known = found[0] if found else None
         # What the analyst asked for; the key counts how often this episode was tried (rule 9).
         deliberate = item.attempt
-        if known is not None and self._is_stuck(item, known[1], known[0], deliberate):
+        if known is not None and not self._creates and self._is_stuck(item, known[1], known[2], deliberate):
             item = self._act.as_attempt(item, known[0] + 1)
         elif known is not None:
             decision = self._decide_known(operation, item, *known)
@@ -180,11 +128,11 @@ class Decider:
             return self._decide_create(item)
         given_up = []
         for stored in self._ledger.operations.open_on(item.subject):
-            own = self._own(item, stored)  # a next attempt is about the row's own target, whatever the episode
-            if own is not None and self._is_stuck(item, stored, own.item.attempt, deliberate):
+            member = self._in_the_way(item, stored)
+            if member is not None and self._is_stuck(item, stored, member, deliberate):
                 given_up.append(stored)
                 continue
-            open_decision = self._decide_open(item, stored)
+            open_decision = self._decide_open(operation, item, stored)
             if open_decision is not None:
                 return open_decision
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
@@ -211,7 +159,10 @@ class Decider:
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
             return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
-            if exact and item.attempt <= attempt:
+            taken_back = (
+                self._creates and member.result_id is not None
+            )  # it was made: another text is no other row (rule 30)
+            if (exact or taken_back) and item.attempt <= attempt:
                 return join
             if self._creates and may_show_yet(stored, member, self._facts.now):
                 return Hold(
@@ -220,16 +171,35 @@ class Decider:
                 )
             return New(self._act.as_attempt(item, attempt + 1))
         if stored.state == "planned":
-            if exact and not self._formed_otherwise(operation, stored):
+            if self._creates and self._part_from_others(stored):
+                return self._decide(operation, item)
+            anew = (
+                item.attempt > attempt and stored.tries > 0
+            )  # its key is known to have done nothing, and may do nothing again
+            if exact and not anew and not self._formed_otherwise(operation, stored):
                 return join
             if self._creates:  # never sent: the row leaves its batch, whose other rows keep their bytes
                 members = self._ledger.operations.members(stored.id)
                 leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
             self._ledger.forming.withdraw(stored.id, SUPERSEDED)
-            return New(self._act.as_attempt(item, attempt))
+            return New(self._act.as_attempt(item, attempt + anew))
         if not fields:
             return join
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
+
+    def _part_from_others(self, stored: Stored) -> bool:
+        """Part the rows of an unsent batch that this plan has from those that it does not have: only what is planned is sent."""
+        members = self._ledger.operations.members(stored.id)
+        ours = [member for member in members if self._rows.intersection(member.item.identities)]
+        others = [member for member in members if member not in ours]
+        if others:
+            leave_batch(self._ledger, stored, [others, ours])
+        return bool(others)
+
+    @cached_property
+    def _rows(self) -> frozenset[str]:
+        """Identities of the rows of the plan, under every name that they are known by."""
+        return frozenset(identity for item in self._plan.items for identity in item.identities)
 
     def _shows_by_now(self, item: Item, member: Member, fields: Collection[str]) -> bool:
         """Whether the post of a row shows what the sheet asks for by now, after it was changed: as where both were mended alike."""
@@ -246,7 +216,7 @@ class Decider:
             return Hold("done before, with other values; load it again, and plan what is still wanted")
         long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > PROOF_AFTER  # else readings may lag
         # A later act of this ledger has changed it, which knows what it did.
-        ours = any(one.identity != item.identity for one in self._ledger.outcomes.done_before(item.subject)[-1:])
+        ours = any(one.item.identity != item.identity for one in self._ledger.outcomes.done_before(item.subject)[-1:])
         state = self._facts.of(item.subject)
         if long_ago and not ours and isinstance(self._act, PostAct) and self._act.was_undone(item, state):
             return Hold("done before, and undone since; load it again, and plan what is still wanted")
@@ -288,15 +258,40 @@ class Decider:
         campaigns = self._ledger.creates.campaigns_of(item.label)
         return bool(campaigns) and item.campaign not in campaigns
 
-    def _decide_open(self, item: Item, stored: Stored) -> Decision | None:
+    def _decide_open(self, operation: Operation, item: Item, stored: Stored) -> Decision | None:
         """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
+        what = f"another {stored.action} of this {item.subject.kind}"
         if stored.state == "planned":
-            self._ledger.forming.withdraw(stored.id, SUPERSEDED)
+            if stored.about_one_target and operation.action == stored.action and self._own(item, stored) is None:
+                return None  # another target's: they are sent one after the other
+            held = all(each.outcome is Outcome.BLOCKED for each in self._ledger.operations.members(stored.id))
+            if not held and not self._stands_for(operation, stored):
+                run = self._ledger.runs.of_operation(stored.id)
+                return Hold(f"{what} waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})")
+            self._ledger.forming.withdraw(stored.id, SUPERSEDED, blocked=True)
             return None
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
             return Join(stored.id, same.position)
-        return Hold(f"another {stored.action} of this {item.subject.kind} is still open; wait for its outcome")
+        advice = "wait for its outcome"
+        if self._is_old(stored):
+            advice = "plan this one as a next attempt, in a column attempt, to give that one up"
+        return Hold(f"{what} is still open; {advice}")
+
+    def _stands_for(self, operation: Operation, stored: Stored) -> bool:
+        """Whether what is planned now takes the place of what was planned before: the same act, in other words or a later episode.
+
+        What would act on other targets, or change other fields, is another one: to drop it would lose it.
+        """
+        if stored.action != operation.action:
+            return False
+        members = self._ledger.operations.members(stored.id)
+        places = {(item.platform, item.account) for item in operation.items}
+        fields = {name for item in operation.items for name in item.body or {}}
+        return all(
+            (each.item.platform, each.item.account) in places and fields.issuperset(each.item.body or {})
+            for each in members
+        )
 
     def _own(self, item: Item, stored: Stored) -> Member | None:
         """The member of an operation that is about the row's own target."""
@@ -304,14 +299,32 @@ class Decider:
         members = self._ledger.operations.members(stored.id)
         return next((each for each in members if (each.item.platform, each.item.account) == place), None)
 
-    def _is_stuck(self, item: Item, stored: Stored, attempt: int, deliberate: int) -> bool:
-        """Whether an accepted act has not ended for ten minutes, and the analyst tries anew, whatever the episode (rule 18).
+    def _in_the_way(self, item: Item, stored: Stored) -> Member | None:
+        """The member of an open operation that a next attempt at a row may give up: of its own target, whatever the episode.
 
-        That is said by a target that hangs, or by a column `attempt` that is higher than the act's own.
+        An act on the whole post may give up any, and so may one on a target where none of those is listed any more.
         """
-        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > attempt
-        long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > STUCK_AFTER.total_seconds()
-        return stored.state == "accepted" and anew and long_ago
+        own = self._own(item, stored)
+        state = self._facts.of(item.subject)
+        if own is not None or not isinstance(state, PostState):
+            return own
+        members = self._ledger.operations.members(stored.id)
+        listed = any(state.target(each.item.platform, each.item.account) is not None for each in members)
+        return None if item.platform and listed else max(members, key=lambda each: each.item.attempt)
+
+    def _is_stuck(self, item: Item, stored: Stored, member: Member, deliberate: int) -> bool:
+        """Whether an act was accepted, or nobody knows of it, and has not ended for ten minutes, and the analyst tries anew (rule 18).
+
+        That is said by a target that hangs, or by a column `attempt` that is higher than the act's own, or a column `again`.
+        """
+        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > member.item.attempt
+        again = bool(item.seen.get("again")) and not member.item.seen.get("again")
+        return (anew or again) and self._is_old(stored)
+
+    def _is_old(self, stored: Stored) -> bool:
+        """Whether an act that was sent has been open for so long that the analyst may give it up."""
+        age = self._facts.now.timestamp() - (stored.last_sent or 0.0)
+        return stored.state in {"accepted", "unknown"} and age > STUCK_AFTER.total_seconds()
 
 
 def _with_the_post(decision: Decision, *, tried: bool) -> Decision:

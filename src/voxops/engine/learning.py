@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from voxops.acts import keys
 from voxops.acts.create import CreateAct
-from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, is_live, made_of, of_nobody, shown_of_body
+from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, is_live, made_of, of_nobody, shown_of_body, shown_of_state
 from voxops.acts.operation import Member
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
@@ -44,22 +44,22 @@ def learn(ledger: Ledger, listed: Listed) -> None:
 
 
 def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], now: datetime) -> None:
-    """Remember of posts as they are read, None for one that does not exist, which were taken back since and which are there (rule 30).
+    """Remember of posts as they are read, None for one that does not exist, what they show, and which were taken back (rules 26 and 30).
 
     What was created a moment ago is not deleted because reads do not show it yet.
     """
     known = ledger.marks.of_posts(posts)
     lasting = (now - timedelta(seconds=PROOF_AFTER)).astimezone(UTC).isoformat()
-    statuses, away = {}, {}
+    present, away = [], {}
     for post_id, one in known.items():
         state = posts[post_id]
         if state is not None:
-            statuses[post_id] = state.status
+            present.append(replace(one, status=state.status, shown=shown_of_state(state) or one.shown))
             away[post_id] = _away(state, long_ago=one.created < lasting)
         elif one.created < lasting:
-            statuses[post_id] = away[post_id] = "deleted"
-    changed = [(known[post_id], status) for post_id, status in statuses.items() if known[post_id].status != status]
-    ledger.marks.learn(replace(one, status=status) for one, status in changed)
+            away[post_id] = "deleted"
+            present.append(replace(one, status="deleted"))
+    ledger.marks.learn(one for one in present if one != known[one.post_id])
     ledger.marks.forget(_gone(known.values(), posts, now))
     ledger.outcomes.withdrawn({post_id: became for post_id, became in away.items() if became})
     ledger.outcomes.restored([post_id for post_id, became in away.items() if not became])

@@ -18,7 +18,7 @@ from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, SKEW
+from voxops.api.windows import CLOCKS_DIFFER, PROOF_AFTER, SKEW
 from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
@@ -52,9 +52,8 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
     if stuck_before is not None:
-        wanted |= np.array(
-            [row in audit.stuck_rows(ledger, run, stuck_before) for row in range(len(table))], dtype=bool
-        )
+        stuck = audit.stuck_rows(ledger, run, stuck_before)
+        wanted |= np.array([row in stuck for row in range(len(table))], dtype=bool)
     table = table[wanted]
     states = [state for state, keep in zip(states, wanted, strict=True) if keep]
     anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
@@ -107,8 +106,8 @@ async def _record(client: AsyncClient, post_id: str) -> Any:
 async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     """The posts that the creates of a run made, read as they are now from the list, and one by one where that does not show them.
 
-    ``attrs["open_rows"]`` names the rows of which nobody knows yet what became of them: those without an outcome, and those whose post
-    is not shown yet (a reading may lag).
+    ``attrs["open_rows"]`` names the rows that were sent and of which nobody knows yet what became of them: those without an outcome,
+    and those whose post is not shown yet (a reading may lag). ``attrs["unsent_rows"]`` names those that were never sent.
 
     Raises
     ------
@@ -122,9 +121,11 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         )
     names = table[head.key_column].astype("string")
     labels = dict(zip(table["result_id"], names, strict=True))
-    ours = dict(zip(table["result_id"], table["tries"] > 0, strict=True))
+    ours = _made_by(ledger, run)
     left = {post for post in labels if isinstance(post, str)}
-    open_rows = names[table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])].to_list()
+    is_open = table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])
+    was_sent = table["tries"] > 0
+    open_rows = names[is_open & was_sent].to_list()
     created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
     columns = frames.Columns("posts")
@@ -147,11 +148,22 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         open_rows += [labels[post] for post, record in zip(some, records, strict=True) if record is None and lately]
     frame = columns.frame()
     frame.attrs["open_rows"] = open_rows
+    frame.attrs["unsent_rows"] = names[is_open & ~was_sent].to_list()
     frame.attrs["fetched_at"] = client.now().isoformat()
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
-        made_here=pd.array([bool(ours[post]) for post in frame["post_id"]], dtype="boolean"),
+        made_here=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
     )
+
+
+def _made_by(ledger: Ledger, run: str) -> set[str | None]:
+    """Posts that were made since a run was begun, or since the first of which it is a repetition: one that had all of its rows."""
+    begun = ledger.runs.begun(run) - CLOCKS_DIFFER
+    ours = [
+        one for one in ledger.operations.of_run(run, audit.STATES) if one.tries and (one.first_sent or 0.0) >= begun
+    ]
+    members = ledger.operations.members_of(one.id for one in ours)
+    return {member.result_id for some in members.values() for member in some}
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import NEVER_OUT, Made, shown_hashes
+from voxops.acts.made import NEVER_OUT, Made, shown_hashes, shown_of_state
 from voxops.acts.operation import Member, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
-from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
-from voxops.engine.decisions import Facts, verdict_of, why_not_now
+from voxops.engine.decisions import verdict_of, why_not_now
+from voxops.engine.facts import Facts
 from voxops.engine.learning import came_back, learn
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored
-from voxops.model import Outcome
+from voxops.model import WAITING_STATUSES, Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["is_stale", "list_created", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
+SINCE = ("published", "cancelled", "failed", "partial")  # and of posts that waited to go out
 
 
 async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
     """Read the present state of everything that the plan would change."""
     if plan.act.about == "create":
         accounts = await _accounts(client, plan)
-        listed = await list_created(client, reader, ledger) if plan.items else None
+        listed = await list_created(client, reader, ledger, waiting=True) if plan.items else None
         if listed is not None:
             await _look_again(reader, ledger, plan, accounts, listed)
         return Facts(now=client.now(), accounts=accounts, listed=listed)
@@ -52,21 +54,38 @@ async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: 
 async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapping[str, str], listed: Listed) -> None:
     """Read the posts whose status decides about a row, where they are only remembered: it may be another by now.
 
-    They are those that a row looks like and that were made by hand or taken back (rule 26), those of a row that were taken back
-    (rule 30), and all of a row that asks for a next attempt.
+    They are those that a row looks like and that were made by hand or taken back (rule 26), those of a row that were taken back or
+    wait no longer among those that do (rule 30), and all of a row that asks for a next attempt.
     """
     anew = [item for item in plan.items if item.attempt > 1]
     wanted = ledger.marks.of_rows({item.row_mark for item in anew}, {mark for item in anew for mark in item.marks})
+    lasting = datetime.fromtimestamp(ledger.now() - PROOF_AFTER, UTC).isoformat()  # since then lists may lag
+    wanted += [
+        one
+        for one in ledger.marks.of_rows([item.row_mark for item in plan.items], [item.mark for item in plan.items])
+        if one.status in WAITING_STATUSES and one.post_id not in listed.posts and one.created < lasting
+    ]
+    asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
+    shown = {each for body in asked for each in shown_hashes(body)}
     if in_doubt := ledger.marks.in_doubt(NEVER_OUT):
         marks = {mark for item in plan.items for mark in (item.row_mark, *item.marks)}
-        asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
-        shown = {each for body in asked for each in shown_hashes(body)}
         wanted += [
             one for one in in_doubt if one.shown in shown or (one.taken_back and {one.row_mark, one.op_mark} & marks)
         ]
-    found = await read_again(reader, [one for one in wanted if one.status != "deleted"], listed.posts)
-    listed.posts |= {post_id: state for post_id, state in found.items() if state is not None}
+    alone = {} if ledger.marks.show or listed.marked else await _read_marks(reader, ledger, listed, shown)
+    found = await read_again(reader, [one for one in wanted if one.status != "deleted"], listed.posts | alone)
+    listed.posts |= alone | {post_id: state for post_id, state in found.items() if state is not None}
     listed.gone |= {post_id for post_id, state in found.items() if state is None}
+
+
+async def _read_marks(reader: Reader, ledger: Ledger, listed: Listed, shown: Collection[str]) -> dict[str, PostState]:
+    """Read each post by itself that a row looks like and that bears no mark in a list: lists may leave out what it bears."""
+    alike = {
+        post_id for post_id, state in listed.posts.items() if state.mark is None and shown_of_state(state) in shown
+    }
+    known = ledger.marks.of_posts(alike)
+    strange = sorted(post_id for post_id in alike if post_id not in known or not known[post_id].is_ours)
+    return {post_id: state for post_id in strange if (state := await reader.post(post_id)) is not None}
 
 
 async def read_again(
@@ -79,7 +98,11 @@ async def read_again(
     before = {one.post_id: one for one in known}
     statuses = Counter(one.status for one in before.values())
     found = {post_id: state for post_id, state in listed.items() if post_id in before}
-    found |= await reader.posts(before.keys() - found.keys(), [status for status, _ in statuses.most_common()])
+    # What has left the lists of what waits has gone out, or was withdrawn.
+    likely = dict.fromkeys(
+        [*(status for status, _ in statuses.most_common() if status not in WAITING_STATUSES), *SINCE]
+    )
+    found |= await reader.posts(before.keys() - found.keys(), list(likely))
     read: dict[str, PostState | None] = {post_id: found.get(post_id) for post_id in before}
     for post_id, state in found.items():
         if state.source == "list" and came_back(before[post_id], state):
@@ -93,23 +116,26 @@ async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
     return await account_names(client) if named else {}
 
 
-async def list_created(client: AsyncClient, reader: Reader, ledger: Ledger, *, on_top: bool = False) -> Listed:
+async def list_created(
+    client: AsyncClient, reader: Reader, ledger: Ledger, *, on_top: bool = False, waiting: bool = False
+) -> Listed:
     """Read what was created since the lists were read last, overlapping; on the first sight of a workspace a month, and what waits.
 
     The instant is the latest ``created_at`` that was seen, never a clock's future (rule 13). A workspace that was empty at first
     sight has none: what it holds by now is newer than what that search passed. `on_top` reads only what is new since a reading of
-    a short time ago.
+    a short time ago; `waiting` also what waits to go out, however old: it may have been moved, mended or withdrawn since.
     """
     marks, now = ledger.marks, client.now().timestamp()
+    old = datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC)
+    waiting_since = old if waiting else None
     if marks.listed is not None:
-        return await reader.created(datetime.fromisoformat(marks.listed) - timedelta(seconds=SKEW), on_top=on_top)
+        since = datetime.fromisoformat(marks.listed) - timedelta(seconds=SKEW)
+        return await reader.created(since, waiting_since=waiting_since, on_top=on_top)
     first = marks.looked_through
     if first is not None and first <= now:
-        return await reader.created(datetime.fromtimestamp(first - LOOKBACK, UTC), on_top=on_top)
-    listed = await reader.created(
-        datetime.fromtimestamp(now - LOOKBACK, UTC),
-        waiting_since=datetime.fromtimestamp(now - LOOKBACK_WAITING, UTC),
-    )
+        since = datetime.fromtimestamp(first - LOOKBACK, UTC)
+        return await reader.created(since, waiting_since=waiting_since, on_top=on_top)
+    listed = await reader.created(datetime.fromtimestamp(now - LOOKBACK, UTC), waiting_since=old)
     listed.looked_through = now
     return listed
 

@@ -59,12 +59,14 @@ def judge_row(
         Posts that show the same content, accounts and time, or were asked for so, whoever's row they are.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
-    # A draft comes last: it may be a clone, and where it is none, no other post bears its mark.
-    for post in sorted(made, key=lambda one: one.status == "draft"):
+    next_attempt = max((_attempt_of(item, post) for post in made if post.op_mark is not None), default=item.attempt) + 1
+    # What is there comes first: it may be another attempt at the same row. A draft comes last: it may be a clone, and where it is none,
+    # no other post bears its mark.
+    for post in sorted(made, key=lambda one: (one.taken_back, one.status == "draft")):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.taken_back:
             if not later:
-                return Verdict(blocked=f"made as {post.post_id}, {post.became} since; a next attempt makes it again")
+                return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
         else:
@@ -91,6 +93,11 @@ def judge_row(
                     blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
                 )
     return Verdict()
+
+
+def made_again(post_id: str, became: str, attempt: int) -> str:
+    """Why a row whose post was taken back is blocked, and which attempt makes it again (rule 30)."""
+    return f"made as {post_id}, {became} since; to make it again, set a column attempt to {attempt}"
 
 
 def _attempt_of(item: Item, post: Made) -> int:

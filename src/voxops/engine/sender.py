@@ -18,14 +18,16 @@ from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
 from voxops.api.matrix import find, polled
+from voxops.api.states import PostState
 from voxops.engine.answer import Answer, from_a_proxy, judge, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
-from voxops.engine.learning import remember
+from voxops.engine.learning import note_posts, remember
 from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
 from voxops.engine.settler import transitions
 from voxops.errors import DecodeError, TransportError
+from voxops.frames.states import read_post
 from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
 from voxops.model import Outcome, Transition
 
@@ -249,8 +251,12 @@ class Sender:
         if not polled(endpoint) and _is_of_another(operation, self.ledger.operations.members(operation.id), data):
             await self._unknown(current, claim, reply, "", "the answer is about another post")
             return
-        state = "accepted" if polled(endpoint) else "unknown"
-        await self._record(current, claim, reply, state, partial(act.settle_answer, data=data, first=claim.first))
+        settle = partial(act.settle_answer, data=data, first=claim.first)
+        if polled(endpoint):
+            await self._record(current, claim, reply, "accepted", settle)
+        else:
+            post = read_post(data) if operation.subject.kind == "post" else None  # as it is now that it was changed
+            await self._record(current, claim, reply, "unknown", settle, post)
 
     async def _rejected(self, current: Pass, claim: Claim, reply: Any, code: str, message: str) -> None:
         """A 4xx on the first try: nothing happened (rule 16); a batch is read by its items if it has any, else named or halved (rule 17)."""
@@ -289,8 +295,10 @@ class Sender:
 
         current.note(await self.commit(work))
 
-    async def _record(self, current: Pass, claim: Claim, reply: Any, state: str, settle: Settle) -> None:
-        """Write an answer and what it settles of the operation's rows, in one transaction."""
+    async def _record(
+        self, current: Pass, claim: Claim, reply: Any, state: str, settle: Settle, post: PostState | None = None
+    ) -> None:
+        """Write an answer and what it settles of the operation's rows, in one transaction; `post` is what it shows, if it does."""
         now = self.client.now()
         op = claim.operation.id
 
@@ -298,6 +306,8 @@ class Sender:
             members = self.ledger.operations.members(op)
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
                 return []
+            if post is not None and post.status:
+                note_posts(self.ledger, {post.post_id: post}, now)
             done = settle(members)
             if done:
                 self.ledger.outcomes.settle(op, done, now.timestamp())

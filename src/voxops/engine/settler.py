@@ -30,7 +30,7 @@ from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
-from voxops.engine.learning import learn, remember
+from voxops.engine.learning import learn, note_posts, remember
 from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, pair_unmarked
 from voxops.engine.reader import Reader
 from voxops.engine.reading import Reading
@@ -49,11 +49,12 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a look has shown of one operation: its members before, those that are settled now, and whether it is on its way."""
+    """What a look has shown of one operation: its members before, those that are settled now, and its post, which may be on its way."""
 
     operation: Stored
     before: Sequence[Member]
     after: Sequence[Member]
+    state: PostState | None = None
     sighted: bool = False
 
 
@@ -147,7 +148,7 @@ class Settler:
             reading.waiting[operation.id] = f"the post is {state.status}"
         elif not done and tried.since >= NO_EVIDENCE_AFTER:
             reading.waiting[operation.id] = LOOKS_AS_BEFORE
-        return [_Change(operation, members, done, on_its_way)] if done or on_its_way else []
+        return [_Change(operation, members, done, state, on_its_way)] if done or on_its_way else []
 
     def _attempted(
         self,
@@ -348,6 +349,7 @@ class Settler:
 
     def _settle(self, changes: Sequence[_Change], now: float) -> list[bool]:
         """Settle what nobody has sent again since it was looked at; for each whether it was."""
+        note_posts(self._ledger, {each.state.post_id: each.state for each in changes if each.state}, self._now())
         kept = []
         for change in changes:
             operation = change.operation

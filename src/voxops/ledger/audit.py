@@ -32,17 +32,20 @@ from voxops.model import OUTCOMES
 __all__ = [
     "RESULT_COLUMNS",
     "RESULT_TYPES",
+    "STATES",
     "acted_on",
     "canary_outcomes",
     "cells",
     "export",
     "history",
+    "is_blocked_for",
     "plan_of",
     "planned_rows",
     "prune",
     "results",
     "runs",
     "seen_states",
+    "stuck_rows",
     "tally",
 ]
 
@@ -369,14 +372,19 @@ def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
 
 
 def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
-    """Places, in the order of `results`, of rows whose act was accepted before an instant of server time and has not ended."""
+    """Places, in the order of `results`, of rows whose act was sent before an instant of server time and has not ended.
+
+    It was accepted, or nobody knows of it; a create of which nobody knows is found or proved absent, and is not given up.
+    """
     rows = ledger.query(
-        f"""SELECT operations.state AS state, operations.last_sent AS sent, members.outcome AS outcome
+        f"""SELECT operations.state AS state, operations.last_sent AS sent, members.outcome AS outcome, operations.action AS action
             {_ROWS} ORDER BY run_rows.row""",
         (run,),
     )
     return {
         place
         for place, row in enumerate(rows)
-        if row["state"] == "accepted" and row["outcome"] == "pending" and (row["sent"] or 0.0) < before
+        if (row["state"], row["outcome"]) in {("accepted", "pending"), ("unknown", "unknown")}
+        and act_named(row["action"]).about != "create"
+        and (row["sent"] or 0.0) < before
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from voxops.acts.operation import Item, Member, Subject
+from voxops._core import jsontext
+from voxops.acts.operation import NOT_AS_ASKED, Member, Past, Subject
 from voxops.ledger.records import COLLIDED, compact_json, read_member, well_formed
 from voxops.ledger.store import Part
 
@@ -79,12 +81,11 @@ class Outcomes(Part):
         """Say of creates whose post was taken back since that they are blocked, whatever was recorded; post id -> status (rule 30)."""
         with self._store.atomic() as db:
             db.executemany(
-                """UPDATE members SET outcome = 'blocked', waiting_for = ? WHERE result_id = ? AND outcome = 'succeeded'
+                """UPDATE members SET outcome = 'blocked', waiting_for = 'made as ' || result_id || ', ' || ?
+                     || ' since; to make it again, set a column attempt to ' || (json_extract(item, '$.attempt') + 1)
+                   WHERE result_id = ? AND outcome = 'succeeded'
                    AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
-                [
-                    (f"made as {post}, {status} since; a next attempt makes it again", post)
-                    for post, status in statuses.items()
-                ],
+                [(became, post) for post, became in statuses.items()],
             )
 
     def restored(self, posts: Collection[str]) -> None:
@@ -97,12 +98,21 @@ class Outcomes(Part):
                 (json.dumps(list(posts)),),
             )
 
-    def done_before(self, subject: Subject) -> list[Item]:
-        """What this ledger has done to one subject, or may have done."""
+    def done_before(self, subject: Subject) -> list[Past]:
+        """What this ledger has done to one subject, or may have done; what the API took and kept in its own way included."""
         rows = self._store.query(
-            """SELECT members.* FROM members JOIN operations ON operations.id = op
-               WHERE subject = ? AND operations.state <> 'planned' AND members.outcome IN ('succeeded', 'unknown', 'blocked', 'pending')
-                 AND operations.tries > 0 ORDER BY op, position""",
-            (str(subject),),
+            """SELECT members.*, operations.reply AS reply FROM members JOIN operations ON operations.id = op
+               WHERE subject = ? AND operations.state <> 'planned' AND operations.tries > 0
+                 AND (members.outcome IN ('succeeded', 'unknown', 'blocked', 'pending') OR members.error_code = ?)
+               ORDER BY op, position""",
+            (str(subject), NOT_AS_ASKED),
         )
-        return [read_member(row).item for row in rows]
+        return [Past(read_member(row).item, _answer(row["reply"])) for row in rows]
+
+
+def _answer(reply: bytes | None) -> Any:
+    """An answer as it was decoded; None for one that is no JSON."""
+    try:
+        return None if reply is None else jsontext.decode(bytes(reply))
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ __all__ = ["RunHead", "RunRow", "Runs"]
 
 @dataclass(frozen=True, slots=True)
 class RunHead:
-    """A run without its frame; `created` in server time."""
+    """A run without its frame."""
 
     id: str
     action: str
@@ -65,6 +65,25 @@ class Runs(Part):
     def last_attempt(self, identity: str) -> int:
         """The highest attempt of an item, 0 for none."""
         return int(self._store.query("SELECT max(attempt) FROM items WHERE identity = ?", (identity,))[0][0] or 0)
+
+    def begun(self, run: str) -> float:
+        """When a run was begun, in server time, or the first of which it is a repetition: the first run that had all of its rows."""
+        rows = self._store.query(
+            """SELECT min(created) FROM runs WHERE NOT EXISTS (
+                   SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL
+                   EXCEPT SELECT identity FROM run_rows WHERE run = runs.id)""",
+            (run,),
+        )
+        return float(rows[0][0])
+
+    def of_operation(self, op: int) -> str | None:
+        """The run that was begun last with a row that stands for a member of an operation; None where there is none."""
+        rows = self._store.query(
+            """SELECT runs.id FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
+               WHERE items.op = ? ORDER BY runs.created DESC, runs.id LIMIT 1""",
+            (op,),
+        )
+        return str(rows[0][0]) if rows else None
 
     def head(self, run: str) -> RunHead:
         """What a run is.

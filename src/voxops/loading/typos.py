@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client.names import account_names
+from voxops.api.names import account_spelling
+from voxops.client.names import account_names, no_account
 from voxops.errors import ConfigError
 from voxops.model import POST_STATUSES
 
@@ -107,6 +108,8 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
     names = await account_names(client)
     unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
     if unknown:
+        if account_spelling(unknown[0]) in names.shared:
+            raise ConfigError(no_account(unknown, names))
         meant = near(unknown[0], names, 0.7)
         hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
         raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
@@ -116,7 +119,7 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
 async def _accounts(client: AsyncClient) -> list[tuple[str, str, str]]:
     """Platform, name and id of all accounts."""
     return [
-        (str(record.get("platform", "")).lower(), str(record.get("username", "")), str(record.get("id")))
+        (str(record.get("platform") or "").lower(), str(record.get("username") or ""), str(record.get("id")))
         async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
         for record in page.records
     ]

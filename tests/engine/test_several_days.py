@@ -1,0 +1,423 @@
+"""What people do over days, with the runs of before: each counted at the server (rules 1, 2, 5, 11, 13, 18, 26 and 30)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import BULK, REDELIVER, RETRY, edit, others_post, scheduled, send_once
+
+from voxops._core import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_bulk
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_reschedule, plan_update
+from voxops.sandbox import Fault
+
+DAY = 86_400.0
+
+
+def run_again(kernel: Kernel, sheet: pd.DataFrame, **options: object) -> pd.DataFrame:
+    return kernel.run(plan_bulk(sheet, key="row_id", campaign="spring", **options))
+
+
+def refused(rig: Rig, times: int = 1, path: str = BULK, **where: object) -> None:
+    """The key does not count for a while: a run stops before anything happens."""
+    rig.sandbox.add_fault(
+        Fault(
+            "status",
+            status=401,
+            code="UNAUTHORIZED",
+            path=path,
+            when="before",
+            times=times,
+            **{"method": "POST", **where},
+        )
+    )
+
+
+# -- what is planned is what is sent --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_01_rows_that_were_struck_from_the_sheet_are_not_sent(rig, one_by_one):
+    kernel, sheet = rig.kernel(), rig.campaign(12)
+    first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring", one_by_one=one_by_one))
+    left = sheet.drop(index=[2, 3, 11])
+    assert outcomes(run_again(kernel, left, one_by_one=one_by_one)) == {"succeeded": 9}
+    assert set(rig.created()) == set(left["content"])
+    kernel.go(first)
+    assert outcomes(kernel.results(first)) == {"succeeded": 12}, "the first run is still about all of its rows"
+    assert set(rig.created().values()) == {1}
+
+
+def test_rule_07_one_row_planned_alone_after_failed_canaries_is_one_post(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(20)
+    rig.sandbox.add_fault(Fault("bulk_partial", method="POST", path=BULK, items=0, times=1))
+    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    refused(rig)
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    assert outcomes(run_again(kernel, sheet.head(1))) == {"succeeded": 1}
+    assert list(rig.created()) == [sheet["content"][0]]
+
+
+def test_only_what_a_run_has_made_is_withdrawn_when_it_is_undone(rig):
+    """On Tuesday the sheet has new rows; the same sheet again is the same request."""
+    kernel, sheet = rig.kernel(), rig.campaign(10)
+    run_again(kernel, sheet.head(6))
+    rig.sandbox.advance(DAY)
+    refused(rig)
+    tuesday = plan_bulk(sheet, key="row_id", campaign="spring")
+    kernel.run(tuesday)
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(600)
+    run = kernel.bind(tuesday)
+    kernel.go(run)
+    made = eventloop.run(kernel.execution(run).made())
+    assert made.set_index("row")["made_here"].sort_index().to_list() == [False] * 6 + [True] * 4
+    rig.sandbox.advance(600)
+    again = kernel.bind(tuesday)
+    kernel.go(again)
+    assert eventloop.run(kernel.execution(again).made())["made_here"].sum() == 4, (
+        "a repetition made what the first has made"
+    )
+    undo = plan_cancel(_Run(eventloop.run(kernel.execution(again).made())))
+    assert undo.eligible == 4
+    kernel.run(undo)
+    assert rig.effects("post.cancel") == 4
+
+
+class _Run:
+    def __init__(self, made: pd.DataFrame) -> None:
+        self._made = made
+
+    def made(self) -> pd.DataFrame:
+        return self._made
+
+
+# -- what changed meanwhile, below the top of the list --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["moved here", "moved by somebody", "mended by somebody"])
+@pytest.mark.parametrize("metadata", [True, False])
+def test_rule_26_a_row_is_not_made_again_that_equals_a_post_as_it_is_by_now(rig, how, metadata):
+    """The post was changed, then the sheet, and Excel turned 001 into 1."""
+    rig.sandbox.set_switches(no_listed_metadata=not metadata)
+    kernel, sheet = rig.kernel(), rig.campaign(3).assign(row_id=["001", "002", "003"])
+    run_again(kernel, sheet)
+    rig.sandbox.advance(DAY)
+    others_post(rig)
+    run_again(kernel, rig.campaign(1, start=50).assign(row_id="x"))
+    posts = kernel.posts("scheduled")
+    ours = posts[posts["content"].isin(sheet["content"])].set_index("content").loc[sheet["content"]].reset_index()
+    changed = sheet.assign(row_id=["1", "2", "3"])
+    if how == "mended by somebody":
+        changed["content"] = "mended: " + changed["content"]
+        for post, content in zip(ours["post_id"], changed["content"], strict=True):
+            rig.sandbox.person.edit(post, content=content)
+    else:
+        later = ours["scheduled_for"] + pd.Timedelta(days=1)
+        changed["scheduled_for"] = [when.isoformat() for when in later]
+        if how == "moved here":
+            kernel.run(plan_reschedule(ours, by="1D"))
+        else:
+            for post, when in zip(ours["post_id"], later, strict=True):
+                rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
+    rig.sandbox.advance(DAY)
+    others_post(rig)
+    table = run_again(kernel, changed)
+    assert outcomes(table) == {"blocked": 3}
+    assert table["waiting_for"].str.contains("looks like another row of this campaign").all()
+    assert [scheduled(rig, content) for content in changed["content"]] == [1, 1, 1]
+
+
+def test_rule_26_a_draft_by_hand_that_got_its_text_and_time_days_later_is_not_made_again(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    account = next(iter(rig.accounts.values()))
+    draft = rig.sandbox.plant_post("?", [account], status="draft", daysOld=0)
+    run_again(kernel, rig.campaign(1, start=50).assign(row_id="x"))
+    rig.sandbox.advance(2 * DAY)
+    others_post(rig)
+    run_again(kernel, rig.campaign(1, start=51).assign(row_id="y"))
+    when = pd.Timestamp(sheet["scheduled_for"][0]).isoformat()
+    rig.sandbox.person.edit(draft, content=sheet["content"][0], scheduled_for=when)
+    rig.sandbox.world.posts[draft].status = "scheduled"
+    sheet["accounts"] = account
+    assert outcomes(run_again(kernel, sheet)) == {"blocked": 1}
+    assert scheduled(rig, sheet["content"][0]) == 1
+
+
+@pytest.mark.parametrize("who", ["this ledger", "somebody"])
+@pytest.mark.parametrize("long_ago", [True, False])
+def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_however_long_the_list_has_moved_on(rig, who, long_ago):
+    kernel, sheet = rig.kernel(), rig.campaign(3)
+    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    kernel.go(run)
+    if long_ago:
+        rig.sandbox.advance(2 * DAY)
+        others_post(rig)
+        run_again(kernel, rig.campaign(1, start=50).assign(row_id="x"))
+    posts = kernel.posts("scheduled")
+    ours = posts[posts["content"].isin(sheet["content"])]
+    if who == "somebody":
+        rig.sandbox.advance(301)
+        for post in ours["post_id"]:
+            rig.sandbox.person.withdraw(post)
+    else:
+        kernel.run(plan_cancel(ours))
+        assert outcomes(kernel.results(run)) == {"blocked": 3}, "known at once"
+    table = run_again(kernel, sheet)
+    assert outcomes(table) == {"blocked": 3}
+    assert table["waiting_for"].str.endswith("cancelled since; to make it again, set a column attempt to 2").all()
+    assert outcomes(run_again(kernel, sheet.assign(attempt=2))) == {"succeeded": 3}
+    assert set(rig.created()[content] for content in sheet["content"]) == {2}
+
+
+@pytest.mark.parametrize("change", ["line ends", "another word", "account order"])
+def test_rule_30_a_withdrawn_row_is_not_made_again_since_its_sheet_was_saved_anew(rig, change):
+    names = ";".join(list(rig.accounts.values())[:2])
+    kernel, sheet = rig.kernel(), rig.campaign(2).assign(content=["a\nb", "c\nd"], accounts=names)
+    run_again(kernel, sheet)
+    kernel.run(plan_cancel(kernel.posts("scheduled")))
+    again = {
+        "line ends": sheet.assign(content=["a\r\nb", "c\r\nd"]),
+        "another word": sheet.assign(content=["a\nB", "c\nD"]),
+        "account order": sheet.assign(accounts=";".join(reversed(names.split(";")))),
+    }[change]
+    for seconds in (0.0, 3600.0):
+        rig.sandbox.advance(seconds)
+        assert outcomes(run_again(kernel, again)) == {"blocked": 2}
+    assert rig.created().total() == 2
+
+
+def test_rule_13_a_row_that_was_made_again_is_found_by_a_colleague_and_the_next_attempt_is_named(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(2)
+    run_again(kernel, sheet)
+    kernel.run(plan_cancel(kernel.posts("scheduled")))
+    rig.sandbox.advance(600)
+    run_again(kernel, sheet.assign(attempt=2))
+    rig.sandbox.advance(600)
+    assert outcomes(run_again(rig.kernel("colleague"), sheet)) == {"succeeded": 2}
+    kernel.run(plan_cancel(kernel.posts("scheduled")))
+    rig.sandbox.advance(600)
+    third = rig.kernel("third")
+    table = run_again(third, sheet)
+    assert table["waiting_for"].str.endswith("set a column attempt to 3").all()
+    assert outcomes(run_again(third, sheet.assign(attempt=3))) == {"succeeded": 2}
+    assert set(rig.created().values()) == {3}
+
+
+# -- acts that wait, and acts of which nobody knows -----------------------------------------------------------------------------
+
+
+def test_rule_02_a_later_act_on_the_same_posts_loses_nothing_of_an_unsent_one(rig):
+    kernel = rig.kernel()
+    run_again(kernel, rig.campaign(6))
+    posts = kernel.posts("scheduled")
+    rig.sandbox.add_fault(
+        Fault(
+            "status", status=401, code="UNAUTHORIZED", method="POST", path="/v1/posts/*/cancel", when="before", times=1
+        )
+    )
+    run = kernel.bind(plan_cancel(posts))
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    withdrawn = rig.effects("post.cancel")
+    table = kernel.run(plan_update(kernel.posts("scheduled").assign(new_tags="late")))
+    assert outcomes(table) == {"blocked": 6 - withdrawn}
+    assert table["waiting_for"].str.endswith(f"let its run go on, or cancel it, with ws.attach('{run}')").all()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 6}
+    assert rig.effects("post.cancel") == 6
+
+
+def test_rule_02_the_same_change_with_other_values_takes_the_place_of_an_unsent_one(rig):
+    kernel = rig.kernel()
+    run_again(kernel, rig.campaign(2))
+    posts = kernel.posts("scheduled")
+    run = kernel.bind(plan_update(posts.assign(new_content="first words")))
+    other = kernel.bind(plan_update(posts.assign(new_tags="a")))
+    assert outcomes(kernel.results(other)) == {"blocked": 2}, "other fields are another change"
+    assert outcomes(kernel.run(plan_update(posts.assign(new_content="better words", new_tags="a")))) == {"succeeded": 2}
+    kernel.go(run)
+    table = kernel.results(run)
+    assert outcomes(table) == {"blocked": 2}
+    assert set(table["waiting_for"]) == {"never sent; a later plan took its place"}
+    assert rig.effects("post.update") == 2
+
+
+def planted(rig: Rig, kernel: Kernel, when: str, **switches: object) -> tuple[str, str]:
+    """A retry whose only answer is a 500, before or after its effect, by a kernel that died then: its run and its post."""
+    rig.sandbox.set_switches(**switches)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path=RETRY, when=when, times=1))
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    send_once(kernel, run)
+    rig.sandbox.clear_faults()
+    return run, next(iter(rig.sandbox.world.posts))
+
+
+def test_rule_11_a_cancel_of_which_nobody_knows_is_known_by_the_status_though_somebody_edited_the_post(rig):
+    kernel = rig.kernel()
+    run_again(kernel, rig.campaign(1))
+    rig.sandbox.advance(600)
+    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path="/v1/posts/*/cancel", when="before", times=1))
+    run = kernel.bind(plan_cancel(kernel.posts("scheduled")))
+    send_once(kernel, run)
+    rig.sandbox.clear_faults()
+    edit(rig, next(iter(rig.sandbox.world.posts)))
+    kernel.go(run)
+    rig.sandbox.advance(600)
+    kernel.run(plan_cancel(kernel.posts("scheduled")))
+    assert [post.status for post in rig.sandbox.world.posts.values()] == ["cancelled"]
+    assert rig.effects("post.cancel") == 1
+
+
+@pytest.mark.parametrize("through", ["failed", "attempt"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rule_18_a_retry_of_which_nobody_knows_is_given_up_for_a_next_attempt(rig, when, through):
+    """It failed again with the same error before anybody looked, or somebody edited the post: nothing tells whether it was tried."""
+    kernel = rig.kernel()
+    run, post = planted(rig, kernel, when, recovery_rate=0.0)
+    kernel.kill()
+    rig.sandbox.advance(DAY / 2)
+    error = {"code": "RATE_LIMITED", "message": "rate limit reached, 30 seconds until reset"}
+    rig.sandbox.world.posts[post].targets[0].error = error
+    edit(rig, post)
+    rig.sandbox.set_switches(recovery_rate=1.0)
+    later = rig.kernel()
+    later.go(run)
+    assert outcomes(later.results(run)) == {"unknown": 1}
+    assert set(later.run(plan_retry(later.triaged()))["outcome"]) <= {"unknown", "blocked"}
+    tried = rig.effects("post.retry")
+    rows = later.triaged().assign(attempt=2)
+    if through == "failed":
+        rows = later.execution(run).failed(stuck=True)
+        assert rows["attempt"].to_list() == [2]
+        rows = later.triaged().assign(attempt=rows["attempt"].to_list())
+    assert outcomes(later.run(plan_retry(rows))) == {"succeeded": 1}
+    assert rig.effects("post.retry") == tried + 1
+    assert outcomes(later.results(run)) == {"failed": 1}
+
+
+def test_rule_18_an_act_on_a_whole_post_may_give_up_a_retry_of_which_nobody_knows(rig):
+    kernel = rig.kernel()
+    _, post = planted(rig, kernel, "before")
+    edit(rig, post)
+    rig.sandbox.world.posts[post].status = "scheduled"
+    rig.sandbox.advance(3600)
+    posts = kernel.posts("scheduled")
+    held = kernel.run(plan_cancel(posts))
+    assert held["waiting_for"].str.endswith("in a column attempt, to give that one up").all()
+    assert outcomes(kernel.run(plan_cancel(posts.assign(attempt=2)))) == {"succeeded": 1}
+
+
+def test_rule_18_a_retry_whose_target_is_listed_no_more_is_given_up_for_a_next_attempt(rig):
+    """The account was connected anew, and has another id."""
+    rig.sandbox.set_switches(recovery_rate=0.0)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    send_once(kernel, run)
+    rig.sandbox.advance(300)
+    post = next(iter(rig.sandbox.world.posts.values()))
+    post.targets[0].account_id = next(each for each in rig.accounts.values() if each != post.targets[0].account_id)
+    edit(rig, post.id)
+    kernel.go(run)
+    assert kernel.results(run)["waiting_for"].to_list() == ["the target is no longer listed"]
+    rig.sandbox.advance(DAY)
+    rig.sandbox.set_switches(recovery_rate=1.0)
+    rows = kernel.triaged().assign(retryable=True)
+    held = kernel.run(plan_retry(rows))
+    assert held["waiting_for"].str.endswith("in a column attempt, to give that one up").all()
+    assert outcomes(kernel.run(plan_retry(rows.assign(attempt=2)))) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 2
+
+
+@pytest.mark.parametrize("said", [{"attempt": 2}, {"again": True}])
+def test_rule_19_a_redelivery_of_which_nobody_knows_is_given_up_for_a_next_attempt(rig, said):
+    """The receiver refuses connections before and after: the record is the same but for its count."""
+    world.plant_deliveries(rig.sandbox, 1)
+    kernel = rig.kernel()
+    (delivery,) = (each for each in rig.sandbox.world.deliveries.values() if each.id == "del_d00000")
+    refused_before = {
+        "success": False,
+        "status_code": None,
+        "latency_ms": None,
+        "error": "refused",
+        "delivered_at": None,
+    }
+    for name, value in refused_before.items():
+        setattr(delivery, name, value)
+    log = kernel.deliveries()
+    log = log[log["delivery_id"] == delivery.id]
+    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path=REDELIVER, when="after", times=1))
+    run = kernel.bind(plan_redeliver(log))
+    send_once(kernel, run)
+    rig.sandbox.advance(600)
+    for name, value in refused_before.items():
+        setattr(delivery, name, value)
+    kernel.kill()
+    later = rig.kernel()
+    later.go(run)
+    assert outcomes(later.results(run)) == {"unknown": 1}
+    rig.sandbox.advance(DAY)
+    log = later.deliveries()
+    log = log[log["delivery_id"] == delivery.id]
+    assert outcomes(later.run(plan_redeliver(log))) == {"unknown": 1}
+    assert outcomes(later.run(plan_redeliver(log.assign(**said), force=True))) == {"succeeded": 1}
+    assert rig.effects("delivery.resend") == 2
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_09_a_key_under_which_a_colleague_has_sent_other_account_ids_is_left_for_a_next_attempt(rig, one_by_one):
+    """The account was connected anew under its old name: the same key, other bytes."""
+    accounts = rig.sandbox.world.accounts
+    old = next(each for each in accounts.values() if each.platform == "facebook")
+    sheet = rig.campaign(2).assign(accounts=f"facebook:@{old.username}")
+    old.status = "expired"
+    assert outcomes(run_again(rig.kernel(), sheet, one_by_one=one_by_one)) == {"failed": 2}
+    accounts["acc_anew"] = replace(old, id="acc_anew", status="active")
+    rig.sandbox.advance(3600)
+    colleague = rig.kernel("colleague")
+    table = run_again(colleague, sheet, one_by_one=one_by_one)
+    assert table["waiting_for"].str.contains("has sent something else under its key; a next attempt").all()
+    rig.sandbox.advance(600)
+    assert outcomes(run_again(colleague, sheet.assign(attempt=2), one_by_one=one_by_one)) == {"succeeded": 2}
+    assert set(rig.created().values()) == {1}
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_an_account_that_was_connected_anew_keeps_its_rows(rig, one_by_one):
+    accounts = rig.sandbox.world.accounts
+    old = next(each for each in accounts.values() if each.platform == "facebook")
+    kernel, sheet = rig.kernel(), rig.campaign(2).assign(accounts=f"facebook:@{old.username}")
+    run_again(kernel, sheet.head(1), one_by_one=one_by_one)
+    old.status = "expired"
+    accounts["acc_anew"] = replace(old, id="acc_anew", status="active")
+    assert outcomes(run_again(kernel, sheet, one_by_one=one_by_one)) == {"succeeded": 2}
+    assert set(rig.created().values()) == {1}
+    accounts["acc_third"] = replace(old, id="acc_third", status="active")
+    table = run_again(kernel, rig.campaign(1, start=5).assign(accounts=f"facebook:@{old.username}"))
+    assert table["waiting_for"][0].startswith(f"3 accounts are called facebook:@{old.username}; write which is meant: ")
+
+
+def test_pictures_of_instagram_go_out_one_by_one(rig):
+    instagram = next(each for each in rig.sandbox.world.accounts.values() if each.platform == "instagram")
+    media = next(iter(rig.sandbox.world.media), None) or rig.sandbox.plant_media()
+    sheet = rig.campaign(3).assign(
+        accounts=f"instagram:@{instagram.username}",
+        media=[media, f"{media};{media}", "https://films.example/a.MP4?x=1"],
+    )
+    run = plan_bulk(sheet, key="row_id", one_by_one=True)
+    kinds = {item.label: item.body["contentType"] for item in run.items}
+    assert kinds == {"r00000": "IMAGE", "r00001": "CAROUSEL", "r00002": "VIDEO"}
+    assert outcomes(run_again(rig.kernel(), sheet.head(1), one_by_one=True)) == {"succeeded": 1}
+    assert "contentType" not in plan_bulk(sheet, key="row_id").items[0].body
+    said = plan_bulk(sheet.assign(content_type="Reel"), key="row_id").items
+    assert {item.body["contentType"] for item in said} == {"REEL"}
