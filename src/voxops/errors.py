@@ -38,6 +38,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DecodeError",
+    "Interrupted",
     "LedgerError",
     "NotFoundError",
     "PlanError",
@@ -65,7 +66,7 @@ class VoxopsError(Exception):
         said = super().__str__()
         return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
-    def _render_traceback_(self) -> list[str]:
+    def _render_traceback_(self: BaseException) -> list[str]:
         """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
         lines = [
             f"{_place(step.filename)}, line {step.lineno}: {_without_secrets(step.line or '')}"
@@ -74,6 +75,12 @@ class VoxopsError(Exception):
         ]
         notes = map(_printable, getattr(self, "__notes__", ()))
         return [*lines, f"{type(self).__name__}: {self}", *notes]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The stop button, or Ctrl-C, and what it has done; a cell shows it as it shows our errors, without our own code."""
+
+    _render_traceback_ = VoxopsError._render_traceback_
 
 
 def _is_users(filename: str) -> bool:

@@ -14,7 +14,7 @@ from voxops._core.arguments import check_timeout
 from voxops._core.bound import by_id, never_copied, paused
 from voxops._core.cell import running_cell
 from voxops.engine.job import Job, notify
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, Interrupted
 from voxops.frames.spans import say_zone
 from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
 from voxops.webhooks.event import Payload, WebhookEvent, parse_event
@@ -115,7 +115,7 @@ class Run:
             eventloop.run(self._join(timeout))
         except KeyboardInterrupt:
             self.pause()
-            raise KeyboardInterrupt(paused(self.id)) from None  # the last line of what a cell shows
+            raise Interrupted(paused(self.id)) from None
         return self
 
     @property

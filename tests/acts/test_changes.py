@@ -33,6 +33,18 @@ def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
     return frame
 
 
+def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
+    frame = posts("scheduled")
+    with pytest.raises(PlanError, match="must be a time with an offset"):
+        plan_reschedule(frame, to="2026-03-05 10:00")
+    frame.attrs["tz"] = "Europe/Berlin"
+    for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
+        assert body(plan_reschedule(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
+    for wrong in ("2026-03-29T02:30", "2026-10-25T02:30", "soon", pd.NaT, 5):
+        with pytest.raises(PlanError, match="must be a time"):
+            plan_reschedule(frame, to=wrong)
+
+
 def body(plan: Any) -> dict[str, Any]:
     (item,) = plan.items
     return dict(item.body)

@@ -75,6 +75,9 @@ def test_targets_that_were_filtered_away_are_remembered():
         ({"status": "publishing", "updated_at": YOUNG}, "wait until it is 10 minutes old"),
         ({"status": "pending", "retryable": False}, "set retryable to True"),
         ({"status": "scheduled"}, "the target is scheduled, not failed"),
+        ({"status": "pending", "post_status": "scheduled"}, "its post is scheduled, and has not failed"),
+        ({"status": "pending", "post_status": "draft"}, "its post is draft, and has not failed"),
+        ({"status": "pending", "post_status": "cancelled"}, "its post is cancelled, and has not failed"),
         ({"status": None}, "of unknown status"),
         ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, "fix media: crop it"),
     ],
@@ -243,6 +246,13 @@ def test_deliveries_that_need_no_help_are_held(row, reason):
     assert plan.operations == ()
     assert reason in plan.frame["reason"][0]
     assert plan_redeliver(deliveries(**row), force=True).eligible == (0 if "webhook_id" in row else 1)
+
+
+def test_what_a_receiver_rejected_is_said_where_it_is_sent_all_the_same():
+    assert plan_redeliver(deliveries(status_code=422)).eligible == 0
+    forced = plan_redeliver(deliveries(status_code=422), force=True)
+    assert forced.frame["reason"].to_list() == ["not delivered: the receiver rejected it (422); forced"]
+    assert plan_redeliver(deliveries(status_code=425)).frame["reason"].to_list() == ["not delivered"]
 
 
 def test_a_delivery_tried_again_by_the_server_is_another_failure():

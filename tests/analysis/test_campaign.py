@@ -166,6 +166,29 @@ def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
             read_campaign(path, header=wrong)
 
 
+def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
+    lines = ["Plan March,Plan March,Plan March", ",,", "Datum,Beitrag,Kanal", "4.3.2026,Hallo,twitter:@a"]
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(PlanError, match=r"It has: plan_march\. If the heads .*: read_campaign\(path, header=3\)\."):
+        read_campaign(path)
+    with pytest.raises(PlanError, match="It has: datum, beitrag, kanal"):
+        read_campaign(path, header=3)
+
+
+@pytest.mark.parametrize(
+    ("media", "fits"),
+    [
+        ("spring.jpg", False),
+        ("a b/Film.MOV", False),
+        ("media_1", True),
+        ("https://x.example/a.jpg", True),
+        ("x.y", True),
+    ],
+)
+def test_the_name_of_a_file_is_no_media(media, fits):
+    assert check_campaign(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
+
+
 def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
     lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
     with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):

@@ -10,7 +10,7 @@ from tests.frames.makers import NOW, UTC_US
 
 from voxops.errors import ConfigError
 from voxops.frames import build, moment, window, within
-from voxops.frames.spans import length
+from voxops.frames.spans import length, shown_zone
 from voxops.frames.times import parse_times
 
 
@@ -38,6 +38,38 @@ def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time)
     assert (start, end) == (pd.Timestamp(time), None)
     assert start.unit == "us"
     assert window(None, value, NOW) == (None, pd.Timestamp(time))
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2026-03-01", "2026-02-28T23:00Z"),
+        ("2026-03-01 10:00", "2026-03-01T09:00Z"),
+        (pd.Timestamp("2026-03-01T10:00"), "2026-03-01T09:00Z"),
+        ("2026-03-01T10:00Z", "2026-03-01T10:00Z"),
+    ],
+)
+def test_a_time_without_an_offset_is_one_of_the_zone_that_somebody_has_named(value, time):
+    assert window(value, None, NOW, "Europe/Berlin")[0] == pd.Timestamp(time)
+
+
+@pytest.mark.parametrize("value", ["2026-03-29T02:30", "2025-10-26T02:30"])
+def test_a_time_that_is_not_there_once_is_refused(value):
+    with pytest.raises(ConfigError, match="is not one time in Europe/Berlin, where clocks change then"):
+        window(value, None, NOW, "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("zones", "shown"),
+    [
+        (["Europe/Berlin", "UTC"], "Europe/Berlin"), (["UTC"], "UTC"), (["Europe/Berlin", "Asia/Tokyo"], "UTC"), (["UTC+02:00"], "UTC"),
+    ],
+)  # fmt: skip
+def test_a_frame_that_names_no_zone_is_shown_in_that_of_its_times(zones, shown):
+    frame = pd.DataFrame({name: pd.Series(["2026-03-01T10:00Z"], dtype=f"datetime64[us, {name}]") for name in zones})
+    assert shown_zone(frame) == shown
+    frame.attrs["tz"] = "America/Lima"
+    assert shown_zone(frame) == "America/Lima"
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     for key in ("End", "Space"):  # the oldest, which the API does not send again by itself meanwhile
         keys.press(key)
     log.wait("1 ticked")
-    log.area.get_by_label("also delivered").focus()
+    log.area.get_by_label("also rejected").focus()
     keys.press("Space")
     reach(log.button("Plan the 1 row ticked"), back=True).press("Enter")
     log.wait("Plan to redeliver: 1 of 1 row")

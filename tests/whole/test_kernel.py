@@ -117,8 +117,8 @@ def test_a_kernel_that_loses_cells_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("blocked", "error"),
     [
-        pytest.param("run.wait()", "KeyboardInterrupt", id="sync helper"),
-        pytest.param("await asyncio.sleep(0)\nrun.wait()", "KeyboardInterrupt", id="async cell blocked in a helper"),
+        pytest.param("run.wait()", "Interrupted", id="sync helper"),
+        pytest.param("await asyncio.sleep(0)\nrun.wait()", "Interrupted", id="async cell blocked in a helper"),
         pytest.param("await run", "KeyboardInterrupt CancelledError", id="awaited"),
     ],
 )
@@ -137,7 +137,7 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
     if "wait()" in blocked:  # what a person at the stop button reads last
         said = re.sub(r"\x1b\[[\d;]*m", "", cells[0].traceback)
         assert re.search(r"run_\w+ is paused, .*; ws\.attach\('run_\w+'\)\.resume\(\) goes on\s*$", said)
-        assert "eventloop.py" not in said
+        assert ".py" not in said, "none of our own code"
     assert float(shared.do("print(ended)")) - began < 7  # what is under way takes 4 seconds, the rest 4 more
 
     shared.do("run.pause()")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from voxops._core.text import as_kept, as_read
 from voxops.acts.act import ONCE_MORE, PostAct
@@ -77,10 +78,10 @@ class Change(PostAct):
             return ""
         moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
         if moves and "by" in item.seen:
-            return _MOVED.format(time=minute(state.scheduled_for))
+            return _MOVED.format(time=minute(state.scheduled_for, item.seen.get("tz", "UTC")))
         step = None if item.seen.get("to") else _step_of(item)
         if step is not None and step in map(_step_of, moves):
-            return _MOVED_SO_FAR.format(time=minute(state.scheduled_for))
+            return _MOVED_SO_FAR.format(time=minute(state.scheduled_for, item.seen.get("tz", "UTC")))
         texts = _way_to(state.content, before, _text_of, _reads_the_same) if state.content is not None else []
         added = _added_by(item)
         if added is not None and added in map(_added_by, texts):
@@ -264,9 +265,9 @@ def _missing(value: Any) -> bool:
     return value is None or (not isinstance(value, list | tuple | str) and bool(pd.isna(value)))
 
 
-def minute(text: str | None) -> str:
-    """A time as people write it."""
-    return "no time" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+def minute(text: str | None, tz: str = "UTC") -> str:
+    """A time as people write it, in a zone."""
+    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"
 
 
 def instant(text: str) -> str:

@@ -14,7 +14,6 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.analysis.sheet_times import readable_time
 from voxops.frames.spans import shown_zone
-from voxops.frames.times import parse_times
 
 __all__ = ["kinds_of", "plan_blocks"]
 
@@ -22,7 +21,17 @@ ROWS = 12  # rows shown of what would be sent
 KINDS = 12  # kinds of reasons shown of what is held
 _EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
-_SHOWN = ("post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "cause")
+_SHOWN = (
+    "post_id",
+    "row_id",
+    "delivery_id",
+    "platform",
+    "account_name",
+    "content",
+    "event_type",
+    "status_code",
+    "cause",
+)
 _CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
 # What tells one reason from another of its kind: what is quoted, ids, names of rows, and how many characters there are.
 _DETAIL = re.compile(
@@ -103,7 +112,7 @@ def _sample(plan: Any) -> list[Block]:
         for row in sent.head(ROWS).to_dict("records")
     ]
     heads = (
-        *(safe.zoned(name, tz) if name == "scheduled_for" else name for name in names),
+        *(safe.zoned(name, tz) if name == "scheduled_for" and tz is not None else name for name in names),
         *counts,
         "reason",
         "request",
@@ -121,23 +130,27 @@ def _shown(plan: Any) -> tuple[str, ...]:
     return (plan.key, *_CREATED) if plan.act.about == "create" else _SHOWN
 
 
-def _zone(sent: pd.DataFrame) -> str | tzinfo:
-    """The zone in which times of rows are shown: the frame's, else the one that its times themselves are in, else UTC."""
+def _zone(sent: pd.DataFrame) -> str | tzinfo | None:
+    """The zone in which times of rows are shown: the frame's, else the one that its times are in; None where each has its own offset."""
     if "tz" in sent.attrs or "scheduled_for" not in sent:
         return shown_zone(sent)
     times = sent["scheduled_for"]
     if isinstance(times.dtype, pd.DatetimeTZDtype):
         return times.dtype.tz
-    # All at one offset, as a sheet of one place and season has them, can be compared with the sheet as they stand.
+    # So they can be compared with the sheet as they stand there.
     offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
-    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else "UTC"
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
 
 
-def _cell(name: str, value: Any, tz: str | tzinfo) -> Block:
+def _cell(name: str, value: Any, tz: str | tzinfo | None) -> Block:
     """One value of a row: ids lose their middle, long text is cut, times are in the zone; all of it shows on hovering."""
     if name == "scheduled_for":
-        when = parse_times([str(value).strip()])[0]
-        return blocks.cell(value if pd.isna(when) else f"{when.tz_convert(tz):%a %d %b %Y %H:%M}", value)
+        when = readable_time(value)
+        if when is None:
+            return blocks.cell(value, value)
+        local = when if tz is None else pd.Timestamp(when).tz_convert(tz)
+        shown = f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if tz is None else "")
+        return blocks.cell(shown, value)
     if isinstance(value, list | tuple):
         value = "; ".join(map(str, value))
     if name.endswith("_id"):

@@ -91,7 +91,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     for number, (row, again) in enumerate(zip(delivery_rows(deliveries), flags(deliveries, "again"), strict=True)):
         numbers.append(row["attempt"])
         reason = _why_not_redeliver(row, seen_ids, now, force=force, again=again)
-        reasons.append(reason or ("forced" if row["success"] else "not delivered"))
+        reasons.append(reason or _why(row))
         if reason is not None:
             continue
         seen_ids.add(row["delivery_id"])
@@ -116,6 +116,20 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     return build_plan(REDELIVER, deliveries, items, reasons, numbers)
 
 
+def _why(row: Mapping[str, Any]) -> str:
+    """Why a delivery is sent again, and what that passes over."""
+    if row["success"]:
+        return "forced"
+    return (
+        f"not delivered: the receiver rejected it ({row['status_code']}); forced" if _rejected(row) else "not delivered"
+    )
+
+
+def _rejected(row: Mapping[str, Any]) -> bool:
+    """Whether a receiver has rejected a delivery, and would again."""
+    return row["status_code"] is not None and 400 <= row["status_code"] < 500 and row["status_code"] not in _MAY_PASS
+
+
 def _why_not_redeliver(
     row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
 ) -> str | None:
@@ -128,8 +142,7 @@ def _why_not_redeliver(
         return None
     if row["success"]:
         return "already delivered"
-    rejected = row["status_code"] is not None and 400 <= row["status_code"] < 500
-    if rejected and row["status_code"] not in _MAY_PASS and not again:
+    if _rejected(row) and not again:
         return f"the receiver rejected it ({row['status_code']}) and would again; fix the receiver, then set a column again to True"
     age = age_of(row, now)
     if age is None:

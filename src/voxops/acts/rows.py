@@ -16,7 +16,7 @@ from voxops.acts.operation import Item, Subject
 from voxops.api.windows import STUCK_AFTER
 from voxops.frames.columns import attempts, flags, instants, plain_values
 from voxops.frames.states import DELIVERY_EPISODE
-from voxops.model import IN_FLIGHT_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +125,8 @@ def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
         return "the post lists no target with a platform and an account"
     if row["status"] == "published":
         return "already published"
+    if row["status"] != "failed" and row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
+        return f"its post is {row['post_status']}, and has not failed"
     if row["status"] in IN_FLIGHT_STATUSES:
         age = age_of(row, now)
         if age is None or age < STUCK_AFTER:

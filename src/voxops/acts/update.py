@@ -14,8 +14,9 @@ from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, w
 from voxops.acts.sheet import utc_text
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
-from voxops.errors import PlanError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_columns, plain_values
+from voxops.frames.spans import placed, shown_zone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +95,8 @@ def plan_reschedule(
     ----------
     posts : pandas.DataFrame
         Rows of ``ws.posts(status="scheduled")``. Drafts are held: a time would let them go out.
-    to : datetime, Timestamp or ISO text with an offset
-        The new time of all of them.
+    to : datetime, Timestamp or ISO text
+        The new time of all of them, with an offset or in the zone of the workspace that the frame was loaded from.
     by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
         How much later each goes out; elapsed time, so over a change of the clocks the hour of the day moves too. It is refused for a
         post whose present time this ledger has set, so that Run All does not move it twice, unless a column ``again`` is True.
@@ -122,11 +123,7 @@ def plan_reschedule(
     if (to is None) == (by is None):
         raise PlanError("plan_reschedule takes either to= (a time) or by= (how much later)")
     need_columns(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
-    when = utc_text(to) if to is not None else None
-    if to is not None and when is None:
-        raise PlanError(
-            f"to={str(to)[:40]!r} must be a time with an offset from UTC, such as 2026-03-05T10:00:00+01:00"
-        )
+    when = _time(to, shown_zone(posts)) if to is not None else None
     step = None if by is None else _step(by)
     old = [None if text is None else instant(text) for text in map(utc_text, plain_values(posts, "scheduled_for"))]
     if step is None:
@@ -141,7 +138,7 @@ def plan_reschedule(
 
 def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: str | None = None) -> Plan:
     """The plan of one change per post; `to` is the time of all of them, which adds up to nothing."""
-    now = fetched_at(frame)
+    now, tz = fetched_at(frame), shown_zone(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content")}
     moment = None if now is None else now.to_pydatetime()
     items: list[Item] = []
@@ -155,12 +152,12 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: 
         if reason is None:
             body = asked(values)
             reason = _why_not_asked(body, values, moment)
-        reasons.append(reason or _changes(body, values))
+        reasons.append(reason or _changes(body, values, tz))
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
         episode = post_episode(row)
-        seen: dict[str, Any] = {**episode, "shown": _shown(frame, values)}
+        seen: dict[str, Any] = {**episode, "shown": _shown(frame, values), "tz": tz}
         if by is not None:
             seen["by"] = by.total_seconds()
         if to is not None:
@@ -222,14 +219,34 @@ def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name in frame.columns}
 
 
-def _changes(body: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """What is changed, for people."""
+def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> str:
+    """What is changed, for people; times in the zone in which they know them."""
     changes = [
         f"new {'account_ids' if name == 'accountIds' else name}" for name in sorted(body) if name != "scheduledFor"
     ]
     if "scheduledFor" in body:
-        changes.append(f"from {minute(utc_text(values['scheduled_for']))} to {minute(body['scheduledFor'])}")
+        old, new = utc_text(values["scheduled_for"]), body["scheduledFor"]
+        changes.append(f"from {minute(old, tz)} to {minute(new, tz)}")
     return ", ".join(changes)
+
+
+def _time(to: Any, tz: str) -> str:
+    """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
+    import pandas as pd
+
+    refusal = PlanError(
+        f"to={str(to)[:40]!r} must be a time with an offset from UTC, such as 2026-03-05T10:00:00+01:00"
+    )
+    if not isinstance(to, datetime | str):
+        raise refusal
+    try:
+        time = placed("to", to, pd.Timestamp(datetime.fromisoformat(to) if isinstance(to, str) else to), tz)
+    except (ValueError, TypeError, ConfigError):
+        raise refusal from None
+    text = None if pd.isna(time) else utc_text(time)
+    if text is None:
+        raise refusal
+    return text
 
 
 def _step(by: Any) -> timedelta:

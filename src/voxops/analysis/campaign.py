@@ -31,6 +31,7 @@ __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 _NEEDED = CAMPAIGN_COLUMNS[:4]
+_FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type")  # the columns that findings are about, in their order
 
 _FINDING: dict[str, Any] = {
     "row": "Int64",
@@ -144,7 +145,7 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
     names, zones = _named(read.header, wanted)
     while names and not names[-1]:
         names.pop()
-    found_names = ", ".join(name for name in map(_tidy, read.header) if name)[:200] or "none"
+    found_names = ", ".join(dict.fromkeys(filter(None, map(_tidy, read.header))))[:200] or "none"
     absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, read.header))]
     if absent:
         said = f"columns= names {', '.join(absent)}, which {path} does not have. It has: {found_names}."
@@ -167,9 +168,15 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     if best and known[best] > max(here, 1):
         return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
     # A title that is merged over several cells is the same text in each of them.
-    if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
-        return " If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header=2)."
+    if read.rows and _differing(read.header) < 2:
+        row = next((number for number, row in read.top if _differing(row) > 1), 2)
+        return f" If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header={row})."
     return ""
+
+
+def _differing(row: Sequence[str]) -> int:
+    """How many different texts a row has."""
+    return len(set(filter(None, map(_tidy, row))))
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: str) -> str:
@@ -312,7 +319,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     found = []
     judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
     for number, (name, of_name, of_row, row, place) in enumerate(judged):
-        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
+        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: _FOUND_IN.index(one.column)):
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)

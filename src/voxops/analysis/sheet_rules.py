@@ -42,6 +42,7 @@ TWIN = "a column twin (True) says that it is meant"  # what to do about a post t
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 # An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
+_FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
@@ -112,6 +113,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
             yield _error("accounts", "ACCOUNT_FORM", said)
     if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
         yield _error("media", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video.")
+    for media in row["media"]:
+        if _FILE_NAME.fullmatch(media):
+            said = f"{media[:60]!r} is the name of a file; upload it first, and write its id here, or an https address."
+            yield _error("media", "MEDIA_FORM", said)
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."

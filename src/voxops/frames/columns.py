@@ -45,13 +45,18 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {maker}")
+        raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {_instead_of(frame, maker)}")
     doubled = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
     if doubled:
         raise PlanError(f"the frame has column {', '.join(doubled)} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+
+
+def _instead_of(thing: object, maker: str) -> str:
+    """The call that brings what is needed in place of something else; of a run what it has made."""
+    return "use run.made() for the posts that it has made" if callable(getattr(type(thing), "made", None)) else maker
 
 
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:

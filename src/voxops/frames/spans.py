@@ -16,7 +16,7 @@ import pandas as pd
 from voxops.errors import ConfigError
 
 __all__ = [
-    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "say_zone", "shown_zone", "window", "within", "zone",
+    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "placed", "say_zone", "shown_zone", "window", "within", "zone",
 ]  # fmt: skip
 
 When: TypeAlias = str | datetime | timedelta | None
@@ -41,7 +41,8 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     now : datetime
         The server's time, with an offset.
     tz : str
-        The time zone in which days begin.
+        The time zone in which days begin, and which a time without an offset is in; UTC, the default, is not taken for one that
+        anybody has named.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     Raises
     ------
     ConfigError
-        If a time has no offset, can't be read, or the span ends before it begins.
+        If a time has no offset and no zone is named, can't be read, or the span ends before it begins.
     """
     start, end = _instant("since", since, now, tz), _instant("until", until, now, tz)
     if start is not None and end is not None and end < start:
@@ -82,11 +83,24 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
             "'7D', '12h' or '30min', or 'today' or 'yesterday'."
         ) from error
-    if time.tzinfo is None:
+    return placed(name, value, time, tz).tz_convert("UTC").as_unit("us")
+
+
+def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestamp:
+    """Return a time with its zone: its own, else one that somebody has named; ConfigError where nobody has, or it is not there once."""
+    if time.tzinfo is not None:
+        return time
+    if tz == "UTC":
         raise ConfigError(
-            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC."
+            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC; or name the zone of "
+            "the workspace once, as in vx.connect(tz='Europe/Berlin')."
         )
-    return time.tz_convert("UTC").as_unit("us")
+    try:
+        return time.tz_localize(tz)
+    except ValueError as error:  # clocks were changed: there is no such time, or there are two
+        raise ConfigError(
+            f"{name}={value!r} is not one time in {tz}, where clocks change then. Add an offset."
+        ) from error
 
 
 def absolute(name: str, value: datetime | str) -> pd.Timestamp:
@@ -165,8 +179,12 @@ def zone(name: str) -> str:
 
 
 def shown_zone(frame: object, tz: str | None = None) -> str:
-    """Return the time zone in which a frame's times are shown: the one that was passed, else its workspace's, else UTC."""
+    """Return the time zone in which a frame's times are shown: one that was passed, its workspace's, that of its times, else UTC."""
     name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
+    if name is None and isinstance(frame, pd.DataFrame):  # counted by days, whose frame has lost where it comes from
+        zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype)}
+        named = {each for each in zones - {"UTC"} if "/" in each}
+        name = named.pop() if len(named) == 1 else None
     return zone(name) if name is not None else "UTC"
 
 

@@ -14,7 +14,11 @@ __all__ = ["LOOKS", "MOST", "PLANNED", "TRIAGED", "Kind", "Shape", "kind_of", "s
 
 MOST = 10  # columns shown
 TRIAGED, PLANNED = "triaged targets", "planned rows"
-_ONE = {"deliveries": "delivery", "figures of posts": "figures of a post"}  # where it is more than an s less
+_ONE = {
+    "posts at risk": "post at risk",
+    "deliveries": "delivery",
+    "figures of posts": "figures of a post",
+}  # where it is more than an s less
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,16 @@ class Kind:
 class Shape:
     """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
 
-    Columns without a width of their own share what the others leave.
+    Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines;
+    `days` where times are days, of which only the day is shown; `share` where a number from 0 to 1 is one of a hundred.
     """
 
     title: str
     width: int = 0
     shortened: bool = False
+    wraps: bool = False
+    days: bool = False
+    share: bool = False
 
 
 def _kind(name: str, known_by: str, columns: str) -> Kind:
@@ -52,14 +60,14 @@ KINDS: Sequence[Kind] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for row_id owner cause platform account_name accounts content scheduled_for "
-        "event_type url post_id delivery_id tries settled_at result_id",
+        "outcome error_code error_message waiting_for row_id owner cause platform account_name accounts new_scheduled_for "
+        "new_content content scheduled_for event_type url post_id delivery_id tries settled_at result_id",
     ),
     _kind(
         PLANNED,
         "eligible reason idempotency_key",
-        "eligible reason row_id owner cause platform account_name accounts content scheduled_for event_type url post_id "
-        "delivery_id attempt",
+        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
+        "event_type url post_id delivery_id attempt",
     ),
     _kind(
         "ledger rows",
@@ -90,6 +98,16 @@ KINDS: Sequence[Kind] = (
         "outages",
         "start recovered_at failed_first lost",
         "url symptom start end recovered_at lost failed_first deliveries failure_rate",
+    ),
+    _kind(
+        "posts at risk",
+        "risk why post_id account_status",
+        "risk why remedy scheduled_for platform account_name account_status failure_share content post_id",
+    ),
+    _kind(
+        "accounts",
+        "risk failure_share next_at checked_at",
+        "status risk why remedy platform username failed failure_share next_at works account_id",
     ),
     _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
@@ -133,7 +151,9 @@ KINDS: Sequence[Kind] = (
 _OTHER = Kind("rows", frozenset(), ())
 
 _SHAPES: Mapping[str, Shape] = {
+    "account_id": Shape("account id", 112, shortened=True),
     "account_name": Shape("account", 106),
+    "account_status": Shape("status", 84),
     "campaign": Shape("campaign", 110),
     "cell": Shape("cell", 60),
     "code": Shape("code", 176),
@@ -142,24 +162,40 @@ _SHAPES: Mapping[str, Shape] = {
     "count": Shape("targets", 68),
     "eligible": Shape("sent", 44),
     "error_code": Shape("error", 140),
-    "error_message": Shape("message"),
+    "error_message": Shape("message", wraps=True),
+    "errors": Shape("errors", wraps=True),
     "event_type": Shape("event", 120),
+    "failure_rate": Shape("failing", 64, share=True),
+    "failure_share": Shape("failing", 64, share=True),
     "failed_targets": Shape("failed", 52),
     "latency_ms": Shape("ms", 60),
     "level": Shape("level", 72),
+    "message": Shape("message", wraps=True),
+    "new_content": Shape("new text"),
+    "new_scheduled_for": Shape("new time", 108),
+    "note": Shape("note", wraps=True),
     "outcome": Shape("outcome", 108),
     "owner": Shape("owner", 76),
     "platform": Shape("platform", 96),
+    "reason": Shape("reason", wraps=True),
+    "remedy": Shape("remedy", wraps=True),
     "retry_count": Shape("retries", 66),
+    "risk": Shape("risk", 84),
+    "scheduled_for": Shape("scheduled", 108),
+    "scope_message": Shape("scope message", wraps=True),
     "status": Shape("status", 110),
     "status_code": Shape("HTTP", 52),
     "success": Shape("success", 76),
+    "success_rate": Shape("success rate", 104, share=True),
     "targets": Shape("platforms"),
     "updated_at": Shape("changed", 108),
     "url": Shape("address"),
     "verdict": Shape("verdict", 148),
-    "waiting_for": Shape("waits for"),
+    "waiting_for": Shape("waits for", wraps=True),
+    "warnings": Shape("warnings", wraps=True),
+    "why": Shape("why", wraps=True),
 }
+_DAYS = frozenset({"day", "week"})  # columns of frames that were counted by days or weeks
 LOOKS: Mapping[str, Mapping[str, Look]] = {
     "outcome": OUTCOME,
     "platform": PLATFORM,
@@ -177,13 +213,14 @@ def kind_of(frame: pd.DataFrame) -> Kind:
 def shape_of(column: object, values: pd.Series[Any]) -> Shape:
     """Return how a column is drawn."""
     name = str(column)
+    number = pd.api.types.is_numeric_dtype(values)
     known = _SHAPES.get(name)
-    if known is not None:
+    if known is not None and not (number and name == "targets"):  # how many, and not which
         return known
     title = name.replace("_", " ").removesuffix(" at")
     if name.endswith("_id") or name in {"item", "run"}:
         return Shape(title.removesuffix(" id"), 112, shortened=True)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return Shape(title, 108)
-    short = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+        return Shape(title, 92 if name in _DAYS else 108, days=name in _DAYS)
+    short = number or pd.api.types.is_bool_dtype(values)
     return Shape(title, 30 + 8 * min(len(title), 12) if short else 0)

@@ -47,7 +47,7 @@ VERDICT: Mapping[str, Look] = {
     Verdict.NOTHING: Look(_PALE, "–", "-"),
 }
 
-# Post statuses, and those of the platforms of a post.
+# Statuses of posts, of their platforms, and of accounts.
 STATUS: Mapping[str, Look] = {
     "published": Look(_GREEN, "✓", "█"),
     "partial": Look(_ORANGE, "◐", "▓"),
@@ -61,6 +61,11 @@ STATUS: Mapping[str, Look] = {
     "cancelled": Look(_PALE, "⊘", "-"),
     "unpublished": Look(_PALE, "⊘", "-"),
     "archived": Look(_PALE, "⊘", "-"),
+    # and those of accounts
+    "active": Look(_GREEN, "✓", "█"),
+    "expired": Look(_VERMILLION, "✗", "x"),
+    "error": Look(_VERMILLION, "✗", "x"),
+    "disconnected": Look(_PALE, "⊘", "-"),
 }
 
 # Fifteen platforms are more than eyes can tell apart: the commonest have a colour, the rest share the grey.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -31,9 +31,9 @@ _FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"
 _FLEXIBLE = 130  # pixels that a column without a width of its own has at the least
 _WIDTHS = (4, 28)  # characters of a column of it
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
-_CELL = (
-    "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;text-align:{}"
-)
+_CELL = "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;vertical-align:top;text-align:{}"
+# A text that is read to its end: up to three such lines, then it is cut.
+_WRAPPED = "white-space:normal;overflow-wrap:anywhere;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden"
 _PLACE = "color:inherit;font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
 
 
@@ -116,7 +116,10 @@ class View:
 
     def _shapes(self) -> Mapping[str, Shape]:
         part = self._shown()
-        return {name: shape_of(name, part[name]) for name in self.columns}
+        shapes = {name: shape_of(name, part[name]) for name in self.columns}
+        if self._kind.name == TRIAGED:  # many rows have the same remedy; the causes have it once
+            return {name: replace(shape, wraps=False) for name, shape in shapes.items()}
+        return shapes
 
 
 class LiveView(View):
@@ -303,8 +306,10 @@ def _is_number(values: pd.Series[Any]) -> bool:
 
 
 def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup:
-    """Return one cell: a word with its colour and glyph, a link where the post is out, else the text."""
+    """Return one cell: a word with its colour and glyph, a link where the post is out, else the text, on several lines if it wraps."""
     text = safe.escape(_text(value, shape, tz), _TEXT)
+    if shape.wraps and text:
+        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(_whole(value, tz), 400), 400))
     looks = LOOKS.get(name)
     if looks is not None and text:
         known = look(looks, value)
@@ -328,7 +333,11 @@ def _text(value: Any, shape: Shape, tz: str) -> str:
     if shape.shortened and isinstance(value, str):
         return safe.middle(value, _ID)
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None and not pd.isna(value):
+        if shape.days:
+            return value.strftime("%d %b %Y")
         return value.tz_convert(tz).strftime("%d %b %H:%M" if shape.width else "%Y-%m-%d %H:%M")
+    if shape.share and isinstance(value, float) and not pd.isna(value):
+        return f"{value:.1%}"
     return safe.plain(_whole(value, tz), _TEXT)
 
 
