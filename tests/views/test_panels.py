@@ -209,6 +209,21 @@ def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.Da
     until(lambda: page.state["plan"] is None)  # shown by whoever noticed first
 
 
+def test_the_code_is_turned_to_when_it_is_asked_for_and_the_plan_after_it(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    page = Page(vx.triage_panel(ws, triaged))
+    page.look(facets={})
+    page.send(do="code")
+    until(lambda: page.state["stage"] == "code")
+    assert page.state["tabs"][-1]["name"] == "code"
+    page.plan()
+    assert page.state["stage"] == "plan"
+    page.send(do="code")
+    until(lambda: all(tab["name"] != "code" for tab in page.state["tabs"]))
+    assert page.state["stage"] == "plan"
+
+
 @pytest.mark.parametrize("view", [{"search": "x"}, {"days": ["2026-03-01", None]}, {"form": {"canary": 3}}])
 def test_whatever_chooses_otherwise_takes_the_plan_away(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
     page = Page(vx.triage_panel(ws, triaged))

@@ -141,7 +141,8 @@ class Loads:
         state = self._store.state()
         if state.setdefault("workspace", self._workspace) != self._workspace:
             raise ConfigError(
-                f"the archive {self._store.root} holds workspace {state['workspace']}, not {self._workspace}; give another folder"
+                f"the archive {self._store.root} holds workspace {state['workspace']}, not {self._workspace}; give another folder "
+                "(each sandbox is a workspace of its own, unless Sandbox(workspace=...) names it)"
             )
         return state
 

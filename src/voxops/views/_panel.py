@@ -59,7 +59,10 @@ class Panel(ABC):
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
-        self._code_shown = False
+        self._code_shown, self._code_turned = (
+            False,
+            "",
+        )  # whether it is shown, and at which stage a person has turned to it
         self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
@@ -178,6 +181,7 @@ class Panel(ABC):
                 self._chosen_otherwise()
             case "code":
                 self._code_shown = not self._code_shown
+                self._code_turned = self._act.stage if self._code_shown else ""
                 self._changed(True)
             case "hello":
                 self._live.refresh()
@@ -280,7 +284,7 @@ class Panel(ABC):
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
             present="" if act.snapshot is None else present(act.snapshot),
-            stage=act.stage,
+            stage="code" if self._code_shown and self._code_turned == act.stage else act.stage,
             facts=facts,
             tabs=tabs,
             selects=self._selects(),
