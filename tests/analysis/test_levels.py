@@ -180,6 +180,10 @@ def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone() -> None:
         ("Mon 02 Mar 00:00", "A", 2),
         ("Mon 02 Mar 00:00", "B", 1),
     ]
+    frame.attrs["tz"] = "Europe/Berlin"
+    pd.testing.assert_frame_equal(vx.cause_weeks(frame), found)
+    assert str(vx.cause_weeks(frame, tz="UTC")["week"].dtype) == "datetime64[us, UTC]"
+    del frame.attrs["tz"]
     # the week in which clocks change begins at midnight, too
     spring = vx.cause_weeks(triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z")), tz="Europe/Berlin")
     assert [f"{week:%a %d %b %H:%M}" for week in spring["week"]] == ["Mon 23 Mar 00:00", "Mon 30 Mar 00:00"]
