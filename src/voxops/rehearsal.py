@@ -126,12 +126,21 @@ def rehearse(
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number from 1"))
     known = _history(archive)
-    begins = pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now)
-    if begins.tzinfo is None:
-        raise PlanError(f"now={now!r} has no offset from UTC")
+    begins = pd.Timestamp.now("UTC") if now is None else _instant(now)
     limit = rate_limit or _limit(archive) or _PRO
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)
+
+
+def _instant(now: Any) -> pd.Timestamp:
+    """The argument `now` as a time."""
+    try:
+        time = pd.Timestamp(now)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PlanError(f"now={now!r} is not a time; pass one with an offset, such as 2027-01-01T09:00Z") from error
+    if time.tzinfo is None:
+        raise PlanError(f"now={now!r} has no offset from UTC")
+    return time
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,9 @@ def test_what_makes_no_sense_is_refused():
         vx.rehearse(plan, nothing)
     with pytest.raises(vx.PlanError, match="offset"):
         vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=pd.Timestamp("2026-03-02"))
+    for now in ("garbage", "999999-01-01", [1]):
+        with pytest.raises(vx.PlanError, match=r"now=.*is not a time; pass one with an offset"):
+            vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=now)
     with pytest.raises(vx.PlanError, match="seeds=0"):
         vx.rehearse(plan, nothing, seeds=0)
     with pytest.raises(vx.PlanError, match="creates"):
