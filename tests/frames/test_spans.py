@@ -53,6 +53,9 @@ def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time)
         pd.Timestamp("2026-03-01"),
         object(),
         "999999999D",
+        "999999D",
+        timedelta(days=10**6),
+        timedelta(days=10**8),
         "-3D",
     ],
 )
