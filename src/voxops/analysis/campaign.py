@@ -31,6 +31,7 @@ __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 _NEEDED = CAMPAIGN_COLUMNS[:4]
+_JUDGED = (*CAMPAIGN_COLUMNS, "content_type")  # columns in the order in which what is wrong with a row is listed
 
 _FINDING: dict[str, Any] = {
     "row": "Int64",
@@ -312,7 +313,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     found = []
     judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
     for number, (name, of_name, of_row, row, place) in enumerate(judged):
-        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: CAMPAIGN_COLUMNS.index(one.column)):
+        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: _JUDGED.index(one.column)):
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
