@@ -134,7 +134,7 @@ class Event:
     """Something that happened in a run; `progress.fold` turns a Snapshot and an Event into the next Snapshot.
 
     `kind` is one of ``planned`` (cells hold all items), ``changed`` (cells hold what was taken away as negative and added
-    as positive counts), ``phase``, ``waiting`` (`waits` replaces the Snapshot's), ``request`` and ``note``.
+    as positive counts), ``phase``, ``waiting`` (`waits` replaces the Snapshot's) and ``note``.
     """
 
     kind: str
@@ -158,8 +158,8 @@ class Snapshot:
     run_id, action, title : str
         Whose progress this is.
     phase : str
-        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent),
-        ``blocked`` (it has ended, and somebody must look at the blocked rows) or ``failed``.
+        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent) or
+        ``blocked`` (it has ended, and somebody must look at the blocked rows).
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
     total, held : int

@@ -58,7 +58,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame with its types; lists and objects as JSON.
+    """Write a frame with its types; values that have none, such as lists in a column of objects, as JSON.
 
     Raises
     ------
