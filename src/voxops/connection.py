@@ -116,8 +116,8 @@ def connect(
         )
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
-    said = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
-    settings = Settings.read({name: _setting(name) if value is None else value for name, value in said.items()})
+    given = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
+    settings = Settings.read({name: _setting(name) if value is None else value for name, value in given.items()})
     disk = None if archive is None else file_path("archive", archive)
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
@@ -269,7 +269,7 @@ def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncC
 
 
 def _seconds(name: str, text: str) -> float:
-    """A length of time in seconds; a bare number has no unit and is refused."""
+    """A duration in seconds; a bare number has no unit and is refused."""
     try:
         seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan
     except ValueError:
@@ -277,5 +277,5 @@ def _seconds(name: str, text: str) -> float:
     if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():
         seconds = math.nan
     if not seconds > 0:
-        raise ConfigError(f"{name}={text!r} is no length of time; write it as '24h', '5min' or '30s'")
+        raise ConfigError(f"{name}={text!r} is not a duration; write it as '24h', '5min' or '30s'")
     return seconds

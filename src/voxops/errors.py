@@ -66,6 +66,10 @@ class VoxopsError(Exception):
         said = super().__str__()
         return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled and copied: with its attributes, which the constructors take by name only."""
+        return _made, (type(self), self.args), vars(self)
+
     def _render_traceback_(self: BaseException) -> list[str]:
         """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
         lines = [
@@ -75,6 +79,11 @@ class VoxopsError(Exception):
         ]
         notes = map(_printable, getattr(self, "__notes__", ()))
         return [*lines, f"{type(self).__name__}: {self}", *notes]
+
+
+def _made(kind: type[VoxopsError], args: tuple[Any, ...]) -> VoxopsError:
+    """An error without its attributes, which follow."""
+    return kind.__new__(kind, *args)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 __all__ = [
+    "CONTENT_TYPES",
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
     "POST_STATUSES",
@@ -76,6 +77,9 @@ IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 
+# Kinds of posts (contract: 8.1).
+CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
+
 # All that are known. The API may come to have others.
 POST_STATUSES = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES
 
@@ -134,7 +138,7 @@ class Event:
     """Something that happened in a run; `progress.fold` turns a Snapshot and an Event into the next Snapshot.
 
     `kind` is one of ``planned`` (cells hold all items), ``changed`` (cells hold what was taken away as negative and added
-    as positive counts), ``phase``, ``waiting`` (`waits` replaces the Snapshot's), ``request`` and ``note``.
+    as positive counts), ``phase``, ``waiting`` (`waits` replaces the Snapshot's) and ``note``.
     """
 
     kind: str
@@ -158,8 +162,8 @@ class Snapshot:
     run_id, action, title : str
         Whose progress this is.
     phase : str
-        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent),
-        ``blocked`` (it has ended, and somebody must look at the blocked rows) or ``failed``.
+        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent) or
+        ``blocked`` (it has ended, and somebody must look at the blocked rows).
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
     total, held : int

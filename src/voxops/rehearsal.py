@@ -102,7 +102,7 @@ def rehearse(
     rate_limit : int, optional
         Requests a minute that the workspace may send; what the API said last to the archive's connection, else 500.
     now : datetime or Timestamp, optional
-        When the run would begin, with an offset; this machine's present by default.
+        When the run would begin, with an offset; by default the server's present, of an archive, or when a frame was loaded.
 
     Returns
     -------
@@ -126,12 +126,30 @@ def rehearse(
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number from 1"))
     known = _history(archive)
-    begins = pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now)
-    if begins.tzinfo is None:
-        raise PlanError(f"now={now!r} has no offset from UTC")
+    begins = _present(archive) if now is None else _instant(now)
     limit = rate_limit or _limit(archive) or _PRO
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)
+
+
+def _present(archive: Archive | pd.DataFrame) -> pd.Timestamp:
+    """The server's present as the history knows it, else this machine's."""
+    client = getattr(archive, "_client", None)
+    if isinstance(client, AsyncClient):
+        return pd.Timestamp(client.now())
+    loaded = getattr(archive, "attrs", {}).get("fetched_at")
+    return pd.Timestamp.now("UTC") if loaded is None else pd.Timestamp(loaded)
+
+
+def _instant(now: Any) -> pd.Timestamp:
+    """The argument `now` as a time."""
+    try:
+        time = pd.Timestamp(now)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PlanError(f"now={now!r} is not a time; pass one with an offset, such as 2027-01-01T09:00Z") from error
+    if time.tzinfo is None:
+        raise PlanError(f"now={now!r} has no offset from UTC")
+    return time
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,12 @@ def test_what_loses_cells_is_refused(world: World, kernel: str) -> None:
     assert world.applied == []
 
 
+def test_what_is_not_installed_is_said(world: World) -> None:
+    world.install("6.31.0")
+    with pytest.raises(vx.ConfigError, match=r"neither .* is installed; install nest_asyncio2"):
+        vx.allow_nested_loops()
+
+
 def test_a_patch_that_is_there_already_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.install("7.4.0", "nest_asyncio", "nest_asyncio2")
     monkeypatch.setattr(asyncio, "_nest_patched", True)

@@ -504,3 +504,15 @@ def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(sheet_file, "_LARGEST", 500_000)
     with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
         read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
+
+
+def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):
+    import voxops as vx
+
+    with vx.connect(sandbox=sandbox) as ws:
+        checked = {
+            len(text): ws.validate(one(first_comment=text, accounts="twitter:@aldercoffee"))
+            for text in ("x" * 2201, "x")
+        }
+    said = {length: "a first comment has at most 2200" in table["errors"][0] for length, table in checked.items()}
+    assert said == {2201: True, 1: False}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import voxops as vx
 from voxops.analysis import (
     attempts_to_success,
     delivery_state,
@@ -487,6 +488,7 @@ def test_never_delivered_is_what_redelivery_is_for():
         {**BAD, "id": "lost"},
         {**BAD, "id": "rejected", "statusCode": 422},
         {**BAD, "id": "busy", "statusCode": 429},
+        {**BAD, "id": "early", "statusCode": 425},
         {**BAD, "id": "silent", "statusCode": None, "error": "no answer within 10 s"},
         {**BAD, "id": "young", "at": 47 * 60},
         {**FLIGHT, "id": "flying"},
@@ -497,7 +499,7 @@ def test_never_delivered_is_what_redelivery_is_for():
     )
     lost = never_delivered(log)
     assert dict(zip(lost["delivery_id"], lost["why"], strict=True)) == {
-        "lost": "receiver failed", "rejected": "rejected", "busy": "receiver failed", "silent": "no answer",
+        "lost": "receiver failed", "rejected": "rejected", "busy": "receiver failed", "early": "receiver failed", "silent": "no answer",
     }  # fmt: skip
     assert set(lost.columns) == {*log.columns, "why"}
     assert log.loc[lost.index, "delivery_id"].tolist() == lost["delivery_id"].tolist()
@@ -507,8 +509,11 @@ def test_never_delivered_is_what_redelivery_is_for():
         "lost",
         "rejected",
         "busy",
+        "early",
         "silent",
     ]
+    redelivered = vx.plan_redeliver(lost).frame
+    assert (redelivered["eligible"] == (lost["why"] != "rejected").to_numpy()).all(), "one rule for both"
     assert lost.attrs["fetched_at"] == log.attrs["fetched_at"]
 
 
@@ -524,8 +529,10 @@ def test_without_a_known_time_the_latest_delivery_is_now():
 def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
     log.attrs["tz"] = "Asia/Kolkata"
     try:
-        assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
-        assert str(delivery_stats(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
+        for count in (delivery_stats, attempts_to_success):
+            assert str(count(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
+            assert str(count(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
+        assert delivery_stats(log, "day")["day"].isin(attempts_to_success(log, "day")["day"]).all()
     finally:
         del log.attrs["tz"]
     assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"

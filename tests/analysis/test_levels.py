@@ -180,6 +180,10 @@ def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone() -> None:
         ("Mon 02 Mar 00:00", "A", 2),
         ("Mon 02 Mar 00:00", "B", 1),
     ]
+    frame.attrs["tz"] = "Europe/Berlin"
+    pd.testing.assert_frame_equal(vx.cause_weeks(frame), found)
+    assert str(vx.cause_weeks(frame, tz="UTC")["week"].dtype) == "datetime64[us, UTC]"
+    del frame.attrs["tz"]
     # the week in which clocks change begins at midnight, too
     spring = vx.cause_weeks(triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z")), tz="Europe/Berlin")
     assert [f"{week:%a %d %b %H:%M}" for week in spring["week"]] == ["Mon 23 Mar 00:00", "Mon 30 Mar 00:00"]
@@ -188,3 +192,11 @@ def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone() -> None:
     assert vx.cause_weeks(frame.iloc[:0]).dtypes.astype(str).to_dict() == {
         "week": "datetime64[us, UTC]", "cause": "string", "verdict": "string", "platform": "string", "targets": "Int64",
     }  # fmt: skip
+
+
+def test_a_log_of_two_loads_is_judged_as_one() -> None:
+    whole = log(*[delivery(minutes, took) for minutes in (60, 120) for took in (1, 9, None, 0.1)])
+    loads = pd.concat([whole.iloc[:4], whole.iloc[4:].reset_index(drop=True)])  # each label twice
+    loads.attrs = whole.attrs
+    pd.testing.assert_frame_equal(vx.service_levels(loads, at_least=1), vx.service_levels(whole, at_least=1))
+    assert len(vx.delivery_report(loads).frames["levels"]) == 1

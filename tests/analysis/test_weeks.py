@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops.frames import build
 
 NOW = pd.Timestamp("2026-03-22T12:00:00Z")
 
@@ -110,3 +111,19 @@ def test_what_is_not_alike_is_not_compared():
     with pytest.raises(vx.PlanError, match="runs of plans"):
         vx.compare(Run(("p", "failed"), name="id"), Run(("p", "failed"), name="id"))
     assert len(vx.compare(Run(key="row_id"), Run(key="row_id"))) == 0
+
+
+def test_targets_that_share_a_name_are_compared_in_their_order():
+    targets = vx.targets(
+        build(
+            "posts",
+            [{"id": "p", "status": "partial", "platforms": [{"platform": "twitter", "status": status} for status in ("failed", "published", "failed")]}],
+        )
+    )  # fmt: skip
+    assert vx.compare(targets, targets)["rows"].to_dict() == {("failed", "failed"): 2, ("published", "published"): 1}
+    later = targets.assign(status=["published", "published", "failed"])
+    assert vx.compare(targets, later.iloc[:2])["rows"].to_dict() == {
+        ("failed", "absent"): 1,
+        ("failed", "published"): 1,
+        ("published", "published"): 1,
+    }

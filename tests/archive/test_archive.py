@@ -247,6 +247,9 @@ def test_sql_reads_the_files(archive: Archive) -> None:
     for query, parameters, said in [
         ("SELEC 1", None, "SELEC"), ("SELECT * FROM post", None, "post"), ("SELECT ?", None, "parameter"),
         ("SELECT 1 / 'x'", None, "x"), (5, None, "query=5"),
+        ("SELECT * FROM posts JOIN targets USING (post_id)", None, "two columns of the answer are named 'status'; name them"),
+        ("SELECT 9223372036854775808 AS n", None, r"n holds whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
+        ("SELECT 18446744073709551615::UBIGINT AS n", None, "n holds whole numbers beyond int64"),
     ]:  # fmt: skip
         with pytest.raises(vx.ConfigError, match=said):
             archive.sql(query, parameters)

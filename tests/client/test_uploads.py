@@ -254,11 +254,27 @@ def test_one_that_fails_does_not_stop_the_others(
 ) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "notes.doc").write_bytes(b"x")
-    files = [photos[0], tmp_path / "missing.jpg", tmp_path / "empty.jpg", tmp_path / "notes.doc", tmp_path, photos[1]]
+    files = [
+        photos[0],
+        tmp_path / "missing.jpg",
+        tmp_path / "empty.jpg",
+        tmp_path / "notes.doc",
+        tmp_path,
+        tmp_path / "a\0b.jpg",
+        photos[1],
+    ]
     done = eventloop.run(client.uploads.send_all(files))
     assert [one.path for one in done] == files
-    assert [one.media_id is not None for one in done] == [True, False, False, False, False, True]
-    words = ["", "can't be read (No such file", "0 bytes, 1 to", "pass content_type=", "is not a file", ""]
+    assert [one.media_id is not None for one in done] == [True, False, False, False, False, False, True]
+    words = [
+        "",
+        "can't be read (No such file",
+        "0 bytes, 1 to",
+        "pass content_type=",
+        "is not a file",
+        "can't be read (embedded null byte",
+        "",
+    ]
     assert all(word in str(one.error or "") for word, one in zip(words, done, strict=True))
     assert all(isinstance(one.error, ValidationError) for one in done if one.error is not None)
 

@@ -85,6 +85,9 @@ def test_a_frame_that_names_no_zone_is_shown_in_that_of_its_times(zones, shown):
         pd.Timestamp("2026-03-01"),
         object(),
         "999999999D",
+        "999999D",
+        timedelta(days=10**6),
+        timedelta(days=10**8),
         "-3D",
     ],
 )

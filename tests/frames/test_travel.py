@@ -280,3 +280,28 @@ def test_json_cells_that_differ_have_one_type() -> None:
 def test_what_is_not_arrow_is_refused() -> None:
     with pytest.raises(ConfigError, match="list can't be read as Arrow"):
         from_arrow([1])
+
+
+def test_numbers_and_times_stay_what_they_are_or_are_refused_by_name() -> None:
+    most = 2**63 - 1
+    columns = {
+        "categories": pd.Categorical([1, None]),
+        "unsigned": pd.array([most, None], dtype="UInt64"),
+        "nanoseconds": pd.to_datetime([1_999, -1], unit="ns", utc=True),
+    }
+    back = from_arrow(pd.DataFrame(columns))
+    assert back.dtypes.astype(str).to_list() == ["Int64", "Int64", "datetime64[us, UTC]"]
+    assert back["categories"].tolist() == [1, pd.NA]
+    assert back["unsigned"].tolist() == [most, pd.NA]
+    assert back["nanoseconds"].dt.nanosecond.tolist() == [0, 0]
+    assert back["nanoseconds"].tolist() == [pd.Timestamp(1, unit="us", tz="UTC"), pd.Timestamp(-1, unit="us", tz="UTC")]
+    assert from_arrow(pa.table({"a": pa.array([2.5]).dictionary_encode()}))["a"].tolist() == [2.5]
+    with pytest.raises(ConfigError, match="views holds whole numbers beyond 9,223,372,036,854,775,807"):
+        from_arrow(pa.table({"views": pa.array([most + 1], pa.uint64())}))
+    with pytest.raises(ConfigError, match="at holds times that are too far off"):
+        from_arrow(pa.table({"at": pa.array([2**60], pa.timestamp("s"))}))
+
+
+def test_a_name_that_two_columns_have_is_said() -> None:
+    with pytest.raises(ConfigError, match="two columns are named 'a'"):
+        from_arrow(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))

@@ -15,6 +15,7 @@ ENGINE = (
     "tests/engine/test_remembered_posts.py",
     "tests/engine/test_acts.py",
     "tests/engine/test_changes.py",
+    "tests/engine/test_several_days.py",
     "tests/engine/test_settler*.py",
     "tests/engine/test_sender*.py",
 )
@@ -49,6 +50,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/created.py": ("tests/engine/test_created.py", "tests/engine/test_few_requests.py", *ENGINE),
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
+    "engine/facts.py": ("tests/engine/test_decisions.py", "tests/engine/test_binding.py"),
     "engine/doubles.py": ("tests/engine/test_decisions.py", "tests/engine/test_promise.py"),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (

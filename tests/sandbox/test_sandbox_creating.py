@@ -129,6 +129,14 @@ def test_a_batch_runs_its_operations_in_order(sandbox, api):
     assert kinds == ["post.update", "post.update", "post.delete"]
 
 
+def test_a_batch_with_odd_headers_is_refused(sandbox, api):
+    for headers in ("x", ["x"], 0):
+        operation = {"id": "a", "method": "DELETE", "path": "/v1/posts/post_none", "headers": headers}
+        answer = api.post("/batch", json={"operations": [operation]})
+        assert (answer.status_code, answer.json()["error"]["details"]["field"]) == (400, "operations[0]")
+    assert api.post("/batch", json={"operations": [operation | {"headers": None}]}).status_code == 207
+
+
 # -- idempotency keys -------------------------------------------------------------------------------------------------
 
 

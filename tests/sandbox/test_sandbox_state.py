@@ -149,3 +149,10 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path):
 def test_a_sandbox_starts_once():
     with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
         sandbox.start()
+
+
+def test_a_sandbox_that_was_stopped_is_not_started_again():
+    with Sandbox(posts=1, deliveries=0) as sandbox:
+        pass
+    with pytest.raises(RuntimeError, match="was stopped; make another one"):
+        sandbox.start()

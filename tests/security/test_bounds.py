@@ -117,15 +117,35 @@ def test_only_what_can_be_bounded_is_asked_for() -> None:
     assert b"accept-encoding: gzip\r\n" in head.lower() + b"\r\n"
 
 
-@given(body=st.binary(max_size=200), most=st.integers(0, 250), packed=st.booleans(), cut=st.integers(1, 40))
-def test_a_body_is_whole_exactly_up_to_its_bound(body: bytes, most: int, packed: bool, cut: int) -> None:
-    wire = gzip.compress(body, mtime=0) if packed else body
+def read(wire: bytes, encoding: str, most: int, cut: int) -> tuple[bytes, str]:
+    """A body that comes in pieces of this size."""
 
     async def chunks() -> Any:
         for at in range(0, len(wire), cut):
             yield wire[at : at + cut]
 
-    found, broken = asyncio.run(read_body(chunks(), "gzip" if packed else "", most))
+    return asyncio.run(read_body(chunks(), encoding, most))
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=5), st.integers(0, 250), st.integers(1, 40))
+def test_every_member_of_a_gzip_body_is_read(parts: list[bytes], most: int, cut: int) -> None:
+    body = b"".join(parts)
+    found, broken = read(b"\0\0".join(gzip.compress(part, mtime=0) for part in parts) + b"\0", "gzip", most, cut)
+    assert (broken == "") == (len(body) <= most)
+    assert found == body if not broken else body.startswith(found)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_gzip_body_that_ends_in_its_second_member_is_damaged(cut: int) -> None:
+    whole = gzip.compress(b"{}", mtime=0) + gzip.compress(b"[]", mtime=0)
+    for wire, error in [(whole[:-1], EOFError), (whole[:-9], EOFError), (whole + b"{}", zlib.error)]:
+        with pytest.raises(error):
+            read(wire, "gzip", 100, cut)
+
+
+@given(body=st.binary(max_size=200), most=st.integers(0, 250), packed=st.booleans(), cut=st.integers(1, 40))
+def test_a_body_is_whole_exactly_up_to_its_bound(body: bytes, most: int, packed: bool, cut: int) -> None:
+    found, broken = read(gzip.compress(body, mtime=0) if packed else body, "gzip" if packed else "", most, cut)
     assert (broken == "") == (len(body) <= most)
     assert found == body if not broken else body.startswith(found)
 

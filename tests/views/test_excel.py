@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from datetime import date, datetime, time
@@ -17,6 +18,7 @@ from python_calamine import CalamineWorkbook
 
 import voxops as vx
 from voxops.sandbox import Sandbox
+from voxops.views._tables import write_csv
 
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]
 TEXT = st.text(
@@ -344,3 +346,18 @@ def test_a_workbook_has_the_name_of_one(tmp_path: Path, name: str) -> None:
     with pytest.raises(vx.ConfigError, match=f"{name} is no name of a workbook, which ends with .xlsx"):
         vx.to_excel(tmp_path / name, a=pd.DataFrame({"a": [1]}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_are_json_in_every_file_for_people(tmp_path: Path, sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as ws:
+        posts = ws.posts(status="failed", limit=1)
+    heads, first = (
+        CalamineWorkbook.from_path(str(vx.to_excel(tmp_path / "posts.xlsx", posts=posts)))
+        .get_sheet_by_index(0)
+        .to_python()
+    )
+    written = pd.read_csv(write_csv(posts, tmp_path / "posts.csv"))
+    expected = [target._asdict() for target in posts["targets"][0]]
+    assert expected
+    for cell in (first[heads.index("targets")], written["targets"][0]):
+        assert json.loads(cell) == expected

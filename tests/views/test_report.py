@@ -19,6 +19,7 @@ import pytest
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.errors import ConfigError, PlanError
+from voxops.views._report_text import cells
 from voxops.views.report import Report, report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
@@ -395,6 +396,11 @@ def test_hostile_text_is_only_ever_text(hostile: str, tmp_path: Path) -> None:
     assert "<" not in markdown and not re.search(r"(?<!\\)\]\(", markdown) and not re.search(r"@(?!\u2060)", markdown)
     for path in made.to_csv(tmp_path):
         assert not any(value.startswith(("=", "+", "-", "@", "\t")) for row in read(path) for value in row.values())
+
+
+def test_a_yes_or_no_reads_the_same_in_every_dtype() -> None:
+    table = pd.DataFrame({"nullable": pd.array([True, None], dtype="boolean"), "plain": [True, False]})
+    assert list(cells(table)) == [["yes", "yes"], ["", "no"]]
 
 
 def test_csv_opens_in_a_spreadsheet_as_meant(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import voxops as vx
 from voxops.frames.performance import performance
+from voxops.sandbox import Fault
 from voxops.views import plots
 
 METRICS = {"impressions": 1000, "engagements": 50, "likes": 40, "comments": 4, "shares": 3, "clicks": 3}
@@ -103,3 +104,16 @@ def test_the_figure_shows_the_most_on_top_and_survives_nothing(ws):
     assert plots.performance(performance([])).texts[0].get_text() == "nothing to show"
     merged = figures.assign(campaign="$\\alpha$")
     assert [text.get_text() for text in plots.performance(merged, by="campaign").get_yticklabels()] == ["$\\alpha$"]
+
+
+def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
+    refused, *others = ws.posts(status="published", limit=40)["post_id"]
+    sandbox.add_fault(Fault("status", path=f"/v1/analytics/posts/{refused}", status=401, code="INVALID_API_KEY"))
+    for post in others:
+        sandbox.add_fault(Fault("delay", path=f"/v1/analytics/posts/{post}", seconds=60))
+    with pytest.raises(vx.AuthError):
+        ws.analytics([refused, *others])
+    sandbox.clear_faults()
+    ws.accounts()  # turns are taken in order: what still waited for one would have gone before
+    asked = [entry for entry in sandbox.requests() if entry["path"].startswith("/v1/analytics/")]
+    assert len(asked) <= 10, "as many as are under way at once"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import traceback
 from collections.abc import Callable
 
@@ -10,7 +12,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import voxops as vx
+from voxops import errors
 from voxops.errors import ApiError, ConfigError, PlanError, VoxopsError
+from voxops.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,38 @@ def test_the_text_of_an_error_steers_no_terminal_and_ends(kind: type[VoxopsError
     assert said.endswith("x…")
     ordinary = "10\u00a0000 posts, 👨\u200d👩\u200d👧, می\u200cخواهم"
     assert str(kind(ordinary)) == ordinary
+
+
+ERRORS = [
+    *(kind("why") for kind in (VoxopsError, ConfigError, PlanError, vx.LedgerError)),
+    vx.TransportError("why", sent=False),
+    vx.DecodeError("why", endpoint="GET /v1/posts", status=200, body=b"<html>"),
+    *(
+        kind("why", status=400, code="ODD", details={"field": "content"}, request_id="req_1", body=b"{}")
+        for kind in (ApiError, vx.AuthError, vx.NotFoundError, vx.ConflictError, vx.ValidationError, vx.ServerError)
+    ),
+    vx.RateLimitError("why", status=429, retry_after=3.5),
+    vx.WaitTooLong("why", seconds=900.0),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_errors_reach_another_process_as_they_are(
+    error: VoxopsError, way: Callable[[VoxopsError], VoxopsError]
+) -> None:
+    error.add_note("a note")
+    back = way(error)
+    assert type(back) is type(error)
+    assert (back.args, str(back), vars(back)) == (error.args, str(error), vars(error))
+
+
+def test_every_kind_of_error_is_tried() -> None:
+    assert {type(error).__name__ for error in ERRORS} == set(errors.__all__)
+
+
+def test_a_pickled_error_holds_no_key(sandbox: Sandbox) -> None:
+    key = "vb_live_0123456789abcdef"
+    with pytest.raises(vx.AuthError) as caught:
+        vx.connect(key, url=sandbox.url)
+    assert b"0123456789" not in pickle.dumps(caught.value)

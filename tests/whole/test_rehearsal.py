@@ -94,6 +94,18 @@ def test_what_the_api_would_refuse_and_the_pace_are_seen():
     assert found.sent_by >= begins + pd.Timedelta("1min")
 
 
+def test_a_rehearsal_begins_when_the_history_was_loaded():
+    history = pd.DataFrame({
+        "platform": ["facebook"] * 40, "account_id": ["acc_1"] * 40, "status": ["published"] * 40, "error_code": [None] * 40,
+    })  # fmt: skip
+    plan = vx.plan_bulk(sheet(2, "acc_1"), key="row_id")
+    late = pd.to_datetime(sheet(2)["scheduled_for"], utc=True).max() + pd.Timedelta("1D")
+    for loaded, created in ((late - pd.Timedelta("2D"), 2), (late, 0)):
+        history.attrs["fetched_at"] = loaded.isoformat()
+        found = vx.rehearse(plan, history, seeds=1)
+        assert (found.rows, found.refused) == (created, 2 - created)
+
+
 def test_what_makes_no_sense_is_refused():
     plan = vx.plan_bulk(sheet(2), key="row_id")
     nothing = pd.DataFrame({"platform": [], "account_id": [], "status": [], "error_code": []})
@@ -101,6 +113,9 @@ def test_what_makes_no_sense_is_refused():
         vx.rehearse(plan, nothing)
     with pytest.raises(vx.PlanError, match="offset"):
         vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=pd.Timestamp("2026-03-02"))
+    for now in ("garbage", "999999-01-01", [1]):
+        with pytest.raises(vx.PlanError, match=r"now=.*is not a time; pass one with an offset"):
+            vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=now)
     with pytest.raises(vx.PlanError, match="seeds=0"):
         vx.rehearse(plan, nothing, seeds=0)
     with pytest.raises(vx.PlanError, match="creates"):

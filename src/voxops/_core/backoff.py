@@ -63,7 +63,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         pass
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one with numbers that no calendar has
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

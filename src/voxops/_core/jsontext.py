@@ -48,12 +48,12 @@ def well_formed(text: str) -> str:
 def decode(data: str | bytes) -> Any:
     """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
 
-    Whole numbers stay exact, however long.
+    Whole numbers stay exact, up to the 4,300 digits that Python reads.
 
     Raises
     ------
     ValueError
-        If it is not JSON.
+        If it is not JSON, nested too deeply, or has a longer number.
     """
     try:
         return _DECODER.decode(data)

@@ -28,8 +28,8 @@ def allow_nested_loops() -> str:
     Raises
     ------
     ConfigError
-        Where only `nest_asyncio` is there and the kernel is ipykernel 7.1 or newer: it would lose queued cells without a
-        word. Also where somebody has applied `nest_asyncio` already in such a kernel: it can't be undone.
+        If ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses queued cells, or was applied to it
+        already, which can't be undone; or if neither package is installed.
 
     Examples
     --------
@@ -50,6 +50,10 @@ def allow_nested_loops() -> str:
         raise ConfigError(
             "nest_asyncio loses cells that are queued behind a blocking one with ipykernel 7.1 or newer; "
             "install nest_asyncio2 and call this again. voxops' own calls need neither."
+        )
+    if importlib.util.find_spec("nest_asyncio") is None:
+        raise ConfigError(
+            "neither nest_asyncio2 nor nest_asyncio is installed; install nest_asyncio2 and call this again"
         )
     importlib.import_module("nest_asyncio").apply()
     return "nest_asyncio"

@@ -59,12 +59,18 @@ class Plan:
         A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason``
         (string: why, or why not), ``attempt`` (Int64), ``batch`` (Int64), ``idempotency_key`` (string), ``request`` (string:
         method and path); the last three are NA where a row is not eligible.
+    table : pandas.DataFrame
+        What `frame` copies; not to be changed.
     operations : tuple of Operation
         The requests in the order of sending.
     campaign : str
         Name that tells apart two creates of the same row; ``""`` for other acts.
     key : str
         Column that names a row of a campaign; ``""`` for other acts.
+    canaries : int
+        How many rows of each cause go first, 0 where all go at once; see `canary`.
+    reads : int
+        Requests that read what the acts are about before they are sent; `cost` counts them.
     """
 
     act: Act
@@ -73,7 +79,7 @@ class Plan:
     campaign: str = ""
     key: str = ""
     canaries: int = 0
-    reads: int = field(default=0)
+    reads: int = 0
 
     @property
     def action(self) -> str:

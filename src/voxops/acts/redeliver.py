@@ -10,6 +10,7 @@ from voxops.acts.act import ONCE_MORE, DeliveryAct
 from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, fetched_at, why_no_id
+from voxops.api.assumptions import MAY_PASS
 from voxops.api.states import PostState
 from voxops.api.windows import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["REDELIVER", "plan_redeliver"]
-
-
-# Answers of a receiver that may be others next time: a time-out, too early, too many.
-_MAY_PASS = frozenset({408, 425, 429})
 
 
 _SENT_AGAIN = f"it has arrived, and this ledger has sent it again before; to send it once more, {ONCE_MORE}"
@@ -127,7 +124,7 @@ def _why(row: Mapping[str, Any]) -> str:
 
 def _rejected(row: Mapping[str, Any]) -> bool:
     """Whether a receiver has rejected a delivery, and would again."""
-    return row["status_code"] is not None and 400 <= row["status_code"] < 500 and row["status_code"] not in _MAY_PASS
+    return row["status_code"] is not None and 400 <= row["status_code"] < 500 and row["status_code"] not in MAY_PASS
 
 
 def _why_not_redeliver(

@@ -31,7 +31,8 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     Parameters
     ----------
     before, after : pandas.DataFrame or Run
-        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account; or two runs, whose rows are
+        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account (those that share all
+        three, in their order); or two runs, whose rows are
         matched by what their plans name: the key of a campaign, the delivery, or post, platform and account.
 
     Returns
@@ -69,13 +70,19 @@ def _frames(before: Any, after: Any) -> pd.DataFrame:
     """How many targets went from which status to which."""
     for frame in (before, after):
         need_columns(frame, (*_TARGET, "status"), "use vx.targets(posts)")
-    left = before[[*_TARGET, "status"]].rename(columns={"status": "was"})
-    right = after[[*_TARGET, "status"]].rename(columns={"status": "now"})
-    both = left.merge(right, on=_TARGET, how="outer")
+    left, right = _numbered(before, "was"), _numbered(after, "now")
+    both = left.merge(right, on=[*_TARGET, "number"], how="outer")
     both[["was", "now"]] = both[["was", "now"]].fillna("absent")
     counts = both.groupby(["was", "now"]).size().astype("Int64")
     table: pd.DataFrame = counts.sort_values(ascending=False, kind="stable").to_frame("rows")
     return table
+
+
+def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
+    """Targets with their status under this name; those that share a name, such as one without an account, are told apart by order."""
+    names = frame[_TARGET]
+    number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
+    return names.assign(number=number, **{status: frame["status"]})
 
 
 def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

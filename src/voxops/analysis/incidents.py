@@ -11,6 +11,7 @@ import pandas as pd
 from voxops._core.arguments import whole_number
 from voxops.analysis.about import about_posts
 from voxops.analysis.partials import delivery_attempts, delivery_state
+from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
 from voxops.frames.columns import table_of
@@ -263,8 +264,8 @@ def never_delivered(
     Returns
     -------
     pandas.DataFrame
-        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered 4xx:
-        sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other). With posts or events
+        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered 4xx other
+        than 408, 425, 429: sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other). With posts or events
         also ``post_id about odds why_post``.
 
     Raises
@@ -286,7 +287,7 @@ def never_delivered(
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
     lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
     code = lost["status_code"].astype("Int64")
-    rejected = code.between(400, 499).fillna(False) & ~code.isin([408, 429])
+    rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
     table: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
     table = table.sort_values("created_at", kind="stable")

@@ -139,8 +139,9 @@ def service_levels(
 def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) -> pd.DataFrame:
     """Count one part of a history: one row per endpoint; `merge_levels` makes one of several."""
     due = log["created_at"] + objective.within
-    log = log[(due <= now) & log["url"].notna()] if len(log) else log
-    due = due.loc[log.index]
+    if len(log):
+        counted = (due <= now) & log["url"].notna()
+        log, due = log[counted], due[counted]
     state = delivery_state(log)
     took = log["delivered_at"] - log["created_at"]
     once = delivery_attempts(log, state) == 1

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from voxops._core.row_names import row_key
 from voxops._core.text import as_read
 from voxops.analysis.sheet_times import in_figures, readable_time
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, CONTENT_TYPES, PLATFORM_CHARACTERS
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
+from voxops.model import CONTENT_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd

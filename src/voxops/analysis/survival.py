@@ -9,11 +9,12 @@ import pandas as pd
 
 from voxops.analysis.partials import group_columns, partial
 from voxops.analysis.statistics import share
+from voxops.frames.spans import shown_zone
 
 __all__ = ["attempts_to_success", "finish_attempts"]
 
 
-def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
+def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
     """How many attempts deliveries take until they succeed: a survival curve (Kaplan and Meier).
 
     A delivery that has not succeeded after its last attempt so far is *censored* there: it counts among those at risk up to
@@ -45,7 +46,7 @@ def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: 
     >>> vx.attempts_to_success(log).columns.to_list()[:3]
     ['attempt', 'at_risk', 'succeeded']
     """
-    return finish_attempts(partial(log, by, tz=tz))
+    return finish_attempts(partial(log, by, tz=shown_zone(log, tz)))
 
 
 def finish_attempts(partial: pd.DataFrame) -> pd.DataFrame:

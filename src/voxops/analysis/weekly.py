@@ -9,7 +9,7 @@ import pandas as pd
 from voxops.analysis.partials import begin
 from voxops.analysis.statistics import Tally, flat
 from voxops.frames import need_frame
-from voxops.frames.spans import zone
+from voxops.frames.spans import shown_zone, zone
 
 __all__ = ["cause_weeks", "merge_weeks", "week_partial"]
 
@@ -17,15 +17,15 @@ _KEYS = ("week", "cause", "verdict", "platform")
 _TALLY = Tally(keys=_KEYS, totals={"targets": "sum"})
 
 
-def cause_weeks(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
+def cause_weeks(triaged: pd.DataFrame, *, tz: str | None = None) -> pd.DataFrame:
     """Count the causes of failures week by week.
 
     Parameters
     ----------
     triaged : pandas.DataFrame
         From ``vx.triage``.
-    tz : str
-        Time zone in which weeks begin, on Monday at midnight.
+    tz : str, optional
+        Time zone in which weeks begin, on Monday at midnight: that of the workspace (``triaged.attrs["tz"]``) by default, else UTC.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def cause_weeks(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
     >>> int(weeks["targets"].sum()) == int(triaged["cause"].notna().sum())
     True
     """
-    return merge_weeks(week_partial(triaged, tz=tz))
+    return merge_weeks(week_partial(triaged, tz=shown_zone(triaged, tz)))
 
 
 def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:

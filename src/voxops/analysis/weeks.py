@@ -46,7 +46,7 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
     PlanError
         If a column is missing, or the frame was loaded for less than two spans.
     ConfigError
-        If `span` is no length of time, or `now` has no offset.
+        If `span` is not a duration, or `now` has no offset.
 
     Examples
     --------

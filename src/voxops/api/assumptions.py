@@ -23,6 +23,7 @@ __all__ = [
     "DRIVE_FILE",
     "KEY_EARLY",
     "KEY_RETENTION",
+    "MAY_PASS",
     "PRESIGN_NAMES",
     "TERMINAL_STATUSES",
     "UNDECIDED",
@@ -51,6 +52,10 @@ def deliveries_path(webhook_id: str) -> str:
     """Return where a webhook's delivery history is; the id is one segment, whatever it holds."""
     return f"/v1/webhooks/{quote(webhook_id, safe='')}/deliveries"
 
+
+# 4xx answers of a webhook's receiver that may be others next time: a time-out, too early, too many. What the API itself answers to a
+# try is judged elsewhere, and more strictly (rules 16 and 17).
+MAY_PASS = frozenset({408, 425, 429})
 
 # The version token of an update is the post's `updatedAt`, sent in this header; a stale one is answered by 409 CONFLICT.
 VERSION_HEADER = "If-Match"

@@ -19,7 +19,6 @@ __all__ = [
     "COMMENT_CHARACTERS",
     "COMMENT_DELAY_SECONDS",
     "CONTENT_CHARACTERS",
-    "CONTENT_TYPES",
     "FILE_BYTES",
     "KEY_CHARACTERS",
     "LIST_PAGES",
@@ -41,9 +40,6 @@ _MEGABYTE = 1024 * 1024
 
 # A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.validate` asks them.
 CONTENT_CHARACTERS = 10_000
-CONTENT_TYPES = frozenset(
-    {"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"}
-)  # kinds of posts (contract: 8.1)
 # What platforms say themselves that a text may have; only warned of, since the API decides.
 PLATFORM_CHARACTERS: Mapping[str, int] = {
     "twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2_200, "linkedin": 3_000,

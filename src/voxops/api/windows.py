@@ -59,7 +59,7 @@ SKEW = 300.0  # by which two clocks of the server may differ (rule 14)
 
 # A reading that began so long after the end of a try lets it be sent again under its key. What is queued shows within seconds of the
 # API's answer, but a request that nobody has answered may still be executed for a minute.
-# Lists may lag: lags up to a minute are allowed for.
+# Lists may lag behind; these waits allow for up to a minute.
 RESEND_ANSWERED, RESEND_UNANSWERED = 75.0, 135.0
 PROOF_AFTER = 300.0  # before absence proves anything (rule 14)
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from voxops.archive._table import SCHEMA, to_frame
 from voxops.errors import ConfigError
+from voxops.frames.arrow_in import doubled_name
 
 __all__ = ["as_literal", "as_pattern", "ask", "connected"]
 
@@ -37,7 +38,29 @@ def ask(
         if not allow_file_access:
             _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
-    return to_frame(answer.cast(pa.schema([_narrowed(field) for field in answer.schema])))
+    return to_frame(_as_frames_have_it(answer))
+
+
+def _as_frames_have_it(answer: pa.Table) -> pa.Table:
+    """An answer in the types that frames have."""
+    if doubled := doubled_name(answer.column_names):
+        raise ConfigError(
+            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
+        )
+    return pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names})
+
+
+def _narrowed(name: str, column: Any) -> Any:
+    """DuckDB's wide whole numbers, such as sums, as the type that frames have."""
+    kind = column.type
+    if not pa.types.is_integer(kind) and not (pa.types.is_decimal(kind) and kind.scale == 0):
+        return column
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise ConfigError(
+            f"{name} holds whole numbers beyond int64; write CAST({name} AS VARCHAR) in the query, or AS DOUBLE"
+        ) from error
 
 
 @contextmanager
@@ -86,11 +109,3 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
         return answer.to_arrow_table()
     except duckdb.Error as error:
         raise ConfigError(f"DuckDB can't answer the query. {error}") from error
-
-
-def _narrowed(field: pa.Field) -> pa.Field:
-    """DuckDB's wide sums and its time units as the types that frames have."""
-    kind = field.type
-    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
-        return field.with_type(pa.int64())
-    return field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(kind) else field

@@ -145,12 +145,13 @@ class Tables:
         Returns
         -------
         pandas.DataFrame
-            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``.
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds.
 
         Raises
         ------
         ConfigError
-            If DuckDB can't answer the query, in its words, or it is more than one statement.
+            If DuckDB can't answer the query, in its words, it is more than one statement, two columns of the answer have one
+            name, or whole numbers are beyond int64.
         """
         files = {kind: list(self._store.files(kind).values()) for kind in SCHEMA}
         return ask(files, query, parameters, allow_file_access=allow_file_access)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from voxops.api import limits
 from voxops.api.assumptions import DRAFT_FLAG_SENT
 from voxops.client import _checks as checks
+from voxops.model import CONTENT_TYPES
 
 __all__ = ["UNSET", "PostFields"]
 
@@ -177,9 +178,9 @@ def _by_platform(field: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict
 
 def _content_type(value: str) -> str:
     """A content type in upper case."""
-    if not isinstance(value, str) or value.upper() not in limits.CONTENT_TYPES:
+    if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
         checks.refuse(
             "contentType",
-            f"{checks.shown(value)} is not a valid content type; one of {', '.join(sorted(limits.CONTENT_TYPES)).lower()} allowed",
+            f"{checks.shown(value)} is not a valid content type; one of {', '.join(sorted(CONTENT_TYPES)).lower()} allowed",
         )
     return value.upper()

@@ -131,8 +131,8 @@ def source_of(file: Path, content_type: str | None) -> Source:
     try:
         stat = file.stat()
         absolute = file.resolve()
-    except OSError as error:
-        checks.refuse("file", f"{file} can't be read ({error.strerror})")
+    except (OSError, ValueError) as error:  # no system has a name with a null byte
+        checks.refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file():
         checks.refuse("file", f"{file} is not a file")
     kind = content_type or _TYPES.get(file.suffix.lower(), "")

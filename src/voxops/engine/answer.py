@@ -83,5 +83,5 @@ def was_refused(status: int | None, *, answered: bool) -> bool:
 
     A time-out, a rate limit and a key still in use may pass; a 409 without the API's own word may be about the key, too.
     """
-    code = status or 0
-    return 400 <= code < 500 and code not in {408, 429} and (code != 409 or answered)
+    status = status or 0
+    return 400 <= status < 500 and status not in {408, 429} and (status != 409 or answered)

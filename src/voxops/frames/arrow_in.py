@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from voxops.frames.schemas import SCHEMAS
 from voxops.frames.target import Target, Targets
 from voxops.frames.values import STRING_DTYPE
 
-__all__ = ["from_arrow", "to_frame"]
+__all__ = ["doubled_name", "from_arrow", "to_frame"]
 
 # Columns that hold JSON, which Arrow has as text.
 _JSON = frozenset(
@@ -26,6 +27,7 @@ _JSON = frozenset(
 )
 _INDEX = re.compile(r"__index_level_\d+__")
 _YES_NO = frozenset({"eligible", "retryable"})  # never missing
+_MOST = np.iinfo(np.int64).max
 
 
 def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -49,7 +51,11 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     Raises
     ------
     ConfigError
-        If `data` is no such thing.
+        If `data` is no such thing, two of its columns have one name, or a column holds whole numbers or times that don't fit.
+
+    Notes
+    -----
+    Whole numbers fit up to 9,223,372,036,854,775,807 (int64); times are cut to microseconds.
 
     Examples
     --------
@@ -83,11 +89,18 @@ def _as(column: pd.Series[Any], dtype: Any) -> Any:
 def _usual(table: pa.Table) -> pa.Table:
     """The types that this package writes, in place of the large and viewed ones of other tools; without pandas' own index columns."""
     names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
+    if doubled := doubled_name(names):
+        raise ConfigError(f"two columns are named {doubled!r}; rename one of them")
     columns = {}
     for name in names:
         column, kind = table.column(name), _usual_type(table.schema.field(name).type)
         columns[name] = column if column.type == kind else column.cast(kind)
     return pa.table(columns)
+
+
+def doubled_name(names: Iterable[str]) -> str | None:
+    """The first name that several columns have."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _usual_type(kind: Any) -> Any:
@@ -98,6 +111,12 @@ def _usual_type(kind: Any) -> Any:
     if _is_list(kind) and not is_.is_struct(kind.value_type):
         return pa.list_(_usual_type(kind.value_type))
     return kind
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether cells are texts, or all missing."""
+    is_ = pa.types
+    return bool(is_.is_string(kind) or is_.is_large_string(kind) or is_.is_string_view(kind) or is_.is_null(kind))
 
 
 def _is_list(kind: Any) -> bool:
@@ -123,10 +142,11 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
     if name == "targets" and _is_list(kind) and (pa.types.is_struct(kind.value_type) or not column.length()):
         return _targets_in(column)
     if pa.types.is_dictionary(kind):
-        return _words_in(column)
+        if _is_text(kind.value_type):
+            return _words_in(column)
+        return _column_in(name, column.cast(kind.value_type), nested=nested)
     if pa.types.is_timestamp(kind):
-        stamps = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
-        return pd.DatetimeIndex(stamps.view("M8[us]")).tz_localize("UTC").array
+        return _times_in(name, column)
     if pa.types.is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_null(kind.value_type)):
         return ListArray._from_sequence([() if value is None else tuple(value) for value in column.to_pylist()])
     if nested and (pa.types.is_string(kind) or pa.types.is_null(kind)):
@@ -142,6 +162,8 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
         values = column.fill_null(0 if pa.types.is_integer(kind) else False).to_numpy()
         if pa.types.is_boolean(kind):
             return pd.arrays.BooleanArray(values.copy(), missing)
+        if values.dtype == np.uint64 and values.max(initial=0) > _MOST:
+            raise ConfigError(f"{name} holds whole numbers beyond {_MOST:,}; make it text or a floating number first")
         return pd.arrays.IntegerArray(values.astype(np.int64), missing)
     if pa.types.is_floating(kind):
         missing = column.is_null().to_numpy()
@@ -149,6 +171,16 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
     if pa.types.is_string(kind) or pa.types.is_null(kind):
         return pd.array(column.cast(pa.string()).to_numpy(), dtype=STRING_DTYPE)
     return pd.Series(column.to_pylist(), dtype=object)  # what only a query of the analyst's makes
+
+
+def _times_in(name: str, column: Any) -> Any:
+    """Times in UTC, cut to microseconds."""
+    stamps = column.cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    try:
+        times = pd.DatetimeIndex(stamps.view(f"M8[{column.type.unit}]")).as_unit("us")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise ConfigError(f"{name} holds times that are too far off for microseconds") from error
+    return times.tz_localize("UTC").array
 
 
 def _words_in(column: Any) -> Any:

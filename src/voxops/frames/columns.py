@@ -12,7 +12,7 @@ import pandas as pd
 from voxops.errors import PlanError
 from voxops.frames.times import parse_times
 
-__all__ = ["attempts", "flags", "instants", "need_columns", "need_frame", "plain_values", "table_of"]
+__all__ = ["attempts", "flags", "instants", "is_missing", "need_columns", "need_frame", "plain_values", "table_of"]
 
 
 def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
@@ -129,12 +129,12 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
     values = {name: [row.get(name) for row in rows] for name in dtypes}
     return pd.DataFrame(
         {
-            name: pd.Series([None if _missing(each) else each for each in values[name]], dtype=dtypes[name])
+            name: pd.Series([None if is_missing(each) else each for each in values[name]], dtype=dtypes[name])
             for name in dtypes
         }
     )
 
 
-def _missing(value: Any) -> bool:
-    """Whether there is no value; a list or a tuple is one."""
+def is_missing(value: Any) -> bool:
+    """Whether there is no value; a list or a tuple is one, however long."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))

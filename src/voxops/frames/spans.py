@@ -78,6 +78,8 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             time = pd.Timestamp(datetime.fromisoformat(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
         else:
             time = pd.Timestamp(value)
+        if time.year < 1:
+            raise ValueError("no calendar has it")
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "

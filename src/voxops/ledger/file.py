@@ -151,7 +151,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise LedgerError(
             f"the ledger {path} can't be written ({error.strerror}); give another file with ledger="
         ) from None
-    _warn_of_others(path)
+    _check_owner(path)
     remote = _file_system(path)
     try:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -175,7 +175,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _warn_of_others(path: Path) -> None:
+def _check_owner(path: Path) -> None:
     """Refuse a file of another user; warn of one that others can write: whoever writes a ledger decides what is sent."""
     if not hasattr(os, "getuid"):
         return
@@ -277,7 +277,7 @@ def locks_hold(path: Path) -> bool:
     db = sqlite3.connect(probe, isolation_level=None)
     try:
         db.execute("BEGIN EXCLUSIVE")
-        import multiprocessing  # as above
+        import multiprocessing  # only a ledger on a network needs it
 
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return not pool.apply(_can_lock, (str(probe),))

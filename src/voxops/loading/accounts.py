@@ -117,7 +117,7 @@ class BoardLoader(Loader):
         Raises
         ------
         ConfigError
-            If `within` is no length of time.
+            If `within` is not a duration.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 

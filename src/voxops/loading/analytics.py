@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import list_of_text
+from voxops._core.eventloop import all_or_none
 from voxops.client import AsyncClient
 from voxops.errors import NotFoundError
 from voxops.frames import need_frame
@@ -52,6 +52,6 @@ async def _answers(
             return None
 
     for first in range(0, len(post_ids), _AT_ONCE):
-        for answer in await asyncio.gather(*map(one, post_ids[first : first + _AT_ONCE])):
+        for answer in await all_or_none(map(one, post_ids[first : first + _AT_ONCE])):
             if answer is not None:
                 yield answer

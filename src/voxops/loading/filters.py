@@ -67,8 +67,8 @@ class Search:
             If it is no text, or a blank one, which every post would hold.
         """
         found = {name: tuple(list_of_text(name, value)) for name, value in wanted.items()}
-        for name, words in found.items():
-            if any(not word.strip() for word in words):
+        for name, texts in found.items():
+            if any(not text.strip() for text in texts):
                 raise ConfigError(f"{name}= is blank; leave it out to get all posts")
         return cls(**found, fields=fields)
 
@@ -116,15 +116,14 @@ class Search:
             path = self.fields.get("tags", "")
         else:
             found, path = [[] for _ in range(len(posts))], self.fields.get(name, f"metadata.{name}")
-        for words, metadata in zip(found, posts["metadata"], strict=True):
+        for own, metadata in zip(found, posts["metadata"], strict=True):
             value: Any = metadata
             for part in path.split(".")[1:]:
                 value = value.get(part) if isinstance(value, Mapping) else None
             if path:
-                words.extend(value if isinstance(value, list | tuple) else [value])
+                own.extend(value if isinstance(value, list | tuple) else [value])
         return [
-            {str(word).strip().casefold(): str(word) for word in words if isinstance(word, str | int)}
-            for words in found
+            {str(word).strip().casefold(): str(word) for word in own if isinstance(word, str | int)} for own in found
         ]
 
 

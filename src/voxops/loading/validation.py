@@ -49,7 +49,7 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     platforms = {account: name.partition(":")[0] for name, account in names.items()}
     accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
     labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
-    rows = list(zip(labels, accounts, plain_values(frame, "content"), plain_values(frame, "media"), strict=True))
+    rows = zip(labels, accounts, _posts(frame), strict=True)
     answers = await all_or_none(_validate_row(client, *row, names, platforms) for row in rows)
     found = _found(client, frame)
     pairs = [(line, *one) for answer, one in zip(answers, found, strict=True) for line in answer]
@@ -75,6 +75,19 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
             "sheet_row": pd.array([number for *_, number in pairs], dtype="Int64"),
         }
     )
+
+
+def _posts(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the API is told of each row's post, as it would be created."""
+    columns = (plain_values(frame, name) for name in ("content", "media", "first_comment"))
+    return [
+        {
+            "content": str(content or ""),
+            "media_ids": split_list(media) or None,
+            "first_comment": str(comment) if comment is not None and str(comment).strip() else None,
+        }
+        for content, media, comment in zip(*columns, strict=True)
+    ]
 
 
 _Found = tuple[list[Finding], list[Finding], Callable[[str], str | None], int | None]
@@ -107,8 +120,7 @@ async def _validate_row(
     client: AsyncClient,
     label: str,
     accounts: list[str],
-    content: Any,
-    media: Any,
+    post: Mapping[str, Any],
     names: Mapping[str, str],
     platforms: Mapping[str, str],
 ) -> list[_Checked]:
@@ -125,11 +137,7 @@ async def _validate_row(
     if not ids:
         return checked or [_Checked(label, "", False, "no account")]
     try:
-        answer = await client.posts.validate(
-            content=str(content or ""),
-            platforms=[name.upper() for name in sorted(ids)],
-            media_ids=split_list(media) or None,
-        )
+        answer = await client.posts.validate(platforms=[name.upper() for name in sorted(ids)], **post)
     except ValidationError as error:
         return [
             *checked,

@@ -25,10 +25,10 @@ from voxops.sandbox.posts import refuse_quota
 from voxops.sandbox.records import Account, Event
 from voxops.sandbox.world import Handler, World
 
-__all__ = ["HANDLERS", "ROUTES", "connection", "oauth_code"]
+__all__ = ["HANDLERS", "ROUTES", "connection", "find_account", "oauth_code"]
 
 
-def _find(call: Call) -> Account:
+def find_account(call: Call) -> Account:
     """Return the account that the path names."""
     key = call.params["id"]
     return call.world.accounts.get(key) or not_found("account", key)
@@ -70,12 +70,12 @@ def _place(call: Call, found: list[Account]) -> int:
 
 def _get(call: Call) -> Answer:
     """GET /accounts/:id."""
-    return single(call.world, wire.account(call.world, _find(call)))
+    return single(call.world, wire.account(call.world, find_account(call)))
 
 
 def _pages(call: Call) -> Answer:
     """GET /accounts/:id/pages: the pages that a Facebook account may post to."""
-    account = _find(call)
+    account = find_account(call)
     if account.platform not in ("facebook", "linkedin"):
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
     return Answer(200, {"pages": [{"id": key, "name": name} for key, name in _pages_of(account).items()]})
@@ -166,7 +166,7 @@ def _emit(world: World, kind: str, account: Account, **more: Any) -> None:
 
 def _disconnect(call: Call) -> Answer:
     """DELETE /accounts/:id: a soft delete."""
-    world, account = call.world, _find(call)
+    world, account = call.world, find_account(call)
     if account.status != "disconnected":
         account.status = "disconnected"
         world.accounts.save(account)
@@ -180,7 +180,7 @@ def _disconnect(call: Call) -> Answer:
 
 def _refresh(call: Call) -> Answer:
     """POST /accounts/:id/refresh: a new token, unless the account must be connected anew."""
-    world, account = call.world, _find(call)
+    world, account = call.world, find_account(call)
     fine = account.status == "active" or (account.status == "expired" and account.refreshable)
     if fine and account.status != "active":
         account.status = "active"
@@ -192,7 +192,7 @@ def _refresh(call: Call) -> Answer:
 
 def _test(call: Call) -> Answer:
     """POST /accounts/:id/test: 200 also for an account that does not work."""
-    account = _find(call)
+    account = find_account(call)
     call.effect("account.test", account=account.id)
     if account.status == "active" and account.scope_health is None:
         account.scope_health = {"status": "OK", "degradedCapabilities": [], "verifiedAt": iso(call.world.now())}
@@ -206,7 +206,7 @@ def _test(call: Call) -> Answer:
 
 def _select_page(call: Call) -> Answer:
     """POST /accounts/:id/select-page: an empty id clears the choice."""
-    world, account, body = call.world, _find(call), call.json(required=True)
+    world, account, body = call.world, find_account(call), call.json(required=True)
     page_id = body.get("pageId")
     if account.platform not in ("facebook", "linkedin"):
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
@@ -224,7 +224,7 @@ def _select_page(call: Call) -> Answer:
 
 def _backfill(call: Call) -> Answer:
     """POST /accounts/:id/backfill: analytics come later; `backfill.status` of the account says when (assumed)."""
-    world, account = call.world, _find(call)
+    world, account = call.world, find_account(call)
     at = world.now()
     account.backfill = {"status": "processing", "startedAt": iso(at), "finishedAt": None}
     world.accounts.save(account)

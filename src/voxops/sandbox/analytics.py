@@ -13,6 +13,7 @@ from math import exp
 from typing import Any
 
 from voxops.sandbox import wire
+from voxops.sandbox.accounts import find_account
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import uniform
 from voxops.sandbox.http import Answer, Call, Route, invalid, not_found
@@ -183,12 +184,6 @@ def _refresh_post(call: Call) -> Answer:
     return Answer(202, {"status": "queued", **_post_answer(call, post)})
 
 
-def _find_account(call: Call) -> Account:
-    """Return the account that the path names."""
-    key = call.params["id"]
-    return call.world.accounts.get(key) or not_found("account", key)
-
-
 def _account_answer(call: Call, account: Account) -> dict[str, Any]:
     """Return an account's figures, under every name that was seen."""
     world, period = call.world, _period(call)
@@ -224,12 +219,12 @@ def _account_answer(call: Call, account: Account) -> dict[str, Any]:
 
 def _account(call: Call) -> Answer:
     """GET /analytics/accounts/:id."""
-    return Answer(200, _account_answer(call, _find_account(call)))
+    return Answer(200, _account_answer(call, find_account(call)))
 
 
 def _refresh_account(call: Call) -> Answer:
     """POST /analytics/accounts/:id/refresh: collected now."""
-    account = _find_account(call)
+    account = find_account(call)
     account.analytics_at = call.world.now()
     call.world.accounts.save(account)
     call.effect("analytics.refresh", account=account.id)

@@ -16,9 +16,11 @@ from voxops.sandbox.world import World
 __all__ = [
     "CONTENT_TYPES",
     "MOST_CHARACTERS",
+    "MOST_COMMENT",
     "Problem",
     "effective_text",
     "first_refusal",
+    "is_comment",
     "metadata_problems",
     "problems",
     "scheduled_time",
@@ -26,6 +28,7 @@ __all__ = [
 
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 MOST_CHARACTERS = 10_000
+MOST_COMMENT = 2_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,8 @@ def _shape_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
     delay = body.get("firstCommentDelay")
     if delay is not None and not (isinstance(delay, int) and 0 <= delay <= 60):
         yield Problem("VALIDATION_ERROR", "firstCommentDelay", "firstCommentDelay must be from 0 to 60 seconds")
-    comment = body.get("firstComment")
-    if comment is not None and not (isinstance(comment, str) and len(comment) <= 2_200):
-        yield Problem("VALIDATION_ERROR", "firstComment", "firstComment has at most 2200 characters")
+    if not is_comment(body.get("firstComment")):
+        yield Problem("VALIDATION_ERROR", "firstComment", f"firstComment has at most {MOST_COMMENT} characters")
     if body.get("queue") and body.get("scheduledFor"):
         yield Problem("VALIDATION_ERROR", "queue", "queue excludes scheduledFor")
     thread = body.get("threadPosts")
@@ -105,6 +107,11 @@ def _shape_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
         numbers = [part.get("sequence") if isinstance(part, dict) else None for part in thread]
         if len(thread) > 25 or numbers != list(range(1, len(thread) + 1)):
             yield Problem("VALIDATION_ERROR", "threadPosts", "at most 25 posts, sequence counted from 1 without gaps")
+
+
+def is_comment(comment: Any) -> bool:
+    """Whether something can be a first comment, or none."""
+    return comment is None or (isinstance(comment, str) and len(comment) <= MOST_COMMENT)
 
 
 def scheduled_time(body: Mapping[str, Any]) -> int | None:

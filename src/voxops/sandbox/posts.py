@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from voxops.sandbox import wire
-from voxops.sandbox.checks import effective_text, first_refusal, scheduled_time
+from voxops.sandbox.checks import MOST_COMMENT, effective_text, first_refusal, is_comment, scheduled_time
 from voxops.sandbox.clock import iso
 from voxops.sandbox.draw import identifier
 from voxops.sandbox.hooks import emit_post
@@ -270,14 +270,14 @@ def _validate(call: Call) -> Answer:
     media = body.get("mediaIds") or body.get("media") or []
     verdicts: dict[str, Any] = {}
     for name in platforms:
-        verdict = _verdict(str(name).lower(), content, media)
+        verdict = _verdict(str(name).lower(), content, media, body.get("firstComment"))
         verdicts[str(name)] = verdict
         if call.world.switches.validate_both_cases:
             verdicts[str(name).lower()] = verdicts[str(name).upper()] = verdict
     return Answer(200, {"valid": all(verdict["valid"] for verdict in verdicts.values()), "platforms": verdicts})
 
 
-def _verdict(platform: str, content: str, media: list[Any]) -> dict[str, Any]:
+def _verdict(platform: str, content: str, media: list[Any], comment: Any) -> dict[str, Any]:
     """Errors and warnings of one platform."""
     errors, warnings = [], []
     most = LIMITS.get(platform)
@@ -291,6 +291,9 @@ def _verdict(platform: str, content: str, media: list[Any]) -> dict[str, Any]:
         warnings.append({"code": "CONTENT_NEAR_LIMIT", "message": message, "suggestion": "leave room for edits"})
     if platform == "instagram" and not media:
         errors.append({"code": "MEDIA_REQUIRED", "message": "instagram needs media", "field": "media"})
+    if not is_comment(comment):
+        message = f"a first comment has at most {MOST_COMMENT} characters"
+        errors.append({"code": "VALIDATION_ERROR", "message": message, "field": "firstComment"})
     return {"valid": not errors, "errors": errors, "warnings": warnings}
 
 

@@ -94,7 +94,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Fix": nested(content=TEXT | {"minLength": 1}, mediaUrl=HTTPS, refreshMedia=FLAG),
     "Fixed": nested("success platformId status", success=FLAG, platformId=TEXT, status=TEXT),
-    "Validation": nested("content platforms", content=TEXT, platforms=array(_words(*LIMITS, *map(str.upper, LIMITS)), least=1), mediaIds=array(TEXT), media=array(ANY)),
+    "Validation": nested("content platforms", content=TEXT, platforms=array(_words(*LIMITS, *map(str.upper, LIMITS)), least=1), mediaIds=array(TEXT), media=array(ANY), firstComment=maybe(TEXT)),
     "Verdicts": nested("valid platforms", valid=FLAG, platforms=ANY),
     "BulkPosts": nested("posts", posts=array(ref("NewPost"), most=MOST_ITEMS, least=1), dryRun=FLAG),
     "BulkVideos": nested("videos", videos=array(nested(mediaId=TEXT, **_POST_FIELDS), most=MOST_VIDEOS, least=1), dryRun=FLAG),

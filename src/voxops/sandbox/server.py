@@ -125,6 +125,7 @@ class Sandbox(Remote):
         self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
+        self._stopped = False
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
         self._scene = scene
@@ -180,9 +181,17 @@ class Sandbox(Remote):
         return {"url": hosts["api"], "storageUrl": hosts["storage"], "receiverUrl": hosts["receiver"]}
 
     def start(self) -> Self:
-        """Listen; returns when the first request can be answered."""
+        """Listen; returns when the first request can be answered.
+
+        Raises
+        ------
+        RuntimeError
+            If it is running, or was stopped: a sandbox starts once. Another one with the same `state` goes on where it was.
+        """
         if self._thread is not None:
             raise RuntimeError("the sandbox is running")
+        if self._stopped:
+            raise RuntimeError("the sandbox was stopped; make another one, with the same state= to go on where it was")
         self._sockets = listen_all(self._ports)
         scheme = "http" if self._certificate is None else "https"
         for name, sock in zip(("api", "storage", "receiver"), self._sockets, strict=True):
@@ -253,7 +262,8 @@ class Sandbox(Remote):
         }
 
     def stop(self) -> None:
-        """Stop listening; open requests get a second to end. The state file, if any, is complete."""
+        """Stop listening, for good; open requests get a second to end. The state file, if any, is complete."""
+        self._stopped = True
         if self._server is not None:
             self._server.leave()
         if self._thread is not None:

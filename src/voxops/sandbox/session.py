@@ -100,6 +100,8 @@ def _check(operation: Any, number: int) -> None:
     path = operation.get("path")
     if not isinstance(path, str) or len(path) > 500 or not path.startswith(_GROUPS):
         invalid("path must lie under posts, accounts, media or webhooks", field=field)
+    if not isinstance(operation.get("headers"), dict | None):
+        invalid("headers must be an object", field=field)
 
 
 def _operate(call: Call, operation: dict[str, Any], dispatch: Callable[[Call], Answer]) -> dict[str, Any]:

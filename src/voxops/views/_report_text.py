@@ -59,6 +59,6 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%M")
-    if isinstance(value, bool):
+    if pd.api.types.is_bool(value):
         return "yes" if value else "no"
     return f"{value:,}" if pd.api.types.is_number(value) else str(value)

@@ -192,8 +192,8 @@ def _seconds(times: pd.Series[Any], tz: str) -> np.ndarray[Any, Any]:
     """
     known = times.notna().to_numpy(bool)
     seconds = np.full(len(times), _NO_TIME, "<u4")
-    micros = times[known].dt.tz_convert(tz).dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
-    seconds[known] = np.clip(micros, 0, _NO_TIME - 1)
+    local = times[known].dt.tz_convert(tz).dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
+    seconds[known] = np.clip(local, 0, _NO_TIME - 1)
     return seconds
 
 

@@ -17,7 +17,7 @@ from voxops.views._palette import OTHER, OUTCOME
 
 __all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
 
-ENDED = WENT_THROUGH | {"failed", "stopped"}  # phases after which nothing moves by itself
+ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
 _WIDTH = 40  # characters of a bar drawn in text
 # Acts whose rows go to several platforms each, in as many combinations as there are rows.
@@ -31,7 +31,6 @@ _PHASES = {
     "done": "✓ done",
     "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
-    "failed": "✗ failed",
 }
 
 

@@ -11,9 +11,13 @@ import pandas as pd
 
 from voxops._core import files, safe
 from voxops.errors import ConfigError
+from voxops.frames import Targets
 from voxops.frames.spans import shown_zone
 
-__all__ = ["as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+__all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+
+# What a cell may hold that is several values.
+NESTED = (list, tuple, dict, set, Targets)
 
 
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +58,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame with its types; lists and objects as JSON.
+    """Write a frame with its types; values that have none, such as lists in a column of objects, as JSON.
 
     Raises
     ------
@@ -86,15 +90,17 @@ def _markdown(value: object, *, code: bool) -> str:
 
 def _cell(value: Any) -> Any:
     """Return one value as guarded text; nothing for what is missing."""
-    if isinstance(value, list | tuple | dict | set):
+    if isinstance(value, NESTED):
         value = as_json(value)
     return None if pd.isna(value) else safe.cell(str(value))
 
 
 def as_json(value: Any) -> str | None:
-    """Return any value as JSON text, text as it is, None for what is missing."""
+    """Return any value as JSON text, text as it is, None for what is missing; targets become objects."""
     if isinstance(value, str):
         return value
-    if not isinstance(value, list | tuple | dict | set) and pd.isna(value):
+    if not isinstance(value, NESTED) and pd.isna(value):
         return None
+    if isinstance(value, Targets):
+        value = [target._asdict() for target in value]
     return json.dumps(sorted(value, key=str) if isinstance(value, set) else value, ensure_ascii=False, default=str)

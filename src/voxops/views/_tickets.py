@@ -12,6 +12,7 @@ from voxops._core import blocks, safe
 from voxops._core.arguments import did_you_mean
 from voxops._core.static_html import static_html
 from voxops.errors import PlanError
+from voxops.frames.columns import is_missing
 from voxops.model import Verdict
 from voxops.views._findings import PERSONAL, Findings, in_words
 from voxops.views._report_text import shown
@@ -97,7 +98,7 @@ def _line(row: dict[Any, Any]) -> str:
     """Return one target: which post, where, what the platform says, and how the post begins."""
     account = row.get("account_name")
     where = " ".join(
-        filter(None, [_text(row.get("platform")), _text(row.get("account_id") if _missing(account) else account)])
+        filter(None, [_text(row.get("platform")), _text(row.get("account_id") if is_missing(account) else account)])
     )
     said = ": ".join(filter(None, [_text(row.get("error_code")), _text(row.get("error_message"))]))
     line = f"- {safe.code(row.get('post_id')) or '–'} {safe.markdown(where, 100)}".rstrip()
@@ -111,15 +112,10 @@ def _line(row: dict[Any, Any]) -> str:
 def _names(value: Any) -> list[str]:
     """Whose a row is: one name, each entry of a list once, or nobody's."""
     several = list(value) if isinstance(value, list | tuple | set) else [value]
-    names = [safe.plain(shown(each), 80) for each in several if not _missing(each)]
+    names = [safe.plain(shown(each), 80) for each in several if not is_missing(each)]
     return list(dict.fromkeys(name for name in names if name)) or [NOBODY]
-
-
-def _missing(value: Any) -> bool:
-    """Whether there is no value; a list is one."""
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _text(value: Any) -> str:
     """A text, empty for what is missing."""
-    return "" if _missing(value) else str(value)
+    return "" if is_missing(value) else str(value)

@@ -82,7 +82,7 @@ def delivery_report(
     PlanError
         If a column is missing.
     ConfigError
-        If `within` is no length of time, `target` no share, or `now` has no offset.
+        If `within` is not a duration, `target` no share, or `now` has no offset.
 
     Examples
     --------
@@ -92,7 +92,6 @@ def delivery_report(
     tz = shown_zone(log, tz)
     if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
         log = without_addresses(log, _TEXTS)
-    if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
         log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)

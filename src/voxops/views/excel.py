@@ -17,7 +17,7 @@ from voxops._core import blocks, files, safe
 from voxops._core.arguments import new_file
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.spans import shown_zone, zone
-from voxops.views._tables import as_json
+from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
         shown = values.dt.tz_convert(tz) if is_time else values
         widths = [len(title) + 4]
         for row, value in enumerate(shown, start=1):
-            if not isinstance(value, list | tuple | dict | set) and pd.isna(value):
+            if not isinstance(value, NESTED) and pd.isna(value):
                 continue
             written = _written(name, value)
             if row <= _MEASURED:
@@ -176,7 +176,7 @@ def _written(name: str, value: Any) -> str | float | bool | datetime:
         )
     if isinstance(value, list | tuple | set) and name in _LISTS and _plain(value):
         return _cell_text("; ".join(map(str, value)))
-    if isinstance(value, list | tuple | dict | set):
+    if isinstance(value, NESTED):
         value = as_json(value)
     return _cell_text(str(value))
 

@@ -15,6 +15,7 @@ from voxops._core import blocks, safe
 from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
+from voxops.frames.columns import is_missing
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
 from voxops.views._grid import Grid
@@ -236,7 +237,7 @@ def _holds_anything(values: pd.Series[Any]) -> bool:
         return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())
     if _is_plain(values) or pd.api.types.is_bool_dtype(values):
         return bool(values.notna().any())
-    return any(not _missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
+    return any(not is_missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
 
 
 def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -315,8 +316,8 @@ def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup
         known = look(looks, value)
         swatch = "display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px;background-color:"
         return html('<span style="{}{}"></span>{}', swatch, known.colour, text)
-    link = None if _missing(address) or name != "post_id" else blocks.link(address, "")
-    if name == "platform_post_url" and not _missing(value):
+    link = None if is_missing(address) or name != "post_id" else blocks.link(address, "")
+    if name == "platform_post_url" and not is_missing(value):
         link = blocks.link(value, "")
     if link is not None and text:
         # Markup's own escape: an address must reach the page as it is, at whatever length.
@@ -343,7 +344,7 @@ def _text(value: Any, shape: Shape, tz: str) -> str:
 
 def _whole(value: Any, tz: str) -> str:
     """Return one value in full: times in the zone, yes and no, platforms of targets, lists with commas."""
-    if _missing(value):
+    if is_missing(value):
         return ""
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
         return safe.instant(value.to_pydatetime(warn=False), tz=tz)
@@ -366,8 +367,3 @@ def _platform(entry: Any) -> Any:
     """What names an entry of a list: a target's platform, else the entry itself."""
     found = entry.get("platform") if isinstance(entry, Mapping) else getattr(entry, "platform", None)
     return entry if found is None else found
-
-
-def _missing(value: Any) -> bool:
-    """Whether there is no value; lists are one, however long."""
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
