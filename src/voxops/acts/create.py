@@ -26,7 +26,7 @@ from voxops.api.states import PostState
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, flags, need_columns, plain_values
 from voxops.frames.states import read_bulk_results
-from voxops.model import WITHDRAWN_STATUSES, Outcome
+from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -338,7 +338,8 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
                 seen={"campaign": name, "row": label, "twin": twin, "named": named},
             )
         )
-    return build_plan(act, frame, items, reasons, numbers, campaign=name, key=key, reads=1)
+    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    return build_plan(act, frame, items, reasons, numbers, campaign=name, key=key, reads=reads)
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
