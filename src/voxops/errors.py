@@ -38,7 +38,6 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DecodeError",
-    "Interrupted",
     "LedgerError",
     "NotFoundError",
     "PlanError",
