@@ -675,6 +675,15 @@ def test_rule_18_only_what_is_meant_anew_is_given_up(bench, how, attempt, given_
         assert decision == Join(op, 0)
 
 
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_rule_11_a_create_of_which_nobody_knows_is_never_given_up(bench, attempt):
+    """It is found, or proved absent: a next attempt would be another post."""
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    bench.at(STUCK_AFTER.total_seconds() + 1)
+    assert one(bench, campaign("a", attempt=attempt)) == Join(op, 0)
+
+
 def test_an_attempt_is_counted_by_the_ledger_for_acts_and_named_by_the_sheet_for_creates(bench):
     post = state("failed")
     assert one(bench, retry(post, attempt=3), post).item.attempt == 1

@@ -50,6 +50,16 @@ def judged(row: Item, *posts: Made, alike: tuple[Made, ...] = ()) -> Verdict:
     return judge_row(row, BODY, posts, alike)
 
 
+def test_rule_30_the_attempt_that_makes_a_row_again_is_one_above_all_that_are_known():
+    def again(*posts: Made) -> str:
+        return judged(item(), *posts).blocked.rpartition(" ")[2]
+
+    gone = {"status": "cancelled"}
+    assert again(made(1, **gone)) == again(made(None, **gone)) == "2"
+    assert again(made(1, **gone), made(3, **gone), made(None, **gone)) == "4"
+    assert judged(item(), made(1, **gone), made(2)) == Verdict(made="post_1"), "what is there counts"
+
+
 def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
     assert judged(item()) == NOTHING
     assert judged(item(), made()) == Verdict(made="post_1")
