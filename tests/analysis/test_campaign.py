@@ -338,33 +338,25 @@ def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbo
     assert check_campaign(frame).empty
 
 
-@pytest.mark.parametrize("both", [True, False])
-def test_a_name_that_two_accounts_share_stands_for_neither(both):
+def test_a_name_that_two_accounts_share_stands_for_neither():
+    """Not for the active one either: they may be two pages of one name."""
     names = AccountNames(
         [
-            ("TWITTER", "Brand", "acc_1", both),
-            ("twitter", "@brand", "acc_2", both),
-            ("bluesky", "brand", "acc_3", False),
+            ("TWITTER", "Brand", "acc_1", "expired"),
+            ("twitter", "@brand", "acc_2", "active"),
+            ("bluesky", "brand", "acc_3", "active"),
         ]
     )
     assert names.get("twitter:@brand") is None
-    said = "2 accounts are called twitter:@Brand; write which is meant: twitter:acc_1, twitter:acc_2"
+    said = "2 accounts are called twitter:@Brand; write which is meant: twitter:acc_1 (expired), twitter:acc_2 (active)"
     assert no_account(["twitter:@Brand"], names) == said
+    assert no_account(["twitter:@brant"], names) == "no account twitter:@brant in this workspace"
     assert "Twitter:brand" not in names
     assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
     assert {account: name.partition(":")[0] for name, account in names.items()} == {
         "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
     }  # fmt: skip
     assert names.get("acc_1") is None
-
-
-def test_a_name_stands_for_the_only_active_account_of_it_as_where_one_was_connected_anew():
-    names = AccountNames([("twitter", "brand", "acc_1", False), ("twitter", "brand", "acc_2", True)])
-    assert (names["twitter:@brand"], names["twitter:acc_1"], names.shared) == ("acc_2", "acc_1", {})
-    assert (
-        no_account(["twitter:@brant"], names)
-        == "no account twitter:@brant in this workspace; did you mean twitter:@brand?"
-    )
 
 
 @pytest.mark.parametrize(

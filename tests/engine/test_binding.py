@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.shown import NOW, STAMP, campaign, redeliver, retry, rows_of, state
+from tests.engine.shown import NOW, STAMP, campaign, fix, redeliver, retry, rows_of, state
 
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
@@ -323,13 +323,12 @@ def test_another_act_on_a_post_waits_for_the_open_one_and_for_an_unsent_one(runs
     frame = pd.DataFrame({"post_id": ["post_1"], "status": ["draft"], "updated_at": [STAMP]})
     draft = PostState("post_1", "draft", STAMP, STAMP, targets=post.targets)
     cancel = plan_cancel(frame)
-    held = runs.bind(cancel, facts(draft))
+    held = runs.bind(fix(post), facts(post))
     waits = "another retry of this post waits to be sent; let its run go on, or cancel it, with ws.attach('run_1')"
     assert (runs.states(), runs.rows(held)) == (["planned"], [("blocked", waits)])
     assert runs.rows(first) == [("pending", "not sent yet")]
-    runs.ledger.outcomes.block(1, "changed since loaded")
     runs.bind(cancel, facts(draft))
-    assert runs.states() == ["withdrawn", "planned"], "what would not be sent as it stands makes room"
+    assert runs.states() == ["withdrawn", "planned"], "what would not be sent as the post is now makes room"
     assert runs.rows(first) == [("blocked", "never sent; a later plan took its place")]
     runs.doubt(2)
     late = runs.bind(retry(post), facts(post))
@@ -385,7 +384,7 @@ def test_a_batch_is_divided_with_its_bytes_and_its_rows_are_found_again(runs):
     stored = runs.ledger.operations.get(1)
     one, two, three = runs.ledger.operations.members(1)
     posts = json.loads(stored.body or b"")["posts"]
-    made = leave_batch(runs.ledger, stored, [[one, three], [two]])
+    made = leave_batch(runs.ledger, stored, [[one, three], [two]], read=stored.read)
     assert [json.loads(runs.ledger.operations.get(op).body or b"")["posts"] for op in made] == [
         [posts[0], posts[2]],
         [posts[1]],

@@ -103,7 +103,7 @@ def test_a_row_of_a_run_is_held_joined_or_new(bench):
     assert rows(bench, "run_2") == [(0, item.identity, 1, "", "x")], "it joins, under the same name"
     bench.bind(fix(post), post)
     assert rows(bench, "run_3") == [
-        (0, None, None, "another retry of this post is still open; wait for its outcome", None)
+        (0, fix(post).items[0].identity, None, "another retry of this post is still open; wait for its outcome", None)
     ]
 
 
@@ -184,12 +184,12 @@ def test_rule_18_a_stuck_act_is_closed_with_its_open_rows_alone(bench):
 def test_rule_27_a_batch_that_was_marked_so_stays_so_in_its_parts(bench):
     (op,) = bench.bind(campaign("a", "b", "c"))
     one, two, three = bench.ledger.operations.members(op)
-    (first,) = leave_batch(bench.ledger, bench.get(op), [[one], []])
+    (first,) = leave_batch(bench.ledger, bench.get(op), [[one], []], read=1.0)
     assert not bench.get(first).shrunk
     assert len(bench.ledger.operations.members(op)) == 2
-    (second,) = leave_batch(bench.ledger, bench.get(op), [[two]], shrunk=True)
+    (second,) = leave_batch(bench.ledger, bench.get(op), [[two]], shrunk=True, read=1.0)
     assert bench.get(second).shrunk
     bench.ledger.query("UPDATE operations SET shrunk = 1 WHERE id = ?", (op,))
-    (third,) = leave_batch(bench.ledger, bench.get(op), [[three]])
+    (third,) = leave_batch(bench.ledger, bench.get(op), [[three]], read=1.0)
     assert bench.get(third).shrunk
     assert bench.state(op) == "withdrawn"

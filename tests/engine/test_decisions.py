@@ -334,7 +334,7 @@ def test_rule_29_what_is_under_way_in_another_campaign_is_another_post_if_that_w
 
 @pytest.mark.parametrize(
     ("columns", "attempt"),
-    [({}, None), ({"attempt": 1}, None), ({"attempt": 2}, 2), ({"attempt": 7}, 2), ({"content": "new"}, 2)],
+    [({}, None), ({"attempt": 1}, None), ({"attempt": 2}, 2), ({"attempt": 7}, 7), ({"content": "new"}, 2)],
 )
 def test_rule_05_a_failed_row_is_new_as_its_next_attempt_or_in_new_words(bench, columns, attempt):
     (op,) = bench.bind(campaign("a"))
@@ -425,6 +425,9 @@ def test_an_unsent_retry_of_other_targets_is_formed_anew(bench):
     post = state("failed", "failed")
     (op,) = bench.bind(retry(post), post)
     assert decided(bench, retry(post), post) == [Join(op, 0), Join(op, 1)]
+    one_of_two = one(bench, retry(post, keep=1), post)
+    waits = "another retry of this post waits to be sent; let its run go on, or cancel it, with ws.attach('run_1')"
+    assert (one_of_two, bench.state(op)) == (Hold(waits), "planned"), "to drop it would lose the other target"
     alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
     decision = one(bench, retry(alone), alone)
     assert isinstance(decision, New)

@@ -21,6 +21,7 @@ from tests.engine.steps import (
     send_once,
 )
 
+from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.sandbox import Switches
@@ -155,14 +156,21 @@ def test_rule_03_a_target_without_an_id_is_held(rig):
     assert rig.acts() == []
 
 
-def test_rule_03_an_unsent_retry_of_the_post_gives_way_to_one_of_its_target(rig):
-    """The whole post was planned and stopped by a 403; then one platform is chosen: only that one may go out."""
+def test_rule_03_one_target_waits_for_an_unsent_retry_of_its_post_or_goes_out_alone_when_that_is_cancelled(rig):
+    """The whole post was planned and stopped by a 403; then one platform is chosen: to drop the other would lose it."""
     world.plant_posts(rig.sandbox, 1, targets=2)
     kernel = rig.kernel()
     triaged = kernel.triaged()
     rig.sandbox.add_fault(*post({"action": "status", "status": 403, "code": "AUTHORIZATION_ERROR"}))
-    kernel.go(kernel.bind(plan_retry(triaged)))
+    run = kernel.bind(plan_retry(triaged))
+    kernel.go(run)
     chosen = triaged[triaged["platform"] == triaged["platform"].iloc[0]]
+    held = kernel.run(plan_retry(chosen))
+    assert held["waiting_for"].to_list() == [
+        f"another retry of this post waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})"
+    ]
+    assert outcomes(kernel.results(run)) == {"pending": 2}
+    eventloop.run(kernel.engine.withdraw(run))
     assert outcomes(kernel.run(plan_retry(chosen))) == {"succeeded": 1}
     assert rig.effects("target.requeue") == 1
 

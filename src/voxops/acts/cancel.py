@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
@@ -11,8 +12,9 @@ from voxops.acts.operation import Item, Member, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.errors import bears_error
-from voxops.api.evidence import Attempted, Baseline
+from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
+from voxops.api.windows import RESEND_UNANSWERED
 from voxops.frames.columns import need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
@@ -38,10 +40,6 @@ class _Cancel(PostAct):
         """Whether the post will go out again, or could."""
         return state is not None and state.status in _NOT_OUT
 
-    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:  # noqa: ARG002
-        """The status says it, whatever else somebody has changed."""
-        return state.status in _NOT_OUT
-
     def decodes(self, data: Any) -> bool:
         """The post as it is now."""
         return isinstance(data, Mapping) and bool({"id", "status"} & data.keys()) and not bears_error(data)
@@ -54,10 +52,17 @@ class _Cancel(PostAct):
         self,
         members: Sequence[Member],
         state: PostState,
-        tried: Attempted,  # noqa: ARG002  a withdrawn post is withdrawn, whoever did it
+        tried: Attempted,
         reply: Any = None,  # noqa: ARG002
     ) -> list[Member]:
-        """The status of the post alone decides; nothing while it still waits to go out."""
+        """The status of the post decides, whoever withdrew it. What still waits to go out, and was changed since, a person must look at.
+
+        Somebody may have put it back; nothing tells whether the cancel took effect before.
+        """
+        moved = tried.baseline is not None and not untouched(state, tried.baseline)
+        if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
+            why = f"it is {state.status}, and was changed since it was sent; load it again"
+            return [replace(member, outcome=Outcome.BLOCKED, waiting_for=why) for member in members]
         return _settle(members, state.status)
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:

@@ -35,7 +35,7 @@ class Made:
     """A post that a create has made, or one that might be taken for it, as a list or a single read showed it last.
 
     `created` is ISO text in UTC; the marks and `asked` are None where the post does not bear them, as those of the first edition;
-    `shown` is None where the post does not show its content, accounts and time.
+    `shown` is None where the post does not show its content, accounts and time; `updated` is its own time stamp, where it has one.
     """
 
     post_id: str
@@ -46,6 +46,7 @@ class Made:
     campaign_mark: str | None = None
     asked: str | None = None
     shown: str | None = None
+    updated: str | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -86,7 +87,17 @@ def made_of(state: PostState) -> Made | None:
     if marks["voxopsOp"] is None and marks["voxopsRow"] is None:
         return None
     op, row, campaign, asked = (None if value is None else str(value) for value in marks.values())
-    return Made(state.post_id, state.created_at or "", state.status, op, row, campaign, asked, shown_of_state(state))
+    return Made(
+        state.post_id,
+        state.created_at or "",
+        state.status,
+        op,
+        row,
+        campaign,
+        asked,
+        shown_of_state(state),
+        state.updated_at,
+    )
 
 
 def of_nobody(state: PostState, now: datetime) -> Made | None:
@@ -94,12 +105,12 @@ def of_nobody(state: PostState, now: datetime) -> Made | None:
     shown, when = shown_of_state(state), state.scheduled_for
     if made_of(state) is not None or shown is None or when is None or datetime.fromisoformat(when) <= now:
         return None
-    return Made(state.post_id, state.created_at or "", state.status, shown=shown)
+    return Made(state.post_id, state.created_at or "", state.status, shown=shown, updated=state.updated_at)
 
 
 def asked_hash(body: Mapping[str, Any]) -> str:
-    """Fingerprint of what is asked: all fields but metadata, accounts as ids, in any order."""
-    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds"}}
+    """Fingerprint of what is asked: all fields but metadata and content type, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
     return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
 
 

@@ -18,30 +18,26 @@ __all__ = ["AccountNames", "account_names", "no_account"]
 class AccountNames(Mapping[str, str]):
     """``platform:@username`` -> account id, in any case and with or without the ``@``.
 
-    A name that several accounts of a platform share stands for the only active one of them, as where an account was connected anew,
-    else for none; each also goes by ``platform:id``.
+    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
 
     Parameters
     ----------
-    accounts : iterable of (str, str, str, bool)
-        Platform, username and id of each account, and whether it is active.
+    accounts : iterable of (str, str, str, str)
+        Platform, username, id and status of each account.
 
     Attributes
     ----------
     shared : dict
-        Name -> ids of the accounts that share it, where it stands for none of them.
+        Name -> the accounts that share it, as id and status.
     """
 
-    def __init__(self, accounts: Iterable[tuple[str, str, str, bool]]) -> None:
-        found: dict[str, dict[str, bool]] = {}
-        for platform, username, account, active in accounts:
+    def __init__(self, accounts: Iterable[tuple[str, str, str, str]]) -> None:
+        found: dict[str, dict[str, str]] = {}
+        for platform, username, account, status in accounts:
             for name in (username, account):
-                found.setdefault(account_spelling(f"{platform}:{name}"), {})[account] = active
-        chosen = {
-            name: [each for each, active in ids.items() if active or len(ids) == 1] for name, ids in found.items()
-        }
-        self._ids = {name: ids[0] for name, ids in chosen.items() if len(ids) == 1}
-        self.shared = {name: sorted(found[name]) for name, ids in chosen.items() if len(ids) != 1}
+                found.setdefault(account_spelling(f"{platform}:{name}"), {})[account] = status
+        self._ids = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
+        self.shared = {name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1}
 
     def __getitem__(self, name: str) -> str:
         return self._ids[account_spelling(name)]
@@ -58,7 +54,7 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     shared = known.shared.get(account_spelling(names[0])) if isinstance(known, AccountNames) else None
     if shared:
         platform = names[0].partition(":")[0]
-        ids = ", ".join(f"{platform}:{account}" for account in shared)
+        ids = ", ".join(f"{platform}:{account} ({status})" for account, status in shared)
         return f"{len(shared)} accounts are called {names[0]}; write which is meant: {ids}"
     meant = near(names[0], known)
     hint = f"; did you mean {meant}?" if meant else ""
@@ -73,7 +69,7 @@ async def account_names(client: AsyncClient) -> AccountNames:
                 str(record.get("platform") or ""),
                 str(record.get("username") or ""),
                 str(record.get("id")),
-                str(record.get("status") or "active").lower() == "active",
+                str(record.get("status") or "of unknown status").lower(),
             )
             async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
             for record in page.records

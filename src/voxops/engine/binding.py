@@ -46,7 +46,7 @@ def _row(ledger: Ledger, item: Item, decision: Decision, canary: str | None) -> 
     """A row of the run as the ledger keeps it."""
     match decision:
         case Hold(why):
-            return RunRow(item.row, None, None, why, canary)
+            return RunRow(item.row, item.identity, None, why, canary)
         case Join():
             return RunRow(item.row, item.identity, _alias(ledger, item, decision), canary=canary)
         case New():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from voxops.acts.create import CreateAct, resolved
 from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
@@ -70,6 +72,7 @@ class Decider:
         self._act = plan.act
         self._facts = facts
         self._creates = isinstance(plan.act, CreateAct)
+        self._whole: set[int] = set()  # unsent batches that hold no row of another plan
         self._doubles = Doubles(ledger, plan, facts.accounts, facts.now)
 
     def decide(self) -> dict[int, Decision]:
@@ -108,7 +111,7 @@ class Decider:
         found = [
             known for identity in item.identities if (known := self._ledger.operations.latest(identity)) is not None
         ]
-        if len(found) > 1:
+        if len({(stored.id, member.position) for _, stored, member in found}) > 1:
             return Hold(
                 "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
             )
@@ -137,7 +140,8 @@ class Decider:
                 return open_decision
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
         why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
-        return Hold(why) if why else New(item, tuple(given_up))
+        asked = replace(item, seen={**item.seen, "asked": deliberate})
+        return Hold(why) if why else New(asked, tuple(given_up))
 
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
@@ -157,44 +161,62 @@ class Decider:
                 "To name a new campaign would post every row again"
             )
         if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
-            return New(self._act.as_attempt(item, attempt))  # it was never sent: what blocked it may be gone
+            return New(self._at_least(item, attempt))  # it was never sent: what blocked it may be gone
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
-            taken_back = (
-                self._creates and member.result_id is not None
-            )  # it was made: another text is no other row (rule 30)
-            if (exact or taken_back) and item.attempt <= attempt:
+            made = self._creates and member.result_id is not None  # another text is no other row (rule 30)
+            if (exact or made) and not self._is_anew(item, attempt, member):
                 return join
             if self._creates and may_show_yet(stored, member, self._facts.now):
                 return Hold(
                     f"its last attempt ended a moment ago with {member.error_code}, after which the post may be there all the same; "
                     "plan it again in five minutes"
                 )
-            return New(self._act.as_attempt(item, attempt + 1))
+            return New(self._at_least(item, attempt + 1))
         if stored.state == "planned":
-            if self._creates and self._part_from_others(stored):
-                return self._decide(operation, item)
-            anew = (
-                item.attempt > attempt and stored.tries > 0
-            )  # its key is known to have done nothing, and may do nothing again
-            if exact and not anew and not self._formed_otherwise(operation, stored):
-                return join
-            if self._creates:  # never sent: the row leaves its batch, whose other rows keep their bytes
-                members = self._ledger.operations.members(stored.id)
-                leave_batch(self._ledger, stored, [[one for one in members if one.position != member.position]])
-            self._ledger.forming.withdraw(stored.id, SUPERSEDED)
-            return New(self._act.as_attempt(item, attempt + anew))
+            return self._decide_unsent(operation, item, attempt, stored, member)
         if not fields:
             return join
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
 
+    def _decide_unsent(
+        self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member
+    ) -> Decision:
+        """Decide for a row that waits to be sent, or is proved not to have been: joined as it stands, else formed anew."""
+        if self._creates and self._part_from_others(stored):
+            return self._decide(operation, item)
+        # Its key is known to have done nothing, and may do nothing again.
+        anew = stored.tries > 0 and self._is_anew(item, attempt, member)
+        exact = member.item.body_hash == item.body_hash
+        if exact and not anew and not self._formed_otherwise(operation, stored):
+            return Join(stored.id, member.position)
+        if self._creates:  # the row leaves its batch, whose other rows keep their bytes
+            members = self._ledger.operations.members(stored.id)
+            others = [one for one in members if one.position != member.position]
+            leave_batch(self._ledger, stored, [others], read=stored.read)
+        elif why := self._why_waits(operation, stored):
+            return Hold(why)
+        self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=not self._creates or stored.tries > 0)
+        return New(self._at_least(item, attempt + anew))
+
+    def _at_least(self, item: Item, attempt: int) -> Item:
+        """The row as an attempt: of a create the sheet may name a later one; of an act the ledger counts."""
+        return self._act.as_attempt(item, max(item.attempt, attempt) if self._creates else attempt)
+
+    def _is_anew(self, item: Item, attempt: int, member: Member) -> bool:
+        """Whether the analyst means a next attempt: a number above the last one, and above the one that was asked for then."""
+        return item.attempt > max(attempt, _asked(member))
+
     def _part_from_others(self, stored: Stored) -> bool:
         """Part the rows of an unsent batch that this plan has from those that it does not have: only what is planned is sent."""
+        if stored.id in self._whole:
+            return False
+        self._whole.add(stored.id)
         members = self._ledger.operations.members(stored.id)
-        ours = [member for member in members if self._rows.intersection(member.item.identities)]
-        others = [member for member in members if member not in ours]
-        if others:
-            leave_batch(self._ledger, stored, [others, ours])
-        return bool(others)
+        ours = {member.position for member in members if self._rows.intersection(member.item.identities)}
+        groups = [[each for each in members if (each.position in ours) is mine] for mine in (False, True)]
+        if groups[0]:
+            leave_batch(self._ledger, stored, groups, read=stored.read)
+        return bool(groups[0])
 
     @cached_property
     def _rows(self) -> frozenset[str]:
@@ -264,11 +286,9 @@ class Decider:
         if stored.state == "planned":
             if stored.about_one_target and operation.action == stored.action and self._own(item, stored) is None:
                 return None  # another target's: they are sent one after the other
-            held = all(each.outcome is Outcome.BLOCKED for each in self._ledger.operations.members(stored.id))
-            if not held and not self._stands_for(operation, stored):
-                run = self._ledger.runs.of_operation(stored.id)
-                return Hold(f"{what} waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})")
-            self._ledger.forming.withdraw(stored.id, SUPERSEDED, blocked=True)
+            if why := self._why_waits(operation, stored):
+                return Hold(why)
+            self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=True)
             return None
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
@@ -278,20 +298,27 @@ class Decider:
             advice = "plan this one as a next attempt, in a column attempt, to give that one up"
         return Hold(f"{what} is still open; {advice}")
 
-    def _stands_for(self, operation: Operation, stored: Stored) -> bool:
-        """Whether what is planned now takes the place of what was planned before: the same act, in other words or a later episode.
+    def _why_waits(self, operation: Operation, stored: Stored) -> str:
+        """Why an act must wait for one that is to be sent; ``""`` where it takes its place, or that one would not be sent as it stands.
 
-        What would act on other targets, or change other fields, is another one: to drop it would lose it.
+        It takes the place of the same act, in other words or a later episode. What would act on other targets, or change other fields,
+        is another one: to drop it would lose it.
         """
-        if stored.action != operation.action:
-            return False
+        act, state = act_named(stored.action), self._facts.of(stored.subject)
         members = self._ledger.operations.members(stored.id)
+        left = [
+            each for each in members if each.outcome is not Outcome.BLOCKED and not act.why_changed(each.item, state)
+        ]
         places = {(item.platform, item.account) for item in operation.items}
         fields = {name for item in operation.items for name in item.body or {}}
-        return all(
+        covered = all(
             (each.item.platform, each.item.account) in places and fields.issuperset(each.item.body or {})
-            for each in members
+            for each in left
         )
+        if not left or (stored.action == operation.action and covered):
+            return ""
+        what, run = f"another {stored.action} of this {stored.subject.kind}", self._ledger.runs.of_operation(stored.id)
+        return f"{what} waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})"
 
     def _own(self, item: Item, stored: Stored) -> Member | None:
         """The member of an operation that is about the row's own target."""
@@ -317,7 +344,7 @@ class Decider:
 
         That is said by a target that hangs, or by a column `attempt` that is higher than the act's own, or a column `again`.
         """
-        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > member.item.attempt
+        anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > _asked(member)
         again = bool(item.seen.get("again")) and not member.item.seen.get("again")
         return (anew or again) and self._is_old(stored)
 
@@ -325,6 +352,16 @@ class Decider:
         """Whether an act that was sent has been open for so long that the analyst may give it up."""
         age = self._facts.now.timestamp() - (stored.last_sent or 0.0)
         return stored.state in {"accepted", "unknown"} and age > STUCK_AFTER.total_seconds()
+
+
+def _asked(member: Member) -> int:
+    """Which attempt the analyst's frame named when an act was planned; its own number counts how often the episode was tried."""
+    return int(member.item.seen.get("asked", member.item.attempt))
+
+
+def _superseded(stored: Stored) -> str:
+    """Why what is taken back for a later plan is not sent any more."""
+    return SUPERSEDED if not stored.tries else f"sent without effect; {SUPERSEDED.partition('; ')[2]}"
 
 
 def _with_the_post(decision: Decision, *, tried: bool) -> Decision:
@@ -340,7 +377,7 @@ def _with_the_post(decision: Decision, *, tried: bool) -> Decision:
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Names of the fields in which two bodies differ; line ends, and the order of accounts and tags, make no other post."""
-    names = {*before, *after} - {"metadata"}
+    names = {*before, *after} - {"metadata", "contentType"}  # which follows from the media where nobody has named it
     return sorted(name for name in names if _compared(name, before.get(name)) != _compared(name, after.get(name)))
 
 

@@ -36,7 +36,9 @@ def learn(ledger: Ledger, listed: Listed) -> None:
     shown = {
         post_id: state
         for post_id, state in listed.posts.items()
-        if state.source == "single" or post_id not in known or not came_back(known[post_id], state)
+        if state.source == "single"
+        or post_id not in known
+        or not (came_back(known[post_id], state) or _lags(known[post_id], state))
     }
     made = [one for state in shown.values() if (one := made_of(state) or of_nobody(state, read)) is not None]
     ledger.marks.learn(made, latest=latest, shown=listed.marked, looked_through=listed.looked_through)
@@ -54,7 +56,8 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], now: datet
     for post_id, one in known.items():
         state = posts[post_id]
         if state is not None:
-            present.append(replace(one, status=state.status, shown=shown_of_state(state) or one.shown))
+            shown, updated = shown_of_state(state) or one.shown, state.updated_at or one.updated
+            present.append(replace(one, status=state.status, shown=shown, updated=updated))
             away[post_id] = _away(state, long_ago=one.created < lasting)
         elif one.created < lasting:
             away[post_id] = "deleted"
@@ -70,6 +73,13 @@ def _away(state: PostState, *, long_ago: bool) -> str:
     if state.status == "draft" and (long_ago or was_edited(state)):  # an approver has sent it back
         return DRAFT_AGAIN
     return state.status if state.status in WITHDRAWN_STATUSES else ""
+
+
+def _lags(one: Made, state: PostState) -> bool:
+    """Whether a list shows a post as it was before it was read, or changed here, last; lists may cut times to the second."""
+    if one.updated is None or state.updated_at is None:
+        return False
+    return datetime.fromisoformat(one.updated) - datetime.fromisoformat(state.updated_at) >= timedelta(seconds=1)
 
 
 def came_back(one: Made, state: PostState) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["is_stale", "list_created", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
-SINCE = ("published", "cancelled", "failed", "partial")  # and of posts that waited to go out
+SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
 
 
 async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
@@ -81,11 +81,13 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
 async def _read_marks(reader: Reader, ledger: Ledger, listed: Listed, shown: Collection[str]) -> dict[str, PostState]:
     """Read each post by itself that a row looks like and that bears no mark in a list: lists may leave out what it bears."""
     alike = {
-        post_id for post_id, state in listed.posts.items() if state.mark is None and shown_of_state(state) in shown
+        post_id: state
+        for post_id, state in listed.posts.items()
+        if state.mark is None and not state.has_metadata and shown_of_state(state) in shown
     }
     known = ledger.marks.of_posts(alike)
     strange = sorted(post_id for post_id in alike if post_id not in known or not known[post_id].is_ours)
-    return {post_id: state for post_id in strange if (state := await reader.post(post_id)) is not None}
+    return {post_id: state for post_id in strange if (state := await reader.unmarked(alike[post_id])) is not None}
 
 
 async def read_again(

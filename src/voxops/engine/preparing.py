@@ -128,7 +128,9 @@ class Preparer:
 
         def work() -> None:
             if self._ledger.operations.is_unchanged(stored):  # else another sender has it, as it was
-                leave_batch(self._ledger, stored, [[member for member in members if member not in past]])
+                leave_batch(
+                    self._ledger, stored, [[member for member in members if member not in past]], read=stored.read
+                )
                 self._ledger.forming.withdraw(stored.id, "its time has passed", blocked=True)
 
         await self._commit(work)

@@ -120,6 +120,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     "CREATE INDEX operations_by_subject ON operations (subject)",
     "CREATE INDEX made_by_asked ON made (asked)",
+    "ALTER TABLE made ADD COLUMN updated TEXT",
 )
 
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")

@@ -14,7 +14,7 @@ from voxops.ledger.store import Part
 
 __all__ = ["Marks"]
 
-_COLUMNS = "post_id, created, status, op_mark, row_mark, campaign_mark, asked, shown"
+_COLUMNS = "post_id, created, status, op_mark, row_mark, campaign_mark, asked, shown, updated"
 
 
 class Marks(Part):
@@ -50,10 +50,11 @@ class Marks(Part):
         """
         with self._store.atomic() as db:
             db.executemany(
-                f"""INSERT INTO made ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
+                f"""INSERT INTO made ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
                     status = excluded.status, created = excluded.created, op_mark = coalesce(excluded.op_mark, op_mark),
                     row_mark = coalesce(excluded.row_mark, row_mark), asked = coalesce(excluded.asked, asked),
-                    campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown)
+                    campaign_mark = coalesce(excluded.campaign_mark, campaign_mark), shown = coalesce(excluded.shown, shown),
+                    updated = coalesce(excluded.updated, updated)
                     WHERE coalesce(excluded.op_mark, excluded.row_mark) IS NOT NULL OR coalesce(op_mark, row_mark) IS NULL""",
                 [
                     (
@@ -65,6 +66,7 @@ class Marks(Part):
                         one.campaign_mark,
                         one.asked,
                         one.shown,
+                        one.updated,
                     )
                     for one in made
                 ],

@@ -26,7 +26,7 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of a run: the item and attempt that it stands for, or why it is held; `canary` is its cause where it goes first."""
+    """A row of a run: the item and attempt that it stands for, or no attempt and why it is held; `canary` is its cause where it goes first."""
 
     row: int
     identity: str | None
@@ -70,7 +70,7 @@ class Runs(Part):
         """When a run was begun, in server time, or the first of which it is a repetition: the first run that had all of its rows."""
         rows = self._store.query(
             """SELECT min(created) FROM runs WHERE NOT EXISTS (
-                   SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL
+                   SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL AND attempt IS NOT NULL
                    EXCEPT SELECT identity FROM run_rows WHERE run = runs.id)""",
             (run,),
         )
