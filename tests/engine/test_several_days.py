@@ -252,6 +252,18 @@ def test_rule_02_the_same_change_with_other_values_takes_the_place_of_an_unsent_
     assert rig.effects("post.update") == 2
 
 
+def test_rule_02_a_plan_that_is_held_itself_takes_no_other_s_place(rig):
+    kernel = rig.kernel()
+    run_again(kernel, rig.campaign(1))
+    stale = kernel.posts("scheduled")
+    edit(rig, stale["post_id"].iloc[0])
+    run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="first words")))
+    held = kernel.run(plan_update(stale.assign(new_content="better words")))
+    assert held["waiting_for"].str.startswith("changed since loaded").all()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+
+
 def planted(rig: Rig, kernel: Kernel, when: str, **switches: object) -> tuple[str, str]:
     """A retry whose only answer is a 500, before or after its effect, by a kernel that died then: its run and its post."""
     rig.sandbox.set_switches(**switches)

@@ -104,6 +104,9 @@ class Decider:
             state = self._facts.of(operation.subject)
             why = self._act.why_not_whole(operation.body, operation.items, state)
             own = dict.fromkeys(own, Hold(why)) if why else own
+        for decision in own.values():
+            for stored in decision.replaced if isinstance(decision, New) else ():
+                self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=True)
         return own
 
     def _decide(self, operation: Operation, item: Item) -> Decision:
@@ -129,19 +132,23 @@ class Decider:
             item = self._act.as_attempt(item, 1)
         if self._creates:
             return self._decide_create(item)
-        given_up = []
+        given_up, replaced = [], []
         for stored in self._ledger.operations.open_on(item.subject):
             member = self._in_the_way(item, stored)
             if member is not None and self._is_stuck(item, stored, member, deliberate):
                 given_up.append(stored)
-                continue
-            open_decision = self._decide_open(operation, item, stored)
-            if open_decision is not None:
-                return open_decision
+            elif stored.state == "planned":
+                if self._is_of_another_target(operation, item, stored):
+                    continue
+                if why := self._why_waits(operation, stored):
+                    return Hold(why)
+                replaced.append(stored)
+            else:
+                return self._decide_open(item, stored)
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
         why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         asked = replace(item, seen={**item.seen, "asked": deliberate})
-        return Hold(why) if why else New(asked, tuple(given_up))
+        return Hold(why) if why else New(asked, tuple(given_up), tuple(replaced))
 
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
@@ -193,10 +200,10 @@ class Decider:
             members = self._ledger.operations.members(stored.id)
             others = [one for one in members if one.position != member.position]
             leave_batch(self._ledger, stored, [others], read=stored.read)
-        elif why := self._why_waits(operation, stored):
-            return Hold(why)
-        self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=not self._creates or stored.tries > 0)
-        return New(self._at_least(item, attempt + anew))
+            self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=stored.tries > 0)
+        return New(
+            self._at_least(item, attempt + anew)
+        )  # what waits of an act makes room, or holds it, like any other on its subject
 
     def _at_least(self, item: Item, attempt: int) -> Item:
         """The row as an attempt: of a create the sheet may name a later one; of an act the ledger counts."""
@@ -280,16 +287,9 @@ class Decider:
         campaigns = self._ledger.creates.campaigns_of(item.label)
         return bool(campaigns) and item.campaign not in campaigns
 
-    def _decide_open(self, operation: Operation, item: Item, stored: Stored) -> Decision | None:
-        """Decide for a row whose subject has an open operation (rule 2); None if that operation does not stand in the way."""
+    def _decide_open(self, item: Item, stored: Stored) -> Decision:
+        """Decide for a row whose subject has an operation that was sent and is open (rule 2)."""
         what = f"another {stored.action} of this {item.subject.kind}"
-        if stored.state == "planned":
-            if stored.about_one_target and operation.action == stored.action and self._own(item, stored) is None:
-                return None  # another target's: they are sent one after the other
-            if why := self._why_waits(operation, stored):
-                return Hold(why)
-            self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=True)
-            return None
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
             return Join(stored.id, same.position)
@@ -297,6 +297,10 @@ class Decider:
         if self._is_old(stored):
             advice = "plan this one as a next attempt, in a column attempt, to give that one up"
         return Hold(f"{what} is still open; {advice}")
+
+    def _is_of_another_target(self, operation: Operation, item: Item, stored: Stored) -> bool:
+        """Whether an unsent operation is the same act on another target of the post: they are sent one after the other."""
+        return stored.about_one_target and operation.action == stored.action and self._own(item, stored) is None
 
     def _why_waits(self, operation: Operation, stored: Stored) -> str:
         """Why an act must wait for one that is to be sent; ``""`` where it takes its place, or that one would not be sent as it stands.

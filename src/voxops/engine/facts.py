@@ -52,10 +52,11 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """The row needs a new operation, as this attempt; accepted acts that never ended are given up for it."""
+    """The row needs a new operation, as this attempt; open acts that never ended are given up for it, unsent ones make room."""
 
     item: Item
     given_up: tuple[Stored, ...] = ()
+    replaced: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
