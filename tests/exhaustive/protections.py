@@ -22,6 +22,7 @@ from voxops.engine import decisions, sender, settler
 from voxops.engine.presence import Verdict
 from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
+from voxops.ledger.operations import Operations
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
 BEGIN, END = "<!-- protections: written by python -m tests.exhaustive.protections -->", "<!-- end of protections -->"
@@ -68,7 +69,7 @@ def any_page_speaks() -> Iterator[None]:
 def several_open() -> Iterator[None]:
     """A post may have several open operations."""
     with (
-        mock.patch.object(decisions.Decider, "_decide_open", lambda *_: None),
+        mock.patch.object(Operations, "open_on", lambda *_: []),
         mock.patch.object(Claims, "_is_busy", lambda *_: False),
     ):
         yield
