@@ -678,6 +678,26 @@ def test_rule_18_only_what_is_meant_anew_is_given_up(bench, how, attempt, given_
         assert decision == Join(op, 0)
 
 
+def test_rule_18_what_is_being_sent_is_never_given_up(bench):
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.claim(op)
+    bench.at(STUCK_AFTER.total_seconds() + 1)
+    assert one(bench, retry(post, attempt=2), post) == Join(op, 0)
+    other = one(bench, fix(post, attempt=2), post)
+    assert other == Hold("another retry of this post is still open; wait for its outcome")
+
+
+def test_rule_18_an_act_on_a_post_that_is_gone_gives_nothing_up(bench):
+    post = scheduled()
+    (op,) = bench.bind(retry(state("failed")), state("failed"))
+    bench.doubt(op)
+    bench.at(STUCK_AFTER.total_seconds() + 1)
+    decision = one(bench, move(replace(post, post_id="post_1")))
+    assert isinstance(decision, Hold)
+    assert bench.state(op) == "unknown"
+
+
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_rule_11_a_create_of_which_nobody_knows_is_never_given_up(bench, attempt):
     """It is found, or proved absent: a next attempt would be another post."""

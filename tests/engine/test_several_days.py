@@ -594,6 +594,28 @@ def test_posts_that_are_just_going_out_are_found_in_their_list(rig):
     kernel, sheet = rig.kernel(), rig.campaign(60).assign(scheduled_for=soon)
     run_again(kernel, sheet)
     rig.sandbox.advance(7200)
+    counts = []
+    for _ in range(2):
+        before = len(rig.sandbox.requests())
+        assert outcomes(run_again(kernel, sheet)) == {"succeeded": 60}
+        counts.append(len(rig.sandbox.requests()) - before)
+    assert counts[0] < 15
+    assert counts[1] == 5, "the lists of what waits, and of what is new: that they have gone out is known"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_bears_no_mark_is_not_read_by_itself_where_lists_show_marks(rig, known):
+    """Known from before, or from this very list."""
+    kernel, sheet = rig.kernel(), rig.campaign(20)
+    run_again(kernel, rig.campaign(1, start=50).assign(row_id="x"))
+    if known:
+        kernel.run(plan_cancel(kernel.posts("scheduled")))
+        rig.sandbox.advance(DAY)
+        others_post(rig)
+        run_again(kernel, rig.campaign(1, start=50).assign(row_id="x"))
+    for content, account, when in zip(sheet["content"], sheet["accounts"], sheet["scheduled_for"], strict=True):
+        rig.sandbox.plant_post(content, [account], status="scheduled", scheduledFor=when, daysOld=0.001)
+    ledger = kernel if known else rig.kernel("fresh")
     before = len(rig.sandbox.requests())
-    assert outcomes(run_again(kernel, sheet)) == {"succeeded": 60}
-    assert len(rig.sandbox.requests()) - before < 15
+    assert outcomes(run_again(ledger, sheet)) == {"blocked": 20}
+    assert len(rig.sandbox.requests()) - before < 12

@@ -126,6 +126,19 @@ def test_creates_whose_posts_are_there_after_all_have_succeeded(ledger):
         assert change(ledger, lambda: ledger.outcomes.restored(["p"]))[1] == {}
 
 
+@pytest.mark.parametrize(("code", "found"), [("NOT_AS_ASKED", True), ("CONFLICT", False), (None, False)])
+@pytest.mark.parametrize(
+    ("reply", "answer"), [(b'{"id": "p"}', {"id": "p"}), (b"<html>", None), (b"\xff", None), (None, None)]
+)
+def test_what_the_api_took_and_kept_in_its_own_way_counts_as_done_with_its_answer(ledger, code, found, reply, answer):
+    subject = ledger.operations.get(5).subject
+    ledger.query("UPDATE members SET outcome = 'failed', error_code = ? WHERE op = 5", (code,))
+    ledger.query("UPDATE operations SET tries = 1, reply = ? WHERE id = 5", (reply,))
+    done = ledger.outcomes.done_before(subject)
+    assert [past.answer for past in done] == ([answer] * len(done) if found else [])
+    assert bool(done) is found
+
+
 @pytest.mark.parametrize(
     ("op", "outcome", "tries", "when", "found"),
     [
