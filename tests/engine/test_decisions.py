@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
+from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
@@ -676,6 +678,68 @@ def test_rule_18_only_what_is_meant_anew_is_given_up(bench, how, attempt, given_
         assert ([each.id for each in decision.given_up], decision.item.attempt) == ([op], 2)
     else:
         assert decision == Join(op, 0)
+
+
+def test_a_create_that_was_tried_without_effect_is_left_for_a_next_attempt_and_one_never_sent_is_joined(bench):
+    (op,) = bench.bind(campaign("a"))
+    assert one(bench, campaign("a", attempt=2)) == Join(op, 0)
+    bench.doubt(op)
+    bench.ledger.forming.revive(op, 1, read=bench.ledger.now())
+    assert one(bench, campaign("a")) == Join(op, 0)
+    decision = one(bench, campaign("a", attempt=2))
+    assert (type(decision), decision.item.attempt, bench.state(op)) == (New, 2, "withdrawn")
+    (member,) = bench.ledger.operations.members(op)
+    said = "sent without effect; a later plan took its place"
+    assert (member.outcome, member.waiting_for) == (Outcome.BLOCKED, said)
+
+
+def test_a_create_that_was_never_sent_and_is_formed_anew_is_pending_for_whoever_named_it_before(bench):
+    (op,) = bench.bind(campaign("a"))
+    assert isinstance(one(bench, campaign("a", content="new")), New)
+    (member,) = bench.ledger.operations.members(op)
+    assert (member.outcome, member.waiting_for) == (Outcome.PENDING, "never sent; a later plan took its place")
+
+
+def retry_of(post: PostState, number: int) -> Plan:
+    """A retry of one target of several."""
+    rows = pd.DataFrame([rows_of(post)[number]]).assign(verdict="retry", remedy="", retryable=True, cause="x")
+    rows["updated_at"] = pd.to_datetime(rows["updated_at"], utc=True).astype("datetime64[us, UTC]")
+    rows.attrs["open_targets"] = json.dumps({post.post_id: [3, 0]})
+    return plan_retry(rows)
+
+
+def test_rule_02_only_single_targets_of_the_same_act_are_sent_one_after_the_other(bench):
+    post = state("failed", "failed", "failed")
+    before = state("failed", "failed", "published")
+    (whole,) = bench.bind(retry(before), before)
+    waits = "another {} of this post waits to be sent; let its run go on, or cancel it, with ws.attach('{}')"
+    assert one(bench, retry_of(post, 2), post) == Hold(waits.format("retry", "run_1")), (
+        "the whole post is no single target"
+    )
+    bench.ledger.forming.withdraw(whole, "cancelled")
+    (single,) = bench.bind(fix(post, 0), post)
+    assert one(bench, retry_of(post, 1), post) == Hold(waits.format("fix", "run_2")), "another act"
+    bench.ledger.outcomes.block(single, "changed since loaded")
+    assert isinstance(one(bench, retry_of(post, 1), post), New), "what is blocked makes room"
+    assert bench.state(single) == "withdrawn"
+    (first,) = bench.bind(fix(post, 0), post)
+    assert isinstance(one(bench, fix(post, 0, words="other"), post), New)
+    assert bench.state(first) == "withdrawn", "of one target only the newest words go out"
+
+
+@pytest.mark.parametrize("said", [{"again": True}, {"attempt": 2}])
+def test_rule_19_the_same_cell_gives_a_redelivery_up_once(bench, said):
+    first, again = redeliver("d"), redeliver("d", **said)
+    facts = {"deliveries": {"d": dict(first.items[0].seen)}}
+    (op,) = bench.bind(first, **facts)
+    bench.doubt(op)
+    late = STUCK_AFTER.total_seconds() + 1
+    bench.at(late)
+    assert isinstance(one(bench, again, **facts), New)
+    (second,) = bench.bind(again, **facts)
+    bench.doubt(second)
+    bench.at(2 * late)
+    assert one(bench, again, **facts) == Join(second, 0)
 
 
 def test_rule_18_what_is_being_sent_is_never_given_up(bench):

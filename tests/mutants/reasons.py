@@ -80,6 +80,19 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/settler.py", "_twice: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
     ("engine/settler.py", "_twice: 0.0 → (1.0)"): _TRIED,
     ("engine/decisions.py", "Decider._is_old: 0.0 → (1.0)"): _TRIED,
+    (
+        "engine/decisions.py",
+        "Decider._decide_known: self._creates and member.result_id is not None → (member.result_id is not None)",
+    ): "an act that has failed or is blocked has made nothing",
+    (
+        "engine/decisions.py",
+        "Decider._in_the_way: own is not None or not isinstance(state, PostState) → (own is not None)",
+    ): "what is open on a delivery is of that delivery, and a post that is gone is asked nothing",
+    ("engine/preflight.py", "_look_again: one.created < lasting → (one.created <= lasting)"): "an instant",
+    (
+        "engine/preflight.py",
+        "_look_again: one.status in WAITING_STATUSES and one.post_id not in listed…ts and one.created < lasting → (one.status in WAITING_STATUSES and one.created < lasting)",
+    ): "what is listed is taken from the list",
     ("engine/decisions.py", "Decider._is_old: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
     ("engine/doubles.py", "may_show_yet: 0.0 → (1.0)"): _TRIED,
     ("engine/doubles.py", "Doubles._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
