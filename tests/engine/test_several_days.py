@@ -588,6 +588,29 @@ def test_what_looks_like_a_row_is_read_by_itself_once(rig):
     assert max(counts[1:]) < 10
 
 
+@pytest.mark.parametrize("lists_show", [True, False])
+def test_only_what_looks_like_a_row_and_may_be_ours_is_read_by_itself(rig, lists_show):
+    """No other post, none that shows metadata of somebody, and none that this ledger has made."""
+    rig.sandbox.set_switches(no_listed_metadata=not lists_show)
+    kernel, sheet = rig.kernel(), rig.campaign(20)
+    if not lists_show:
+        run_again(kernel, sheet.head(10))
+        rig.sandbox.advance(600)
+    for number, row in enumerate(sheet.tail(10).to_dict("records")):
+        theirs = {"metadata": {"source": "another tool"}} if number < 5 else {}
+        when = row["scheduled_for"]
+        rig.sandbox.plant_post(
+            row["content"], [row["accounts"]], status="scheduled", scheduledFor=when, daysOld=0.001, **theirs
+        )
+        rig.sandbox.plant_post(
+            f"other {number}", [row["accounts"]], status="scheduled", scheduledFor=when, daysOld=0.001
+        )
+    before = len(rig.sandbox.requests())
+    kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    alone = [each for each in rig.sandbox.requests()[before:] if each["path"] != "/v1/posts"]
+    assert len(alone) == (5 if lists_show else 10)
+
+
 def test_posts_that_are_just_going_out_are_found_in_their_list(rig):
     rig.sandbox.set_switches(publish_seconds=(1e6, 1e6))
     soon = (rig.sandbox.now() + pd.Timedelta("1h")).isoformat()

@@ -88,6 +88,13 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/decisions.py",
         "Decider._in_the_way: own is not None or not isinstance(state, PostState) → (own is not None)",
     ): "what is open on a delivery is of that delivery, and a post that is gone is asked nothing",
+    ("engine/decisions.py", "Decider._part_from_others: return False → pass"): "nothing is as little as no",
+    (
+        "engine/decisions.py",
+        "Decider._part_from_others: self._whole.add(stored.id) → pass",
+    ): "looked at again, the batch holds no others",
+    ("engine/decisions.py", "Decider._part_from_others: 0 → (1) (2)"): "decided once more, it is the same",
+    ("ledger/outcomes.py", "_answer: return None → pass"): "nothing is nothing",
     ("engine/preflight.py", "_look_again: one.created < lasting → (one.created <= lasting)"): "an instant",
     (
         "engine/preflight.py",
