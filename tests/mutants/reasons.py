@@ -95,6 +95,10 @@ REASONS: dict[tuple[str, str], str] = {
     ): "looked at again, the batch holds no others",
     ("engine/decisions.py", "Decider._part_from_others: 0 → (1) (2)"): "decided once more, it is the same",
     ("ledger/outcomes.py", "_answer: return None → pass"): "nothing is nothing",
+    (
+        "engine/preflight.py",
+        "_read_marks: state.mark is None and not state.has_metadata and shown_of_state(state) in shown → (not state.has_metadata and shown_of_state(state) in shown)",
+    ): "a mark is metadata",
     ("engine/preflight.py", "_look_again: one.created < lasting → (one.created <= lasting)"): "an instant",
     (
         "engine/preflight.py",
