@@ -617,6 +617,9 @@ def test_posts_that_are_just_going_out_are_found_in_their_list(rig):
     kernel, sheet = rig.kernel(), rig.campaign(60).assign(scheduled_for=soon)
     run_again(kernel, sheet)
     rig.sandbox.advance(7200)
+    others_post(rig)
+    run_again(kernel, rig.campaign(1, start=90).assign(row_id="x"))
+    rig.sandbox.advance(600)
     counts = []
     for _ in range(2):
         before = len(rig.sandbox.requests())
