@@ -19,7 +19,7 @@ from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_
 from voxops.engine.created import Listed
 from voxops.engine.facts import Facts
 from voxops.engine.learning import learn
-from voxops.engine.preflight import LIKELY, _look_again, is_stale, list_created, read_again, read_facts, renew
+from voxops.engine.preflight import LIKELY, SINCE, _look_again, is_stale, list_created, read_again, read_facts, renew
 
 
 class Client:
@@ -274,6 +274,16 @@ def test_what_is_remembered_is_read_again_where_it_decides_and_only_there(bench)
         replace(hand, shown="s"), replace(hand, shown="s", status="cancelled"), replace(other, shown=shown, status="published"),
     ):  # fmt: skip
         assert asked_for(bench, plan, idle) == set(), idle
+
+
+def test_what_waits_no_longer_is_looked_for_where_it_may_have_gone(bench):
+    """Not in the list in which it stood, which was read just now."""
+    rows = [
+        Made(f"post_{number}", NOW.isoformat(), status) for number, status in enumerate(["scheduled", "odd", "failed"])
+    ]
+    run_now(read_again(bench.server, rows, {}))
+    (expected,) = bench.server.expected
+    assert sorted(expected) == sorted({"odd", *SINCE})
 
 
 def test_what_was_listed_just_now_is_read_again_only_where_a_list_brings_it_back(bench):
