@@ -96,3 +96,33 @@ def test_a_draft_of_nobody_that_is_scheduled_by_now_is_remembered_so(bench):
         listed.take([replace(made_post(body, "post_1", OURS.created, marked=False), status=status)])
         learn(bench.ledger, listed)
         assert bench.ledger.marks.of_posts(["post_1"])["post_1"].status == status
+
+
+@pytest.mark.parametrize(
+    ("listed", "taken"),
+    [
+        ("2026-03-02T08:30:01.900000+00:00", True),
+        ("2026-03-02T08:30:01+00:00", True),
+        ("2026-03-02T08:30:00.900000+00:00", False),
+        ("2026-03-02T08:30:00+00:00", False),
+        ("2026-03-02T08:00:00+00:00", False),
+        (None, True),
+    ],
+)
+def test_rule_26_a_list_that_shows_a_post_as_it_was_before_says_nothing_of_it(bench, listed, taken):
+    """Lists may cut times to the second."""
+    known = replace(OURS, shown="new", status="scheduled", updated="2026-03-02T08:30:01.900000+00:00")
+    bench.ledger.marks.learn([known])
+    found = Listed()
+    found.take([replace(SHOWN, source="list", status="failed", updated_at=listed)])
+    learn(bench.ledger, found)
+    status = bench.ledger.marks.of_posts(["post_1"])["post_1"].status
+    assert status == ("failed" if taken else "scheduled")
+
+
+def test_rule_26_a_post_whose_own_time_is_not_known_is_as_the_list_shows_it(bench):
+    bench.ledger.marks.learn([replace(OURS, updated=None)])
+    found = Listed()
+    found.take([replace(SHOWN, source="list", status="failed")])
+    learn(bench.ledger, found)
+    assert bench.ledger.marks.of_posts(["post_1"])["post_1"].status == "failed"

@@ -30,7 +30,7 @@ REASONS: dict[tuple[str, str], str] = {
     ): "what is read once more at that very instant is as good",
     (
         "engine/learning.py",
-        "note_posts: known[post_id].status != status → (True)",
+        "note_posts: one != known[one.post_id] → (True)",
     ): "to learn what is known already changes nothing; leaving it out saves writing",
     (
         "engine/learning.py",
@@ -99,6 +99,14 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/preflight.py",
         "_read_marks: state.mark is None and not state.has_metadata and shown_of_state(state) in shown → (not state.has_metadata and shown_of_state(state) in shown)",
     ): "a mark is metadata",
+    (
+        "engine/learning.py",
+        "note_posts: shown_of_state(state) or one.shown → (shown_of_state(state))",
+    ): "the ledger keeps what is not said anew",
+    (
+        "engine/learning.py",
+        "note_posts: state.updated_at or one.updated → (state.updated_at)",
+    ): "the ledger keeps what is not said anew",
     ("engine/preflight.py", "_look_again: one.created < lasting → (one.created <= lasting)"): "an instant",
     (
         "engine/preflight.py",
