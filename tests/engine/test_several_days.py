@@ -275,14 +275,20 @@ def planted(rig: Rig, kernel: Kernel, when: str, **switches: object) -> tuple[st
     return run, next(iter(rig.sandbox.world.posts))
 
 
-def test_rule_11_a_cancel_of_which_nobody_knows_is_known_by_the_status_though_somebody_edited_the_post(rig):
+def cancelled(rig: Rig, when: str) -> tuple[Kernel, str]:
+    """A cancel whose only answer is a 500, before or after its effect: who sent it, and its run."""
     kernel = rig.kernel()
     run_again(kernel, rig.campaign(1))
     rig.sandbox.advance(600)
-    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path="/v1/posts/*/cancel", when="before", times=1))
+    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path="/v1/posts/*/cancel", when=when, times=1))
     run = kernel.bind(plan_cancel(kernel.posts("scheduled")))
     send_once(kernel, run)
     rig.sandbox.clear_faults()
+    return kernel, run
+
+
+def test_rule_11_a_cancel_of_which_nobody_knows_is_known_by_the_status_though_somebody_edited_the_post(rig):
+    kernel, run = cancelled(rig, "before")
     edit(rig, next(iter(rig.sandbox.world.posts)))
     kernel.go(run)
     rig.sandbox.advance(600)
@@ -483,13 +489,7 @@ def test_rule_18_the_same_cell_with_a_column_attempt_is_the_same_attempt(rig):
 
 @pytest.mark.parametrize("later", [600.0, 2 * DAY])
 def test_rule_11_a_cancel_whose_post_somebody_has_put_back_is_looked_at_by_a_person(rig, later):
-    kernel = rig.kernel()
-    run_again(kernel, rig.campaign(1))
-    rig.sandbox.advance(600)
-    rig.sandbox.add_fault(Fault("status", status=500, method="POST", path="/v1/posts/*/cancel", when="after", times=1))
-    run = kernel.bind(plan_cancel(kernel.posts("scheduled")))
-    send_once(kernel, run)
-    rig.sandbox.clear_faults()
+    kernel, run = cancelled(rig, "after")
     (post,) = rig.sandbox.world.posts.values()
     rig.sandbox.advance(60)
     post.status = "scheduled"

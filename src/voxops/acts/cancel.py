@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.act import PostAct
-from voxops.acts.operation import Item, Member, settled
+from voxops.acts.operation import Item, Member, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.errors import bears_error
@@ -62,7 +61,7 @@ class _Cancel(PostAct):
         moved = tried.baseline is not None and not untouched(state, tried.baseline)
         if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
             why = f"it is {state.status}, and was changed since it was sent; load it again"
-            return [replace(member, outcome=Outcome.BLOCKED, waiting_for=why) for member in members]
+            return [blocked(member, why) for member in members]
         return _settle(members, state.status)
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:

@@ -7,7 +7,6 @@ written over. It is settled by what the post shows: the fields as asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +14,7 @@ from zoneinfo import ZoneInfo
 from voxops._core.text import as_kept, as_read
 from voxops.acts.act import ONCE_MORE, PostAct
 from voxops.acts.made import accounts_of
-from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, settled
+from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
 from voxops.acts.sheet import split_list, utc_text
 from voxops.api.errors import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
@@ -126,7 +125,7 @@ class Change(PostAct):
         if said.code != "CONFLICT":
             return []
         return [
-            _blocked(member, f"the API refused it (409 CONFLICT: {said.message[:200]}); load it again")
+            blocked(member, f"the API refused it (409 CONFLICT: {said.message[:200]}); load it again")
             for member in members
         ]
 
@@ -155,7 +154,7 @@ class Change(PostAct):
             if all(as_asked.values()):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
-                done.append(_blocked(member, _COMES_FIRST))
+                done.append(blocked(member, _COMES_FIRST))
         return done
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
@@ -312,11 +311,6 @@ def _shows(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) 
 def _same_content(seen: str | None, now: str | None) -> bool:
     """Whether a text is as the frame showed it; a list may have cut it, or shown none."""
     return seen is None or same_text(seen, now)
-
-
-def _blocked(member: Member, why: str) -> Member:
-    """The member, which a person must look at."""
-    return replace(member, outcome=Outcome.BLOCKED, waiting_for=why)
 
 
 def _moved_on(state: PostState, tried: Attempted) -> bool:

@@ -10,7 +10,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts import keys
 from voxops.model import Outcome
 
-__all__ = ["LATER_ATTEMPTS", "NOT_AS_ASKED", "Item", "Member", "Operation", "Past", "Subject", "settled"]
+__all__ = ["LATER_ATTEMPTS", "NOT_AS_ASKED", "Item", "Member", "Operation", "Past", "Subject", "blocked", "settled"]
 
 NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
 LATER_ATTEMPTS = 30  # attempts beyond its own under which another ledger may have created a row
@@ -165,6 +165,11 @@ class Past:
 
     item: Item
     answer: Any = None
+
+
+def blocked(member: Member, why: str) -> Member:
+    """The member, which a person must look at."""
+    return replace(member, outcome=Outcome.BLOCKED, waiting_for=why)
 
 
 def settled(member: Member, outcome: Outcome, **result: Any) -> Member:

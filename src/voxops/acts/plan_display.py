@@ -22,16 +22,8 @@ KINDS = 12  # kinds of reasons shown of what is held
 _EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 _SHOWN = (
-    "post_id",
-    "row_id",
-    "delivery_id",
-    "platform",
-    "account_name",
-    "content",
-    "event_type",
-    "status_code",
-    "cause",
-)
+    "post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "status_code", "cause",
+)  # fmt: skip
 _CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
 # What tells one reason from another of its kind: what is quoted, ids, names of rows, and how many characters there are.
 _DETAIL = re.compile(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
 from voxops.acts.made import NEVER_OUT, Made, shown_hashes, shown_of_state
-from voxops.acts.operation import Member, Subject, settled
+from voxops.acts.operation import Member, Subject, blocked, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
@@ -214,7 +213,7 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
         done = [
             settled(member, Outcome.SUCCEEDED, result_id=verdict.made)
             if verdict.made
-            else replace(member, outcome=Outcome.BLOCKED, waiting_for=verdict.blocked)
+            else blocked(member, verdict.blocked)
             for member in members
             if (verdict := verdicts[member.position]) != Verdict()
         ]

@@ -14,11 +14,8 @@ __all__ = ["LOOKS", "MOST", "PLANNED", "TRIAGED", "Kind", "Shape", "kind_of", "s
 
 MOST = 10  # columns shown
 TRIAGED, PLANNED = "triaged targets", "planned rows"
-_ONE = {
-    "posts at risk": "post at risk",
-    "deliveries": "delivery",
-    "figures of posts": "figures of a post",
-}  # where it is more than an s less
+# What one row is called, where that is more than an s less.
+_ONE = {"posts at risk": "post at risk", "deliveries": "delivery", "figures of posts": "figures of a post"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,8 @@ class Panel(ABC):
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
-        self._code_shown, self._code_turned = (
-            False,
-            "",
-        )  # whether it is shown, and at which stage a person has turned to it
+        self._code_shown = False
+        self._code_turned = ""  # the stage at which a person has turned to it
         self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
