@@ -133,6 +133,11 @@ def test_untrusted_text_is_escaped_and_not_typeset(triaged: pd.DataFrame) -> Non
         assert html.startswith('<div class="voxops-view tex2jax_ignore mathjax_ignore"')
     assert "\x1b" not in repr(vx.view(evil))
     assert str(escape("<img src=x")) in vx.view(evil)._repr_html_()
+    found = pd.DataFrame({"level": ["error"], "code": [EVIL], "message": [EVIL], "column": [EVIL]})
+    wrapped = vx.view(found)._repr_html_()
+    assert "white-space:normal" in wrapped
+    assert "<img" not in wrapped
+    assert "\x1b" not in wrapped
 
 
 def test_a_published_post_is_a_link_and_its_id_is_short(triaged: pd.DataFrame) -> None:
