@@ -211,6 +211,8 @@ def shape_of(column: object, values: pd.Series[Any]) -> Shape:
     """Return how a column is drawn."""
     name = str(column)
     number = pd.api.types.is_numeric_dtype(values)
+    if name == "scheduled_for" and not isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Shape("scheduled", 212)  # as a sheet has it, with its offset
     known = _SHAPES.get(name)
     if known is not None and not (number and name == "targets"):  # how many, and not which
         return known
