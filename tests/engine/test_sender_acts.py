@@ -12,6 +12,7 @@ from tests.engine.desk import Desk, Post, created, error, says
 from tests.engine.shown import NOW, fix, move, run_now, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
+from voxops.acts.made import Made
 from voxops.api.states import PostState
 from voxops.api.windows import CLEARED_FOR, LEASE
 from voxops.client import Reply
@@ -202,6 +203,16 @@ def test_rule_15_an_answer_about_another_post_changes_nothing_known_of_this_one(
     desk.send(op, says(200, {"id": "post_2", "status": "scheduled", "scheduledFor": "2027-03-04T09:00:00Z"}))
     assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown"])
     assert desk.get(op).waiting_for == "the answer is about another post"
+
+
+@pytest.mark.parametrize("status", ["paused", ""])
+def test_rule_26_an_answer_that_shows_no_status_takes_none_from_what_is_known(desk, status):
+    op = moved(desk)
+    desk.ledger.marks.learn([Made("post_1", scheduled().created_at, "scheduled", "op", "row")])
+    desk.server.states = {"post_1": scheduled()}
+    desk.send(op, says(200, {"id": "post_1", "status": status, "scheduledFor": "2027-03-04T09:00:00Z"}))
+    assert desk.outcomes(op) == ["succeeded"]
+    assert desk.ledger.marks.of_posts(["post_1"])["post_1"].status == (status or "scheduled")
 
 
 @pytest.mark.parametrize(

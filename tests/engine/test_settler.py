@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.engine.shown import after, fix, move, retry, run_now, scheduled, state
 
+from voxops.acts.made import Made, shown_of_state
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
 from voxops.engine.settler import AT_ONCE, LIKELY, LOOKS_AS_BEFORE
@@ -205,6 +206,21 @@ def test_rule_02_a_version_conflict_of_a_lost_change_is_settled_by_the_fields(be
     bench.at(2)
     bench.look(op)
     assert (bench.state(op), bench.outcomes(op)) == ("settled", ["succeeded"])
+
+
+def test_rule_26_what_a_reading_settles_by_is_known_of_the_post_from_then_on(bench):
+    before, moved = scheduled(), scheduled(at="2027-03-04T09:00:00+00:00", updated=after(1))
+    (op,) = bench.bind(move(before), before)
+    bench.ledger.marks.learn(
+        [Made("post_1", before.created_at, "scheduled", "op", "row", shown=shown_of_state(before))]
+    )
+    bench.doubt(op)
+    bench.server.states = {"post_1": moved}
+    bench.at(2)
+    bench.look(op)
+    known = bench.ledger.marks.of_posts(["post_1"])["post_1"]
+    assert (known.shown, known.updated) == (shown_of_state(moved), moved.updated_at)
+    assert known.shown != shown_of_state(before)
 
 
 def test_rule_02_what_somebody_changed_otherwise_blocks_a_lost_change_after_a_while(bench):

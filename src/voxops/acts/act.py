@@ -138,7 +138,7 @@ class PostAct(Act):
     about = "post"
     sends: ClassVar[bool] = True
 
-    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:  # noqa: ARG002
+    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
         """Whether a post shows no sign at all of the act: only this lets one of which nobody knows be sent again (rule 11)."""
         return untouched(state, baseline)
 

@@ -129,7 +129,7 @@ class Change(PostAct):
             for member in members
         ]
 
-    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline) -> bool:
+    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline | None) -> bool:
         """Neither as asked nor changed by anybody."""
         return untouched(state, baseline) and not any(_shows(member.item.body or {}, state) for member in members)
 

@@ -134,7 +134,7 @@ class Settler:
         assert isinstance(act, PostAct)
         baseline = Baseline.read(operation.baseline)
         unknown = operation.state == "unknown"
-        if unknown and baseline is not None and act.shows_nothing(members, state, baseline):
+        if unknown and act.shows_nothing(members, state, baseline):
             await self._not_shown(operation, reading)
             return []
         on_its_way = act.sends and sighted(baseline, state)
