@@ -112,7 +112,8 @@ class Workspace:
         -------
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
-            pending unknown blocked`` (Int64, rows; they sum to the eligible ones).
+            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: of the blocked ones those
+            whose posts were taken back since, which asks for nobody).
 
         Raises
         ------

@@ -17,6 +17,8 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
+from voxops.analysis.digest import concerns
+from voxops.ledger import audit
 from voxops.sandbox import Fault
 
 DAY = 86_400.0
@@ -101,6 +103,18 @@ class _Run:
         return self._made
 
 
+def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
+    """Whoever else is at work on a campaign is waited for; this ledger's own posts of a moment ago are nobody else's."""
+    kernel = rig.kernel()
+    run_again(kernel, rig.campaign(3))
+    before = rig.sandbox.world.now()
+    run = kernel.bind(plan_bulk(rig.campaign(4), key="row_id", campaign="spring"))
+    kernel.go(run)
+    assert rig.sandbox.world.now() - before < 30_000, "milliseconds"
+    assert outcomes(kernel.results(run)) == {"succeeded": 4}
+    assert set(rig.created().values()) == {1}
+
+
 # -- what changed meanwhile, below the top of the list --------------------------------------------------------------------------
 
 
@@ -151,6 +165,31 @@ def test_rule_26_a_draft_by_hand_that_got_its_text_and_time_days_later_is_not_ma
     sheet["accounts"] = account
     assert outcomes(run_again(kernel, sheet)) == {"blocked": 1}
     assert scheduled(rig, sheet["content"][0]) == 1
+
+
+@pytest.mark.parametrize("who", ["this ledger", "somebody"])
+def test_rule_30_a_run_whose_posts_were_withdrawn_since_asks_for_nobody_and_a_later_one_does(rig, who):
+    kernel, sheet = rig.kernel(), rig.campaign(3)
+    plan = plan_bulk(sheet, key="row_id", campaign="spring")
+    run = kernel.bind(plan)
+    kernel.go(run)
+    repetition = kernel.bind(plan)
+    kernel.go(repetition)
+    rig.sandbox.advance(DAY)
+    if who == "somebody":
+        for post_id in kernel.results(run)["result_id"]:
+            rig.sandbox.person.withdraw(post_id)
+    else:
+        kernel.run(plan_cancel(_Run(eventloop.run(kernel.execution(run).made()))))
+    rig.sandbox.advance(DAY)
+    later = kernel.bind(plan)
+    kernel.go(later)
+    table = audit.runs(kernel.ledger)
+    assert [kernel.go(each).phase for each in (run, repetition, later)] == ["done", "done", "blocked"]
+    assert table.loc[[run, repetition, later], "blocked"].to_list() == [3, 3, 3], "never succeeded, as it is now"
+    assert table.loc[[run, repetition, later], "withdrawn"].to_list() == [3, 3, 0]
+    found = concerns(runs=table)
+    assert [(each.what, each.details["blocked"]) for each in found] == [(later, 3)]
 
 
 @pytest.mark.parametrize("who", ["this ledger", "somebody"])

@@ -162,11 +162,20 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger):
 
 def test_the_newest_post_of_a_campaign_is_known(ledger):
     marks = ledger.marks
-    assert marks.last_of_campaign("campaign") is None
+    assert marks.last_by_others("campaign") is None
     old = replace(MADE, post_id="old", created="2026-02-01T00:00:00+00:00")
     other = replace(MADE, post_id="new", created="2026-04-01T00:00:00+00:00", campaign_mark="c2")
     marks.learn([MADE, old, other])
-    assert marks.last_of_campaign("campaign") == MADE.created
+    assert marks.last_by_others("campaign") == MADE.created
+    ledger.query("UPDATE members SET result_id = ? WHERE op = 1", (MADE.post_id,))
+    for action, tries, newest in (
+        ("bulk", 1, old.created),
+        ("create", 1, old.created),
+        ("bulk", 0, MADE.created),
+        ("retry", 1, MADE.created),
+    ):
+        ledger.query("UPDATE operations SET action = ?, tries = ? WHERE id = 1", (action, tries))
+        assert marks.last_by_others("campaign") == newest, "what this ledger has sent is no other's"
 
 
 def test_what_lists_have_shown_never_goes_back(ledger):

@@ -100,14 +100,23 @@ def test_rule_30_creates_whose_post_was_taken_back_are_blocked_and_other_acts_ar
     ledger.query("UPDATE members SET result_id = 'p' WHERE op IN (1, 4, 5) AND position = 0")
     ledger.query("UPDATE members SET outcome = 'succeeded', result_id = 'p' WHERE op = 8")
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = 8")
-    _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "cancelled", "q": "deleted"}))
+    _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "cancelled", "q": "deleted"}, 7.0))
     assert changed == rows(
-        5, 0, outcome="blocked", waiting_for="made as p, cancelled since; to make it again, set a column attempt to 2"
+        5,
+        0,
+        outcome="blocked",
+        settled=7.0,
+        waiting_for="made as p, cancelled since; to make it again, set a column attempt to 2",
     )
     ledger.query("UPDATE operations SET action = 'create' WHERE id = 8")
-    _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "deleted"}))
+    _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "deleted"}, 8.0))
     assert changed == rows(
-        8, 0, 1, outcome="blocked", waiting_for="made as p, deleted since; to make it again, set a column attempt to 2"
+        8,
+        0,
+        1,
+        outcome="blocked",
+        settled=8.0,
+        waiting_for="made as p, deleted since; to make it again, set a column attempt to 2",
     )
 
 

@@ -107,9 +107,9 @@ def _causes(triaged: pd.DataFrame) -> list[Concern]:
 
 
 def _runs(runs: pd.DataFrame) -> list[Concern]:
-    """Runs of which rows failed, are blocked, or are not settled."""
+    """Runs of which rows failed, are blocked, or are not settled; that posts were taken back since asks for nobody."""
     found = []
-    for run, row in runs.iterrows():
+    for run, row in runs.assign(blocked=runs["blocked"] - runs["withdrawn"]).iterrows():
         counts = {name: int(row[name]) for name in ("failed", "pending", "unknown", "blocked") if row[name]}
         if counts:
             ids = tuple(f"{name} {number}" for name, count in counts.items() for number in range(count))

@@ -297,7 +297,7 @@ class Execution:
     def _restless(self, operation: Stored) -> str:
         """Why a batch that lost rows to what is there already must wait: its campaign is being made by somebody else (rule 27)."""
         members = self._ledger.operations.members(operation.id)
-        last = self._ledger.marks.last_of_campaign(keys.campaign_mark(members[0].item.campaign)) if members else None
+        last = self._ledger.marks.last_by_others(keys.campaign_mark(members[0].item.campaign)) if members else None
         if last is None:
             return ""
         quiet = self._client.now().timestamp() - datetime.fromisoformat(last).timestamp()

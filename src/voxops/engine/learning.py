@@ -64,7 +64,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], now: datet
             present.append(replace(one, status="deleted"))
     ledger.marks.learn(one for one in present if one != known[one.post_id])
     ledger.marks.forget(_gone(known.values(), posts, now))
-    ledger.outcomes.withdrawn({post_id: became for post_id, became in away.items() if became})
+    ledger.outcomes.withdrawn({post_id: became for post_id, became in away.items() if became}, now.timestamp())
     ledger.outcomes.restored([post_id for post_id, became in away.items() if not became])
 
 

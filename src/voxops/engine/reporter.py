@@ -130,9 +130,15 @@ class Reporter:
             self._ledger.runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
             return snapshot
         if not current.control.halted and (not current.control.paused or not self._unsent()):
-            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=_last_phase(snapshot))))
+            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=self._last_phase(snapshot))))
         self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
         return snapshot
+
+    def _last_phase(self, snapshot: Snapshot) -> str:
+        """Word for how a pass that went through has ended."""
+        if snapshot.count(Outcome.BLOCKED) > self._ledger.runs.withdrawn(self._run):
+            return "blocked"
+        return "cancelled" if CANCELLED in snapshot.waits else "done"
 
     def _unsent(self) -> bool:
         """Whether there is anything that going on might send."""
@@ -151,10 +157,3 @@ def _phase(current: Pass) -> str:
     if current.control.paused:
         return "paused"
     return "sending" if len(current.queue) or current.queue.in_flight else "watching"
-
-
-def _last_phase(snapshot: Snapshot) -> str:
-    """Word for how a pass that went through has ended."""
-    if snapshot.count(Outcome.BLOCKED):
-        return "blocked"
-    return "cancelled" if CANCELLED in snapshot.waits else "done"

@@ -239,7 +239,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
-        unknown blocked`` (Int64, rows).
+        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the blocked ones those whose posts were taken back since).
     """
     rows = ledger.query(
         "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, rowid DESC"
@@ -253,6 +253,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         for name in ("action", "campaign", "state", "who", "reason", "note")
     }
     numbers = {name: pd.array([count[name] for count in counts], dtype="Int64") for name in OUTCOMES}
+    numbers["withdrawn"] = pd.array([ledger.runs.withdrawn(row["id"]) for row in rows], dtype="Int64")
     index = pd.Index([row["id"] for row in rows], name="run", dtype="string")
     return pd.DataFrame({**words, "created_at": _times([row["created"] for row in rows]), **numbers}, index=index)
 

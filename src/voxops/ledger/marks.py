@@ -114,9 +114,14 @@ class Marks(Part):
         found = self._find("post_id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
         return {one.post_id: one for one in found}
 
-    def last_of_campaign(self, campaign_mark: str) -> str | None:
-        """When the newest post of a campaign was created; None where it has none."""
-        rows = self._store.query("SELECT max(created) FROM made WHERE campaign_mark = ?", (campaign_mark,))
+    def last_by_others(self, campaign_mark: str) -> str | None:
+        """When the newest post of a campaign was created that this ledger has not sent itself; None where it has none."""
+        rows = self._store.query(
+            """SELECT max(created) FROM made WHERE campaign_mark = ? AND NOT EXISTS (
+                   SELECT 1 FROM members JOIN operations ON operations.id = op
+                   WHERE result_id = made.post_id AND action IN ('bulk', 'create') AND operations.tries > 0)""",
+            (campaign_mark,),
+        )
         return None if rows[0][0] is None else str(rows[0][0])
 
     def _find(self, where: str, values: Sequence[object]) -> list[Made]:

@@ -77,15 +77,18 @@ class Outcomes(Part):
                 (well_formed(why), op),
             )
 
-    def withdrawn(self, statuses: Mapping[str, str]) -> None:
-        """Say of creates whose post was taken back since that they are blocked, whatever was recorded; post id -> status (rule 30)."""
+    def withdrawn(self, statuses: Mapping[str, str], now: float) -> None:
+        """Say of creates whose post was taken back since that they are blocked, whatever was recorded; post id -> status (rule 30).
+
+        `now` is when that was seen, in server time.
+        """
         with self._store.atomic() as db:
             db.executemany(
-                """UPDATE members SET outcome = 'blocked', waiting_for = 'made as ' || result_id || ', ' || ?
+                """UPDATE members SET outcome = 'blocked', settled = ?, waiting_for = 'made as ' || result_id || ', ' || ?
                      || ' since; to make it again, set a column attempt to ' || (json_extract(item, '$.attempt') + 1)
                    WHERE result_id = ? AND outcome = 'succeeded'
                    AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
-                [(became, post) for post, became in statuses.items()],
+                [(now, became, post) for post, became in statuses.items()],
             )
 
     def restored(self, posts: Collection[str]) -> None:

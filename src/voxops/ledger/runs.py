@@ -85,6 +85,17 @@ class Runs(Part):
         )
         return str(rows[0][0]) if rows else None
 
+    def withdrawn(self, run: str) -> int:
+        """How many rows of a run are blocked because their posts were taken back since it was begun, which asks for nobody (rule 30)."""
+        rows = self._store.query(
+            """SELECT count(*) FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
+               JOIN members ON members.op = items.op AND members.position = items.position
+               WHERE runs.id = ? AND members.outcome = 'blocked' AND result_id IS NOT NULL AND settled > runs.created
+                 AND members.op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+            (run,),
+        )
+        return int(rows[0][0])
+
     def head(self, run: str) -> RunHead:
         """What a run is.
 

@@ -98,7 +98,8 @@ class RunsPanel(Panel):
             for name in OUTCOMES
             if name in runs
         ]
-        return [blocks.line(safe.many(len(runs), "run")), blocks.facts(each for each in totals if each[0])]
+        said = f"{safe.many(len(runs), 'run')}; a row that several of them hold counts in each"
+        return [blocks.line(said), blocks.facts(each for each in totals if each[0])]
 
     def _tabs(self) -> Sequence[Tab]:
         return ()
