@@ -172,6 +172,9 @@ class Act:
         said = reason.strip() if isinstance(reason, str) else ""
         plan = self.plan
         was_seen = plan is not None and seen == plan_fingerprint(plan)
+        begun = self._starting if self.run is None else self.plan
+        if begun is not None and seen == plan_fingerprint(begun):
+            return None  # a button that was pressed twice
         with self._lock:
             if not was_seen or self.plan is not plan or self.run is not None:
                 why = "The plan that the page showed is not the one that is ready: nothing was sent. Look at the plan, then run it."

@@ -6,6 +6,7 @@ class Live {
     this.id = `vx-${model.get("state").id}-${Math.random().toString(36).slice(2, 8)}`;
     this.seen = null; // fingerprint of the plan that this page has shown to a person
     this.awaits = false; // whether a plan that was asked for here is on its way
+    this.pressed = null; // number of the plan that was asked to run here, until something is said to that
     this.answers = 0;
     this.view = model.get("view") ?? {};
     this.el = el;
@@ -191,7 +192,7 @@ class Live {
       return;
     }
     if (this.active() === this.run) this.made[this.current].tab.focus({ preventScroll: true }); // or the keyboard loses its place
-    this.run.disabled = true;
+    this.pressed = plan.number;
     this.form();
     this.send({ do: "run", plan: this.seen, reason: this.reason.value });
   }
@@ -204,6 +205,7 @@ class Live {
     if (this.busy.textContent !== (state.busy ?? "")) this.busy.textContent = state.busy ?? "";
     this.root.classList.toggle("vx-reading", Boolean(state.busy)); // what stands here is not what was asked for
     this.complain();
+    if (state.problem) this.pressed = null; // it may be tried again
     if (this.awaits && state.plan && state.plan.page === this.id && state.plan.number !== this.before) {
       this.awaits = false;
       this.seen = state.plan.fingerprint;
@@ -346,7 +348,7 @@ class Live {
     this.reason.placeholder = plan?.eligible ? "needed to run: why, for the audit trail" : "why, for the audit trail";
     const looked = plan && this.seen === plan.fingerprint;
     this.run.textContent = plan && !looked ? "Look at the plan" : plan?.eligible ? `Run the plan: send ${number(plan.eligible)}` : "Run the plan";
-    this.run.disabled = !open || this.awaits || !plan?.eligible || (looked && !reason);
+    this.run.disabled = !open || this.awaits || !plan?.eligible || this.pressed === plan.number || (looked && !reason);
     let hint = "";
     if (open && plan?.eligible) hint = !looked ? "this page has not shown the plan yet" : reason ? "" : "a reason is needed to run it";
     else if (open && plan) hint = "nothing in it can be sent";
