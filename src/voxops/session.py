@@ -17,7 +17,8 @@ from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.job import Job
 from voxops.engine.nothing import Nothing
-from voxops.engine.watching import Watch, refuse_unknown, things_of
+from voxops.engine.things import refuse_unknown, things_of
+from voxops.engine.watching import Watch
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.spans import say_zone
 from voxops.ledger import audit
@@ -171,6 +172,9 @@ class Session(BoardLoader):
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
     ) -> Run:
         """Follow things until each is terminal; reads only.
+
+        It looks for half an hour at the most, and holds as long as something may end by then. What waits for a later time or for a person
+        is left pending; the run says what it waits for, and ``run.resume()`` watches on.
 
         Parameters
         ----------

@@ -8,7 +8,8 @@ from tests.engine.steps import BULK, others_post, plan_rows
 
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
-from voxops.engine.watching import Watch, things_of
+from voxops.engine.things import things_of
+from voxops.engine.watching import Watch
 from voxops.errors import DecodeError
 from voxops.sandbox import Fault
 

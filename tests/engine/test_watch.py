@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +15,16 @@ from hypothesis import strategies as st
 from voxops._core import eventloop
 from voxops.client import AsyncClient
 from voxops.engine.reader import ENDS, LONGEST_LOOK, Reader, interval, worth_reading
-from voxops.engine.watching import Watch, things_of
+from voxops.engine.things import things_of
+from voxops.engine.watching import Watch
 from voxops.sandbox import Sandbox
 
 FLIGHT = {"publishing", "pending"}
+
+
+class Silent:
+    def notice(self, snapshot: Any) -> None:
+        """Nothing is shown."""
 
 
 @pytest.fixture
@@ -190,10 +197,6 @@ def test_watching_takes_a_fraction_of_polling_each(sandbox: Sandbox, client: Asy
     posts = publish(sandbox, client, count)
     before = seen(sandbox)
 
-    class Silent:
-        def notice(self, snapshot: Any) -> None:
-            """Nothing is shown."""
-
     watch = Watch(client, things_of(posts, "post"), Silent(), rng=random.Random(7))
     assert eventloop.run(watch.go()).phase == "done"
     results = watch.results()
@@ -223,10 +226,39 @@ def test_a_watch_whose_time_is_up_says_how_to_go_on(sandbox: Sandbox, client: As
     sandbox.set_switches(publish_seconds=(9000.0, 9100.0))
     posts = publish(sandbox, client, 1)
 
-    class Silent:
-        def notice(self, snapshot: Any) -> None:
-            """Nothing is shown."""
-
     snapshot = eventloop.run(Watch(client, things_of(posts, "post"), Silent(), deadline=120).go())
     assert snapshot.phase == "stopped"
     assert snapshot.note == "still pending after 2 minutes; look at the dashboard; run.resume() watches on"
+
+
+def planted(sandbox: Sandbox, client: AsyncClient, **away: float) -> str:
+    """A post that is due so long from now; a draft where it is not due at all."""
+    account = next(each["id"] for each in eventloop.run(records(client, "/v1/accounts")) if each["status"] == "active")
+    when = {"status": "scheduled", "scheduledFor": (sandbox.now() + timedelta(**away)).isoformat()} if away else {}
+    return sandbox.plant_post("planted", [account], **{"status": "draft", "daysOld": 1, **when})
+
+
+def test_rule_20_a_campaign_that_is_due_soon_is_watched_until_it_is_out(sandbox: Sandbox, client: AsyncClient) -> None:
+    posts = [planted(sandbox, client, minutes=minutes) for minutes in (5, 20)]
+    watch = Watch(client, things_of(posts, "post"), Silent())
+    assert eventloop.run(watch.go()).phase == "done"
+    assert set(watch.results()["outcome"]) <= {"succeeded", "failed"}
+    assert sandbox.now() > watch.results()["settled_at"].min()
+
+
+def test_rule_20_what_waits_for_a_later_day_or_for_somebody_is_not_done_and_does_not_hold_the_wait(
+    sandbox: Sandbox, client: AsyncClient
+) -> None:
+    tomorrow, soon = planted(sandbox, client, days=1), planted(sandbox, client, minutes=5)
+    draft = planted(sandbox, client)
+    watch = Watch(client, things_of([tomorrow, soon, draft], "post"), Silent())
+    began = sandbox.now()
+    ended = eventloop.run(watch.go())
+    due = f"{began + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC"
+    assert ended.phase == "stopped"
+    assert ended.note == f"2 posts wait for their time or for somebody, the first until {due}; run.resume() watches on"
+    assert watch.results()["outcome"].ne("pending").to_list() == [False, True, False]
+    sandbox.advance(86_400)
+    watch.resume()
+    assert eventloop.run(watch.go()).note == "1 post waits for its time or for somebody; run.resume() watches on"
+    assert watch.results()["outcome"].ne("pending").to_list() == [True, True, False]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import quote
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,112 +22,21 @@ from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
 from voxops.errors import (
-    ConfigError,
     DecodeError,
     NotFoundError,
     PlanError,
     ServerError,
     TransportError,
-    ValidationError,
     VoxopsError,
 )
-from voxops.frames.columns import plain_values
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Watch", "things_of"]
+__all__ = ["Watch"]
 
-_TYPED = 20  # ids that are looked at one by one before they are followed
-_LISTS = {"post": "posts", "media": "media", "account": "accounts"}
-_GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}
-# What a deliveries frame knows of a delivery, by its name on the wire.
-_DELIVERY = {
-    "success": "success", "statusCode": "status_code", "latencyMs": "latency_ms", "retryCount": "retry_count", "error": "error",
-    "deliveredAt": "delivered_at",
-}  # fmt: skip
-
-
-def things_of(things: Any, kind: str) -> dict[Handle, str]:
-    """What to follow, each with the platform or group that the monitor counts it under.
-
-    Parameters
-    ----------
-    things : DataFrame, Handle, str or iterable of Handle or str
-        A frame needs the column ``post_id``, ``media_id``, ``account_id`` or ``delivery_id``, as `kind` says.
-    kind : str
-        What ids are; a handle knows its own kind.
-
-    Raises
-    ------
-    PlanError
-        If the frame has no such column.
-    ConfigError
-        If there is no such kind, or a delivery is named by its id alone.
-    """
-    if kind not in get_args(Kind):
-        raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")
-    if isinstance(things, pd.DataFrame):
-        return _of_frame(things, kind)
-    several = isinstance(things, Iterable) and not isinstance(things, str)
-    values = list(things) if several else [things]
-    if not all(isinstance(value, str | Handle) for value in values):
-        raise ConfigError("ws.watch takes a frame, ids, or what an asynchronous call of ws.client returned")
-    if kind == "delivery" and not all(isinstance(value, Handle) for value in values):
-        raise ConfigError(
-            "a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook"
-        )
-    return {value if isinstance(value, Handle) else Handle(value, kind): "" for value in values}  # type: ignore[arg-type]
-
-
-def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
-    """The things of a frame."""
-    column = f"{kind}_id"
-    wanted = [column, *(["webhook_id"] if kind == "delivery" else [])]
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
-    if kind == "post" and "targets" in frame.columns:
-        groups = [
-            "+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in frame["targets"]
-        ]
-    else:
-        groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
-    ids = plain_values(frame, column)
-    if kind != "delivery":
-        handles = [None if item is None else Handle(str(item), kind) for item in ids]  # type: ignore[arg-type]
-        return {handle: group for handle, group in zip(handles, groups, strict=True) if handle is not None}
-    known = {wire: plain_values(frame, name) for wire, name in _DELIVERY.items()}
-    befores = [dict(zip(known, values, strict=True)) for values in zip(*known.values(), strict=True)]
-    rows = zip(ids, plain_values(frame, "webhook_id"), befores, groups, strict=True)
-    return {
-        # One that has arrived is not expected to change.
-        Handle(
-            item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}
-        ): group
-        for item, webhook, before, group in rows
-        if item is not None and webhook is not None
-    }
-
-
-async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> None:
-    """Refuse ids that name nothing: a word that was mistyped would be followed, and said to be gone.
-
-    Raises
-    ------
-    ConfigError
-        If one of a few ids, as people type them, is not there.
-    """
-    typed = [handle for handle in things if handle.kind in _LISTS]
-    for handle in typed if len(typed) <= _TYPED else ():
-        try:
-            await client.request("GET", f"/v1/{_LISTS[handle.kind]}/{quote(handle.id, safe='')}")
-        except (NotFoundError, ValidationError):
-            raise ConfigError(
-                f"there is no {handle.kind} {handle.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
-                f"or with kind= those of {', '.join(name for name in get_args(Kind) if name != 'post')}"
-            ) from None
+WATCHES_ON = "run.resume() watches on"
 
 
 class Watch:
@@ -167,6 +76,7 @@ class Watch:
         self._endings: dict[str, Ending] = {}
         self._error: dict[str, str] = {}
         self._settled_at: dict[str, pd.Timestamp] = {}
+        self._due: dict[str, datetime] = {}
         title = f"watch {_counted(len(self._handles), {handle.kind for handle in self._handles.values()})}"
         begun = start(self.id, WATCH, at=client.now(), title=title, phase="watching")
         self.snapshot = fold(begun, self._planned(()))
@@ -213,12 +123,13 @@ class Watch:
                 control.fail(error)
                 break
             self._tell(moves)
-            if not self._holding():
+            if not any(self._moves(item, began + self._deadline) for item in self._left()):
+                self._say_why_waiting()
                 break
             if self._client.now().timestamp() - began > self._deadline:
                 control.halt(
                     f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard",
-                    "run.resume() watches on",
+                    WATCHES_ON,
                 )
                 break
             if on_time:
@@ -239,9 +150,23 @@ class Watch:
         """Things that have not ended."""
         return {item for item in self._handles if self._outcome(item) is Outcome.PENDING}
 
-    def _holding(self) -> bool:
-        """Whether something may still end by itself (rule 20)."""
-        return any(self._status(item) not in WAITING_STATUSES for item in self._left())
+    def _moves(self, item: str, until: float) -> bool:
+        """Whether a thing may end by itself before an instant of the server's: what waits for longer, or for a person, does not (rule 20)."""
+        if self._status(item) != "scheduled" or item not in self._due:
+            return self._status(item) not in WAITING_STATUSES
+        return self._due[item].timestamp() <= until
+
+    def _say_why_waiting(self) -> None:
+        """Nothing of what is left may end soon: it has not ended, and there is a time at which to look again."""
+        left = self._left()
+        if not left:
+            return
+        due = min((self._due[item] for item in left if item in self._due), default=None)
+        then = "" if due is None else f", the first until {safe.instant(due)}"
+        self._control.halt(
+            f"{safe.many(len(left), 'post waits for its', 'posts wait for their')} time or for somebody{then}",
+            WATCHES_ON,
+        )
 
     def _outcome(self, item: str) -> Outcome:
         """How it ended; pending as long as it has not."""
@@ -293,7 +218,10 @@ class Watch:
                 continue
             found[handle.id] = ending_of_post(handle, state, self._client.now())
             self._handles[handle.id] = noted(handle, state)
+            self._due.pop(handle.id, None)
             if state is not None:
+                if state.scheduled_for and state.status == "scheduled":
+                    self._due[handle.id] = datetime.fromisoformat(state.scheduled_for)
                 failed = (target.error_message or "" for target in state.targets if target.status == "failed")
                 self._error[handle.id] = next(failed, "")
         return found
