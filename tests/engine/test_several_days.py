@@ -684,3 +684,80 @@ def test_what_bears_no_mark_is_not_read_by_itself_where_lists_show_marks(rig, kn
     before = len(rig.sandbox.requests())
     assert outcomes(run_again(ledger, sheet)) == {"blocked": 20}
     assert len(rig.sandbox.requests()) - before < 12
+
+
+@pytest.mark.parametrize("how", ["approved after all", "put back"])
+@pytest.mark.parametrize("same_kernel", [True, False])
+def test_rule_30_a_next_attempt_that_waits_is_not_sent_where_the_first_post_is_live_again(rig, how, same_kernel):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    run_again(kernel, sheet)
+    rig.sandbox.advance(600)
+    (post,) = rig.sandbox.world.posts.values()
+    if how == "put back":
+        rig.sandbox.person.withdraw(post.id)
+    else:
+        rig.sandbox.person.submit(post.id)
+        rig.sandbox.person.reject(post.id)
+    rig.sandbox.advance(DAY)
+    assert outcomes(run_again(kernel, sheet)) == {"blocked": 1}
+    run = kernel.bind(plan_bulk(sheet.assign(attempt=2), key="row_id", campaign="spring"))
+    refused(rig)
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    _put_back(rig, post, how)
+    rig.sandbox.advance(DAY / 2)
+    kernel = kernel if same_kernel else rig.kernel()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+    assert set(kernel.results(run)["result_id"]) == {post.id}
+    assert scheduled(rig, sheet["content"][0]) == 1
+
+
+def _put_back(rig: Rig, post, how: str) -> None:
+    if how == "put back":
+        post.status = "scheduled"
+        edit(rig, post.id)
+    else:
+        rig.sandbox.person.submit(post.id)
+        rig.sandbox.person.approve(post.id)
+
+
+def test_rule_28_a_post_that_was_put_back_after_its_next_attempt_is_among_the_copies(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    run_again(kernel, sheet)
+    rig.sandbox.advance(600)
+    (post,) = rig.sandbox.world.posts.values()
+    rig.sandbox.person.withdraw(post.id)
+    rig.sandbox.advance(DAY)
+    run = kernel.bind(plan_bulk(sheet.assign(attempt=2), key="row_id", campaign="spring"))
+    kernel.go(run)
+    assert scheduled(rig, sheet["content"][0]) == 1
+    _put_back(rig, post, "put back")
+    rig.sandbox.advance(DAY)
+    copies = eventloop.run(kernel.execution(run).made(copies=True))
+    assert copies["copy_of"].to_list() == [post.id], "the earliest is kept"
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled"])
+@pytest.mark.parametrize("same_kernel", [True, False])
+def test_rule_26_an_old_post_that_was_mended_into_a_row_while_it_waited_holds_it(rig, status, same_kernel):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    account = sheet["accounts"][0]
+    for number in range(150):
+        rig.sandbox.plant_post(f"filler {number}", [account], status="published", daysOld=3)
+    when = {"scheduledFor": "2027-03-01T09:00:00Z"} if status == "scheduled" else {}
+    old = rig.sandbox.plant_post("another text", [account], status=status, daysOld=5, **when)
+    run_again(kernel, rig.campaign(1, start=9))
+    rig.sandbox.advance(DAY)
+    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    refused(rig)
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    rig.sandbox.person.edit(old, content=sheet["content"][0], scheduled_for=sheet["scheduled_for"][0])
+    rig.sandbox.world.posts[old].status = "scheduled"
+    rig.sandbox.advance(DAY / 2)
+    others_post(rig)
+    kernel = kernel if same_kernel else rig.kernel()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"blocked": 1}
+    assert scheduled(rig, sheet["content"][0]) == 1

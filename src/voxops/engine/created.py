@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WAITING_HOLDS_FOR, WALK_HOLDS_FOR, WALK_SHARE
 from voxops.errors import DecodeError
 from voxops.frames.states import read_posts
 from voxops.model import WAITING_STATUSES
@@ -52,7 +52,8 @@ class Listed:
     `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
     `looked_through` is when a search of the whole workspace began, where it was one; `gone` are posts that are remembered and
-    don't exist any more; `walk` is what `CreatedList.learnt` keeps.
+    don't exist any more; `walk` and `waiting` are what `CreatedList.learnt` keeps, the latter when the lists of what waits to go out
+    were read, in server time, and how long that took.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Listed:
     looked_through: float | None = None
     gone: set[str] = field(default_factory=set)
     walk: Walk | None = field(default=None, repr=False)
+    waiting: tuple[float, float] | None = field(default=None, repr=False)
 
     def take(self, states: Iterable[PostState]) -> None:
         """Note these posts."""
@@ -88,6 +90,7 @@ class CreatedList:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._walk: Walk | None = None
+        self._waiting: tuple[float, float] | None = None
         self._comes_late = False
 
     async def read(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
@@ -103,26 +106,38 @@ class CreatedList:
             Whether it is enough to read what is new since a walk that was made and `learnt` a short time ago. Then what is returned
             was read just now, however long a walk takes.
         """
-        walk = self._walk
-        if on_top and walk is not None and self._holds(walk, since):
-            listed = await self._read_top(walk)
-            if not self._comes_late:
-                return listed
         listed = Listed()
         if waiting_since is not None:
+            began = self._client.now().timestamp()
             for status in sorted(WAITING_STATUSES):
                 await self._list(listed, status, waiting_since)
+            listed.waiting = began, self._client.now().timestamp() - began
+        walk = self._walk
+        if on_top and walk is not None and self._holds(walk, since):
+            top = await self._read_top(walk)
+            if not self._comes_late:
+                return _with_top(listed, top)
         walk = await self._go(listed, since)
         if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
             return listed
-        top = await self._read_top(walk)
-        listed.take(top.posts.values())
-        listed.read, listed.walk = top.read, top.walk
-        return listed
+        return _with_top(listed, await self._read_top(walk))
+
+    @property
+    def knows_what_waits(self) -> bool:
+        """Whether the lists of what waits to go out were read and `learnt` a short time ago: any old post may be mended into a row."""
+        if self._waiting is None:
+            return False
+        read, took = self._waiting
+        return 0 <= self._client.now().timestamp() - read <= max(WAITING_HOLDS_FOR, WALK_SHARE * took)
 
     def learnt(self, listed: Listed) -> None:
         """Read only what is new on top from now on: what was read is in the ledger, and not only in a task that may be cancelled."""
         self._walk = listed.walk
+        self.learnt_waiting(listed)
+
+    def learnt_waiting(self, listed: Listed) -> None:
+        """What waits to go out is in the ledger as it was read."""
+        self._waiting = listed.waiting or self._waiting
 
     def _holds(self, walk: Walk, since: datetime) -> bool:
         """Whether a walk still says what stands below the top."""
@@ -174,6 +189,13 @@ class CreatedList:
             if not page.says_more and len(page.records) >= PAGE_RECORDS:
                 raise _unreadable(page.raw, "ends at a full page without saying so; whether there is more is not known")
         return newest
+
+
+def _with_top(listed: Listed, top: Listed) -> Listed:
+    """What was read, with what has come on top of it since."""
+    listed.take(top.posts.values())
+    listed.read, listed.walk = top.read, top.walk
+    return listed
 
 
 def _unreadable(raw: Reply, what: str) -> DecodeError:

@@ -19,7 +19,8 @@ from voxops.api.states import PostState
 from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
 from voxops.client import Reply
 from voxops.engine.learning import learn, note_posts
-from voxops.engine.preflight import list_created
+from voxops.engine.outcome import copies
+from voxops.engine.preflight import list_created, look_back
 from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError
 from voxops.ledger import Ledger, Stored, audit
@@ -27,12 +28,24 @@ from voxops.ledger.copies import copies_of
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from voxops.client import AsyncClient
 
-__all__ = ["find_duplicates"]
+__all__ = ["find_duplicates", "read_copies"]
 
 FEW = 50  # posts, which are read one by one, since lists show no counts; more only where somebody else is seen at work
 Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+async def read_copies(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str) -> pd.DataFrame:
+    """The copies of what a run has made, as they are now; also of what was taken back and is there again (rule 28)."""
+    if act_named(ledger.runs.head(run).action).about == "create":
+        made = [each for each in ledger.operations.of_run(run, ("settled",)) if each.body is not None]
+        await look_back(reader, ledger, commit, made, client.now())
+    listed = await list_created(client, reader, ledger)
+    await commit(lambda: learn(ledger, listed))
+    return await copies(client, ledger, run)
 
 
 async def find_duplicates(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str) -> str:

@@ -88,6 +88,8 @@ class Engine:
         await self._learn(plan)
         facts = await read_facts(self.client, self.reader, self.ledger, plan)
         await self.commit(lambda: bind(self.ledger, run, plan, facts, reason))
+        if facts.listed is not None:
+            self.reader.learnt(facts.listed, waiting_alone=True)
         return run
 
     async def _learn(self, plan: Plan) -> None:

@@ -15,9 +15,9 @@ from voxops.acts.table import act_named
 from voxops.api.windows import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
 from voxops.engine.control import GOES_ON, Control, Pass
-from voxops.engine.duplicates import find_duplicates
-from voxops.engine.learning import learn, note_posts
-from voxops.engine.preflight import is_stale, list_created, read_again, renew
+from voxops.engine.duplicates import find_duplicates, read_copies
+from voxops.engine.learning import note_posts
+from voxops.engine.preflight import is_stale, read_again, renew
 from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
@@ -137,9 +137,7 @@ class Execution:
         """The posts that it made, as they are now; or the copies of them, as a posts frame that a plan to cancel takes (rule 28)."""
         if not copies:
             return await outcome.made(self._client, self._ledger, self.id)
-        listed = await list_created(self._client, self._engine.reader, self._ledger)
-        await self._engine.commit(lambda: learn(self._ledger, listed))
-        return await outcome.copies(self._client, self._ledger, self.id)
+        return await read_copies(self._client, self._engine.reader, self._ledger, self._engine.commit, self.id)
 
     async def verify(self) -> pd.DataFrame:
         """Read the posts again and compare, per cause."""

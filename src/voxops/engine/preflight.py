@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import NEVER_OUT, Made, shown_hashes, shown_of_state
+from voxops.acts.made import NEVER_OUT, Made, asked_hash, is_live, shown_hashes, shown_of_state
 from voxops.acts.operation import Member, Subject, blocked, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -19,7 +19,7 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.decisions import verdict_of, why_not_now
 from voxops.engine.facts import Facts
-from voxops.engine.learning import came_back, learn
+from voxops.engine.learning import came_back, learn, note_posts
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored
@@ -28,7 +28,7 @@ from voxops.model import WAITING_STATUSES, Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["is_stale", "list_created", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
+__all__ = ["is_stale", "list_created", "look_back", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
@@ -162,6 +162,7 @@ async def renew(
     batches = [operation for operation in planned if act_named(operation.action).about == "create"]
     others = [operation for operation in planned if operation not in batches]
     if batches:
+        await look_back(reader, ledger, commit, batches, now)
         read = await read_list(client, reader, ledger, commit)
         await commit(lambda: renew_creates(ledger, batches, read, now))
     if not others:
@@ -181,10 +182,37 @@ async def read_list(
 ) -> float:
     """Learn what has been created by now; return when that was read, in ledger time."""
     began = ledger.now()
-    listed = await list_created(client, reader, ledger, on_top=True)
+    listed = await list_created(client, reader, ledger, on_top=True, waiting=not reader.knows_what_waits)
     await commit(lambda: learn(ledger, listed))
     reader.learnt(listed)
     return began if listed.read is None else listed.read
+
+
+async def look_back(
+    reader: Reader,
+    ledger: Ledger,
+    commit: Callable[[Callable[[], Any]], Awaitable[Any]],
+    batches: Iterable[Stored],
+    now: datetime,
+) -> None:
+    """Read posts again that were taken back, or are no live ones, and of which rows are that these creates would make once more.
+
+    They may be live by now, approved or put back; and of what was taken back no list is believed that it is there again (rule 30).
+    """
+    doubtful: dict[str, Made] = {}
+    for batch in batches:
+        act = act_named(batch.action)
+        assert isinstance(act, CreateAct)
+        bodies, members = act.bodies(batch.body), ledger.operations.members(batch.id)
+        marks = {mark for member in members for mark in member.item.marks}
+        known = ledger.marks.of_rows({member.item.row_mark for member in members}, marks)
+        for member in members:
+            body = bodies[member.position]
+            known += [one for one in ledger.marks.alike(asked_hash(body), shown_hashes(body)) if not one.is_ours]
+        doubtful |= {one.post_id: one for one in known if not is_live(one.status) and one.status != "deleted"}
+    if doubtful:
+        found = await read_again(reader, doubtful.values(), {})
+        await commit(lambda: note_posts(ledger, found, now))
 
 
 async def _deliveries(reader: Reader, subjects: Iterable[Subject]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from voxops.api.evidence import Baseline
 from voxops.api.windows import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
-from voxops.engine.preflight import is_stale, read_list, renew_creates
+from voxops.engine.preflight import is_stale, look_back, read_list, renew_creates
 from voxops.engine.reader import Reader
 from voxops.ledger import Clearance, Ledger, Refusal, Stored
 
@@ -138,6 +138,7 @@ class Preparer:
 
     async def renew(self, current: Pass, stored: Stored) -> Clearance | None:
         """Clear a create upon a list that is read now, or was read just now for another one (rule 13); None if it must not be sent as it is."""
+        await look_back(self._reader, self._ledger, self._commit, [stored], self._client.now())
         async with current.renewing:
             if not current.control.sending:
                 return None

@@ -255,9 +255,17 @@ class Reader:
         """Read all posts created since an instant, newest first: see `CreatedList.read`."""
         return await self._list.read(since, waiting_since=waiting_since, on_top=on_top)
 
-    def learnt(self, listed: Listed) -> None:
-        """What was read is in the ledger: see `CreatedList.learnt`."""
-        self._list.learnt(listed)
+    @property
+    def knows_what_waits(self) -> bool:
+        """Whether what waits to go out was read a short time ago: see `CreatedList.knows_what_waits`."""
+        return self._list.knows_what_waits
+
+    def learnt(self, listed: Listed, *, waiting_alone: bool = False) -> None:
+        """What was read is in the ledger, or at least what waits to go out: see `CreatedList.learnt`."""
+        if waiting_alone:
+            self._list.learnt_waiting(listed)
+        else:
+            self._list.learnt(listed)
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
