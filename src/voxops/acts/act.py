@@ -91,6 +91,10 @@ class Act:
         """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
         raise NotImplementedError
 
+    def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
+        """The row with what its subject shows when it is bound."""
+        return item
+
     def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  few acts add up
         """Why an act must not be done once more, by what this ledger has done to its subject before; ``""`` if it may be."""
         return ""

@@ -7,12 +7,13 @@ written over. It is settled by what the post shows: the fields as asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from voxops._core.text import as_kept, as_read
-from voxops.acts.act import ONCE_MORE, PostAct
+from voxops.acts.act import PostAct
+from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
 from voxops.acts.sheet import split_list, utc_text
@@ -23,7 +24,7 @@ from voxops.api.windows import RESEND_UNANSWERED
 from voxops.frames.states import read_post
 from voxops.model import Outcome
 
-__all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed", "instant", "minute"]
+__all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed", "instant"]
 
 # Column -> the field that it changes. What reading a post does not show, such as its media, is not here: nobody could tell whether
 # it took effect.
@@ -35,11 +36,6 @@ FIELDS = {
 }
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 _COMES_FIRST = "changed since it was sent; load it again, and plan what is still to be changed"
-_MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
-_MOVED_SO_FAR = (
-    "this ledger has moved it by as much already, and it stands at {time} now; to move it once more, " + ONCE_MORE
-)
-_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
 
 
 class Change(PostAct):
@@ -67,25 +63,21 @@ class Change(PostAct):
             )
         return said
 
+    def as_bound(self, item: Item, state: PostState | None) -> Item:
+        """The row with what the post shows where its frame did not: whether a later change was made of that is told by it (rule 1)."""
+        if state is None:
+            return item
+        now = {"scheduled_for": state.scheduled_for, "content": state.content}
+        return replace(item, seen={**item.seen, "shown": {**now, **(item.seen.get("shown") or {})}})
+
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
         """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
 
-        A move by some hours does, and a text that is added to the post's own, also where it was computed in the frame. Several cells
-        may add to a post in turn: each is found on the way back from what it shows now.
+        A move by some hours does, and a text that is made of the post's own, also where it was computed in the frame.
         """
         if item.seen.get("again") or state is None:
             return ""
-        moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
-        if moves and "by" in item.seen:
-            return _MOVED.format(time=minute(state.scheduled_for, item.seen.get("tz", "UTC")))
-        step = None if item.seen.get("to") else _step_of(item)
-        if step is not None and step in map(_step_of, moves):
-            return _MOVED_SO_FAR.format(time=minute(state.scheduled_for, item.seen.get("tz", "UTC")))
-        texts = _way_to(state.content, before, _text_of, _reads_the_same) if state.content is not None else []
-        added = _added_by(item)
-        if added is not None and added in map(_added_by, texts):
-            return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
-        return ""
+        return why_adds_up(item, state, before)
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:
         """Whether a post that can still be changed shows something else than was asked; a list may have cut its text, or show no time."""
@@ -116,7 +108,7 @@ class Change(PostAct):
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             else:
-                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
         return done
 
     def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
@@ -152,7 +144,7 @@ class Change(PostAct):
             loosely = moved_on and not _shows(_as_shown(member.item), state)
             as_asked = _compared(member.item.body or {}, state, loosely=loosely)
             if all(as_asked.values()):
-                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label))
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
                 done.append(blocked(member, _COMES_FIRST))
         return done
@@ -164,71 +156,10 @@ class Change(PostAct):
         return str(row.get("status") or "changed"), "recovered" if wanted else failed
 
 
-def _way_to(
-    value: str,
-    before: Sequence[Past],
-    change_of: Callable[[Past], tuple[str | None, Sequence[str]]],
-    same: Callable[[str, str], bool],
-) -> list[Item]:
-    """The changes by which a value came about, the last first: each has made of what its frame showed what the next one's frame did."""
-    way: list[Item] = []
-    for past in reversed(before):
-        shown, made = change_of(past)
-        if any(same(value, each) for each in made):
-            way.append(past.item)
-            value = made[0] if shown is None else shown
-    return way
-
-
-def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
-    """The time that a change was made from, and what it made of it."""
-    shown, when = (past.item.seen.get("shown") or {}).get("scheduled_for"), (past.item.body or {}).get("scheduledFor")
-    answered = _answered(past)
-    return shown, _made(None if when is None else instant(when), answered.scheduled_for if answered else None)
-
-
-def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
-    """The text that a change was made of, and what it made of it."""
-    shown, text = (past.item.seen.get("shown") or {}).get("content"), (past.item.body or {}).get("content")
-    answered = _answered(past)
-    return shown, _made(text, answered.content if answered else None)
-
-
-def _made(asked: str | None, kept: str | None) -> list[str]:
-    """What a change made of a value: what was asked, and what the API kept of it, in its own way; nothing where it was not changed."""
-    return [] if asked is None else [asked, *([] if kept is None else [kept])]
-
-
-def _answered(past: Past) -> PostState | None:
-    """The post as the API answered to a change."""
-    return read_post(past.answer) if isinstance(past.answer, Mapping) else None
-
-
-def _reads_the_same(one: str, other: str) -> bool:
-    """Whether two texts are one to people, however a server keeps blanks."""
-    return as_read(one) == as_read(other)
-
-
-def _step_of(item: Item) -> timedelta | None:
-    """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
-    when, shown = (item.body or {}).get("scheduledFor"), (item.seen.get("shown") or {}).get("scheduled_for")
-    step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
-    return step or None
-
-
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
     shown, names = item.seen.get("shown") or {}, {"content": "content", "scheduledFor": "scheduled_for"}
     return {field: shown[name] for field, name in names.items() if field in (item.body or {}) and shown.get(name)}
-
-
-def _added_by(item: Item) -> tuple[str, str] | None:
-    """What a change adds before and behind the text that the frame showed; None where it is not known, or another text."""
-    text, shown = (item.body or {}).get("content"), (item.seen.get("shown") or {}).get("content")
-    if not text or not shown or text == shown:
-        return None
-    head, found, tail = text.partition(shown)
-    return (head, tail) if found else None
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
@@ -240,6 +171,12 @@ def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     return beginning in text and len(now) > len(beginning) and _same_content(shown, now)
 
 
+def _kept(state: PostState) -> dict[str, Any]:
+    """What a post shows once it was changed: an API may keep texts and times in its own way, which decides about a next change."""
+    found = {"content": state.content, "scheduled_for": state.scheduled_for, "updated_at": state.updated_at}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def has_passed(item: Item, now: datetime) -> bool:
     """Whether the time that a change asks for has passed, so that the post would go out at once (rule 6)."""
     when = (item.body or {}).get("scheduledFor")
@@ -248,7 +185,7 @@ def has_passed(item: Item, now: datetime) -> bool:
 
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a change asks for, out of the columns of a row."""
-    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": split_list, "accountIds": split_list}
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": _once, "accountIds": _once}
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
@@ -257,16 +194,16 @@ def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _once(value: Any) -> list[str]:
+    """The parts of a list, each once: a tag that is there already is not added again."""
+    return list(dict.fromkeys(split_list(value)))
+
+
 def _missing(value: Any) -> bool:
     """Whether a cell is empty."""
     import pandas as pd
 
     return value is None or (not isinstance(value, list | tuple | str) and bool(pd.isna(value)))
-
-
-def minute(text: str | None, tz: str = "UTC") -> str:
-    """A time as people write it, in a zone."""
-    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"
 
 
 def instant(text: str) -> str:

@@ -161,10 +161,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was asked of a subject before, and what the API answered to that last, decoded."""
+    """What was asked of a subject before, what the API answered to that last, decoded, and what settled it."""
 
     item: Item
     answer: Any = None
+    seen: Mapping[str, Any] | None = None
 
 
 def blocked(member: Member, why: str) -> Member:

@@ -146,6 +146,7 @@ class Decider:
             else:
                 return self._decide_open(item, stored)
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
+        item = self._act.as_bound(item, state)
         why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         asked = replace(item, seen={**item.seen, "asked": deliberate})
         return Hold(why) if why else New(asked, tuple(given_up), tuple(replaced))

@@ -7,12 +7,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from voxops.acts import keys
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import shown_of_body
+from voxops.acts.made import shown_hash, shown_of_body
 from voxops.acts.operation import Item, Member
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.analysis.sheet_rules import TWIN
+from voxops.api.evidence import Baseline
 from voxops.api.windows import PROOF_AFTER
 from voxops.engine.answer import leaves_open
 from voxops.ledger import Ledger, Stored
@@ -54,6 +56,14 @@ class Doubles:
             if state == "planned":
                 return f"the same post waits to be sent as row {other.label[:40]}; send that, or cancel its run; {TWIN}"
             return f"the same post is under way as row {other.label[:40]}; wait for its outcome; {TWIN}"
+        for state, post_id in self._changes.get(shown_of_body(body), ()):
+            if self._is_of_campaign(post_id, item):
+                then = (
+                    "waits to be sent; send that, or cancel its run"
+                    if state == "planned"
+                    else "is under way; wait for its outcome"
+                )
+                return f"a change of {post_id} to the same {then}; {TWIN}"
         first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
         if first == item.label:
             return ""
@@ -95,6 +105,33 @@ class Doubles:
                 if not member.outcome.final or may_show_yet(stored, member, self._now):
                     found.setdefault(shown_of_body(bodies[member.position]), []).append((stored.state, member.item))
         return found
+
+    @cached_property
+    def _changes(self) -> Mapping[str, list[tuple[str, str]]]:
+        """What posts will show by changes of this ledger that are open -> their states and posts."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        changes = self._ledger.operations.changes()
+        members = self._ledger.operations.members_of(stored.id for stored in changes)
+        for stored in changes:
+            for member in members[stored.id]:
+                asked, shown = member.item.body or {}, member.item.seen.get("shown") or {}
+                content, when = (
+                    asked.get("content") or shown.get("content"),
+                    asked.get("scheduledFor") or shown.get("scheduled_for"),
+                )
+                before = Baseline.read(stored.baseline)
+                accounts = asked.get("accountIds") or (
+                    [] if before is None else [account for _, account in before.targets]
+                )
+                if content and when and accounts:
+                    found.setdefault(shown_hash(content, accounts, when), []).append((stored.state, stored.subject.id))
+        return found
+
+    def _is_of_campaign(self, post_id: str, item: Item) -> bool:
+        """Whether a post may be of the campaign of a row: one of another does not double it, where its campaign was named (rule 29)."""
+        known = self._ledger.marks.of_posts([post_id]).get(post_id)
+        theirs = None if known is None else known.campaign_mark
+        return theirs is None or theirs == keys.campaign_mark(item.campaign) or not item.seen["named"]
 
     @cached_property
     def _asked_by_row(self) -> Mapping[str, str]:

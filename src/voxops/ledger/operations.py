@@ -34,6 +34,13 @@ class Operations(Part):
         rows = self._store.query(f"SELECT {STORED} FROM operations WHERE state IN {BUSY} ORDER BY id")
         return [read_stored(row) for row in rows]
 
+    def changes(self) -> list[Stored]:
+        """Changes of posts' texts, times or accounts that are open (rule 26)."""
+        rows = self._store.query(
+            f"SELECT {STORED} FROM operations WHERE action IN ('update', 'reschedule') AND state IN {OPEN} ORDER BY id"
+        )
+        return [read_stored(row) for row in rows]
+
     def is_unchanged(self, stored: Stored) -> bool:
         """Whether nobody has sent, settled or replaced an operation since it was looked up."""
         now = self._store.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]

@@ -110,7 +110,8 @@ class Outcomes(Part):
                ORDER BY op, position""",
             (str(subject), NOT_AS_ASKED),
         )
-        return [Past(read_member(row).item, _answer(row["reply"])) for row in rows]
+        members = [(read_member(row), row["reply"]) for row in rows]
+        return [Past(member.item, _answer(reply), member.seen) for member, reply in members]
 
 
 def _answer(reply: bytes | None) -> Any:

@@ -1,0 +1,180 @@
+"""What adds up: a change that was computed of what the post showed, and would be made once more by the same cell (rule 1).
+
+A move by some days does, a text that is added to the post's own, and words that are put into it. Several cells may change a post in
+turn: each change is found on the way back from what the post shows now.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from voxops._core.text import as_read
+from voxops.acts.act import ONCE_MORE
+from voxops.acts.operation import Item, Past
+from voxops.api.evidence import same_time
+from voxops.api.states import PostState
+from voxops.frames.states import read_post
+
+__all__ = ["minute", "why_adds_up"]
+
+_MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
+_MOVED_SO_FAR = (
+    "this ledger has moved it by as much already, and it stands at {time} now; to move it once more, " + ONCE_MORE
+)
+_MOVED_DAYS = (
+    "this ledger has moved it by days already, and it stands at {time} now; to move it once more, " + ONCE_MORE
+)
+_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
+_EDITED = "this ledger has changed its text in the same way already ({text}); to do it once more, " + ONCE_MORE
+_TOKENS = re.compile(r"\s+|[^\s]+")
+_LONGEST = 20_000  # characters of a text whose words are compared; no API takes more
+
+
+def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
+    """Why a change would be made twice; ``""`` where nothing was done like it on the way to what the post shows now."""
+    return _why_moved(item, state, before) or _why_edited(item, state, before)
+
+
+def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
+    """Why a post would be moved twice. That all posts go out at one time (``to=``) adds up to nothing."""
+    moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
+    tz = str(item.seen.get("tz", "UTC"))
+    if not moves or item.seen.get("to"):
+        return ""
+    time = minute(state.scheduled_for, tz)
+    if "by" in item.seen:
+        return _MOVED.format(time=time)
+    step = _step(item)
+    if step is None:
+        return ""
+    if step in map(_step, moves):
+        return _MOVED_SO_FAR.format(time=time)
+    # A month, the next Monday and the next working day are not always as long.
+    days = _days(item, tz)
+    if days and any(days * _days(move, tz) > 0 for move in moves):
+        return _MOVED_DAYS.format(time=time)
+    return ""
+
+
+def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
+    """Why a text would be added, or changed in the same way, twice."""
+    texts = _way_to(state.content, before, _text_of, _reads_the_same) if state.content is not None else []
+    if not texts:
+        return ""
+    added = _added(item)
+    if added is not None and added in map(_added, texts):
+        return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
+    edit = _edit(item)
+    if edit is not None and edit in map(_edit, texts):
+        return _EDITED.format(text=", ".join(f"{word} {text!r}" for word, text in edit)[:80])
+    return ""
+
+
+def _way_to(
+    value: str,
+    before: Sequence[Past],
+    change_of: Callable[[Past], tuple[str | None, Sequence[str]]],
+    same: Callable[[str, str], bool],
+) -> list[Item]:
+    """The changes by which a value came about, the last first: each has made of what its frame showed what the next one's frame did."""
+    way: list[Item] = []
+    for past in reversed(before):
+        shown, made = change_of(past)
+        if any(same(value, each) for each in made):
+            way.append(past.item)
+            value = made[0] if shown is None else shown
+    return way
+
+
+def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
+    """The time that a change was made from, and what it made of it."""
+    when = (past.item.body or {}).get("scheduledFor")
+    asked = None if when is None else datetime.fromisoformat(when).isoformat()
+    return _shown(past.item, "scheduled_for"), _made(asked, _kept(past, "scheduled_for"))
+
+
+def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
+    """The text that a change was made of, and what it made of it."""
+    return _shown(past.item, "content"), _made((past.item.body or {}).get("content"), _kept(past, "content"))
+
+
+def _shown(item: Item, name: str) -> str | None:
+    """What the frame showed of a field, or the post when the change was bound; None where neither did."""
+    found: str | None = (item.seen.get("shown") or {}).get(name)
+    return found
+
+
+def _made(asked: str | None, kept: str | None) -> list[str]:
+    """What a change made of a value: what was asked, and what the API kept of it, in its own way; nothing where it was not changed."""
+    return [] if asked is None else [asked, *([] if kept is None else [kept])]
+
+
+def _kept(past: Past, name: str) -> str | None:
+    """What the post showed of a field once it was changed: when the change was settled, or in the API's answer."""
+    if past.seen is not None and name in past.seen:
+        found: str | None = past.seen[name]
+        return found
+    answered = read_post(past.answer) if isinstance(past.answer, Mapping) else None
+    return None if answered is None else getattr(answered, name)
+
+
+def _reads_the_same(one: str, other: str) -> bool:
+    """Whether two texts are one to people, however a server keeps blanks."""
+    return as_read(one) == as_read(other)
+
+
+def _step(item: Item) -> timedelta | None:
+    """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
+    when, shown = (item.body or {}).get("scheduledFor"), _shown(item, "scheduled_for")
+    step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
+    return step or None
+
+
+def _days(item: Item, tz: str) -> int:
+    """By how many days a change moves a post that keeps its hour, as the clocks of a zone show it; 0 where it does not."""
+    step, when = _step(item), (item.body or {}).get("scheduledFor")
+    if step is None:
+        return 0
+    new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
+    old = (datetime.fromisoformat(str(when)) - step).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
+    return (new - old).days if new.time() == old.time() else 0
+
+
+def _texts(item: Item) -> tuple[str, str] | None:
+    """The text that a change was made of, and the new one; None where one of them is not known, or it is the same."""
+    text, shown = (item.body or {}).get("content"), _shown(item, "content")
+    return None if not text or not shown or text == shown else (shown, text)
+
+
+def _added(item: Item) -> tuple[str, str] | None:
+    """What a change adds before and behind the text that the frame showed; None where it is not known, or another text."""
+    texts = _texts(item)
+    if texts is None:
+        return None
+    head, found, tail = texts[1].partition(texts[0])
+    return (head, tail) if found else None
+
+
+def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
+    """What a change puts into a text and takes out of it, wherever in it: two changes that do the same were made by one cell."""
+    texts = _texts(item)
+    if texts is None or max(map(len, texts)) > _LONGEST:
+        return None
+    old, new = texts
+    if old.startswith(new):  # its end was cut off
+        return (("cut", f"{len(old) - len(new)} characters"),)
+    one, other = _TOKENS.findall(old), _TOKENS.findall(new)
+    found = []
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if tag != "equal":
+            found += [("-", "".join(one[i:j]).strip()), ("+", "".join(other[k:m]).strip())]
+    return tuple(sorted(each for each in found if each[1])) or None
+
+
+def minute(text: str | None, tz: str = "UTC") -> str:
+    """A time as people write it, in a zone."""
+    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"
