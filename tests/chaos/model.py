@@ -473,8 +473,13 @@ class Reader:
         self._walked = began, max((post.created for post in shown), default=-math.inf)
         return listed
 
+    knows_what_waits = True  # what it would read again besides the top is left out: the least that the engine may see
+
     def learnt(self, _: Listed) -> None:
         self._walk = self._walked
+
+    def learnt_waiting(self, _: Listed) -> None:
+        """Nothing depends on it here."""
 
     async def _read(self) -> None:
         await asyncio.sleep(0)

@@ -111,6 +111,7 @@ class Server:
 
     def __init__(self) -> None:
         self.states: dict[str, PostState] = {}
+        self.knows_what_waits = True
         self.sent: dict[str, dict[str, Any]] = {}  # deliveries
         self.listed: list[PostState] = []
         self.read: list[str] = []
@@ -153,6 +154,9 @@ class Server:
 
     def learnt(self, listed: Listed) -> None:
         self.read.append("learnt")
+
+    def learnt_waiting(self, listed: Listed) -> None:
+        self.knows_what_waits = True
 
 
 class Bench:

@@ -63,9 +63,14 @@ def test_rule_30_the_attempt_that_makes_a_row_again_is_one_above_all_that_are_kn
 def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
     assert judged(item()) == NOTHING
     assert judged(item(), made()) == Verdict(made="post_1")
-    other = judged(item(), made(asked="another"))
+    other = judged(item(), made(asked="another", shown="another"))
     assert other.made is None
     assert other.blocked.startswith("already posted as post_1 with other content, accounts or time")
+    mended = judged(item(), made(asked="another"))
+    assert mended.made is None, "tags and media are not shown"
+    assert mended.blocked.startswith(
+        "already posted as post_1, which shows this text, these accounts and this time by now"
+    )
     assert judged(item(), made(asked=None)) == Verdict(made="post_1"), "by what it shows"
     assert judged(item(), made(asked=None, shown="another")).blocked
     assert judged(item(), made(asked=None, shown=None)) == Verdict(made="post_1"), "its mark is all that it shows"

@@ -152,6 +152,10 @@ class PostAct(Act):
             return "this post no longer exists"
         return _changed(changed_fields(item.seen, state))
 
+    def replaces(self, later: Item, item: Item) -> bool:  # noqa: ARG002  few acts change what one before has changed
+        """Whether a later act of the same ledger has changed what a row did, so that it is not as asked any more, and nobody undid it."""
+        return False
+
     def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  what is out can't be undone
         """Whether the present state of its subject shows that somebody has undone what this act did."""
         return False

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from voxops._core.text import as_read
 from voxops.acts.act import ONCE_MORE
 from voxops.acts.operation import Item, Past
@@ -53,9 +55,9 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
         return ""
     if step in map(_step, moves):
         return _MOVED_SO_FAR.format(time=time)
-    # A month, the next Monday and the next working day are not always as long.
-    days = _days(item, tz)
-    if days and any(days * _days(move, tz) > 0 for move in moves):
+    # A month, the way to the next Monday or working day, and a day over a change of the clocks are not always as long.
+    calendar = _calendar(item, tz)
+    if any(calendar & _calendar(move, tz) for move in moves):
         return _MOVED_DAYS.format(time=time)
     return ""
 
@@ -134,14 +136,22 @@ def _step(item: Item) -> timedelta | None:
     return step or None
 
 
-def _days(item: Item, tz: str) -> int:
-    """By how many days a change moves a post that keeps its hour, as the clocks of a zone show it; 0 where it does not."""
+def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
+    """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not."""
     step, when = _step(item), (item.body or {}).get("scheduledFor")
     if step is None:
-        return 0
+        return set()
     new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
     old = (datetime.fromisoformat(str(when)) - step).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
-    return (new - old).days if new.time() == old.time() else 0
+    days, months = (new - old).days, (new.year - old.year) * 12 + new.month - old.month
+    if new.time() != old.time():
+        return set()
+    found = {("days", days), ("working days", int(np.busday_count(old.date(), new.date())))}
+    if months and (new.day == old.day or (new + timedelta(days=1)).day == 1):  # in a shorter month its last day
+        found.add(("months", months))
+    if abs(days) <= 7:
+        found.add(("to the next of this weekday", new.weekday()))
+    return found
 
 
 def _texts(item: Item) -> tuple[str, str] | None:

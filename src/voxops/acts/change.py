@@ -49,7 +49,7 @@ class Change(PostAct):
             return super().why_changed(item, state)
         if state.status not in OPEN:
             return f"the post is {state.status} by now and can't be changed"
-        if _shows(item.body or {}, state):
+        if _shows(item.body or {}, state) and not _waits_as_draft(item, state):
             return "it is as asked by now; nothing is left to change"
         said = super().why_changed(item, state)
         shown, now = item.seen.get("shown") or {}, {"scheduled_for": state.scheduled_for, "content": state.content}
@@ -78,6 +78,10 @@ class Change(PostAct):
         if item.seen.get("again") or state is None:
             return ""
         return why_adds_up(item, state, before)
+
+    def replaces(self, later: Item, item: Item) -> bool:
+        """One that changes the same field does."""
+        return bool((later.body or {}).keys() & (item.body or {}).keys())
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:
         """Whether a post that can still be changed shows something else than was asked; a list may have cut its text, or show no time."""
@@ -123,7 +127,10 @@ class Change(PostAct):
 
     def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline | None) -> bool:
         """Neither as asked nor changed by anybody."""
-        return untouched(state, baseline) and not any(_shows(member.item.body or {}, state) for member in members)
+        as_asked = any(
+            _shows(member.item.body or {}, state) and not _waits_as_draft(member.item, state) for member in members
+        )
+        return untouched(state, baseline) and not as_asked
 
     def settle_reading(
         self,
@@ -143,7 +150,7 @@ class Change(PostAct):
             moved_on = _moved_on(state, tried)
             loosely = moved_on and not _shows(_as_shown(member.item), state)
             as_asked = _compared(member.item.body or {}, state, loosely=loosely)
-            if all(as_asked.values()):
+            if all(as_asked.values()) and (moved_on or not _waits_as_draft(member.item, state)):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
                 done.append(blocked(member, _COMES_FIRST))
@@ -243,6 +250,11 @@ def _to_the_minute(text: str) -> str:
 def _shows(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> bool:
     """Whether a post shows everything as asked."""
     return bool(body) and all(_compared(body, state, loosely=loosely).values())
+
+
+def _waits_as_draft(item: Item, state: PostState) -> bool:
+    """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
+    return state.status == "draft" and "scheduledFor" in (item.body or {})
 
 
 def _same_content(seen: str | None, now: str | None) -> bool:

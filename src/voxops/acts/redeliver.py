@@ -124,7 +124,9 @@ def _why(row: Mapping[str, Any]) -> str:
 
 def _rejected(row: Mapping[str, Any]) -> bool:
     """Whether a receiver has rejected a delivery, and would again."""
-    return row["status_code"] is not None and 400 <= row["status_code"] < 500 and row["status_code"] not in MAY_PASS
+    return (
+        isinstance(row["status_code"], int) and 400 <= row["status_code"] < 500 and row["status_code"] not in MAY_PASS
+    )
 
 
 def _why_not_redeliver(

@@ -152,7 +152,7 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: 
         reason = _why_not(act, row, values, seen_ids)
         if reason is None:
             body = asked(values)
-            reason = _why_not_asked(body, values, moment)
+            reason = _why_not_asked(body, values, moment, draft=row["status"] == "draft")
         reasons.append(reason or _changes(body, values, tz))
         if reason is not None:
             continue
@@ -184,7 +184,9 @@ def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], see
     return "the post shows no time that it could be moved from" if values["new_scheduled_for"] is None else None
 
 
-def _why_not_asked(body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None) -> str | None:
+def _why_not_asked(
+    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, *, draft: bool
+) -> str | None:
     """Why what is asked can't be; None if it can."""
     if not body:
         return f"none of {', '.join(FIELDS)} has a value"
@@ -200,7 +202,12 @@ def _why_not_asked(body: Mapping[str, Any], values: Mapping[str, Any], now: date
     if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
         return "its new time has passed"
     old = {"scheduledFor": values["scheduled_for"], "content": values["content"]}
-    if body.keys() <= old.keys() and all(_same(name, value, old[name]) for name, value in body.items()):
+    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
+    if (
+        not lets_out
+        and body.keys() <= old.keys()
+        and all(_same(name, value, old[name]) for name, value in body.items())
+    ):
         return "it is so already"
     return None
 

@@ -70,7 +70,10 @@ def split_list(value: Any) -> list[str]:
 def utc_text(value: Any) -> str | None:
     """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
-    return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    try:
+        return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        return None
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

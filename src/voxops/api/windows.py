@@ -34,6 +34,7 @@ __all__ = [
     "SKEW",
     "STUCK_AFTER",
     "WAITING_HOLDS_FOR",
+    "WAITING_SHARE",
     "WALK_HOLDS_FOR",
     "WALK_SHARE",
     "WATCH_FOR",
@@ -85,9 +86,9 @@ WATCH_LOOKS = 64  # looks of a run without any change, about as long
 # For which a walk through the list of new posts says what stands below its top, and at least so many times as long as it took, since
 # a walk through thousands of posts takes most of a minute (rule 13).
 WALK_HOLDS_FOR, WALK_SHARE = 60.0, 4
-WAITING_HOLDS_FOR = (
-    300.0  # for which what waits to go out is not read again, where posts of any age may be mended into a row (rule 26)
-)
+# For which what waits to go out is not read again, and at least so many times as long as it took: among it, a post of any age may be
+# mended into a row (rule 26).
+WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
 LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
 # How far a ledger that sees a workspace for the first time looks back: for all posts, and for those that wait to go out (rule 13).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0

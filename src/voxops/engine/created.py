@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WAITING_HOLDS_FOR, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.api.windows import (
+    CREATES_FRESH_FOR,
+    LIST_DISORDER,
+    WAITING_HOLDS_FOR,
+    WAITING_SHARE,
+    WALK_HOLDS_FOR,
+    WALK_SHARE,
+)
 from voxops.errors import DecodeError
 from voxops.frames.states import read_posts
 from voxops.model import WAITING_STATUSES
@@ -128,7 +135,7 @@ class CreatedList:
         if self._waiting is None:
             return False
         read, took = self._waiting
-        return 0 <= self._client.now().timestamp() - read <= max(WAITING_HOLDS_FOR, WALK_SHARE * took)
+        return 0 <= self._client.now().timestamp() - read <= max(WAITING_HOLDS_FOR, WAITING_SHARE * took)
 
     def learnt(self, listed: Listed) -> None:
         """Read only what is new on top from now on: what was read is in the ledger, and not only in a task that may be cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,6 @@ from voxops._core.text import as_kept
 from voxops.acts.act import Act, PostAct
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, shown_hashes
 from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -22,23 +21,18 @@ from voxops.client.names import no_account
 from voxops.engine.batches import leave_batch
 from voxops.engine.doubles import Doubles, may_show_yet
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
-from voxops.engine.presence import Verdict, judge_row
+from voxops.engine.mended import is_made_by_now, shows_by_now, verdict_of
+from voxops.engine.presence import Verdict
 from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
-__all__ = ["Decider", "verdict_of", "why_not_now"]
+__all__ = ["Decider", "why_not_now"]
 
 SUPERSEDED = "never sent; a later plan took its place"  # why an operation that makes room for another is not sent
 
 
 # Field of a request -> the column of a sheet that it comes from, where they differ.
 _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
-
-
-def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any]) -> Verdict:
-    """What the posts that are there allow for a row."""
-    made = ledger.marks.of_row(item.row_mark, item.marks)
-    return judge_row(item, body, made, ledger.marks.alike(asked_hash(body), shown_hashes(body)))
 
 
 def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:
@@ -161,7 +155,7 @@ class Decider:
         if member.outcome is Outcome.SUCCEEDED:
             if not self._creates:
                 return self._decide_done(item, attempt, stored, member)
-            if not fields or self._shows_by_now(item, member, fields):
+            if not fields or shows_by_now(self._ledger, self._facts, item, str(member.result_id), fields):
                 return join
             where = "with vx.plan_update" if set(fields) <= set(FIELDS.values()) else "in the dashboard"
             return Hold(
@@ -173,7 +167,8 @@ class Decider:
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
             made = self._creates and member.result_id is not None  # another text is no other row (rule 30)
             if (exact or made) and not self._is_anew(item, attempt, member):
-                return join
+                again = self._at_least(item, attempt + 1)
+                return New(again) if made and is_made_by_now(self._ledger, self._facts, again) else join
             if self._creates and may_show_yet(stored, member, self._facts.now):
                 return Hold(
                     f"its last attempt ended a moment ago with {member.error_code}, after which the post may be there all the same; "
@@ -231,13 +226,6 @@ class Decider:
         """Identities of the rows of the plan, under every name that they are known by."""
         return frozenset(identity for item in self._plan.items for identity in item.identities)
 
-    def _shows_by_now(self, item: Item, member: Member, fields: Collection[str]) -> bool:
-        """Whether the post of a row shows what the sheet asks for by now, after it was changed: as where both were mended alike."""
-        made = self._ledger.marks.of_posts([str(member.result_id)]).get(str(member.result_id))
-        if made is None or not {"content", "accountIds", "scheduledFor"}.issuperset(fields):
-            return False
-        return made.shown in shown_hashes(resolved(item, self._facts.accounts))
-
     def _decide_done(self, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for an act on a post or a delivery that has succeeded: it is done, unless it is meant once more, or was undone."""
         if item.seen.get("again") and not member.item.seen.get("again"):
@@ -245,12 +233,16 @@ class Decider:
         if member.item.body_hash != item.body_hash:
             return Hold("done before, with other values; load it again, and plan what is still wanted")
         long_ago = self._facts.now.timestamp() - (stored.last_sent or 0.0) > PROOF_AFTER  # else readings may lag
-        # A later act of this ledger has changed it, which knows what it did.
-        ours = any(one.item.identity != item.identity for one in self._ledger.outcomes.done_before(item.subject)[-1:])
-        state = self._facts.of(item.subject)
-        if long_ago and not ours and isinstance(self._act, PostAct) and self._act.was_undone(item, state):
+        if long_ago and isinstance(self._act, PostAct) and self._was_undone(self._act, item):
             return Hold("done before, and undone since; load it again, and plan what is still wanted")
         return Join(stored.id, member.position)
+
+    def _was_undone(self, act: PostAct, item: Item) -> bool:
+        """Whether somebody has undone an act, and not a later one of this ledger that has changed the same, and knows what it did."""
+        before = self._ledger.outcomes.done_before(item.subject)
+        own = max((at for at, past in enumerate(before) if past.item.identity == item.identity), default=-1)
+        ours = any(act.replaces(past.item, item) for past in before[own + 1 :])
+        return not ours and act.was_undone(item, self._facts.of(item.subject))
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
         """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""

@@ -89,7 +89,7 @@ class Engine:
         facts = await read_facts(self.client, self.reader, self.ledger, plan)
         await self.commit(lambda: bind(self.ledger, run, plan, facts, reason))
         if facts.listed is not None:
-            self.reader.learnt(facts.listed, waiting_alone=True)
+            self.reader.learnt_waiting(facts.listed)
         return run
 
     async def _learn(self, plan: Plan) -> None:
@@ -109,9 +109,17 @@ class Engine:
             await self.settler.look(about)
 
     async def withdraw(self, run: str) -> None:
-        """Take back every operation of a run that was never sent."""
-        planned = self.ledger.operations.of_run(run, ("planned",))
-        await self.commit(lambda: [self.ledger.forming.withdraw(operation.id, CANCELLED) for operation in planned])
+        """Take back every operation of a run that was never sent, but for those that a later run waits to send."""
+
+        def work() -> None:
+            for operation in self.ledger.operations.of_run(run, ("planned",)):
+                newest = self.ledger.runs.of_operation(operation.id)
+                if newest in {run, None}:
+                    self.ledger.forming.withdraw(operation.id, CANCELLED)
+                else:
+                    self.ledger.outcomes.wait_for(operation.id, f"{run} was given up, but {newest} waits to send it")
+
+        await self.commit(work)
 
     async def read_posts(self, ids: Collection[str]) -> dict[str, PostState]:
         """Read posts as they are now."""

@@ -17,9 +17,10 @@ from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_
 from voxops.client.names import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
-from voxops.engine.decisions import verdict_of, why_not_now
+from voxops.engine.decisions import why_not_now
 from voxops.engine.facts import Facts
 from voxops.engine.learning import came_back, learn, note_posts
+from voxops.engine.mended import verdict_of
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
 from voxops.ledger import Ledger, Stored

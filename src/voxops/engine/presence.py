@@ -5,7 +5,7 @@ Everything here is a decision about states that were read; nothing reads or send
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,8 +67,15 @@ def judge_row(
         if post.taken_back:
             if not later:
                 return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))
+        elif _is_reused(post, made, shown):
+            continue
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
+        elif post.shown in shown:
+            return Verdict(
+                blocked=f"already posted as {post.post_id}, which shows this text, these accounts and this time by now, but was made "
+                "with another text, tags or media; if something is still to be changed, change the post itself"
+            )
         else:
             return Verdict(
                 blocked=f"already posted as {post.post_id} with other content, accounts or time; change the post itself, or name a "
@@ -93,6 +100,13 @@ def judge_row(
                     blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
                 )
     return Verdict()
+
+
+def _is_reused(post: Made, made: Sequence[Made], shown: Collection[str]) -> bool:
+    """Whether somebody has duplicated the post of a row, marks and all, and made another one of it."""
+    alike = [one for one in made if one.op_mark is not None and one.op_mark == post.op_mark]
+    first = min(alike, key=lambda one: (one.created, one.post_id), default=post)
+    return post is not first and post.shown is not None and post.shown not in shown
 
 
 def made_again(post_id: str, became: str, attempt: int) -> str:

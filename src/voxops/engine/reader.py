@@ -260,12 +260,13 @@ class Reader:
         """Whether what waits to go out was read a short time ago: see `CreatedList.knows_what_waits`."""
         return self._list.knows_what_waits
 
-    def learnt(self, listed: Listed, *, waiting_alone: bool = False) -> None:
-        """What was read is in the ledger, or at least what waits to go out: see `CreatedList.learnt`."""
-        if waiting_alone:
-            self._list.learnt_waiting(listed)
-        else:
-            self._list.learnt(listed)
+    def learnt(self, listed: Listed) -> None:
+        """What was read is in the ledger: see `CreatedList.learnt`."""
+        self._list.learnt(listed)
+
+    def learnt_waiting(self, listed: Listed) -> None:
+        """What waits to go out is in the ledger as it was read: see `CreatedList.learnt_waiting`."""
+        self._list.learnt_waiting(listed)
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""

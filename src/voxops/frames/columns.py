@@ -69,7 +69,8 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
         column = column.dt.tz_convert("UTC")
         return [None if gone else value.isoformat() for value, gone in zip(column, missing, strict=True)]
     values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    # Parquet makes arrays of lists.
+    return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:

@@ -1,0 +1,49 @@
+"""Whether a row that was made before is there by now as it is asked for: its post was mended like the sheet, or it was made again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from voxops.acts.create import resolved
+from voxops.acts.made import asked_hash, shown_hashes
+from voxops.acts.operation import Item, Subject
+from voxops.engine.facts import Facts
+from voxops.engine.presence import Verdict, judge_row
+from voxops.ledger import Ledger
+
+__all__ = ["is_made_by_now", "shows_by_now", "verdict_of"]
+
+_SHOWN = frozenset(
+    {"content", "accountIds", "scheduledFor", "tags"}
+)  # fields of which a post's own show by now can be known
+
+
+def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any]) -> Verdict:
+    """What the posts that are there allow for a row."""
+    made = ledger.marks.of_row(item.row_mark, item.marks)
+    return judge_row(item, body, made, ledger.marks.alike(asked_hash(body), shown_hashes(body)))
+
+
+def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields: Collection[str]) -> bool:
+    """Whether the post of a row shows what the sheet asks for by now, after it was changed in these fields: both were mended alike."""
+    made = ledger.marks.of_posts([post_id]).get(post_id)
+    if made is None or not _SHOWN.issuperset(fields):
+        return False
+    if "tags" in fields and not _has_tags(ledger, item, post_id):
+        return False
+    return set(fields) == {"tags"} or made.shown in shown_hashes(resolved(item, facts.accounts))
+
+
+def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:
+    """Whether this ledger has given a post the tags of a row: what is remembered of posts has none."""
+    past = ledger.outcomes.done_before(Subject("post", post_id))
+    given = [tags for one in past if (tags := (one.item.body or {}).get("tags")) is not None]
+    return bool(given) and sorted(given[-1]) == sorted((item.body or {}).get("tags") or ())
+
+
+def is_made_by_now(ledger: Ledger, facts: Facts, item: Item) -> bool:
+    """Whether a row is there, by whichever attempt: a colleague may have made again what was withdrawn here (rule 13)."""
+    names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
+    known = all(name in facts.accounts for name in names)
+    return known and verdict_of(ledger, item, resolved(item, facts.accounts)).made is not None
