@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pandas as pd
@@ -374,3 +375,20 @@ def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
     back = pd.read_csv(tmp_path / "posts.csv")
     for plan in (plan_update, lambda one: plan_reschedule(one, by="3D")):
         assert [one.key for one in plan(back).operations] == [one.key for one in plan(frame).operations]
+
+
+def test_lists_that_went_through_parquet_are_lists_again():
+    frame = posts("scheduled", "draft").assign(new_tags=[["a", "b", "a"], ["c"]], tags=[["a"], None])
+    file = BytesIO()
+    frame.to_parquet(file)
+    plan = plan_update(pd.read_parquet(file))
+    assert [(item.body or {})["tags"] for item in plan.items] == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
+    plan = plan_update(posts("scheduled").assign(new_scheduled_for=[when]))
+    assert "new_scheduled_for" in plan.frame["reason"][0]
+    assert plan.eligible == 0
+    with pytest.raises(PlanError, match="to="):
+        plan_reschedule(posts("scheduled"), to=when)

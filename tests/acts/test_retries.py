@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pandas as pd
@@ -261,3 +262,13 @@ def test_a_delivery_tried_again_by_the_server_is_another_failure():
     for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}, {"error": "y"}):
         assert plan_redeliver(deliveries(**change)).operations[0].key != first.key
     assert plan_redeliver(deliveries(response_body="z")).operations[0].key == first.key
+
+
+@pytest.mark.parametrize("code", [503, 422])
+def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
+    log = deliveries(status_code=code)
+    text = pd.read_csv(StringIO(log.to_csv(index=False)), dtype="string")
+    text.attrs = log.attrs
+    before, after = plan_redeliver(log), plan_redeliver(text)
+    assert after.frame["reason"].to_list() == before.frame["reason"].to_list()
+    assert [each.key for each in after.operations] == [each.key for each in before.operations]

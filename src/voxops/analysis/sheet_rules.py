@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.row_names import row_key
@@ -71,9 +71,11 @@ def utc_text(value: Any) -> str | None:
     """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
     try:
-        return None if when is None else when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+        moment = None if when is None else when.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:  # the last hours of the year 9999, west of Greenwich
         return None
+    # A Timestamp may lie beyond the years that texts of times have.
+    return f"{moment.isoformat()}Z" if moment is not None and MINYEAR <= moment.year <= MAXYEAR else None
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
