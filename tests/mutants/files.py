@@ -16,6 +16,8 @@ ENGINE = (
     "tests/engine/test_acts.py",
     "tests/engine/test_changes.py",
     "tests/engine/test_several_days.py",
+    "tests/engine/test_changed_meanwhile.py",
+    "tests/engine/test_run_all.py",
     "tests/engine/test_settler*.py",
     "tests/engine/test_sender*.py",
 )
@@ -51,7 +53,13 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/facts.py": ("tests/engine/test_decisions.py", "tests/engine/test_binding.py"),
-    "engine/doubles.py": ("tests/engine/test_decisions.py", "tests/engine/test_promise.py"),
+    "engine/doubles.py": (
+        "tests/engine/test_decisions.py",
+        "tests/engine/test_promise.py",
+        "tests/engine/test_changed_meanwhile.py",
+    ),
+    "engine/mended.py": ("tests/engine/test_changed_meanwhile.py", "tests/engine/test_several_days.py", *ENGINE),
+    "acts/adding.py": ("tests/acts/test_changes.py", "tests/engine/test_run_all.py"),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (
         "tests/engine/test_learning.py",
