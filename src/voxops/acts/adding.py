@@ -6,8 +6,7 @@ turn: each change is found on the way back from what the post shows now.
 
 from __future__ import annotations
 
-import difflib
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -32,8 +31,6 @@ _MOVED_DAYS = (
 )
 _ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
 _EDITED = "this ledger has changed its text in the same way already ({text}); to do it once more, " + ONCE_MORE
-_TOKENS = re.compile(r"\s+|[^\s]+")
-_LONGEST = 20_000  # characters of a text whose words are compared; no API takes more
 
 
 def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
@@ -170,19 +167,18 @@ def _added(item: Item) -> tuple[str, str] | None:
 
 
 def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
-    """What a change puts into a text and takes out of it, wherever in it: two changes that do the same were made by one cell."""
+    """The words that a change puts into a text and takes out of it, wherever in it: two changes that do the same were made by one cell."""
     texts = _texts(item)
-    if texts is None or max(map(len, texts)) > _LONGEST:
+    if texts is None:
         return None
     old, new = texts
     if old.startswith(new):  # its end was cut off
         return (("cut", f"{len(old) - len(new)} characters"),)
-    one, other = _TOKENS.findall(old), _TOKENS.findall(new)
-    found = []
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if tag != "equal":
-            found += [("-", "".join(one[i:j]).strip()), ("+", "".join(other[k:m]).strip())]
-    return tuple(sorted(each for each in found if each[1])) or None
+    before, after = Counter(old.split()), Counter(new.split())
+    return (
+        *(("-", word) for word in sorted((before - after).elements())),
+        *(("+", word) for word in sorted((after - before).elements())),
+    ) or None
 
 
 def minute(text: str | None, tz: str = "UTC") -> str:
