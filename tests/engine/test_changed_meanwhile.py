@@ -118,6 +118,30 @@ def test_rule_05_tags_that_were_mended_as_the_reason_says_are_as_the_sheet_asks(
     assert set(rig.created().values()) == {1}
 
 
+@pytest.mark.parametrize(
+    ("mended", "given", "outcome"),
+    [
+        ({"tags": "x", "content": "b"}, {"new_tags": "x", "new_content": "b"}, "succeeded"),
+        ({"tags": "x", "content": "b"}, {"new_content": "b"}, "blocked"),
+        ({"tags": "x", "content": "b"}, {"new_tags": "x"}, "blocked"),
+        ({"tags": "x", "content": "b"}, {"new_tags": "y", "new_content": "b"}, "blocked"),
+        ({"tags": None}, {"new_tags": "y"}, "blocked"),
+        ({"content": "b"}, {"new_tags": "y", "new_content": "b"}, "succeeded"),
+        ({"content": "b"}, {"new_tags": "y"}, "blocked"),
+        ({"content": "b", "first_comment": "c"}, {"new_content": "b"}, "blocked"),
+        ({"first_comment": "c"}, {"new_content": "b"}, "blocked"),
+    ],
+)
+def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig, mended, given, outcome):
+    kernel, sheet = rig.kernel(), rig.campaign(1).assign(tags="first")
+    kernel.run(plan(sheet))
+    rig.sandbox.advance(DAY)
+    kernel.run(plan_update(kernel.posts("scheduled").assign(**given)))
+    rig.sandbox.advance(DAY)
+    assert outcomes(kernel.run(plan(sheet.assign(**mended)))) == {outcome: 1}
+    assert len(rig.sandbox.world.posts) == 1
+
+
 def test_rule_13_a_row_that_a_colleague_made_again_is_there(rig):
     mine, theirs, sheet = rig.kernel("mine"), rig.kernel("theirs"), rig.campaign(1)
     mine.run(plan(sheet))
