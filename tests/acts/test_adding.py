@@ -99,17 +99,33 @@ def test_each_of_several_cells_in_turn_is_found_on_the_way():
     assert ADDED in texts("a", "a #x", "b", "b #x"), "Run All, whose second cell writes another text"
 
 
-def test_a_change_whose_frame_showed_nothing_is_passed_over_on_the_way_back():
-    first, second = change({"content": "a"}, content="a #x"), change(None, content="> a #x")
-    again = change({"content": "> a #x"}, content="> a #x #x")
-    now = PostState("p", "scheduled", content="> a #x")
-    assert why_adds_up(again, now, [Past(first), Past(second)]) == "", "how the first came to the second is not known"
-    third = change({"content": "> a #x"}, content="> a #x #x")
-    unknown = change(None, content="> a #x")
-    after = PostState("p", "scheduled", content="> a #x #x")
-    assert ADDED in why_adds_up(
-        change({"content": "> a #x #x"}, content="> a #x #x #x"), after, [Past(unknown), Past(third)]
+def test_what_was_added_is_found_also_where_others_have_corrected_the_rest_or_a_frame_showed_nothing():
+    first = change({"content": "teh sale"}, content="teh sale #x")
+    now = PostState("p", "scheduled", content="The sale #x")
+    again = change({"content": "The sale #x"}, content="The sale #x #x")
+    assert ADDED in why_adds_up(again, now, [Past(first)])
+    assert ADDED in why_adds_up(again, now, [Past(first), Past(change(None, content="The sale #x"))])
+    gone = PostState("p", "scheduled", content="The sale")
+    assert why_adds_up(change({"content": "The sale"}, content="The sale #x"), gone, [Past(first)]) == "", (
+        "it was taken away"
     )
+    blanks = change({"content": "a"}, content="a ")
+    assert (
+        why_adds_up(change({"content": "b"}, content="b "), PostState("p", "scheduled", content="b"), [Past(blanks)])
+        == ""
+    )
+
+
+def test_what_was_set_before_and_changed_since_is_not_set_once_more():
+    """Run All: a first cell sets it, a second one changes that."""
+    assert "has set 2027-03-05 09:00 UTC before, and changed it since" in moves(
+        at("2027-03-01"), at("2027-03-05"), at("2027-03-06"), at("2027-03-05"), to=True
+    )
+    assert moves(at("2027-03-01"), at("2027-03-05"), at("2027-03-08"), at("2027-03-01"), to=True) == "", (
+        "others set that"
+    )
+    assert "has set this text before, and changed it since" in texts("a", "b", "c", "b")
+    assert texts("a", "b", "c", "a") == ""
 
 
 @pytest.mark.parametrize(
@@ -120,9 +136,15 @@ def test_a_change_whose_frame_showed_nothing_is_passed_over_on_the_way_back():
         (("the sale now", "the big sale now", "the big sale right now"), ""),
         (("a b c", "a c", "a"), ""),  # another word each time
         (("x b x b x", "x x b x", "x x x"), f"{EDITED} (- 'b')"),
-        (("now! now! go", "now! go", "go"), f"{EDITED} (- 'now!')"),
-        (("a long text", "a long t", "a long"), ""),  # three characters, and two
-        (("a long text", "a long t", "a lon"), f"{EDITED} (cut '3 characters')"),
+        (("now! now! go", "now! go", "go"), f"{EDITED} (cut off 'its beginning')"),
+        (("a long text", "a long t", "a long"), f"{EDITED} (cut off 'its end')"),
+        (("first second third", "second third", "third"), f"{EDITED} (cut off 'its beginning')"),
+        (("first second third", "second third", "second"), ""),
+        (("5 days left", "4 days left", "3 days left"), f"{EDITED} (changed 'a number')"),
+        (("only 10 EUR now", "only 9 EUR now", "only 8.1 EUR now"), ""),  # 8.1 is another kind of number
+        (("part 1 (1)", "part 1 (1) (2)", "part 1 (1) (2) (3)"), ADDED),
+        (("sale! now", "sale!! now", "sale!!! now"), f"{EDITED} (+ '!')"),
+        (("sale! now", "sales! now", "sales!! now"), ""),
         (("one two", "one  two", "one   two"), ""),  # blanks that nobody sees
         (("the sale now", "the big old sale now", "the old big big old sale now"), f"{EDITED} (+ 'big', + 'old')"),
         (("big sale the now", "the big sale now", "now the big sale"), ""),  # the words are the same

@@ -156,24 +156,131 @@ def test_rule_13_a_row_that_a_colleague_made_again_is_there(rig):
 
 
 @pytest.mark.parametrize("fresh", [True, False])
-def test_rule_13_a_duplicate_that_was_made_into_another_post_is_no_row(rig, fresh):
+@pytest.mark.parametrize("changed", ["all of it", "its time", "its text"])
+def test_rule_13_a_duplicate_in_the_place_of_a_row_s_post_is_looked_at_by_a_person(rig, fresh, changed):
+    """It may be the row, mended by a colleague, or another post that was made from it: it is neither made again nor called made."""
     kernel, sheet = rig.kernel(), rig.campaign(1)
     kernel.run(plan(sheet))
     (post,) = list(rig.sandbox.world.posts)
     rig.sandbox.advance(600)
     copy = rig.sandbox.person.duplicate(post)
     rig.sandbox.advance(5)
-    rig.sandbox.person.edit(copy, content="made from a template", scheduled_for="2027-03-09T09:00:00Z")
+    content = sheet["content"][0] + ("" if changed == "its time" else " in other words")
+    when = sheet["scheduled_for"][0] if changed == "its text" else "2027-03-09T09:00:00Z"
+    rig.sandbox.person.edit(copy, content=content, scheduled_for=when)
     rig.sandbox.world.posts[copy].status = "scheduled"
     rig.sandbox.advance(600)
     posts = kernel.posts("scheduled")
     kernel.run(plan_cancel(posts[posts["post_id"] == post]))
     rig.sandbox.advance(DAY)
     kernel = rig.kernel("fresh") if fresh else kernel
-    assert kernel.run(plan(sheet))["waiting_for"].str.contains(f"made as {post}, cancelled since").all()
-    table = kernel.run(plan(sheet.assign(attempt=2)))
-    assert (outcomes(table), scheduled(rig, sheet["content"][0])) == ({"succeeded": 1}, 1)
-    assert table["result_id"].to_list() not in ([post], [copy])
+    for again in (sheet, sheet.assign(attempt=2)):
+        table = kernel.run(plan(again))
+        assert outcomes(table) == {"blocked": 1}
+    said = f"{copy}, a duplicate of its post {post} (cancelled since), is there and shows something else"
+    assert table["waiting_for"].str.startswith(said).all()
+    assert scheduled(rig, content) == 1
+    table = kernel.run(plan(sheet.assign(attempt=2, twin=True)))
+    assert (outcomes(table), table["result_id"].isin([post, copy]).any()) == ({"succeeded": 1}, False)
+
+
+def test_rule_13_a_duplicate_beside_a_row_s_post_is_no_row(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    first = kernel.run(plan(sheet))["result_id"].to_list()
+    rig.sandbox.advance(600)
+    copy = rig.sandbox.person.duplicate(first[0])
+    rig.sandbox.advance(5)
+    rig.sandbox.person.edit(copy, content="made from a template", scheduled_for="2027-03-09T09:00:00Z")
+    rig.sandbox.world.posts[copy].status = "scheduled"
+    rig.sandbox.advance(DAY)
+    for ledger in ("ledger", "fresh"):
+        assert rig.kernel(ledger).run(plan(sheet))["result_id"].to_list() == first
+
+
+@pytest.mark.parametrize("answer", ["refused", "lost before it came"])
+def test_rule_05_a_change_of_tags_that_was_not_made_gives_none(rig, answer):
+    kernel, sheet = rig.kernel(), rig.campaign(1).assign(tags="old")
+    kernel.run(plan(sheet))
+    rig.sandbox.advance(DAY)
+    fault = {"action": "status", "status": 409, "code": "CONFLICT"} if answer == "refused" else {"action": "drop"}
+    rig.sandbox.add_fault(Fault(**fault, path="/v1/posts/*", method="PATCH", when="before", times=None))
+    run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_tags="new")))
+    send_once(kernel, run)
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(5)
+    table = kernel.run(plan(sheet.assign(tags="new")))
+    assert table["waiting_for"].str.contains("with other values of tags").all()
+
+
+@pytest.mark.parametrize("gone", ["deleted", "withdrawn", "changed"])
+def test_rule_26_a_change_that_can_not_be_made_any_more_holds_no_row(rig, gone):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    kernel.run(plan(sheet))
+    rig.sandbox.advance(DAY)
+    (post,) = list(rig.sandbox.world.posts)
+    run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="mended")))
+    stopped(rig, kernel, run)
+    if gone == "changed":
+        rig.sandbox.person.edit(post, content="something else")
+    else:
+        getattr(rig.sandbox.person, "delete" if gone == "deleted" else "withdraw")(post)
+    rig.sandbox.advance(DAY)
+    assert set(kernel.results(run)["outcome"]) == {"pending"}
+    kernel.go(run)
+    assert set(kernel.results(run)["outcome"]) == {"blocked"}
+    assert outcomes(kernel.run(plan(sheet.assign(row_id="x", content="mended")))) == {"succeeded": 1}
+
+
+def test_rule_26_an_open_change_of_tags_alone_holds_no_row_that_is_made_again(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    kernel.run(plan(sheet))
+    rig.sandbox.advance(DAY)
+    (post,) = list(rig.sandbox.world.posts)
+    stopped(rig, kernel, kernel.bind(plan_update(kernel.posts("scheduled").assign(new_tags="x"))))
+    rig.sandbox.person.withdraw(post)
+    rig.sandbox.advance(DAY)
+    assert outcomes(kernel.run(plan(sheet.assign(attempt=2)))) == {"succeeded": 1}
+
+
+def test_rule_26_an_open_move_of_a_post_whose_text_the_frame_had_cut_holds_the_same_row(rig):
+    kernel, sheet = (
+        rig.kernel(),
+        rig.campaign(1).assign(content="a text that is rather long, and of which lists show a part"),
+    )
+    kernel.run(plan(sheet))
+    rig.sandbox.advance(DAY)
+    posts = kernel.posts("scheduled")
+    cut = posts.assign(content=posts["content"].str[:20] + "…")
+    run = kernel.bind(plan_reschedule(cut, to=pd.Timestamp("2027-03-05T09:00:00Z")))
+    stopped(rig, kernel, run)
+    table = kernel.run(plan(sheet.assign(row_id="x", scheduled_for="2027-03-05T09:00:00Z")))
+    assert table["waiting_for"].str.contains(f"to the same waits to be sent, as {run}; send or cancel that").all()
+
+
+def test_rule_30_what_an_approver_has_sent_back_asks_for_somebody(rig):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    run = kernel.bind(plan(sheet))
+    kernel.go(run)
+    rig.sandbox.advance(600)
+    (post,) = list(rig.sandbox.world.posts)
+    rig.sandbox.person.submit(post)
+    rig.sandbox.person.reject(post)
+    rig.sandbox.advance(DAY)
+    kernel.run(plan(sheet))
+    assert (kernel.go(run).phase, kernel.ledger.runs.withdrawn(run)) == ("blocked", 0)
+
+
+def test_a_draft_that_the_api_leaves_a_draft_is_no_success(rig, monkeypatch):
+    account = next(iter(rig.accounts.values()))
+    when = "2027-03-01T09:00:00Z"
+    post = rig.sandbox.plant_post("sent back", [account], status="draft", daysOld=1)
+    kernel = rig.kernel()
+    drafts = kernel.posts("draft")
+    drafts = drafts[drafts["post_id"] == post]
+    kept = rig.sandbox.world.posts[post]
+    monkeypatch.setattr(type(kept), "status", property(lambda _: "draft", lambda *_: None), raising=False)
+    table = kernel.run(plan_update(drafts.assign(new_scheduled_for=pd.Timestamp(when))))
+    assert table["error_message"].to_list() == ["the API took it, but the post is still a draft"]
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -186,8 +293,11 @@ def test_rule_20_giving_up_an_older_run_leaves_what_a_later_one_waits_to_send(ri
     if running:
         stopped(rig, kernel, tuesday)
     eventloop.run(kernel.execution(monday, paused=True).pause(withdraw=True))
-    assert set(kernel.results(monday)["waiting_for"]) == {f"{monday} was given up, but {tuesday} waits to send it"}
+    assert set(kernel.results(monday)["waiting_for"]) == {f"cancelled; {tuesday} stands for it"}
+    assert kernel.go(monday).phase == "cancelled"
+    assert rig.created() == {}, "who was given up sends nothing any more"
     kernel.go(tuesday)
+    assert kernel.go(monday).phase == "cancelled"
     assert outcomes(kernel.results(tuesday)) == {"succeeded": 3}
     assert set(rig.created().values()) == {1}
 

@@ -6,6 +6,8 @@ turn: each change is found on the way back from what the post shows now.
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -29,7 +31,9 @@ _MOVED_SO_FAR = (
 _MOVED_DAYS = (
     "this ledger has moved it by days already, and it stands at {time} now; to move it once more, " + ONCE_MORE
 )
+_DIGITS = re.compile(r"\d+")  # numbers count up or down from one run of a cell to the next
 _ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
+_SET_BEFORE = "this ledger has set {what} before, and changed it since; to set it once more, " + ONCE_MORE
 _EDITED = "this ledger has changed its text in the same way already ({text}); to do it once more, " + ONCE_MORE
 
 
@@ -41,8 +45,16 @@ def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
 def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     """Why a post would be moved twice. That all posts go out at one time (``to=``) adds up to nothing."""
     moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
-    tz = str(item.seen.get("tz", "UTC"))
-    if not moves or item.seen.get("to"):
+    tz, when = str(item.seen.get("tz", "UTC")), (item.body or {}).get("scheduledFor")
+    if not moves or when is None:
+        return ""
+    earlier = [each for move in moves[1:] if (each := (move.body or {}).get("scheduledFor")) is not None]
+    if any(
+        same_time(datetime.fromisoformat(when).isoformat(), datetime.fromisoformat(each).isoformat())
+        for each in earlier
+    ):
+        return _SET_BEFORE.format(what=minute(when, tz))
+    if item.seen.get("to"):
         return ""
     time = minute(state.scheduled_for, tz)
     if "by" in item.seen:
@@ -61,16 +73,28 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
 
 def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     """Why a text would be added, or changed in the same way, twice."""
-    texts = _way_to(state.content, before, _text_of, _reads_the_same) if state.content is not None else []
-    if not texts:
+    if state.content is None:
         return ""
-    added = _added(item)
-    if added is not None and added in map(_added, texts):
+    texts, added = _way_to(state.content, before, _text_of, _reads_the_same), _added(item)
+    # Where somebody has corrected the text meanwhile, what was added to it is still there.
+    kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
+    if added is not None and added in map(_added, [*texts, *kept]):
         return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
+    if (item.body or {}).get("content") in [(each.body or {}).get("content") for each in texts[1:]]:
+        return _SET_BEFORE.format(what="this text")
     edit = _edit(item)
     if edit is not None and edit in map(_edit, texts):
         return _EDITED.format(text=", ".join(f"{word} {text!r}" for word, text in edit)[:80])
     return ""
+
+
+def _still_has(text: str, added: tuple[str, str] | None) -> bool:
+    """Whether a text has at its ends what a change has added there, which is more than blanks."""
+    if added is None or not "".join(added).strip():
+        return False
+    head, tail = (as_read(part) for part in added)
+    whole = as_read(_DIGITS.sub("0", text))
+    return whole.startswith(head) and whole.endswith(tail)
 
 
 def _way_to(
@@ -144,7 +168,9 @@ def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
     if new.time() != old.time():
         return set()
     found = {("days", days), ("working days", int(np.busday_count(old.date(), new.date())))}
-    if months and (new.day == old.day or (new + timedelta(days=1)).day == 1):  # in a shorter month its last day
+    if months and (
+        new.day == old.day or new.day == monthrange(new.year, new.month)[1]
+    ):  # in a shorter month its last day
         found.add(("months", months))
     if abs(days) <= 7:
         found.add(("to the next of this weekday", new.weekday()))
@@ -163,7 +189,7 @@ def _added(item: Item) -> tuple[str, str] | None:
     if texts is None:
         return None
     head, found, tail = texts[1].partition(texts[0])
-    return (head, tail) if found else None
+    return (_DIGITS.sub("0", head), _DIGITS.sub("0", tail)) if found else None
 
 
 def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
@@ -172,12 +198,25 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
     if texts is None:
         return None
     old, new = texts
-    if old.startswith(new):  # its end was cut off
-        return (("cut", f"{len(old) - len(new)} characters"),)
-    before, after = Counter(old.split()), Counter(new.split())
+    if old.startswith(new):
+        return (("cut off", "its end"),)
+    if old.endswith(new):
+        return (("cut off", "its beginning"),)
+    before, after = Counter(_DIGITS.sub("0", old).split()), Counter(_DIGITS.sub("0", new).split())
+    gone, come = list((before - after).elements()), list((after - before).elements())
+    if (
+        not gone
+        and not come
+        and _DIGITS.search(new)
+        and old.split() != new.split()
+        and sorted(old.split()) != sorted(new.split())
+    ):
+        return (("changed", "a number"),)
+    if len(gone) == len(come) == 1 and gone[0] in come[0]:  # put into a word, or behind it
+        return (("+", come[0].replace(gone[0], "", 1)),)
     return (
-        *(("-", word) for word in sorted((before - after).elements())),
-        *(("+", word) for word in sorted((after - before).elements())),
+        *(("-", word) for word in sorted(gone)),
+        *(("+", word) for word in sorted(come)),
     ) or None
 
 

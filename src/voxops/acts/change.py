@@ -68,7 +68,7 @@ class Change(PostAct):
         if state is None:
             return item
         now = {"scheduled_for": state.scheduled_for, "content": state.content}
-        return replace(item, seen={**item.seen, "shown": {**now, **(item.seen.get("shown") or {})}})
+        return replace(item, seen={**item.seen, "shown": {**now, **(item.seen.get("shown") or {})}, "bound": now})
 
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
         """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
@@ -108,7 +108,10 @@ class Change(PostAct):
                 continue
             asked = member.item.body or {}
             other = [name for name, as_asked in _compared(asked, state, loosely=True).items() if as_asked is False]
-            if other:
+            if _waits_as_draft(member.item, state):
+                why = "the API took it, but the post is still a draft"
+                done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
+            elif other:
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             else:

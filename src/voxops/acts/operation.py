@@ -161,11 +161,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was asked of a subject before, what the API answered to that last, decoded, and what settled it."""
+    """What was asked of a subject before, what the API answered to that last, decoded, what settled it, and what became of it."""
 
     item: Item
     answer: Any = None
     seen: Mapping[str, Any] | None = None
+    outcome: Outcome = Outcome.SUCCEEDED
 
 
 def blocked(member: Member, why: str) -> Member:

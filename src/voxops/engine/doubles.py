@@ -18,6 +18,7 @@ from voxops.api.evidence import Baseline
 from voxops.api.windows import PROOF_AFTER
 from voxops.engine.answer import leaves_open
 from voxops.ledger import Ledger, Stored
+from voxops.model import Outcome
 
 __all__ = ["Doubles", "may_show_yet"]
 
@@ -56,14 +57,15 @@ class Doubles:
             if state == "planned":
                 return f"the same post waits to be sent as row {other.label[:40]}; send that, or cancel its run; {TWIN}"
             return f"the same post is under way as row {other.label[:40]}; wait for its outcome; {TWIN}"
-        for state, post_id in self._changes.get(shown_of_body(body), ()):
-            if self._is_of_campaign(post_id, item):
+        for stored in self._changes.get(shown_of_body(body), ()):
+            if self._is_of_campaign(stored.subject.id, item):
+                run = self._ledger.runs.of_operation(stored.id)
                 then = (
-                    "waits to be sent; send that, or cancel its run"
-                    if state == "planned"
+                    f"waits to be sent, as {run}; send or cancel that"
+                    if stored.state == "planned"
                     else "is under way; wait for its outcome"
                 )
-                return f"a change of {post_id} to the same {then}; {TWIN}"
+                return f"a change of {stored.subject.id} to the same {then}; {TWIN}"
         first = self._first_of.get(shown_of_body(body), item.label) if self._first_of else item.label
         if first == item.label:
             return ""
@@ -107,24 +109,22 @@ class Doubles:
         return found
 
     @cached_property
-    def _changes(self) -> Mapping[str, list[tuple[str, str]]]:
-        """What posts will show by changes of this ledger that are open -> their states and posts."""
-        found: dict[str, list[tuple[str, str]]] = {}
+    def _changes(self) -> Mapping[str, list[Stored]]:
+        """What posts will show by changes of this ledger that are open -> these changes; not of those that a person must look at."""
+        found: dict[str, list[Stored]] = {}
         changes = self._ledger.operations.changes()
         members = self._ledger.operations.members_of(stored.id for stored in changes)
+        known = self._ledger.marks.of_posts(stored.subject.id for stored in changes)
         for stored in changes:
-            for member in members[stored.id]:
-                asked, shown = member.item.body or {}, member.item.seen.get("shown") or {}
-                content, when = (
-                    asked.get("content") or shown.get("content"),
-                    asked.get("scheduledFor") or shown.get("scheduled_for"),
-                )
-                before = Baseline.read(stored.baseline)
-                accounts = asked.get("accountIds") or (
-                    [] if before is None else [account for _, account in before.targets]
-                )
-                if content and when and accounts:
-                    found.setdefault(shown_hash(content, accounts, when), []).append((stored.state, stored.subject.id))
+            (member,) = members[stored.id]
+            post = known.get(stored.subject.id)
+            shown = (
+                None
+                if member.outcome is Outcome.BLOCKED or (post is not None and post.taken_back)
+                else _will_show(member, stored)
+            )
+            if shown is not None:
+                found.setdefault(shown, []).append(stored)
         return found
 
     def _is_of_campaign(self, post_id: str, item: Item) -> bool:
@@ -137,3 +137,19 @@ class Doubles:
     def _asked_by_row(self) -> Mapping[str, str]:
         """Mark of a row of the plan -> what it asks for."""
         return {item.row_mark: shown_of_body(resolved(item, self._accounts)) for item in self._plan.items}
+
+
+def _will_show(member: Member, stored: Stored) -> str | None:
+    """What a post shows once a change is made; None where that is not known, or nothing of it is changed."""
+    asked, shown, bound = (
+        member.item.body or {},
+        member.item.seen.get("shown") or {},
+        member.item.seen.get("bound") or {},
+    )
+    before = Baseline.read(stored.baseline)
+    # A frame may have cut the text.
+    content = asked.get("content") or bound.get("content") or shown.get("content")
+    when = asked.get("scheduledFor") or bound.get("scheduled_for") or shown.get("scheduled_for")
+    accounts = asked.get("accountIds") or ([] if before is None else [account for _, account in before.targets])
+    changes = {"content", "scheduledFor", "accountIds"} & asked.keys()
+    return shown_hash(content, accounts, when) if changes and content and when and accounts else None

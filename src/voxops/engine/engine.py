@@ -117,7 +117,7 @@ class Engine:
                 if newest in {run, None}:
                     self.ledger.forming.withdraw(operation.id, CANCELLED)
                 else:
-                    self.ledger.outcomes.wait_for(operation.id, f"{run} was given up, but {newest} waits to send it")
+                    self.ledger.runs.leave(run, operation.id, f"{CANCELLED}; {newest} stands for it")
 
         await self.commit(work)
 

@@ -11,6 +11,7 @@ from voxops.acts.operation import Item, Subject
 from voxops.engine.facts import Facts
 from voxops.engine.presence import Verdict, judge_row
 from voxops.ledger import Ledger
+from voxops.model import Outcome
 
 __all__ = ["is_made_by_now", "shows_by_now", "verdict_of"]
 
@@ -37,7 +38,7 @@ def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields:
 
 def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:
     """Whether this ledger has given a post the tags of a row: what is remembered of posts has none."""
-    past = ledger.outcomes.done_before(Subject("post", post_id))
+    past = [one for one in ledger.outcomes.done_before(Subject("post", post_id)) if one.outcome is Outcome.SUCCEEDED]
     given = [tags for one in past if (tags := (one.item.body or {}).get("tags")) is not None]
     return bool(given) and sorted(given[-1]) == sorted((item.body or {}).get("tags") or ())
 

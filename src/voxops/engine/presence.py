@@ -67,8 +67,12 @@ def judge_row(
         if post.taken_back:
             if not later:
                 return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))
-        elif _is_reused(post, made, shown):
-            continue
+        elif (copied := _copied_from(post, made, shown)) is not None:
+            if not item.seen.get("twin"):
+                return Verdict(
+                    blocked=f"{post.post_id}, a duplicate of its post {copied.post_id} ({copied.became} since), is there and shows "
+                    "something else; if it is this row, change it; if it is another post, a column twin (True) says so"
+                )
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
         elif post.shown in shown:
@@ -102,11 +106,15 @@ def judge_row(
     return Verdict()
 
 
-def _is_reused(post: Made, made: Sequence[Made], shown: Collection[str]) -> bool:
-    """Whether somebody has duplicated the post of a row, marks and all, and made another one of it."""
+def _copied_from(post: Made, made: Sequence[Made], shown: Collection[str]) -> Made | None:
+    """The post of a row, taken back since, which somebody has duplicated, marks and all; None where a post is no such duplicate.
+
+    Whether one that shows something else is the row, mended and put in its place, or was made from it as from a template, nobody knows.
+    """
     alike = [one for one in made if one.op_mark is not None and one.op_mark == post.op_mark]
     first = min(alike, key=lambda one: (one.created, one.post_id), default=post)
-    return post is not first and post.shown is not None and post.shown not in shown
+    another = post is not first and post.shown is not None and post.shown not in shown
+    return first if another and first.taken_back else None
 
 
 def made_again(post_id: str, became: str, attempt: int) -> str:

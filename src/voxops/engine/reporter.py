@@ -84,7 +84,7 @@ class Reporter:
             waits[current.reasons.waiting.get(op, "") or reason] += count
         snapshot = fold(snapshot, Event("waiting", at, waits=waits))
         phase = _phase(current)
-        if phase == "paused" and CANCELLED in waits and not self._unsent():
+        if phase == "paused" and any(why.startswith(CANCELLED) for why in waits) and not self._unsent():
             phase = "watching"  # what was given up is not there to be resumed
         if phase != snapshot.phase or current.control.halted:
             snapshot = fold(snapshot, Event("phase", at, phase=phase, text=current.control.halted))
@@ -136,9 +136,10 @@ class Reporter:
 
     def _last_phase(self, snapshot: Snapshot) -> str:
         """Word for how a pass that went through has ended."""
-        if snapshot.count(Outcome.BLOCKED) > self._ledger.runs.withdrawn(self._run):
+        given_up = sum(rows for why, rows in snapshot.waits.items() if why.startswith(f"{CANCELLED};"))
+        if snapshot.count(Outcome.BLOCKED) > self._ledger.runs.withdrawn(self._run) + given_up:
             return "blocked"
-        return "cancelled" if CANCELLED in snapshot.waits else "done"
+        return "cancelled" if given_up or CANCELLED in snapshot.waits else "done"
 
     def _unsent(self) -> bool:
         """Whether there is anything that going on might send."""

@@ -111,7 +111,7 @@ class Outcomes(Part):
             (str(subject), NOT_AS_ASKED),
         )
         members = [(read_member(row), row["reply"]) for row in rows]
-        return [Past(member.item, _answer(reply), member.seen) for member, reply in members]
+        return [Past(member.item, _answer(reply), member.seen, member.outcome) for member, reply in members]
 
 
 def _answer(reply: bytes | None) -> Any:

@@ -55,6 +55,15 @@ class Runs(Part):
                 [(run, row.row, row.identity, row.attempt, row.held, row.canary) for row in rows],
             )
 
+    def leave(self, run: str, op: int, why: str) -> None:
+        """Let a run stand no longer for the rows of an operation, for this reason; a later one does."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE run_rows SET held = ?, attempt = NULL WHERE run = ?
+                   AND (identity, attempt) IN (SELECT identity, attempt FROM items WHERE op = ?)""",
+                (why, run, op),
+            )
+
     def attempt_of(self, identity: str, op: int, position: int) -> int | None:
         """The attempt under which an item is known to stand for a member; None where it is not."""
         rows = self._store.query(
@@ -90,7 +99,8 @@ class Runs(Part):
         rows = self._store.query(
             """SELECT count(*) FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
                JOIN members ON members.op = items.op AND members.position = items.position
-               WHERE runs.id = ? AND members.outcome = 'blocked' AND result_id IS NOT NULL AND settled > runs.created
+               WHERE runs.id = ? AND members.outcome = 'blocked' AND settled > runs.created
+                 AND result_id IN (SELECT post_id FROM made WHERE status <> 'draft') -- an approver has sent that back
                  AND members.op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
             (run,),
         )

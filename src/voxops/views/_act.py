@@ -191,6 +191,7 @@ class Act:
         except BaseException:
             with self._lock:
                 self.plan, self._starting = self._starting, None  # unless something else was chosen meanwhile
+                self._plans += 1  # pages let it be tried again
             raise
         self.form = {name: value for name, value in self.form.items() if name != "reason"}
         self.take(run, plan)
