@@ -43,8 +43,8 @@ def redact_address(url: object) -> str:
 
 
 def short_address(url: object) -> str:
-    """Return an address as `redact_address` does, without ``https://``, which tells no two endpoints apart."""
-    return redact_address(url).removeprefix("https://")
+    """Return an address as `redact_address` does, without its scheme, which tells no two endpoints apart."""
+    return redact_address(url).removeprefix("https://").removeprefix("http://")
 
 
 def redact_addresses(text: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
-from voxops._core.addresses import redact_address
+from voxops._core.addresses import short_address
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
 
 def endpoint(url: object) -> str:
     """Return an address as it may be shown, without its scheme."""
-    return redact_address(url).removeprefix("https://").removeprefix("http://")
+    return short_address(url)
 
 
 def _without(cause: str, platform: Any) -> str:

@@ -44,7 +44,7 @@ _COLUMNS = (
     Column("platform", "Platform", facet=True, share=0.8),
     Column("account_id", "Account", facet=True, share=1.2),
     Column("verdict", "Verdict", facet=True),
-    Column("cause", "Cause", facet=True, share=1.6),
+    Column("cause", "Cause", facet=True, share=2.4),
     Column("content", "Text", kind="text", share=1.6),
     Column("updated_at", "Changed", kind="time", share=0.8),
     Column("post_id", "Post", kind="id", hidden=True),
