@@ -96,6 +96,20 @@ def test_one_outage_is_one() -> None:
     assert (1, "outage") in [(fact.count, fact.label) for fact in delivery_report(log(*down)).facts[1]]
 
 
+def test_what_arrived_late_is_not_said_to_be_the_api_s_own_retries() -> None:
+    """A person may have sent it again, which counts as one more attempt."""
+    late = [
+        delivery(10 + n, f"2026-02-28T10:0{n}:00Z", retries=1, deliveredAt="2026-02-28T12:00:00Z") for n in range(6)
+    ]
+    well = [delivery(30 + n, f"2026-02-28T10:1{n}:00Z") for n in range(6)]
+    made = delivery_report(log(*late, *well))
+    assert len(made.frames["outages"]) == 1
+    assert made.headline.endswith("; all of it arrived after retries or redelivery.")
+    assert (6, "arrived after retries or redelivery") in [(fact.count, fact.label) for fact in made.facts[0]]
+    outages = next(section for section in made.sections if section.title == "Outages")
+    assert outages.text.endswith("what was not lost arrived after retries or redelivery.")
+
+
 def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:
     markup = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
     assert markup.count("<svg") == 3 and "Failures by endpoint and hour" in markup

@@ -147,7 +147,9 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = safe.duration((longest["end"] - longest["start"]).total_seconds())
         text += f" {safe.many(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
-        text += f" and lost {longest['lost']:,}." if longest["lost"] else ", and retries made up for it."
+        text += (
+            f" and lost {longest['lost']:,}." if longest["lost"] else "; all of it arrived after retries or redelivery."
+        )
     down = breaks[breaks["recovered_at"].isna()]
     if len(down):
         text += f" Not recovered: {', '.join(map(_axes.endpoint, down['url']))}."
@@ -166,7 +168,7 @@ def _facts(
     return (
         (
             Fact(int((arrived & ~retried).sum()), "arrived at once", good),
-            Fact(int(retried.sum()), "arrived after retries", good),
+            Fact(int(retried.sum()), "arrived after retries or redelivery", good),
             Fact(int((state == "failed").sum()), "failed", bad),
             Fact(int((state == "in flight").sum()), "in flight", open_),
         ),
@@ -252,7 +254,7 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     figure = Figure("Outages", height, lambda ax: plots.outage_bands(breaks, log, ax, tz=tz))
     return Section(
         "Outages",
-        "Stretches in which first attempts failed; what was not lost came by retries.",
+        "Stretches in which first attempts failed; what was not lost arrived after retries or redelivery.",
         in_zone(table[names], tz),
         (figure,),
     )
