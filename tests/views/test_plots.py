@@ -411,6 +411,16 @@ def test_colours_are_well_formed_and_one_word_has_one_colour(table: dict[str, An
             assert table[word].colour == other[word].colour
 
 
+def test_every_mark_is_seen_on_a_dark_page() -> None:
+    def light(colour: str) -> float:
+        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgba(colour)[:3]]
+        return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+    for table in (OUTCOME, STATUS, VERDICT, PLATFORM):
+        for word, look in table.items():
+            assert (light(look.colour) + 0.05) / (light("#161616") + 0.05) >= 3, word
+
+
 def test_series_keep_their_colour_whatever_the_order() -> None:
     assert series_colours(["b", "a", "b"]) == series_colours(["a", "b"])
 

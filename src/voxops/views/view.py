@@ -291,8 +291,9 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
         )
         lines.append(html("<tr>{}</tr>", cells))
     return html(
-        '<div style="overflow-x:auto"><table class="{}" style="table-layout:fixed;width:100%;min-width:{}px;border-collapse:collapse;font-size:inherit;margin:0;background:none">'
+        '<div style="{}"><table class="{}" style="table-layout:fixed;width:100%;min-width:{}px;border-collapse:collapse;font-size:inherit;margin:0;background:none">'
         "<colgroup>{}</colgroup><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        safe.SIDEWAYS,
         safe.IGNORE_MATH,
         least,
         widths,
