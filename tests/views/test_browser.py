@@ -269,6 +269,7 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     log.area.get_by_label("Window").select_option("30D")
     log.area.locator(".vx-row").first.wait_for()
     log.pictures(SCREENS, f"deliveries-{width}")
+    assert_told_apart(log)
     log.tab("Over time")
     log.pictures(SCREENS, f"series-{width}")
     assert_true_bars(log)
@@ -277,6 +278,15 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     assert panel.axe() == []
     assert acting(api) == 0
     book.close()
+
+
+def assert_told_apart(log: Part) -> None:
+    """Endpoints keep their ends, and words run as their script does."""
+    cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
+    ends = log.area.locator(".vx-row .vx-parted > :last-child")
+    assert ends.count() > 3
+    assert ends.evaluate_all(cut) == []
+    assert log.area.locator(".vx-row [title$='/voxburst'][dir=auto]").count() > 0
 
 
 def assert_true_bars(log: Part) -> None:
@@ -295,6 +305,10 @@ def assert_readable(panel: Part) -> None:
     cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
     assert panel.area.locator(".vx-head .vx-sort").evaluate_all(cut) == []
     assert panel.area.locator(".vx-row [title='reconnect account']").evaluate_all(cut) == []
+    causes = panel.area.locator("fieldset:has(legend:text-is('Cause')) .vx-facet")
+    assert causes.evaluate_all(cut) == [], "what tells two causes apart is on their second line"
+    if panel.area.page.viewport_size["width"] > 1000:  # else the filters are folded
+        assert causes.evaluate_all("nodes => nodes.some(node => node.getBoundingClientRect().height > 30)")
     body, grid = panel.area.locator(".vx-body"), panel.area.locator(".vx-grid")
     wide = body.evaluate("node => node.scrollWidth > node.clientWidth")
     head, first = panel.area.locator(".vx-head > span").last, panel.area.locator(".vx-row").first.locator("span").last
@@ -314,7 +328,12 @@ def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Pa
     panel = book.at(2)
     panel.wait("77 of 77 rows")
     keys, grid = book.page.keyboard, panel.area.locator(".vx-grid")
-    grid.focus()
+    search = panel.area.get_by_label("Search")
+    assert "rows" in (search.get_attribute("title") or "")
+    for key in ("Enter", "ArrowDown"):
+        search.focus()
+        keys.press(key)
+        expect(grid).to_be_focused()
     for key in ("ArrowDown", "Space", "Shift+ArrowDown", "Shift+ArrowDown"):
         keys.press(key)
     panel.wait("3 ticked")

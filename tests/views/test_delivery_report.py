@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import voxops as vx
 from voxops import connection
 from voxops.cli import ATTENTION, main
 from voxops.errors import PlanError
@@ -94,6 +96,43 @@ def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> N
 def test_one_outage_is_one() -> None:
     down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
     assert (1, "outage") in [(fact.count, fact.label) for fact in delivery_report(log(*down)).facts[1]]
+
+
+def test_what_arrived_late_is_not_said_to_be_the_api_s_own_retries() -> None:
+    """A person may have sent it again, which counts as one more attempt."""
+    late = [
+        delivery(10 + n, f"2026-02-28T10:0{n}:00Z", retries=1, deliveredAt="2026-02-28T12:00:00Z") for n in range(6)
+    ]
+    well = [delivery(30 + n, f"2026-02-28T10:1{n}:00Z") for n in range(6)]
+    made = delivery_report(log(*late, *well))
+    assert len(made.frames["outages"]) == 1
+    assert made.headline.endswith("; all of it arrived after retries or redelivery.")
+    assert (6, "arrived after retries or redelivery") in [(fact.count, fact.label) for fact in made.facts[0]]
+    outages = next(section for section in made.sections if section.title == "Outages")
+    assert outages.text.endswith("what was not lost arrived after retries or redelivery.")
+
+
+def test_it_says_what_a_redelivery_did(tmp_path: Path) -> None:
+    with Sandbox(seed=7, speed=600, rate_limit=None, posts=30, deliveries=300) as server:
+        with vx.connect(sandbox=server, ledger=tmp_path / "ledger.sqlite") as ws:
+            history = ws.deliveries(since="30D")
+            run = ws.run(vx.plan_redeliver(history.head(4), force=True)).wait()
+            made = vx.delivery_report(history, run=run)
+            wrong = ws.run(vx.plan_cancel(ws.posts(status="scheduled").head(1))).wait()
+            for other in (wrong, history):
+                with pytest.raises(vx.PlanError, match=r"needs the run of a redelivery"):
+                    vx.delivery_report(history, run=other)  # type: ignore[arg-type]
+    section = next(section for section in made.sections if section.title == "What the redelivery did")
+    assert section.text.startswith("4 rows: ")
+    assert section.table.columns[0] == "endpoint"
+    assert int(section.table.drop(columns="endpoint").to_numpy().sum()) == 4
+    assert len(made.frames["redelivered"]) == 4
+
+
+def test_a_table_without_room_shows_that_there_is_more(tmp_path: Path) -> None:
+    page = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.search(r"\.wide\{overflow-x:auto;background:linear-gradient", page)
+    assert "--background:#161616" in page, "what covers the shadow at the end has the ground of the page"
 
 
 def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from voxops.engine.progress import fold, start
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
 from voxops.views._palette import OUTCOME
+from voxops.views._snapshot import snapshot_blocks
 from voxops.views.monitor import Monitor, render_html, render_text
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -506,6 +508,42 @@ def test_only_buttons_that_make_sense_can_be_pressed(phase: str, failed: int, ex
     for name in ("pause", "resume", "cancel", "retry"):  # a page may press what it should not
         press(monitor, name)
     assert set(called) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome", "waits", "expected"),
+    [
+        ("retry", Outcome.PENDING, {"queued": 5}, set()),
+        ("retry", Outcome.PENDING, {"queued": 4, "waits for the canaries of its cause": 1}, {"pause", "cancel"}),
+        ("retry", Outcome.UNKNOWN, {"queued": 5}, {"pause", "cancel"}),
+        ("watch", Outcome.PENDING, {"queued": 5}, {"pause", "cancel"}),
+    ],
+)
+def test_what_has_been_sent_can_neither_be_held_nor_given_up(
+    action: str, outcome: Outcome, waits: dict[str, int], expected: set[str]
+) -> None:
+    actions = {f"on_{name}": lambda: None for name in ("pause", "resume", "cancel", "retry")}
+    state = snapshot(phase="watching", action=action, cells=(Cell("a", outcome, 5),), waits=waits)
+    monitor = Desk().monitor(state, **actions)
+    monitor.show()
+    assert usable(monitor) == expected
+
+
+@pytest.mark.parametrize("phase", ["done", "cancelled", "blocked"])
+def test_what_has_ended_says_how_many_rows_failed(phase: str) -> None:
+    ended = snapshot(phase=phase, title="Retry")
+    for shown in (render_text(ended), render_html(ended)):
+        assert re.search(rf"{'needs you' if phase == 'blocked' else phase}, 4 failed · 2026-11-03", shown)
+    fine = replace(ended, cells=(Cell("a", Outcome.SUCCEEDED, 3),))
+    assert "failed" not in render_text(fine).splitlines()[0]
+    assert "failed" not in render_text(snapshot(phase="sending", title="Retry")).splitlines()[0]
+
+
+def test_a_run_of_whole_posts_has_no_table_of_one_row_without_a_name() -> None:
+    whole = snapshot(action="cancel", cells=(Cell("", Outcome.SUCCEEDED, 3), Cell("", Outcome.PENDING, 1)))
+    assert "platform" not in render_text(replace(whole, waits={}, recent=()))
+    assert not [block for block in snapshot_blocks(whole) if block["kind"] == "table"]
+    assert "platform" in render_text(snapshot(cells=(Cell("", Outcome.PENDING, 1), Cell("x", Outcome.PENDING, 1))))
 
 
 def test_a_monitor_without_actions_has_no_buttons_and_takes_no_orders() -> None:

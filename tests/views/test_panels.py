@@ -1203,6 +1203,19 @@ def test_bits_name_the_rows(wanted: list[bool]) -> None:
     assert table.rows(pack(np.ones(len(wanted) + 8, bool)), table.version) is None
 
 
+@pytest.mark.parametrize("frame", [(), ([],)])
+def test_a_triage_panel_without_a_frame_says_how_to_get_one(ws: vx.Workspace, frame: tuple[Any, ...]) -> None:
+    with pytest.raises(vx.PlanError, match=r"vx\.triage_panel\(ws, vx\.triage\(vx\.targets\(ws\.posts\(\)\)\)\)"):
+        vx.triage_panel(ws, *frame)
+
+
+def test_what_is_blank_and_what_is_missing_look_the_same() -> None:
+    frame = pd.DataFrame({"reason": pd.array(["", None, "x"], dtype="string")})
+    table = RowTable(frame, [Column("reason", "Reason", facet=True)])
+    assert table.shown("reason").to_list() == ["–", "–", "x"]
+    assert [row[0]["text"] for row in table.copy()[0]["rows"]] == ["–", "–", "x"]
+
+
 def test_fifty_thousand_rows_are_small_and_their_copy_is_short() -> None:
     count = 50_000
     frame = pd.DataFrame(

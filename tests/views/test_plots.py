@@ -279,9 +279,42 @@ def test_the_heat_map_holds_failure_shares_by_hour_of_the_zone() -> None:
     cells = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
     assert cells.shape == (2, 24)
     # 10:00 to 11:30 UTC is 15:30 to 17:00 there; the failure is of endpoint a, at 11:20 UTC, 16:50 there.
-    assert cells[0, 16] == pytest.approx(100 / 3)
+    # Of three deliveries one failed, which is paler than a third of twenty.
+    assert cells[0, 16] == pytest.approx(100 / 3 * (3 / 20) ** 2)
     assert np.isnan(cells[0, 3]) and cells[1, 15] == 0
     assert "(Asia/Kolkata)" in ax.get_xlabel()
+
+
+def test_one_failure_of_few_is_no_dark_cell_and_says_how_few() -> None:
+    at = pd.to_datetime(["2026-11-03T10:30Z"] * 9 + ["2026-11-03T12:30Z"] * 40).as_unit("us")
+    good = pd.array([False] + [True] * 8 + [False] * 4 + [True] * 36, dtype="boolean")
+    ax = plots.endpoint_heatmap(pd.DataFrame({"created_at": at, "url": "https://a.example/in", "success": good}))
+    cells = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
+    assert cells[0, 12] == pytest.approx(10.0)
+    assert cells[0, 10] == pytest.approx(100 / 9 * (9 / 20) ** 2)
+    assert [each.get_text() for each in ax.texts] == ["1/9", "10"]
+    assert "fewer than 20 deliveries are paler" in ax.get_xlabel()
+    many = log().iloc[:0].reindex(range(30)).assign(created_at=at[0], url="https://a.example/in", success=True)
+    assert "fewer" not in plots.endpoint_heatmap(many).get_xlabel()
+
+
+def test_a_day_that_is_not_over_is_beside_the_lines() -> None:
+    days = [pd.date_range(f"2026-02-{day:02}T00:00Z", periods=24, freq="1h") for day in range(1, 29)]
+    at = pd.DatetimeIndex([]).append([*days, pd.date_range("2026-03-01T00:00Z", periods=3, freq="1h")])
+    frame = pd.DataFrame({"created_at": at.as_unit("us"), "latency_ms": 100.0})
+    frame = frame.drop(frame.index[24 * 9 : 24 * 10 - 2])  # a day of two deliveries
+    ax = plots.latency_bands(frame)
+    lines = [line for line in ax.lines if line.get_linestyle() == "-"]
+    drawn = {date.day for line in lines for date in pd.DatetimeIndex(line.get_xdata())}
+    assert drawn == set(range(1, 29)) - {10}
+    circles = [line for line in ax.lines if line.get_marker() == "o"]
+    assert {pd.Timestamp(date).day for line in circles for date in line.get_xdata()} == {1, 10}
+    assert "day not over, or of few" in [each.get_text() for each in ax.get_legend().get_texts()]
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_major_formatter().get_offset() == "2026-Feb to 2026-Mar"
+    frame.attrs["fetched_at"] = "2026-03-09T00:00:00Z"
+    whole = plots.latency_bands(frame[frame["created_at"].dt.day != 10])
+    assert [line for line in whole.lines if line.get_marker() == "o" and len(line.get_xdata())] != [], "3 of 24"
 
 
 def test_no_figure_shows_the_query_of_an_endpoint() -> None:
@@ -378,6 +411,16 @@ def test_colours_are_well_formed_and_one_word_has_one_colour(table: dict[str, An
             assert table[word].colour == other[word].colour
 
 
+def test_every_mark_is_seen_on_a_dark_page() -> None:
+    def light(colour: str) -> float:
+        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgba(colour)[:3]]
+        return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+    for table in (OUTCOME, STATUS, VERDICT, PLATFORM):
+        for word, look in table.items():
+            assert (light(look.colour) + 0.05) / (light("#161616") + 0.05) >= 3, word
+
+
 def test_series_keep_their_colour_whatever_the_order() -> None:
     assert series_colours(["b", "a", "b"]) == series_colours(["a", "b"])
 
@@ -387,7 +430,7 @@ def test_every_delivery_that_is_settled_is_a_dot_and_those_that_never_came_are_o
     dots = {line.get_label(): list(map(float, line.get_ydata())) for line in ax.lines}
     assert dots == {
         "at the first attempt": pytest.approx([0.2] * 6),
-        "after retries": pytest.approx([700, 4_000]),
+        "after retries or redelivery": pytest.approx([700, 4_000]),
         "failed": [21_600.0],
     }
     ax.figure.canvas.draw()

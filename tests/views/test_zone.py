@@ -97,7 +97,7 @@ def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv() -> None:
 def test_plots_follow_the_zone_unless_another_is_said(ws: vx.Workspace) -> None:
     log = ws.deliveries(since="7D")
     assert vx.plots.delivery_volume(log).get_xlabel() == f"time ({TZ})"
-    assert vx.plots.endpoint_heatmap(log, tz="UTC").get_xlabel() == "hour of the day (UTC)"
+    assert vx.plots.endpoint_heatmap(log, tz="UTC").get_xlabel().startswith("hour of the day (UTC)")
     assert TZ in vx.plots.schedule_calendar(ws.posts(status="scheduled")).get_xlabel()
     assert TZ in vx.plots.outage_bands(vx.outages(log), log).get_xlabel()
 

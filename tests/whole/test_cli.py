@@ -22,6 +22,12 @@ from voxops.cli import main
 from voxops.sandbox.command import main as sandbox_main
 
 
+def test_the_package_itself_is_the_command() -> None:
+    command = [sys.executable, "-m", "voxops", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.strip().startswith("voxops ")
+
+
 def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["matrix"]) == 0
     out = capsys.readouterr().out

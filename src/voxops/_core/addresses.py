@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["redact_address", "redact_addresses"]
+__all__ = ["redact_address", "redact_addresses", "short_address"]
 
 _ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://[^\s\"'<>`]*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
 # What follows one of these is a token, however short; the group before it stays.
@@ -40,6 +40,11 @@ def redact_address(url: object) -> str:
     scheme = f"{parts.scheme}://" if parts.netloc else f"{parts.scheme}:" if parts.scheme else ""
     path = parts.path if parts.netloc or not parts.scheme else parts.path.rpartition("@")[2]
     return f"{scheme}{host}{_redact_path(path)}{'?…' if parts.query else ''}"
+
+
+def short_address(url: object) -> str:
+    """Return an address as `redact_address` does, without its scheme, which tells no two endpoints apart."""
+    return redact_address(url).removeprefix("https://").removeprefix("http://")
 
 
 def redact_addresses(text: object) -> str:

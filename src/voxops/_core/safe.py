@@ -25,6 +25,7 @@ from voxops._core.spreadsheets import guard
 __all__ = [
     "IGNORE_MATH",
     "LINE",
+    "SIDEWAYS",
     "Markup",
     "as_of",
     "bar",
@@ -50,6 +51,16 @@ __all__ = [
 ]
 
 LINE = "rgba(128,128,128,.35)"  # a rule that shows on white and on black
+# The ground of the page, in the names of JupyterLab, VS Code, Colab and marimo; a page of our own has the last of them.
+_GROUND = "var(--jp-layout-color0,var(--vscode-editor-background,var(--colab-primary-surface-color,var(--background,Canvas))))"
+# Style of what scrolls sideways: a shadow at the edge beyond which there is more, which a piece of ground covers at the end.
+SIDEWAYS = Markup(
+    "overflow-x:auto;background:"
+    f"linear-gradient(to right,{_GROUND} 40%,transparent) left/36px 100% no-repeat local,"
+    f"linear-gradient(to left,{_GROUND} 40%,transparent) right/36px 100% no-repeat local,"
+    "linear-gradient(to right,rgba(128,128,128,.6),transparent) left/12px 100% no-repeat scroll,"
+    "linear-gradient(to left,rgba(128,128,128,.6),transparent) right/12px 100% no-repeat scroll"
+)
 # Classes of every display: without them MathJax would set what stands between two dollar signs, links included.
 IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 

@@ -147,7 +147,7 @@ def _table(block: Block) -> Markup:
         return Markup()
     rows = [[_cell(cell) for cell in row] for row in block["rows"]]
     drawn = safe.table(block["heads"], rows, numeric=frozenset(block["numeric"]))
-    return html('<div style="margin-top:8px;overflow-x:auto">{}</div>', drawn)
+    return html('<div style="margin-top:8px;{}">{}</div>', safe.SIDEWAYS, drawn)
 
 
 def _list(block: Block) -> Markup:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta, timezone, tzinfo
 from typing import Any
-
-import pandas as pd
 
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
-from voxops.analysis.sheet_times import readable_time
-from voxops.frames.spans import shown_zone
+from voxops.acts.plan_rows import shown_columns
 
 __all__ = ["kinds_of", "plan_blocks"]
 
@@ -21,16 +17,11 @@ ROWS = 12  # rows shown of what would be sent
 KINDS = 12  # kinds of reasons shown of what is held
 _EXAMPLES = 2  # of each kind
 _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
-_SHOWN = (
-    "post_id", "row_id", "delivery_id", "platform", "account_name", "content", "event_type", "status_code", "cause",
-)  # fmt: skip
-_CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
 # What tells one reason from another of its kind: what is quoted, ids, names of rows, and how many characters there are.
 _DETAIL = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:post|del|acc|media|run)_\w+|(?<=\bas row )[^;:]+|\b\d[\d,]*(?= characters)"""
 )
 _CELL = re.compile(r" \([A-Z]{1,3}\d+\)$| \(row \d+\)$")  # and where in the sheet it stands
-_LIMITS = {"content": 60, "cause": 60}  # characters shown
 
 
 def plan_blocks(plan: Any, reasons: Sequence[tuple[str, int]]) -> list[Block]:
@@ -88,66 +79,22 @@ def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def _sample(plan: Any) -> list[Block]:
     """The first rows that would be sent."""
-    names = [name for name in _shown(plan) if name in plan.table.columns][:4]
     sent = plan.table[plan.table["eligible"]]
-    tz = _zone(sent)
-    # Where all are the first attempt, or in the first batch, there is no need to say so.
-    counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
+    columns = shown_columns(plan, sent)
     lines = [
         (
-            *(_cell(name, row[name], tz) for name in names),
-            *(safe.number(row[name]) for name in counts),
-            blocks.cell(row["reason"], limit=80),
+            *(column.cell(row) for column in columns),
             blocks.cell(_word(row["request"], plan.act), row["request"]),
             blocks.cell(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]),
         )
         for row in sent.head(ROWS).to_dict("records")
     ]
-    heads = (
-        *(safe.zoned(name, tz) if name == "scheduled_for" and tz is not None else name for name in names),
-        *counts,
-        "reason",
-        "request",
-        "key",
-    )
-    numeric, spare = range(len(names), len(names) + len(counts)), range(len(heads) - 2, len(heads))
-    parts = [blocks.table(heads, lines, numeric, spare)]
+    heads = (*(column.head for column in columns), "request", "key")
+    numeric = [at for at, column in enumerate(columns) if column.counts]
+    parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
     if more := plan.eligible - len(lines):
         parts.append(blocks.line(f"and {safe.number(more)} more; plan.frame has them all"))
     return parts
-
-
-def _shown(plan: Any) -> tuple[str, ...]:
-    """The columns by which a person knows a row: of what is to be created, what goes where and when."""
-    return (plan.key, *_CREATED) if plan.act.about == "create" else _SHOWN
-
-
-def _zone(sent: pd.DataFrame) -> str | tzinfo | None:
-    """The zone in which times of rows are shown: the frame's, else the one that its times are in; None where each has its own offset."""
-    if "tz" in sent.attrs or "scheduled_for" not in sent:
-        return shown_zone(sent)
-    times = sent["scheduled_for"]
-    if isinstance(times.dtype, pd.DatetimeTZDtype):
-        return times.dtype.tz
-    # So they can be compared with the sheet as they stand there.
-    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
-    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
-
-
-def _cell(name: str, value: Any, tz: str | tzinfo | None) -> Block:
-    """One value of a row: ids lose their middle, long text is cut, times are in the zone; all of it shows on hovering."""
-    if name == "scheduled_for":
-        when = readable_time(value)
-        if when is None:
-            return blocks.cell(value, value)
-        local = when if tz is None else pd.Timestamp(when).tz_convert(tz)
-        shown = f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if tz is None else "")
-        return blocks.cell(shown, value)
-    if isinstance(value, list | tuple):
-        value = "; ".join(map(str, value))
-    if name.endswith("_id"):
-        return blocks.cell(safe.middle(value, 12), value)
-    return blocks.cell(value, limit=_LIMITS.get(name, 60))
 
 
 def _word(request: str, act: Any) -> str:

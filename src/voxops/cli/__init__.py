@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
     )
     sandbox.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
+    sandbox.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
     sandbox.add_argument("--storage-port", type=_port, default=0, help="port of the presigned storage")
     sandbox.add_argument("--receiver-port", type=_port, default=0, help="port of the webhook receiver")
     sandbox.add_argument(
@@ -180,8 +181,8 @@ def _sandbox(options: argparse.Namespace) -> int:
     with _files(), _facts(options):
         serve(
             port=options.port, seed=options.seed, state=options.state, speed=options.speed, now=options.now, tls=options.tls,
-            rate_limit=options.rate_limit or None, posts=options.posts, storage_port=options.storage_port,
-            receiver_port=options.receiver_port,
+            rate_limit=options.rate_limit or None, posts=options.posts, deliveries=options.deliveries,
+            storage_port=options.storage_port, receiver_port=options.receiver_port,
         )  # fmt: skip
     return 0
 

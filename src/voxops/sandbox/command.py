@@ -22,6 +22,7 @@ def serve(
     speed: float = 1.0,
     rate_limit: int | None = 500,
     posts: int = 500,
+    deliveries: int = 4500,
     storage_port: int = 0,
     receiver_port: int = 0,
     now: bool = False,
@@ -35,8 +36,8 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     with Sandbox(
-        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, storage_port=storage_port,
-        receiver_port=receiver_port, real_time=now, tls=tls,
+        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, deliveries=deliveries,
+        storage_port=storage_port, receiver_port=receiver_port, real_time=now, tls=tls,
     ) as sandbox:  # fmt: skip
         _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         if sandbox.certificate is not None:

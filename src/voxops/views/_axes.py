@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from voxops._core import safe
-from voxops._core.addresses import redact_address
+from voxops._core.addresses import short_address
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -106,8 +107,11 @@ def name_rows(ax: Axes, names: Mapping[int, object]) -> None:
     ax.set_ylim(-0.6, max(len(names), 1) - 0.4)
 
 
-def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Callable[[float], bool] = bool) -> QuadMesh:
-    """Draw a table as cells in shades of a colour, first row on top, with the numbers that `note` picks; missing ones are hatched."""
+def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, notes: pd.DataFrame | None = None) -> QuadMesh:
+    """Draw a table as cells in shades of a colour, first row on top; missing ones are hatched.
+
+    `notes`, a table of the same shape, is what stands in the cells; else those that are not 0 have their number.
+    """
     from matplotlib.colors import to_hex
 
     numbers = values.astype(float).to_numpy()
@@ -123,10 +127,19 @@ def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, note: Call
     )
     for row, line in enumerate(numbers):
         for column, value in enumerate(line):
-            if not pd.isna(value) and note(value):
+            text = (f"{value:.0f}" if value else "") if notes is None else str(notes.iloc[row, column])
+            if text and not pd.isna(value):
                 red, green, blue, _ = mesh.to_rgba(value)
                 ink = _ink(to_hex((red, green, blue)))
-                ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
+                ax.text(
+                    column + 0.5,
+                    row + 0.5,
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=8 if len(text) < 3 else 6,
+                    color=ink,
+                )
     return mesh
 
 
@@ -163,11 +176,27 @@ def finish(ax: Axes, lines: str, *, empty: bool, legend: str = "") -> Axes:
 
 def time_axis(ax: Axes, tz: str) -> None:
     """Let the horizontal axis show times of a named zone."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 
+    class Spanning(ConciseDateFormatter):
+        """Names the month, or day, of both ends where they are two: that of the last tick alone would be taken for all."""
+
+        def format_ticks(self, values: Any) -> Any:
+            said = super().format_ticks(values)  # type: ignore[no-untyped-call]
+            self._ends = [num2date(value, zone) for value in values[:: max(1, len(values) - 1)]]  # type: ignore[no-untyped-call]
+            return said
+
+        def get_offset(self) -> str:
+            said = str(super().get_offset())  # type: ignore[no-untyped-call]
+            first, last = self._ends[0], self._ends[-1]
+            form = next((form for form in self.offset_formats if last.strftime(form) == said), "")
+            begun = first.strftime(form)
+            return said if begun in ("", said) else f"{begun} to {said}"
+
+    zone = ZoneInfo(tz)
     locator = AutoDateLocator(tz=tz)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(Spanning(locator, tz=tz))  # type: ignore[no-untyped-call]
     ax.set_xlabel(safe.zoned("time", tz))
 
 
@@ -216,7 +245,7 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
 
 def endpoint(url: object) -> str:
     """Return an address as it may be shown, without its scheme."""
-    return redact_address(url).removeprefix("https://").removeprefix("http://")
+    return short_address(url)
 
 
 def _without(cause: str, platform: Any) -> str:

@@ -40,6 +40,9 @@ _MOST_BUCKETS = 100
 _DELAYS = {0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 day"}
 _DELAYS |= {7 * 86400: "1 week", 30 * 86400: "30 days"}
 _DELAYS_BEYOND = 6  # how far above the rest "never" stands
+_FEW = 20  # deliveries, below which a share says little
+_SAID = 10  # per cent, from which a share stands in its cell
+_HANDFUL = 5  # deliveries, below which percentiles say little where buckets hold more
 _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
 
 
@@ -78,6 +81,9 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
 def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw the 50th, 95th and 99th percentile of the latency over time, on a logarithmic scale.
 
+    A bucket that is not over when the log ends, or holds fewer than five deliveries where others hold more, is an open circle beside
+    the lines: few deliveries rarely hold a slow one, which would look like an improvement.
+
     Parameters
     ----------
     log : pandas.DataFrame
@@ -96,9 +102,14 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
     if len(timed):
         half, most, nearly_all = (buckets.quantile(level) for level in (0.5, 0.95, 0.99))
         middle = pd.DatetimeIndex(half.index) + width / 2
-        ax.fill_between(middle, half, most, color=colour, alpha=0.15, linewidth=0)
+        sure = ~_is_unsure(buckets.size(), width, log)
+        ax.fill_between(middle[sure], half[sure], most[sure], color=colour, alpha=0.15, linewidth=0)
         for line, style, name in ((half, "-", "50 %"), (most, "--", "95 %"), (nearly_all, ":", "99 %")):
-            ax.plot(middle, line, style, marker=".", color=colour, label=f"{name} were faster")
+            ax.plot(middle[sure], line[sure], style, marker=".", color=colour, label=f"{name} were faster")
+        if not sure.all():
+            beside = pd.concat([half[~sure], most[~sure], nearly_all[~sure]])
+            said = f"{each} not over, or of few"
+            ax.plot([*middle[~sure]] * 3, beside, "o", markerfacecolor="none", markersize=4, color=colour, label=said)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -129,7 +140,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
     retried = arrived["retry_count"].fillna(0) > 0
     for rows, name, look in (
         (~retried, "at the first attempt", STATUS["published"]),
-        (retried, "after retries", STATUS["partial"]),
+        (retried, "after retries or redelivery", STATUS["partial"]),
     ):
         if rows.any():
             times = arrived.loc[rows, "created_at"]
@@ -152,6 +163,9 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
 def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None, most: int = 15) -> Axes:
     """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
 
+    Shares of fewer than 20 deliveries are paler, the fewer the paler, and stand in their cells as failed/deliveries: one failure in nine
+    says little.
+
     Parameters
     ----------
     log : pandas.DataFrame
@@ -168,22 +182,35 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     urls = _axes.texts(settled["url"])
     shown = sorted(_axes.largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
     hours = settled["created_at"].dt.tz_convert(tz).dt.hour
-    failed = 100 * (~settled["success"].astype(bool)).astype(float)
-    share = pd.crosstab(urls, hours, failed, aggfunc="mean").reindex(index=shown, columns=range(24))
-    share.index = [_axes.endpoint(url) for url in shown]
+    failed = ~settled["success"].astype(bool)
+    counts, bad = (
+        pd.crosstab(urls[rows], hours[rows]).reindex(index=shown, columns=range(24), fill_value=0)
+        for rows in (failed | True, failed)
+    )
+    share = 100 * bad / counts.where(counts > 0)
+    faded = share * (counts / _FEW).clip(upper=1) ** 2
+    faded.index = pd.Index([_axes.endpoint(url) for url in shown])
     ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
     if shown:
-        highest = max(float(share.max().max()), 10.0)
-        mesh = _axes.grid(ax, share, OUTCOME["failed"].colour, highest, lambda value: value >= 10)
+        highest = max(float(faded.max().max()), 10.0)
+        mesh = _axes.grid(ax, faded, OUTCOME["failed"].colour, highest, _notes(share, bad, counts))
         steps = [highest * step / 64 for step in range(65)]  # as many as an eye can tell
         said = "failed (% of deliveries)"
         scale = ax.figure.colorbar(mesh, ax=ax, label=said, pad=0.02, boundaries=steps, ticks=MaxNLocator(6))
         assert scale.solids is not None
         scale.solids.set(rasterized=False, edgecolor="face")  # an image would be refused by a report's own policy
         ax.set_xticks([hour + 0.5 for hour in range(0, 24, 2)], [f"{hour:02}" for hour in range(0, 24, 2)])
-    ax.set_xlabel(safe.zoned("hour of the day", tz))
+    few = f"cells with fewer than {_FEW} deliveries are paler and show failed/deliveries"
+    ax.set_xlabel(safe.zoned("hour of the day", tz) + (f"\n{few}" if (counts.lt(_FEW) & bad.gt(0)).any().any() else ""))
     ax.set_ylabel("endpoint")
     return _axes.finish(ax, "", empty=not shown)
+
+
+def _notes(share: pd.DataFrame, bad: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    """What stands in the cells: the share from a tenth, and both counts where they are small."""
+    percent = share.map(lambda value: f"{value:.0f}" if value >= _SAID else "")
+    pairs = bad.astype(str) + "/" + counts.astype(str)
+    return percent.where(counts >= _FEW, pairs.where(bad > 0, ""))
 
 
 def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | None = None) -> Axes:
@@ -267,6 +294,15 @@ def _need_log(log: object, columns: Iterable[str], name: str, tz: str | None) ->
         log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
     )
     return shown_zone(log, tz)
+
+
+def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -> Any:
+    """Which buckets say little: those that were not over when the log was read, and those of few where others hold more."""
+    few = (counts < min(_HANDFUL, counts.median() / 2)).to_numpy(bool)
+    read = log.attrs.get("fetched_at")
+    end = max(filter(pd.notna, [log["created_at"].max(), pd.Timestamp(read) if read else pd.NaT]))
+    open_ = (pd.DatetimeIndex(counts.index) + width) > end
+    return few | (open_ & (len(counts) > 1))
 
 
 def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]:

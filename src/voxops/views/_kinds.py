@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from voxops.model import Outcome
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
 
-__all__ = ["LOOKS", "MOST", "PLANNED", "TRIAGED", "Kind", "Shape", "kind_of", "shape_of"]
+__all__ = ["FIRST", "LOOKS", "MOST", "Kind", "Shape", "kind_of", "order_of", "shape_of"]
 
 MOST = 10  # columns shown
-TRIAGED, PLANNED = "triaged targets", "planned rows"
+_LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
+TRIAGED, PLANNED, RESULTS = "triaged targets", "planned rows", "results"
+FIRST = {
+    TRIAGED: "those with a cause first",
+    PLANNED: "those to be sent first",
+    RESULTS: "what failed, is unknown or blocked first",
+}
+_OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
+# Columns that give way, where others are what a frame is read for.
+_NARROW: Mapping[str, Mapping[str, Any]] = {
+    TRIAGED: {"content": {"width": 100}, "cause": {"width": 184}},
+    RESULTS: {
+        "content": {"width": 130},
+        "new_content": {"width": 130},
+        "accounts": {"width": 140},
+        "cause": {"width": 170, "wraps": False},  # why it was planned, and not what became of it
+    },
+}
 # What one row is called, where that is more than an s less.
 _ONE = {"posts at risk": "post at risk", "deliveries": "delivery", "figures of posts": "figures of a post"}
 
@@ -37,7 +56,8 @@ class Shape:
     """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
 
     Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines;
-    `days` where times are days, of which only the day is shown; `share` where a number from 0 to 1 is one of a hundred.
+    `days` where times are days, of which only the day is shown; `share` where a number from 0 to 1 is one of a hundred; `address`
+    where host and path are shown, without what both have in common.
     """
 
     title: str
@@ -46,6 +66,12 @@ class Shape:
     wraps: bool = False
     days: bool = False
     share: bool = False
+    address: bool = False
+
+    @property
+    def least(self) -> int:
+        """The pixels that it has at the least."""
+        return self.width or (_LEAST_WRAPPED if self.wraps else _LEAST)
 
 
 def _kind(name: str, known_by: str, columns: str) -> Kind:
@@ -55,10 +81,10 @@ def _kind(name: str, known_by: str, columns: str) -> Kind:
 # The most particular kinds first: a plan of triaged rows is a plan.
 KINDS: Sequence[Kind] = (
     _kind(
-        "results",
+        RESULTS,
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for row_id owner cause platform account_name accounts new_scheduled_for "
-        "new_content content scheduled_for event_type url post_id delivery_id tries settled_at result_id",
+        "outcome error_code error_message waiting_for row_id owner platform account_name accounts new_scheduled_for "
+        "new_content content cause scheduled_for event_type url post_id delivery_id tries settled_at result_id",
     ),
     _kind(
         PLANNED,
@@ -152,13 +178,14 @@ _SHAPES: Mapping[str, Shape] = {
     "account_name": Shape("account", 106),
     "account_status": Shape("status", 84),
     "campaign": Shape("campaign", 110),
+    "cause": Shape("cause", wraps=True),
     "cell": Shape("cell", 60),
     "code": Shape("code", 176),
     "column": Shape("column", 116),
     "content": Shape("text"),
     "count": Shape("targets", 68),
     "eligible": Shape("sent", 44),
-    "error_code": Shape("error", 140),
+    "error_code": Shape("error", 176),
     "error_message": Shape("message", wraps=True),
     "errors": Shape("errors", wraps=True),
     "event_type": Shape("event", 120),
@@ -186,7 +213,7 @@ _SHAPES: Mapping[str, Shape] = {
     "success_rate": Shape("success rate", 104, share=True),
     "targets": Shape("platforms"),
     "updated_at": Shape("changed", 108),
-    "url": Shape("address"),
+    "url": Shape("address", 252, address=True),
     "verdict": Shape("verdict", 148),
     "waiting_for": Shape("waits for", wraps=True),
     "warnings": Shape("warnings", wraps=True),
@@ -207,9 +234,29 @@ def kind_of(frame: pd.DataFrame) -> Kind:
     return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
 
 
-def shape_of(column: object, values: pd.Series[Any]) -> Shape:
-    """Return how a column is drawn."""
-    name = str(column)
+def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
+    """Return the order in which rows are read, by their places; None where it is the frame's own.
+
+    What needs nobody comes last: it would push what does off the page.
+    """
+    if kind.name == TRIAGED:
+        rank: pd.Series[Any] = frame["cause"].isna()
+    elif kind.name == PLANNED:
+        rank = ~frame["eligible"].astype(bool)
+    elif kind.name == RESULTS:
+        rank = frame["outcome"].astype(object).map(_OUTCOMES).fillna(len(_OUTCOMES))
+    else:
+        return None
+    return np.argsort(rank.to_numpy("int64"), kind="stable")
+
+
+def shape_of(column: object, values: pd.Series[Any], kind: Kind = _OTHER) -> Shape:
+    """Return how a column is drawn in a frame of this kind."""
+    return replace(_shape(str(column), values), **_NARROW.get(kind.name, {}).get(str(column), {}))
+
+
+def _shape(name: str, values: pd.Series[Any]) -> Shape:
+    """How a column is drawn wherever it stands."""
     number = pd.api.types.is_numeric_dtype(values)
     if name == "scheduled_for" and not isinstance(values.dtype, pd.DatetimeTZDtype):
         return Shape("scheduled", 212)  # as a sheet has it, with its offset

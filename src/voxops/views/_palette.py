@@ -1,7 +1,7 @@
 """How each word looks, once: the same colour, glyph and order wherever it is shown.
 
 The colours are Okabe and Ito's, which people with any of the common colour-vision deficiencies can tell apart, plus
-greys. Colour never says anything that a word or a glyph does not say too.
+greys that are seen on white and on black. Colour never says anything that a word or a glyph does not say too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", 
 
 _ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 _BLUE, _VERMILLION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-_INK, _GREY, _PALE = "#3D3D3D", "#8C8C8C", "#C8C8C8"
+_INK, _GREY, _PALE = "#646464", "#8C8C8C", "#C8C8C8"
 
 
 class Look(NamedTuple):

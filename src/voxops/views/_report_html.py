@@ -42,7 +42,7 @@ _STYLE = """\
 .voxops-report .facts{display:grid;grid-template-columns:repeat(var(--wide),minmax(0,1fr));gap:10px;margin:14px 0}
 .voxops-report .fact{box-sizing:border-box;overflow-wrap:break-word;padding:8px 14px;border:1px solid rgba(128,128,128,.35);border-left-width:6px;border-radius:6px}
 .voxops-report .fact b{display:block;font-size:28px;line-height:1.2}
-.voxops-report .wide{overflow-x:auto}.voxops-report table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
+.voxops-report .wide{SIDEWAYS}.voxops-report table{border-collapse:collapse;min-width:40%;font-size:13px;margin:8px 0;background:none}
 .voxops-report th,.voxops-report td{text-align:left!important;vertical-align:top!important;padding:5px 10px 5px 0;border:0;
  border-bottom:1px solid rgba(128,128,128,.35);overflow-wrap:break-word;white-space:normal;unicode-bidi:isolate}
 .voxops-report th{font-weight:600;overflow-wrap:normal;vertical-align:bottom!important}.voxops-report .t{min-width:10em}.voxops-report .s{min-width:7em}.voxops-report .n{text-align:right!important}.voxops-report td.n,.voxops-report td.w{white-space:nowrap}
@@ -56,12 +56,12 @@ _STYLE = """\
 @media print{.voxops-report{max-width:none;font-size:11px}.voxops-report h2{break-after:avoid;margin-top:18px}
  .voxops-report .facts{grid-template-columns:repeat(var(--wide),minmax(0,1fr))}.voxops-report .fact{padding:6px 8px}.voxops-report .fact b{font-size:20px}
  .voxops-report tr,.voxops-report figure,.voxops-report .facts{break-inside:avoid}.voxops-report thead{display:table-header-group}.voxops-report table{font-size:9px}
- .voxops-report .wide{overflow:visible}.voxops-report .t{min-width:8em}.voxops-report .s{min-width:5.5em}.voxops-report *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
-"""
+ .voxops-report .wide{overflow:visible;background:none}.voxops-report .t{min-width:8em}.voxops-report .s{min-width:5.5em}.voxops-report *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+""".replace("SIDEWAYS", safe.SIDEWAYS)
 _PAGE = """\
-:root{color-scheme:light dark}body{margin:0;padding:28px 20px 60px;background:#fff;color:#1b1b1b}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}}
-@media print{:root{color-scheme:light}body{padding:0;background:#fff;color:#000}@page{margin:15mm}}
+:root{color-scheme:light dark;--background:#fff}body{margin:0;padding:28px 20px 60px;background:var(--background);color:#1b1b1b}
+@media(prefers-color-scheme:dark){:root{--background:#161616}body{color:#e8e8e8}}
+@media print{:root{color-scheme:light;--background:#fff}body{padding:0;color:#000}@page{margin:15mm}}
 """
 
 

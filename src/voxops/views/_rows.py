@@ -94,7 +94,8 @@ class RowTable:
         values = self.words.get(name, self.frame.get(name))
         if values is None:
             return pd.Series(MISSING, index=self.frame.index, dtype=object)
-        return values.astype(object).where(values.notna(), MISSING).astype(str).astype(object)
+        said = values.astype(object).where(values.notna(), MISSING).astype(str).astype(object)
+        return said.where(said != "", MISSING)
 
     def rows(self, bits: object, version: object) -> np.ndarray[Any, Any] | None:
         """Return which rows a page names by their bits (bool); None if it speaks of another table."""
@@ -201,4 +202,4 @@ def _cell_text(value: Any, tz: str) -> str:
     """Return a cell of the static copy as text."""
     if isinstance(value, pd.Timestamp):
         return f"{value.tz_convert(tz) if value.tzinfo else value:%d %b %H:%M}"
-    return MISSING if pd.isna(value) else str(value)
+    return MISSING if pd.isna(value) else str(value) or MISSING

@@ -19,6 +19,7 @@ __all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snap
 
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown before the rest is summed up
+_NOWHERE = "–"  # where a row names no platform
 _WIDTH = 40  # characters of a bar drawn in text
 # Acts whose rows go to several platforms each, in as many combinations as there are rows.
 MIXED = frozenset(name for name, act in ACTS.items() if act.about == "create")
@@ -150,8 +151,10 @@ def _title(snapshot: Snapshot) -> str:
 
 
 def _phase(snapshot: Snapshot) -> str:
-    """Return the phase with its glyph."""
-    return _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
+    """Return the phase with its glyph, and of what has ended how many rows failed: "done" alone reads as if none had."""
+    said = _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
+    failed = snapshot.count(Outcome.FAILED) if snapshot.phase in WENT_THROUGH else 0
+    return f"{said}, {failed:,} failed" if failed else said
 
 
 def _settled(snapshot: Snapshot) -> str:
@@ -232,7 +235,8 @@ def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
     if rest:
         name = "1 other" if len(rest) == 1 else f"{len(rest)} others"
         shown.append((name, [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)]))
-    return [(safe.plain(platform, 40) or "–", counts) for platform, counts in shown]
+    named = [(safe.plain(platform, 40) or _NOWHERE, counts) for platform, counts in shown]
+    return [] if [name for name, _ in named] == [_NOWHERE] else named  # whole posts: it would say what the bar says
 
 
 def _head(snapshot: Snapshot) -> str:

@@ -14,10 +14,13 @@ import pandas as pd
 from voxops._core import safe
 from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.errors import PlanError
 from voxops.frames.spans import in_zone, length, shown_zone
+from voxops.model import OUTCOMES
 from voxops.views import _axes, _findings, plots
 from voxops.views._addresses import without_addresses
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
+from voxops.views._handed import HandedRun
 from voxops.views._palette import OUTCOME, VERDICT
 from voxops.views.report import Report
 
@@ -51,6 +54,7 @@ def delivery_report(
     rows: int = 50,
     within: str | timedelta = "5min",
     target: float = 0.99,
+    run: HandedRun | None = None,
 ) -> Report:
     """Make the report of a delivery history.
 
@@ -70,17 +74,19 @@ def delivery_report(
         Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
     within, target
         As for ``vx.service_levels``: the time that a delivery has, and the share that must arrive in it.
+    run : Run, optional
+        The run of a redelivery: the report then says what it did, by endpoint; `log` is what it is otherwise about.
 
     Returns
     -------
     Report
         With ``frames``: ``endpoints levels hours attempts outages duplicates lost``. Addresses are shown without their query, which may
-        hold a secret.
+        hold a secret. Of a `run`, ``redelivered`` are its results.
 
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, or `run` is not the run of a redelivery.
     ConfigError
         If `within` is not a duration, `target` no share, or `now` has no offset.
 
@@ -105,10 +111,14 @@ def delivery_report(
         "duplicates": copies,
         "lost": lost,
     }
+    again = None if run is None else _results(run)
+    if again is not None:
+        frames["redelivered"] = again
     parts = [
         Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **owners})),
         _volume(log, endpoints, tz),
         _levels(levels, within, target),
+        *([] if again is None else [_redelivered(again)]),
         _outages(log, breaks, tz),
         _attempts(log),
         _copies(copies),
@@ -147,7 +157,9 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = safe.duration((longest["end"] - longest["start"]).total_seconds())
         text += f" {safe.many(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
-        text += f" and lost {longest['lost']:,}." if longest["lost"] else ", and retries made up for it."
+        text += (
+            f" and lost {longest['lost']:,}." if longest["lost"] else "; all of it arrived after retries or redelivery."
+        )
     down = breaks[breaks["recovered_at"].isna()]
     if len(down):
         text += f" Not recovered: {', '.join(map(_axes.endpoint, down['url']))}."
@@ -166,7 +178,7 @@ def _facts(
     return (
         (
             Fact(int((arrived & ~retried).sum()), "arrived at once", good),
-            Fact(int(retried.sum()), "arrived after retries", good),
+            Fact(int(retried.sum()), "arrived after retries or redelivery", good),
             Fact(int((state == "failed").sum()), "failed", bad),
             Fact(int((state == "in flight").sum()), "in flight", open_),
         ),
@@ -252,7 +264,7 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     figure = Figure("Outages", height, lambda ax: plots.outage_bands(breaks, log, ax, tz=tz))
     return Section(
         "Outages",
-        "Stretches in which first attempts failed; what was not lost came by retries.",
+        "Stretches in which first attempts failed; what was not lost arrived after retries or redelivery.",
         in_zone(table[names], tz),
         (figure,),
     )
@@ -267,6 +279,27 @@ def _attempts(log: pd.DataFrame) -> Section:
         **{"not delivered yet (%)": (100 * curve["survival"]).round(2)}
     )
     return Section("Attempts until success", "What had not arrived after so many attempts (Kaplan and Meier).", table)
+
+
+def _results(run: Any) -> pd.DataFrame:
+    """What became of the rows of a run, which must be a redelivery."""
+    act = getattr(getattr(run, "plan", None), "act", None)
+    if getattr(act, "about", "") != "delivery" or not callable(getattr(run, "results", None)):
+        raise PlanError(
+            "delivery_report(run=) needs the run of a redelivery; pass what ws.run(vx.plan_redeliver(log)) returned"
+        )
+    return without_addresses(run.results())
+
+
+def _redelivered(results: pd.DataFrame) -> Section:
+    """Show what a redelivery did, by endpoint."""
+    outcomes = results["outcome"].astype(object)
+    counts = {name: int((outcomes == name).sum()) for name in OUTCOMES}
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing was sent"
+    by = pd.crosstab(results["url"].astype(object).map(_axes.endpoint), outcomes)
+    table = by.reindex(columns=[name for name in OUTCOMES if counts[name]]).rename_axis("endpoint").reset_index()
+    table.columns.name = None
+    return Section("What the redelivery did", f"{safe.many(len(results), 'row')}: {said}.", table)
 
 
 def _copies(copies: pd.DataFrame) -> Section:

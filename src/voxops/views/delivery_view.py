@@ -9,7 +9,7 @@ import pandas as pd
 
 from voxops import frames
 from voxops._core import blocks, safe
-from voxops._core.addresses import redact_address, redact_addresses
+from voxops._core.addresses import redact_address, redact_addresses, short_address
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -68,7 +68,7 @@ class DeliveryPanel(Panel):
         """Read the webhooks, then the deliveries."""
         hooks = await self._ws.aio.webhooks()
         named = [
-            (safe.plain(redact_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
+            (safe.middle(short_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
         ]
         self._webhooks = [("all webhooks", ""), *named]
         await self._load()
@@ -94,7 +94,7 @@ class DeliveryPanel(Panel):
         words = {
             "success": log["success"].astype(object).map(_result),
             "status_code": log["status_code"].astype("string").radd("HTTP "),
-            "url": clean["url"],
+            "url": clean["url"].map(short_address, na_action="ignore"),
             "error": clean["error"],
         }
         narrow = self._unseen and bool((words["success"] == "failed").any())

@@ -12,13 +12,14 @@ from typing import Any
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops._core.bound import by_id, never_copied
-from voxops.model import Snapshot
+from voxops.model import WATCH, Outcome, Snapshot
 from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
 from voxops.views._snapshot import ENDED, MIXED, render_html, render_text, snapshot_blocks
 
 __all__ = ["Monitor", "present", "render_html", "render_text", "run_buttons"]
 
 _ASK_AFTER = 5.0  # seconds between two questions after errors
+_ACCEPTED = "queued"  # why rows wait that the API has taken
 _BUTTONS: Mapping[str, tuple[str, str]] = {
     "pause": ("Pause", "Send nothing more for now; what is in flight settles"),
     "resume": ("Resume", "Go on sending"),
@@ -149,6 +150,8 @@ def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Butto
         "paused": {"resume", "cancel"},
         "stopped": {"resume"},
     }.get(snapshot.phase, set())
+    if _is_all_sent(snapshot):
+        sensible = set()
     if snapshot.count("failed"):
         sensible = sensible | {"retry"}
     return [
@@ -156,6 +159,12 @@ def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Butto
         for name, (label, title) in _BUTTONS.items()
         if actions.get(name)
     ]
+
+
+def _is_all_sent(snapshot: Snapshot) -> bool:
+    """Whether what is watched has been accepted, so that there is nothing to hold or to give up; a watch itself can be."""
+    waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
+    return snapshot.phase == "watching" and snapshot.action != WATCH and not waits
 
 
 def present(snapshot: Snapshot) -> str:

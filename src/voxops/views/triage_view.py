@@ -16,6 +16,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.analysis.verdicts import NEEDED
+from voxops.errors import PlanError
 from voxops.frames import need_columns, targets
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
@@ -39,12 +40,13 @@ _PEOPLE = {
     "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
     "tags": Column("tags", "Tags", hidden=True),
 }
+_WHAT = "vx.triage_panel(ws, vx.triage(vx.targets(ws.posts())))"
 _PICTURES = ("media_url", "thumbnail_url", "media")
 _COLUMNS = (
     Column("platform", "Platform", facet=True, share=0.8),
     Column("account_id", "Account", facet=True, share=1.2),
     Column("verdict", "Verdict", facet=True),
-    Column("cause", "Cause", facet=True, share=1.6),
+    Column("cause", "Cause", facet=True, share=2.4),
     Column("content", "Text", kind="text", share=1.6),
     Column("updated_at", "Changed", kind="time", share=0.8),
     Column("post_id", "Post", kind="id", hidden=True),
@@ -60,8 +62,13 @@ class TriagePanel(Panel):
 
     TITLE, ROWS = "Triage", "Failures"
 
-    def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame) -> None:
+    def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame | None) -> None:
         super().__init__(ws)
+        if not isinstance(frame, pd.DataFrame):
+            raise PlanError(
+                f"triage_panel takes the failures, too: {_WHAT}"
+                + ("" if frame is None else f"; it got a {type(frame).__name__}")
+            )
         posts = "targets" in frame.columns
         self._origin = (
             "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
@@ -276,7 +283,7 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
     return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
 
 
-def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
+def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame | None = None) -> TriagePanel:
     """Show a panel to filter failures, plan a retry, look at it, run it and compare, in one cell.
 
     Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
@@ -286,7 +293,7 @@ def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
     ws : Workspace
         Where plans are run.
     frame : pandas.DataFrame
-        From ``vx.triage``; posts and targets are triaged here.
+        From ``vx.triage``; posts and targets are triaged here. It is needed: without it the error says how to get one.
 
     Returns
     -------
@@ -296,7 +303,7 @@ def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame) -> TriagePanel:
     Raises
     ------
     PlanError
-        If columns are missing.
+        If there is no frame, or columns are missing.
 
     Examples
     --------

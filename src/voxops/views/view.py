@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from voxops._core import blocks, safe
+from voxops._core.addresses import short_address
 from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
+from voxops.views._cells import TEXT, text_of, whole
 from voxops.views._grid import Grid
-from voxops.views._kinds import LOOKS, MOST, PLANNED, TRIAGED, Kind, Shape, kind_of, shape_of
+from voxops.views._kinds import FIRST, LOOKS, MOST, Kind, Shape, kind_of, order_of, shape_of
 from voxops.views._palette import look
 
 __all__ = ["LiveView", "View", "frame_of", "view"]
 
-_ID = 12  # characters shown of an id
-_TEXT = 160  # characters of a text that a page gets; the line is cut by its width
 _LOOKED_AT = 1000  # rows in which there is nearly always something
 _TERMINAL = 20  # rows of the text form
-_FIRST = {TRIAGED: "those with a cause first", PLANNED: "those to be sent first"}
-_FLEXIBLE = 130  # pixels that a column without a width of its own has at the least
 _WIDTHS = (4, 28)  # characters of a column of it
+_READ = 48  # and of a text that is read to its end, or an address
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;vertical-align:top;text-align:{}"
 # A text that is read to its end: up to three such lines, then it is cut.
@@ -73,9 +70,13 @@ class View:
         shown, shapes = self._shown().head(_TERMINAL), self._shapes()
         lines = [[safe.plain(shape.title, 28) for shape in shapes.values()]]
         for row in shown.to_dict("records"):
-            lines.append([_text(row[name], shape, self.tz)[:_TEXT] for name, shape in shapes.items()])
+            lines.append([text_of(row[name], shape, self.tz)[:TEXT] for name, shape in shapes.items()])
         least, most = _WIDTHS
-        widths = [min(max(least, *map(len, column)), most) for column in zip(*lines, strict=True)]
+        mosts = [_READ if shape.wraps or shape.address else most for shape in shapes.values()]
+        widths = [
+            min(max(least, *map(len, column)), most)
+            for column, most in zip(zip(*lines, strict=True), mosts, strict=True)
+        ]
         text = [
             "  ".join(safe.clip(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True))
             for line in lines
@@ -91,7 +92,7 @@ class View:
         """Say what of the frame is not seen here, and in which zone times are."""
         count = min(len(self.frame), self.rows) if shown is None else shown
         said = [f"the first {count:,} are shown"] if count < len(self.frame) else []
-        said += [first] if (first := _FIRST.get(self._kind.name)) and len(self.frame) > 1 else []
+        said += [first] if (first := FIRST.get(self._kind.name)) and len(self.frame) > 1 else []
         others = len(set(self.frame.columns)) - len(set(self.columns) & set(self.frame.columns))
         said += [f"{safe.many(others, 'other column')} in the frame"] if others else []
         if any(_is_time(self.frame[name]) for name in self.columns if name in self.frame.columns):
@@ -101,13 +102,10 @@ class View:
     def _ordered(self, most: int | None = None) -> pd.DataFrame:
         """Return rows in the order of reading, each column once; the first `most` of them."""
         frame = _flat(self.frame)
-        if self._kind.name == TRIAGED:  # what is published needs nobody, and would push what does off the page
-            last = frame["cause"].isna()
-        elif self._kind.name == PLANNED:
-            last = ~frame["eligible"].astype(bool)
-        else:
-            return without_addresses(frame if most is None else frame.head(most))
-        return without_addresses(frame.iloc[np.argsort(last.to_numpy(bool), kind="stable")[:most]])
+        order = order_of(self._kind, frame)
+        return without_addresses(
+            frame.head(len(frame) if most is None else most) if order is None else frame.iloc[order[:most]]
+        )
 
     def _shown(self) -> pd.DataFrame:
         """Return the rows shown with their addresses."""
@@ -117,10 +115,7 @@ class View:
 
     def _shapes(self) -> Mapping[str, Shape]:
         part = self._shown()
-        shapes = {name: shape_of(name, part[name]) for name in self.columns}
-        if self._kind.name == TRIAGED:  # many rows have the same remedy; the causes have it once
-            return {name: replace(shape, wraps=False) for name, shape in shapes.items()}
-        return shapes
+        return {name: shape_of(name, part[name], self._kind) for name in self.columns}
 
 
 class LiveView(View):
@@ -131,9 +126,9 @@ class LiveView(View):
         """The display; the same wherever it is shown."""
         frame, shapes = self._ordered(), self._shapes()
         words = {
-            name: pd.Series([_whole(value, self.tz) or None for value in frame[name]], index=frame.index, dtype=object)
-            for name in shapes
-            if not _is_plain(frame[name])
+            name: pd.Series([_said(value, shape, self.tz) for value in frame[name]], index=frame.index, dtype=object)
+            for name, shape in shapes.items()
+            if shape.address or not _is_plain(frame[name])
         }
         return Grid(frame, shapes, words, title=self._title(), aside=self._aside(len(frame)), tz=self.tz)
 
@@ -251,6 +246,11 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[:, ~frame.columns.duplicated()]
 
 
+def _said(value: Any, shape: Shape, tz: str) -> str | None:
+    """A value as the grid shows it, which cuts by itself; None where there is none."""
+    return (short_address(value) if shape.address and isinstance(value, str) else whole(value, tz)) or None
+
+
 def _is_plain(values: pd.Series[Any]) -> bool:
     """Whether a column holds texts, numbers or instants, which the grid shows by itself."""
     return isinstance(values.dtype, pd.StringDtype) or _is_time(values) or _is_number(values)
@@ -263,7 +263,7 @@ def _is_time(values: Any) -> bool:
 
 def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
     """Return the rows as a table whose columns share the width; what has no room is cut and shows on hovering."""
-    least = sum(shape.width or _FLEXIBLE for shape in shapes.values())
+    least = sum(shape.least for shape in shapes.values())
     right = {name for name in shapes if _is_number(shown[name])}
     widths = joined(
         html('<col style="{}">', f"width:{shape.width}px" if shape.width else "") for shape in shapes.values()
@@ -283,7 +283,7 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
                 "td",
                 "right" if name in right else "left",
                 "",
-                safe.escape(_whole(row[name], tz), 400),
+                safe.escape(whole(row[name], tz), 400),
                 _drawn(name, row[name], shape, tz, address),
                 "td",
             )
@@ -291,8 +291,9 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
         )
         lines.append(html("<tr>{}</tr>", cells))
     return html(
-        '<div style="overflow-x:auto"><table class="{}" style="table-layout:fixed;width:100%;min-width:{}px;border-collapse:collapse;font-size:inherit;margin:0;background:none">'
+        '<div style="{}"><table class="{}" style="table-layout:fixed;width:100%;min-width:{}px;border-collapse:collapse;font-size:inherit;margin:0;background:none">'
         "<colgroup>{}</colgroup><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        safe.SIDEWAYS,
         safe.IGNORE_MATH,
         least,
         widths,
@@ -308,9 +309,9 @@ def _is_number(values: pd.Series[Any]) -> bool:
 
 def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup:
     """Return one cell: a word with its colour and glyph, a link where the post is out, else the text, on several lines if it wraps."""
-    text = safe.escape(_text(value, shape, tz), _TEXT)
+    text = safe.escape(text_of(value, shape, tz), TEXT)
     if shape.wraps and text:
-        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(_whole(value, tz), 400), 400))
+        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(whole(value, tz), 400), 400))
     looks = LOOKS.get(name)
     if looks is not None and text:
         known = look(looks, value)
@@ -327,43 +328,3 @@ def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup
             text,
         )
     return text
-
-
-def _text(value: Any, shape: Shape, tz: str) -> str:
-    """Return one value as one short line."""
-    if shape.shortened and isinstance(value, str):
-        return safe.middle(value, _ID)
-    if isinstance(value, pd.Timestamp) and value.tzinfo is not None and not pd.isna(value):
-        if shape.days:
-            return value.strftime("%d %b %Y")
-        return value.tz_convert(tz).strftime("%d %b %H:%M" if shape.width else "%Y-%m-%d %H:%M")
-    if shape.share and isinstance(value, float) and not pd.isna(value):
-        return f"{value:.1%}"
-    return safe.plain(_whole(value, tz), _TEXT)
-
-
-def _whole(value: Any, tz: str) -> str:
-    """Return one value in full: times in the zone, yes and no, platforms of targets, lists with commas."""
-    if is_missing(value):
-        return ""
-    if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
-        return safe.instant(value.to_pydatetime(warn=False), tz=tz)
-    if isinstance(value, datetime | date):
-        return str(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {each}" for name, each in value.items())
-    if hasattr(value, "__iter__"):
-        return ", ".join(str(_platform(each)) for each in value)
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if pd.api.types.is_number(value) else str(value)
-
-
-def _platform(entry: Any) -> Any:
-    """What names an entry of a list: a target's platform, else the entry itself."""
-    found = entry.get("platform") if isinstance(entry, Mapping) else getattr(entry, "platform", None)
-    return entry if found is None else found

@@ -44,12 +44,12 @@ const DRAW = {
       content?.text.length > 24 ? "vx-long" : ""].join(" ").trim() || null;
     return h("div", { class: "vx-wide", tabindex: "0", role: "region", "aria-label": block.heads.join(", ") }, h("table", {},
       h("thead", {}, h("tr", {}, block.heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head)))),
-      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: kind(at, content) }, cell(content))))))));
+      h("tbody", {}, block.rows.map((row) => h("tr", {}, row.map((content, at) => h("td", { class: kind(at, content), dir: block.numeric.includes(at) ? null : "auto" }, cell(content))))))));
   },
   list: (block) => h("div", { class: "vx-list" }, h("b", {}, block.title),
-    block.lines.map((line) => h("div", { title: line.full, class: "vx-cut" }, line.text))),
-  pairs: (block) => h("dl", {}, block.rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value || "–")])),
-  text: (block) => h("div", {}, h("b", {}, block.title), h("pre", { tabindex: "0", role: "region", "aria-label": block.title }, block.text)),
+    block.lines.map((line) => h("div", { title: line.full, class: "vx-cut", dir: "auto" }, line.text))),
+  pairs: (block) => h("dl", {}, block.rows.map(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value || "–")])),
+  text: (block) => h("div", {}, h("b", {}, block.title), h("pre", { tabindex: "0", role: "region", "aria-label": block.title, dir: "auto" }, block.text)),
   code: (block) => h("pre", { tabindex: "0", role: "region", "aria-label": "code" }, block.text),
   link: (block) => h("p", {}, h("a", { href: web(block.address), target: "_blank", rel: "noopener noreferrer" }, block.text)),
   picture: (block) => {

@@ -3,6 +3,8 @@
 const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends: as widget.css has them
 const LETTER = 8, LONGEST = 16, SIDEWAYS = 120;
 const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
+const DIRECTED = new Set(["code", "text"]); // kinds of columns whose words may run from right to left
+const TAIL = 12; // characters at the end of an address that are always seen
 const BARE = "●"; // the glyph of words that have none of their own
 
 /** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
@@ -10,6 +12,12 @@ function readable(one, looks) {
   const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind];
   const letters = Math.max(one.title.length + 2, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // two for the sign of sorting
   return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
+}
+
+/** A text that is cut where there is no room: at its end, and an address in its middle, as its end tells it from others. */
+function parted(text) {
+  if (text.length <= TAIL + 8 || /\s/.test(text) || !text.includes("/")) return text;
+  return h("span", { class: "vx-parted" }, h("span", {}, text.slice(0, -TAIL)), h("span", {}, text.slice(-TAIL)));
 }
 
 class Grid {
@@ -39,7 +47,7 @@ class Grid {
   build() {
     const { selection } = this;
     this.search = h("input", { type: "search", placeholder: "Search ids, names, errors and texts", "aria-label": "Search",
-      input: () => this.look({ search: this.search.value }) });
+      title: "Arrow down or Enter goes to the rows", input: () => this.look({ search: this.search.value }), keydown: (event) => this.enter(event) });
     this.search.value = this.view.search ?? "";
     this.said = h("span", { class: "vx-said", role: "status", "aria-live": "polite" });
     this.choose = h("details", { class: "vx-columns" }, h("summary", {}, "Columns"), h("div", { class: "vx-menu" }, selection.columns.map((one) => {
@@ -87,7 +95,7 @@ class Grid {
       const box = h("input", { type: "checkbox", change: () => this.toggle(facet) });
       const count = h("span", { class: "vx-count" });
       const colour = this.looks[facet.name]?.[facet.values[code]];
-      return { code, box, count, label: h("label", { title: facet.values[code] }, box, colour ? swatch(colour[0]) : null, h("span", { class: "vx-cut" }, facet.values[code]), count) };
+      return { code, box, count, label: h("label", { title: facet.values[code] }, box, colour ? swatch(colour[0]) : null, h("span", { class: "vx-facet" }, facet.values[code]), count) };
     });
     this.mark(facet);
     return h("fieldset", {}, h("legend", {}, facet.title), facet.boxes.map((each) => each.label), rest > 0 ? h("div", { class: "vx-quiet" }, `and ${number(rest)} rarer: search`) : null);
@@ -244,7 +252,7 @@ class Grid {
     this.picks ? h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐") : null,
     columns.map((one) => {
       const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
-      return h("span", { role: "gridcell", title: text, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), look[1] === BARE ? null : `${look[1]} `] : null, text);
+      return h("span", { role: "gridcell", title: text, dir: DIRECTED.has(one.kind) ? "auto" : null, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), look[1] === BARE ? null : `${look[1]} `] : null, parted(text));
     }));
     node.style.top = `${at * ROW}px`;
     node.style.gridTemplateColumns = this.track;
@@ -285,6 +293,14 @@ class Grid {
     this.live.save({ ticks: this.ticks.some(Boolean) ? pack(this.ticks) : "" });
     this.tell();
     this.window();
+  }
+
+  /** From the search to the rows, past all filters. */
+  enter(event) {
+    if (!["ArrowDown", "Enter"].includes(event.key) || event.isComposing || !this.selection.rows.length) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.grid.focus({ preventScroll: true });
   }
 
   key(event) {

@@ -1,0 +1,191 @@
+"""The rows that a plan shows: what each is about, and what becomes of it, before and after beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from typing import Any
+
+import pandas as pd
+
+from voxops._core import blocks, safe
+from voxops._core.addresses import redact_address, redact_addresses, short_address
+from voxops._core.blocks import Block
+from voxops.analysis.sheet_times import readable_time
+from voxops.frames import Targets
+from voxops.frames.columns import is_missing
+from voxops.frames.entries import entries, read_targets
+from voxops.frames.spans import shown_zone
+
+__all__ = ["Shown", "shown_columns"]
+
+Zone = str | tzinfo | None
+Row = Mapping[str, Any]
+
+_MOST = 4  # columns by which a row is known
+_CREATED = ("accounts", "account_ids", "scheduled_for", "content")  # after the name of the row
+_TARGET = ("post_id", "row_id", "platform", "account_name", "content", "cause")
+_POST = ("post_id", "row_id", "row", "targets", "scheduled_for", "content")
+_DELIVERY = ("delivery_id", "event_type", "url", "status_code", "created_at")
+# What requests ask for -> the column that holds it, the one that shows how it is before, and the head of the new one.
+_ASKED = {
+    "scheduledFor": ("new_scheduled_for", "scheduled_for", "new time"),
+    "content": ("new_content", "content", "new content"),
+    "tags": ("new_tags", "tags", "new tags"),
+    "accountIds": ("new_account_ids", "targets", "new accounts"),
+    "mediaUrl": ("new_media_url", "", "new media"),
+}
+_NEW = {new: head for new, _, head in _ASKED.values()}
+_HEADS = {"targets": "accounts", "url": "endpoint", "status_code": "status"}
+_TIMES = frozenset({"scheduled_for", "new_scheduled_for", "created_at"})
+_ADDRESSES = frozenset({"url", "new_media_url"})
+_ID, _TEXT, _ADDRESS, _ERROR = 12, 60, 40, 40  # characters shown
+_BEFORE = 24  # characters before the place where two texts part
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One column of what a plan shows: its head, the cell of a row, and whether it counts."""
+
+    head: str
+    cell: Callable[[Row], Block]
+    counts: bool = False
+
+
+def shown_columns(plan: Any, sent: pd.DataFrame) -> list[Shown]:
+    """Return the columns that show the rows of a plan which are `sent`, and why, where what they become does not say it."""
+    names = _names(plan, sent)
+    columns = [_column(name, sent) for name in names]
+    # Where all are the first attempt, or in the first batch, there is no need to say so.
+    columns += [_count(name) for name in ("attempt", "batch") if (sent[name] > 1).any()]
+    why = Shown("reason", lambda row: blocks.cell(row["reason"], limit=80))
+    return columns if _NEW.keys() & set(names) else [*columns, why]
+
+
+def _names(plan: Any, sent: pd.DataFrame) -> list[str]:
+    """The columns shown, each that is about to change followed by what it becomes."""
+    if plan.act.about == "delivery":
+        return _present(_DELIVERY, sent)
+    if plan.act.about == "create":
+        return _present((plan.key, *_CREATED), sent)[:_MOST]
+    if "platform" in sent.columns:
+        names = _present(_TARGET, sent)[:_MOST]
+    else:
+        names = [name for name in _present(_POST, sent) if not all(map(is_missing, sent[name]))]
+    asked = {field for item in plan.items for field in item.body or ()}
+    for field, (new, old, _) in _ASKED.items():
+        if field in asked:
+            names = [name for name in names if name != old]
+            names += _present([old, new], sent)
+    return names
+
+
+def _present(names: Sequence[str], sent: pd.DataFrame) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name in sent.columns]
+
+
+def _column(name: str, sent: pd.DataFrame) -> Shown:
+    """One column: its head with the zone of its times, and how a cell of it is shown."""
+    head = _NEW.get(name) or _HEADS.get(name, name)
+    if name in _TIMES:
+        tz = _zone(sent, name)
+        return Shown(head if tz is None else safe.zoned(head, tz), lambda row: _time(row[name], tz))
+    return Shown(head, lambda row: _cell(name, row))
+
+
+def _count(name: str) -> Shown:
+    return Shown(name, lambda row: blocks.cell(safe.number(row[name])), counts=True)
+
+
+def _zone(sent: pd.DataFrame, name: str) -> Zone:
+    """The zone in which times are shown: the frame's, else the one that they are in; None where each has its own offset."""
+    if "tz" in sent.attrs:
+        return shown_zone(sent)
+    times = sent[name]
+    if isinstance(times.dtype, pd.DatetimeTZDtype):
+        return times.dtype.tz
+    # So they can be compared with the sheet as they stand there.
+    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
+
+
+def _time(value: Any, tz: Zone) -> Block:
+    """A time in the zone, or as it stands where it is none."""
+    if is_missing(value):
+        return blocks.cell("–")
+    when = readable_time(value)
+    if when is None:
+        return blocks.cell(value, value)
+    local = when if tz is None else pd.Timestamp(when).tz_convert(tz)
+    return blocks.cell(f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if tz is None else ""), value)
+
+
+def _cell(name: str, row: Row) -> Block:
+    """Any other value: ids and addresses lose their middle, long text is cut; all of it shows on hovering."""
+    value = row[name]
+    if name == "status_code":
+        return _answer(row)
+    if is_missing(value):
+        return blocks.cell("–" if name in _NEW else value)
+    if name == "targets":
+        return _list(_accounts(value))
+    if name in _ADDRESSES:
+        return blocks.cell(safe.middle(short_address(value), _ADDRESS), redact_address(value))
+    if name == "new_account_ids":
+        return _list(_named(value, row.get("targets")))
+    if isinstance(value, list | tuple):
+        return _list([str(each) for each in value])
+    if name in {"content", "new_content"}:
+        return _text(name, row)
+    if name.endswith("_id"):
+        return blocks.cell(safe.middle(value, _ID), value)
+    return blocks.cell(value, limit=_TEXT)
+
+
+def _answer(row: Row) -> Block:
+    """What the receiver has answered, or why there is no answer."""
+    if not is_missing(row["status_code"]):
+        return blocks.cell(f"{row['status_code']:g}" if isinstance(row["status_code"], float) else row["status_code"])
+    error = row.get("error")
+    return blocks.cell("no answer" if is_missing(error) else redact_addresses(error), limit=_ERROR)
+
+
+def _list(values: Sequence[str]) -> Block:
+    said = "; ".join(values)
+    return blocks.cell(said, said, limit=2 * _TEXT)
+
+
+def _accounts(cell: Any) -> list[str]:
+    """The accounts of a post, each with its platform."""
+    targets = cell if isinstance(cell, Targets) else read_targets(entries(cell))
+    return [f"{target.platform}: {target.account_name or target.account_id or '–'}" for target in targets]
+
+
+def _named(value: Any, cell: Any) -> list[str]:
+    """Account ids, by name where the post has shown it."""
+    ids = value.split(";") if isinstance(value, str) else list(value)
+    targets = [] if is_missing(cell) else cell if isinstance(cell, Targets) else read_targets(entries(cell))
+    names = {
+        target.account_id: f"{target.platform}: {target.account_name}" for target in targets if target.account_name
+    }
+    return [names.get(str(each).strip(), str(each).strip()) for each in ids]
+
+
+def _text(name: str, row: Row) -> Block:
+    """A text; where another takes its place, both begin shortly before they part, so that the difference is seen."""
+    value, other = row[name], row.get("content" if name == "new_content" else "new_content")
+    if is_missing(other) or not isinstance(value, str) or not isinstance(other, str):
+        return blocks.cell(value, limit=_TEXT)
+    said, others = safe.plain(value, len(value)), safe.plain(other, len(other))
+    if said == others and value != other and name == "new_content":
+        return blocks.cell("the same words, with other blanks or lines", value)
+    start = _parting(said, others) if max(len(said), len(others)) > _TEXT else 0
+    return blocks.cell(("…" if start else "") + said[start:], value, limit=_TEXT)
+
+
+def _parting(one: str, other: str) -> int:
+    """Where to begin so that the place is seen at which two texts part: at a word shortly before it."""
+    alike = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    near = max(0, alike - _BEFORE)
+    return one.rfind(" ", 0, near) + 1 if near else 0
