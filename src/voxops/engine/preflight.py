@@ -186,8 +186,9 @@ async def read_list(
     listed = await list_created(client, reader, ledger, on_top=True, waiting=not reader.knows_what_waits)
     known = ledger.marks.of_posts(listed.posts)
     back = [one for one in known.values() if came_back(one, listed.posts[one.post_id])]
-    found = await read_again(reader, back, listed.posts)  # each by itself: a list that lags is not believed
-    listed.take(state for state in found.values() if state is not None)
+    if back:  # each by itself: a list that lags is not believed
+        found = await read_again(reader, back, listed.posts)
+        listed.take(state for state in found.values() if state is not None)
     await commit(lambda: learn(ledger, listed))
     reader.learnt(listed)
     return began if listed.read is None else listed.read
