@@ -152,6 +152,7 @@ def test_rule_13_a_row_that_a_colleague_made_again_is_there(rig):
     rig.sandbox.advance(DAY)
     table = mine.run(plan(sheet))
     assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, again["result_id"].to_list())
+    assert table["attempt"].to_list() == [2]
     assert scheduled(rig, sheet["content"][0]) == 1
 
 

@@ -13,7 +13,14 @@ from tests.engine.shown import NOW, run_now
 from tests.virtual import workspace
 
 import voxops as vx
-from voxops.api.windows import CREATES_FRESH_FOR, LIST_DISORDER, WALK_HOLDS_FOR, WALK_SHARE
+from voxops.api.windows import (
+    CREATES_FRESH_FOR,
+    LIST_DISORDER,
+    WAITING_HOLDS_FOR,
+    WAITING_SHARE,
+    WALK_HOLDS_FOR,
+    WALK_SHARE,
+)
 from voxops.client import Page, Reply
 from voxops.engine.created import CreatedList, Listed
 from voxops.errors import DecodeError
@@ -115,6 +122,40 @@ def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
     waiting = len(WAITING_STATUSES)
     assert client.pages_read == [status for status in [*sorted(WAITING_STATUSES), "all"] for _ in range(4)]
     assert found.read == pytest.approx(NOW.timestamp() + 0.1 * 4 * waiting, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("took", "age", "known"),
+    [
+        (0.0, 0.0, True),
+        (0.0, WAITING_HOLDS_FOR, True),
+        (0.0, WAITING_HOLDS_FOR + 0.1, False),
+        (100.0, WAITING_SHARE * 100.0, True),
+        (100.0, WAITING_SHARE * 100.0 + 0.1, False),
+        (0.0, -0.1, False),  # a clock that was set back
+    ],
+)
+def test_what_waits_is_known_for_a_while_since_its_reading_began(client, took, age, known):
+    listed = CreatedList(client)
+    assert not listed.knows_what_waits
+    client.page_takes = took / (4 * len(WAITING_STATUSES))
+    found = run_now(listed.read(SINCE, waiting_since=NOW - timedelta(days=400)))
+    assert not listed.knows_what_waits, "it is in no ledger yet"
+    listed.learnt_waiting(found)
+    listed.learnt_waiting(Listed())
+    client.seconds = age
+    assert listed.knows_what_waits is known
+
+
+def test_what_waits_is_read_beside_what_is_new_on_top(client):
+    listed = CreatedList(client)
+    read(listed, client)
+    client.make("new", 1)
+    client.pages_read.clear()
+    found = run_now(listed.read(SINCE, waiting_since=NOW - timedelta(days=400), on_top=True))
+    assert client.pages_read == [*(status for status in sorted(WAITING_STATUSES) for _ in range(4)), "all"]
+    assert {"new", "old34"} <= found.posts.keys()
+    assert (found.waiting is not None, found.read, found.walk is not None) == (True, client.now().timestamp(), True)
 
 
 def test_what_waits_is_read_further_back_than_all_posts(client):

@@ -65,6 +65,13 @@ def test_what_does_not_exist_was_deleted_once_reads_show_all(bench, age, outcome
     assert became(bench, made, None) == (outcome, "deleted" if outcome == "blocked" else "scheduled")
 
 
+def test_what_a_reading_does_not_show_stays_as_it_was_known(bench):
+    known = replace(OURS, shown="shown", updated=OURS.created)
+    bench.ledger.marks.learn([known])
+    note_posts(bench.ledger, {"post_1": replace(SHOWN, status="published", updated_at=None)}, NOW)
+    assert bench.ledger.marks.of_posts(["post_1"])["post_1"] == replace(known, status="published")
+
+
 def test_only_a_row_s_post_that_was_taken_back_can_come_back():
     for gone in ("cancelled", "deleted", "draft"):
         assert came_back(replace(OURS, status=gone), SHOWN)

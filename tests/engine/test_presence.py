@@ -60,6 +60,32 @@ def test_rule_30_the_attempt_that_makes_a_row_again_is_one_above_all_that_are_kn
     assert judged(item(), made(1, **gone), made(2)) == Verdict(made="post_1"), "what is there counts"
 
 
+def test_rule_13_a_duplicate_in_the_place_of_a_post_that_was_taken_back_is_said_and_not_taken_for_the_row():
+    gone = made(status="cancelled")
+    copy = made(post_id="post_2", created=LATER, shown="else")
+    said = judged(item(), gone, copy).blocked
+    assert said.startswith(
+        "post_2, a duplicate of its post post_1 (cancelled since), is there and shows something else;"
+    )
+    assert judged(item(), copy, gone).blocked == said
+    assert judged(item(attempt=2), gone, copy).blocked == said
+    assert judged(item(twin=True), gone, copy).blocked.startswith("made as post_1, cancelled since")
+    assert judged(item(attempt=2, twin=True), gone, copy) == NOTHING
+    same = replace(copy, shown=shown_of_body(BODY))
+    assert judged(item(), gone, same) == Verdict(made="post_2"), "it was put back as it was"
+    assert judged(item(), gone, replace(copy, shown=None)) == Verdict(made="post_2"), "what it shows is not known"
+    assert judged(item(), made(), copy) == Verdict(made="post_1"), "the post itself is there"
+    assert judged(item(), copy) == Verdict(made="post_2"), "a post that was changed is still the row's"
+    another = replace(copy, op_mark=keys.mark("c", "r1", 2))
+    assert judged(item(), gone, another) == Verdict(made="post_2"), "a next attempt that was changed since"
+    assert judged(item(), gone, replace(copy, op_mark=None)) == Verdict(made="post_2")
+    assert judged(item(), replace(gone, op_mark=None), replace(copy, op_mark=None)) == Verdict(made="post_2")
+    earlier = replace(copy, created="2026-03-02T08:59:59+00:00")
+    assert judged(item(), gone, earlier) == Verdict(made="post_2"), "what was there before is no duplicate"
+    twin = replace(copy, post_id="post_0", created=MADE)
+    assert judged(item(), gone, twin) == Verdict(made="post_0"), "of two of one instant the smaller id is the first"
+
+
 def test_rule_13_a_post_with_the_row_s_mark_is_it_or_blocks_it():
     assert judged(item()) == NOTHING
     assert judged(item(), made()) == Verdict(made="post_1")

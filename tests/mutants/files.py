@@ -54,6 +54,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
     "engine/facts.py": ("tests/engine/test_decisions.py", "tests/engine/test_binding.py"),
     "engine/doubles.py": (
+        "tests/engine/test_doubles.py",
         "tests/engine/test_decisions.py",
         "tests/engine/test_promise.py",
         "tests/engine/test_changed_meanwhile.py",

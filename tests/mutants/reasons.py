@@ -143,10 +143,6 @@ REASONS: dict[tuple[str, str], str] = {
     ): "rows that nobody asks for are read for nothing",
     (
         "engine/settler.py",
-        "Settler._settle_post: unknown and baseline is not None and act.shows_nothing(members, state, baseline) → (unknown and act.shows_nothing(members, state, baseline))",
-    ): "nothing is as it was where nobody knows how it was",
-    (
-        "engine/settler.py",
         "Settler._settle_delivery: operation.baseline or {} → (operation.baseline)",
     ): "a redelivery is bound only where its delivery was read",
     (
@@ -227,6 +223,18 @@ REASONS: dict[tuple[str, str], str] = {
         "_write: len(planned.items) > 1 → (len(planned.items) >= 1)",
     ): "a batch that has lost a row and has one left had two",
     ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
+    (
+        "engine/decisions.py",
+        "Decider._decide_known: member.outcome is Outcome.BLOCKED and stored.state == \"settled\" → (stored.state == 'settled')",
+    ): "what is settled, and has neither succeeded nor failed, is blocked",
+    (
+        "engine/decisions.py",
+        "Decider._decide_known: self._creates and member.result_id is not None → (member.result_id is not None)",
+    ): "of what was not done only a create that was taken back has a result",
+    (
+        "engine/decisions.py",
+        "Decider._was_undone: 1 → (2)",
+    ): "what was done was sent, and is among what was done before",
     ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
     ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
