@@ -225,14 +225,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/binding.py", "_give_up: not member.outcome.final → (True)"): "a settled row never changes again",
     (
         "engine/decisions.py",
-        "Decider._decide_known: member.outcome is Outcome.BLOCKED and stored.state == \"settled\" → (stored.state == 'settled')",
-    ): "what is settled, and has neither succeeded nor failed, is blocked",
-    (
-        "engine/decisions.py",
-        "Decider._decide_known: self._creates and member.result_id is not None → (member.result_id is not None)",
-    ): "of what was not done only a create that was taken back has a result",
-    (
-        "engine/decisions.py",
         "Decider._was_undone: 1 → (2)",
     ): "what was done was sent, and is among what was done before",
     ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
