@@ -60,7 +60,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "tests/engine/test_changed_meanwhile.py",
     ),
     "engine/mended.py": ("tests/engine/test_changed_meanwhile.py", "tests/engine/test_several_days.py", *ENGINE),
-    "acts/adding.py": ("tests/acts/test_changes.py", "tests/engine/test_run_all.py"),
+    "acts/adding.py": ("tests/acts/test_adding.py", "tests/acts/test_changes.py", "tests/engine/test_run_all.py"),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (
         "tests/engine/test_learning.py",

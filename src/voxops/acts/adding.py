@@ -204,20 +204,14 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
         return (("cut off", "its beginning"),)
     before, after = Counter(_DIGITS.sub("0", old).split()), Counter(_DIGITS.sub("0", new).split())
     gone, come = list((before - after).elements()), list((after - before).elements())
-    if (
-        not gone
-        and not come
-        and _DIGITS.search(new)
-        and old.split() != new.split()
-        and sorted(old.split()) != sorted(new.split())
-    ):
-        return (("changed", "a number"),)
+    if not gone and not come:
+        return (("changed", "a number"),) if sorted(old.split()) != sorted(new.split()) else None
     if len(gone) == len(come) == 1 and gone[0] in come[0]:  # put into a word, or behind it
         return (("+", come[0].replace(gone[0], "", 1)),)
     return (
         *(("-", word) for word in sorted(gone)),
         *(("+", word) for word in sorted(come)),
-    ) or None
+    )
 
 
 def minute(text: str | None, tz: str = "UTC") -> str:
