@@ -61,6 +61,7 @@ def at(day: str, hour: str = "09:00") -> str:
         (("2027-03-01", "2027-03-08", "2027-03-22"), ""),  # by one week, and by two
         (("2027-03-05", "2027-03-08", "2027-03-09"), DAYS),  # from a Friday to the next working day, and again
         (("2027-03-06", "2027-03-08", "2027-03-17"), ""),
+        (("2027-03-05", "2027-03-13", "2027-03-20"), ""),  # more than a week, and then one
     ],
 )
 def test_a_move_by_the_calendar_adds_up(days, why):
@@ -109,6 +110,11 @@ def test_what_was_added_is_found_also_where_others_have_corrected_the_rest_or_a_
     assert why_adds_up(change({"content": "The sale"}, content="The sale #x"), gone, [Past(first)]) == "", (
         "it was taken away"
     )
+    head = change({"content": "a"}, content="> a")
+    assert (
+        why_adds_up(change({"content": "a"}, content="> a"), PostState("p", "scheduled", content="a"), [Past(head)])
+        == ""
+    )
     blanks = change({"content": "a"}, content="a ")
     assert (
         why_adds_up(change({"content": "b"}, content="b "), PostState("p", "scheduled", content="b"), [Past(blanks)])
@@ -150,6 +156,8 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
         (("big sale the now", "the big sale now", "now the big sale"), ""),  # the words are the same
         (("a", "b", "a"), ""),
         (("a", "b", "b"), ""),
+        (("one two", "big two", "big big"), ""),  # of two words, another each time
+        (("ha now", "haha! now", "haha!ha! now"), f"{EDITED} (+ 'ha!')"),
     ],
 )
 def test_words_that_are_put_in_taken_out_or_cut_off_twice(words, why):

@@ -6,6 +6,8 @@ _TRIED = "what is asked about was sent, and has its times"
 _ENDS = "the function ends there"
 _TYPED = "imported for annotations alone"
 _ANSWER = "answers are compared with each other; their text is written nowhere"
+_ON_THE_WAY = "what a change has made of a text or a time stands in its body"
+_KIND = "kinds of moves are compared with each other; their words are shown to nobody"
 _FATE = "fates are compared with each other; their text is written nowhere"
 REASONS: dict[tuple[str, str], str] = {
     ("api/evidence.py", ": \"succeeded\" → ('succeededX')"): _FATE,
@@ -227,6 +229,13 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/decisions.py",
         "Decider._was_undone: 1 → (2)",
     ): "what was done was sent, and is among what was done before",
+    ("acts/adding.py", '_why_moved: return "" → pass (4)'): _ENDS,
+    ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "without a time there is no step",
+    ("acts/adding.py", "_why_moved: move.body or {} → (move.body)"): _ON_THE_WAY,
+    ("acts/adding.py", "_why_edited: each.body or {} → (each.body)"): _ON_THE_WAY,
+    ("acts/adding.py", "_why_edited: 80 → (81)"): "so much of a very long change is shown",
+    ("acts/adding.py", "_calendar: \"days\" → ('daysX')"): _KIND,
+    ("acts/adding.py", "_calendar: \"months\" → ('monthsX')"): _KIND,
     ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
     ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
