@@ -156,6 +156,7 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
         (("big sale the now", "the big sale now", "now the big sale"), ""),  # the words are the same
         (("a", "b", "a"), ""),
         (("a", "b", "b"), ""),
+        (("a", "a", "a"), ""),  # as where a column holds the same text, and something else is changed
         (("one two", "big two", "big big"), ""),  # of two words, another each time
         (("ha now", "haha! now", "haha!ha! now"), f"{EDITED} (+ 'ha!')"),
     ],

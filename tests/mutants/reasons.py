@@ -6,7 +6,6 @@ _TRIED = "what is asked about was sent, and has its times"
 _ENDS = "the function ends there"
 _TYPED = "imported for annotations alone"
 _ANSWER = "answers are compared with each other; their text is written nowhere"
-_ON_THE_WAY = "what a change has made of a text or a time stands in its body"
 _KIND = "kinds of moves are compared with each other; their words are shown to nobody"
 _FATE = "fates are compared with each other; their text is written nowhere"
 REASONS: dict[tuple[str, str], str] = {
@@ -231,8 +230,11 @@ REASONS: dict[tuple[str, str], str] = {
     ): "what was done was sent, and is among what was done before",
     ("acts/adding.py", '_why_moved: return "" → pass (4)'): _ENDS,
     ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "without a time there is no step",
-    ("acts/adding.py", "_why_moved: move.body or {} → (move.body)"): _ON_THE_WAY,
-    ("acts/adding.py", "_why_edited: each.body or {} → (each.body)"): _ON_THE_WAY,
+    ("acts/adding.py", "_step: when is None or shown is None → (shown is None)"): "only moves are asked for their step",
+    (
+        "acts/adding.py",
+        "_calendar: months and ( new.day == old.day or new.day == monthrange(new.year, new.month)[1] ) → (new.day == old.day or new.day == monthrange(new.year, new.month)[1])",
+    ): "within a month no two moves end at its last day",
     ("acts/adding.py", "_why_edited: 80 → (81)"): "so much of a very long change is shown",
     ("acts/adding.py", "_calendar: \"days\" → ('daysX')"): _KIND,
     ("acts/adding.py", "_calendar: \"months\" → ('monthsX')"): _KIND,

@@ -45,10 +45,10 @@ def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
 def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     """Why a post would be moved twice. That all posts go out at one time (``to=``) adds up to nothing."""
     moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
-    tz, when = str(item.seen.get("tz", "UTC")), (item.body or {}).get("scheduledFor")
+    tz, when = str(item.seen.get("tz", "UTC")), _asked(item, "scheduledFor")
     if not moves or when is None:
         return ""
-    earlier = [each for move in moves[1:] if (each := (move.body or {}).get("scheduledFor")) is not None]
+    earlier = [each for move in moves[1:] if (each := _asked(move, "scheduledFor")) is not None]
     if any(
         same_time(datetime.fromisoformat(when).isoformat(), datetime.fromisoformat(each).isoformat())
         for each in earlier
@@ -80,7 +80,7 @@ def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
     if added is not None and added in map(_added, [*texts, *kept]):
         return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
-    if (item.body or {}).get("content") in [(each.body or {}).get("content") for each in texts[1:]]:
+    if _asked(item, "content") in [_asked(each, "content") for each in texts[1:]]:
         return _SET_BEFORE.format(what="this text")
     edit = _edit(item)
     if edit is not None and edit in map(_edit, texts):
@@ -115,14 +115,20 @@ def _way_to(
 
 def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The time that a change was made from, and what it made of it."""
-    when = (past.item.body or {}).get("scheduledFor")
+    when = _asked(past.item, "scheduledFor")
     asked = None if when is None else datetime.fromisoformat(when).isoformat()
     return _shown(past.item, "scheduled_for"), _made(asked, _kept(past, "scheduled_for"))
 
 
 def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The text that a change was made of, and what it made of it."""
-    return _shown(past.item, "content"), _made((past.item.body or {}).get("content"), _kept(past, "content"))
+    return _shown(past.item, "content"), _made(_asked(past.item, "content"), _kept(past, "content"))
+
+
+def _asked(item: Item, name: str) -> str | None:
+    """What a change asks for of a field; None where it does not change it."""
+    found: str | None = (item.body or {}).get(name)
+    return found
 
 
 def _shown(item: Item, name: str) -> str | None:
@@ -152,14 +158,14 @@ def _reads_the_same(one: str, other: str) -> bool:
 
 def _step(item: Item) -> timedelta | None:
     """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
-    when, shown = (item.body or {}).get("scheduledFor"), _shown(item, "scheduled_for")
+    when, shown = _asked(item, "scheduledFor"), _shown(item, "scheduled_for")
     step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
     return step or None
 
 
 def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
     """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not."""
-    step, when = _step(item), (item.body or {}).get("scheduledFor")
+    step, when = _step(item), _asked(item, "scheduledFor")
     if step is None:
         return set()
     new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
@@ -179,7 +185,7 @@ def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
 
 def _texts(item: Item) -> tuple[str, str] | None:
     """The text that a change was made of, and the new one; None where one of them is not known, or it is the same."""
-    text, shown = (item.body or {}).get("content"), _shown(item, "content")
+    text, shown = _asked(item, "content"), _shown(item, "content")
     return None if not text or not shown or text == shown else (shown, text)
 
 
