@@ -149,7 +149,8 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
         (("5 days left", "4 days left", "3 days left"), f"{EDITED} (changed 'a number')"),
         (("only 10 EUR now", "only 9 EUR now", "only 8.1 EUR now"), ""),  # 8.1 is another kind of number
         (("part 1 (1)", "part 1 (1) (2)", "part 1 (1) (2) (3)"), ADDED),
-        (("sale! now", "sale!! now", "sale!!! now"), f"{EDITED} (+ '!')"),
+        (("sale! now", "sale!! now", "sale!!! now"), f"{EDITED} (+ '!', in 'sale')"),
+        (("one two three", "one, two three", "one, two, three"), ""),  # another comma
         (("sale! now", "sales! now", "sales!! now"), ""),
         (("one two", "one  two", "one   two"), ""),  # blanks that nobody sees
         (("the sale now", "the big old sale now", "the old big big old sale now"), f"{EDITED} (+ 'big', + 'old')"),
@@ -158,7 +159,7 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
         (("a", "b", "b"), ""),
         (("a", "a", "a"), ""),  # as where a column holds the same text, and something else is changed
         (("one two", "big two", "big big"), ""),  # of two words, another each time
-        (("ha now", "haha! now", "haha!ha! now"), f"{EDITED} (+ 'ha!')"),
+        (("ha now", "haha! now", "haha!ha! now"), f"{EDITED} (+ 'ha!', in 'ha')"),
     ],
 )
 def test_words_that_are_put_in_taken_out_or_cut_off_twice(words, why):
@@ -180,6 +181,19 @@ def test_what_the_server_has_kept_of_a_text_is_what_the_next_one_is_made_of():
     assert why_adds_up(changes[1], now, [Past(changes[0])]) == "", "nothing says how it came about"
     kept = moves(at("2027-03-01", "09:05"), at("2027-03-04"), at("2027-03-07", "00:00"), kept=at("2027-03-04"))
     assert kept == "", "a step of another length"
+
+
+def test_a_column_that_holds_the_same_adds_nothing_up():
+    """A sheet has both the text and the time; one of them is changed at a time."""
+    first = change({"content": "a", "scheduled_for": at("2027-03-01")}, content="b", scheduledFor=at("2027-03-05"))
+    second = change({"content": "b", "scheduled_for": at("2027-03-05")}, content="c", scheduledFor=at("2027-03-05"))
+    third = change({"content": "c", "scheduled_for": at("2027-03-05")}, content="d", scheduledFor=at("2027-03-05"))
+    now = PostState("p", "scheduled", content="c", scheduled_for=at("2027-03-05"))
+    assert why_adds_up(third, now, [Past(first), Past(second)]) == ""
+    fourth = change({"content": "b", "scheduled_for": at("2027-03-05")}, content="b", scheduledFor=at("2027-03-06"))
+    fifth = change({"content": "b", "scheduled_for": at("2027-03-06")}, content="b", scheduledFor=at("2027-03-09"))
+    now = PostState("p", "scheduled", content="b", scheduled_for=at("2027-03-06"))
+    assert why_adds_up(fifth, now, [Past(first), Past(fourth)]) == ""
 
 
 def test_a_text_or_a_time_of_which_nothing_is_known_adds_nothing_up():

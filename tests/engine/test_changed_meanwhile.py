@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
@@ -12,6 +14,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.sandbox import Fault
+from voxops.sandbox import posts as sandbox_posts
 
 DAY = 86_400.0
 
@@ -154,6 +157,45 @@ def test_rule_13_a_row_that_a_colleague_made_again_is_there(rig):
     assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, again["result_id"].to_list())
     assert table["attempt"].to_list() == [2]
     assert scheduled(rig, sheet["content"][0]) == 1
+
+
+@pytest.mark.parametrize("twin", [True, False])
+def test_rule_13_a_row_that_was_only_found_here_and_made_again_by_a_colleague_is_there(rig, twin):
+    theirs, mine, sheet = rig.kernel("theirs"), rig.kernel("mine"), rig.campaign(2)
+    for kernel in (theirs, mine):
+        assert outcomes(kernel.run(plan(sheet))) == {"succeeded": 2}
+    rig.sandbox.advance(600)
+    for post in list(rig.sandbox.world.posts):
+        rig.sandbox.person.withdraw(post)
+    rig.sandbox.advance(DAY)
+    again = theirs.run(plan(sheet.assign(attempt=2)))
+    rig.sandbox.advance(DAY)
+    table = mine.run(plan(sheet.assign(twin=True) if twin else sheet))
+    assert sorted(table["result_id"]) == sorted(again["result_id"])
+    assert outcomes(table) == {"succeeded": 2}
+
+
+def test_rule_05_what_a_later_change_replaced_that_the_api_kept_in_its_own_way_is_done(rig, monkeypatch):
+    account = next(iter(rig.accounts.values()))
+    rig.sandbox.plant_post("one", [account], status="scheduled", scheduledFor="2027-03-01T09:00:00Z", daysOld=1)
+    kernel = rig.kernel()
+    cell = plan_update(kernel.posts("scheduled").assign(new_content="two"))
+    kernel.run(cell)
+    rig.sandbox.advance(DAY)
+    start = sandbox_posts._start
+
+    def shorten(call: Any, post: Any) -> Any:
+        post.content = "three http://sho.rt/1"
+        return start(call, post)
+
+    later = kernel.posts("scheduled").assign(
+        new_content="three http://long.example", new_scheduled_for="2027-03-05T09:00:00Z"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox_posts, "_start", shorten)
+        assert kernel.run(plan_update(later))["error_code"].to_list() == ["NOT_AS_ASKED"]
+    rig.sandbox.advance(DAY)
+    assert outcomes(kernel.run(cell)) == {"succeeded": 1}
 
 
 @pytest.mark.parametrize("fresh", [True, False])

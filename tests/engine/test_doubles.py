@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.engine.shown import NOW, Bench, campaign, frame_of, move, scheduled
+from tests.engine.shown import NOW, STAMP, Bench, after, campaign, frame_of, move, scheduled
 
 from voxops.acts import keys
 from voxops.acts.made import Made
@@ -84,10 +84,16 @@ def test_a_change_of_a_post_of_another_campaign_counts_only_where_none_was_named
 
 def test_a_change_that_is_blocked_or_of_a_post_that_was_taken_back_holds_nothing(bench):
     stored = changed(bench, new_content="mended")
-    bench.ledger.marks.learn([Made("post_1", AT, "cancelled", "o", "r")])
-    assert why(bench, content="mended") == ""
-    bench.ledger.marks.learn([Made("post_1", AT, "scheduled", "o", "r")])
-    assert why(bench, content="mended")
+    for status, updated, held in (
+        ("cancelled", after(1), False),
+        ("cancelled", STAMP, True),  # it was put back since
+        ("cancelled", None, True),
+        ("deleted", STAMP, False),
+        ("draft", after(1), True),  # it may get its time by the change
+        ("scheduled", after(1), True),
+    ):
+        bench.ledger.marks.learn([Made("post_1", AT, status, "o", "r", updated=updated)])
+        assert bool(why(bench, content="mended")) is held
     bench.ledger.outcomes.block(stored.id, "changed since loaded")
     assert why(bench, content="mended") == ""
 

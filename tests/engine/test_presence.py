@@ -63,6 +63,7 @@ def test_rule_30_the_attempt_that_makes_a_row_again_is_one_above_all_that_are_kn
 def test_rule_13_a_duplicate_in_the_place_of_a_post_that_was_taken_back_is_said_and_not_taken_for_the_row():
     gone = made(status="cancelled")
     copy = made(post_id="post_2", created=LATER, shown="else")
+    same = replace(copy, shown=shown_of_body(BODY))
     said = judged(item(), gone, copy).blocked
     assert said.startswith(
         "post_2, a duplicate of its post post_1 (cancelled since), is there and shows something else;"
@@ -71,10 +72,13 @@ def test_rule_13_a_duplicate_in_the_place_of_a_post_that_was_taken_back_is_said_
     assert judged(item(attempt=2), gone, copy).blocked == said
     assert judged(item(twin=True), gone, copy).blocked.startswith("made as post_1, cancelled since")
     assert judged(item(attempt=2, twin=True), gone, copy) == NOTHING
-    same = replace(copy, shown=shown_of_body(BODY))
     assert judged(item(), gone, same) == Verdict(made="post_2"), "it was put back as it was"
     assert judged(item(), gone, replace(copy, shown=None)) == Verdict(made="post_2"), "what it shows is not known"
     assert judged(item(), made(), copy) == Verdict(made="post_1"), "the post itself is there"
+    again = made(2, post_id="post_3", created="2026-03-02T10:00:00+00:00")
+    for posts in ((gone, copy, again), (again, copy, gone), (copy, gone, replace(same, post_id="post_4"))):
+        assert judged(item(), *posts).made in {"post_3", "post_4"}, "what is there counts"
+    assert said.endswith("a column twin (True) says so, and a column attempt set to 2 makes the row again")
     assert judged(item(), copy) == Verdict(made="post_2"), "a post that was changed is still the row's"
     another = replace(copy, op_mark=keys.mark("c", "r1", 2))
     assert judged(item(), gone, another) == Verdict(made="post_2"), "a next attempt that was changed since"

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.engine.desk import Desk, Post, created, error, says
-from tests.engine.shown import NOW, fix, move, run_now, scheduled, state
+from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.made import Made
 from voxops.api.states import PostState
-from voxops.api.windows import CLEARED_FOR, LEASE
+from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
 from voxops.errors import TransportError
 
@@ -313,3 +313,19 @@ def test_rule_02_a_fix_waits_for_another_that_is_open_and_not_for_one_that_is_no
     assert (len(desk.post.requests), desk.server.read) == (1, [])
     assert desk.current.reasons.refused == {second: "another request on this post is open"}
     assert not desk.current.queue.due(second, NOW.timestamp())
+
+
+def test_rule_30_what_was_taken_back_is_read_again_for_each_create_whose_reading_is_too_old(desk):
+    ops = desk.bind(campaign("a", "b", one_by_one=True))
+    for op in ops:
+        (member,) = desk.ledger.operations.members(op)
+        created = (NOW - timedelta(days=1)).isoformat()
+        desk.ledger.marks.learn([Made(f"post_{member.item.label}", created, "cancelled", "x", member.item.row_mark)])
+    desk.at(CREATES_FRESH_FOR + 1)
+    gone = replace(scheduled("post_a"), status="cancelled", metadata={"voxopsOp": "x"})
+    back = replace(scheduled("post_b"), created_at=gone.created_at)
+    desk.server.states = {"post_a": gone, "post_b": back}
+    for op in ops:
+        desk.send(op, says(201, {"id": f"new_{op}"}))
+    read = [line for line in desk.server.read if line.startswith("posts")]
+    assert sorted(read) == ["posts post_a", "posts post_b"]

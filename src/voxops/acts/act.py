@@ -91,10 +91,6 @@ class Act:
         """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
         raise NotImplementedError
 
-    def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
-        """The row with what its subject shows when it is bound."""
-        return item
-
     def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  few acts add up
         """Why an act must not be done once more, by what this ledger has done to its subject before; ``""`` if it may be."""
         return ""
@@ -151,6 +147,10 @@ class PostAct(Act):
         if state is None:
             return "this post no longer exists"
         return _changed(changed_fields(item.seen, state))
+
+    def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
+        """The row with what its subject shows when it is bound."""
+        return item
 
     def replaces(self, later: Item, item: Item) -> bool:  # noqa: ARG002  few acts change what one before has changed
         """Whether a later act of the same ledger has changed what a row did, so that it is not as asked any more, and nobody undid it."""

@@ -48,11 +48,10 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     tz, when = str(item.seen.get("tz", "UTC")), _asked(item, "scheduledFor")
     if not moves or when is None:
         return ""
-    earlier = [each for move in moves[1:] if (each := _asked(move, "scheduledFor")) is not None]
-    if any(
-        same_time(datetime.fromisoformat(when).isoformat(), datetime.fromisoformat(each).isoformat())
-        for each in earlier
-    ):
+    asked = datetime.fromisoformat(when).isoformat()
+    if same_time(asked, state.scheduled_for):
+        return ""  # it stays, and something else is changed
+    if any(same_time(asked, each) for move in moves[1:] for each in _move_of(Past(move))[1]):
         return _SET_BEFORE.format(what=minute(when, tz))
     if item.seen.get("to"):
         return ""
@@ -80,7 +79,10 @@ def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
     if added is not None and added in map(_added, [*texts, *kept]):
         return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
-    if _asked(item, "content") in [_asked(each, "content") for each in texts[1:]]:
+    new = _asked(item, "content")
+    if new is None or _reads_the_same(new, state.content):
+        return ""
+    if new in [_asked(each, "content") for each in texts[1:]]:
         return _SET_BEFORE.format(what="this text")
     edit = _edit(item)
     if edit is not None and edit in map(_edit, texts):
@@ -173,7 +175,9 @@ def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
     days, months = (new - old).days, (new.year - old.year) * 12 + new.month - old.month
     if new.time() != old.time():
         return set()
-    found = {("days", days), ("working days", int(np.busday_count(old.date(), new.date())))}
+    found = {("days", days)}
+    if np.is_busday(new.date()):
+        found.add(("working days", int(np.busday_count(old.date(), new.date()))))
     if months and (
         new.day == old.day or new.day == monthrange(new.year, new.month)[1]
     ):  # in a shorter month its last day
@@ -213,7 +217,8 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
     if not gone and not come:
         return (("changed", "a number"),) if sorted(old.split()) != sorted(new.split()) else None
     if len(gone) == len(come) == 1 and gone[0] in come[0]:  # put into a word, or behind it
-        return (("+", come[0].replace(gone[0], "", 1)),)
+        rest = come[0].replace(gone[0], "", 1)
+        return ("+", rest), ("in", gone[0].replace(rest, ""))
     return (
         *(("-", word) for word in sorted(gone)),
         *(("+", word) for word in sorted(come)),

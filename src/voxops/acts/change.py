@@ -109,9 +109,8 @@ class Change(PostAct):
             asked = member.item.body or {}
             other = [name for name, as_asked in _compared(asked, state, loosely=True).items() if as_asked is False]
             if _waits_as_draft(member.item, state):
-                why = "the API took it, but the post is still a draft"
-                done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
-            elif other:
+                continue  # it may be scheduled in a moment: readings tell
+            if other:
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             else:
@@ -153,7 +152,11 @@ class Change(PostAct):
             moved_on = _moved_on(state, tried)
             loosely = moved_on and not _shows(_as_shown(member.item), state)
             as_asked = _compared(member.item.body or {}, state, loosely=loosely)
-            if all(as_asked.values()) and (moved_on or not _waits_as_draft(member.item, state)):
+            if all(as_asked.values()) and _waits_as_draft(member.item, state):
+                if moved_on and tried.since >= RESEND_UNANSWERED:
+                    why = "the API took it, but the post is still a draft"
+                    done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
+            elif all(as_asked.values()):
                 done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
                 done.append(blocked(member, _COMES_FIRST))

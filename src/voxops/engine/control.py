@@ -232,17 +232,13 @@ class Reasons:
 
 @dataclass(eq=False)
 class Pass:
-    """One pass over a run; who holds `renewing` reads the list again for all whose reading is too old, which is `listed` then.
-
-    `looked_back` is when the posts were read again of which what waits may be one more.
-    """
+    """One pass over a run; who holds `renewing` reads the list again for all whose reading is too old, which is `listed` then."""
 
     run: str
     control: Control
     stop_after_failures: int | None = None
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     listed: float = -math.inf
-    looked_back: float = -math.inf
     queue: Queue = field(default_factory=Queue)
     tally: Tally = field(default_factory=Tally)
     reasons: Reasons = field(default_factory=Reasons)

@@ -140,7 +140,8 @@ class Decider:
             else:
                 return self._decide_open(item, stored)
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
-        item = self._act.as_bound(item, state)
+        if isinstance(self._act, PostAct):
+            item = self._act.as_bound(item, state)
         why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         asked = replace(item, seen={**item.seen, "asked": deliberate})
         return Hold(why) if why else New(asked, tuple(given_up), tuple(replaced))
@@ -162,8 +163,9 @@ class Decider:
                 f"already posted as {member.result_id}, with other values of {differing}; change the post itself, {where}. "
                 "To name a new campaign would post every row again"
             )
-        if member.outcome is Outcome.BLOCKED and stored.state == "settled" and not stored.tries:
-            return New(self._at_least(item, attempt))  # it was never sent: what blocked it may be gone
+        never_sent = member.result_id is None and not stored.tries
+        if member.outcome is Outcome.BLOCKED and stored.state == "settled" and never_sent:
+            return New(self._at_least(item, attempt))  # what blocked it may be gone
         if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
             made = self._creates and member.result_id is not None  # another text is no other row (rule 30)
             if (exact or made) and not self._is_anew(item, attempt, member):
@@ -241,7 +243,11 @@ class Decider:
         """Whether somebody has undone an act, and not a later one of this ledger that has changed the same, and knows what it did."""
         before = self._ledger.outcomes.done_before(item.subject)
         own = max((at for at, past in enumerate(before) if past.item.identity == item.identity), default=-1)
-        since = [past.item for past in before[own + 1 :] if past.outcome is Outcome.SUCCEEDED]
+        done = (
+            Outcome.SUCCEEDED,
+            Outcome.FAILED,
+        )  # of what has failed only what the API kept in its own way is among it
+        since = [past.item for past in before[own + 1 :] if past.outcome in done]
         ours = any(act.replaces(later, item) for later in since)
         return not ours and act.was_undone(item, self._facts.of(item.subject))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxops.acts import keys
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import shown_hash, shown_of_body
+from voxops.acts.made import Made, shown_hash, shown_of_body
 from voxops.acts.operation import Item, Member
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -118,11 +118,8 @@ class Doubles:
         for stored in changes:
             (member,) = members[stored.id]
             post = known.get(stored.subject.id)
-            shown = (
-                None
-                if member.outcome is Outcome.BLOCKED or (post is not None and post.taken_back)
-                else _will_show(member, stored)
-            )
+            moot = member.outcome is Outcome.BLOCKED or _is_gone(post, stored)
+            shown = None if moot else _will_show(member, stored)
             if shown is not None:
                 found.setdefault(shown, []).append(stored)
         return found
@@ -137,6 +134,14 @@ class Doubles:
     def _asked_by_row(self) -> Mapping[str, str]:
         """Mark of a row of the plan -> what it asks for."""
         return {item.row_mark: shown_of_body(resolved(item, self._accounts)) for item in self._plan.items}
+
+
+def _is_gone(post: Made | None, stored: Stored) -> bool:
+    """Whether a post was taken back since a change of it was bound, so that it won't be made; a draft may still get its time by it."""
+    if post is None or not post.withdrawn:
+        return False
+    before = Baseline.read(stored.baseline)
+    return post.status == "deleted" or (post.updated or "") > ((before and before.updated_at) or "")
 
 
 def _will_show(member: Member, stored: Stored) -> str | None:

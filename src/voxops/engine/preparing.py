@@ -10,7 +10,7 @@ from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
-from voxops.api.windows import CREATES_FRESH_FOR, WAITING_HOLDS_FOR
+from voxops.api.windows import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
 from voxops.engine.preflight import is_stale, look_back, read_list, renew_creates
@@ -141,12 +141,7 @@ class Preparer:
         async with current.renewing:
             if not current.control.sending:
                 return None
-            began = self._ledger.now()
-            if not 0 <= began - current.looked_back <= WAITING_HOLDS_FOR:
-                waiting = self._ledger.operations.of_run(current.run, ("planned",))
-                creates = [each for each in waiting if is_unsent_create(each)]
-                await look_back(self._reader, self._ledger, self._commit, creates, self._client.now())
-                current.looked_back = began
+            await look_back(self._reader, self._ledger, self._commit, [stored], self._client.now())
             if not 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR:
                 current.listed = await read_list(self._client, self._reader, self._ledger, self._commit)
         before, now = self._ledger.operations.get(stored.id), self._client.now()

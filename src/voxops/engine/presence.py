@@ -61,17 +61,19 @@ def judge_row(
     asked, shown = asked_hash(body), shown_hashes(body)
     next_attempt = max((_attempt_of(item, post) for post in made if post.op_mark is not None), default=item.attempt) + 1
     # What is there comes first: it may be another attempt at the same row. A draft comes last: it may be a clone, and where it is none,
-    # no other post bears its mark.
-    for post in sorted(made, key=lambda one: (one.taken_back, one.status == "draft")):
+    # no other post bears its mark. So does what may be a duplicate.
+    copied = {one.post_id: _copied_from(one, made, shown) for one in made}
+    for post in sorted(made, key=lambda one: (one.taken_back, one.status == "draft", copied[one.post_id] is not None)):
         later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
         if post.taken_back:
             if not later:
                 return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))
-        elif (copied := _copied_from(post, made, shown)) is not None:
+        elif (first := copied[post.post_id]) is not None:
             if not item.seen.get("twin"):
                 return Verdict(
-                    blocked=f"{post.post_id}, a duplicate of its post {copied.post_id} ({copied.became} since), is there and shows "
-                    "something else; if it is this row, change it; if it is another post, a column twin (True) says so"
+                    blocked=f"{post.post_id}, a duplicate of its post {first.post_id} ({first.became} since), is there and shows "
+                    "something else; if it is this row, change it; if it is another post, a column twin (True) says so, and a column "
+                    f"attempt set to {next_attempt} makes the row again"
                 )
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)

@@ -89,7 +89,7 @@ class Runs(Part):
         """The run that was begun last with a row that stands for a member of an operation; None where there is none."""
         rows = self._store.query(
             """SELECT runs.id FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
-               WHERE items.op = ? ORDER BY runs.created DESC, runs.id LIMIT 1""",
+               WHERE items.op = ? ORDER BY runs.created DESC, runs.rowid DESC LIMIT 1""",
             (op,),
         )
         return str(rows[0][0]) if rows else None
