@@ -34,7 +34,7 @@ def test_rule_13_another_sheet_with_the_same_row_names_is_not_taken_for_made(rig
     this_week["content"] = "this week: " + this_week["content"]
     table = rig.kernel().run(plan_bulk(this_week, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("already posted as post_").all()
+    assert table["waiting_for"].str.contains("already posted as post_").fillna(False).all()
     assert len(rig.created()) == 4
     table = rig.kernel().run(plan_bulk(this_week, key="row_id", campaign="this week"))
     assert outcomes(table) == {"succeeded": 4}
@@ -120,7 +120,7 @@ def test_rule_26_a_sheet_whose_row_names_moved_is_not_made_again(rig):
     moved = frame.assign(row_id=["1", "2", "3", "4"])
     table = rig.kernel().run(plan_bulk(moved, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("looks like another row").all()
+    assert table["waiting_for"].str.contains("looks like another row").fillna(False).all()
     assert set(rig.created().values()) == {1}
     meant = kernel.run(plan_bulk(moved.assign(twin=True), key="row_id"))
     assert outcomes(meant) == {"succeeded": 4}
@@ -142,7 +142,12 @@ def test_rule_26_a_sheet_that_is_run_again_under_other_names_at_once_is_not_made
     second.go(run)
     table = second.results(again)
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("the same post (?:is under way|waits to be sent) as row 00").all()
+    assert (
+        table["waiting_for"]
+        .str.contains("the same post (?:is under way|waits to be sent) as row 00")
+        .fillna(False)
+        .all()
+    )
     assert outcomes(second.results(run)) == {"succeeded": 4}
     assert list(rig.created().values()) == [1] * 4
 
@@ -163,7 +168,7 @@ def test_rule_26_a_post_that_was_moved_mended_or_withdrawn_since_is_not_made_aga
     rig.sandbox.advance(600)
     table = rig.kernel(ledger).run(plan_bulk(frame.assign(row_id=["1", "2", "3", "4"]), key="row_id"))
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("looks like another row of this campaign").all()
+    assert table["waiting_for"].str.contains("looks like another row of this campaign").fillna(False).all()
     assert table["waiting_for"].str.contains("cancelled since").tolist() == [False, False, True, False]
     assert rig.effects("post.create") == 4
 
@@ -184,7 +189,7 @@ def test_rule_26_texts_that_read_the_same_are_the_same_post_under_other_names(ri
     for ledger in ("ledger", "another"):
         table = rig.kernel(ledger).run(plan_bulk(again.tail(1), key="row_id"))
         assert outcomes(table) == {"blocked": 1}
-        assert table["waiting_for"].str.contains("looks like another row").all()
+        assert table["waiting_for"].str.contains("looks like another row").fillna(False).all()
     assert rig.effects("post.create") == 4
 
 
@@ -232,7 +237,7 @@ def test_rule_29_a_sheet_that_lost_the_names_of_its_rows_and_its_campaign_is_not
     saved = frame.assign(row_id=["1", "2", "3", "4"], campaign="2026.1")
     table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("looks like a row of another campaign").all()
+    assert table["waiting_for"].str.contains("looks like a row of another campaign").fillna(False).all()
     assert rig.effects("post.create") == 4
     table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id", campaign="2026.1"))
     assert outcomes(table) == {"succeeded": 4}, "an explicit name is taken as said"
@@ -244,7 +249,7 @@ def test_rule_29_an_empty_column_names_no_campaign(rig):
     kernel.run(plan_bulk(frame, key="row_id", campaign="Spring"))
     table = kernel.run(plan_bulk(frame.assign(campaign=None, content="others"), key="row_id"))
     assert outcomes(table) == {"blocked": 4}
-    assert table["waiting_for"].str.contains("in another campaign").all()
+    assert table["waiting_for"].str.contains("in another campaign").fillna(False).all()
 
 
 def test_rule_29_ids_that_a_file_has_turned_into_numbers_are_refused(rig):

@@ -147,7 +147,12 @@ def test_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
         rig.sandbox.advance(3600)
         kernel = rig.kernel()
     assert rig.effects("delivery.resend") == 2
-    assert table["waiting_for"].str.contains("this ledger has sent it again before; to send it once more").all()
+    assert (
+        table["waiting_for"]
+        .str.contains("this ledger has sent it again before; to send it once more")
+        .fillna(False)
+        .all()
+    )
     table = kernel.run(plan_redeliver(kernel.deliveries().assign(again=True), force=True))
     assert outcomes(table) == {"succeeded": 2}
     assert rig.effects("delivery.resend") == 4, "and once more where that is meant"

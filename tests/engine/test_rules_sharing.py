@@ -128,7 +128,7 @@ def test_rule_21_readings_age_in_the_servers_time(rig, tmp_path):
         rig.sandbox.advance(26 * HOUR)  # the server has forgotten the keys
         run = mine.attach(bound).resume().wait()
         assert rig.effects("post.retry") == 4
-        assert run.results()["waiting_for"].str.startswith("changed since loaded").all()
+        assert run.results()["waiting_for"].str.startswith("changed since loaded").fillna(False).all()
 
 
 def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):

@@ -147,7 +147,7 @@ def test_rule_26_a_row_is_not_made_again_that_equals_a_post_as_it_is_by_now(rig,
     others_post(rig)
     table = run_again(kernel, changed)
     assert outcomes(table) == {"blocked": 3}
-    assert table["waiting_for"].str.contains("looks like another row of this campaign").all()
+    assert table["waiting_for"].str.contains("looks like another row of this campaign").fillna(False).all()
     assert [scheduled(rig, content) for content in changed["content"]] == [1, 1, 1]
 
 
@@ -298,7 +298,7 @@ def test_rule_02_a_plan_that_is_held_itself_takes_no_other_s_place(rig):
     edit(rig, stale["post_id"].iloc[0])
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="first words")))
     held = kernel.run(plan_update(stale.assign(new_content="better words")))
-    assert held["waiting_for"].str.startswith("changed since loaded").all()
+    assert held["waiting_for"].str.startswith("changed since loaded").fillna(False).all()
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
 
@@ -445,7 +445,9 @@ def test_rule_09_a_key_under_which_a_colleague_has_sent_other_account_ids_is_lef
     rig.sandbox.advance(3600)
     colleague = rig.kernel("colleague")
     table = run_again(colleague, sheet, one_by_one=one_by_one)
-    assert table["waiting_for"].str.contains("has sent something else under its key; a next attempt").all()
+    assert (
+        table["waiting_for"].str.contains("has sent something else under its key; a next attempt").fillna(False).all()
+    )
     rig.sandbox.advance(600)
     assert outcomes(run_again(colleague, sheet.assign(attempt=2), one_by_one=one_by_one)) == {"succeeded": 2}
     assert set(rig.created().values()) == {1}

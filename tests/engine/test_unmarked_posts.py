@@ -129,7 +129,7 @@ def test_rule_26_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(
     rig.sandbox.advance(26 * 3600)
     table = rig.kernel("new").run(plan_rows(rig, 3))
     assert set(rig.created().values()) == {1}
-    assert table["waiting_for"].str.contains("made by hand or elsewhere; a column twin").all()
+    assert table["waiting_for"].str.contains("made by hand or elsewhere; a column twin").fillna(False).all()
     twin = rig.kernel("new").run(plan_bulk(rig.campaign(1).assign(twin=True), key="row_id"))
     assert outcomes(twin) == {"succeeded": 1}
 

@@ -45,7 +45,7 @@ def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
 def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     """Why a post would be moved twice. That all posts go out at one time (``to=``) adds up to nothing."""
     moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
-    tz, when = str(item.seen.get("tz", "UTC")), _asked(item, "scheduledFor")
+    tz, when = str(item.seen.get("tz", "UTC")), item.asks("scheduledFor")
     if not moves or when is None:
         return ""
     asked = datetime.fromisoformat(when).isoformat()
@@ -79,10 +79,10 @@ def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
     if added is not None and added in map(_added, [*texts, *kept]):
         return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
-    new = _asked(item, "content")
+    new = item.asks("content")
     if new is None or _reads_the_same(new, state.content):
         return ""
-    if new in [_asked(each, "content") for each in texts[1:]]:
+    if new in [each.asks("content") for each in texts[1:]]:
         return _SET_BEFORE.format(what="this text")
     edit = _edit(item)
     if edit is not None and edit in map(_edit, texts):
@@ -117,20 +117,14 @@ def _way_to(
 
 def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The time that a change was made from, and what it made of it."""
-    when = _asked(past.item, "scheduledFor")
+    when = past.item.asks("scheduledFor")
     asked = None if when is None else datetime.fromisoformat(when).isoformat()
     return _shown(past.item, "scheduled_for"), _made(asked, _kept(past, "scheduled_for"))
 
 
 def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The text that a change was made of, and what it made of it."""
-    return _shown(past.item, "content"), _made(_asked(past.item, "content"), _kept(past, "content"))
-
-
-def _asked(item: Item, name: str) -> str | None:
-    """What a change asks for of a field; None where it does not change it."""
-    found: str | None = (item.body or {}).get(name)
-    return found
+    return _shown(past.item, "content"), _made(past.item.asks("content"), _kept(past, "content"))
 
 
 def _shown(item: Item, name: str) -> str | None:
@@ -160,14 +154,14 @@ def _reads_the_same(one: str, other: str) -> bool:
 
 def _step(item: Item) -> timedelta | None:
     """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
-    when, shown = _asked(item, "scheduledFor"), _shown(item, "scheduled_for")
+    when, shown = item.asks("scheduledFor"), _shown(item, "scheduled_for")
     step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
     return step or None
 
 
 def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
     """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not."""
-    step, when = _step(item), _asked(item, "scheduledFor")
+    step, when = _step(item), item.asks("scheduledFor")
     if step is None:
         return set()
     new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
@@ -189,7 +183,7 @@ def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
 
 def _texts(item: Item) -> tuple[str, str] | None:
     """The text that a change was made of, and the new one; None where one of them is not known, or it is the same."""
-    text, shown = _asked(item, "content"), _shown(item, "content")
+    text, shown = item.asks("content"), _shown(item, "content")
     return None if not text or not shown or text == shown else (shown, text)
 
 

@@ -177,7 +177,7 @@ def _as_shown(item: Item) -> dict[str, Any]:
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text holds what the frame showed of the old one, and that was cut: what was behind would be lost."""
-    text, shown, now = (item.body or {}).get("content"), (item.seen.get("shown") or {}).get("content"), state.content
+    text, shown, now = item.asks("content"), (item.seen.get("shown") or {}).get("content"), state.content
     if not text or not shown or not now or as_read(shown) == as_read(now):
         return False
     beginning = shown.rstrip(".… ")
@@ -192,7 +192,7 @@ def _kept(state: PostState) -> dict[str, Any]:
 
 def has_passed(item: Item, now: datetime) -> bool:
     """Whether the time that a change asks for has passed, so that the post would go out at once (rule 6)."""
-    when = (item.body or {}).get("scheduledFor")
+    when = item.asks("scheduledFor")
     return when is not None and datetime.fromisoformat(when) <= now
 
 

@@ -90,6 +90,15 @@ class Item:
         body = {name: value for name, value in (self.body or {}).items() if name != "metadata"}
         return fingerprint(body)
 
+    def asks(self, name: str) -> Any:
+        """What is asked of a field; None where it is not."""
+        return (self.body or {}).get(name)
+
+    @property
+    def named_accounts(self) -> list[str]:
+        """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
+        return [name for name in self.asks("accountIds") or () if ":" in name]
+
     @property
     def campaign(self) -> str:
         """The campaign of a create; ``""`` for other acts."""

@@ -262,8 +262,7 @@ class Decider:
 
     def _decide_create(self, item: Item) -> Decision:
         """Decide for a create: its names must resolve, the server must not show it already, and its time must lie ahead (rule 6)."""
-        names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
-        strangers = [name for name in names if name not in self._facts.accounts]
+        strangers = [name for name in item.named_accounts if name not in self._facts.accounts]
         if strangers:
             return Hold(no_account(strangers, self._facts.accounts))
         body = resolved(item, self._facts.accounts)

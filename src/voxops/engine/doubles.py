@@ -74,7 +74,7 @@ class Doubles:
     @cached_property
     def _first_of(self) -> dict[str, str]:
         """What rows ask for -> the first of them, where accounts are named by ids and by names, so that a plan can't compare (rule 26)."""
-        named = {":" in name for item in self._plan.items for name in (item.body or {}).get("accountIds", ())}
+        named = {":" in name for item in self._plan.items for name in item.asks("accountIds") or ()}
         if len(named) < 2:
             return {}
         rows = sorted((item for item in self._plan.items if not item.seen.get("twin")), key=lambda item: -item.row)

@@ -39,12 +39,11 @@ def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields:
 def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:
     """Whether this ledger has given a post the tags of a row: what is remembered of posts has none."""
     past = [one for one in ledger.outcomes.done_before(Subject("post", post_id)) if one.outcome is Outcome.SUCCEEDED]
-    given = [tags for one in past if (tags := (one.item.body or {}).get("tags")) is not None]
-    return bool(given) and sorted(given[-1]) == sorted((item.body or {}).get("tags") or ())
+    given = [tags for one in past if (tags := one.item.asks("tags")) is not None]
+    return bool(given) and sorted(given[-1]) == sorted(item.asks("tags") or ())
 
 
 def is_made_by_now(ledger: Ledger, facts: Facts, item: Item) -> bool:
     """Whether a row is there, by whichever attempt: a colleague may have made again what was withdrawn here (rule 13)."""
-    names = [name for name in (item.body or {}).get("accountIds", ()) if ":" in name]
-    known = all(name in facts.accounts for name in names)
+    known = all(name in facts.accounts for name in item.named_accounts)
     return known and verdict_of(ledger, item, resolved(item, facts.accounts)).made is not None

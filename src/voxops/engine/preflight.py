@@ -114,7 +114,7 @@ async def read_again(
 
 async def _accounts(client: AsyncClient, plan: Plan) -> Mapping[str, str]:
     """``platform:@name`` -> account id, read only where the plan names accounts so."""
-    named = any(":" in name for item in plan.items for name in (item.body or {}).get("accountIds", ()))
+    named = any(item.named_accounts for item in plan.items)
     return await account_names(client) if named else {}
 
 
