@@ -228,8 +228,11 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/decisions.py",
         "Decider._was_undone: 1 → (2)",
     ): "what was done was sent, and is among what was done before",
-    ("acts/adding.py", '_why_moved: return "" → pass (4)'): _ENDS,
-    ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "without a time there is no step",
+    ("acts/adding.py", '_why_moved: return "" → pass (5)'): _ENDS,
+    (
+        "acts/adding.py",
+        "_edit: len(gone) == len(come) == 1 and gone[0] in come[0] → (len(gone) == len(come) == 1)",
+    ): "one word in the place of another is told by both, either way",
     ("acts/adding.py", "_step: when is None or shown is None → (shown is None)"): "only moves are asked for their step",
     (
         "acts/adding.py",

@@ -153,10 +153,9 @@ def _reads_the_same(one: str, other: str) -> bool:
 
 
 def _step(item: Item) -> timedelta | None:
-    """How much later than the frame showed a change moves a post; None where that is not known, or it is not moved."""
+    """How much later than the frame showed a change moves a post; None where that is not known."""
     when, shown = item.asks("scheduledFor"), _shown(item, "scheduled_for")
-    step = None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
-    return step or None
+    return None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
 
 
 def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
