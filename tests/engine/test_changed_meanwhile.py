@@ -17,6 +17,7 @@ from voxops.sandbox import Fault
 from voxops.sandbox import posts as sandbox_posts
 
 DAY = 86_400.0
+LATER = "2027-03-05T09:00:00Z"
 
 
 def plan(sheet: pd.DataFrame) -> object:
@@ -138,10 +139,17 @@ def test_rule_05_tags_that_were_mended_as_the_reason_says_are_as_the_sheet_asks(
         ({"content": "b"}, {"new_tags": "y"}, "blocked"),
         ({"content": "b", "first_comment": "c"}, {"new_content": "b"}, "blocked"),
         ({"first_comment": "c"}, {"new_content": "b"}, "blocked"),
+        ({"scheduled_for": LATER}, {"new_scheduled_for": LATER}, "succeeded"),
+        ({"scheduled_for": LATER}, {"new_content": "b"}, "blocked"),
+        ({"accounts": "other"}, {"new_account_ids": "other"}, "succeeded"),
     ],
 )
 def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig, mended, given, outcome):
     kernel, sheet = rig.kernel(), rig.campaign(1).assign(tags="first")
+    other = next(account for account in rig.accounts.values() if account != sheet["accounts"][0])
+    mended, given = (
+        {name: other if value == "other" else value for name, value in each.items()} for each in (mended, given)
+    )
     kernel.run(plan(sheet))
     rig.sandbox.advance(DAY)
     kernel.run(plan_update(kernel.posts("scheduled").assign(**given)))
