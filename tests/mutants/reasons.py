@@ -116,7 +116,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/decisions.py", "Decider._is_old: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
     ("engine/doubles.py", "may_show_yet: 0.0 → (1.0)"): _TRIED,
     ("engine/doubles.py", "Doubles._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
-    ("engine/doubles.py", "Doubles._first_of: item.body or {} → (item.body)"): "a create has a body",
     ("engine/doubles.py", "Doubles._first_of: return {} → return None"): "nothing is nothing",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41)"): "so much of a very long name is shown",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41) (2)"): "so much of a very long name is shown",
