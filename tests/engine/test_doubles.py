@@ -85,15 +85,23 @@ def test_a_change_of_a_post_of_another_campaign_counts_only_where_none_was_named
 def test_a_change_that_is_blocked_or_of_a_post_that_was_taken_back_holds_nothing(bench):
     stored = changed(bench, new_content="mended")
     for status, updated, held in (
+        ("cancelled", None, True),
         ("cancelled", after(1), False),
         ("cancelled", STAMP, True),  # it was put back since
-        ("cancelled", None, True),
         ("deleted", STAMP, False),
         ("draft", after(1), True),  # it may get its time by the change
         ("scheduled", after(1), True),
     ):
         bench.ledger.marks.learn([Made("post_1", AT, status, "o", "r", updated=updated)])
         assert bool(why(bench, content="mended")) is held
+    stamped = bench.get(stored.id).baseline_text
+    bench.ledger.marks.learn([Made("post_1", AT, "cancelled", "o", "r", updated=after(1))])
+    for baseline in ("json_set(baseline, '$.updated_at', NULL)", "NULL"):
+        bench.ledger.query(f"UPDATE operations SET baseline = {baseline} WHERE id = ?", (stored.id,))
+        assert why(bench, content="mended") == ""
+    bench.ledger.query("UPDATE operations SET baseline = ? WHERE id = ?", (stamped, stored.id))
+    bench.ledger.marks.learn([Made("post_1", AT, "scheduled", "o", "r", updated=after(1))])
+    assert why(bench, content="mended")
     bench.ledger.outcomes.block(stored.id, "changed since loaded")
     assert why(bench, content="mended") == ""
 

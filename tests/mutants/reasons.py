@@ -117,6 +117,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/doubles.py", "may_show_yet: 0.0 → (1.0)"): _TRIED,
     ("engine/doubles.py", "Doubles._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
     ("engine/doubles.py", "Doubles._first_of: return {} → return None"): "nothing is nothing",
+    (
+        "engine/doubles.py",
+        "Doubles._first_of: item.asks(\"accountIds\") or () → (item.asks('accountIds'))",
+    ): "a create has accounts",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41)"): "so much of a very long name is shown",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41) (2)"): "so much of a very long name is shown",
     ("engine/doubles.py", "Doubles.why_double: 40 → (41) (3)"): "so much of a very long name is shown",
