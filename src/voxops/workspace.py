@@ -125,9 +125,7 @@ class Workspace:
         >>> ws.runs().loc[run.id, ["action", "state"]].to_list()
         ['retry', 'done']
         """
-        runs = audit.runs(self._session.usable().engine.ledger)
-        runs["reason"] = runs["reason"].mask(runs["reason"].eq("").fillna(False).astype(bool))
-        return self._with_settings(runs)
+        return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.

@@ -24,6 +24,13 @@ def plan(sheet: pd.DataFrame) -> object:
     return plan_bulk(sheet, key="row_id", campaign="spring")
 
 
+def planted(rig: Rig, content: str, **fields: Any) -> str:
+    """A post that waits to go out, made by hand yesterday."""
+    account = next(iter(rig.accounts.values()))
+    when = {"status": "scheduled", "scheduledFor": "2027-03-01T09:00:00Z"}
+    return rig.sandbox.plant_post(content, [account], **{"daysOld": 1, **when, **fields})
+
+
 def stopped(rig: Rig, kernel: Kernel, run: str) -> None:
     """The key does not count for a while: a run stops before anything happens."""
     rig.sandbox.add_fault(Fault("status", status=401, code="UNAUTHORIZED", when="before", times=None))
@@ -70,9 +77,7 @@ def test_rule_26_a_change_of_another_post_or_of_another_campaign_holds_no_row(ri
 
 @pytest.mark.parametrize("what", ["cancel", "text"])
 def test_rule_05_what_somebody_undid_is_held_also_after_another_act_of_ours(rig, what):
-    account = next(iter(rig.accounts.values()))
-    when = {"status": "scheduled", "scheduledFor": "2027-03-01T09:00:00Z"}
-    post = rig.sandbox.plant_post("wrong price", [account], daysOld=1, **when)
+    post = planted(rig, "wrong price")
     kernel = rig.kernel()
     posts = kernel.posts("scheduled")
     cell = plan_cancel(posts) if what == "cancel" else plan_update(posts.assign(new_content="right price"))
@@ -95,8 +100,7 @@ def test_rule_05_what_somebody_undid_is_held_also_after_another_act_of_ours(rig,
 
 
 def test_rule_05_what_a_later_change_of_ours_replaced_is_done(rig):
-    account = next(iter(rig.accounts.values()))
-    rig.sandbox.plant_post("one", [account], status="scheduled", scheduledFor="2027-03-01T09:00:00Z", daysOld=1)
+    planted(rig, "one")
     kernel = rig.kernel()
     cell = plan_update(kernel.posts("scheduled").assign(new_content="two"))
     kernel.run(cell)
@@ -216,8 +220,7 @@ def test_rule_13_a_row_that_was_only_found_here_and_made_again_by_a_colleague_is
 
 
 def test_rule_05_what_a_later_change_replaced_that_the_api_kept_in_its_own_way_is_done(rig, monkeypatch):
-    account = next(iter(rig.accounts.values()))
-    rig.sandbox.plant_post("one", [account], status="scheduled", scheduledFor="2027-03-01T09:00:00Z", daysOld=1)
+    planted(rig, "one")
     kernel = rig.kernel()
     cell = plan_update(kernel.posts("scheduled").assign(new_content="two"))
     kernel.run(cell)

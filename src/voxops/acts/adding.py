@@ -17,12 +17,13 @@ import numpy as np
 
 from voxops._core.text import as_read
 from voxops.acts.act import ONCE_MORE
+from voxops.acts.moments import instant, minute
 from voxops.acts.operation import Item, Past
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
 from voxops.frames.states import read_post
 
-__all__ = ["minute", "why_adds_up"]
+__all__ = ["why_adds_up"]
 
 _MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
 _MOVED_SO_FAR = (
@@ -48,10 +49,9 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     tz, when = str(item.seen.get("tz", "UTC")), item.asks("scheduledFor")
     if not moves or when is None:
         return ""
-    asked = datetime.fromisoformat(when).isoformat()
-    if same_time(asked, state.scheduled_for):
+    if same_time(instant(when), state.scheduled_for):
         return ""  # it stays, and something else is changed
-    if any(same_time(asked, each) for move in moves[1:] for each in _move_of(Past(move))[1]):
+    if any(same_time(instant(when), instant(move.asks("scheduledFor"))) for move in moves[1:]):
         return _SET_BEFORE.format(what=minute(when, tz))
     if item.seen.get("to"):
         return ""
@@ -118,8 +118,7 @@ def _way_to(
 def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The time that a change was made from, and what it made of it."""
     when = past.item.asks("scheduledFor")
-    asked = None if when is None else datetime.fromisoformat(when).isoformat()
-    return _shown(past.item, "scheduled_for"), _made(asked, _kept(past, "scheduled_for"))
+    return _shown(past.item, "scheduled_for"), _made(when and instant(when), _kept(past, "scheduled_for"))
 
 
 def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
@@ -128,8 +127,8 @@ def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:
 
 
 def _shown(item: Item, name: str) -> str | None:
-    """What the frame showed of a field, or the post when the change was bound; None where neither did."""
-    found: str | None = (item.seen.get("shown") or {}).get(name)
+    """What the frame showed of a field, else the post when the change was bound; None where neither did."""
+    found: str | None = (item.seen.get("shown") or {}).get(name) or (item.seen.get("bound") or {}).get(name)
     return found
 
 
@@ -171,9 +170,8 @@ def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
     found = {("days", days)}
     if np.is_busday(new.date()):
         found.add(("working days", int(np.busday_count(old.date(), new.date()))))
-    if months and (
-        new.day == old.day or new.day == monthrange(new.year, new.month)[1]
-    ):  # in a shorter month its last day
+    in_a_shorter_month = new.day == monthrange(new.year, new.month)[1]
+    if months and (new.day == old.day or in_a_shorter_month):
         found.add(("months", months))
     if abs(days) <= 7:
         found.add(("to the next of this weekday", new.weekday()))
@@ -216,8 +214,3 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
         *(("-", word) for word in sorted(gone)),
         *(("+", word) for word in sorted(come)),
     )
-
-
-def minute(text: str | None, tz: str = "UTC") -> str:
-    """A time as people write it, in a zone."""
-    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"

@@ -15,16 +15,18 @@ from voxops._core.text import as_kept, as_read
 from voxops.acts.act import PostAct
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
+from voxops.acts.moments import instant
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
 from voxops.acts.sheet import split_list, utc_text
 from voxops.api.errors import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.states import PostState
 from voxops.api.windows import RESEND_UNANSWERED
+from voxops.frames.columns import is_missing
 from voxops.frames.states import read_post
 from voxops.model import Outcome
 
-__all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed", "instant"]
+__all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed"]
 
 # Column -> the field that it changes. What reading a post does not show, such as its media, is not here: nobody could tell whether
 # it took effect.
@@ -64,11 +66,11 @@ class Change(PostAct):
         return said
 
     def as_bound(self, item: Item, state: PostState | None) -> Item:
-        """The row with what the post shows where its frame did not: whether a later change was made of that is told by it (rule 1)."""
+        """The row with what the post shows: a frame may have shown less, and whether a later change is made of it is told by it (rule 1)."""
         if state is None:
             return item
         now = {"scheduled_for": state.scheduled_for, "content": state.content}
-        return replace(item, seen={**item.seen, "shown": {**now, **(item.seen.get("shown") or {})}, "bound": now})
+        return replace(item, seen={**item.seen, "bound": now})
 
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
         """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
@@ -114,7 +116,7 @@ class Change(PostAct):
                 why = f"the API took it, but the post shows another {', '.join(other)}"
                 done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             else:
-                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_as_it_is(state)))
         return done
 
     def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
@@ -157,7 +159,7 @@ class Change(PostAct):
                     why = "the API took it, but the post is still a draft"
                     done.append(settled(member, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=why))
             elif all(as_asked.values()):
-                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_kept(state)))
+                done.append(settled(member, Outcome.SUCCEEDED, result_id=member.item.label, seen=_as_it_is(state)))
             elif False in as_asked.values() and tried.since >= RESEND_UNANSWERED and moved_on:
                 done.append(blocked(member, _COMES_FIRST))
         return done
@@ -184,7 +186,7 @@ def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     return beginning in text and len(now) > len(beginning) and _same_content(shown, now)
 
 
-def _kept(state: PostState) -> dict[str, Any]:
+def _as_it_is(state: PostState) -> dict[str, Any]:
     """What a post shows once it was changed: an API may keep texts and times in its own way, which decides about a next change."""
     found = {"content": state.content, "scheduled_for": state.scheduled_for, "updated_at": state.updated_at}
     return {name: value for name, value in found.items() if value is not None}
@@ -202,7 +204,7 @@ def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
-        if not _missing(value):
+        if not is_missing(value):
             found[name] = read.get(name, lambda text: text)(value)
     return found
 
@@ -210,18 +212,6 @@ def asked(values: Mapping[str, Any]) -> dict[str, Any]:
 def _once(value: Any) -> list[str]:
     """The parts of a list, each once: a tag that is there already is not added again."""
     return list(dict.fromkeys(split_list(value)))
-
-
-def _missing(value: Any) -> bool:
-    """Whether a cell is empty."""
-    import pandas as pd
-
-    return value is None or (not isinstance(value, list | tuple | str) and bool(pd.isna(value)))
-
-
-def instant(text: str) -> str:
-    """A time in the one form in which times are compared."""
-    return datetime.fromisoformat(text).isoformat()
 
 
 def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:

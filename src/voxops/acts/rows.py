@@ -14,7 +14,7 @@ from voxops._core import safe
 from voxops._core.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.windows import STUCK_AFTER
-from voxops.frames.columns import attempts, flags, instants, plain_values
+from voxops.frames.columns import attempts, flags, instants, plain_values, whole
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
 
@@ -224,18 +224,11 @@ def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -
         yield dict(zip(columns, values, strict=True))
 
 
-def _whole(value: Any) -> Any:
-    """A count as a whole number, where a file has made text or a fraction of it."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}(\.0+)?\s*", value):
-        return int(float(value))
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
     if name in _TIMES:
         return [None if when is None else when.isoformat() for when in instants(frame, name)]
     values = plain_values(frame, name)
     if name in _NUMBERS:
-        return [_whole(value) for value in values]
+        return [whole(value) for value in values]
     return values

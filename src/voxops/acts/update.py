@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
-from voxops.acts.adding import minute
-from voxops.acts.change import FIELDS, OPEN, Change, asked, instant
+from voxops.acts.change import FIELDS, OPEN, Change, asked
+from voxops.acts.moments import instant, minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id

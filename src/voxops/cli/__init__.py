@@ -245,8 +245,8 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
+    from voxops._core.addresses import short_address
     from voxops.analysis import delivery_stats
-    from voxops.views._axes import endpoint
     from voxops.views.delivery_report import delivery_report
 
     with connected(options) as ws:
@@ -255,7 +255,7 @@ def _deliveries(options: argparse.Namespace) -> int:
     _print_and_write(made, options)
     stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
     if not options.json:
-        print_frame(stats.assign(url=stats["url"].map(endpoint)) if "url" in stats else stats)
+        print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
     down = made.frames["outages"]["recovered_at"].isna().any()
     return ATTENTION if down or len(made.frames["lost"]) else 0
 

@@ -243,10 +243,8 @@ class Decider:
         """Whether somebody has undone an act, and not a later one of this ledger that has changed the same, and knows what it did."""
         before = self._ledger.outcomes.done_before(item.subject)
         own = max((at for at, past in enumerate(before) if past.item.identity == item.identity), default=-1)
-        done = (
-            Outcome.SUCCEEDED,
-            Outcome.FAILED,
-        )  # of what has failed only what the API kept in its own way is among it
+        # Of what has failed only what the API kept in its own way is among it.
+        done = (Outcome.SUCCEEDED, Outcome.FAILED)
         since = [past.item for past in before[own + 1 :] if past.outcome in done]
         ours = any(act.replaces(later, item) for later in since)
         return not ours and act.was_undone(item, self._facts.of(item.subject))

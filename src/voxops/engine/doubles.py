@@ -146,15 +146,9 @@ def _is_gone(post: Made | None, stored: Stored) -> bool:
 
 def _will_show(member: Member, stored: Stored) -> str | None:
     """What a post shows once a change is made; None where that is not known, or nothing of it is changed."""
-    asked, shown, bound = (
-        member.item.body or {},
-        member.item.seen.get("shown") or {},
-        member.item.seen.get("bound") or {},
-    )
-    before = Baseline.read(stored.baseline)
-    # A frame may have cut the text.
-    content = asked.get("content") or bound.get("content") or shown.get("content")
-    when = asked.get("scheduledFor") or bound.get("scheduled_for") or shown.get("scheduled_for")
+    asked, bound, before = member.item.body or {}, member.item.seen.get("bound") or {}, Baseline.read(stored.baseline)
+    content = asked.get("content") or bound.get("content")  # a frame may have cut it
+    when = asked.get("scheduledFor") or bound.get("scheduled_for")
     accounts = asked.get("accountIds") or ([] if before is None else [account for _, account in before.targets])
     changes = {"content", "scheduledFor", "accountIds"} & asked.keys()
     return shown_hash(content, accounts, when) if changes and content and when and accounts else None

@@ -105,6 +105,13 @@ def flags(frame: pd.DataFrame, name: str) -> list[bool]:
 _MOST_ATTEMPTS = 1_000_000  # what is more is no count of attempts, and may be more than a column of whole numbers holds
 
 
+def whole(value: Any) -> Any:
+    """A count as a whole number, where a file has made text or a fraction of it; anything else as it is."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}(\.0+)?\s*", value):
+        return int(float(value))
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def attempts(frame: pd.DataFrame) -> list[int]:
     """The column ``attempt``, 1 for what is missing.
 
@@ -115,13 +122,10 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     """
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
-        number = 1 if value is None else value
-        if isinstance(number, str) and re.fullmatch(r"\s*[1-9]\d{0,6}(\.0+)?\s*", number):  # a file has made text of it
-            number = int(float(number))
-        odd = isinstance(number, bool) or not isinstance(number, int | float) or not 1 <= number <= _MOST_ATTEMPTS
-        if odd or number != int(number):
+        number = 1 if value is None else whole(value)
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST_ATTEMPTS:
             raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
-        numbers.append(int(number))
+        numbers.append(number)
     return numbers
 
 

@@ -242,7 +242,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the blocked ones those whose posts were taken back since).
     """
     rows = ledger.query(
-        "SELECT id, action, campaign, state, who, reason, note, created FROM runs ORDER BY created DESC, rowid DESC"
+        "SELECT id, action, campaign, state, who, nullif(reason, '') AS reason, note, created FROM runs ORDER BY created DESC, rowid DESC"
     )
     counts = [Counter[str]() for _ in rows]
     for row, count in zip(rows, counts, strict=True):

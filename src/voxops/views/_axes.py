@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from voxops._core import safe
-from voxops._core.addresses import short_address
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "axes",
     "common_causes",
-    "endpoint",
     "finish",
     "grid",
     "ground",
@@ -241,11 +239,6 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
         for cause, platform in zip(triaged["cause"], triaged["platform"], strict=True)
     ]
     return pd.Series(shared, index=triaged.index, dtype=triaged["cause"].dtype)
-
-
-def endpoint(url: object) -> str:
-    """Return an address as it may be shown, without its scheme."""
-    return short_address(url)
 
 
 def _without(cause: str, platform: Any) -> str:

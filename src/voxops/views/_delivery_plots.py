@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import short_address
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
@@ -189,7 +190,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     )
     share = 100 * bad / counts.where(counts > 0)
     faded = share * (counts / _FEW).clip(upper=1) ** 2
-    faded.index = pd.Index([_axes.endpoint(url) for url in shown])
+    faded.index = pd.Index([short_address(url) for url in shown])
     ax = _axes.axes(ax, 1.5 + 0.34 * max(len(shown), 2))
     if shown:
         highest = max(float(faded.max().max()), 10.0)
@@ -233,7 +234,7 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
     ax = _axes.axes(ax, 3.2)
     curve = curve.sort_values("attempt")
     if by == "url":
-        curve, by = curve.assign(endpoint=curve["url"].map(_axes.endpoint)), "endpoint"
+        curve, by = curve.assign(endpoint=curve["url"].map(short_address)), "endpoint"
     groups = {"": curve} if by is None else dict(iter(curve.groupby(_axes.texts(curve[by]))))
     colours = series_colours(groups)
     for name, part in groups.items():
@@ -283,7 +284,7 @@ def outage_bands(
         failures = log[log["success"].eq(False).fillna(False).astype(bool) & log["url"].notna()]
         heights = failures["url"].map(rows)
         ax.plot(failures["created_at"], heights, "|", color=colour, markersize=9, label="failed delivery")
-    _axes.name_rows(ax, {row: _axes.endpoint(url) for url, row in rows.items()})
+    _axes.name_rows(ax, {row: short_address(url) for url, row in rows.items()})
     _axes.time_axis(ax, tz)
     return _axes.finish(ax, "x", empty=not urls)
 

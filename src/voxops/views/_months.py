@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import short_address
 from voxops.frames import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OTHER, OUTCOME, series_colours
@@ -48,7 +49,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
     ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _axes.name_rows(ax, {place: _axes.endpoint(url) for place, url in zip(places, shown["url"], strict=True)})
+    _axes.name_rows(ax, {place: short_address(url) for place, url in zip(places, shown["url"], strict=True)})
     ax.set_xlabel("error budget spent (% of what may miss)")
     return _axes.finish(ax, "x", empty=shown.empty)
 

@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from voxops._core import safe
+from voxops._core.addresses import short_address
 from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.errors import PlanError
 from voxops.frames.spans import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
-from voxops.views import _axes, _findings, plots
+from voxops.views import _findings, plots
 from voxops.views._addresses import without_addresses
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._handed import HandedRun
@@ -156,13 +157,13 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
         length = safe.duration((longest["end"] - longest["start"]).total_seconds())
-        text += f" {safe.many(len(breaks), 'outage')}; the longest took {length} at {_axes.endpoint(longest['url'])}"
+        text += f" {safe.many(len(breaks), 'outage')}; the longest took {length} at {short_address(longest['url'])}"
         text += (
             f" and lost {longest['lost']:,}." if longest["lost"] else "; all of it arrived after retries or redelivery."
         )
     down = breaks[breaks["recovered_at"].isna()]
     if len(down):
-        text += f" Not recovered: {', '.join(map(_axes.endpoint, down['url']))}."
+        text += f" Not recovered: {', '.join(map(short_address, down['url']))}."
     return text
 
 
@@ -211,7 +212,7 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
     """Show how much arrived, when, and how fast."""
     table = pd.DataFrame(
         {
-            "endpoint": endpoints["url"].map(_axes.endpoint),
+            "endpoint": endpoints["url"].map(short_address),
             **{name: endpoints[name] for name in ("deliveries", "succeeded", "failed")},
             "succeeded (%)": (100 * endpoints["success_rate"]).round(2),
             "attempts (mean)": endpoints["attempts_mean"].round(3),
@@ -240,7 +241,7 @@ def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Sec
         return Section(title, f"{goal} No endpoint had enough deliveries for a verdict." if len(levels) else "")
     table = pd.DataFrame(
         {
-            "endpoint": levels["url"].map(_axes.endpoint),
+            "endpoint": levels["url"].map(short_address),
             **{name.replace("_", " "): levels[name] for name in ("deliveries", "in_time", "late", "failed")},
             "in time (%)": (100 * levels["share"]).round(3),
             "budget left (%)": (100 * levels["budget_left"]).round(1),
@@ -257,7 +258,7 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     """Show when which endpoint was down."""
     if breaks.empty:
         return Section("Outages", "No endpoint was down for long enough to be called an outage.")
-    table = breaks.assign(endpoint=breaks["url"].map(_axes.endpoint))
+    table = breaks.assign(endpoint=breaks["url"].map(short_address))
     table["failed first (%)"] = (100 * table["failure_rate"]).round(1)
     names = ["endpoint", "start", "end", "recovered_at", "deliveries", "failed first (%)", "lost", "symptom"]
     height = 1.3 + 0.42 * max(log["url"].nunique(), 2)
@@ -296,7 +297,7 @@ def _redelivered(results: pd.DataFrame) -> Section:
     outcomes = results["outcome"].astype(object)
     counts = {name: int((outcomes == name).sum()) for name in OUTCOMES}
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing was sent"
-    by = pd.crosstab(results["url"].astype(object).map(_axes.endpoint), outcomes)
+    by = pd.crosstab(results["url"].astype(object).map(short_address), outcomes)
     table = by.reindex(columns=[name for name in OUTCOMES if counts[name]]).rename_axis("endpoint").reset_index()
     table.columns.name = None
     return Section("What the redelivery did", f"{safe.many(len(results), 'row')}: {said}.", table)
@@ -309,13 +310,13 @@ def _copies(copies: pd.DataFrame) -> Section:
     table = copies.groupby(["url", "event_type", "evidence"], as_index=False).agg(
         groups=("copies", "size"), copies=("copies", "sum"), delivered=("delivered", "sum")
     )
-    table.insert(0, "endpoint", table.pop("url").map(_axes.endpoint))
+    table.insert(0, "endpoint", table.pop("url").map(short_address))
     return Section("Sent twice", "The API delivers at least once; a receiver has to expect copies.", table)
 
 
 def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
     """Show the deliveries that never arrived, the newest first."""
-    shown = lost.assign(endpoint=lost["url"].map(_axes.endpoint)).sort_values(
+    shown = lost.assign(endpoint=lost["url"].map(short_address)).sort_values(
         "created_at", ascending=False, kind="stable"
     )
     more = len(shown) - rows
@@ -325,7 +326,7 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
 
 def _places(urls: pd.Series[Any]) -> str:
     """Name the endpoints that were hit, those hit most first."""
-    hit = urls.map(_axes.endpoint).value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    hit = urls.map(short_address).value_counts().sort_index().sort_values(ascending=False, kind="stable")
     named = ", ".join(f"{safe.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
     return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")
 
