@@ -12,7 +12,7 @@ import pytest
 from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry, run_now, state
 
 from voxops.acts.create import CREATE, resolved
-from voxops.acts.made import Made, shown_of_body
+from voxops.acts.made import Made, made_of, shown_of_body
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
 from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
@@ -203,6 +203,27 @@ def test_rule_27_creates_that_are_there_by_now_are_settled_and_the_rest_get_a_ba
     fresh = bench.get(op + 1)
     assert (fresh.state, fresh.shrunk, CREATE.bodies(fresh.body)) == ("planned", True, [bodies[0], bodies[2]])
     assert bench.ledger.marks.listed == NOW.isoformat()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_rule_30_what_a_list_shows_to_be_back_is_read_by_itself_before_a_create_goes_out(bench, client, there):
+    """It was approved while the lists were read; or they lag."""
+    (op,) = bench.bind(campaign("a"))
+    body, created = CREATE.bodies(bench.get(op).body)[0], (NOW - timedelta(days=1)).isoformat()
+    back = made_post(body, "post_9", created)
+    gone = replace(back, status="cancelled")
+    bench.ledger.marks.learn([made_of(gone)])
+    bench.server.states, bench.server.listed = {"post_9": gone}, [back]
+
+    async def read_now(post_id: str) -> PostState:
+        bench.server.read.append(f"post {post_id}")
+        return replace(back if there else gone, source="single")
+
+    bench.server.post = read_now
+    bench.at(100)
+    renewed(bench, client, op)
+    assert [line.strip() for line in bench.server.read if line != "posts "] == ["posts post_9", "post post_9", "learnt"]
+    assert bench.outcomes(op) == ["succeeded" if there else "blocked"]
 
 
 def test_rule_13_a_create_that_must_not_be_made_any_more_is_blocked_and_says_why(bench, client):
