@@ -93,6 +93,7 @@ def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Works
     assert heads[:5] == ["delivery_id", "event_type", "endpoint", "status", "created_at (Europe/Berlin)"]
     assert [row["status"]["text"] for row in rows] == ["503", "timeout at https://a.example/x?…", "200"]
     assert [row["endpoint"]["text"] for row in rows[1:]] == ["a.example/one", "a.example/two"]
+    assert {row["request"]["text"] for row in rows} == {"redeliver"}
     assert re.fullmatch(r"hooks\.example\..*….*/end\?…", rows[0]["endpoint"]["text"])
     assert "secret" not in str(rows)
     assert "pw" not in str(rows)

@@ -98,6 +98,6 @@ def _sample(plan: Any) -> list[Block]:
 
 
 def _word(request: str, act: Any) -> str:
-    """What a request does, in a word; one plan to retry may hold both retries and fixes."""
+    """What a request does, in a word; one plan to retry may hold both retries and fixes, and a redelivery is a retry to the API alone."""
     last = request.rpartition("/")[2]
-    return last if last in _WORDS else str(act.verb)
+    return last if last in _WORDS and act.about == "post" else str(act.verb)
