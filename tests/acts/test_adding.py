@@ -62,6 +62,7 @@ def at(day: str, hour: str = "09:00") -> str:
         (("2027-03-05", "2027-03-08", "2027-03-09"), DAYS),  # from a Friday to the next working day, and again
         (("2027-03-06", "2027-03-08", "2027-03-17"), ""),
         (("2027-03-05", "2027-03-13", "2027-03-20"), ""),  # more than a week, and then one
+        (("2026-11-01", "2026-11-30", "2026-12-01", "2026-12-31"), ""),  # the end of this month, and of the next one
     ],
 )
 def test_a_move_by_the_calendar_adds_up(days, why):

@@ -17,7 +17,7 @@ import numpy as np
 
 from voxops._core.text import as_read
 from voxops.acts.act import ONCE_MORE
-from voxops.acts.moments import instant, minute
+from voxops.acts.moments import minute
 from voxops.acts.operation import Item, Past
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
@@ -49,9 +49,9 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     tz, when = str(item.seen.get("tz", "UTC")), item.asks("scheduledFor")
     if not moves or when is None:
         return ""
-    if same_time(instant(when), state.scheduled_for):
+    if same_time(when, state.scheduled_for):
         return ""  # it stays, and something else is changed
-    if any(same_time(instant(when), instant(move.asks("scheduledFor"))) for move in moves[1:]):
+    if any(same_time(when, move.asks("scheduledFor")) for move in moves[1:]):
         return _SET_BEFORE.format(what=minute(when, tz))
     if item.seen.get("to"):
         return ""
@@ -117,8 +117,7 @@ def _way_to(
 
 def _move_of(past: Past) -> tuple[str | None, Sequence[str]]:
     """The time that a change was made from, and what it made of it."""
-    when = past.item.asks("scheduledFor")
-    return _shown(past.item, "scheduled_for"), _made(when and instant(when), _kept(past, "scheduled_for"))
+    return _shown(past.item, "scheduled_for"), _made(past.item.asks("scheduledFor"), _kept(past, "scheduled_for"))
 
 
 def _text_of(past: Past) -> tuple[str | None, Sequence[str]]:

@@ -15,7 +15,6 @@ from voxops._core.text import as_kept, as_read
 from voxops.acts.act import PostAct
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
-from voxops.acts.moments import instant
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
 from voxops.acts.sheet import split_list, utc_text
 from voxops.api.errors import bears_error, read_answer
@@ -227,7 +226,7 @@ def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = Fals
             case "content":
                 found[name] = None if state.content is None else form(state.content) == form(str(value))
             case "scheduledFor":
-                found[name] = same_time(state.scheduled_for, instant(value)) or (
+                found[name] = same_time(state.scheduled_for, value) or (
                     loosely and same_time(state.scheduled_for, _to_the_minute(value))
                 )
             case "tags":

@@ -1,16 +1,11 @@
-"""Times of posts: in the one form in which they are compared, and as people write them."""
+"""Times of posts, as people write them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-__all__ = ["instant", "minute"]
-
-
-def instant(text: str) -> str:
-    """A time in the one form in which times are compared."""
-    return datetime.fromisoformat(text).isoformat()
+__all__ = ["minute"]
 
 
 def minute(text: str | None, tz: str = "UTC") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
 from voxops.acts.change import FIELDS, OPEN, Change, asked
-from voxops.acts.moments import instant, minute
+from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
@@ -126,7 +126,7 @@ def plan_reschedule(
     need_columns(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
     when = _time(to, shown_zone(posts)) if to is not None else None
     step = None if by is None else _step(by)
-    old = [None if text is None else instant(text) for text in map(utc_text, plain_values(posts, "scheduled_for"))]
+    old = [utc_text(value) for value in plain_values(posts, "scheduled_for")]
     if step is None:
         new = [when] * len(posts)
     else:
@@ -216,14 +216,12 @@ def _same(name: str, value: Any, shown: Any) -> bool:
     """Whether a frame shows what is asked."""
     if name != "scheduledFor":
         return bool(value == shown)
-    text = utc_text(shown)
-    return text is not None and same_time(instant(value), instant(text))
+    return same_time(value, utc_text(shown))
 
 
 def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
     """What the frame showed of the fields that may have been changed within the same second as before."""
-    text = utc_text(values["scheduled_for"])
-    shown = {"scheduled_for": None if text is None else instant(text), "content": values["content"]}
+    shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
     return {name: value for name, value in shown.items() if name in frame.columns}
 
 
