@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,6 +79,11 @@ class Listed:
             self.marked = self.marked or state.mark is not None
             if state.created_at and state.created_at > (self.latest or ""):
                 self.latest = state.created_at
+
+    def note(self, alone: Mapping[str, PostState | None]) -> None:
+        """Note what posts show that were read each by itself, None for one that does not exist; of lists it says nothing."""
+        self.posts |= {post_id: state for post_id, state in alone.items() if state is not None}
+        self.gone |= {post_id for post_id, state in alone.items() if state is None}
 
 
 class CreatedList:

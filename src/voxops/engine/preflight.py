@@ -74,8 +74,7 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
         ]
     alone = {} if ledger.marks.show or listed.marked else await _read_marks(reader, ledger, listed, shown)
     found = await read_again(reader, [one for one in wanted if one.status != "deleted"], listed.posts | alone)
-    listed.posts |= alone | {post_id: state for post_id, state in found.items() if state is not None}
-    listed.gone |= {post_id for post_id, state in found.items() if state is None}
+    listed.note(alone | found)
 
 
 async def _read_marks(reader: Reader, ledger: Ledger, listed: Listed, shown: Collection[str]) -> dict[str, PostState]:
@@ -185,10 +184,8 @@ async def read_list(
     began = ledger.now()
     listed = await list_created(client, reader, ledger, on_top=True, waiting=not reader.knows_what_waits)
     known = ledger.marks.of_posts(listed.posts)
-    back = [one for one in known.values() if came_back(one, listed.posts[one.post_id])]
-    if back:  # each by itself: a list that lags is not believed
-        found = await read_again(reader, back, listed.posts)
-        listed.take(state for state in found.values() if state is not None)
+    back = [post_id for post_id, one in known.items() if came_back(one, listed.posts[post_id])]
+    listed.note({post_id: await reader.post(post_id) for post_id in back})  # a list that lags is not believed
     await commit(lambda: learn(ledger, listed))
     reader.learnt(listed)
     return began if listed.read is None else listed.read
