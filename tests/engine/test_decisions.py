@@ -217,6 +217,20 @@ def test_rule_05_a_change_that_somebody_has_undone_is_not_done(bench):
     assert one(bench, later, replace(moved, scheduled_for=post.scheduled_for)) == held
 
 
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.BLOCKED])
+def test_rule_05_a_later_change_that_may_not_have_been_made_does_not_stand_for_what_somebody_undid(bench, outcome):
+    post = scheduled()
+    (first,) = bench.bind(move(post), post)
+    bench.doubt(first)
+    end(bench, first, Outcome.SUCCEEDED)
+    bench.at(PROOF_AFTER + 1)
+    back = replace(post, updated_at="2026-03-01T00:00:00+00:00", version="v9")
+    (second,) = bench.bind(move(back, to="2027-05-05 09:00"), back)
+    bench.doubt(second)
+    end(bench, second, outcome)
+    assert isinstance(one(bench, move(post), back), Hold)
+
+
 def test_rule_05_a_text_that_a_list_has_cut_is_not_undone(bench):
     post, text = scheduled(), "a long text that the list will cut somewhere " * 4
     plan = plan_update(frame_of(post).assign(new_content=text))

@@ -109,14 +109,15 @@ def judge_row(
 
 
 def _copied_from(post: Made, made: Sequence[Made], shown: Collection[str]) -> Made | None:
-    """The post of a row, taken back since, which somebody has duplicated, marks and all; None where a post is no such duplicate.
+    """The post of a row which somebody has duplicated, marks and all; None where a post is no such duplicate.
 
-    Whether one that shows something else is the row, mended and put in its place, or was made from it as from a template, nobody knows.
+    Whether one that shows something else is the row, mended and put in its place, or was made from it as from a template, nobody knows;
+    where the row's own post is still there, that one is judged first.
     """
     alike = [one for one in made if one.op_mark is not None and one.op_mark == post.op_mark]
     first = min(alike, key=lambda one: (one.created, one.post_id), default=post)
     another = post is not first and post.shown is not None and post.shown not in shown
-    return first if another and first.taken_back else None
+    return first if another else None
 
 
 def made_again(post_id: str, became: str, attempt: int) -> str:
