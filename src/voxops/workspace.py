@@ -187,7 +187,7 @@ class Workspace:
         except ModuleNotFoundError as error:
             raise ConfigError(f"an archive needs {error.name}: pip install 'voxops[archive]'") from error
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
-        return Archive(path, self.client, workspace=self.id, acted=acted)
+        return Archive(path, self.client, workspace=self.id, acted=acted, tz=self.settings.tz)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

@@ -19,10 +19,12 @@ from voxops.analysis import (
     attempts_to_success,
     delivery_state,
     delivery_stats,
+    each_once,
     finish,
     finish_attempts,
     merge,
     partial,
+    service_levels,
 )
 from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
 from voxops.errors import PlanError
@@ -536,3 +538,44 @@ def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
     finally:
         del log.attrs["tz"]
     assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"
+
+
+# --- joined --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        delivery_stats,
+        outages,
+        never_delivered,
+        lambda log: attempts_to_success(log, "endpoint"),
+        lambda log: service_levels(log, at_least=10),
+    ],
+)
+def test_a_delivery_of_two_logs_that_overlap_counts_once(count):
+    """Three failures among twenty successes are no outage; six would be one."""
+    rows = [BAD | {"at": n} for n in range(3)] + [OK | {"at": 60 + n} for n in range(20)]
+    log = log_of(*map(dict, rows))
+    joined = pd.concat([log.head(15), log], ignore_index=True)
+    joined.attrs = log.attrs
+    pd.testing.assert_frame_equal(count(joined).reset_index(drop=True), count(log).reset_index(drop=True))
+
+
+def test_of_a_delivery_that_was_read_twice_the_later_attempt_counts():
+    before, after = log_of(dict(BAD), dict(BAD)), log_of({"retryCount": 2}, BAD | {"retryCount": 3})
+    unknown = log_of(OK, OK).assign(delivery_id=pd.array([None, None], dtype="string"))
+    for parts in ([before, after], [after, before]):
+        once = each_once(pd.concat(parts))
+        assert once[["delivery_id", "success", "retry_count"]].to_numpy().tolist() == [
+            ["d0", True, 2],
+            ["d1", False, 3],
+        ]
+    assert len(each_once(unknown)) == 2, "nobody knows whether they are one"
+    assert each_once(log_of(OK)[["delivery_id"]]).columns.to_list() == ["delivery_id"]
+
+
+def test_without_a_trace_of_attempts_what_did_not_succeed_has_failed():
+    log = log_of(OK, BAD, FLIGHT, {"success": None})
+    assert delivery_state(log).to_list() == ["succeeded", "failed", "in flight", "in flight"]
+    assert delivery_state(log[["success"]]).to_list() == ["succeeded", "failed", "failed", "in flight"]

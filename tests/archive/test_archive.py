@@ -301,6 +301,16 @@ def test_another_workspaces_archive_is_refused(archive: Archive, ws: vx.Workspac
         Archive(archive.path, ws.client, workspace="ws_other").sync()
 
 
+def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "berlin.sqlite", tz="Asia/Kolkata") as ws:
+        archive = ws.archive(tmp_path / "kolkata")
+        archive.sync()
+        pd.testing.assert_frame_equal(archive.delivery_stats("day"), vx.delivery_stats(ws.deliveries(), "day"))
+        weeks = vx.cause_weeks(vx.triage(vx.targets(ws.posts())))
+        pd.testing.assert_frame_equal(archive.cause_weeks(), weeks)
+        assert str(archive.delivery_stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
+
+
 def test_without_a_client_it_can_only_be_read(archive: Archive) -> None:
     archive.sync()
     reader = Archive(archive.path)

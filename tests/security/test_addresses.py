@@ -63,6 +63,9 @@ def log(sandbox: Sandbox) -> pd.DataFrame:
         url=pd.array([urls[row % len(urls)] for row in range(len(frame))], dtype="string"),
         error=pd.array([f"refused by {urls[row % len(urls)]}" for row in range(len(frame))], dtype="string"),
         response_body=pd.array([f"moved to {urls[0]}"] * len(frame), dtype="string"),
+        status_code=frame["status_code"].where(
+            frame["success"].fillna(False).astype(bool)
+        ),  # so that outages show errors
     )
     spoiled.attrs = frame.attrs
     return spoiled
@@ -79,15 +82,27 @@ def test_no_report_and_no_table_shows_a_token(log: pd.DataFrame, tmp_path) -> No
         assert TOKEN not in text
 
 
+def redelivered(log: pd.DataFrame) -> pd.DataFrame:
+    """Results of a redelivery, with the message that a ledger of before may hold."""
+    keys = log[["delivery_id", "url"]].head(3)
+    return keys.assign(
+        outcome=pd.array(["failed"] * 3, dtype="string"),
+        error_message=log["error"].head(3),
+        run=pd.array(["run_1"] * 3),
+    )
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
     tables = (
         log,
         vx.never_delivered(log),
-        vx.outages(log),
+        vx.outages(log, at_least=1),
         vx.delivery_stats(log, by="endpoint"),
         vx.service_levels(log),
+        redelivered(log),
     )
+    assert vx.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
     for table in tables:
         shown = vx.view(table, live=live)
         grid = json.dumps(shown.grid.rows.model(), default=str) if live else ""

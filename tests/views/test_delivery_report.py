@@ -67,6 +67,17 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     assert counts["failed, may still be retried by the API"] == 2, "seven failed, five of them are lost"
 
 
+def test_logs_that_were_joined_and_overlap_are_reported_as_one() -> None:
+    """Whatever their index; what is only young is still counted."""
+    whole, wanted = troubled(), delivery_report(troubled())
+    for other in (pd.concat([whole.head(8), whole.tail(6)]), pd.concat([whole, whole], ignore_index=True)):
+        other.attrs = whole.attrs
+        made = delivery_report(other)
+        assert made.headline == wanted.headline
+        assert made.facts == wanted.facts
+        assert "Sent twice" not in {section.title for section in made.sections}
+
+
 def test_service_levels_are_a_section_and_a_frame() -> None:
     fine = [delivery(n, f"2026-02-20T10:{n % 60:02}:{n // 60:02}Z") for n in range(120)]
     made = delivery_report(log(*fine, *[delivery(500 + n, "2026-02-21T10:00:00Z", status=503) for n in range(6)]))

@@ -361,3 +361,32 @@ def test_targets_are_json_in_every_file_for_people(tmp_path: Path, sandbox: Sand
     assert expected
     for cell in (first[heads.index("targets")], written["targets"][0]):
         assert json.loads(cell) == expected
+
+
+def test_what_parquet_makes_of_lists_is_written_as_they_are(tmp_path: Path, sandbox: Sandbox) -> None:
+    """pandas gives arrays, of arrays where a list holds lists."""
+    with vx.connect(sandbox=sandbox) as ws:
+        posts = ws.posts(status="failed")
+    posts.to_parquet(tmp_path / "posts.parquet")
+    back = pd.read_parquet(tmp_path / "posts.parquet")
+    assert isinstance(back["targets"][0], np.ndarray)
+    back.attrs = posts.attrs
+    for name, frame in (("posts", posts), ("back", back)):
+        vx.to_excel(tmp_path / f"{name}.xlsx", sheet=frame[["post_id", "tags", "created_at"]])
+        write_csv(frame[["post_id", "tags", "created_at"]], tmp_path / f"{name}.csv")
+    assert (tmp_path / "back.csv").read_bytes() == (tmp_path / "posts.csv").read_bytes()
+    assert (tmp_path / "back.xlsx").read_bytes() == (tmp_path / "posts.xlsx").read_bytes()
+    found = json.loads(pd.read_csv(write_csv(back, tmp_path / "all.csv"))["targets"][0])
+    wanted = [target._asdict() for target in posts["targets"][0]]
+    assert [each["platform"] for each in found] == [each["platform"] for each in wanted]
+
+
+def test_a_column_of_several_zones_says_each_of_them(tmp_path: Path) -> None:
+    one = pd.Series(pd.to_datetime(["2026-03-02T09:00:00Z"]))
+    both = pd.DataFrame({"created_at": pd.concat([one, one.dt.tz_convert("Asia/Tokyo")], ignore_index=True)})
+    book = CalamineWorkbook.from_path(str(vx.to_excel(tmp_path / "x.xlsx", both=both)))
+    assert [row[0] for row in book.get_sheet_by_index(0).to_python()] == [
+        "created_at",
+        "2026-03-02T09:00:00+00:00",
+        "2026-03-02T18:00:00+09:00",
+    ]

@@ -512,3 +512,31 @@ def test_the_numbers_of_a_heat_map_can_be_read_on_every_shade(ground: str) -> No
         low, high = sorted([light(mesh.to_rgba(share)[:3]), light(text.get_color())])
         assert (high + 0.05) / (low + 0.05) >= 4.5, share
     plt.close(figure)
+
+
+def test_a_delivery_in_flight_is_none_that_failed_and_one_of_two_joined_logs_is_one() -> None:
+    """The API may say `false` of one that has not been tried: nothing of it is known yet."""
+    flying = log().assign(
+        status_code=pd.array([200] * 8 + [503, None], dtype="Int64"),
+        error=text(*[None] * 8, "refused", None),
+        success=pd.array([True] * 8 + [False, False], dtype="boolean"),
+        delivery_id=text(*[f"d{number}" for number in range(10)]),
+    )
+    for frame in (flying, pd.concat([flying, flying]), pd.concat([flying, flying], ignore_index=True)):
+        ax = plots.delivery_volume(frame)
+        assert ax.get_title(loc="left") == "88.9 % of 9 deliveries succeeded"
+        assert set(legend(ax)) == {"succeeded", "failed", "in flight"}
+        (mesh,) = (each for each in plots.endpoint_heatmap(frame).collections if isinstance(each, QuadMesh))
+        assert {each.get_text() for each in mesh.axes.texts} - {""} == {"1/2"}
+        dots = {line.get_label(): len(line.get_ydata()) for line in plots.delivery_delay(frame).lines}
+        assert dots == {"at the first attempt": 6, "after retries or redelivery": 2, "failed": 1}
+        (line,) = plots.outage_bands(
+            pd.DataFrame({"url": text(), "start": frame["created_at"][:0], "end": frame["created_at"][:0]}), frame
+        ).lines
+        assert len(line.get_xdata()) == 1
+
+
+def test_categories_are_texts() -> None:
+    ax = plots.causes_by_platform(triaged().astype(dict.fromkeys(("cause", "platform", "verdict"), "category")))
+    assert list(bars(ax).values()) == list(bars(plots.causes_by_platform(triaged())).values())
+    assert "TOKEN_EXPIRED → reconnect account" in words(ax)

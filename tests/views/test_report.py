@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -465,3 +466,25 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
+
+
+@pytest.mark.parametrize(
+    "name", ["cause", "platform", "account_name", "error_code", "error_message", "verdict", "post_id"]
+)
+def test_a_column_of_categories_is_read_as_its_texts(name: str, tmp_path: Path) -> None:
+    triaged = triage(targets())
+    made, wanted = report(triaged.assign(**{name: triaged[name].astype("category")})), report(triaged)
+    assert made._repr_html_() == wanted._repr_html_()
+    assert repr(made) == repr(wanted)
+    for one, other in zip(made.to_csv(tmp_path / "a"), wanted.to_csv(tmp_path / "b"), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    pd.testing.assert_frame_equal(causes(triaged.assign(**{name: triaged[name].astype("category")})), causes(triaged))
+
+
+def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path) -> None:
+    frame = targets()
+    tags = pd.Series([["a", "b"], [], ["b"], None, ["a"], [], []], dtype=object)
+    plain = report(triage(frame.assign(tags=tags)))
+    arrays = report(triage(frame.assign(tags=tags.map(np.array, na_action="ignore"))))
+    assert arrays.tickets(by="tags") == plain.tickets(by="tags")
+    assert list(plain.tickets(by="tags"))[:2] == ["a", "b"]

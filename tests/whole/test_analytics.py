@@ -101,6 +101,8 @@ def test_the_figure_shows_the_most_on_top_and_survives_nothing(ws):
     assert [text.get_text() for text in ax.get_yticklabels()] == list(sums.index)
     assert "engagements" in ax.get_xlabel()
     assert "engaged" in ax.texts[0].get_text()
+    half = pd.DataFrame({"platform": ["x", "x"], "impressions": [1_000, None], "engagements": [50, 500]})
+    assert [text.get_text() for text in plots.performance(half).texts] == [" 1,000 · 5.0 % engaged"], "as in its row"
     assert plots.performance(performance([])).texts[0].get_text() == "nothing to show"
     merged = figures.assign(campaign="$\\alpha$")
     assert [text.get_text() for text in plots.performance(merged, by="campaign").get_yticklabels()] == ["$\\alpha$"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from voxops._core.addresses import redact_addresses
 from voxops._core.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
@@ -195,7 +196,11 @@ class DeliveryAct(Act):
         code = None if state["status_code"] is None else f"HTTP_{state['status_code']}"
         return [
             settled(
-                member, Outcome.FAILED, error_code=code or "NOT_DELIVERED", error_message=state["error"], seen=state
+                member,
+                Outcome.FAILED,
+                error_code=code or "NOT_DELIVERED",
+                error_message=None if state["error"] is None else redact_addresses(state["error"]),
+                seen=state,
             )
             for member in members
         ]

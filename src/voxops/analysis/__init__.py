@@ -11,7 +11,7 @@ from voxops.analysis.fingerprints import fingerprint
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.analysis.leaks import scan_notebook
 from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
-from voxops.analysis.partials import delivery_attempts, delivery_state, merge, partial
+from voxops.analysis.partials import delivery_attempts, delivery_state, each_once, merge, partial
 from voxops.analysis.rules import RULES, Rule
 from voxops.analysis.survival import attempts_to_success, finish_attempts
 from voxops.analysis.verdicts import Judgement, judge, triage
@@ -36,6 +36,7 @@ __all__ = [
     "delivery_state",
     "delivery_stats",
     "duplicates",
+    "each_once",
     "fingerprint",
     "finish",
     "finish_attempts",

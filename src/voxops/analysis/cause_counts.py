@@ -8,6 +8,7 @@ import pandas as pd
 
 from voxops.analysis.statistics import Tally, flat
 from voxops.frames import need_frame
+from voxops.frames.columns import restored
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAUSE_TALLY", "cause_partial", "causes", "finish_causes", "merge_causes", "names_of"]
@@ -42,7 +43,7 @@ def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
     """
     needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
     need_frame(triaged, needed, "causes() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
-    rows = triaged.loc[triaged["cause"].notna(), needed].rename(
+    rows = restored(triaged.loc[triaged["cause"].notna(), needed]).rename(
         columns={"updated_at": "first_seen", "error_message": "example"}
     )
     rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from voxops.analysis.partials import STATES, group_columns, partial
+from voxops.analysis.partials import STATES, each_once, group_columns, partial
 from voxops.analysis.statistics import quantiles, share
 from voxops.frames.spans import shown_zone
 
@@ -53,7 +53,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     0   account.error          14           1.0
     1  media.uploaded          11           1.0
     """
-    return finish(partial(log, by, tz=shown_zone(log) if tz is None else tz))
+    return finish(partial(each_once(log), by, tz=shown_zone(log) if tz is None else tz))
 
 
 def finish(partial: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._core.arguments import whole_number
 from voxops.analysis.about import about_posts
-from voxops.analysis.partials import delivery_attempts, delivery_state
+from voxops.analysis.partials import delivery_attempts, delivery_state, each_once
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -89,6 +89,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     )
     longest = length("gap", gap).to_numpy()
+    log = each_once(log)
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
     rows = pd.DataFrame(
@@ -283,9 +284,9 @@ def never_delivered(
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
     latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
+    log = each_once(log)
     old = (log["created_at"] <= pd.Timestamp(latest) - age).to_numpy(bool)
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
-    lost = lost[~lost.duplicated("delivery_id") | lost["delivery_id"].isna()]
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))

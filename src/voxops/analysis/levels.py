@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core.arguments import whole_number
-from voxops.analysis.partials import delivery_attempts, delivery_state
+from voxops.analysis.partials import delivery_attempts, delivery_state, each_once
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -133,7 +133,7 @@ def service_levels(
     what = "service_levels() needs a deliveries frame"
     need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
     latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
-    return finish_levels(level_partial(log, objective, pd.Timestamp(latest)), objective)
+    return finish_levels(level_partial(each_once(log), objective, pd.Timestamp(latest)), objective)
 
 
 def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) -> pd.DataFrame:

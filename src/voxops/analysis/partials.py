@@ -10,7 +10,8 @@ by file, on Dask partitions and in Spark's ``mapInPandas``, and give the same di
 latency or error), for all that the API may still try it again; *in flight* otherwise. **Attempts** are ``retry_count + 1``,
 and ``retry_count`` of a delivery in flight, whose first attempt has left no trace yet. **Latency** is what the API measured
 for the last attempt, in whole milliseconds; a negative one (two clocks) is no latency. **Time** is ``created_at``, the API's
-own clock; ``delivered_at`` is never compared with another machine's.
+own clock; ``delivered_at`` is never compared with another machine's. A delivery that a frame holds twice, as where two logs that
+overlap were joined, counts **once** (`each_once`); parts that are counted one by one must not overlap.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "begin",
     "delivery_attempts",
     "delivery_state",
+    "each_once",
     "group_columns",
     "merge",
     "partial",
@@ -44,6 +46,7 @@ STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
 SPANS = {"hour": "h", "day": "D"}
+_TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
@@ -54,7 +57,8 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
     Parameters
     ----------
     log : pandas.DataFrame
-        From ``ws.deliveries``; needs ``success status_code latency_ms error``.
+        From ``ws.deliveries``; needs ``success``. What else it has of ``status_code latency_ms error`` tells a failed attempt from none
+        so far; without any of them what did not succeed has failed.
 
     Returns
     -------
@@ -62,9 +66,36 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
         category, with the index of `log`.
     """
     success = log["success"].astype("boolean")
-    tried = log["status_code"].notna() | log["latency_ms"].notna() | log["error"].notna()
+    traces = [name for name in _TRACES if name in log.columns]
+    tried = log[traces].notna().any(axis=1) if traces else True
     codes = np.select([success.fillna(False).to_numpy(bool), (success.notna() & tried).to_numpy(bool)], [0, 1], 2)
     return pd.Series(pd.Categorical.from_codes(codes, dtype=_STATE), index=log.index, name="state")
+
+
+def each_once(log: pd.DataFrame) -> pd.DataFrame:
+    """Return the deliveries of a frame, each once: as it stands after the most attempts. One without an id is none that is known.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``, or several of them joined. Without ``delivery_id success retry_count`` it is returned as it is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `log` in their order, with their index.
+    """
+    if not isinstance(log, pd.DataFrame) or not {"delivery_id", "success", "retry_count"} <= set(log.columns):
+        return log  # what it lacks is said where it is needed
+    ids = log["delivery_id"]
+    if not (ids.duplicated() & ids.notna()).any():
+        return log
+    done = log["success"].eq(True).fillna(False).to_numpy(bool)
+    tries = pd.to_numeric(log["retry_count"], errors="coerce").fillna(0).to_numpy(float)
+    order = np.lexsort((tries, done))  # of equals the last one in the frame stands
+    ranked = ids.iloc[order]
+    kept = (~ranked.duplicated(keep="last") | ranked.isna()).to_numpy(bool)
+    return log.iloc[np.sort(order[kept])]
 
 
 def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:

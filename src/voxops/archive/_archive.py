@@ -52,6 +52,8 @@ class Archive(Tables):
         Id of the workspace; an archive holds one workspace only.
     acted : callable, optional
         Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
+    tz : str
+        Time zone in which days and weeks begin where a call names none; ``ws.archive(path)`` gives the workspace's.
 
     Attributes
     ----------
@@ -73,8 +75,10 @@ class Archive(Tables):
         *,
         workspace: str = "",
         acted: Callable[[datetime], Collection[str]] | None = None,
+        tz: str = "UTC",
     ) -> None:
         super().__init__(path)
+        self._tz = zone(tz)
         self._client = client
         self.loads = Loads(self._store, client, workspace, acted)
 
@@ -107,14 +111,14 @@ class Archive(Tables):
         return await self.loads.sync(since, full=full)
 
     def delivery_stats(
-        self, by: str | Sequence[str] = (), *, tz: str = "UTC", since: When = None, until: When = None
+        self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
         """Compute ``vx.delivery_stats`` over the whole history: from the answers that are kept, and where they do not do, by DuckDB.
 
         Parameters
         ----------
         by, tz
-            As for ``vx.delivery_stats``.
+            As for ``vx.delivery_stats``; the zone is by default the archive's.
         since, until : Timestamp, str or timedelta, optional
             Which deliveries, by ``created_at``.
 
@@ -124,7 +128,7 @@ class Archive(Tables):
             As ``vx.delivery_stats`` returns it, equal to the last digit.
         """
         names = list_of_text("by", by)
-        zone(tz)
+        tz = self._tz if tz is None else zone(tz)
         start, end = self._window(since, until)
         files = self.files("deliveries", since, until)
         days = [path.parent.name.removeprefix("day=") for path in files]
@@ -158,7 +162,7 @@ class Archive(Tables):
         self,
         rules: Iterable[Rule] | Mapping[str, Any] | None = None,
         *,
-        tz: str = "UTC",
+        tz: str | None = None,
         since: When = None,
         until: When = None,
     ) -> pd.DataFrame:
@@ -168,8 +172,8 @@ class Archive(Tables):
         ----------
         rules, since, until
             As for `causes`.
-        tz : str
-            As for ``vx.cause_weeks``.
+        tz : str, optional
+            As for ``vx.cause_weeks``; by default the archive's.
 
         Returns
         -------
@@ -177,6 +181,7 @@ class Archive(Tables):
             As ``vx.cause_weeks(triaged)`` returns it.
         """
         parts = self.parts("targets", since=since, until=until)
+        tz = self._tz if tz is None else zone(tz)
         return merge_weeks(week_partial(triage(part, rules), tz=tz) for part in parts)
 
     def service_levels(

@@ -11,8 +11,19 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames.times import parse_times
+from voxops.frames.values import STRING_DTYPE
 
-__all__ = ["attempts", "flags", "instants", "is_missing", "need_columns", "need_frame", "plain_values", "table_of"]
+__all__ = [
+    "attempts",
+    "flags",
+    "instants",
+    "is_missing",
+    "need_columns",
+    "need_frame",
+    "plain_values",
+    "restored",
+    "table_of",
+]
 
 
 def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
@@ -71,6 +82,29 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
     # Parquet makes arrays of lists.
     return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
+
+
+def restored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with text where somebody has made categories of it, and with lists where Parquet has made arrays of them."""
+    found: dict[Any, Any] = {}
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
+            found[name] = column.astype(STRING_DTYPE)
+        elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
+            found[name] = pd.Series([_listed(value) for value in column], index=frame.index, dtype=object)
+    whole = frame.assign(**found) if found else frame
+    whole.attrs = frame.attrs
+    return whole
+
+
+def _listed(value: Any) -> Any:
+    """A value with lists in the place of arrays, however deep."""
+    if isinstance(value, np.ndarray):
+        return [_listed(each) for each in value.tolist()]
+    if isinstance(value, dict):
+        return {name: _listed(each) for name, each in value.items()}
+    return value
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:

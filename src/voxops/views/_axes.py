@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from voxops._core import safe
+from voxops.frames.values import STRING_DTYPE
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
         None if pd.isna(cause) else _without(str(cause), platform)
         for cause, platform in zip(triaged["cause"], triaged["platform"], strict=True)
     ]
-    return pd.Series(shared, index=triaged.index, dtype=triaged["cause"].dtype)
+    return pd.Series(shared, index=triaged.index, dtype=STRING_DTYPE)
 
 
 def _without(cause: str, platform: Any) -> str:

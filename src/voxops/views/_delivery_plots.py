@@ -9,6 +9,7 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
+from voxops.analysis.partials import delivery_state, each_once
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
@@ -53,26 +54,26 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at`` and ``success``; a missing success counts as in flight.
+        Columns ``created_at`` and ``success``, and ``status_code latency_ms error`` where deliveries may be in flight.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     tz : str, optional
         Time zone of the axis, by default the workspace's; days and weeks begin at its midnight, shorter buckets at the hour of UTC.
     """
-    tz = _need_log(log, ("created_at", "success"), "delivery_volume", tz)
+    log, tz = _needed(log, ("created_at", "success"), "delivery_volume", tz)
     ax = _axes.axes(ax, 3.2)
     known = log[log["created_at"].notna()]
     when, width, each = _bucketed(known["created_at"], tz)
-    result = known["success"].astype(object).map({True: "succeeded", False: "failed"}).fillna("in flight")
+    result = delivery_state(known).astype(object)
     counts = pd.crosstab(when, result)
     bottom = pd.Series(0, index=counts.index)
     for name in _axes.ordered(counts.columns, _RESULT):
         ax.bar(counts.index, counts[name], width, bottom=bottom, align="edge", color=_RESULT[name].colour, label=name)
         bottom += counts[name]
-    settled = known["success"].dropna().astype(float)
-    if len(settled):
+    won = result[result != "in flight"] == "succeeded"
+    if len(won):
         ax.set_title(
-            f"{100 * settled.mean():.1f} % of {safe.many(len(settled), 'delivery', 'deliveries')} succeeded", loc="left"
+            f"{100 * won.mean():.1f} % of {safe.many(len(won), 'delivery', 'deliveries')} succeeded", loc="left"
         )
     ax.set_ylabel(f"deliveries per {each}")
     _axes.time_axis(ax, tz)
@@ -94,7 +95,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    tz = _need_log(log, ("created_at", "latency_ms"), "latency_bands", tz)
+    log, tz = _needed(log, ("created_at", "latency_ms"), "latency_bands", tz)
     ax = _axes.axes(ax, 3.2)
     timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
@@ -126,17 +127,19 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight are left out.
+        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight, told as in `delivery_volume`, are
+        left out.
     ax, tz
         As in `delivery_volume`.
     """
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     needed = ("created_at", "delivered_at", "success", "retry_count")
-    tz = _need_log(log, needed, "delivery_delay", tz)
+    log, tz = _needed(log, needed, "delivery_delay", tz)
     ax = _axes.axes(ax, 3.2)
-    log = log[log["created_at"].notna() & log["success"].notna()]
-    arrived = log[log["success"].astype(bool) & log["delivered_at"].notna()]
+    state = delivery_state(log)
+    log = log[log["created_at"].notna() & (state != "in flight")]
+    arrived = log[(state[log.index] == "succeeded") & log["delivered_at"].notna()]
     late = (arrived["delivered_at"] - arrived["created_at"]).dt.total_seconds().clip(lower=0.001)
     retried = arrived["retry_count"].fillna(0) > 0
     for rows, name, look in (
@@ -148,7 +151,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
             ax.plot(times, late[rows], "o", markersize=4, markeredgewidth=0, alpha=0.5, color=look.colour, label=name)
     ax.set_yscale("log")
     ticks = [tick for tick in _DELAYS if tick <= 3 * max(late.max() if len(late) else 0, 1)]
-    lost = log.loc[~log["success"].astype(bool), "created_at"]
+    lost = log.loc[state[log.index] == "failed", "created_at"]
     if len(lost):
         ticks.append(_DELAYS_BEYOND * ticks[-1])
         ax.plot(lost, [ticks[-1]] * len(lost), "x", color=STATUS["failed"].colour, label="failed", clip_on=False)
@@ -170,7 +173,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``url``, ``created_at`` and ``success``; deliveries in flight are left out.
+        Columns ``url``, ``created_at`` and ``success``; deliveries in flight, told as in `delivery_volume`, are left out.
     ax, tz
         As in `delivery_volume`.
     most : int
@@ -178,12 +181,13 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     """
     from matplotlib.ticker import MaxNLocator
 
-    tz = _need_log(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
-    settled = log[log["success"].notna() & log["created_at"].notna()]
+    log, tz = _needed(log, ("url", "created_at", "success"), "endpoint_heatmap", tz)
+    state = delivery_state(log)
+    settled = log[(state != "in flight") & log["created_at"].notna()]
     urls = _axes.texts(settled["url"])
     shown = sorted(_axes.largest(urls.value_counts().to_frame(), len(urls), "").index[:most])
     hours = settled["created_at"].dt.tz_convert(tz).dt.hour
-    failed = ~settled["success"].astype(bool)
+    failed = state[settled.index] == "failed"
     counts, bad = (
         pd.crosstab(urls[rows], hours[rows]).reindex(index=shown, columns=range(24), fill_value=0)
         for rows in (failed | True, failed)
@@ -269,7 +273,7 @@ def outage_bands(
     what = "plots.outage_bands() needs a frame of outages"
     need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
     if log is not None:
-        _need_log(log, ("url", "created_at", "success"), "outage_bands", tz)
+        log, tz = _needed(log, ("url", "created_at", "success"), "outage_bands", tz)
     tz = shown_zone(outages if log is None else log, tz)
     seen = outages["url"] if log is None else pd.concat([outages["url"], log["url"]])
     urls = sorted(seen.dropna().unique())
@@ -281,7 +285,7 @@ def outage_bands(
         span = (rows[url] - 0.35, 0.7)
         ax.broken_barh([(begin, end - begin)], span, color=colour, alpha=0.35, hatch="//", edgecolor=colour, label=name)
     if log is not None:
-        failures = log[log["success"].eq(False).fillna(False).astype(bool) & log["url"].notna()]
+        failures = log[(delivery_state(log) == "failed") & log["url"].notna()]
         heights = failures["url"].map(rows)
         ax.plot(failures["created_at"], heights, "|", color=colour, markersize=9, label="failed delivery")
     _axes.name_rows(ax, {row: short_address(url) for url, row in rows.items()})
@@ -289,12 +293,15 @@ def outage_bands(
     return _axes.finish(ax, "x", empty=not urls)
 
 
-def _need_log(log: object, columns: Iterable[str], name: str, tz: str | None) -> str:
-    """Return the time zone; raise an error of ours where a function's log is no deliveries frame, or its time zone none."""
+def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None) -> tuple[pd.DataFrame, str]:
+    """Return the deliveries, each once, with an index of their own, and the time zone.
+
+    Raises an error of ours where a function's log is no deliveries frame, or its time zone none.
+    """
     need_frame(
         log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
     )
-    return shown_zone(log, tz)
+    return each_once(log).reset_index(drop=True), shown_zone(log, tz)
 
 
 def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -> Any:

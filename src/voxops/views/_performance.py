@@ -44,13 +44,15 @@ def performance(
     columns = dict.fromkeys(("impressions", "engagements", measure))
     need_frame(figures, (by, *columns), "plots.performance() needs the figures of posts", "Use ws.analytics(posts).")
     names = figures[by].astype("string").fillna("unknown")
-    sums = figures[list(columns)].astype("Float64").fillna(0).groupby(names).sum()
+    counts = figures[list(columns)].astype("Float64")
+    counts["engaged"] = counts["engagements"].where(counts["impressions"] > 0)  # as in each row's own rate
+    sums = counts.fillna(0).groupby(names).sum()
     sums = sums.sort_values([measure], ascending=False, kind="stable").head(most)
     ax = _axes.axes(ax, 1.1 + 0.36 * max(len(sums), 2))
     places = range(len(sums) - 1, -1, -1)
     colours = [PLATFORM.get(str(name), OTHER).colour for name in sums.index]
     bars = ax.barh(list(places), sums[measure].tolist(), color=colours, height=0.62)
-    rates = (sums["engagements"] / sums["impressions"].where(sums["impressions"] > 0)).tolist()
+    rates = (sums["engaged"] / sums["impressions"].where(sums["impressions"] > 0)).tolist()
     ends = [f" {value:,.0f}" + ("" if pd.isna(rate) else f" · {100 * rate:.1f} % engaged") for value, rate in zip(sums[measure], rates, strict=True)]  # fmt: skip
     ax.bar_label(bars, labels=ends, padding=2)
     ax.margins(x=0.25)

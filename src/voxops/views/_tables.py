@@ -12,6 +12,7 @@ import pandas as pd
 from voxops._core import files, safe
 from voxops.errors import ConfigError
 from voxops.frames import Targets
+from voxops.frames.columns import restored
 from voxops.frames.spans import shown_zone
 
 __all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
@@ -28,7 +29,7 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
     """
     columns: dict[str, Any] = {}
-    tz = shown_zone(frame)
+    frame, tz = restored(frame), shown_zone(frame)
     for name in frame.columns:
         column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
@@ -66,6 +67,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
         Without pyarrow.
     """
     files.make_folder(path.parent)
+    frame = restored(frame)
     nested = [name for name in frame.columns if frame[name].dtype == object]
     flat = frame.assign(**{name: frame[name].map(as_json).astype("string") for name in nested})
     try:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
-from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, service_levels
+from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, each_once, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.errors import PlanError
 from voxops.frames.spans import in_zone, length, shown_zone
@@ -98,7 +98,7 @@ def delivery_report(
     """
     tz = shown_zone(log, tz)
     if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
-        log = without_addresses(log, _TEXTS)
+        log = each_once(without_addresses(log, _TEXTS)).reset_index(drop=True)
         log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
@@ -139,7 +139,7 @@ def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
     """Count what failed and is not called lost, by why: its event came by another delivery, or the API may still try it again."""
     failed = (delivery_state(log) == "failed").to_numpy(bool)
     came = came_otherwise(log)
-    known = log.index.isin(lost.index) | log["delivery_id"].isin(lost["delivery_id"].dropna()).to_numpy(bool)
+    known = log.index.isin(lost.index)
     counts = {_CAME: int((failed & came).sum()), _YOUNG: int((failed & ~came & ~known).sum())}
     return {why: count for why, count in counts.items() if count}
 

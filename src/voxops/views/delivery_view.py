@@ -13,7 +13,7 @@ from voxops._core.addresses import redact_address, redact_addresses, short_addre
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.analysis import about_posts, delivery_stats
+from voxops.analysis import about_posts, delivery_state, delivery_stats
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone
 from voxops.views._addresses import without_addresses
@@ -27,7 +27,7 @@ from voxops.views._rows import Column, RowTable, read_out
 __all__ = ["DeliveryPanel", "delivery_panel"]
 
 _WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
-_RESULT: Mapping[Any, str] = {True: "succeeded", False: "failed"}
+_RESULT = {"succeeded": "succeeded", "failed": "failed", "in flight": "pending"}  # as outcomes are called
 _COLUMNS = (
     Column("success", "Result", facet=True, share=0.9),
     Column("event_type", "Event", facet=True),
@@ -92,7 +92,7 @@ class DeliveryPanel(Panel):
         self._log = self._chosen = log
         clean = without_addresses(log)
         words = {
-            "success": log["success"].astype(object).map(_result),
+            "success": delivery_state(log).map(_RESULT).astype(object),
             "status_code": log["status_code"].astype("string").radd("HTTP "),
             "url": clean["url"].map(short_address, na_action="ignore"),
             "error": clean["error"],
@@ -179,7 +179,7 @@ class DeliveryPanel(Panel):
         found = {str(name): value for name, value in log.iloc[row].items()}
         known = {name: found.get(name) for name in _KNOWN} | {"url": redact_address(found.get("url"))}
         tz = shown_zone(log)
-        known["result"] = _result(found.get("success"))
+        known["result"] = _RESULT[str(delivery_state(log.iloc[[row]]).iloc[0])]
         said = [
             redact_addresses(found[name]) if isinstance(found.get(name), str) else ""
             for name in ("error", "response_body")
@@ -232,11 +232,6 @@ class DeliveryPanel(Panel):
         )
 
 
-def _result(success: Any) -> str:
-    """Return in a word what came of a delivery."""
-    return "pending" if pd.isna(success) else _RESULT[bool(success)]
-
-
 def _series(log: pd.DataFrame, span: str) -> Block:
     """Return deliveries over time, delivered and failed."""
     tz = shown_zone(log)
@@ -256,7 +251,7 @@ def _series(log: pd.DataFrame, span: str) -> Block:
 
 def _answers(log: pd.DataFrame) -> Block:
     """Return the failed deliveries by HTTP status or error, with the endpoints hit."""
-    failed = log[log["success"].eq(False).fillna(False).astype(bool)]
+    failed = log[delivery_state(log) == "failed"]
     if failed.empty:
         return blocks.line("No delivery failed.")
     said = failed["status_code"].astype("string").radd("HTTP ")

@@ -16,6 +16,7 @@ import pandas as pd
 from voxops._core import blocks, files, safe
 from voxops._core.arguments import new_file
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.columns import restored
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
@@ -104,7 +105,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         taken: set[str] = set()
         for name, frame in frames.items():
             sheet = book.add_worksheet(_sheet_name(name, taken))
-            _fill(sheet, frame, named or shown_zone(frame), head, time)
+            _fill(sheet, restored(frame), named or shown_zone(frame), head, time)
     try:
         files.make_folder(path.parent)
         files.write_file(path, made.getvalue())
@@ -137,7 +138,8 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
         for row, value in enumerate(shown, start=1):
             if not isinstance(value, NESTED) and pd.isna(value):
                 continue
-            written = _written(name, value)
+            zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None and not is_time
+            written = value.isoformat() if zoned else _written(name, value)  # no head could name several zones
             if row <= _MEASURED:
                 widths.append(19 if isinstance(written, datetime) else len(str(written).partition("\n")[0]))
             if isinstance(written, datetime):

@@ -20,6 +20,7 @@ from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.columns import restored
 from voxops.frames.spans import absolute
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
@@ -196,6 +197,7 @@ def report(
             at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
         )
     assert triaged is not None
+    triaged = restored(triaged)
     results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
