@@ -19,7 +19,16 @@ from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_
 from voxops.engine.created import Listed
 from voxops.engine.facts import Facts
 from voxops.engine.learning import learn
-from voxops.engine.preflight import LIKELY, SINCE, _look_again, is_stale, list_created, read_again, read_facts, renew
+from voxops.engine.preflight import (
+    LIKELY,
+    SINCE,
+    _look_again,
+    is_stale,
+    list_created,
+    read_again,
+    read_facts,
+    renew,
+)
 
 
 class Client:
@@ -257,6 +266,16 @@ def test_before_a_create_goes_out_late_only_posts_are_read_again_that_may_be_liv
         "own": "scheduled",
         "hand": "scheduled",
     }
+
+
+def test_posts_that_waited_are_looked_for_where_they_may_be_by_now_behind_what_the_others_were(bench):
+    """Each list that is asked for in vain is a request."""
+    waits = replace(made_of(made_post({"content": "a", "accountIds": ["x"], "metadata": {"voxopsOp": "a"}}, "p", "")))
+    known = [waits, replace(waits, post_id="q", status="rejected")]
+    run_now(read_again(bench.server, known, {}))
+    assert bench.server.expected == [
+        ["rejected", "publishing", "pending", "published", "cancelled", "failed", "partial"]
+    ]
 
 
 def test_posts_that_are_live_already_are_not_read_again_before_a_create(bench, client):

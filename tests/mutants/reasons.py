@@ -21,6 +21,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("api/evidence.py", "_to_common_precision: break → pass"): "whole seconds are whole milliseconds, too",
     ("engine/created.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/created.py", ": False → (True) (2)"): "what a representation shows decides nothing",
+    ("engine/created.py", ": False → (True) (3)"): "what a representation shows decides nothing",
     (
         "engine/created.py",
         "Listed.take: state.created_at > (self.latest or \"\") → (state.created_at >= (self.latest or ''))",
