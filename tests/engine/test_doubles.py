@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.engine.shown import NOW, STAMP, Bench, after, campaign, frame_of, mov
 from voxops.acts import keys
 from voxops.acts.made import Made
 from voxops.acts.update import plan_update
+from voxops.api.states import PostState
 from voxops.engine.doubles import Doubles
 from voxops.ledger import Stored
 
@@ -26,9 +28,9 @@ def why(
     return Doubles(bench.ledger, plan, {}, NOW).why_double(item, body)
 
 
-def changed(bench: Bench, **new: Any) -> Stored:
+def changed(bench: Bench, post: PostState | None = None, **new: Any) -> Stored:
     """An open change of a post that shows ``words`` at `AT` to ``acc``."""
-    post = scheduled()
+    post = scheduled() if post is None else post
     frame = frame_of(post).assign(**new)
     (op,) = bench.bind(plan_update(frame), post)
     return bench.get(op)
@@ -52,6 +54,11 @@ def test_a_change_of_the_time_or_of_the_accounts_makes_it_with_its_text(bench):
     changed(bench, new_scheduled_for="2027-03-04T09:00:00+00:00")
     assert why(bench, when="2027-03-04T09:00:00+00:00")
     assert why(bench) == ""
+
+
+def test_a_change_of_a_draft_without_a_time_makes_what_no_row_asks_for(bench):
+    changed(bench, replace(scheduled(), status="draft", scheduled_for=None), new_content="mended")
+    assert why(bench, content="mended") == ""
 
 
 def test_a_change_of_the_accounts_makes_it_for_these(bench):

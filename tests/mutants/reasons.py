@@ -115,6 +115,11 @@ REASONS: dict[tuple[str, str], str] = {
         "_look_again: one.status in WAITING_STATUSES and one.post_id not in listed…ts and one.created < lasting → (one.status in WAITING_STATUSES and one.created < lasting)",
     ): "what is listed is taken from the list",
     ("engine/decisions.py", "Decider._is_old: stored.last_sent or 0.0 → (stored.last_sent)"): _TRIED,
+    ("engine/doubles.py", "_will_show: member.item.body or {} → (member.item.body)"): "a change has a body",
+    (
+        "engine/doubles.py",
+        "_will_show: changes and content and when and accounts → (changes and content and when)",
+    ): "every row is for an account",
     ("engine/doubles.py", "may_show_yet: 0.0 → (1.0)"): _TRIED,
     ("engine/doubles.py", "Doubles._first_of: \":\" in name → (':' not in name)"): "two ways are two ways",
     ("engine/doubles.py", "Doubles._first_of: return {} → return None"): "nothing is nothing",
