@@ -72,6 +72,79 @@ def test_a_secret_is_known_by_its_name(tmp_path: Path, line: str) -> None:
     assert len(vx.scan_notebook(write(tmp_path, new_code_cell(line)))) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'os.environ["WEBHOOK_SECRET"] = "{SECRET}"',
+        f"os.environ['VOXBURST_API_KEY']='{SECRET}'",
+        f'os.environ.setdefault("VOXBURST_API_KEY", "{SECRET}")',
+        f'key = os.getenv("VOXBURST_API_KEY", "{SECRET}")',
+        f"%env VOXBURST_API_KEY={SECRET}",
+        f"%set_env VOXBURST_API_KEY {SECRET}",
+        f"!export VOXBURST_API_KEY={SECRET}",
+        f"%%bash\ncd work && export VOXBURST_API_KEY={SECRET}; make",
+        f"!VOXBURST_API_KEY={SECRET} python -m voxops",
+        f"%%writefile .env\nWEBHOOK_SECRET={SECRET}",
+        f'webhook_secret: str = "{SECRET}"',
+        f'webhook_secret: str | None = "{SECRET}"',
+        f'api_key: Optional[str]="{SECRET}"',
+        f'if (api_key := "{SECRET}"):',
+        f'secret = """{SECRET}"""',
+        f'api_key = f"{SECRET}"',
+        f"api_key = rb'{SECRET}'",
+    ],
+)
+def test_a_secret_is_found_in_every_usual_way_to_set_one(tmp_path: Path, line: str) -> None:
+    found = vx.scan_notebook(write(tmp_path, new_code_cell(line)))
+    assert found["kind"].to_list() == ["signing secret" if "secret" in line.lower() else "API key"]
+    assert SECRET not in found.to_string()
+
+
+def test_a_secret_in_data_is_known_by_any_of_the_names(tmp_path: Path) -> None:
+    data = {"application/json": {"api_key": SECRET, "apiKey": SECRET, "my.webhook_secret": SECRET, "note": SECRET}}
+    printed = f"env: VOXBURST_API_KEY={SECRET}\nHOME=/home/me\nVOXBURST_API_KEY={SECRET}\n"
+    outputs = [new_output("display_data", data=data), new_output("stream", text=printed)]
+    found = vx.scan_notebook(write(tmp_path, new_code_cell("x", outputs=outputs), voxops={"api_key": SECRET}))
+    assert found["where"].to_list() == [
+        "output 1 application/json apiKey",
+        "output 1 application/json api_key",
+        "output 1 application/json my.webhook_secret",
+        "output 2 text",
+        "output 2 text",
+        "metadata voxops api_key",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'key = os.environ["VOXBURST_API_KEY"]',
+        'os.environ["VOXBURST_API_KEY"] = os.environ["MY_OTHER_API_KEY"]',
+        'os.environ["VOXBURST_API_KEY"] = getpass("VOXBURST_API_KEY")',
+        'api_key = os.getenv("VOXBURST_API_KEY", "")',
+        'dbutils.secrets.get("webhook_secrets", "voxburst-webhook")',
+        "vx.connect(api_key=the_key_of_our_team_2)",
+        'headers = {"X": f"{api_key}", "api_key": f"{the_key_of_our_team_2}"}',
+        'wanted = ["webhook_secret", "another_column_2"]',
+        'API_KEY_NAME = "WEBHOOK_SECRET"',
+        'secret = "VOXBURST_SIGNING_SECRET"',
+        'secret_file = "run/secrets/voxburst"',
+        "%env VOXBURST_API_KEY",
+        "%env VOXBURST_API_KEY=$THE_KEY_OF_OUR_TEAM",
+        "%env VOXBURST_API_KEY={the_key_of_our_team_2}",
+        "!export VOXBURST_API_KEY=$(pass show voxburst/api/key)",
+        "export secrets carefully-1",
+        "API_KEY=the_key_of_our_team",
+        "    api_key=the_key_of_our_team_2",
+        "def verify(secret: str, other=None): ...",
+        'if secret == "nothing-to-see-here": ...',
+    ],
+)  # fmt: skip
+def test_what_only_names_a_secret_is_none(tmp_path: Path, line: str) -> None:
+    found = vx.scan_notebook(write(tmp_path, new_code_cell(line)))
+    assert found.empty, found.to_string()
+
+
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
     cells = [
         new_code_cell(

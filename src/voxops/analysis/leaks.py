@@ -18,23 +18,44 @@ if TYPE_CHECKING:
 __all__ = ["scan_notebook"]
 
 
-def _named(words: str) -> re.Pattern[str]:
-    """Return what finds a text assigned to a name with one of these words: ``secret = "…"``, ``"secret": "…"``, ``secret='…'``."""
-    return re.compile(
-        rf"""\b\w*(?:{words})\w*\\?["']?\s*[:=]\s*\\?["'](?P<secret>[A-Za-z0-9+/=_\-]{{12,}})(?=\\?["'])""",
-        re.IGNORECASE,
+# A value within quotes, unless it is the name of a variable, and one without.
+_TEXT = r"""(?!(?-i:[A-Z]++_[A-Z_]++)\\?["'])(?P<secret>[A-Za-z0-9+/=_\-]{12,}+)(?=\\?["'])"""
+_WORD = r"(?P<secret>[A-Za-z0-9+/=_\-]{12,}+)(?=[\s;&]|$)"
+
+
+def _named(kind: str, words: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return what finds a value given to a name with one of these words, in Python, in JSON or in a shell.
+
+    Nothing is read twice from several places (hence the possessive ``++``), so that time grows with the length of a line alone.
+    """
+    name = rf"\b(?=\w*?(?:{words}))\w++(?<!_(?:file|path|name))"
+    quote = r"""[bfru]{0,2}\\?["']{1,3}+"""
+    hint = r":\s*+[\w.]++(?:\[[^\]=]{0,40}\])?(?:\s?\|\s?\w{1,20}){0,3}\s?="
+    patterns = (
+        # secret = "…", secret: str = "…", "secret": "…", environ["SECRET"] = "…"
+        rf"""{name}\\?["']?+\s*+\]?+\s*+(?:{hint}|:=|[:=])\s*+{quote}{_TEXT}""",
+        # environ.setdefault("SECRET", "…")
+        rf"""\b(?:setdefault|setenv|putenv|getenv|environ\.get)\(\s*+["']{name}["']\s*+,\s*+{quote}{_TEXT}""",
+        # %env SECRET=…, %env SECRET …
+        rf"^\s*+%(?:set_)?env\s++{name}(?:\s*+=\s*+|\s++){_WORD}",
+        # !SECRET=… command, !export SECRET=…, and what %env answers
+        rf"(?:^\s*+(?:!\s*+|env:\s*+)|\bexport\s++){name}={_WORD}",
+        # SECRET=… alone on a line, as in a .env file; with a digit, since it may be Python
+        rf"^\s*+(?=(?-i:[A-Z0-9_]++)=[^\s\d]*+\d){name}={_WORD}\s*+$",
     )
+    return tuple((kind, re.compile(pattern, re.IGNORECASE)) for pattern in patterns)
 
 
-_NAMED = _named("secret|signing_key")
+_SECRET, _KEY = "secret|signing_key", "api_?key"
+_NAMES = re.compile(f"{_SECRET}|{_KEY}", re.IGNORECASE)
 _BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"  # of a word; in the repr of a text that may be an escape
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a traceback, within a key as well
 _RULES = (
     ("API key", re.compile(_BEGIN + r"(?P<shown>(?:vb|sk)_(?:live|test)_)(?P<secret>[A-Za-z0-9_\-]{6,})")),
     ("signing secret", re.compile(_BEGIN + r"(?P<shown>whsec_)(?P<secret>[A-Za-z0-9+/=_\-]{6,})")),
     ("bearer token", re.compile(r"\bBearer\s+(?P<secret>[A-Za-z0-9._\-]{12,})")),
-    ("signing secret", _NAMED),
-    ("API key", _named("api_?key")),
+    *_named("signing secret", _SECRET),
+    *_named("API key", _KEY),
 )
 # The embedded sandbox's own keys open nothing but the sandbox.
 _HARMLESS = frozenset({"vb_test_sandbox", "vb_test_second", "vb_test_readonly", "vb_test_quota"})
@@ -126,9 +147,7 @@ def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
         for name, inner in value.items():
             yield place, name
             # A secret may be known by its name only.
-            shown = (
-                f'"{name}": "{inner}"' if isinstance(inner, str) and _NAMED.match(f'"{name}": "{inner}"'[1:]) else inner
-            )
+            shown = f'"{name}": "{inner}"' if isinstance(inner, str) and _NAMES.search(name) else inner
             yield from _strings(shown, place if name == "data" else f"{place} {name}")
     elif isinstance(value, list):
         if all(isinstance(line, str) for line in value):
