@@ -211,6 +211,12 @@ def test_what_is_under_way_for_ten_minutes_is_stuck_and_for_support():
     assert row["cause"].startswith("stuck pending")
 
 
+@pytest.mark.parametrize("dtype", ["timestamp[us, tz=UTC][pyarrow]", "datetime64[ns, Asia/Tokyo]", "string", object])
+def test_what_is_stuck_is_so_in_a_frame_that_comes_back_from_a_file(dtype):
+    assert triage(under_way(STUCK).astype({"updated_at": dtype}))["verdict"].item() == "ask support"
+    assert triage(under_way("2026-03-02T08:50:01Z").astype({"updated_at": dtype}))["verdict"].item() == "wait"
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -218,9 +224,9 @@ def test_what_is_under_way_for_ten_minutes_is_stuck_and_for_support():
         under_way(STUCK, None),
         under_way(None),
         under_way(STUCK).drop(columns="updated_at"),
-        under_way(STUCK).astype({"updated_at": str}),
+        under_way(STUCK).assign(updated_at="soon"),
     ],
-    ids=["young", "never read", "no time", "no column", "text"],
+    ids=["young", "never read", "no time", "no column", "no time but words"],
 )
 def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
     assert triage(frame)["verdict"].item() == "wait"

@@ -17,6 +17,7 @@ from voxops.analysis.rules import Rule, analyst_rules, find_rule
 from voxops.api.windows import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.columns import times_of
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
@@ -179,10 +180,11 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
 def _stuck(frame: pd.DataFrame) -> list[bool]:
     """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so."""
-    fetched, changed = frame.attrs.get("fetched_at"), frame.get("updated_at")
-    if fetched is None or changed is None or not isinstance(changed.dtype, pd.DatetimeTZDtype):
+    fetched = frame.attrs.get("fetched_at")
+    if fetched is None:
         return [False] * len(frame)
-    return [bool(old) for old in pd.Timestamp(fetched) - changed >= STUCK_AFTER]
+    latest = pd.Timestamp(fetched) - STUCK_AFTER
+    return (times_of(frame, "updated_at") <= latest).tolist()
 
 
 def _plain(column: pd.Series) -> list[str | None]:

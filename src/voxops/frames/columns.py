@@ -23,6 +23,7 @@ __all__ = [
     "plain_values",
     "restored",
     "table_of",
+    "times_of",
 ]
 
 
@@ -86,15 +87,13 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with text where somebody has made categories of it, and with lists where Parquet has made arrays of them."""
-    found: dict[Any, Any] = {}
-    for name in frame.columns:
-        column = frame[name]
+    whole = frame.copy(deep=False)
+    for at in range(frame.shape[1]):  # a name may stand there twice
+        column = frame.iloc[:, at]
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
-            found[name] = column.astype(STRING_DTYPE)
+            whole.isetitem(at, column.astype(STRING_DTYPE))
         elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
-            found[name] = pd.Series([_listed(value) for value in column], index=frame.index, dtype=object)
-    whole = frame.assign(**found) if found else frame
-    whole.attrs = frame.attrs
+            whole.isetitem(at, pd.Series([_listed(value) for value in column], index=frame.index, dtype=object))
     return whole
 
 
@@ -108,12 +107,16 @@ def _listed(value: Any) -> Any:
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
-    """A column of times in UTC, None for what is missing or no time; text is read, so that a frame may come back from a file."""
-    if name not in frame.columns:
-        return [None] * len(frame)
-    column = frame[name]
-    times = column.dt.tz_convert("UTC") if isinstance(column.dtype, pd.DatetimeTZDtype) else parse_times(list(column))
-    return [None if pd.isna(value) else value for value in times]
+    """A column of times in UTC as `times_of` reads it, one by one; None for what is missing or no time."""
+    return [None if pd.isna(value) else value for value in times_of(frame, name)]
+
+
+def times_of(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
+    """A column of times in UTC, NaT for what is missing or no time; text is read, so that a frame may come back from a file."""
+    column = frame.get(name, pd.Series([None] * len(frame), dtype=object))
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pd.DatetimeIndex(column).tz_convert("UTC")
+    return parse_times(list(column))
 
 
 _YES_AND_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
