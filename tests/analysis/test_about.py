@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops.analysis import about as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
 from voxops.sandbox import Sandbox
@@ -103,6 +104,31 @@ def test_posts_that_fit_alike_are_not_guessed_among():
         about(log(("del_1", "post.failed", 0, None)), many)["why_post"]
         == "30 posts fit alike, by kind and time; nobody can say which"
     )
+
+
+def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent in bulk came up at one moment: each delivery against each post would be the square of them."""
+    guess, guessed = module._guess, []
+    monkeypatch.setattr(module, "_guess", lambda *given: guessed.append(given) or guess(*given))
+    kinds = [(f"del_{n}", kind, 0, f"evt_{n}") for n in range(100) for kind in ("post.failed", "post.published")]
+    many = posts(*((f"post_{n}", "failed", 0.0, f"acc_{n:04}") for n in range(30)))
+    table = vx.about_posts(log(*kinds, ("del_x", "post.failed", 0, "no acc_0007"), ("y", "post.failed", 1, None)), many)
+    assert len(guessed) == 4, "two kinds, one that names an account, one of another moment"
+    assert table["why_post"].value_counts().to_dict() == {
+        "30 posts fit alike, by kind and time; nobody can say which": 101,
+        "no loaded post was published at that time; it may have changed since": 100,
+        "a guess by kind, time and the account that the answer names, against 29 others": 1,
+    }
+    assert table["post_id"].dropna().to_list() == ["post_7"]
+    assert table["odds"].dropna().to_list() == [round(11 / (11 + 29 + 0.05), 3)]
+
+
+def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
+    twice = posts(("post_b", "published", 0, "acc_1"), ("post_a", "published", 0, "acc_1"))
+    twice["published_at"] -= pd.Timedelta("4s")
+    said = about(log(("del_1", "post.published", 0, None)), twice)
+    assert (said["post_id"], said["why_post"]) == ("post_a", "a guess by kind and time, against 1 others")
+    assert said["odds"] == round(1 / 2.05, 3)
 
 
 def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():

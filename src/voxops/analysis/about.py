@@ -7,8 +7,10 @@ happened to it.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,11 +48,24 @@ _NOTHING = (None, "unknown", None)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Posts that an event of one kind may be about, by time; `accounts` are those of each."""
+    """When something happened to the posts that an event of one kind may be about, in the order of time.
+
+    Attributes
+    ----------
+    times : ndarray
+        Seconds since 1970.
+    posts : ndarray
+        Which of `ids` each is of.
+    ids : list of str
+        The posts, sorted.
+    places : dict
+        The id of a post or of one of its accounts -> where among `times` it stands.
+    """
 
     times: np.ndarray[Any, Any]
-    ids: tuple[str, ...]
-    accounts: tuple[frozenset[str], ...]
+    posts: np.ndarray[Any, Any]
+    ids: list[str]
+    places: dict[str, list[int]]
 
 
 def about_posts(
@@ -97,6 +112,11 @@ def about_posts(
     recorded = {} if events is None else _recorded(events)
     known = {} if posts is None else {kind: _known(posts, kind) for kind in _KINDS}
     first = None if posts is None or not len(posts) else posts["updated_at"].min()
+
+    @cache  # what was sent in bulk came up at one moment
+    def guessed(kind: str, at: Any, names: frozenset[str]) -> tuple[str | None, str, float | None, str]:
+        return _guess(known[kind], at, names, kind, first)
+
     columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
     rows = []
     for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
@@ -114,7 +134,7 @@ def about_posts(
         elif posts is None:
             rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
         else:
-            rows.append(_guess(known[kind], at, names, str(kind), first))
+            rows.append(guessed(kind, at, frozenset(known[kind].places.keys() & names)))
     values = list(zip(*rows, strict=True)) or [()] * len(ABOUT_COLUMNS)
     return log.assign(
         **{
@@ -143,39 +163,46 @@ def _known(posts: pd.DataFrame, kind: str) -> _Known:
     """The posts that an event of this kind may be about."""
     names, statuses = _KINDS[kind]
     fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
-    entries: list[tuple[float, str, frozenset[str]]] = []
+    entries: set[tuple[float, str, frozenset[str]]] = set()
     accounts = [frozenset(target.account_id for target in cell or () if target.account_id) for cell in fits["targets"]]
     for name in names:
         for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
             if not pd.isna(at) and not pd.isna(post):
-                entries.append((at.timestamp(), str(post), owners))
-    entries.sort(key=lambda entry: entry[:2])
-    times, ids, owned = zip(*entries, strict=True) if entries else ((), (), ())
-    return _Known(np.array(times, dtype=float), tuple(ids), tuple(owned))
+                entries.add((at.timestamp(), str(post), owners))
+    ordered = sorted(entries, key=lambda entry: entry[:2])
+    ids = sorted({post for _, post, _ in ordered})
+    number = {post: place for place, post in enumerate(ids)}
+    places: dict[str, list[int]] = {}
+    for place, (_, post, owners) in enumerate(ordered):
+        for one in {post, *owners}:
+            places.setdefault(one, []).append(place)
+    times = np.array([at for at, _, _ in ordered], dtype=float)
+    return _Known(times, np.array([number[post] for _, post, _ in ordered], dtype=int), ids, places)
 
 
-def _guess(known: _Known, at: Any, names: set[str], kind: str, first: Any) -> tuple[str | None, str, float | None, str]:
+def _guess(
+    known: _Known, at: Any, names: frozenset[str], kind: str, first: Any
+) -> tuple[str | None, str, float | None, str]:
     """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
     if pd.isna(at):
         return (*_NOTHING, "the delivery shows no time")
     moment = at.timestamp()
     start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
-    weights: dict[str, float] = {}
-    named = False
-    for place in range(int(start), int(end)):
-        post, owners = known.ids[place], known.accounts[place]
-        weight = float(np.exp(-abs(moment - known.times[place]) / _NEAR))
-        if post in names or owners & names:
-            named, weight = True, weight + 10.0
-        weights[post] = max(weights.get(post, 0.0), weight)
-    if not weights:
+    if start == end:
         early = first is not None and not pd.isna(first) and moment < first.timestamp()
         why = f"no loaded post was {kind[5:]} at that time; it may have changed since"
         return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
-    best = max(sorted(weights), key=lambda post: weights[post])
-    odds = weights[best] / (sum(weights.values()) + _NONE_OF_THEM)
+    each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
+    mine = [known.places[name] for name in names]
+    named = sorted({at - start for some in mine for at in some[bisect_left(some, start) : bisect_left(some, end)]})
+    each[named] += 10.0
+    near, post = np.unique(known.posts[start:end], return_inverse=True)
+    weights = np.zeros(len(near))
+    np.maximum.at(weights, post, each)
+    best = int(weights.argmax())
+    odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
     if odds < _LEAST:
-        return (*_NOTHING, f"{len(weights)} posts fit alike, by kind and time; nobody can say which")
+        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time; nobody can say which")
     by = "kind, time and the account that the answer names" if named else "kind and time"
-    others = f", against {len(weights) - 1} others" if len(weights) > 1 else ""
-    return best, "likely", round(odds, 3), f"a guess by {by}{others}"
+    others = f", against {len(near) - 1} others" if len(near) > 1 else ""
+    return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"
