@@ -476,6 +476,19 @@ def test_an_event_id_column_is_evidence():
     assert duplicates(log)[["evidence", "copies"]].to_numpy().tolist() == [["same event", 2]]
 
 
+def test_copies_are_counted_together_and_not_group_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two logs that were joined hold every delivery twice; a frame of each group would take minutes."""
+    each = "a frame of each group was made"
+    monkeypatch.setattr(pd.api.typing.DataFrameGroupBy, "__iter__", lambda _: pytest.fail(each))
+    log = log_of({"id": "c", "at": 2}, {"id": "a", "at": 0, "url": None}, {"id": "b", "at": 1, **BAD})
+    joined = pd.concat([log, log.assign(url="https://later", created_at=log["created_at"] + pd.Timedelta("1h"))])
+    found = duplicates(joined)
+    assert found["delivery_ids"].to_list() == [("a", "a"), ("b", "b"), ("c", "c")]
+    assert found["url"].fillna("none").to_list() == ["none", *[log["url"].iloc[0]] * 2], "that of the first"
+    assert found[["copies", "delivered"]].to_numpy().tolist() == [[2, 2], [2, 0], [2, 2]]
+    assert ((found["last_at"] - found["first_at"]) == pd.Timedelta("1h")).all()
+
+
 def test_duplicates_of_nothing_have_the_same_dtypes():
     full = duplicates(log_of({"at": 0}, {"at": 0}))
     assert len(full) == 1

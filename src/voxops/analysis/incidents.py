@@ -14,7 +14,7 @@ from voxops.analysis.partials import delivery_attempts, delivery_state, each_onc
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.columns import table_of
+from voxops.frames.columns import plain_values, table_of
 from voxops.frames.spans import absolute, length, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
@@ -224,18 +224,22 @@ def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str, Any]]:
     """One entry per group of at least two rows."""
     many = rows[rows.duplicated(keys, keep=False)]
-    return [
-        {
-            **{name: part[name].iloc[0] for name in ("webhook_id", "url", "event_type")},
-            "first_at": part["created_at"].min(),
-            "last_at": part["created_at"].max(),
-            "copies": len(part),
-            "delivered": int(part["_ok"].sum()),
-            "evidence": evidence,
-            "delivery_ids": tuple(part["delivery_id"].dropna()),
-        }
-        for _, part in many.groupby(keys, dropna=False)
-    ]
+    many = many.assign(_group=many.groupby(keys, dropna=False).ngroup()).sort_values("_group", kind="stable")
+    groups = many.groupby("_group")
+    heads = many[~many.duplicated("_group")]
+    ids: list[list[str]] = [[] for _ in range(len(heads))]
+    for group, delivery in zip(many["_group"], plain_values(many, "delivery_id"), strict=True):
+        ids[group] += [] if delivery is None else [delivery]
+    found = {
+        **{name: heads[name] for name in ("webhook_id", "url", "event_type")},
+        "first_at": groups["created_at"].min(),
+        "last_at": groups["created_at"].max(),
+        "copies": groups.size(),
+        "delivered": groups["_ok"].sum(),
+        "evidence": [evidence] * len(heads),
+        "delivery_ids": map(tuple, ids),
+    }
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
 
 def never_delivered(
