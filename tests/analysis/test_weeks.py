@@ -127,3 +127,13 @@ def test_targets_that_share_a_name_are_compared_in_their_order():
         ("failed", "published"): 1,
         ("published", "published"): 1,
     }
+
+
+@pytest.mark.parametrize("dtype", ["string", "category", object])
+def test_a_target_without_a_status_is_there_all_the_same(dtype):
+    before = pd.DataFrame({"post_id": ["p", "q"], "platform": "x", "account_id": "a", "status": [None, "failed"]})
+    before = before.astype({"status": dtype})
+    assert vx.compare(before, before)["rows"].to_dict() == {("failed", "failed"): 1, ("–", "–"): 1}
+    assert vx.compare(before, before.tail(1))["rows"].to_dict() == {("failed", "failed"): 1, ("–", "absent"): 1}
+    published = before.assign(status="published")
+    assert vx.compare(published, before)["rows"].to_dict() == {("published", "failed"): 1, ("published", "–"): 1}

@@ -38,7 +38,8 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     Returns
     -------
     pandas.DataFrame
-        Of frames: indexed by ``was`` and ``now`` (statuses; ``absent`` where one side has no such row): ``rows`` (Int64), most first.
+        Of frames: indexed by ``was`` and ``now`` (statuses, ``–`` where a row has none; ``absent`` where one side has no such row):
+        ``rows`` (Int64), most first.
         Of runs: one row per row of either, its names first, then ``was now`` (string: outcomes, ``absent`` where one has no such row),
         ``change`` (string: ``newly failing``, ``recovered``, ``only before``, ``only after``, ``otherwise`` or ``same``) and
         ``error_code error_message`` (string, of the later run), what needs looking at first.
@@ -82,7 +83,8 @@ def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
     """Targets with their status under this name; those that share a name, such as one without an account, are told apart by order."""
     names = frame[_TARGET]
     number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
-    return names.assign(number=number, **{status: frame["status"]})
+    # A row without a status is there all the same.
+    return names.assign(number=number, **{status: frame["status"].astype(STRING_DTYPE).fillna("–")})
 
 
 def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
