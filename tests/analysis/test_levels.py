@@ -76,6 +76,28 @@ def test_without_an_instant_of_arrival_the_latency_of_an_only_attempt_tells_and_
     assert found["share"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("latency", "counted"), [(-5, "unknown"), (0, "in_time"), (10**13, "late"), (10**16, "late"), (2**62, "late")]
+)
+def test_a_latency_that_is_none_is_unknown_and_one_beyond_all_times_is_late(latency: int, counted: str) -> None:
+    found = level(log(delivery(60, 0, deliveredAt=None, latencyMs=latency, retryCount=0)))
+    assert [name for name in ("in_time", "late", "failed", "unknown") if found[name]] == [counted]
+
+
+@pytest.mark.parametrize(
+    ("target", "count", "missed"), [(0.9, 100, 10), (0.8, 100, 20), (0.7, 100, 30), (0.99, 100, 1), (0.999, 1000, 1)]
+)
+def test_a_budget_that_is_just_spent_is_neither_overdrawn_nor_burning(target: float, count: int, missed: int) -> None:
+    found = level(log(*[delivery(60)] * (count - missed), *[delivery(60, None)] * missed), target=target)
+    assert [found[name] for name in ("met", "budget_left", "burn_long", "burn_short", "burning")] == [
+        *(True, 0, 1, 1, False)
+    ]
+    worse = level(log(*[delivery(60)] * (count - missed - 1), *[delivery(60, None)] * (missed + 1)), target=target)
+    assert not worse["met"]
+    assert worse["budget_left"] < 0
+    assert worse["burning"]
+
+
 def test_a_target_that_is_just_met_is_met() -> None:
     nine_of_ten = log(*[delivery(60)] * 9, delivery(60, None))
     assert level(nine_of_ten)["met"]

@@ -2,8 +2,8 @@
 
 A delivery is *due* once it is as old as the time that it has; younger ones say nothing yet and are left out. It is *in time* if it
 succeeded within it, by whatever attempt: both instants are the API's own. It is *late* if it succeeded later, and *failed* if it has
-not succeeded, in flight or not. Where a delivery that succeeded by a retry has no ``delivered_at``, nobody can say: it is counted
-as *unknown*, and neither for nor against the endpoint.
+not succeeded, in flight or not. Where a delivery that succeeded has no ``delivered_at``, its latency tells; where it was retried or
+has none (a negative one is none), nobody can say: it is counted as *unknown*, and neither for nor against the endpoint.
 
 The *error budget* is the share that may miss: ``1 - target`` of what was due. The *burn rate* over a window is the share that missed
 there, in budgets: at 1 the budget lasts exactly, at 2 half as long. One window alone either rings late or for every blip; so an
@@ -34,6 +34,8 @@ __all__ = ["Objective", "finish_levels", "level_partial", "merge_levels", "servi
 _COUNTS = ("deliveries", "in_time", "late", "failed", "unknown", "long", "long_missed", "short", "short_missed")
 _TALLY = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
 _NEEDED = ("url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at", "delivered_at")
+_LONGEST_MS = 1e15  # what is longer is late for any objective, and its microseconds may be more than a time holds
+_DIGITS = 9  # of shares of a budget: what is just spent is not overdrawn by how a computer rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) ->
     state = delivery_state(log)
     took = log["delivered_at"] - log["created_at"]
     once = delivery_attempts(log, state) == 1
-    latency = log["latency_ms"].astype("Float64").where(once)
+    latency = log["latency_ms"].astype("Float64")
+    latency = latency.where(once & (latency >= 0).fillna(False)).clip(upper=_LONGEST_MS)
     quick = (latency.to_numpy(float, na_value=0.0) * 1000).round().astype(np.int64).astype("m8[us]")
     took = took.where(took.notna() | latency.isna(), pd.Series(quick, index=log.index))
     arrived = (state == "succeeded").to_numpy(bool)
@@ -179,14 +182,17 @@ def finish_levels(partial: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     level = share(partial["in_time"], known).where(known >= enough)
     budget = (known.astype("Float64") * allowed).where(known >= enough)
     burns = {
-        f"burn_{name}": (share(partial[f"{name}_missed"], partial[name]) / allowed).where(partial[name] >= enough)
+        f"burn_{name}": (share(partial[f"{name}_missed"], partial[name]) / allowed)
+        .where(partial[name] >= enough)
+        .round(_DIGITS)
         for name in ("long", "short")
     }
+    spent = (missed.astype("Float64") / budget).round(_DIGITS)
     table = partial[["url", "deliveries", "in_time", "late", "failed", "unknown"]].assign(
         share=level,
-        met=(missed.astype("Float64") <= budget + 1e-9).astype("boolean"),
+        met=(spent <= 1).astype("boolean"),
         budget=budget,
-        budget_left=1 - missed.astype("Float64") / budget,
+        budget_left=1 - spent,
         **burns,
         burning=_all(burns["burn_long"] > 1, burns["burn_short"] > 1),
     )
