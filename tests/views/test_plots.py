@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 
+from voxops.errors import PlanError
 from voxops.views import _axes, plots
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 
@@ -352,6 +353,22 @@ def test_survival_by_group_draws_one_curve_each() -> None:
     frame = pd.DataFrame({"url": text("b", "a"), "attempt": [1, 1], "survival": [0.5, 0.25]})
     ax = plots.survival_curve(frame, by="url")
     assert {str(line.get_label()): line.get_ydata()[-1] for line in ax.lines} == {"a": 0.25, "b": 0.5}
+
+
+def test_several_survival_curves_are_not_drawn_as_one() -> None:
+    frame = pd.concat(
+        [curve().assign(url=url, event_type="a") for url in ("https://b/in?token=1", "https://b/in?token=2")]
+    )
+    with pytest.raises(PlanError, match=r"an attempt more than once.*pass by='url', or the rows of one"):
+        plots.survival_curve(frame)
+    with pytest.raises(PlanError, match="several; pass the rows of one"):
+        plots.survival_curve(frame, by="event_type")
+    assert not plt.get_fignums(), "no empty figure is left"
+    ax = plots.survival_curve(frame, by="url")
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0, 1, 2]] * 2, (
+        "addresses that differ in their query alone"
+    )
+    assert [each.get_text() for each in ax.get_legend().get_texts()] == ["b/in?…"] * 2
 
 
 def test_outages_span_their_time_and_failures_are_ticks() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops._core.addresses import short_address
 from voxops.analysis.partials import delivery_state, each_once
+from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
@@ -45,6 +46,7 @@ _DELAYS_BEYOND = 6  # how far above the rest "never" stands
 _FEW = 20  # deliveries, below which a share says little
 _SAID = 10  # per cent, from which a share stands in its cell
 _HANDFUL = 5  # deliveries, below which percentiles say little where buckets hold more
+_CURVE = frozenset({"attempt", "at_risk", "succeeded", "censored", "hazard", "survival"})  # the rest names groups
 _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
 
 
@@ -230,20 +232,31 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
         Where to draw.
     by : str, optional
         Column that tells several curves apart; of a ``url`` the address is shown without its query.
+
+    Raises
+    ------
+    PlanError
+        If an attempt stands in one curve more than once, as where there are several and no `by` tells them apart.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     needed = ("attempt", "survival", *([] if by is None else [by]))
     need_frame(curve, needed, "plots.survival_curve() needs a survival curve", "Use vx.attempts_to_success(log).")
+    if curve.duplicated(["attempt", *needed[2:]]).any():
+        others = [name for name in curve.columns if name not in _CURVE]
+        column = f"by={others[0]!r}, or " if by is None and others else ""
+        raise PlanError(
+            "plots.survival_curve() has an attempt more than once in a curve, so there are several; "
+            f"pass {column}the rows of one"
+        )
     ax = _axes.axes(ax, 3.2)
     curve = curve.sort_values("attempt")
-    if by == "url":
-        curve, by = curve.assign(endpoint=curve["url"].map(short_address)), "endpoint"
     groups = {"": curve} if by is None else dict(iter(curve.groupby(_axes.texts(curve[by]))))
     colours = series_colours(groups)
     for name, part in groups.items():
         attempts, left = [0, *part["attempt"].astype(int)], [1.0, *part["survival"].astype(float)]
-        ax.step(attempts, left, where="post", marker="o", color=colours[name], label=_axes.label(name, 50) or None)
+        said = _axes.label(short_address(name) if by == "url" else name, 50)
+        ax.step(attempts, left, where="post", marker="o", color=colours[name], label=said or None)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("attempts")
     if by is None and "at_risk" in curve:
@@ -253,7 +266,7 @@ def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | Non
     ax.set_ylim(0, 1.04)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("not delivered yet (% of all)")
-    return _axes.finish(ax, "y", empty=curve.empty, legend=by or "")
+    return _axes.finish(ax, "y", empty=curve.empty, legend="endpoint" if by == "url" else by or "")
 
 
 def outage_bands(
