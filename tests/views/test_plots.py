@@ -401,6 +401,20 @@ def test_a_long_calendar_goes_by_week_and_weekday() -> None:
     assert cells[0, 2] == 1 and cells[-1, 6] == 1
 
 
+def test_a_calendar_of_decades_shows_its_fullest_year_and_says_how_many_lie_outside() -> None:
+    mine = ["2026-03-02T10:00Z", "2026-04-20T10:00Z", "2026-04-21T10:00Z", "2027-03-01T10:00Z"]
+    posts = scheduled("2062-03-02T10:00Z", *mine, "2025-04-07T10:00Z", "1999-12-31T10:00Z")
+    ax = plots.schedule_calendar(posts.set_axis([0] * len(posts)))
+    rows = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert (rows[0], rows[-1], len(rows)) == ("Mon 02 Mar 2026", "Mon 01 Mar 2027", 53)
+    assert np.ma.filled(ax.collections[0].get_array().astype(float), 0).sum() == 4
+    assert ax.get_xlabel().endswith("the numbers are posts\n3 posts lie outside of these weeks")
+    assert ax.figure.get_size_inches()[1] < 20
+    one = plots.schedule_calendar(scheduled("2062-03-02T10:00Z", *mine))
+    assert one.get_xlabel().endswith("\n1 post lies outside of these weeks")
+    assert "outside" not in plots.schedule_calendar(scheduled(*mine)).get_xlabel()
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_drawn_as_text(hostile: str) -> None:
     frame = triaged().assign(cause=hostile, platform=hostile, verdict=hostile, status=hostile, outcome=hostile)

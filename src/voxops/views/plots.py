@@ -8,8 +8,9 @@ a column raises a PlanError that names the call which makes it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import safe
@@ -49,7 +50,7 @@ __all__ = [
 
 # Good, then bad, then open, whether the words are statuses or outcomes.
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
-
+_MOST_WEEKS = 53  # of a calendar: a single post of a far year would make a figure of thousands
 
 # Which call makes the frame that is asked for.
 _TRIAGE = "Use vx.triage(vx.targets(posts))."
@@ -128,6 +129,8 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
 def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw how many posts are scheduled when: day by hour, or week by weekday where it is more than five weeks.
 
+    Of more than a year the 53 weeks are drawn that hold the most posts; below them it says how many lie outside.
+
     Parameters
     ----------
     posts : pandas.DataFrame
@@ -138,10 +141,12 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
     what = "plots.schedule_calendar() needs a posts frame"
     need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
     tz = shown_zone(posts, tz)
-    when = posts["scheduled_for"].dropna().dt.tz_convert(tz)
+    when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # two loads have each label twice
     days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
     long = len(days) > 0 and (days.max() - days.min()).days > 35
     rows = days - pd.to_timedelta(days.dt.day_of_week, unit="D") if long else days
+    shown = _fullest(rows) if long else rows.notna()
+    rows, when, outside = rows[shown], when[shown], int((~shown).sum())
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] if long else [f"{hour:02}" for hour in range(24)]
     counts = pd.crosstab(rows, when.dt.day_of_week if long else when.dt.hour)
     lines = 3 if rows.empty else max((rows.max() - rows.min()).days // (7 if long else 1) + 1, 3)
@@ -152,9 +157,19 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
         counts.index = pd.Index(span.strftime("%a %d %b %Y"))
         _axes.grid(ax, counts, STATUS["scheduled"].colour, float(counts.max().max()))
         ax.set_xticks([at + 0.5 for at in range(len(names))], names)
-    ax.set_xlabel(f"{safe.zoned('weekday' if long else 'hour', tz)}; the numbers are posts")
+    beyond = f"\n{safe.many(outside, 'post lies', 'posts lie')} outside of these weeks" if outside else ""
+    ax.set_xlabel(f"{safe.zoned('weekday' if long else 'hour', tz)}; the numbers are posts{beyond}")
     ax.set_ylabel("week of" if long else "day")
     return _axes.finish(ax, "", empty=counts.empty)
+
+
+def _fullest(weeks: pd.Series[Any]) -> pd.Series[bool]:
+    """Which lie in the span of `_MOST_WEEKS` that holds the most of them, the earliest of such spans."""
+    span = pd.Timedelta(7 * (_MOST_WEEKS - 1), "D")
+    begins = weeks.sort_values()
+    within = begins.searchsorted(begins + span, side="right") - np.arange(len(begins))
+    first = begins.iloc[within.argmax()]
+    return weeks.between(first, first + span)
 
 
 def _head(cause: str, verdict: str | None) -> str:
