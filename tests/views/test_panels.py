@@ -32,7 +32,7 @@ from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
 from voxops.views._rows import COPIED, Column, RowTable, pack
 from voxops.views._snapshot import snapshot_blocks
-from voxops.views.delivery_view import _answers
+from voxops.views.delivery_view import _answers, _series
 from voxops.views.triage_view import cause_blocks
 
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\x1b[31m$x^{$ =1+1"
@@ -850,6 +850,14 @@ def test_a_log_in_which_one_delivery_has_failed_is_shown(ws: vx.Workspace) -> No
     alone.attrs = log.attrs
     (row,) = _answers(alone)["rows"]
     assert "1" in str(row)
+
+
+def test_a_log_whose_deliveries_show_no_time_is_shown(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="30D")
+    one = log.assign(created_at=log["created_at"].where(log["delivery_id"] == log["delivery_id"].iloc[0]))
+    for span in ("hour", "day"):
+        assert _series(one.iloc[1:], span)["text"] == "No delivery shows when it was created."
+        assert len(_series(one, span)["labels"]) == 1
 
 
 def failures(ws: vx.Workspace) -> Page:

@@ -19,7 +19,7 @@ from voxops._core import safe
 from voxops.frames.spans import in_zone, window
 from voxops.sandbox import Sandbox
 from voxops.views._choice import Choice
-from voxops.views.delivery_view import _answers
+from voxops.views.delivery_view import _answers, _series
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -163,6 +163,27 @@ def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, 
     assert tried["heads"][-1] == f"sent ({TZ})"
     assert tried["rows"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row[-1]["text"]) for row in tried["rows"])
+
+
+@pytest.mark.parametrize(
+    ("tz", "begins", "span", "labels"),
+    [
+        ("Australia/Lord_Howe", "2026-04-04T13:00Z", "hour", ["00:00", "01:00", "01:30", "02:00", "03:00"]),
+        ("Australia/Lord_Howe", "2026-10-03T13:30Z", "hour", ["00:00", "01:00", "01:30", "03:00", "04:00"]),
+        ("Europe/Berlin", "2026-10-24T23:00Z", "hour", ["01:00", "02:00", "02:00", "03:00", "04:00"]),
+        ("Africa/Cairo", "2026-04-23T22:00Z", "day", ["24 Apr", "25 Apr"]),  # begins at one o'clock
+        ("Africa/Cairo", "2026-04-22T22:00Z", "day", ["23 Apr", "24 Apr"]),
+    ],
+)
+def test_a_chart_shows_every_delivery_whenever_the_clocks_change(
+    ws: vx.Workspace, tz: str, begins: str, span: str, labels: list[str]
+) -> None:
+    times = pd.date_range(begins, periods=27, freq="10min" if span == "hour" else "100min")
+    log = ws.deliveries(since="30D").head(27).assign(created_at=times.as_unit("us"), success=True)
+    log.attrs["tz"] = tz
+    chart = _series(log, span)
+    assert [label[-len(labels[0]) :] for label in chart["labels"]] == labels
+    assert sum(map(sum, chart["counts"])) == 27
 
 
 @pytest.mark.parametrize(

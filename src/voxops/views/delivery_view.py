@@ -14,6 +14,7 @@ from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis import about_posts, delivery_state, delivery_stats
+from voxops.analysis.partials import begin
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone
 from voxops.views._addresses import without_addresses
@@ -235,8 +236,12 @@ class DeliveryPanel(Panel):
 def _series(log: pd.DataFrame, span: str) -> Block:
     """Return deliveries over time, delivered and failed."""
     tz = shown_zone(log)
-    table = delivery_stats(log, by=span, tz=tz).set_index(span)
-    index = pd.date_range(table.index.min(), table.index.max(), freq="D" if span == "day" else "h")
+    table = delivery_stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
+    if table.empty:
+        return blocks.line("No delivery shows when it was created.")
+    # By half an hour, since clocks may change by one, and a day may begin at one o'clock.
+    steps = pd.date_range(table.index.min(), table.index.max(), freq="30min").to_series()
+    index = pd.DatetimeIndex(begin(steps, span, tz).unique())
     table = table.reindex(index)
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
