@@ -858,6 +858,7 @@ def test_a_log_whose_deliveries_show_no_time_is_shown(ws: vx.Workspace) -> None:
     for span in ("hour", "day"):
         assert _series(one.iloc[1:], span)["text"] == "No delivery shows when it was created."
         assert len(_series(one, span)["labels"]) == 1
+    assert {row[-1]["text"] for row in _answers(one.iloc[1:])["rows"]} == {"–"}
 
 
 def failures(ws: vx.Workspace) -> Page:

@@ -268,7 +268,8 @@ def _answers(log: pd.DataFrame) -> Block:
     for name, count in list(counts.items())[:10]:
         part = failed[(kind == name).to_numpy(bool)]
         bar = [blocks.part(name, look.colour, int(count))]
-        seen = safe.instant(part["created_at"].max().to_pydatetime(), tz=tz, headed=True)
+        latest = part["created_at"].max()
+        seen = "–" if pd.isna(latest) else safe.instant(latest.to_pydatetime(), tz=tz, headed=True)
         width = max(4, round(100 * count / highest))
         rows.append(
             [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
