@@ -91,9 +91,9 @@ def restored(frame: pd.DataFrame) -> pd.DataFrame:
     for at in range(frame.shape[1]):  # a name may stand there twice
         column = frame.iloc[:, at]
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
-            whole.isetitem(at, column.astype(STRING_DTYPE))
+            whole.isetitem(at, column.astype(STRING_DTYPE).array)
         elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
-            whole.isetitem(at, pd.Series([_listed(value) for value in column], index=frame.index, dtype=object))
+            whole.isetitem(at, pd.Series([_listed(value) for value in column], dtype=object).array)
     return whole
 
 
