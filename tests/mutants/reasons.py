@@ -238,6 +238,7 @@ REASONS: dict[tuple[str, str], str] = {
         "Decider._was_undone: 1 → (2)",
     ): "what was done was sent, and is among what was done before",
     ("acts/adding.py", '_why_moved: return "" → pass (5)'): _ENDS,
+    ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "what moves nothing has no step",
     (
         "acts/adding.py",
         "_edit: len(gone) == len(come) == 1 and gone[0] in come[0] → (len(gone) == len(come) == 1)",
