@@ -202,6 +202,9 @@ ROWS = [{"id": "a"}, {"id": "b"}]
         ({"webhooks": ROWS}, None),
         ({"posts": ROWS, "warnings": []}, None),
         ({"data": {"posts": ROWS}}, None),
+        ({"data": {"posts": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}}, "c1"),
+        ({"data": {"posts": ROWS, "hasMore": True, "nextCursor": "c1"}}, "c1"),
+        ({"data": {"posts": ROWS}, "pagination": {"nextCursor": "c1"}}, "c1"),
         (ROWS, None),
         ({"contacts": ROWS, "page": 1, "limit": 50}, None),
     ],
@@ -269,6 +272,33 @@ def test_a_list_that_counts_its_pages_is_read_to_its_end() -> None:
     full = {"contacts": ROWS, "limit": 2}
     read, asked, error = walk([full | {"page": 1}, full | {"page": 2}, {"contacts": [], "page": 3, "limit": 2}])
     assert error is None and len(read) == 3 and [query.get("page") for query in asked] == [None, "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"page": 1, "limit": 2, "total": 3},
+        {"page": 1, "totalPages": 2},
+        {"page": 1, "limit": 2, "total": 3, "totalPages": 2},
+    ],
+)
+def test_pages_are_counted_in_the_pagination_as_well(first: dict[str, Any]) -> None:
+    last = {"data": ROWS[:1], "pagination": first | {"page": 2}}
+    read, asked, error = walk([{"data": ROWS, "pagination": first}, last])
+    assert error is None
+    assert [query.get("page") for query in asked] == [None, "2"]
+    assert sum(len(page.records) for page in read) == 3
+
+
+@pytest.mark.parametrize(
+    "beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}]
+)
+def test_a_list_that_counts_more_than_it_shows_is_not_taken_for_all(beside: dict[str, Any]) -> None:
+    read, _, error = walk([{"data": ROWS, **beside}])
+    assert "says that there are 3, but not where to find more than 2" in str(error)
+    assert len(read) == 1, "who needs no more has it"
+    assert walk([{"data": ROWS, **beside}], {"cursor": "c7"})[2] is None, "what came before counts, too"
+    assert walk([{"data": [], **beside}])[2] is None
 
 
 def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:

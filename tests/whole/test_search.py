@@ -9,6 +9,7 @@ import pytest
 
 import voxops as vx
 from voxops.sandbox import Sandbox
+from voxops.views._choice import load_code
 
 
 @pytest.fixture
@@ -105,3 +106,28 @@ def test_results_of_a_run_are_no_targets(ws: vx.Workspace) -> None:
     with pytest.raises(vx.PlanError, match=r"these are results of a run; take run\.failed\(\)"):
         vx.triage(run.results())
     vx.triage(run.failed())
+
+
+def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
+    accounts = ws.accounts()
+    none = accounts.loc[accounts["status"] == "suspended", "account_id"]
+    before = len(sandbox.requests())
+    for filters in (
+        {"status": "scheduled", "account": none},
+        {"campaign": []},
+        {"tag": ()},
+        {"status": set()},
+        {"text": []},
+    ):
+        posts = ws.posts(**filters)
+        empty = {name: [] for name, value in filters.items() if not isinstance(value, str)}
+        assert (len(posts), posts.attrs["complete"]) == (0, True), filters
+        assert empty.items() <= posts.attrs["filters"].items(), "loaded again by what it says, it is as empty"
+        assert vx.plan_cancel(posts).eligible == 0
+    for filters in ({"webhook": none}, {"event_type": []}):
+        log = ws.deliveries(**filters)
+        assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
+    assert len(sandbox.requests()) == before
+    assert list(posts.columns) == list(ws.posts(limit=1).columns)
+    assert load_code(posts.attrs, "posts").startswith("ws.posts(text=[], ")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxops.errors import ConfigError, VoxopsError
 
-__all__ = ["check_timeout", "did_you_mean", "file_path", "list_of_text", "near", "new_file", "whole_number"]
+__all__ = ["check_timeout", "did_you_mean", "empties", "file_path", "list_of_text", "near", "new_file", "whole_number"]
 
 
 def list_of_text(name: str, value: object) -> list[str]:
@@ -38,6 +38,15 @@ def list_of_text(name: str, value: object) -> list[str]:
     if odd:
         raise ConfigError(f"{name}= takes text or a list of texts; {odd[0]!r} is a {type(odd[0]).__name__}.")
     return found
+
+
+def empties(**filters: object) -> dict[str, tuple[()]]:
+    """The filters that name nothing, such as the ids of a selection without rows: no row fits them, where all fit one that is left out."""
+    return {
+        name: ()
+        for name, value in filters.items()
+        if value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == 0
+    }
 
 
 def check_timeout(value: object) -> None:

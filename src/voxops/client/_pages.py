@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ class Page:
         Name of the query parameter that takes the cursor: ``cursor``, or ``page`` where a list counts its pages.
     says_more : bool
         Whether the answer has a word on how the list goes on, or that it ends. Without one a full page may be its end or not.
+    total : int or None
+        How many records the answer counts, where it says neither where the next page is nor that this is the last one.
     """
 
     records: list[dict[str, Any]]
@@ -44,6 +47,7 @@ class Page:
     raw: Reply = field(repr=False)
     param: str = "cursor"
     says_more: bool = True
+    total: int | None = None
 
 
 async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
@@ -64,15 +68,19 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Raises
     ------
     DecodeError
-        If a page is not a list, or the list repeats a cursor or has more than 20,000 pages, and so would never end.
+        If a page is not a list, the list counts more records than it shows and does not say where they are, or it repeats a cursor or
+        has more than 20,000 pages, and so would never end.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
-    count = 0
+    from_top, count, records = not seen, 0, 0
     while True:
         page = read_page(await fetch(query))
         yield page
         count += 1
+        records += len(page.records)
+        if page.cursor is None and from_top and page.total is not None and 0 < records < page.total:
+            raise _broken(page.raw, f"says that there are {page.total:,}, but not where to find more than {records:,}")
         if page.cursor is None:
             return
         if count >= LIST_PAGES:
@@ -112,14 +120,15 @@ def read_page(reply: Reply) -> Page:
         If it is not a list of objects.
     """
     data = reply.data
-    records = _records(data, reply.endpoint.rpartition("/")[2])
+    records, holder = _records(data, reply.endpoint.rpartition("/")[2])
     if records is None or not set(map(type, records)) <= {dict}:
         raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply, says_more=False)
     if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
         raise _broken(reply, "answered with an error in the place of its list")
-    place = data["pagination"] if isinstance(data.get("pagination"), dict) else data
+    parts = [part for part in (holder.get("pagination"), data.get("pagination")) if isinstance(part, dict)]
+    place = ChainMap(*parts, dict(holder), data)
     cursor = _first(place, "nextCursor", "next_cursor")
     more = _first(place, "hasMore", "has_more")
     if more is False:
@@ -129,24 +138,27 @@ def read_page(reply: Reply) -> Page:
     if more:
         raise _broken(reply, "says that there is more, but not where")
     total = _first(place, "total", "totalCount")
-    said = more is not None or place is not data or bool({"nextCursor", "next_cursor", "page"} & data.keys())
-    says_more = said or (type(total) is int and total <= len(records))
-    return Page(records, _next_number(data, len(records)), reply, "page", says_more)
+    ends = bool({"nextCursor", "next_cursor"} & place.keys())
+    counted = total if type(total) is int and not ends else None
+    says_more = (
+        ends or "page" in place or (bool(parts) or more is not None if counted is None else counted <= len(records))
+    )
+    return Page(records, _next_number(place, len(records)), reply, "page", says_more, counted)
 
 
-def _records(data: Any, name: str) -> list[Any] | None:
-    """The list in an answer: bare, under ``data``, under the name of its path, or the only one under any other name."""
+def _records(data: Any, name: str) -> tuple[list[Any] | None, Mapping[str, Any]]:
+    """The list in an answer, and what holds it: bare, under ``data``, under the name of its path, or the only one under any other name."""
     if isinstance(data, list):
-        return data
+        return data, {}
     if not isinstance(data, dict):
-        return None
+        return None, {}
     for named in (data.get("data"), data.get(name)):
         if isinstance(named, list):
-            return named
+            return named, data
     lists = [value for key, value in data.items() if isinstance(value, list) and key not in _NO_RECORDS]
     if len(lists) == 1:
-        return lists[0]
-    return _records(data.get("data"), name) if not lists else None
+        return lists[0], data
+    return _records(data.get("data"), name) if not lists else (None, data)
 
 
 def _first(record: Mapping[str, Any], *names: str) -> Any:
@@ -155,11 +167,12 @@ def _first(record: Mapping[str, Any], *names: str) -> Any:
 
 
 def _next_number(data: Mapping[str, Any], count: int) -> str | None:
-    """Number of the next page of a list that counts its pages; a short page is the last one."""
-    number, limit = data.get("page"), data.get("limit")
-    if type(number) is not int or type(limit) is not int or count == 0 or count < limit:
+    """Number of the next page of a list that counts its pages; a short page is the last one, unless it is said to be another."""
+    number, limit, last = data.get("page"), data.get("limit"), _first(data, "totalPages", "total_pages", "pages")
+    if type(number) is not int or count == 0:
         return None
-    return str(number + 1)
+    goes_on = number < last if type(last) is int else type(limit) is int and count >= limit
+    return str(number + 1) if goes_on else None
 
 
 def _broken(reply: Reply, what: str) -> DecodeError:

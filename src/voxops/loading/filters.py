@@ -148,7 +148,7 @@ def stamp(when: datetime) -> str:
 
 def plain_filter(value: Any) -> str | int | list[Any]:
     """A filter as JSON has it: what is neither text, number nor list as its text."""
-    return value if isinstance(value, str | int | list) else str(value)
+    return [] if value == () else value if isinstance(value, str | int | list) else str(value)
 
 
 def asked_for(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core.arguments import list_of_text, whole_number
+from voxops._core.arguments import empties, list_of_text, whole_number
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.names import platform_spelling
@@ -73,7 +73,8 @@ class Loader:
         ----------
         status, platform, account : str or list of str, optional
             Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
-            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list.
+            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list; an
+            empty one, as of a selection without rows, fits no post.
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
             ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
@@ -120,16 +121,19 @@ class Loader:
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None:
             limit = whole_number(limit, ConfigError(f"limit={limit!r} must be a whole number of rows"), least=0)
+        nothing = empties(
+            status=status, platform=platform, account=account, text=text, campaign=campaign, owner=owner, tag=tag
+        )
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
-        some = limit is not None or bool(wanted or platforms or accounts)
+        some = limit is not None or bool(nothing or wanted or platforms or accounts)
         whole = None if self._disk is None or some else await self._disk.posts(full=refresh)
         rest, edge = (
             self._disk.settled_posts(wanted) if self._disk is not None and some and not refresh else (None, None)
         )
         columns = Columns("posts")
         cut = False
-        for one in (wanted or ["all"]) if whole is None else ():
+        for one in (wanted or ["all"]) if whole is None and not nothing else ():
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
             # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
             if len(platforms) == 1:
@@ -140,7 +144,7 @@ class Loader:
         live = columns.frame()
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self._client.now(), self.settings.tz)
-        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame)
+        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame) & (not nothing)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
             warn_of_unknown(wanted)
@@ -161,7 +165,7 @@ class Loader:
         if self._disk is not None:
             read = set(live["post_id"].dropna()) if whole is None else whole[1]
             origin = archive_note("posts", shown["post_id"], read, busy=not some and whole is None)
-        return self._described(shown, "posts", live.attrs, filters, cut=cut, archive=origin)
+        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, archive=origin)
 
     async def deliveries(
         self,
@@ -210,10 +214,11 @@ class Loader:
         """
         if success is not None and not isinstance(success, bool):
             raise ConfigError(f"success={success!r} must be True, False or None for both")
-        webhooks = list_of_text("webhook", webhook) or [str(each) for each in (await self.webhooks())["webhook_id"]]
-        events = words("event_type", event_type)
+        nothing = empties(webhook=webhook, event_type=event_type)
+        every = () if webhook is not None or nothing else (await self.webhooks())["webhook_id"]
+        webhooks, events = [*list_of_text("webhook", webhook), *map(str, every)], words("event_type", event_type)
         start, end = window(since, until, self._client.now(), self.settings.tz)
-        some = bool(events) or webhook is not None or end is not None or success is not None
+        some = bool(events or nothing) or webhook is not None or end is not None or success is not None
         whole = None if self._disk is None or some else await self._disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
@@ -246,7 +251,7 @@ class Loader:
         if self._disk is not None:
             read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
             origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
-        return self._described(found, "deliveries", live.attrs, filters, archive=origin)
+        return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
         """Load the connected accounts.

@@ -80,7 +80,7 @@ def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None
         return None
     if until is None:
         until = read if latest is None or pd.isna(latest) else max(read, latest + pd.Timedelta(1, "us"))
-    parts = [f"{name}={quoted(_plain(value))}" for name, value in said.items() if value not in (None, [], ())]
+    parts = [f"{name}={quoted(_plain(value))}" for name, value in said.items() if value not in (None, ())]
     parts += [f'{name}="{at.isoformat()}"' for name, at in (("since", since), ("until", until)) if at is not None]
     return f"ws.{method}({', '.join(parts)})"
 
