@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from voxops._core import blocks
 from voxops.acts.plan_display import kinds_of
 from voxops.engine.progress import fold, start
+from voxops.errors import LedgerError
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
 from voxops.views._palette import OUTCOME
@@ -554,6 +555,22 @@ def test_a_monitor_without_actions_has_no_buttons_and_takes_no_orders() -> None:
     for name in ("cancel", "run", "__init__", "", "hello"):
         press(monitor, name)
     assert called == []
+
+
+def test_what_a_button_could_not_do_is_said() -> None:
+    """Its workspace may be closed by now."""
+    failing: list[Exception] = [LedgerError("the ledger was closed")]
+
+    def retry() -> None:
+        if failing:
+            raise failing.pop()
+
+    monitor = Desk().monitor(on_retry=retry)
+    monitor.show()
+    press(monitor, "retry")
+    assert "LedgerError: the ledger was closed" in monitor._live.html()
+    press(monitor, "retry")
+    assert "the ledger was closed" not in monitor._live.html()
 
 
 def test_the_plan_of_a_retry_is_shown_beside_the_run() -> None:

@@ -991,6 +991,84 @@ def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox
     page.send("select", name="window", value="3D")
     until(lambda: page.state["problem"])
     until(lambda: page.state["busy"] == "")
+    selects = {each["name"]: each["value"] for each in page.state["selects"]}
+    assert selects["window"] == page.panel._log.attrs["filters"]["since"] == "24h", "the rows are those of before"
+    page.send("reload")
+    until(lambda: page.state["problem"] == "" and page.state["busy"] == "")
+
+
+def test_the_answer_of_a_receiver_is_shown_and_found_without_the_token_that_it_repeats(ws: vx.Workspace) -> None:
+    page = failures(ws)
+    log = page.panel._log.copy()
+    log.attrs = page.panel._log.attrs
+    log["response_body"] = "moved to https://hooks.slack.com/services/T000/B000/SecretToken"
+    page.panel._take(log, True)
+    page.send("texts", rows=[0], version=page.panel._rows.version)
+    until(lambda: any("texts" in message for message in page.got))
+    assert "hooks.slack.com/services/T000" in str(page.got)
+    assert "SecretToken" not in str(page.got)
+    assert "SecretToken" not in str(page.panel._rows.copy())
+    none = pack(np.zeros(len(log), bool))
+    assert (page.panel._rows.search("secrettoken"), page.panel._rows.search("moved to") != none) == (none, True)
+
+
+def test_after_a_run_the_code_is_still_that_of_its_rows(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    """The rows are read anew then; a code of them all would send the whole history again."""
+    page = failures(ws)
+    panel, log = page.panel, page.panel._rows.frame
+    rows = flags(panel, *np.flatnonzero(log["success"].eq(False).fillna(False))[:2])
+    page.plan(rows, force=True)
+    before = panel.code()
+    named = set(re.findall(r"del_\w+", before))
+    page.run("the receiver is back")
+    until(lambda: panel.run is not None and panel._act.verified is not None, 60)
+    until(lambda: panel._rows.frame is not log)
+    page.idle()
+    after = panel.code()
+    assert f"sent since, by run {panel.run.id}" in after
+    assert set(re.findall(r"del_\w+", after)) == named
+    assert after.splitlines()[4:-4] == before.splitlines()[3:-4]
+    page.send("retry")
+    until(lambda: panel.run is None and panel.plan is not None)
+    assert "chosen = ws.attach(" in panel.code()
+    assert "chosen = log" not in panel.code()
+
+
+def test_the_code_that_is_open_says_what_is_chosen_now(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.send("code")
+
+    def code() -> str:
+        return str(next(tab for tab in page.state["tabs"] if tab["name"] == "code"))
+
+    until(lambda: any(tab["name"] == "code" for tab in page.state["tabs"]))
+    page.look(facets={"platform": ["twitter"]})
+    page.send("changed")
+    until(lambda: "twitter" in code())
+    page.plan()
+    page.look(facets={"platform": ["linkedin"]})
+    page.send("changed")
+    until(lambda: panel.plan is None and "linkedin" in code())
+    assert "twitter" not in panel.code()
+    assert len(re.findall(r'"post_', panel.code())) == 0, "all that match, and no rows of the plan before"
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_frame_that_went_through_parquet_is_shown(ws: vx.Workspace, triaged: pd.DataFrame, missing: Any) -> None:
+    tags = [np.array(["a", "b"], object), missing, np.array([], object)]
+    frame = triaged.assign(tags=pd.Series([tags[row % 3] for row in range(len(triaged))], triaged.index, dtype=object))
+    shown = vx.triage_panel(ws, frame)._rows.shown("tags")
+    assert set(shown) == {"a, b", "–"}
+    with pytest.raises(vx.PlanError, match="updated_at holds str, not times with a zone"):
+        vx.triage_panel(ws, triaged.assign(updated_at=triaged["updated_at"].astype("string").astype("str")))
+
+
+def test_what_has_no_error_shows_none(ws: vx.Workspace) -> None:
+    stuck = vx.triage(vx.targets(ws.posts(status="publishing", since="30D")))
+    panel = vx.triage_panel(ws, stuck)
+    row = int(np.flatnonzero(panel._rows.frame["error_code"].isna() & panel._rows.frame["error_message"].isna())[0])
+    assert not any(block and block["kind"] == "note" for block in panel._details(row))
 
 
 def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:

@@ -119,6 +119,10 @@ def test_causes_and_report_say_who_must_act(triaged: pd.DataFrame) -> None:
 
 def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> None:
     failures = triaged[triaged["cause"].notna()]
+    bare = triaged.copy()
+    bare.attrs = {}
+    said = repr(vx.report(bare).tickets(by="owner")).splitlines()[1:]
+    assert all(line.endswith(("to be fixed.", "for support.", "for your information.")) for line in said), said
     tickets = vx.report(triaged).tickets(by="owner")
     support = failures["verdict"] == "ask support"
     assert list(tickets) == [*sorted(failures.loc[~support, "owner"].unique()), "support"]

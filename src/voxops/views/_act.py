@@ -202,7 +202,7 @@ class Act:
         """Show a run and follow it to its end."""
         with self._lock:
             self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
-            self._starting = None
+            self._starting, self.problem = None, ""
         run.follow(self)
         eventloop.submit(self._follow(run))
 

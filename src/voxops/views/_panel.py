@@ -56,6 +56,7 @@ class Panel(ABC):
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last
+        self._choosing: Sequence[str] = ()  # the lines that choose them, from the rows as they were then
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
@@ -84,6 +85,22 @@ class Panel(ABC):
     @abstractmethod
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys."""
+
+    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:  # noqa: ARG002  a panel that plans nothing has none
+        """Return the lines that load and choose some of the rows, all that the page leaves for None; empty where nothing is planned."""
+        return []
+
+    def _chosen_lines(self) -> list[str]:
+        """Return the lines that choose what the plan or the run shown is about, as they stood when it was planned."""
+        act = self._act
+        if act.plan is None and act.run is None:
+            return self._choose(None)
+        if act.source is not None:
+            return [f"chosen = ws.attach({act.source.id!r}).failed()"]
+        lines = list(self._choosing) or self._choose(self._chosen)
+        if act.run is None:
+            return lines
+        return [f"# as it was planned; sent since, by run {act.run.id}: run = ws.attach({act.run.id!r})", *lines]
 
     @abstractmethod
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:
@@ -141,6 +158,7 @@ class Panel(ABC):
     def _set_rows(self, rows: RowTable, view: dict[str, Any] | None = None) -> None:
         """Show other rows; what was planned of those before does not hold any more."""
         self._act.forget(rows=True)
+        self._act.problem = ""  # what could not be done before is done, or moot
         self._rows = rows
         # Nothing is ticked among them, by no page's choice.
         self._chose = (*self._chose[:-1], "") if view is None else ()
@@ -199,6 +217,8 @@ class Panel(ABC):
         """A page chose something else: a plan made before does not hold any more."""
         if not _only_reason(self._choice_now(), self._chose if chose is None else chose):
             self._act.forget()
+            if self._code_shown:  # it says what is chosen now
+                self._changed(False)
 
     def _plan_rows(self, message: Mapping[str, Any], chose: tuple[object, ...]) -> None:
         """Plan the rows that a page names, which chose them so."""
@@ -218,9 +238,16 @@ class Panel(ABC):
         assert self._rows is not None
         chosen = self._rows.frame if rows is None else self._rows.frame[rows]
         chosen.attrs = dict(self._rows.frame.attrs)
-        self._chosen = chosen
         said = form or {}
-        self._act.make(lambda: self._plan_of(chosen, said), said, page)
+
+        def planned() -> Plan:
+            plan = self._plan_of(chosen, said)
+            self._chosen, self._choosing = chosen, ()
+            return plan
+
+        self._act.make(planned, said, page)
+        if self._chosen is chosen:  # else nothing was planned
+            self._choosing = self._choose(chosen)
 
     def _send_texts(self, message: Mapping[str, Any]) -> None:
         """Send the long texts of the rows that a page shows."""

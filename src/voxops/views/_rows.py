@@ -131,7 +131,8 @@ class RowTable:
         words = text.lower().split()[:8]
         for column in self.columns:
             if column.kind == "text" and column.name in self.frame and words:
-                lower = self.frame[column.name].astype("string").fillna("").str.lower()
+                said = self.words.get(column.name, self.frame[column.name])  # what is shown, and nothing behind it
+                lower = said.astype("string").fillna("").str.lower()
                 hit = np.ones(len(self.frame), bool)
                 for word in words:
                     hit &= lower.str.contains(word, regex=False).to_numpy(bool)

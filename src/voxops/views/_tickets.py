@@ -34,8 +34,9 @@ class Tickets(dict[str, str]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        # The third paragraph of a ticket says what is to be done.
-        lines = [f"  {name:<{width}}  {text.split(chr(10) * 2)[2].strip('*')}" for name, text in self.items()]
+        # The first paragraph in bold says what is to be done; a frame may not say what comes before it.
+        parts = {name: (each for each in text.split("\n\n") if each.startswith("**")) for name, text in self.items()}
+        lines = [f"  {name:<{width}}  {next(bold, '').strip().strip('*')}" for name, bold in parts.items()]
         return safe.printable("\n".join([self._about(), *lines]))
 
     def _about(self) -> str:

@@ -59,8 +59,8 @@ class DeliveryPanel(Panel):
         super().__init__(ws)
         self._posts, self._events = posts, events
         self._log: pd.DataFrame | None = None
-        self._chosen = pd.DataFrame()
         self._webhook, self._window = "", "7D"
+        self._read = (self._webhook, self._window)  # what the rows are of
         self._unseen = True  # no failure has been shown yet
         self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
         self._desk.hand_over(self._begin)
@@ -80,23 +80,31 @@ class DeliveryPanel(Panel):
             window = next(words for words, value in _WINDOWS if value == self._window)
             self._busy = f"Reading the deliveries of the last {window} …"
             self._changed(True)
+        asked = self._webhook, self._window
         try:
             log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
             await self._desk.aside(lambda: self._take(log, chosen))
+            self._read = asked
         finally:
+            if asked == (
+                self._webhook,
+                self._window,
+            ):  # the lists say what the rows are, also where they could not be read
+                self._webhook, self._window = self._read
             self._busy = ""
             self._changed(True)
 
     def _take(self, log: pd.DataFrame, chosen: bool) -> None:
         """Show deliveries that were read; as soon as some have failed, those alone."""
         self._act.forget(rows=not chosen)
-        self._log = self._chosen = log
+        self._log = log
         clean = without_addresses(log)
         words = {
             "success": delivery_state(log).map(_RESULT).astype(object),
             "status_code": log["status_code"].astype("string").radd("HTTP "),
             "url": clean["url"].map(short_address, na_action="ignore"),
             "error": clean["error"],
+            "response_body": clean["response_body"],
         }
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
@@ -213,11 +221,18 @@ class DeliveryPanel(Panel):
         """
         if self._log is None:
             raise PlanError("the deliveries are not loaded yet; wait a moment, or press Load again")
-        chosen = self._chosen
+        force = self._act.form.get("force")
+        planned = self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")
+        return "\n".join([*opening(self._ws), *self._chosen_lines(), *planned]) + "\n"
+
+    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:
+        assert self._log is not None
+        wanted = self._wanted()
+        if chosen is None:
+            chosen = self._log[Choice({name: tuple(values) for name, values in wanted.items()}).mask(self._log)]
         latest = chosen["created_at"].max() if len(chosen) else None
         attrs = {str(name): value for name, value in self._log.attrs.items()}
-        lines = [*opening(self._ws), f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
-        wanted = self._wanted()
+        lines = [f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
         choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
         kept = self._log[choice.mask(self._log)]
         lines += choice.code("chosen")
@@ -226,11 +241,7 @@ class DeliveryPanel(Panel):
             lines.append('chosen = chosen[chosen["success"].eq(False).fillna(False).astype(bool)]')
             kept = kept[failed]
         mine = kept["delivery_id"].isin(set(chosen["delivery_id"]))
-        lines += rows_code("chosen", ("delivery_id",), kept[mine], kept[~mine])
-        force = self._act.form.get("force")
-        return (
-            "\n".join([*lines, *self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")]) + "\n"
-        )
+        return lines + rows_code("chosen", ("delivery_id",), kept[mine], kept[~mine])
 
 
 def _series(log: pd.DataFrame, span: str) -> Block:

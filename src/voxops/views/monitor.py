@@ -68,6 +68,7 @@ class Monitor:
         self._ask, self._errors, self._counted = errors, dict[str, int](), 0
         self._clock, self._asked = clock, clock()
         self._plan: Sequence[Block] = ()
+        self._problem = ""
         self._live = Live(
             self._look, self.__repr__, self._hear, name="monitor", clock=clock, later=later, publish=publish
         )
@@ -100,6 +101,7 @@ class Monitor:
             present=present(snapshot),
             stage=tabs[-1].name,
             tabs=tabs,
+            problem=self._problem,
         )
 
     def _ask_errors(self, snapshot: Snapshot) -> None:
@@ -120,12 +122,19 @@ class Monitor:
         if action is None or name not in {
             button.do for button in run_buttons(self._last, self._actions) if button.enabled
         }:
-            return
-        result = action()
+            return None
+        try:
+            result = action()
+        except Exception as error:  # noqa: BLE001  nobody sees what is raised while a page is answered
+            self._problem = f"{type(error).__name__}: {error}"
+            return self._live.refresh(at_once=True)
         if name == "retry":
             drawn = getattr(result, "_blocks", None)
             self._plan = drawn() if drawn else [blocks.note("There is nothing here that can be planned again.")]
+        if name == "retry" or self._problem:
+            self._problem = ""
             self._live.refresh(at_once=True)
+        return None
 
     def _ipython_display_(self) -> None:
         self.show()

@@ -17,7 +17,8 @@ from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.analysis.verdicts import NEEDED
 from voxops.errors import PlanError
-from voxops.frames import need_columns, targets
+from voxops.frames import need_columns, need_frame, targets
+from voxops.frames.columns import is_missing, restored
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
@@ -73,13 +74,14 @@ class TriagePanel(Panel):
         self._origin = (
             "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
         )
+        frame = restored(frame)
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
         need_columns(triaged, (*_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns")
+        need_frame(triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"])
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
         self._runs: list[HandedRun] = []  # ended here: what they tried is known by their word, not by the frame's
-        self._chosen = self._failed
         self._set_rows(self._table(self._failed))
 
     def _table(self, failed: pd.DataFrame) -> RowTable:
@@ -91,7 +93,9 @@ class TriagePanel(Panel):
         shown.attrs = dict(self._attrs)
         people = [column for name, column in _PEOPLE.items() if name in shown.columns]
         if "tags" in shown.columns:
-            words["tags"] = shown["tags"].map(lambda tags: ", ".join(map(str, tags or ())) or None)
+            words["tags"] = shown["tags"].map(
+                lambda tags: None if is_missing(tags) else ", ".join(map(str, tags)) or None
+            )
         columns = (*_COLUMNS[:2], *people, *_COLUMNS[2:])
         return RowTable(shown, columns, {name: text.reset_index(drop=True) for name, text in words.items()})
 
@@ -155,9 +159,10 @@ class TriagePanel(Panel):
             ]
             for each in tried.to_dict("records")
         ]
+        said = ": ".join(filter(None, (_text(found.get(name)) for name in ("error_code", "error_message"))))
         return [
             blocks.heading(found["verdict"], found.get("remedy")),
-            blocks.note(f"{_text(found.get('error_code'))}: {_text(found.get('error_message'))}", bad=True),
+            blocks.note(said, bad=True) if said else None,
             blocks.preformatted("Text", _text(found.get("content"))),
             blocks.picture(picture) if picture else None,
             blocks.link(found.get("platform_post_url"), "Open the post")
@@ -188,24 +193,22 @@ class TriagePanel(Panel):
             code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
             moved, from `frame`.
         """
-        source = self._act.source
-        if source is not None:
-            lines = [f"chosen = ws.attach({source.id!r}).failed()"]
-        elif self._runs:
-            lines = self._code_after_runs()
-        else:
-            lines = self._code_of(self._chosen)
-        return "\n".join([*opening(self._ws), *lines, *self._act.code("plan_retry", "chosen")]) + "\n"
+        return "\n".join([*opening(self._ws), *self._chosen_lines(), *self._act.code("plan_retry", "chosen")]) + "\n"
 
-    def _code_after_runs(self) -> list[str]:
+    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:
+        if chosen is None:
+            chosen = self._failed[self._choice().mask(self._failed)]
+        return self._code_after_runs(chosen) if self._runs else self._code_of(chosen)
+
+    def _code_after_runs(self, chosen: pd.DataFrame) -> list[str]:
         """Return the lines that choose the same rows where a run of this panel has moved them."""
         last = self._runs[-1]
-        keys, tried = _keys(self._chosen), _keys(last.failed())
+        keys, tried = _keys(chosen), _keys(last.failed())
         if len(keys) and keys.isin(set(tried)).all():
             name = f"ws.attach({last.id!r}).failed()"
-            return [f"failed = {name}", *only_code("chosen", "failed", _KEY, self._chosen)]
+            return [f"failed = {name}", *only_code("chosen", "failed", _KEY, chosen)]
         start = "triaged = ...  # the frame that the panel shows since its run: panel.frame"
-        return [start, *only_code("chosen", "triaged", _KEY, self._chosen)]
+        return [start, *only_code("chosen", "triaged", _KEY, chosen)]
 
     def _code_of(self, chosen: pd.DataFrame) -> list[str]:
         """Return the lines that load the frame again and choose some of its failures."""
