@@ -227,6 +227,18 @@ def test_a_receivers_notes_are_verified_and_know_their_delivery():
     assert events([good])["verified"].isna().all()
 
 
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_row_says_what_the_genuine_copy_said(bare: bool, turned: bool):
+    body = json.dumps(docs(NEWEST))
+    genuine = {"headers": {"X-VoxBurst-Signature": signed(body.encode(), "s")}, "body": body}
+    other = docs({"id": "post_1", "status": "FAILED", "content": "forged"}, "post.failed")
+    forged = other if bare else {"headers": {"X-VoxBurst-Signature": "sha256=00"}, "body": json.dumps(other)}
+    (row,) = events([genuine, forged] if turned else [forged, genuine], secrets="s").to_dict("records")
+    assert (row["event_type"], row["status"], row["content"]) == ("post.published", "partial", "News")
+    assert (row["received"], row["verified"]) == (2, True)
+
+
 def test_targets_of_events_are_a_targets_frame():
     rows = frames.targets(events([docs(NEWEST)]))
     assert rows[["platform", "status", "error_code"]].fillna("").to_dict("list") == {

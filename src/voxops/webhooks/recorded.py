@@ -42,7 +42,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
         (string; the post's, lower case), ``scheduled_for published_at updated_at`` (UTC), ``targets`` (as in a posts frame, so
         that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
         ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
-        checked), ``data`` (object). ``attrs["unread"]["record"]`` counts records that are not webhooks.
+        checked; where a copy is genuine, the row holds what that copy says), ``data`` (object). ``attrs["unread"]["record"]`` counts records that are not webhooks.
 
     Raises
     ------
@@ -125,8 +125,10 @@ class _Received:
     times: int = 1
 
     def repeat(self, other: _Received) -> None:
-        """Take note of the same event again; one genuine copy makes it genuine."""
+        """Take note of the same event again; one genuine copy makes it genuine, and is what it says."""
         self.times += 1
+        if other.verified and not self.verified:
+            self.event = other.event
         self.deliveries += [delivery for delivery in other.deliveries if delivery not in self.deliveries]
         self.verified = other.verified if self.verified is None else self.verified or bool(other.verified)
 
