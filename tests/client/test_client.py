@@ -164,6 +164,31 @@ def test_an_address_that_can_t_be_used_is_refused_with_the_way_out(url: str, wha
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "admin:hunter2@api.example.com/v1",
+        "api.example.com/v1?token=hunter2",
+        "api.example.com#hunter2",
+        "api.example.com/hunter2",
+        "vb_live_abc.hunter2",
+        "eyJhbGciOi.eyJzdWIiOi.hunter2",
+        "localhost:hunter2",
+        "http://host.example/v1/hunter2",
+    ],
+)
+def test_what_may_be_a_secret_in_the_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="url=") as caught:
+        AsyncClient(KEY, url=url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["api.example.com/v1", "10.0.0.1:8765", "localhost:8765/", "api-2.example.com:443/v1/"])
+def test_a_plain_host_without_a_scheme_is_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match=f"write https://{url}$"):
+        AsyncClient(KEY, url=url)
+
+
+@pytest.mark.parametrize(
     ("host", "yes"),
     [("localhost", True), ("127.8.9.1", True), ("::1", True), ("0.0.0.0", False), ("example.com", False)],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, quote, urlsplit
 
 from voxops.api.assumptions import DEFAULT_URL
@@ -13,6 +14,10 @@ from voxops.errors import ConfigError
 __all__ = ["base_url", "is_loopback", "is_loopback_url", "safe_path", "upload_host"]
 
 _NOT_VALID = f"url= is not a valid web address; write it as {DEFAULT_URL}"
+# Only what is plainly a host is repeated: anything else may be a key in the wrong place, or hold a password.
+_PLAIN = re.compile(
+    r"(https?://)?(localhost|([a-z0-9-]+\.)+[a-z]{2,}|([0-9]{1,3}\.){3}[0-9]{1,3})(:[0-9]{1,5})?(/v1)?/?"
+)
 
 
 def base_url(url: str) -> str:
@@ -29,10 +34,9 @@ def base_url(url: str) -> str:
         raise ConfigError(f"url= holds the character U+{ord(odd):04X}, which no address has; type it, or copy it again")
     if not text or len(text) > ADDRESS_CHARACTERS:
         raise ConfigError(_NOT_VALID)
+    plain = _PLAIN.fullmatch(text) is not None
     if "://" not in text:
-        # What looks like no host is not repeated: it may be a key in the wrong place.
-        known = "." in text or text.lower().startswith("localhost")
-        raise ConfigError(f"url={text!r} has no scheme; write https://{text}" if known else _NOT_VALID)
+        raise ConfigError(f"url={text!r} has no scheme; write https://{text}" if plain else _NOT_VALID)
     parts = _split(text)
     if parts is None or parts.scheme not in ("http", "https") or "\\" in text:
         raise ConfigError(_NOT_VALID)
@@ -41,7 +45,8 @@ def base_url(url: str) -> str:
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ConfigError(f"url={text!r} is plain http, which would show the API key to the network; use https")
+        said = f"url={text!r}" if plain else "url="
+        raise ConfigError(f"{said} is plain http, which would show the API key to the network; use https")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
 
 
