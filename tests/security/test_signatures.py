@@ -48,10 +48,17 @@ def test_a_blank_secret_is_refused(secrets: Any) -> None:
         vx.verify_signature(b"{}", signature(b"{}", "  "), secrets)
 
 
-def test_a_secret_of_the_wrong_type_is_not_repeated() -> None:
+@pytest.mark.parametrize("kind", [list, set, iter, lambda secrets: dict.fromkeys("a", *secrets).values(), lambda secrets: secrets[0]])  # fmt: skip
+def test_a_secret_of_the_wrong_type_is_not_repeated(kind: Any) -> None:
     with pytest.raises(ConfigError) as caught:
-        vx.verify_signature(b"{}", None, [SECRET.encode()])  # type: ignore[list-item]
+        vx.verify_signature(b"{}", None, kind([SECRET.encode()]))
     assert "9f8e" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_a_secret_from_a_file_may_end_with_a_line_break(end: str) -> None:
+    assert vx.verify_signature(b"{}", signature(b"{}"), SECRET + end)
+    assert vx.verify_signature(b"{}", signature(b"{}", SECRET + end), SECRET + end)
 
 
 def nested(depth: int, inner: Any = "x") -> Any:

@@ -239,6 +239,25 @@ def test_a_row_says_what_the_genuine_copy_said(bare: bool, turned: bool):
     assert (row["received"], row["verified"]) == (2, True)
 
 
+@pytest.mark.parametrize("kind", [str, str.encode, lambda text: [text], lambda text: (b"sha256=00", text.encode())])
+def test_headers_are_read_in_every_form_that_receivers_write_down(kind):
+    body = json.dumps(docs(NEWEST))
+    headers = {"X-VoxBurst-Signature": kind(signed(body.encode(), "s")), b"X-VoxBurst-Delivery-Id": kind("del_1")}
+    (row,) = events([{"headers": headers, "body": body}], secrets=iter(["s\n"])).to_dict("records")
+    assert row["verified"] is True
+    assert row["delivery_ids"][-1] == "del_1"
+    (row,) = events([{"headers": headers, "body": body + " "}], secrets="s").to_dict("records")
+    assert row["verified"] is False
+
+
+def test_the_secrets_serve_all_records_however_they_are_passed():
+    bodies = [json.dumps(docs(NEWEST, key=f"evt_{number}")) for number in range(3)]
+    records = [{"headers": {"X-VoxBurst-Signature": signed(body.encode(), "s")}, "body": body} for body in bodies]
+    assert events(records, secrets=iter(["s"]))["verified"].all()
+    with pytest.raises(ConfigError, match="no secret"):
+        events(records, secrets=[])
+
+
 def test_targets_of_events_are_a_targets_frame():
     rows = frames.targets(events([docs(NEWEST)]))
     assert rows[["platform", "status", "error_code"]].fillna("").to_dict("list") == {

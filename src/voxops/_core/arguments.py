@@ -12,7 +12,7 @@ from voxops.errors import ConfigError, VoxopsError
 __all__ = ["check_timeout", "did_you_mean", "empties", "file_path", "list_of_text", "near", "new_file", "whole_number"]
 
 
-def list_of_text(name: str, value: object) -> list[str]:
+def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]:
     """Read one text or several; ``[]`` for None.
 
     Parameters
@@ -21,6 +21,8 @@ def list_of_text(name: str, value: object) -> list[str]:
         The argument's name, for the message.
     value : object
         What was passed.
+    secret : bool
+        Whether the message may not repeat it.
 
     Raises
     ------
@@ -36,7 +38,8 @@ def list_of_text(name: str, value: object) -> list[str]:
     found = list(value)
     odd = [each for each in found if not isinstance(each, str)]
     if odd:
-        raise ConfigError(f"{name}= takes text or a list of texts; {odd[0]!r} is a {type(odd[0]).__name__}.")
+        which = "one" if secret else repr(odd[0])
+        raise ConfigError(f"{name}= takes text or a list of texts; {which} is a {type(odd[0]).__name__}.")
     return found
 
 

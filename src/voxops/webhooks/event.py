@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ from voxops._core.arguments import list_of_text
 from voxops._core.jsontext import is_well_formed, well_formed
 from voxops.errors import ConfigError, DecodeError
 
-__all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "parse_event", "verify_signature"]
+__all__ = ["SIGNATURE_HEADERS", "Payload", "WebhookEvent", "known_secrets", "parse_event", "verify_signature"]
 
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
@@ -32,7 +32,7 @@ _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
 
 def verify_signature(
-    body: bytes | bytearray | memoryview, header: str | bytes | None, secrets: str | Sequence[str]
+    body: bytes | bytearray | memoryview, header: str | bytes | None, secrets: str | Iterable[str]
 ) -> bool:
     """Say whether a webhook was signed with one of these secrets.
 
@@ -43,8 +43,8 @@ def verify_signature(
     header : str, bytes or None
         The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None, where the
         request had none, is not a signature.
-    secrets : str or sequence of str
-        The webhook's secret; while it is being rotated, the new one and the old one.
+    secrets : str or iterable of str
+        The webhook's secret; while it is being rotated, the new one and the old one. A line break after it does no harm.
 
     Returns
     -------
@@ -66,13 +66,7 @@ def verify_signature(
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
-    if isinstance(secrets, list | tuple) and not all(isinstance(secret, str) for secret in secrets):
-        raise ConfigError("secrets= takes text or a list of texts")  # without a word of what they were
-    known = list_of_text("secrets", secrets)
-    if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
-        raise ConfigError(
-            "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
-        )
+    known = known_secrets(secrets)
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if not isinstance(text, str | None):
         raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
@@ -81,9 +75,26 @@ def verify_signature(
     content = bytes(body)
     matches = [
         hmac.compare_digest(hmac.new(secret.encode(), content, hashlib.sha256).hexdigest().encode(), signed)
-        for secret in known
+        for one in known
+        for secret in (one, one.strip())  # a secret that was read from a file ends with a line break
     ]
     return any(matches)
+
+
+def known_secrets(secrets: str | Iterable[str]) -> list[str]:
+    """Read the secrets to verify with; no message repeats one.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or one that is blank or no text.
+    """
+    known = list_of_text("secrets", secrets, secret=True)
+    if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
+        raise ConfigError(
+            "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
+        )
+    return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from voxops._core import jsontext
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import need_frame
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
-from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, parse_event, verify_signature
+from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, known_secrets, parse_event, verify_signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ _DELIVERY_HEADER = "x-voxburst-delivery-id"
 _RECORDS = (".jsonl", ".ndjson", ".json")
 
 
-def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequence[str] | None = None) -> pd.DataFrame:
+def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterable[str] | None = None) -> pd.DataFrame:
     """Turn recorded webhooks into a frame, each event once.
 
     Parameters
@@ -32,7 +32,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
     source : path or iterable
         A file of JSON lines or of one JSON document, a folder of such files, or the records themselves. A record is a payload,
         or what a receiver wrote down: ``{headers, body}``.
-    secrets : str or sequence of str, optional
+    secrets : str or iterable of str, optional
         Verify records that have headers and a body as text.
 
     Returns
@@ -47,7 +47,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
     Raises
     ------
     ConfigError
-        If there is no such file, or it can't be read.
+        If there is no such file, or it can't be read; or of blank secrets.
 
     Examples
     --------
@@ -57,9 +57,10 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Sequen
     """
     firsts: dict[str, _Received] = {}
     unread = 0
+    known = None if secrets is None else known_secrets(secrets)
     for record in _records(source):
         try:
-            received = _received(record, secrets)
+            received = _received(record, known)
         except DecodeError:
             unread += 1
             continue
@@ -168,7 +169,7 @@ def _statuses(found: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
     return [status if isinstance(status, str) else known for status, known in zip(said, whole, strict=True)]
 
 
-def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
+def _received(record: Any, secrets: list[str] | None) -> _Received:
     """Read one record: a payload, or a receiver's note of headers and body."""
     if not isinstance(record, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("a record of a webhook is a payload, or headers and body", endpoint="webhook")
@@ -177,15 +178,25 @@ def _received(record: Any, secrets: str | Sequence[str] | None) -> _Received:
     body, headers = record["body"], record.get("headers")
     if not isinstance(body, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("the body of this record is not a webhook payload", endpoint="webhook")
-    named = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
-    delivery = named.get(_DELIVERY_HEADER)
+    named = _headers(headers) if isinstance(headers, Mapping) else {}
     verified = None
     if secrets is not None and named and not isinstance(body, Mapping):
-        signature = next((named[name] for name in SIGNATURE_HEADERS if name in named), None)
-        verified = verify_signature(
-            body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body, signature, secrets
-        )
-    return _Received(parse_event(body), [delivery] if delivery else [], verified)
+        raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+        signatures = next((named[name] for name in SIGNATURE_HEADERS if name in named), [])
+        verified = any(verify_signature(raw, signature, secrets) for signature in signatures)
+    return _Received(parse_event(body), [one for one in named.get(_DELIVERY_HEADER, []) if one], verified)
+
+
+def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
+    """Headers by their names in lower case; receivers write a value down as text, as bytes, or as a list of them."""
+
+    def text(value: Any) -> str:
+        return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+    return {
+        text(name).lower(): [text(one) for one in (value if isinstance(value, list | tuple) else [value])]
+        for name, value in headers.items()
+    }
 
 
 def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
