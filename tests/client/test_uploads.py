@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.security.raw import answer, serve
 
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Progress, Uploaded
@@ -244,6 +245,41 @@ def test_bytes_that_come_between_looking_and_asking_are_seen(
         if request["method"] == "GET" and request["path"].startswith("/v1/media/")
     ]
     assert len(looks) == 2 and len(sandbox.effects("media.create")) == 2
+
+
+@pytest.mark.parametrize(
+    ("record", "arrived"),
+    [
+        ({"id": "m1", "status": "processing"}, True),
+        ({"id": "m1", "status": "READY"}, True),
+        ({"id": "m1", "status": "pending"}, False),
+        ({"id": "m1", "status": "uploading"}, False),
+        ({"id": "m1", "status": None}, False),
+        ({"id": "m1"}, False),
+    ],
+)
+def test_only_a_known_status_says_that_the_bytes_have_come(
+    photo: Path, tmp_path: Path, record: dict[str, Any], arrived: bool
+) -> None:
+    storage = ["400 Bad Request", "200 OK"]  # the first batch fails, and only its receipt is left
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        if head.startswith(b"PUT"):
+            yield answer(b"", storage.pop(0))
+        elif head.startswith(b"POST"):
+            yield answer(json.dumps({"mediaId": "m1", "uploadUrl": f"{server.url}/put"}).encode())
+        else:
+            yield answer(json.dumps(record).encode())
+
+    async def send(url: str) -> list[Uploaded]:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
+            return [(await client.uploads.send_all([photo], receipt=tmp_path / "r.json"))[0] for _ in range(2)]
+
+    with serve(api) as server:
+        first, second = asyncio.run(send(server.url))
+    assert (first.media_id, second.media_id) == (None, "m1")
+    bodies = [body for head, body in server.requests if head.startswith(b"PUT")][1:]
+    assert (second.reused, bodies) == (arrived, [] if arrived else [photo.read_bytes()])
 
 
 # --- many -----------------------------------------------------------------------------------------------------------------------

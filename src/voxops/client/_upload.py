@@ -26,6 +26,8 @@ __all__ = ["Presigned", "Presigner", "Progress", "Storage", "Uploaded", "presign
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # seconds before its end at which an address counts as expired
 RENEWALS = 2  # times that an address is renewed because the storage refused it
+# Statuses that prove that the bytes have come; an unknown one proves nothing.
+_ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
 _TYPES = {
@@ -216,7 +218,7 @@ async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["
             status = await presigner.status(media_id)
             if status == "failed":
                 return "gone"
-            if status != "pending":
+            if status in _ARRIVED:
                 return "there"
             return await presigner.renew(media_id)
         except ConflictError:
