@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 from voxops.api import limits
-from voxops.client import AsyncClient, _pages, _transport
+from voxops.client import AsyncClient, _pages, _transport, outgoing
 from voxops.client._body import read_body
 from voxops.errors import ApiError, DecodeError, TransportError
 
@@ -57,6 +57,40 @@ def test_a_gzip_bomb_is_left_at_the_bound() -> None:
         tracemalloc.stop()
     assert peak < 200 * MEGABYTE
     assert len(caught.value.body) <= MEGABYTE and caught.value.status == 200
+
+
+@pytest.mark.parametrize("bombs", [False, True])
+def test_what_the_receiver_of_a_report_says_is_not_read(bombs: bool) -> None:
+    def say(*_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\n" + (b"Content-Encoding: gzip\r\n\r\n" if bombs else b"\r\n")
+        for _ in itertools.repeat(None, 40):  # seconds
+            yield bomb(64 * MEGABYTE) if bombs else b"x"
+            time.sleep(1)
+
+    tracemalloc.start()
+    began = time.monotonic()
+    try:
+        with serve(say) as server:
+            assert outgoing.post_json(f"{server.url}/hook", b"{}") == 200
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * MEGABYTE
+    assert time.monotonic() - began < 20
+
+
+def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "_PATIENCE", 1.0)
+
+    def drip(*_: bytes) -> Iterator[bytes]:
+        for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200:
+            yield bytes([byte])
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    with serve(drip) as server, pytest.raises(TransportError, match="did not take the report"):
+        outgoing.post_json(f"{server.url}/hook", b"{}")
+    assert time.monotonic() - began < 15
 
 
 def test_a_body_without_an_end_is_left_at_the_bound() -> None:

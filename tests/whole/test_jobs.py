@@ -13,6 +13,8 @@ import pytest
 
 import voxops as vx
 from voxops.cli import main
+from voxops.client.outgoing import post_json
+from voxops.errors import ConfigError
 from voxops.sandbox import Fault, Sandbox
 
 
@@ -160,6 +162,9 @@ def test_what_a_receiver_did_not_take_is_in_the_next_digest(
         ("ftp://hooks.example", "takes a web address"),
         ("hooks", "takes a web address"),
         ("https://hooks.example/a b", "takes a web address"),
+        ("https://hooks..example/secret-part", "takes a web address"),
+        ("https://xn--a.example/secret-part", "takes a web address"),
+        (f"https://{'a' * 64}.example/secret-part", "takes a web address"),
     ],
 )
 def test_an_address_that_would_show_the_report_to_others_is_refused_before_anything_is_read(
@@ -170,7 +175,17 @@ def test_an_address_that_would_show_the_report_to_others_is_refused_before_anyth
     error = capsys.readouterr().err
     assert why in error
     assert "word" not in error or "user name" in error
+    assert "secret-part" not in error
     assert len(sandbox.requests()) == before
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:word@proxy.example:1080", "ftp://me:word@proxy.example"])
+def test_a_proxy_that_can_t_be_used_is_said_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(ConfigError, match="names a proxy that can't be used here") as caught:
+        post_json("https://hooks.example/secret-part", b"{}")
+    assert "word" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'])

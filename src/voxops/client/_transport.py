@@ -27,7 +27,7 @@ from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "connections"]
 
 _UPLOADS = 4  # connections to the storage host
 _WHOLE = 10.0  # times the time-out for one byte that a whole answer may take
@@ -86,8 +86,8 @@ class Transport:
         """Open fresh pools; connections of another event loop or process are left alone."""
         # Proxies of the environment are for other machines; for this one they would take plain http off it.
         outside = urlsplit(self.url).scheme == "https"
-        self._api = _connections(self._timeout, self._concurrency, trust_env=outside)
-        self._storage = _connections(self._timeout, _UPLOADS, trust_env=outside)
+        self._api = connections(self._timeout, self._concurrency, trust_env=outside)
+        self._storage = connections(self._timeout, _UPLOADS, trust_env=outside)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -226,8 +226,14 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
-    """A pool of connections without memory."""
+def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
+    """Return a pool of connections without memory.
+
+    Raises
+    ------
+    ConfigError
+        If a proxy of the environment can't be used.
+    """
     from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
 
     headers = {"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS}

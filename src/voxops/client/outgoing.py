@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 import httpx
 
+from voxops._core import eventloop
 from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.client._address import is_loopback
 from voxops.client._logs import kept_from_logs
 from voxops.client._secret import Secret
+from voxops.client._transport import connections
 from voxops.errors import ConfigError, TransportError
 
 __all__ = ["checked_address", "post_json"]
 
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 30.0  # seconds for all of it
 
 
 def checked_address(option: str, url: str) -> str:
@@ -29,7 +32,8 @@ def checked_address(option: str, url: str) -> str:
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-    except ValueError:
+        (host or "").encode("idna"), httpx.URL(text).host  # a host that no resolver, or the HTTP library, can write
+    except (ValueError, httpx.InvalidURL):
         host = None
     odd = not text.isascii() or not text.isprintable() or " " in text or len(text) > ADDRESS_CHARACTERS
     if host is None or odd or parts.scheme not in {"http", "https"}:
@@ -48,18 +52,28 @@ def post_json(url: str, body: bytes) -> int:
     ------
     TransportError
         If no answer came, or none of the 2xx; where a receiver sends it on to is not followed.
+    ConfigError
+        If a proxy of the environment can't be used.
     """
     host = urlsplit(url).hostname or ""
     try:
-        with (
-            kept_from_logs(Secret(urlsplit(url)._replace(scheme="", netloc="").geturl())),
-            httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=not is_loopback(host)) as connection,
-        ):
-            answer = connection.post(url, content=body, headers={"Content-Type": "application/json"}, auth=httpx.Auth())
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        with kept_from_logs(Secret(urlsplit(url)._replace(scheme="", netloc="").geturl())):
+            status = eventloop.run(_status(url, body, trust_env=not is_loopback(host)))
+    except (httpx.HTTPError, TimeoutError, ValueError) as error:
         raise TransportError(
             f"{host} did not take the report ({type(error).__name__}); it will be sent again"
         ) from None
-    if not answer.is_success:
-        raise TransportError(f"{host} answered {answer.status_code} and did not take the report; it will be sent again")
-    return answer.status_code
+    if not 200 <= status < 300:
+        raise TransportError(f"{host} answered {status} and did not take the report; it will be sent again")
+    return status
+
+
+async def _status(url: str, body: bytes, *, trust_env: bool) -> int:
+    """Send a body and return the answer's status; what else the receiver says may be of any size, and is not read."""
+    headers = {"Content-Type": "application/json"}
+    async with (
+        asyncio.timeout(_PATIENCE),
+        connections(_PATIENCE, 1, trust_env=trust_env) as connection,
+        connection.stream("POST", url, content=body, headers=headers, auth=httpx.Auth()) as answer,
+    ):
+        return answer.status_code
