@@ -85,6 +85,32 @@ def test_errors_are_one_line(
     assert "none.sqlite" in lines[1]
 
 
+def test_a_path_that_no_system_takes_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 300
+    assert main(["ledger", name]) in {1, 2}  # newer Pythons say that there is no such file
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("voxops: ")
+    assert name in line
+
+
+def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> None:
+    from voxops.sandbox import Sandbox
+
+    path = tmp_path / "lödger.sqlite"
+    with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
+        ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed")))), reason="Frühling 🌸 für Łódź").wait()
+    for encoding, shown in (
+        ("ascii", b"Fr\\xfchling \\U0001f338 f\\xfcr"),
+        ("cp1252", b"Fr\xfchling \\U0001f338 f\xfcr"),
+        ("utf-8", "Frühling 🌸 für Łódź".encode()),
+    ):
+        command = [sys.executable, "-m", "voxops", "ledger", str(path), "--runs"]
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, check=False, env=env)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert shown in done.stdout
+
+
 def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from voxops.sandbox import Sandbox
 

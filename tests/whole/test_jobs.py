@@ -188,6 +188,14 @@ def test_a_proxy_that_can_t_be_used_is_said_without_its_password(proxy: str, mon
     assert "word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("since", ["30D", "50000D", "100000D"])
+def test_a_digest_may_be_of_centuries(since: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since", since, "--json"]) == 3
+    told = said(capsys)
+    assert told["weeks"]
+    assert told["findings"]
+
+
 @pytest.mark.parametrize("content", ["[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'])
 def test_a_memory_that_is_none_of_ours_is_refused(
     content: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

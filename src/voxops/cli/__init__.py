@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -41,6 +42,9 @@ _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     status = 0
     try:
@@ -52,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
     except OSError as error:
-        if error.filename is not None:  # a file, and not what is printed
-            raise
-        print(f"voxops: can't write: {printable(error)}", file=sys.stderr)
+        # Without a file it is what is printed, such as into a file on a disk that is full.
+        where = "can't write" if error.filename is None else f"{error.filename} can't be used"
+        print(f"voxops: {printable(where)}: {printable(error.strerror or error)}", file=sys.stderr)
         return 1
     except VoxopsError as error:
         print(f"voxops: {printable(error)}", file=sys.stderr)

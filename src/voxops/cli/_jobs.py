@@ -148,7 +148,9 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, 
     except ConfigError:
         span = None
     # The lists of what failed are read whole in any case; what lies before tells what came back from what is new.
-    posts = ws.posts(status=["failed", "partial", "publishing"], since=since if span is None else 4 * span)
+    # As an instant: lengths of centuries are more than their own text can be read back as.
+    read = since if span is None else pd.Timestamp(now) - 4 * span
+    posts = ws.posts(status=["failed", "partial", "publishing"], since=read)
     triaged = triage(targets(posts[within(moment(posts), start, None)]))
     weeks = None if span is None else compare_weeks(triage(targets(posts)), now=now, span=span)
     log = ws.deliveries(since=since)
