@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         print(  # noqa: T201
-            f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={retried} {said} duplicates={twice} report={path}"
+            f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={retried} {said} duplicates={twice} "
+            f"report={shlex.quote(str(path))}"
         )
         return 0 if retried == len(results) == sum(counts.values()) and not twice else 1
 

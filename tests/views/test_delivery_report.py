@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -245,6 +246,24 @@ def test_the_status_is_3_where_somebody_has_to_act(capsys: pytest.CaptureFixture
     assert "post.published" in said
     assert "Webhook deliveries" in (tmp_path / "a.md").read_text(encoding="utf-8")
     assert (tmp_path / "csv" / "lost.csv").exists()
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_days_and_figures_are_in_the_zone_that_was_named(
+    how: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("VOXOPS_TZ", "Pacific/Auckland" if how == "environment" else "Europe/Berlin")
+    with vx.connect(sandbox=sandbox, tz="Pacific/Auckland") as ws:
+        log = ws.deliveries(since="today")
+    words = ["deliveries", "--url", sandbox.url, "--since", "today"]
+    words += ["--tz", "Pacific/Auckland"] if how == "option" else []
+    main([*words, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert sum(row["deliveries"] for row in told["endpoints"]) == len(log) > 0
+    main([*words, "--by", "day"])
+    days = vx.delivery_stats(log, by="day", tz="Pacific/Auckland")["day"]
+    assert str(days.iloc[0]) in capsys.readouterr().out
 
 
 def test_what_resolves_by_itself_or_came_in_the_end_is_no_reason_to_act(capsys: pytest.CaptureFixture[str]) -> None:

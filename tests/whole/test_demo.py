@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_the_last_line_adds_up(
     assert duplicates == 0
     assert line[11] == "build/demo/triage.html"
     assert "<svg" in (tmp_path / line[11]).read_text(encoding="utf-8")
+
+
+def test_a_folder_with_blanks_in_its_name_is_part_of_the_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my = o'ut"
+    assert main(["demo", "--json", "--out", str(out)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["report"] == str(out / "triage.html")
+    assert (out / "triage.html").exists()
 
 
 def test_a_second_demo_on_kept_files_acts_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,25 @@ def test_runs_and_resume_go_on_where_a_kernel_died(
     assert "run_unknown" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [[], ["--look"]])
+def test_the_timeout_of_resume_is_for_all_of_it(
+    options: list[str], sandbox: Sandbox, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox.api_key, url=url, ledger=ledger) as ws:  # its clock stands still, so that nothing ends
+        run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))).wait(1)
+    waited = []
+    wait = vx.Run.wait
+
+    def noted(self: vx.Run, timeout: float | None = None) -> vx.Run:
+        waited.append(timeout)
+        return wait(self, timeout)
+
+    monkeypatch.setattr(vx.Run, "wait", noted)
+    assert main(["resume", run.id, "--url", url, "--ledger", str(ledger), "--timeout", "1.5", *options]) == 3
+    assert waited == [1.5]
+
+
 def digest(url: str, tmp_path: Path) -> list[str]:
     return ["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since-last"]
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import math
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, redirect_stdout
@@ -118,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
     )
     deliveries.add_argument(
-        "--tz", default="UTC", type=_zone, help="time zone of days and figures, such as Europe/Berlin (default: UTC)"
+        "--tz", type=_zone, help="time zone of days and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
     )
     deliveries.set_defaults(run_command=_deliveries)
 
@@ -202,7 +203,10 @@ class _Facts:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             name, colon, facts = line.partition(": ")
-            pairs = [word.partition("=") for word in facts.split()]
+            try:
+                pairs = [word.partition("=") for word in shlex.split(facts)]
+            except ValueError:  # a quotation mark by itself, in words for people
+                pairs = []
             if colon and name.isalpha() and pairs and all(sign for _, sign, _ in pairs):
                 emit({"command": name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs}})
             else:
@@ -254,10 +258,10 @@ def _deliveries(options: argparse.Namespace) -> int:
     from voxops.views.delivery_report import delivery_report
 
     with connected(options) as ws:
-        log = ws.deliveries(since=options.since)
-    made = delivery_report(log, tz=options.tz)
+        log, tz = ws.deliveries(since=options.since), ws.settings.tz
+    made = delivery_report(log, tz=tz)
     _print_and_write(made, options)
-    stats = delivery_stats(log, by=options.by, tz=options.tz).round({"success_rate": 4, "attempts_mean": 2})
+    stats = delivery_stats(log, by=options.by, tz=tz).round({"success_rate": 4, "attempts_mean": 2})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
     down = made.frames["outages"]["recovered_at"].isna().any()

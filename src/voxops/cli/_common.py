@@ -50,14 +50,14 @@ def connected(options: argparse.Namespace) -> Workspace:
     """The workspace that the options name."""
     from voxops.connection import connect
 
-    ledger = getattr(options, "ledger", None)
+    ledger, tz = getattr(options, "ledger", None), getattr(options, "tz", None)
     if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
         raise ConfigError(f"there is no ledger {ledger}")
     if options.sandbox:
-        return connect(sandbox=True, ledger=ledger)
+        return connect(sandbox=True, ledger=ledger, tz=tz)
     if not os.environ.get("VOXBURST_API_KEY"):
         raise ConfigError("no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none")
-    return connect(url=options.url, ledger=ledger)
+    return connect(url=options.url, ledger=ledger, tz=tz)
 
 
 @contextmanager

@@ -79,10 +79,10 @@ def _resume(options: argparse.Namespace) -> int:
     if options.timeout is not None and not options.timeout >= 0:
         raise ConfigError(f"--timeout {options.timeout} must be a number of seconds from 0")
     with connected(options) as ws:
-        run = ws.attach(options.run).wait(options.timeout)
+        run = ws.attach(options.run)
         if not options.look:
-            run.resume().wait(options.timeout)
-        results = run.results()
+            run.resume()
+        results = run.wait(options.timeout).results()
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]
     if options.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import signal
 import sys
 import threading
@@ -41,7 +42,7 @@ def serve(
     ) as sandbox:  # fmt: skip
         _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         if sandbox.certificate is not None:
-            _print(f"certificate={sandbox.certificate}")
+            _print(f"certificate={shlex.quote(str(sandbox.certificate))}")
         done.wait()
 
 
