@@ -491,6 +491,22 @@ def test_no_such_host() -> None:
     assert "there is no host named no-such-host.invalid" in failing("https://no-such-host.invalid")
 
 
+@pytest.mark.parametrize("proxy", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_nobody_answers_at_is_not_taken_for_the_api(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        there = f"127.0.0.1:{free.getsockname()[1]}"
+        monkeypatch.setenv(proxy, f"http://user:hunter2@{there}")
+        text = failing("https://api.voxburst.example")
+        assert "the proxy that HTTPS_PROXY or ALL_PROXY names could not be reached" in text
+        assert there not in text and "hunter2" not in text
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert f"nobody answers at {there}" in failing(f"https://{there}")
+
+
 def test_no_https_there(serve: Callable[..., Server]) -> None:
     server = serve(lambda _: (200, {}, b"{}"))
     assert "no secure connection" in failing(server.url.replace("http://", "https://"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -171,7 +172,8 @@ class Transport:
                 f"{endpoint}: not sent, since its time was over before the connection stood", sent=False
             )
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
-            return _explained(error, request, endpoint, bounds)
+            proxied = connections.trust_env and _has_proxy(request.url)
+            return _explained(error, request, endpoint, bounds, proxied=proxied)
         except BaseException as error:  # noqa: BLE001  raised again by the caller
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
@@ -255,12 +257,20 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
-def _explained(error: Exception, request: httpx.Request, endpoint: str, bounds: _Bounds) -> TransportError:
+def _has_proxy(url: httpx.URL) -> bool:
+    """Whether a proxy of the environment stands before an address."""
+    proxies = getproxies()
+    return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.netloc.decode("ascii"))
+
+
+def _explained(
+    error: Exception, request: httpx.Request, endpoint: str, bounds: _Bounds, *, proxied: bool
+) -> TransportError:
     """The failure in plain words; `sent` is False only where no connection was made."""
     url = request.url
     where = f"{url.host}:{url.port}" if url.port else url.host
     if isinstance(error, _UNSENT):
-        return TransportError(f"{endpoint}: {_unreached(error, where)}", sent=False)
+        return TransportError(f"{endpoint}: {_unreached(error, where, proxied=proxied)}", sent=False)
     if isinstance(error, httpx.TimeoutException):
         what = f"{where} did not answer in time"
     elif isinstance(error, TimeoutError):
@@ -271,17 +281,19 @@ def _explained(error: Exception, request: httpx.Request, endpoint: str, bounds: 
     return TransportError(f"{endpoint}: {what}{doubt}")
 
 
-def _unreached(error: Exception, where: str) -> str:
-    """Why no connection was made, and what to look at."""
+def _unreached(error: Exception, where: str, *, proxied: bool) -> str:
+    """Why no connection was made, and what to look at; a proxy's address may hold a password, and is not repeated."""
+    if isinstance(error, httpx.ProxyError) or (proxied and isinstance(error, httpx.ConnectTimeout)):
+        return f"the proxy made no connection to {where}; check HTTPS_PROXY or ALL_PROXY"
     if isinstance(error, httpx.TimeoutException):
         return f"{where} took no connection in time; check the network, and url= or VOXBURST_API_URL"
-    if isinstance(error, httpx.ProxyError):
-        return f"the proxy made no connection to {where}; check HTTPS_PROXY"
     roots = _roots(error)
-    if any(isinstance(root, socket.gaierror) for root in roots):
-        return f"there is no host named {where}; check url= or VOXBURST_API_URL"
     if any(isinstance(root, ssl.SSLError) for root in roots):
         return f"no secure connection to {where}: its certificate is not trusted here"
+    if proxied:
+        return f"the proxy that HTTPS_PROXY or ALL_PROXY names could not be reached, and so nor could {where}"
+    if any(isinstance(root, socket.gaierror) for root in roots):
+        return f"there is no host named {where}; check url= or VOXBURST_API_URL"
     return f"nobody answers at {where}. Is the server up? Check url= or VOXBURST_API_URL"
 
 
