@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.raw import answer, serve
 
 from voxops.acts.create import plan_bulk
 from voxops.analysis import sheet_file
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.client import AccountNames
 from voxops.client.names import no_account
-from voxops.errors import PlanError
+from voxops.errors import DecodeError, PlanError
 from voxops.sandbox import Sandbox
 
 SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
@@ -496,6 +500,46 @@ def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(sheet_file, "_LARGEST", 500_000)
     with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
         read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
+
+
+def validated(platforms: Any, **more: Any) -> pd.DataFrame:
+    """What is made of an answer to a row on Twitter."""
+    import voxops as vx
+
+    said = {
+        b"/v1/auth/me": {"workspaceId": "ws_1", "workspaceName": "W"},
+        b"/v1/accounts": {"data": [{"id": "acc_1", "platform": "TWITTER", "username": "brand", "status": "active"}]},
+        b"/v1/posts/validate": {"platforms": platforms, **more},
+    }
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        yield answer(json.dumps(said[head.split()[1].partition(b"?")[0]]).encode())
+
+    with tempfile.TemporaryDirectory() as folder, serve(api) as server:
+        with vx.connect("vb_live_a_key_of_a_test", url=server.url, ledger=f"{folder}/l.sqlite") as ws:
+            return ws.validate(one(scheduled_for="2099-03-04T10:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("platforms", "more", "valid", "errors"),
+    [
+        ({"TWITTER": {"valid": True}}, {}, True, ""),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, False, "TOO_LONG: m"),
+        ({"TWITTER": {"valid": "true", "errors": None}}, {}, True, ""),
+        ({"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {}, False, "too long; X_Y; Z_Z"),
+        ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, False, "too long"),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, False, "X: whole"),
+        ({"TWITTER": {"valid": "perhaps"}}, {}, False, ""),
+    ],
+)  # fmt: skip
+def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more: Any, valid: bool, errors: str):
+    assert validated(platforms, **more)[["valid", "errors"]].values.tolist() == [[valid, errors]]
+
+
+@pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
+def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
+    with pytest.raises(DecodeError, match="POST /v1/posts/validate answered with platforms that are no objects"):
+        validated(platforms, valid=True)
 
 
 def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):

@@ -21,8 +21,9 @@ from voxops.analysis.sheet_rules import (
     warnings_of,
 )
 from voxops.client.names import account_names, no_account
-from voxops.errors import ValidationError
+from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_columns, plain_values
+from voxops.frames.values import error_parts, to_bool
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -143,20 +144,25 @@ async def _validate_row(
             *checked,
             *(_Checked(label, name, False, str(error), account_ids=ids[name]) for name in sorted(ids)),
         ]
-    results = {str(name).lower(): result for name, result in (answer.get("platforms") or {}).items()}
+    results = _results(answer)
     for name in sorted(ids):
-        result = results.get(name) or {}
-        valid = bool(result.get("valid", answer.get("valid", False)))
+        result = results.get(name) or answer
+        valid = bool(to_bool(result.get("valid", answer.get("valid"))))
         errors, warnings = _messages(result.get("errors")), _messages(result.get("warnings"))
         checked.append(_Checked(label, name, valid, errors, warnings, ids[name]))
     return checked
 
 
+def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What an answer says of each platform, whose names come in either case."""
+    platforms = answer.get("platforms") or {}
+    if not isinstance(platforms, Mapping) or not all(isinstance(each, Mapping | None) for each in platforms.values()):
+        endpoint = "POST /v1/posts/validate"
+        raise DecodeError(f"{endpoint} answered with platforms that are no objects by their names", endpoint=endpoint)
+    return {str(name).lower(): result or {} for name, result in platforms.items()}
+
+
 def _messages(entries: Any) -> str:
-    """Errors or warnings as one line of text."""
-    texts = [
-        f"{entry.get('code', '')}: {entry.get('message', '')}".strip(": ")
-        for entry in entries or ()
-        if isinstance(entry, dict)
-    ]
-    return "; ".join(texts)
+    """Errors or warnings, whatever shape each has, as one line of text."""
+    parts = [error_parts(entry) for entry in (entries if isinstance(entries, list) else [entries])]
+    return "; ".join(": ".join(filter(None, each)) for each in parts if any(each))
