@@ -165,6 +165,30 @@ def test_a_second_tab_runs_only_what_it_has_shown(lab: Lab, api: Sandbox, tmp_pa
     book.close()
 
 
+def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    """Only the kernel knows which texts hold the words: a page that comes anew asks, and one whose search another page has changed."""
+    book = opened(lab, "search.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    panel = book.at(2)
+    panel.wait("77 of 77 rows")
+    panel.area.get_by_label("Search").fill("pistachio")
+    panel.wait("8 of 77 rows")
+    book.save()
+    book.reload()
+    panel = book.at(2)
+    expect(panel.area.get_by_label("Search")).to_have_value("pistachio")
+    panel.wait("8 of 77 rows")
+    second = lab.open("search.ipynb", beside=book)
+    other = second.at(2)
+    other.wait("8 of 77 rows")
+    panel.area.get_by_label("Search").fill("nobody")
+    expect(other.area.get_by_label("Search")).to_have_value("nobody")
+    other.wait("11 of 77 rows")
+    other.click("Plan all 11 rows that match")
+    other.wait("of 11 rows")
+    second.page.close()
+    book.close()
+
+
 def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "restart.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)

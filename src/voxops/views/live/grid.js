@@ -34,6 +34,7 @@ class Grid {
     this.anchor = 0;
     this.opened = null;
     this.build();
+    this.ask(this.view.search ?? ""); // what is searched for was kept, and not which rows hold it
     this.refresh();
   }
 

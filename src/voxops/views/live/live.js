@@ -142,6 +142,7 @@ class Live {
       if (this.active() !== this.reason) this.reason.value = this.view.form.reason ?? "";
     }
     this.seen = null;
+    if (before.search !== this.view.search) this.grid.ask(this.view.search ?? "");
     this.grid.refresh();
     this.allow();
   }
