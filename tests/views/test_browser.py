@@ -189,6 +189,26 @@ def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox
     book.close()
 
 
+def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    book = opened(lab, "shift.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    panel = book.at(2)
+    panel.wait("77 of 77 rows")
+    rows, changed = panel.area.locator(".vx-row"), panel.area.locator(".vx-sort", has_text="Changed")
+    changed.click()
+    rows.nth(0).locator(".vx-tick").click()
+    panel.wait("1 ticked")
+    changed.click()  # what was first is last
+    rows.nth(0).click(modifiers=["Shift"])
+    panel.wait("77 ticked")
+    panel.click("Tick none")
+    rows.nth(3).locator(".vx-tick").click()
+    panel.wait("1 ticked")
+    panel.facet("linkedin" if "bluesky" in rows.nth(3).inner_text() else "bluesky")
+    rows.nth(0).click(modifiers=["Shift"])  # the row ticked last is not shown
+    panel.wait("2 ticked, 1 of them hidden")
+    book.close()
+
+
 def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "restart.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)

@@ -31,7 +31,7 @@ class Grid {
     this.picks = Boolean(live.state.acts); // where nothing is planned, there is nothing to tick
     this.ticks = unpack(live.model.get("ticks"), this.selection.length);
     this.at = 0;
-    this.anchor = 0;
+    this.anchor = null; // the row of the last tick, which stays the same wherever it stands
     this.opened = null;
     this.build();
     this.ask(this.view.search ?? ""); // what is searched for was kept, and not which rows hold it
@@ -271,14 +271,17 @@ class Grid {
   tick(at) {
     const row = this.selection.rows[at];
     this.ticks[row] = this.ticks[row] ? 0 : 1;
-    this.at = this.anchor = at;
+    this.at = at;
+    this.anchor = row;
     this.ticked();
   }
 
-  /** Tick from where the last tick was to here. */
-  range(at) {
-    const [from, to] = [Math.min(this.anchor, at), Math.max(this.anchor, at)];
-    for (let each = from; each <= to; each += 1) this.ticks[this.selection.rows[each]] = 1;
+  /** Tick from the row of the last tick to here; where that is not shown, from a place that is. */
+  range(at, start = at) {
+    const { rows } = this.selection;
+    if (!rows.includes(this.anchor)) this.anchor = rows[start];
+    const other = rows.indexOf(this.anchor);
+    rows.subarray(Math.min(other, at), Math.max(other, at) + 1).forEach((row) => { this.ticks[row] = 1; });
     this.at = at;
     this.ticked();
   }
@@ -310,7 +313,7 @@ class Grid {
     if (last < 0) return;
     if (event.key in steps) {
       const to = Math.min(last, Math.max(0, this.at + steps[event.key]));
-      if (event.shiftKey && this.picks) this.range(to);
+      if (event.shiftKey && this.picks) this.range(to, this.at);
       else this.at = to;
       this.reveal();
     } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.body.scrollLeft += event.key === "ArrowRight" ? SIDEWAYS : -SIDEWAYS;
