@@ -5,6 +5,7 @@ What happened is counted at the server. Pictures for people to look at are left 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,35 @@ def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, a
     panel.facet("linkedin" if "bluesky" in rows.nth(3).inner_text() else "bluesky")
     rows.nth(0).click(modifiers=["Shift"])  # the row ticked last is not shown
     panel.wait("2 ticked, 1 of them hidden")
+    book.close()
+
+
+def test_a_live_view_filters_by_all_its_columns_and_sorts_what_is_missing_last(lab: Lab) -> None:
+    frame = """import pandas as pd, voxops as vx
+frame = pd.DataFrame({
+    "key": list("abcdef"),
+    "number": [5.0, None, -3.0, 2.0, None, -0.5],
+    "time": pd.to_datetime(["2026-03-05", None, "2026-03-03", "2026-03-04", None, "2026-03-01"], utc=True),
+    "word": ["w5", None, "w3", "w4", None, "w1"],
+    **{f"facet{at}": [f"odd{at}", f"even{at}"] * 3 for at in range(40)},
+})"""
+    book = opened(lab, "columns.ipynb", frame, "vx.view(frame, columns=list(frame.columns), live=True)")
+    view = book.at(1)
+    view.wait("6 of 6 rows")
+    rows = view.area.locator(".vx-row > :first-child")
+    for name in ("number", "time", "word"):
+        head = view.area.locator(".vx-sort", has_text=re.compile(f"^{name}"))
+        for order in ("cfdab" if name == "number" else "fcdab", "adfcb" if name == "number" else "adcfb"):
+            head.click()
+            expect(rows).to_have_text([*order, "e"])
+        head.click()
+    for at in (0, 14, 15, 16, 39):  # also where there are more than a number of the page has bits
+        view.facet(f"even{at}")
+        expect(rows).to_have_text(["b", "d", "f"])
+        view.area.get_by_label("Search").fill("zzz")
+        view.wait("0 of 6 rows")
+        view.click("Clear filters")
+        expect(rows).to_have_text([*"abcdef"])
     book.close()
 
 

@@ -20,7 +20,7 @@ function bytes(view) {
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 }
 
-const MISSING = 0xffffffff;
+const MISSING = 0xffffffff, NOTHING = "–"; // a time, or the place of a value, and a word where there is none
 const TYPES = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
 
 function column(spec) {
@@ -38,9 +38,9 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 function shown(one, row, texts) {
   if (one.kind === "code") return one.values[one.codes[row]];
   if (one.kind === "id") return one.ids[row];
-  if (one.kind === "number") return Number.isNaN(one.numbers[row]) ? "–" : number(one.numbers[row]);
+  if (one.kind === "number") return Number.isNaN(one.numbers[row]) ? NOTHING : number(one.numbers[row]);
   if (one.kind === "time") {
-    if (one.seconds[row] === MISSING) return "–";
+    if (one.seconds[row] === MISSING) return NOTHING;
     const at = new Date(one.seconds[row] * 1000);
     return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
   }
@@ -59,24 +59,26 @@ class Selection {
   }
 
   apply(view) {
-    const { length, facets } = this, fail = new Uint16Array(length);
-    facets.forEach((facet, bit) => {
+    const { length, facets } = this;
+    const fail = new Uint16Array(length), last = new Uint16Array(length); // how many filters a row fails, and the facet of the last
+    const miss = (row, at) => { fail[row] += 1; last[row] = at; };
+    facets.forEach((facet, at) => {
       const wanted = view.facets?.[facet.name] ?? [];
       if (!wanted.length) return;
       const keep = Uint8Array.from(facet.values, (value) => (wanted.includes(value) ? 1 : 0));
-      for (let row = 0; row < length; row += 1) if (!keep[facet.codes[row]]) fail[row] |= 1 << bit;
+      for (let row = 0; row < length; row += 1) if (!keep[facet.codes[row]]) miss(row, at);
     });
     if (view.days && this.times) {
       const from = view.days[0] ? Date.parse(`${view.days[0]}T00:00Z`) / 1000 : 0;
       const until = view.days[1] ? Date.parse(`${view.days[1]}T00:00Z`) / 1000 + 86400 : MISSING;
       const { seconds } = this.times;
-      for (let row = 0; row < length; row += 1) if (seconds[row] === MISSING || seconds[row] < from || seconds[row] >= until) fail[row] |= 1 << 14;
+      for (let row = 0; row < length; row += 1) if (seconds[row] === MISSING || seconds[row] < from || seconds[row] >= until) miss(row, facets.length);
     }
     const words = (view.search ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-    if (words.length) this.search(words, fail);
-    this.counts = facets.map((facet, bit) => {
-      const counts = new Uint32Array(facet.values.length), mask = 0xffff ^ (1 << bit);
-      for (let row = 0; row < length; row += 1) if (!(fail[row] & mask)) counts[facet.codes[row]] += 1;
+    if (words.length) this.search(words, (row) => miss(row, facets.length));
+    this.counts = facets.map((facet, at) => {
+      const counts = new Uint32Array(facet.values.length);
+      for (let row = 0; row < length; row += 1) if (!fail[row] || (fail[row] === 1 && last[row] === at)) counts[facet.codes[row]] += 1;
       return counts;
     });
     const order = this.order(view.sort);
@@ -87,7 +89,7 @@ class Selection {
     this.rows = rows.subarray(0, count);
   }
 
-  search(words, fail) {
+  search(words, miss) {
     const searched = this.columns.filter((one) => one.kind === "code" || one.kind === "id");
     const hits = searched.map((one) => (one.kind === "code"
       ? one.values.map((value) => words.map((word) => value.toLowerCase().includes(word))) : null));
@@ -99,32 +101,33 @@ class Selection {
           const one = searched[at];
           hit = hits[at] ? hits[at][one.codes[row]][word] : one.ids[row].toLowerCase().includes(words[word]);
         }
-        if (!hit) { fail[row] |= 1 << 15; break; }
+        if (!hit) { miss(row); break; }
       }
     }
   }
 
-  /** The place of each row's word among all words. */
+  /** The place of each row's word among all words; none for what is missing. */
   ranks(one) {
     const values = one.kind === "code" ? one.values : one.ids;
     const ranked = Uint32Array.from(values, (_, at) => at).sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : 0));
     const place = new Uint32Array(values.length);
-    ranked.forEach((at, position) => { place[at] = position; });
+    ranked.forEach((at, position) => { place[at] = values[at] === NOTHING ? MISSING : position; });
     return one.kind === "code" ? Uint32Array.from(one.codes, (code) => place[code]) : place;
   }
 
+  /** All rows in order; what is missing comes last in either direction, as pandas has it. */
   order(sort) {
     const key = JSON.stringify(sort ?? null);
     if (this.sorted === key) return this.cached;
     const { length } = this, one = this.columns.find((each) => each.name === sort?.column);
     let order = Uint32Array.from({ length }, (_, row) => row);
     if (one?.kind === "number") {
-      const turn = sort.down ? -1 : 1, value = (row) => (Number.isNaN(one.numbers[row]) ? -1 : one.numbers[row]);
-      order.sort((a, b) => turn * (value(a) - value(b)) || a - b);
+      const turn = sort.down ? -1 : 1, { numbers } = one;
+      order.sort((a, b) => Number.isNaN(numbers[a]) - Number.isNaN(numbers[b]) || turn * (numbers[a] - numbers[b]) || a - b);
     } else if (one && one.kind !== "text") {
       const ranks = one.kind === "time" ? one.seconds : this.ranks(one);
       // rank and row as one number each, so that the platform's own sort of numbers does it, without a function a comparison
-      const keys = Float64Array.from(ranks, (rank, row) => (sort.down ? MISSING - rank : rank) * length + row).sort();
+      const keys = Float64Array.from(ranks, (rank, row) => (sort.down && rank !== MISSING ? MISSING - 1 - rank : rank) * length + row).sort();
       order = Uint32Array.from(keys, (each) => each % length);
     }
     this.sorted = key;
