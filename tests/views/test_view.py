@@ -400,3 +400,18 @@ def test_a_live_view_of_any_kind_can_be_made(ws: vx.Workspace, triaged: pd.DataF
         assert "<table" in grid.live.html() or frame.empty
     evil = triaged.assign(content=EVIL, platform=EVIL)
     assert "<img" not in vx.view(evil, live=True).grid.live.html()  # type: ignore[attr-defined]
+
+
+def test_the_levels_of_an_index_are_columns_as_far_as_they_have_names() -> None:
+    rows = pd.DataFrame({"cause": ["a", "a", "b"], "platform": ["x", "y", "x"], "n": [1, 2, 3]})
+    rows.attrs["tz"] = "Asia/Tokyo"
+    counted = rows.groupby(["cause", "platform"]).sum()
+    for live in (False, True):
+        view = vx.view(counted, live=live)
+        assert view.columns == ("cause", "platform", "n")
+        assert view.tz == "Asia/Tokyo"
+        assert repr(view).splitlines()[2].split() == ["a", "x", "1"]
+    assert vx.view(rows.set_index(["cause", "platform"], drop=False)).columns == ("cause", "platform", "n")
+    assert vx.view(pd.concat([rows, rows], keys=["k", "l"], names=["part", None])).columns[:2] == ("part", "cause")
+    twice = pd.MultiIndex.from_tuples([(1, 2)], names=["a", "a"])
+    assert vx.view(pd.DataFrame({"n": [1]}, index=twice)).columns == ("a", "n")

@@ -205,7 +205,7 @@ def view(
 
 
 def frame_of(thing: object) -> pd.DataFrame:
-    """Return what is to be shown of a frame, a plan or a run, an index that has a name as a column."""
+    """Return what is to be shown of a frame, a plan or a run, with the index as columns as far as it has names."""
     frame: Any = thing
     if not isinstance(thing, pd.DataFrame):
         results = getattr(thing, "results", None)
@@ -213,8 +213,9 @@ def frame_of(thing: object) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(f"a frame, a plan or a run is needed, not a {type(thing).__name__}")
     table: pd.DataFrame = frame
-    if table.index.name is not None and table.index.name not in table.columns:
-        table = table.reset_index()
+    named = [at for at, name in enumerate(table.index.names) if name is not None and name not in table.columns]
+    if named:
+        table = table.reset_index(level=named, allow_duplicates=True)
         table.attrs = dict(frame.attrs)
     return table
 
