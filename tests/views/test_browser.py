@@ -239,6 +239,30 @@ frame = pd.DataFrame({
     book.close()
 
 
+def test_a_live_view_sorts_by_values_what_it_says_in_words(lab: Lab) -> None:
+    frame = """import pandas as pd, voxops as vx
+frame = pd.DataFrame({
+    "day": pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin"),
+    "success_rate": [0.5, 1.0, 0.0625],
+    "ratio": [1.0526315789473684, -12.5, 1234.5],
+})"""
+    book = opened(lab, "words.ipynb", frame, "vx.view(frame, tz='UTC', live=True)")
+    view = book.at(1)
+    view.wait("3 of 3 rows")
+    first, second, third = "01 Feb 202650.0%1.053", "31 Jan 2026100.0%-12.5", "02 Feb 20266.2%1,234"
+    rows = view.area.locator(".vx-row")
+    expect(rows).to_have_text([first, second, third])
+    orders = {"day": [second, first, third], "success rate": [third, first, second], "ratio": [second, first, third]}
+    for name, order in orders.items():
+        view.area.locator(".vx-sort", has_text=name).click()
+        expect(rows).to_have_text(order)
+    view.area.get_by_label("day to").fill("2026-01-31")  # the day that is shown, and not the evening before in UTC
+    expect(rows).to_have_text([second])
+    rows.click()
+    expect(view.area.locator(".vx-details")).to_contain_text("31 Jan 2026")
+    book.close()
+
+
 def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "restart.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)

@@ -415,3 +415,30 @@ def test_the_levels_of_an_index_are_columns_as_far_as_they_have_names() -> None:
     assert vx.view(pd.concat([rows, rows], keys=["k", "l"], names=["part", None])).columns[:2] == ("part", "cause")
     twice = pd.MultiIndex.from_tuples([(1, 2)], names=["a", "a"])
     assert vx.view(pd.DataFrame({"n": [1]}, index=twice)).columns == ("a", "n")
+
+
+def test_a_live_view_says_what_the_static_one_says() -> None:
+    frame = pd.DataFrame(
+        {
+            "day": pd.to_datetime(["2026-01-31", "2026-02-01", None]).tz_localize("Europe/Berlin"),
+            "success_rate": pd.array([1.0, 0.0625, None], dtype="Float64"),
+            "attempts": [1.0526315789473684, 1234.5, None],
+            "single": pd.array([0.1, 2.5, None], dtype="Float32"),
+            "number": [2**60 + 1, -1234, 0],
+            "works": pd.array([True, False, None], dtype="boolean"),
+        }
+    )
+    view = vx.view(frame, live=True, tz="UTC")
+    first, second = (re.split("  +", line) for line in repr(view).splitlines()[2:4])
+    assert first == ["31 Jan 2026", "100.0%", "1.053", "0.1", "1,152,921,504,606,846,977", "yes"]
+    assert second == ["01 Feb 2026", "6.2%", "1,234", "2.5", "-1,234", "no"]
+    grid = view.grid  # type: ignore[attr-defined]
+    columns = grid.rows.model()["columns"]
+    assert [column["kind"] for column in columns] == ["time", "number", "number", "number", "number", "code"]
+    said = [column["words"].decode().split("\n") for column in columns[:-1]]
+    assert [list(words) for words in zip(*said, strict=True)] == [first[:-1], second[:-1], ["–"] * 4 + ["0"]]
+    began = pd.to_datetime(int.from_bytes(columns[0]["seconds"][:4], "little"), unit="s")
+    assert began == pd.Timestamp("2026-01-31"), "the page filters by the days that it shows"
+    assert [[cell["text"] for cell in row] for row in grid.rows.copy()[0]["rows"][:2]] == [first, second]
+    (pairs,) = (part for part in grid._details(1) if part["kind"] == "pairs")
+    assert pairs["rows"][:3] == [["day", "01 Feb 2026"], ["success rate", "6.2%"], ["attempts", "1,234"]]

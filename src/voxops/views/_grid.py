@@ -33,7 +33,7 @@ class Grid:
     shapes : mapping of str to Shape
         The columns shown first; all others can be turned on.
     words : mapping of str to Series
-        What is shown of a column whose values are no plain ones.
+        What is shown of a column whose values are neither texts nor instants.
     title, aside, tz : str
         What it is, what stands beside it, and the zone of times.
 
@@ -89,9 +89,14 @@ class Grid:
         self.live.send({**said, "page": message.get("page")})
 
     def _details(self, row: int) -> Sequence[Block]:
-        """Return everything that is known of one row, with a link to the post where it is out."""
+        """Return everything that is known of one row, with a link to the post where it is out; days and numbers as the row has them."""
         found = {str(name): value for name, value in self.rows.frame.iloc[row].items()}
-        known = [(name.replace("_", " "), read_out(value, self._tz)) for name, value in found.items()]
+        said = {
+            str(column.name): self.rows.words[column.name].iloc[row] or ""
+            for column in self.rows.columns
+            if column.kind in {"time", "number"} and column.name in self.rows.words
+        }
+        known = [(name.replace("_", " "), said.get(name, read_out(value, self._tz))) for name, value in found.items()]
         link = blocks.link(found.get("platform_post_url"), "Open the post")
         parts = [blocks.heading(f"Row {row + 1}"), blocks.pairs(pair for pair in known if pair[1]), link]
         return [part for part in parts if part is not None]
@@ -100,9 +105,9 @@ class Grid:
 def _column(name: str, shape: Shape, values: pd.Series[Any], words: pd.Series[Any] | None) -> Column:
     """Return how the grid shows a column."""
     share = shape.width / 110 if shape.width else _WIDE
-    if words is None and isinstance(values.dtype, pd.DatetimeTZDtype):
-        return Column(name, shape.title, kind="time", share=share)
-    if words is None and pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Column(name, shape.title, kind="time", days=shape.days, share=share)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return Column(name, shape.title, kind="number", share=share)
     if shape.shortened:
         return Column(name, shape.title, kind="id", share=share)

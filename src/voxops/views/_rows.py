@@ -10,6 +10,7 @@ import binascii
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Column:
         ``code`` (words that repeat), ``id``, ``time``, ``number`` or ``text`` (fetched when it is looked at).
     facet, hidden : bool
         Whether it is filtered by its values; whether it is left out until somebody asks for it.
+    days : bool
+        Whether times are days, which are those of the zone in which they were counted.
     share : float
         Width among the others.
     """
@@ -57,6 +60,7 @@ class Column:
     kind: str = "code"
     facet: bool = False
     hidden: bool = False
+    days: bool = False
     share: float = 1.0
 
 
@@ -69,7 +73,7 @@ class RowTable:
     frame : pandas.DataFrame
         One row per row shown, in this order.
     columns : sequence of Column
-        Those of `words` among them take their text from there.
+        Those of `words` among them take their text from there; times and numbers are sorted by their values all the same.
     words : mapping of str to Series
         Column -> what is shown of it where that is not the value itself.
     version : int
@@ -161,16 +165,23 @@ class RowTable:
             values = pd.Series(pd.NA, index=frame.index, dtype=object)
         return values.iloc[list(rows)]
 
+    def _lines(self, name: str) -> bytes:
+        """Return what is shown of a column, one line a row."""
+        return "\n".join(safe.plain(value, 80) for value in self.shown(name)).encode("utf-8", "replace")
+
     def _compact(self, column: Column) -> dict[str, Any]:
         """Return one column as the page wants it."""
         known = {name: getattr(column, name) for name in ("name", "title", "kind", "facet", "hidden", "share")}
         if column.kind == "text":
             return known
         if column.kind == "id":
-            ids = "\n".join(safe.plain(value, 80) for value in self.shown(column.name))
-            return {**known, "ids": ids.encode("utf-8", "replace")}
+            return {**known, "ids": self._lines(column.name)}
+        if column.kind in {"time", "number"} and column.name in self.words:
+            known["words"] = self._lines(column.name)
         if column.kind == "time":
-            return {**known, "seconds": _seconds(self.frame[column.name], shown_zone(self.frame)).tobytes()}
+            times = self.frame[column.name]
+            tz = times.dt.tz if column.days else shown_zone(self.frame)
+            return {**known, "seconds": _seconds(times, tz).tobytes()}
         if column.kind == "number":
             numbers = self.frame.get(column.name, pd.Series(pd.NA, index=self.frame.index, dtype="Float64"))
             return {**known, "numbers": numbers.astype("Float64").to_numpy("<f8", na_value=np.nan).tobytes()}
@@ -187,7 +198,7 @@ def pack(flags: np.ndarray[Any, Any]) -> str:
     return base64.b64encode(np.packbits(flags).tobytes()).decode("ascii")
 
 
-def _seconds(times: pd.Series[Any], tz: str) -> np.ndarray[Any, Any]:
+def _seconds(times: pd.Series[Any], tz: str | tzinfo) -> np.ndarray[Any, Any]:
     """Return times as seconds since 1970 of the zone's own clock (uint32), the highest number where there is none.
 
     So the page, which knows no zones, shows and filters by the days of the zone.

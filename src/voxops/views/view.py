@@ -125,10 +125,15 @@ class LiveView(View):
     def grid(self) -> Grid:
         """The display; the same wherever it is shown."""
         frame, shapes = self._ordered(), self._shapes()
-        words = {
-            name: pd.Series([_said(value, shape, self.tz) for value in frame[name]], index=frame.index, dtype=object)
+        said = [
+            name
             for name, shape in shapes.items()
-            if shape.address or not _is_plain(frame[name])
+            if shape.address or shape.days or not (_is_text(frame[name]) or _is_time(frame[name]))
+        ]
+        values = frame[said].to_dict("list")  # the values of Python that the static table has, too
+        words = {
+            name: pd.Series([_said(value, shapes[name], self.tz) for value in values[name]], frame.index, dtype=object)
+            for name in said
         }
         return Grid(frame, shapes, words, title=self._title(), aside=self._aside(len(frame)), tz=self.tz)
 
@@ -229,9 +234,9 @@ def _default_columns(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
 
 def _holds_anything(values: pd.Series[Any]) -> bool:
     """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
-    if isinstance(values.dtype, pd.StringDtype):
+    if _is_text(values):
         return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())
-    if _is_plain(values) or pd.api.types.is_bool_dtype(values):
+    if _is_time(values) or _is_number(values) or pd.api.types.is_bool_dtype(values):
         return bool(values.notna().any())
     return any(not is_missing(value) and (not hasattr(value, "__len__") or len(value) > 0) for value in values)
 
@@ -249,12 +254,14 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _said(value: Any, shape: Shape, tz: str) -> str | None:
     """A value as the grid shows it, which cuts by itself; None where there is none."""
-    return (short_address(value) if shape.address and isinstance(value, str) else whole(value, tz)) or None
+    if isinstance(value, str):
+        return (short_address(value) if shape.address else value) or None
+    return text_of(value, shape, tz) or None
 
 
-def _is_plain(values: pd.Series[Any]) -> bool:
-    """Whether a column holds texts, numbers or instants, which the grid shows by itself."""
-    return isinstance(values.dtype, pd.StringDtype) or _is_time(values) or _is_number(values)
+def _is_text(values: pd.Series[Any]) -> bool:
+    """Whether a column holds texts and nothing else."""
+    return isinstance(values.dtype, pd.StringDtype)
 
 
 def _is_time(values: Any) -> bool:

@@ -23,12 +23,17 @@ function bytes(view) {
 const MISSING = 0xffffffff, NOTHING = "–"; // a time, or the place of a value, and a word where there is none
 const TYPES = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
 
+function lines(view) {
+  return new TextDecoder().decode(bytes(view)).split("\n");
+}
+
 function column(spec) {
   const made = { ...spec };
   if (spec.kind === "code") made.codes = new TYPES[spec.width](bytes(spec.codes));
   if (spec.kind === "time") made.seconds = new Uint32Array(bytes(spec.seconds));
   if (spec.kind === "number") made.numbers = new Float64Array(bytes(spec.numbers));
-  if (spec.kind === "id") made.ids = new TextDecoder().decode(bytes(spec.ids)).split("\n");
+  if (spec.kind === "id") made.ids = lines(spec.ids);
+  if (spec.words) made.words = lines(spec.words);
   return made;
 }
 
@@ -38,6 +43,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 function shown(one, row, texts) {
   if (one.kind === "code") return one.values[one.codes[row]];
   if (one.kind === "id") return one.ids[row];
+  if (one.words) return one.words[row]; // of times and numbers that are sorted by their values, and said otherwise
   if (one.kind === "number") return Number.isNaN(one.numbers[row]) ? NOTHING : number(one.numbers[row]);
   if (one.kind === "time") {
     if (one.seconds[row] === MISSING) return NOTHING;
