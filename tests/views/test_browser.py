@@ -468,6 +468,29 @@ def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
     raise AssertionError(f"the keyboard does not reach {wanted}")
 
 
+def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    """There is nothing to tick or to plan there but that; the bar for its reason comes with the plan."""
+    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back').wait()"
+    book = opened(lab, "list.ipynb", connect(api, tmp_path), LOAD, run, "vx.runs_panel(ws)")
+    runs = book.at(3)
+    runs.wait("1 of 1 row")
+    expect(runs.area.locator(".vx-actions")).to_be_hidden()
+    runs.area.locator(".vx-grid").focus()
+    book.page.keyboard.press("Enter")
+    runs.click("Open run_")
+    runs.wait("done")
+    sent = acting(api)
+    runs.click("Plan a retry of what failed")
+    runs.wait("Plan to retry")
+    expect(runs.area.get_by_label("Canary")).to_be_hidden()
+    assert acting(api) == sent
+    runs.reason("once more")
+    runs.run_button.click()
+    runs.wait("reason: once more")
+    assert acting(api) > sent
+    book.close()
+
+
 def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     api.add_fault(SLOW)
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"

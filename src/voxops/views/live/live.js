@@ -45,7 +45,8 @@ class Live {
     this.run = h("button", { type: "button", class: "vx-run", click: () => this.doRun() });
     this.hint = h("span", { class: "vx-quiet", role: "status" });
     this.options = h("span", {});
-    this.bar.append(this.plan, h("label", {}, "Canary ", this.canary), this.options, h("label", { class: "vx-grow" }, "Reason ", this.reason), this.run, this.hint);
+    this.planning = [this.plan, h("label", {}, "Canary ", this.canary), this.options];
+    this.bar.append(...this.planning, h("label", { class: "vx-grow" }, "Reason ", this.reason), this.run, this.hint);
     const { form } = this.view;
     this.canary.value = form?.canary ?? 0;
     this.reason.value = form?.reason ?? "";
@@ -220,7 +221,9 @@ class Live {
       this.stage = state.stage;
       this.pick(state.stage, !first);
     }
-    this.bar.hidden = !state.acts;
+    // Where rows are not planned, what failed in a run may be.
+    this.bar.hidden = !state.acts && !state.plan;
+    this.planning.forEach((each) => { each.hidden = !state.acts; });
     this.allow();
   }
 
@@ -340,7 +343,7 @@ class Live {
 
   /** Enable what makes sense now; the kernel checks again whatever is sent. */
   allow() {
-    if (this.bar.hidden || !this.state.acts) return;
+    if (this.bar.hidden) return;
     const { plan, acting } = this.state, reason = this.reason.value.trim();
     const open = !this.gone && !acting && !this.state.busy;
     this.plan.textContent = this.count === undefined ? "Plan" : this.ticking ? `Plan the ${many(this.count, "row")} ticked` : `Plan all ${many(this.count, "row")} that match`;
