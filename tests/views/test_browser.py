@@ -541,6 +541,18 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     book.close()
 
 
+def test_a_picture_whose_address_is_broken_hides_no_details(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    spoil = "triaged['media_url'] = 'https://[broken/x.png'\ntriaged['content'] = 'the text of the post'"
+    book = opened(lab, "picture.ipynb", connect(api, tmp_path), LOAD, spoil, PANEL)
+    panel = book.at(3)
+    panel.wait("77 of 77 rows")
+    panel.area.locator(".vx-grid").focus()
+    book.page.keyboard.press("Enter")
+    panel.wait("a picture whose address can't be read")
+    panel.wait("the text of the post")
+    book.close()
+
+
 def test_dollar_signs_are_no_formula(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     evil = r"Only $5 today, $10 tomorrow $\href{https://evil.example}{Renew login}$"
     spoil = f"triaged['content'] = {evil!r}\ntriaged['error_message'] = {evil!r}\ntriaged['account_name'] = {evil!r}"

@@ -53,9 +53,11 @@ const DRAW = {
   code: (block) => h("pre", { tabindex: "0", role: "region", "aria-label": "code" }, block.text),
   link: (block) => h("p", {}, h("a", { href: web(block.address), target: "_blank", rel: "noopener noreferrer" }, block.text)),
   picture: (block) => {
+    const address = web(block.address);
+    if (!address) return h("p", {}, "a picture whose address can't be read");
     const place = h("p", {}, h("button", { type: "button", click: () => place.replaceChildren(
-      h("img", { src: web(block.address), alt: "The post's picture", referrerpolicy: "no-referrer", class: "vx-picture" })) },
-    `${block.text} (from ${new URL(block.address).host})`));
+      h("img", { src: address, alt: "The post's picture", referrerpolicy: "no-referrer", class: "vx-picture" })) },
+    `${block.text} (from ${new URL(address).host})`));
     return place;
   },
   chart: (block) => {
