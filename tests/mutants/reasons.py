@@ -168,7 +168,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Settler._unmarked: state.mark or is_older(state, first_sent) → (is_older(state, first_sent))",
     ): "a post with a mark could be none of the rows; leaving it out at once saves time",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
-    ("engine/decisions.py", "Decider._decide_create: item.body or {} → (item.body)"): "a create has a body",
     (
         "engine/decisions.py",
         "Decider._decide_known: member.outcome is Outcome.BLOCKED and stored.state == \"settled\" → (stored.state == 'settled')",
@@ -247,7 +246,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("acts/adding.py", "_why_edited: 80 → (81)"): "so much of a very long change is shown",
     ("acts/adding.py", "_calendar: \"days\" → ('daysX')"): _KIND,
     ("acts/adding.py", "_calendar: \"months\" → ('monthsX')"): _KIND,
-    ("engine/preflight.py", "_accounts: item.body or {} → (item.body)"): "a create has a body",
     ("engine/preflight.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/answer.py", "was_refused: 0 → (1)"): "neither is a refusal",
     ("engine/answer.py", ": \"taken\" → ('takenX')"): _ANSWER,
