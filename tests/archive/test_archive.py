@@ -194,6 +194,8 @@ def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Works
     archive.sync()
     for status in ("FAILED", ["Failed", "PARTIAL"], "all", []):
         same(archive.posts(status=status), ws.posts(status=status), "post_id")
+    assert len(archive.posts(status=[])) == len(archive.targets(status=())) == 0, "of a selection without rows"
+    assert len(archive.deliveries(webhook=[])) == len(archive.deliveries(event_type=[])) == 0
     assert len(archive.targets(status="Failed")) == len(archive.targets(status="failed")) > 0
     same(archive.deliveries(event_type="POST.FAILED"), ws.deliveries(event_type="POST.FAILED"), "delivery_id")
     for refused, call in {

@@ -18,7 +18,7 @@ from voxops.archive._open import latest
 from voxops.archive._sql import ask
 from voxops.archive._store import UNKNOWN_DAY, Store
 from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
-from voxops.archive._where import created, isin, moment
+from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window
 from voxops.loading.filters import Words, statuses, words
@@ -68,7 +68,8 @@ class Tables:
         ConfigError
             If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
-        return self._load("posts", columns, moment(*self._window(since, until)) & isin("status", statuses(status)))
+        wanted = isin("status", statuses(status)) & some(status=status)
+        return self._load("posts", columns, moment(*self._window(since, until)) & wanted)
 
     def targets(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -87,7 +88,8 @@ class Tables:
             Columns and dtypes of ``vx.targets(posts)``.
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
-        return self._load("targets", shown, moment(*self._window(since, until)) & isin("status", statuses(status)))
+        wanted = isin("status", statuses(status)) & some(status=status)
+        return self._load("targets", shown, moment(*self._window(since, until)) & wanted)
 
     def deliveries(
         self,
@@ -119,6 +121,7 @@ class Tables:
             raise ConfigError(f"success={success!r} must be True, False or None for both")
         wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
         wanted &= isin("event_type", words("event_type", event_type), any_case=True)
+        wanted &= some(webhook=webhook, event_type=event_type)
         if success is not None:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
         return self._load("deliveries", columns, wanted)

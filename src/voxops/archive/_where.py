@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from voxops._core.arguments import empties
 from voxops.archive._store import UNKNOWN_DAY
 from voxops.frames.spans import MOMENTS
 
-__all__ = ["created", "isin", "moment"]
+__all__ = ["created", "isin", "moment", "some"]
 
 
 def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
@@ -22,6 +23,11 @@ def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
         return pc.scalar(True)
     field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
     return field.isin(pa.array(list(values), pa.string()))
+
+
+def some(**filters: object) -> Any:
+    """No rows where a filter names nothing, as `ws.posts` has it; else all."""
+    return pc.scalar(not empties(**filters))
 
 
 def created(start: pd.Timestamp | None, end: pd.Timestamp | None, *, prune: bool = True) -> Any:
