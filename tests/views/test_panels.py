@@ -1034,6 +1034,22 @@ def test_after_a_run_the_code_is_still_that_of_its_rows(ws: vx.Workspace, sandbo
     assert "chosen = log" not in panel.code()
 
 
+def test_the_code_of_what_facets_leave_tells_what_is_in_flight_from_what_has_failed(ws: vx.Workspace) -> None:
+    """The API may say `false` of both."""
+    page = failures(ws)
+    log = page.panel._log.copy()
+    log.attrs = page.panel._log.attrs
+    first = log.index[0]
+    log.loc[first, "success"] = False
+    log.loc[first, ["status_code", "latency_ms", "error"]] = pd.NA
+    page.panel._take(log, True)
+    page.look(facets={"success": ["pending"]})
+    assert log["delivery_id"].iloc[0] in page.panel.code()
+    page.look(facets={"success": ["failed"]})
+    assert page.panel._left().sum() == (vx.analysis.delivery_state(log) == "failed").sum()
+    assert len(re.findall("del_", page.panel.code())) == 1, "all that failed but the one in flight"
+
+
 def test_the_code_that_is_open_says_what_is_chosen_now(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     panel = vx.triage_panel(ws, triaged)
     page = Page(panel)

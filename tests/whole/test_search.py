@@ -128,6 +128,11 @@ def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: San
     for filters in ({"webhook": none}, {"event_type": []}):
         log = ws.deliveries(**filters)
         assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
+    used_up = iter(["acc_1"])
+    next(used_up)
+    for iterator in (used_up, (each for each in ())):
+        with pytest.raises(vx.ConfigError, match=r"account= takes text or a list of texts; this \w+ holds none"):
+            ws.posts(account=iterator)
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
     assert load_code(posts.attrs, "posts").startswith("ws.posts(text=[], ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from numbers import Integral
 from pathlib import Path
 
@@ -36,6 +36,10 @@ def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]
     if not isinstance(value, Iterable) or isinstance(value, bytes) or hasattr(value, "columns"):
         raise ConfigError(f"{name}= takes text or a list of texts, not a {type(value).__name__}.")
     found = list(value)
+    if not found and not isinstance(value, Sized):  # a generator that was read before would stand for all
+        raise ConfigError(
+            f"{name}= takes text or a list of texts; this {type(value).__name__} holds none, or is used up."
+        )
     odd = [each for each in found if not isinstance(each, str)]
     if odd:
         which = "one" if secret else repr(odd[0])
@@ -48,7 +52,7 @@ def empties(**filters: object) -> dict[str, tuple[()]]:
     return {
         name: ()
         for name, value in filters.items()
-        if value is not None and not isinstance(value, str) and hasattr(value, "__len__") and len(value) == 0
+        if isinstance(value, Sized) and not isinstance(value, str) and len(value) == 0
     }
 
 

@@ -73,7 +73,7 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
 
 
 def each_once(log: pd.DataFrame) -> pd.DataFrame:
-    """Return the deliveries of a frame, each once: as it stands after the most attempts. One without an id is none that is known.
+    """Return the deliveries of a frame, each once: as it stands after the most attempts. Those without an id all stay.
 
     Parameters
     ----------

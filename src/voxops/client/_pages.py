@@ -128,7 +128,7 @@ def read_page(reply: Reply) -> Page:
     if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
         raise _broken(reply, "answered with an error in the place of its list")
     parts = [part for part in (holder.get("pagination"), data.get("pagination")) if isinstance(part, dict)]
-    place = ChainMap(*parts, dict(holder), data)
+    place = ChainMap(*parts, holder, data)
     cursor = _first(place, "nextCursor", "next_cursor")
     more = _first(place, "hasMore", "has_more")
     if more is False:
@@ -146,7 +146,7 @@ def read_page(reply: Reply) -> Page:
     return Page(records, _next_number(place, len(records)), reply, "page", says_more, counted)
 
 
-def _records(data: Any, name: str) -> tuple[list[Any] | None, Mapping[str, Any]]:
+def _records(data: Any, name: str) -> tuple[list[Any] | None, dict[str, Any]]:
     """The list in an answer, and what holds it: bare, under ``data``, under the name of its path, or the only one under any other name."""
     if isinstance(data, list):
         return data, {}

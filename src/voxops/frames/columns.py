@@ -87,14 +87,14 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with text where somebody has made categories of it, and with lists where Parquet has made arrays of them."""
-    whole = frame.copy(deep=False)
+    plain = frame.copy(deep=False)
     for at in range(frame.shape[1]):  # a name may stand there twice
         column = frame.iloc[:, at]
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
-            whole.isetitem(at, column.astype(STRING_DTYPE).array)
+            plain.isetitem(at, column.astype(STRING_DTYPE).array)
         elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
-            whole.isetitem(at, pd.Series([_listed(value) for value in column], dtype=object).array)
-    return whole
+            plain.isetitem(at, pd.Series([_listed(value) for value in column], dtype=object).array)
+    return plain
 
 
 def _listed(value: Any) -> Any:

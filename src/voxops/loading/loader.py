@@ -73,8 +73,8 @@ class Loader:
         ----------
         status, platform, account : str or list of str, optional
             Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
-            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value or a list; an
-            empty one, as of a selection without rows, fits no post.
+            archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value
+            or a list; an empty one, as of a selection without rows, fits no post.
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
             ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
@@ -385,6 +385,7 @@ class Loader:
             "kind": kind,
             "source": self._source,
             "fetched_at": self._client.now().isoformat(),
+            # What was not asked for is left out; an empty selection was asked for, and loads nothing once more.
             "filters": {name: plain_filter(value) for name, value in filters.items() if value not in (None, [])},
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing

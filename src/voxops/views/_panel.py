@@ -56,7 +56,7 @@ class Panel(ABC):
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last
-        self._choosing: Sequence[str] = ()  # the lines that choose them, from the rows as they were then
+        self._planned_lines: Sequence[str] = ()  # the lines that choose them, from the rows as they were then
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
@@ -86,18 +86,18 @@ class Panel(ABC):
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys."""
 
-    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:  # noqa: ARG002  a panel that plans nothing has none
+    def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:  # noqa: ARG002  a panel that plans nothing has none
         """Return the lines that load and choose some of the rows, all that the page leaves for None; empty where nothing is planned."""
         return []
 
-    def _chosen_lines(self) -> list[str]:
+    def _code_lines(self) -> list[str]:
         """Return the lines that choose what the plan or the run shown is about, as they stood when it was planned."""
         act = self._act
         if act.plan is None and act.run is None:
-            return self._choose(None)
+            return self._lines_for(None)
         if act.source is not None:
             return [f"chosen = ws.attach({act.source.id!r}).failed()"]
-        lines = list(self._choosing) or self._choose(self._chosen)
+        lines = list(self._planned_lines) or self._lines_for(self._chosen)
         if act.run is None:
             return lines
         return [f"# as it was planned; sent since, by run {act.run.id}: run = ws.attach({act.run.id!r})", *lines]
@@ -164,17 +164,31 @@ class Panel(ABC):
         self._chose = (*self._chose[:-1], "") if view is None else ()
         self._live.fill(rows.model(), view)
 
-    def _wanted(self) -> dict[str, list[Any]]:
-        """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
+    def _facets(self) -> dict[str, list[str]]:
+        """The words wanted of each facet."""
         facets, rows = self._live.view.get("facets"), self._rows
         if rows is None or not isinstance(facets, Mapping):
             return {}
         known = {column.name for column in rows.columns if column.facet}
-        listed = {
-            name: wanted for name, wanted in facets.items() if name in known and isinstance(wanted, list) and wanted
+        return {
+            name: [*map(str, wanted)]
+            for name, wanted in facets.items()
+            if name in known and isinstance(wanted, list) and wanted
         }
-        raws = {name: rows.raw(name, [*map(str, wanted)]) for name, wanted in listed.items()}
+
+    def _wanted(self) -> dict[str, list[Any]]:
+        """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
+        rows = self._rows
+        raws = {} if rows is None else {name: rows.raw(name, wanted) for name, wanted in self._facets().items()}
         return {name: raw for name, raw in raws.items() if raw is not None}
+
+    def _left(self) -> np.ndarray[Any, Any]:
+        """Which rows the facets leave, by what is shown of them (bool)."""
+        assert self._rows is not None
+        left = np.ones(len(self._rows.frame), bool)
+        for name, wanted in self._facets().items():
+            left &= self._rows.fits(name, wanted)
+        return left
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page asks for; what takes time is handed over."""
@@ -242,12 +256,12 @@ class Panel(ABC):
 
         def planned() -> Plan:
             plan = self._plan_of(chosen, said)
-            self._chosen, self._choosing = chosen, ()
+            self._chosen, self._planned_lines = chosen, ()
             return plan
 
         self._act.make(planned, said, page)
         if self._chosen is chosen:  # else nothing was planned
-            self._choosing = self._choose(chosen)
+            self._planned_lines = self._lines_for(chosen)
 
     def _send_texts(self, message: Mapping[str, Any]) -> None:
         """Send the long texts of the rows that a page shows."""

@@ -112,10 +112,14 @@ class RowTable:
         count = len(self.frame)
         return None if len(flags) < count or flags[count:].any() else flags[:count].astype(bool)
 
+    def fits(self, name: str, wanted: Sequence[str]) -> np.ndarray[Any, Any]:
+        """Which rows show one of these words in a column (bool)."""
+        shown = self.shown(name).map(lambda text: safe.plain(text, 120))
+        return shown.isin(list(wanted)).to_numpy(bool)
+
     def raw(self, name: str, wanted: Sequence[str]) -> list[Any] | None:
         """Return the values of a column that are shown so; None if a missing one is among them."""
-        shown = self.shown(name).map(lambda text: safe.plain(text, 120))
-        found = self.frame.loc[shown.isin(list(wanted)), name]
+        found = self.frame.loc[self.fits(name, wanted), name]
         return None if found.isna().any() else sorted(found.unique(), key=str)
 
     def texts(self, rows: Sequence[object]) -> dict[str, dict[str, str]]:

@@ -86,10 +86,8 @@ class DeliveryPanel(Panel):
             await self._desk.aside(lambda: self._take(log, chosen))
             self._read = asked
         finally:
-            if asked == (
-                self._webhook,
-                self._window,
-            ):  # the lists say what the rows are, also where they could not be read
+            # The lists say what the rows are, also where others could not be read.
+            if asked == (self._webhook, self._window):
                 self._webhook, self._window = self._read
             self._busy = ""
             self._changed(True)
@@ -223,16 +221,16 @@ class DeliveryPanel(Panel):
             raise PlanError("the deliveries are not loaded yet; wait a moment, or press Load again")
         force = self._act.form.get("force")
         planned = self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")
-        return "\n".join([*opening(self._ws), *self._chosen_lines(), *planned]) + "\n"
+        return "\n".join([*opening(self._ws), *self._code_lines(), *planned]) + "\n"
 
-    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:
+    def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
         assert self._log is not None
-        wanted = self._wanted()
         if chosen is None:
-            chosen = self._log[Choice({name: tuple(values) for name, values in wanted.items()}).mask(self._log)]
+            chosen = self._log[self._left()]
         latest = chosen["created_at"].max() if len(chosen) else None
         attrs = {str(name): value for name, value in self._log.attrs.items()}
         lines = [f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
+        wanted = self._wanted()
         choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
         kept = self._log[choice.mask(self._log)]
         lines += choice.code("chosen")

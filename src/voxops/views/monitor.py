@@ -122,19 +122,17 @@ class Monitor:
         if action is None or name not in {
             button.do for button in run_buttons(self._last, self._actions) if button.enabled
         }:
-            return None
+            return
+        before, self._problem = self._problem, ""
         try:
             result = action()
+            if name == "retry":
+                drawn = getattr(result, "_blocks", None)
+                self._plan = drawn() if drawn else [blocks.note("There is nothing here that can be planned again.")]
         except Exception as error:  # noqa: BLE001  nobody sees what is raised while a page is answered
             self._problem = f"{type(error).__name__}: {error}"
-            return self._live.refresh(at_once=True)
-        if name == "retry":
-            drawn = getattr(result, "_blocks", None)
-            self._plan = drawn() if drawn else [blocks.note("There is nothing here that can be planned again.")]
-        if name == "retry" or self._problem:
-            self._problem = ""
+        if name == "retry" or self._problem != before:
             self._live.refresh(at_once=True)
-        return None
 
     def _ipython_display_(self) -> None:
         self.show()

@@ -193,9 +193,9 @@ class TriagePanel(Panel):
             code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
             moved, from `frame`.
         """
-        return "\n".join([*opening(self._ws), *self._chosen_lines(), *self._act.code("plan_retry", "chosen")]) + "\n"
+        return "\n".join([*opening(self._ws), *self._code_lines(), *self._act.code("plan_retry", "chosen")]) + "\n"
 
-    def _choose(self, chosen: pd.DataFrame | None) -> list[str]:
+    def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
         if chosen is None:
             chosen = self._failed[self._choice().mask(self._failed)]
         return self._code_after_runs(chosen) if self._runs else self._code_of(chosen)

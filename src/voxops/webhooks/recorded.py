@@ -42,7 +42,8 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
         (string; the post's, lower case), ``scheduled_for published_at updated_at`` (UTC), ``targets`` (as in a posts frame, so
         that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
         ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
-        checked; where a copy is genuine, the row holds what that copy says), ``data`` (object). ``attrs["unread"]["record"]`` counts records that are not webhooks.
+        checked; where a copy is genuine, the row holds what that copy says), ``data`` (object).
+        ``attrs["unread"]["record"]`` counts records that are not webhooks.
 
     Raises
     ------
