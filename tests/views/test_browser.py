@@ -484,9 +484,11 @@ def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab
     runs.wait("Plan to retry")
     expect(runs.area.get_by_label("Canary")).to_be_hidden()
     assert acting(api) == sent
+    assert "Before and after" not in runs.text()  # it belongs to what is shown when a run has ended
     runs.reason("once more")
     runs.run_button.click()
     runs.wait("reason: once more")
+    runs.wait("Before and after")  # the reason is shown from the run's start, its sends come after
     assert acting(api) > sent
     book.close()
 
