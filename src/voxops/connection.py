@@ -116,8 +116,8 @@ def connect(
         )
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)
-    given = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
-    settings = Settings.read({name: _setting(name) if value is None else value for name, value in given.items()})
+    passed = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
+    settings = Settings.read({name: _setting(name) if value is None else value for name, value in passed.items()})
     disk = None if archive is None else file_path("archive", archive)
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)

@@ -17,14 +17,14 @@ from voxops.errors import PlanError
 
 def rows(**columns) -> pd.DataFrame:
     length = max((len(value) for value in columns.values() if isinstance(value, list)), default=1)
-    given = {
+    cells = {
         "row_id": [str(n) for n in range(length)],
         "content": "hello",
         "accounts": "acc_1",
         "scheduled_for": "2027-01-01T10:00:00+01:00",
     }
     return pd.DataFrame(
-        {name: value if isinstance(value, list) else [value] * length for name, value in {**given, **columns}.items()}
+        {name: value if isinstance(value, list) else [value] * length for name, value in {**cells, **columns}.items()}
     )
 
 

@@ -109,7 +109,7 @@ def test_posts_that_fit_alike_are_not_guessed_among():
 def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was sent in bulk came up at one moment: each delivery against each post would be the square of them."""
     guess, guessed = module._guess, []
-    monkeypatch.setattr(module, "_guess", lambda *given: guessed.append(given) or guess(*given))
+    monkeypatch.setattr(module, "_guess", lambda *arguments: guessed.append(arguments) or guess(*arguments))
     kinds = [(f"del_{n}", kind, 0, f"evt_{n}") for n in range(100) for kind in ("post.failed", "post.published")]
     many = posts(*((f"post_{n}", "failed", 0.0, f"acc_{n:04}") for n in range(30)))
     table = vx.about_posts(log(*kinds, ("del_x", "post.failed", 0, "no acc_0007"), ("y", "post.failed", 1, None)), many)

@@ -38,7 +38,7 @@ def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def one(**cells: str | None) -> pd.DataFrame:
-    """A campaign of one good row, but for the given cells."""
+    """A campaign of one good row, but for these cells."""
     row = dict(zip(CAMPAIGN_COLUMNS, ROW, strict=True)) | cells
     return pd.DataFrame([row], dtype="string")
 
@@ -202,9 +202,9 @@ def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
 def test_a_file_that_is_not_there_is_told_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
     """As from a notebook, whose folder is another one than that of the project."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(PlanError) as refused:
         read_campaign("data/absent.csv")
-    assert str(told.value).endswith(f"It was looked for in {tmp_path}.")
+    assert str(refused.value).endswith(f"It was looked for in {tmp_path}.")
     with pytest.raises(PlanError, match=r"No such file or directory\.$"):
         read_campaign(tmp_path / "absent.csv")
 

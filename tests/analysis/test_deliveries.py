@@ -232,7 +232,7 @@ def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
 
 
 SQL = """
-    WITH told AS (
+    WITH known AS (
         SELECT *, CASE WHEN success THEN 'succeeded'
                        WHEN NOT success AND coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NOT NULL
                        THEN 'failed' ELSE 'in flight' END AS state
@@ -248,7 +248,7 @@ SQL = """
            quantile_disc(latency_ms, 0.50) AS p50_ms,
            quantile_disc(latency_ms, 0.95) AS p95_ms,
            quantile_disc(latency_ms, 0.99) AS p99_ms
-    FROM told GROUP BY ALL ORDER BY ALL
+    FROM known GROUP BY ALL ORDER BY ALL
 """
 KEYS = {
     (): "",
@@ -286,7 +286,7 @@ def test_files_give_the_same_numbers_one_by_one(log, tmp_path):
     for by in BY:
         parts = (partial(pd.read_parquet(path), by) for path in sorted(tmp_path.glob("*.parquet")))
         pd.testing.assert_frame_equal(finish(merge(parts)), delivery_stats(log, by), check_dtype=by == ())
-    partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would carry it
+    partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would pass it on
     pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), delivery_stats(log, "day"))
 
 
@@ -346,12 +346,12 @@ def test_curves_of_groups_are_those_of_each_group_alone(log):
 
 def test_duckdb_finds_the_same_curve(log):
     sql = """
-        WITH told AS (SELECT success, retry_count + CASE WHEN success IS NULL
+        WITH known AS (SELECT success, retry_count + CASE WHEN success IS NULL
                                  OR coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NULL
                                  THEN 0 ELSE 1 END AS attempts FROM log),
-             steps AS (SELECT unnest(range(1, (SELECT max(attempts) + 1 FROM told))) AS attempt)
-        SELECT attempt, (SELECT count(*) FROM told WHERE attempts >= attempt) AS at_risk,
-               (SELECT count(*) FROM told WHERE attempts = attempt AND success) AS succeeded
+             steps AS (SELECT unnest(range(1, (SELECT max(attempts) + 1 FROM known))) AS attempt)
+        SELECT attempt, (SELECT count(*) FROM known WHERE attempts >= attempt) AS at_risk,
+               (SELECT count(*) FROM known WHERE attempts = attempt AND success) AS succeeded
         FROM steps ORDER BY attempt
     """
     curve, theirs = attempts_to_success(log), by_duckdb(log, "", sql)

@@ -31,7 +31,7 @@ def log() -> pd.DataFrame:
     flying = rng.random(COUNT) < 0.002
     number = np.where(
         rng.random(COUNT) < 0.01, rng.integers(0, COUNT, COUNT), np.arange(COUNT)
-    )  # 1 % carry another's event
+    )  # 1 % hold another's event
     status = np.where(lost, rng.choice([500, 503, 429, 422, 408], COUNT), 200)
     silent = lost & (rng.random(COUNT) < 0.3)
     named = rng.random(COUNT) < 0.8

@@ -40,14 +40,14 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
         names = {"ours": "frame_ours", "peer": "frame_peer", "floor": "frame_floor"}
         taken = in_turns({name: (work, str(path), kind) for name, work in names.items()}, options.turns)
         assert {each.found for each in taken.values()} == {count}
-        told = {name: each.told() for name, each in taken.items()}
+        measured = {name: each.detail() for name, each in taken.items()}
         what = f"{count:,} {kind} to a frame"
         yield Line(
             "frames",
             f"{what}: faster than json + json_normalize",
             ratio(taken["peer"], taken["ours"]),
             target=(">=", target),
-            detail=told,
+            detail=measured,
         )
         yield Line(
             "frames",
@@ -59,7 +59,7 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
         yield Line("frames", f"{what}: times the floor (decode and drop)", ratio(taken["ours"], taken["floor"]))
     path = MATERIAL / f"posts-{options.posts}.jsonl"
     taken = in_turns({"ours": ("targets_ours", str(path)), "peer": ("targets_peer", str(path))}, options.turns)
-    detail = {name: each.told() for name, each in taken.items()}
+    detail = {name: each.detail() for name, each in taken.items()}
     yield Line(
         "frames",
         f"{options.posts:,} posts to a row per platform: faster than record_path",
@@ -79,7 +79,7 @@ def loading(options: argparse.Namespace) -> Iterator[Line]:
             taken = in_turns(candidates, options.turns if latency else 3 * options.turns)
         assert {each.found for each in taken.values()} == {options.load}
         what = f"{options.load:,} posts over HTTP, {latency * 1000:.0f} ms"
-        detail = {name: each.told() for name, each in taken.items()}
+        detail = {name: each.detail() for name, each in taken.items()}
         yield Line("loading", f"{what}: faster than requests + json_normalize", ratio(taken["peer"], taken["ours"]), target=(">=", 1.5) if latency == 0 else None, detail=detail)  # fmt: skip
         yield Line(
             "loading", f"{what}: times bare httpx pages", ratio(taken["ours"], taken["floor"]), target=("<=", near)
@@ -89,34 +89,41 @@ def loading(options: argparse.Namespace) -> Iterator[Line]:
 def watching(options: argparse.Namespace) -> Iterator[Line]:
     """Following posts to their end, on the virtual clock."""
     for count in options.watch:
-        told = _job("watching", count)
+        measured = _job("watching", count)
         each = f"watching {count:,} posts"
         yield Line(
-            "watching", f"{each}: requests per job", told["per_job"], "", ("<=", 0.1) if count >= 5000 else None, told
+            "watching",
+            f"{each}: requests per job",
+            measured["per_job"],
+            "",
+            ("<=", 0.1) if count >= 5000 else None,
+            measured,
         )
         yield Line(
             "watching",
             f"{each}: requests against the bound ceil(in flight / 100) a round",
-            told["requests"] / told["bound"],
+            measured["requests"] / measured["bound"],
         )
-        yield Line("watching", f"{each}: fewer than polling each", told["polling_each"] / told["requests"])
-        late = told["known_after_s"] - told["bound_known_after_s"]
+        yield Line("watching", f"{each}: fewer than polling each", measured["polling_each"] / measured["requests"])
+        late = measured["known_after_s"] - measured["bound_known_after_s"]
         yield Line(
             "watching",
             f"{each}: last outcome after the bound",
             late,
             "s",
-            ("<=", told["longest_interval_s"]) if count >= 5000 else None,
+            ("<=", measured["longest_interval_s"]) if count >= 5000 else None,
         )
 
 
 def pacing(options: argparse.Namespace) -> Iterator[Line]:
     """A retry of many posts under a rate limit, on the virtual clock; all calls counted."""
-    told = _job("pacing", options.retries)
+    measured = _job("pacing", options.retries)
     what = f"{options.retries:,} retries under 1,000 a minute"
-    yield Line("pacing", f"{what}: share of the ceiling", 100 * told["share_of_ceiling"], "%", (">=", 97.0), told)
-    yield Line("pacing", f"{what}: refused by 429", told["refused_429"], "", ("<=", 1.0))
-    yield Line("pacing", f"{what}: reads for each retry, watching included", told["reads_per_retry"], "")
+    yield Line(
+        "pacing", f"{what}: share of the ceiling", 100 * measured["share_of_ceiling"], "%", (">=", 97.0), measured
+    )
+    yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
+    yield Line("pacing", f"{what}: reads for each retry, watching included", measured["reads_per_retry"], "")
 
 
 def ledger(options: argparse.Namespace) -> Iterator[Line]:
@@ -125,7 +132,7 @@ def ledger(options: argparse.Namespace) -> Iterator[Line]:
     yield Line(
         "ledger",
         f"{options.retries:,} retries over loopback: the ledger's share of the time",
-        100 * statistics.median(told["share"] for told in turns),
+        100 * statistics.median(measured["share"] for measured in turns),
         "%",
         ("<=", 10.0),
         {"turns": turns},
@@ -134,10 +141,10 @@ def ledger(options: argparse.Namespace) -> Iterator[Line]:
 
 def imports(options: argparse.Namespace) -> Iterator[Line]:
     """Import time, and the memory of a workspace that does nothing."""
-    # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was told not to
+    # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
     compileall.compile_dir(str(Path(voxops.__file__).parent), quiet=1)
     taken = in_turns({"ours": ("import_ours",), "peer": ("import_peer",)}, max(7, options.turns))
-    detail = {name: each.told() for name, each in taken.items()}
+    detail = {name: each.detail() for name, each in taken.items()}
     yield Line(
         "start",
         "import voxops, times import pandas, httpx",
@@ -197,18 +204,18 @@ def screen(options: argparse.Namespace) -> Iterator[Line]:
     if not Path(CHROMIUM).exists():
         print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
         return
-    told: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
+    measured: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
     what = f"a panel of {options.rows:,} rows"
-    opened = told["median_opened_ms"] / 1000
-    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 2.0), told)
+    opened = measured["median_opened_ms"] / 1000
+    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 2.0), measured)
     for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
-        answers = told["answers_ms"][name]
+        answers = measured["answers_ms"][name]
         yield Line(
             "screen", f"{what}: slowest of {len(answers)} actions while {when}", max(answers), "ms", ("<=", 100.0)
         )
         yield Line("screen", f"{what}: their median while {when}", statistics.median(answers), "ms")
-    yield Line("screen", f"{what}: slowest first sort by a column", max(told["answers_ms"]["sorting"]), "ms")
-    yield Line("screen", f"{what}: its model", told["model_bytes"] / 1e6, "MB", ("<=", 5.0))
+    yield Line("screen", f"{what}: slowest first sort by a column", max(measured["answers_ms"]["sorting"]), "ms")
+    yield Line("screen", f"{what}: its model", measured["model_bytes"] / 1e6, "MB", ("<=", 5.0))
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
@@ -218,8 +225,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
 
 def _job(name: str, count: int) -> dict[str, Any]:
     """One job of `jobs.py`, in a process of its own."""
-    told: dict[str, Any] = json.loads(run_python("-m", "tests.bench.jobs", name, str(count)))
-    return told
+    measured: dict[str, Any] = json.loads(run_python("-m", "tests.bench.jobs", name, str(count)))
+    return measured
 
 
 def show(lines: list[Line]) -> str:
@@ -268,9 +275,9 @@ def main() -> int:
     packages = {
         name: version(name) for name in ("pandas", "numpy", "httpx", "msgspec", "pyarrow", "duckdb", "requests")
     }
-    told = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
+    measured = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(told, indent=1))
+    options.out.write_text(json.dumps(measured, indent=1))
     print(show(lines))
     print(f"\n{time.time() - began:.0f} s; written to {options.out}")
     return 0

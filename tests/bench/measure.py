@@ -57,7 +57,7 @@ class Taken:
         """Median of the megabytes."""
         return statistics.median(self.megabytes)
 
-    def told(self) -> dict[str, Any]:
+    def detail(self) -> dict[str, Any]:
         """For the file."""
         return {"seconds": [round(s, 4) for s in self.seconds], "peak_mb": [round(m, 1) for m in self.megabytes], "median_s": round(self.time, 4)}  # fmt: skip
 
@@ -72,10 +72,10 @@ def in_turns(candidates: Mapping[str, Sequence[Any]], turns: int) -> dict[str, T
     taken = {name: Taken() for name in candidates}
     for _ in range(turns):
         for name, (candidate, *arguments) in candidates.items():
-            told = json.loads(run_python("-m", "tests.bench.candidates", candidate, json.dumps(arguments)))
-            taken[name].seconds.append(told["seconds"])
-            taken[name].megabytes.append(told["megabytes"])
-            taken[name].found = told["found"]
+            measured = json.loads(run_python("-m", "tests.bench.candidates", candidate, json.dumps(arguments)))
+            taken[name].seconds.append(measured["seconds"])
+            taken[name].megabytes.append(measured["megabytes"])
+            taken[name].found = measured["found"]
     return taken
 
 

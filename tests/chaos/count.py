@@ -53,7 +53,7 @@ class Count:
     """What became of the expected things.
 
     `duplicates` happened more than once and `strays` were never asked for; both must be empty, always. `lost` never happened
-    although nobody says that they are open. `overlapping` happened again under a key that the server had been told to ignore,
+    although nobody says that they are open. `overlapping` happened again under a key that the server was set to ignore,
     while the first request was still executing: nobody can prevent that, so they are counted apart.
     """
 

@@ -42,7 +42,7 @@ QUIET = 5  # looks in a row at which the server must be idle before the clock ju
 class Reading:
     """A reading of the contract that hurts: how the server is switched, and what may then be left unknown.
 
-    Engines count on it that a server carries on for a minute at the most with a request that nobody waits for. Where no key
+    Engines count on it that a server goes on for a minute at the most with a request that nobody waits for. Where no key
     protects, time must not run so fast that a busy machine makes that untrue: `slower` divides the speed. Where keys do not
     protect, or lists lag, two ledgers that act at the same moment may collide (`collides`, rule 31): each collision must then be
     reported by one of them.
@@ -88,7 +88,7 @@ class Config:
     timeout: float = 1.0
     lease: float = 2.0
     pace: float = 0.1
-    seconds: float = 420.0  # after which the senders are told to end
+    seconds: float = 420.0  # after which the senders are asked to end
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Chaos:
             server.kill()
 
     def _server(self) -> dict[str, Any]:
-        """What the server is told."""
+        """How the server is set up."""
         config = self.config
         return {
             "seed": config.seed,
@@ -232,16 +232,18 @@ class Chaos:
             self.problems.append(f"{len(wanted)} things are planned")
         remote.add_fault(*self._faults())
         self._drive(remote, facts, len(wanted))
-        told = self._told()
+        states = self._states()
         remote.advance(600)
-        unknown, pending, reported = ({thing for thing, _ in told[kind]} for kind in ("unknown", "pending", "reported"))
+        unknown, pending, reported = (
+            {thing for thing, _ in states[kind]} for kind in ("unknown", "pending", "reported")
+        )
         unsettled = unknown | pending if self.reading.unknown else unknown
         requests, effects = remote.requests(acting=True), remote.effects()
         overlap = requests if self.reading.switches.get("ignore_keys") else ()
         found = count(wanted, effects, facts["owners"], unsettled=unsettled, requests=overlap)
         collides = self.config.ledgers == 2 and self.reading.collides
         unreported = tuple(thing for thing in found.duplicates if thing not in reported)
-        self._judge(found, told)
+        self._judge(found, states)
         self.problems += [story(thing, effects, requests, facts["owners"]) for thing in found.duplicates[:5]]
         if unreported:
             self.problems.append(f"nobody reported {unreported[:5]}")
@@ -468,19 +470,19 @@ class Chaos:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def _told(self) -> dict[str, list[Any]]:
+    def _states(self) -> dict[str, list[Any]]:
         """What the ledgers say in the end."""
-        both = [sender.told(self.folder, name, self.config.ledgers) for name in "ab"]
+        both = [sender.states(self.folder, name, self.config.ledgers) for name in "ab"]
         return {kind: [row for each in both for row in each[kind]] for kind in both[0]}
 
-    def _judge(self, found: Count, told: dict[str, list[Any]]) -> None:
+    def _judge(self, found: Count, states: dict[str, list[Any]]) -> None:
         """What is wrong apart from the count."""
-        if told["unknown"] and not self.reading.unknown:
-            self.problems.append(f"{len(told['unknown'])} rows are unknown, such as {told['unknown'][:3]}")
+        if states["unknown"] and not self.reading.unknown:
+            self.problems.append(f"{len(states['unknown'])} rows are unknown, such as {states['unknown'][:3]}")
         # With a ledger of its own, a sender is right to leave alone what the other has changed.
         for kind in ("pending", "blocked") if self.config.ledgers == 1 else ():
-            if told[kind] and not self.reading.unknown:
-                self.problems.append(f"{len(told[kind])} rows are {kind}, such as {told[kind][:3]}")
+            if states[kind] and not self.reading.unknown:
+                self.problems.append(f"{len(states[kind])} rows are {kind}, such as {states[kind][:3]}")
         if self.kills != self.config.kills or self.in_flight < self.config.in_flight * self.kills:
             self.problems.append(f"{self.in_flight} of {self.kills} kills fell in flight")
         # Where nobody could prevent them, what counts is whether duplicates were reported.

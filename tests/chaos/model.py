@@ -42,7 +42,7 @@ from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 TIMEOUT = 30.0  # seconds until a caller gives a request up
-LIVES = 50.0  # seconds that a server carries on with a request nobody waits for; engines count on at most 60
+LIVES = 50.0  # seconds that a server goes on with a request nobody waits for; engines count on at most 60
 PUBLISHING = 20.0  # seconds from the queue to the result
 QUEUE = 40.0  # seconds until a delivery is attempted again
 ROWS, POSTS, DELIVERIES = 7, 3, 2
@@ -296,7 +296,7 @@ class Server:
             post.outcomes.pop(0)
         self._enter(post, place, end)
 
-    def finish(self, flight: Flight, status: int | None = None, data: Any = None, *, told: bool = True) -> None:
+    def finish(self, flight: Flight, status: int | None = None, data: Any = None, *, answered: bool = True) -> None:
         """End a request: remember it under its key, and tell the caller, or not."""
         if flight.stage not in {"running", "executed"}:
             return
@@ -306,7 +306,7 @@ class Server:
         forgotten = self.reading.forget_on_5xx and answer[0] >= 500
         if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500) and answer[0] != 429:
             self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
-        if told:
+        if answered:
             self._answer(flight, *answer)
         else:
             self._drop(flight)
@@ -352,7 +352,7 @@ class Server:
                 return
             self.execute(flight, 1 if fate == "partial" and bulk else None)
             if fate == "unanswered":
-                self.finish(flight, told=False)
+                self.finish(flight, answered=False)
             elif fate == "500 after":
                 self.finish(flight, 500, {"error": {"code": "INTERNAL_ERROR", "message": "?"}})
             elif fate == "garbled":

@@ -88,7 +88,7 @@ async def work(wanted: dict[str, Any]) -> None:
     ledger.close()
 
 
-def told(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
+def states(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
     """What a sender's ledger says of the rows of its runs, by outcome; and which of them were reported as done twice."""
     found: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
     ledger = Ledger(ledger_path(folder, name, ledgers))

@@ -1,4 +1,4 @@
-"""What there is to act on: failed posts, failed deliveries, a campaign to create; every piece can be told from every other."""
+"""What there is to act on: failed posts, failed deliveries, a campaign to create; every piece differs from every other."""
 
 from __future__ import annotations
 

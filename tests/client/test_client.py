@@ -91,7 +91,7 @@ class Server:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Start servers that answer as told."""
+    """Start servers that answer as a test asks."""
     started: list[Server] = []
 
     def start(answer: Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]) -> Server:
@@ -124,7 +124,7 @@ def ask(url: str, work: Callable[[AsyncClient], Any], **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("url", "wanted"),
     [
         ("https://api.voxburst.io", "https://api.voxburst.io"),
         ("https://api.voxburst.io/", "https://api.voxburst.io"),
@@ -136,9 +136,9 @@ def ask(url: str, work: Callable[[AsyncClient], Any], **options: Any) -> Any:
         ("http://[::1]:9000/v1/", "http://[::1]:9000"),
     ],
 )
-def test_the_address_is_taken_with_or_without_v1(given: str, wanted: str) -> None:
-    assert base_url(given) == wanted
-    assert AsyncClient(KEY, url=given).url == wanted
+def test_the_address_is_taken_with_or_without_v1(url: str, wanted: str) -> None:
+    assert base_url(url) == wanted
+    assert AsyncClient(KEY, url=url).url == wanted
 
 
 @pytest.mark.parametrize(
@@ -314,10 +314,10 @@ def test_a_server_that_echoes_the_key_does_not_get_it_into_an_error(serve: Calla
         )
     )
     try:
-        told = repr(ask(server.url, lambda client: client.identity()))
+        text = repr(ask(server.url, lambda client: client.identity()))
     except ApiError as error:
-        told = shown(error) + str(error) + repr(error.details) + repr(error.body)
-    assert KEY not in told and "***" in told
+        text = shown(error) + str(error) + repr(error.details) + repr(error.body)
+    assert KEY not in text and "***" in text
 
 
 def broken_wires(serve: Callable[..., Server]) -> Iterator[str]:
@@ -371,9 +371,9 @@ def test_a_cancelled_call_shows_neither(serve: Callable[..., Server]) -> None:
             assert own_frames(caught.value)
             return shown(caught.value)
 
-    told = asyncio.run(main())
+    text = asyncio.run(main())
     go.set()
-    assert KEY not in told
+    assert KEY not in text
 
 
 def test_nothing_is_logged_that_holds_the_key(serve: Callable[..., Server], caplog: pytest.LogCaptureFixture) -> None:

@@ -83,8 +83,8 @@ def test_a_single_object_is_taken_bare_or_wrapped() -> None:
 
 
 def test_date_and_request_id() -> None:
-    told = reply({}, date="Mon, 02 Mar 2026 09:00:00 GMT", x_request_id="req_1")
-    assert told.date == datetime(2026, 3, 2, 9, tzinfo=UTC) and told.request_id == "req_1"
+    answer = reply({}, date="Mon, 02 Mar 2026 09:00:00 GMT", x_request_id="req_1")
+    assert answer.date == datetime(2026, 3, 2, 9, tzinfo=UTC) and answer.request_id == "req_1"
     assert reply({}).date is None and reply({}).request_id is None and reply({}, date="yesterday").date is None
 
 

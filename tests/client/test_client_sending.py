@@ -403,7 +403,7 @@ def test_a_permit_is_refused_when_the_pause_is_too_long(sandbox: Sandbox) -> Non
                 await client.identity()
             with pytest.raises(WaitTooLong, match="Nothing was sent"):
                 async with client.permit():
-                    pytest.fail("no permit may be given out")
+                    pytest.fail("no permit may be granted")
 
     asyncio.run(main())
 
@@ -485,9 +485,9 @@ def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
 
     async def all_of_them() -> None:
         for _ in range(2):
-            with pytest.raises(TransportError, match="its time was over before") as told:
+            with pytest.raises(TransportError, match="its time was over before") as refused:
                 await send(answer=False)
-            assert not told.value.sent
+            assert not refused.value.sent
             assert sandbox.requests() == []
         for _ in range(2):
             assert (await send(answer=True)).status == 404

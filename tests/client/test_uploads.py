@@ -44,14 +44,14 @@ def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def test_a_file_arrives_whole_and_becomes_ready(client: AsyncClient, sandbox: Sandbox, photo: Path) -> None:
-    told: list[Progress] = []
-    done = eventloop.run(client.uploads.send(photo, progress=told.append))
+    steps: list[Progress] = []
+    done = eventloop.run(client.uploads.send(photo, progress=steps.append))
     (effect,) = sandbox.effects("media.upload")
     assert effect["sha256"] == hashlib.sha256(photo.read_bytes()).hexdigest() and effect["media"] == done.media_id
     assert done == Uploaded(photo, done.media_id)
     size = photo.stat().st_size
-    assert [one.sent for one in told] == sorted({min(size, 262_144 * n) for n in range(1, 5)}) and {
-        one.size for one in told
+    assert [one.sent for one in steps] == sorted({min(size, 262_144 * n) for n in range(1, 5)}) and {
+        one.size for one in steps
     } == {size}
     sandbox.advance(60)
     assert eventloop.run(client.uploads.status(str(done.media_id))) == "ready"
@@ -60,7 +60,7 @@ def test_a_file_arrives_whole_and_becomes_ready(client: AsyncClient, sandbox: Sa
 def test_neither_key_nor_cookies_go_to_the_storage_host(
     client: AsyncClient, sandbox: Sandbox, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An upload header of the API's that would carry them is held back as well; the sandbox's storage refuses both.
+    # An upload header of the API that would send them is held back as well; the sandbox's storage refuses both.
     monkeypatch.setattr(
         "voxops.client.uploads.presigned",
         lambda reply, media: with_headers(

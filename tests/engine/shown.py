@@ -196,11 +196,11 @@ class Bench:
 
     def claim(self, op: int) -> Claim:
         cleared = self.ledger.claims.clear(self.ledger.operations.get(op), read=self.ledger.now())
-        given = self.ledger.claims.claim(
+        held = self.ledger.claims.claim(
             cleared, owner="me", credential="c", server_now=self.now.timestamp(), deadline=1e6
         )
-        assert isinstance(given, Claim), given
-        return given
+        assert isinstance(held, Claim), held
+        return held
 
     def doubt(self, *ops: int, answered: bool = False, status: int | None = None, seen: bool = True) -> None:
         """Send operations, and know nothing of them since now; unless it was `seen` how the try ended, its sender died."""
@@ -252,7 +252,7 @@ def run_now(work: Awaitable[Any]) -> Any:
 
 def made_post(body: Mapping[str, Any], post_id: str, created: str, *, marked: bool = True, **other: Any) -> PostState:
     """A post as it was asked for by a create, with its marks or without."""
-    given = {
+    columns = {
         "updated_at": created,
         "scheduled_for": "2027-01-01T00:00:00+00:00",
         "content": str(body["content"]),
@@ -265,7 +265,7 @@ def made_post(body: Mapping[str, Any], post_id: str, created: str, *, marked: bo
         created_at=created,
         metadata=body["metadata"] if marked else None,
         targets=targets,
-        **given,
+        **columns,
     )
 
 

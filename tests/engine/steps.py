@@ -31,7 +31,7 @@ def caught(rig: Rig, kernel: Kernel, run: str, path: str, when: str = "before", 
 
 
 def killed(rig: Rig, kernel: Kernel, run: str, path: str, method: str = "POST") -> None:
-    """Kill a kernel while the server holds one of its requests; the server carries the request out all the same."""
+    """Kill a kernel while the server holds one of its requests; the server completes the request all the same."""
     kernel.kill(caught(rig, kernel, run, path, method=method))
     let_go(rig)
 

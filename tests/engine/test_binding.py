@@ -61,9 +61,9 @@ class Runs:
     def send(self, op: int) -> Claim:
         stored = self.ledger.operations.get(op)
         cleared = self.ledger.claims.clear(stored, read=self.ledger.now())
-        given = self.ledger.claims.claim(cleared, owner="me", credential="c", server_now=NOW.timestamp(), deadline=1e6)
-        assert isinstance(given, Claim)
-        return given
+        held = self.ledger.claims.claim(cleared, owner="me", credential="c", server_now=NOW.timestamp(), deadline=1e6)
+        assert isinstance(held, Claim)
+        return held
 
     def doubt(self, op: int) -> None:
         self.ledger.claims.record(

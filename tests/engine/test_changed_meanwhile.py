@@ -132,7 +132,7 @@ def test_rule_05_tags_that_were_mended_as_the_reason_says_are_as_the_sheet_asks(
 
 
 @pytest.mark.parametrize(
-    ("mended", "given", "outcome"),
+    ("mended", "asked", "outcome"),
     [
         ({"tags": "x", "content": "b"}, {"new_tags": "x", "new_content": "b"}, "succeeded"),
         ({"tags": "x", "content": "b"}, {"new_content": "b"}, "blocked"),
@@ -148,15 +148,15 @@ def test_rule_05_tags_that_were_mended_as_the_reason_says_are_as_the_sheet_asks(
         ({"accounts": "other"}, {"new_account_ids": "other"}, "succeeded"),
     ],
 )
-def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig, mended, given, outcome):
+def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig, mended, asked, outcome):
     kernel, sheet = rig.kernel(), rig.campaign(1).assign(tags="first")
     other = next(account for account in rig.accounts.values() if account != sheet["accounts"][0])
-    mended, given = (
-        {name: other if value == "other" else value for name, value in each.items()} for each in (mended, given)
+    mended, asked = (
+        {name: other if value == "other" else value for name, value in each.items()} for each in (mended, asked)
     )
     kernel.run(plan(sheet))
     rig.sandbox.advance(DAY)
-    kernel.run(plan_update(kernel.posts("scheduled").assign(**given)))
+    kernel.run(plan_update(kernel.posts("scheduled").assign(**asked)))
     rig.sandbox.advance(DAY)
     assert outcomes(kernel.run(plan(sheet.assign(**mended)))) == {outcome: 1}
     assert len(rig.sandbox.world.posts) == 1

@@ -51,11 +51,11 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("given", "sending", "away"),
+    ("options", "sending", "away"),
     [({}, True, False), ({"paused": True}, False, True), ({"away": True}, True, True)],
 )
-def test_a_run_begins_as_it_was_asked_to(given, sending, away):
-    control = Control(**given)
+def test_a_run_begins_as_it_was_asked_to(options, sending, away):
+    control = Control(**options)
     assert (control.sending, control.away, control.closed, control.halted) == (sending, away, False, "")
 
 

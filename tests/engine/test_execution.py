@@ -1,4 +1,4 @@
-"""A pass over a run, step by step: what is offered, what waits and why, and when a pass is over; senders and readings are given."""
+"""A pass over a run, step by step: what is offered, what waits and why, and when a pass is over; senders and readings are made up."""
 
 from __future__ import annotations
 

@@ -268,8 +268,8 @@ def looked_back(execution: Any) -> Any:
 def test_a_run_that_looks_back_says_what_was_done_twice(office, monkeypatch):
     asked: list[Any] = []
 
-    async def find(*given: Any) -> str:
-        asked.append(given)
+    async def find(*arguments: Any) -> str:
+        asked.append(arguments)
         return "post_1 went out twice"
 
     monkeypatch.setattr(module, "find_duplicates", find)

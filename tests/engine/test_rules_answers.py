@@ -85,7 +85,7 @@ def test_rule_16_a_4xx_on_the_first_try_proves_failure(rig):
 
 
 def test_rule_16_a_4xx_after_an_ambiguous_try_proves_nothing(rig):
-    """The first try took effect and its answer was lost; the second is told that the post can't be retried any more."""
+    """The first try took effect and its answer was lost; the second is refused, as the post can't be retried any more."""
     rig.sandbox.set_switches(ignore_keys=True, linger_failed_seconds=250.0)
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
@@ -98,7 +98,7 @@ def test_rule_16_a_4xx_after_an_ambiguous_try_proves_nothing(rig):
 
 
 def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
-    """The sender was killed with a 400 on its way, which the server keeps under the key: every resend is told the same."""
+    """The sender was killed with a 400 on its way, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
     kernel = rig.kernel()
     frame = rig.campaign(1)
@@ -179,7 +179,7 @@ def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig
 
 
 def test_rule_16_a_request_still_in_progress_is_waited_for(rig):
-    """Two ledgers send the same key at the same moment: the second is told to wait, and learns how the first ended."""
+    """Two ledgers send the same key at the same moment: the second is asked to wait, and learns how the first ended."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     one, two = rig.kernel("one"), rig.kernel("two")
     plan = plan_retry(one.triaged())

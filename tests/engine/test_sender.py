@@ -1,4 +1,4 @@
-"""Sending one operation: what must be so before, what leaves, and what every kind of answer is recorded as; the answers are given."""
+"""Sending one operation: what must be so before, what leaves, and what every kind of answer is recorded as; the answers are made up."""
 
 from __future__ import annotations
 

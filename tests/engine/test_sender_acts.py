@@ -1,4 +1,4 @@
-"""Sending what is particular to creates, changes under a version, and fixes of one target; the answers are given."""
+"""Sending what is particular to creates, changes under a version, and fixes of one target; the answers are made up."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def test_a_batch_that_another_sender_took_over_is_not_divided(desk):
     claims = desk.ledger.claims
 
     class Overtaken(Post):
-        async def send(self, method: str, path: str, **given: Any) -> Reply:
-            reply = await super().send(method, path, **given)
+        async def send(self, method: str, path: str, **options: Any) -> Reply:
+            reply = await super().send(method, path, **options)
             desk.at(LEASE + 1)
             claims.expire()
             return reply

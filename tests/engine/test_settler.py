@@ -302,15 +302,15 @@ def reply(name: str, **entry: Any) -> bytes:
 
 def test_rule_18_what_an_accepted_try_was_told_to_be_skipped_has_failed_and_an_unknown_one_was_told_nothing(bench):
     post = replace(FAILED, post_id="post_2")
-    told, unknown = bench.bind(retry(FAILED, post), FAILED, post)
+    answered, unknown = bench.bind(retry(FAILED, post), FAILED, post)
     said = reply("skippedPlatforms", reason="not now")
-    bench.accept(told, reply=said)
+    bench.accept(answered, reply=said)
     bench.doubt(unknown)
     bench.ledger.query("UPDATE operations SET reply = ?, http_status = 500 WHERE id = ?", (said, unknown))
     bench.server.states = {"post_1": FAILED, "post_2": replace(post, updated_at=after(5))}
     bench.at(PROOF_AFTER)
-    bench.look(told, unknown)
-    assert (bench.state(told), bench.outcomes(told)) == ("settled", ["failed"])
+    bench.look(answered, unknown)
+    assert (bench.state(answered), bench.outcomes(answered)) == ("settled", ["failed"])
     assert (bench.state(unknown), bench.outcomes(unknown)) == ("unknown", ["unknown"])
 
 

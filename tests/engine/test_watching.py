@@ -371,7 +371,7 @@ class Receiver:
     """A receiver of webhooks on this machine, as an analyst would write one: verify, then tell the run."""
 
     def __init__(self) -> None:
-        self.secret, self.run, self.told, self.refused = "", None, [], 0
+        self.secret, self.run, self.heard, self.refused = "", None, [], 0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -380,7 +380,7 @@ class Receiver:
                 genuine = vx.verify_signature(body, self.headers.get("X-VoxBurst-Signature"), [receiver.secret])
                 receiver.refused += not genuine
                 if genuine and receiver.run is not None:
-                    receiver.told.append(receiver.run.notify(body))
+                    receiver.heard.append(receiver.run.notify(body))
                 self.send_response(200 if genuine else 401)
                 self.end_headers()
 
@@ -413,7 +413,7 @@ def test_a_whole_run_is_settled_by_webhooks_alone(ws, world):
         results = receiver.run.results()
         assert set(results["outcome"]) == {"succeeded"}
         assert receiver.refused == 0
-        assert sum(receiver.told) == results["post_id"].nunique()
+        assert sum(receiver.heard) == results["post_id"].nunique()
         assert world.requests(since=since, acting=True) == []
         assert set(reads(world, since)) == {f"/v1/posts/{post}" for post in results["post_id"]}, "no list was read"
     finally:

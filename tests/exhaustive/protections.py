@@ -192,7 +192,7 @@ def control(removal: Removal) -> Found:
         return search(removal.case, removal.depth, unsettled=removal.standing is nullcontext)
 
 
-def told(history: tuple[Event, ...]) -> str:
+def in_words(history: tuple[Event, ...]) -> str:
     """A history in words."""
     words = {
         "run": "run the cell", "run changed": "run it with a mended text", "night": "26 hours pass", "edit": "somebody edits the post",
@@ -248,7 +248,7 @@ def table() -> str:
 
 def row(removal: Removal, found: Found) -> str:
     """A line of the table."""
-    history = told((*removal.case.opening, *(found.history or ())))
+    history = in_words((*removal.case.opening, *(found.history or ())))
     return f"| {removal.name} | {removal.rule} | {history} | {found.problems[0]} |"
 
 

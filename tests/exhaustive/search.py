@@ -308,7 +308,7 @@ def lost(world: World) -> list[str]:
     server = world.server
     ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
     alone = len(ledgers) == 1
-    # After a 500 that the server repeats under its key, what somebody has deleted can't be told from what was never made.
+    # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never made.
     settles = server.reading.metadata and not server.reading.ignore_keys and not server.deleted
     for ledger in ledgers.values():
         for row in range(ROWS):

@@ -29,7 +29,7 @@ from voxops.errors import (
 )
 from voxops.sandbox import Sandbox
 
-# A server that says what it is told to.
+# A server whose answers a test chooses.
 
 
 class Canned:
@@ -374,9 +374,9 @@ def test_lists_have_both_spellings_and_times_or_null(api, path):
     data = api("GET", path.format(wh=first_id(api, "/webhooks")))
     assert isinstance(data["data"], list)
     assert data["data"]
-    told = data["pagination"]
-    assert (told["hasMore"], told["nextCursor"]) == (told["has_more"], told["next_cursor"])
-    assert isinstance(told["hasMore"], bool)
+    page = data["pagination"]
+    assert (page["hasMore"], page["nextCursor"]) == (page["has_more"], page["next_cursor"])
+    assert isinstance(page["hasMore"], bool)
     times = list(times_in(data))
     assert times
     assert [pair for pair in times if pair[1] is not None and not RFC3339.fullmatch(pair[1])] == []

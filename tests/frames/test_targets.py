@@ -111,7 +111,7 @@ def test_targets_read_back_from_parquet_are_the_same(tmp_path):
     pd.testing.assert_frame_equal(back, whole, check_dtype=False)
 
 
-@pytest.mark.parametrize("given", [None, [{"id": "p1"}], pd.Series(["p1"]), {"post_id": ["p1"]}])
-def test_what_is_no_frame_is_refused(given):
+@pytest.mark.parametrize("passed", [None, [{"id": "p1"}], pd.Series(["p1"]), {"post_id": ["p1"]}])
+def test_what_is_no_frame_is_refused(passed):
     with pytest.raises(PlanError, match=r"targets\(\) needs a posts frame, not .*ws\.posts"):
-        targets(given)
+        targets(passed)

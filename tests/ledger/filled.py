@@ -80,14 +80,16 @@ def rows(op: int, *positions: int, **values: Any) -> Cells:
 
 
 def claim(ledger: Ledger, op: int, owner: str = "me", **options: Any) -> Claim | Refusal:
-    given = {"credential": "c", "server_now": NOW, "deadline": 3600.0, **options}
-    return ledger.claims.claim(ledger.claims.clear(ledger.operations.get(op), read=ledger.now()), owner=owner, **given)
+    defaults = {"credential": "c", "server_now": NOW, "deadline": 3600.0, **options}
+    return ledger.claims.claim(
+        ledger.claims.clear(ledger.operations.get(op), read=ledger.now()), owner=owner, **defaults
+    )
 
 
 def granted(ledger: Ledger, op: int, **options: Any) -> Claim:
-    given = claim(ledger, op, **options)
-    assert isinstance(given, Claim), given
-    return given
+    held = claim(ledger, op, **options)
+    assert isinstance(held, Claim), held
+    return held
 
 
 def filled(path: Path, clock: Clock) -> Ledger:

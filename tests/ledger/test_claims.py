@@ -17,7 +17,7 @@ from voxops.ledger.claims import TOO_OLD
 
 def test_a_claim_writes_the_first_try_and_is_what_is_stored(ledger):
     ledger.query("UPDATE members SET outcome = 'blocked' WHERE position = 1 AND op IN (1, 7)")
-    given, changed = change(ledger, lambda: granted(ledger, 1))
+    held, changed = change(ledger, lambda: granted(ledger, 1))
     assert changed == {
         **ops(
             1, state="sent", tries=1, first_sent=NOW, last_sent=NOW, ended=None, answered=0, owner="me",
@@ -25,25 +25,25 @@ def test_a_claim_writes_the_first_try_and_is_what_is_stored(ledger):
         ),
         **rows(1, 1, outcome="pending", waiting_for=""),
     }  # fmt: skip
-    assert given.operation == ledger.operations.get(1)
-    assert (given.owner, given.first, given.until) == ("me", True, NOW + ledger.lease)
+    assert held.operation == ledger.operations.get(1)
+    assert (held.owner, held.first, held.until) == ("me", True, NOW + ledger.lease)
     assert ledger.meta("latest_server") == repr(NOW)
 
 
 def test_a_claim_of_a_later_try_keeps_the_first_and_says_that_it_was_sent_again(ledger):
-    given, changed = change(ledger, lambda: granted(ledger, 3))
+    held, changed = change(ledger, lambda: granted(ledger, 3))
     assert changed == ops(
         3, state="sent", tries=2, last_sent=NOW, ended=None, answered=0, owner="me", lease_until=NOW + ledger.lease,
         waiting_for="", sighted=None, resent=1,
     )  # fmt: skip
-    assert given.operation == ledger.operations.get(3)
-    assert not given.first
+    assert held.operation == ledger.operations.get(3)
+    assert not held.first
 
 
 def test_what_was_sent_again_once_stays_so_when_it_was_proved_absent_and_sent_anew(ledger):
     ledger.query("UPDATE operations SET resent = 1 WHERE id = 1")
-    given = granted(ledger, 1)
-    assert given.operation.resent
+    held = granted(ledger, 1)
+    assert held.operation.resent
     assert ledger.operations.get(1).resent
 
 
@@ -74,13 +74,13 @@ def test_a_try_that_is_taken_back_never_was(ledger):
     ],
 )
 def test_the_end_of_a_try_is_recorded_with_its_open_rows(ledger, state, outcomes, after):
-    given = granted(ledger, 1)
+    held = granted(ledger, 1)
     for position, outcome in enumerate(outcomes):
         ledger.query("UPDATE members SET outcome = ? WHERE op IN (1, 7) AND position = ?", (outcome, position))
     said, changed = change(
         ledger,
         lambda: ledger.claims.record(
-            given, state=state, status=202, reply=b"said", server_now=NOW + 1, answered=True, waiting_for="why"
+            held, state=state, status=202, reply=b"said", server_now=NOW + 1, answered=True, waiting_for="why"
         ),
     )
     assert said is True
@@ -106,16 +106,16 @@ def test_the_end_of_a_try_is_the_api_s_own_unless_it_is_said_not_to_be(ledger):
 
 
 def test_a_stranger_s_answer_is_not_recorded(ledger):
-    given = granted(ledger, 1)
-    for strange in (replace(given, owner="you"), replace(given, operation=replace(given.operation, tries=2))):
+    held = granted(ledger, 1)
+    for strange in (replace(held, owner="you"), replace(held, operation=replace(held.operation, tries=2))):
         assert change(
             ledger,
             lambda strange=strange: ledger.claims.record(
                 strange, state="accepted", status=1, reply=b"", server_now=NOW
             ),
         ) == (False, {})
-    ledger.claims.take_back(given)
-    said = change(ledger, lambda: ledger.claims.record(given, state="accepted", status=1, reply=b"", server_now=NOW))
+    ledger.claims.take_back(held)
+    said = change(ledger, lambda: ledger.claims.record(held, state="accepted", status=1, reply=b"", server_now=NOW))
     assert said == (False, {}), "it is no longer sent"
 
 
@@ -142,13 +142,13 @@ def test_all_leases_that_are_over_end_together(ledger):
 
 
 def test_a_claim_holds_from_its_beginning_to_its_end_and_not_after(ledger, clock):
-    given = granted(ledger, 1)
+    held = granted(ledger, 1)
     for moment, holds in (
-        (NOW - CLOCKS_DIFFER - 0.001, False), (NOW - CLOCKS_DIFFER, True), (NOW, True), (given.until - 0.001, True),
-        (given.until, False), (given.until + 1, False),
+        (NOW - CLOCKS_DIFFER - 0.001, False), (NOW - CLOCKS_DIFFER, True), (NOW, True), (held.until - 0.001, True),
+        (held.until, False), (held.until + 1, False),
     ):  # fmt: skip
         clock.now = moment
-        assert ledger.claims.holds(given) is holds, moment - NOW
+        assert ledger.claims.holds(held) is holds, moment - NOW
 
 
 def about_post(ledger: Ledger, op: int, kind: str = "post") -> Stored:
@@ -166,12 +166,12 @@ def test_a_reading_clears_for_a_while_to_the_second(ledger, clock, kind, lasts):
     too_old = Refusal(TOO_OLD, stale=True)
 
     def refused(read: float) -> bool:
-        given = ledger.claims.claim(
+        held = ledger.claims.claim(
             ledger.claims.clear(stored, read=read), owner="me", credential="c", server_now=NOW, deadline=1.0
         )
-        if isinstance(given, Claim):
-            ledger.claims.take_back(given)
-        return given == too_old
+        if isinstance(held, Claim):
+            ledger.claims.take_back(held)
+        return held == too_old
 
     assert [refused(NOW - lasts), refused(NOW - lasts - 0.001), refused(NOW), refused(NOW + 0.001)] == [
         False, True, False, True,
@@ -189,8 +189,8 @@ def test_a_clearance_is_of_what_was_read_before_the_first_try_unless_it_is_said_
 def test_rule_02_a_subject_is_busy_while_another_request_on_it_is_under_way(ledger, state, busy):
     subject = ledger.operations.get(1).subject
     ledger.query("UPDATE operations SET subject = ?, state = ? WHERE id = 4", (str(subject), state))
-    given = claim(ledger, 1)
-    assert given == Refusal("another request on this batch is open") if busy else isinstance(given, Claim)
+    held = claim(ledger, 1)
+    assert held == Refusal("another request on this batch is open") if busy else isinstance(held, Claim)
 
 
 def test_rule_23_a_second_try_is_made_with_the_first_one_s_key(ledger):
@@ -218,9 +218,9 @@ def test_rule_12_a_key_is_trusted_up_to_its_very_end(ledger):
 
 def test_what_somebody_has_changed_by_hand_is_never_sent(ledger):
     ledger.query("UPDATE operations SET key = 'mine' WHERE id = 1")
-    given = claim(ledger, 1)
-    assert isinstance(given, Refusal)
-    assert given.final
+    held = claim(ledger, 1)
+    assert isinstance(held, Refusal)
+    assert held.final
     assert (
-        given.why == "somebody has changed this ledger by hand: its key is not that of its parts. Nothing of it is sent"
+        held.why == "somebody has changed this ledger by hand: its key is not that of its parts. Nothing of it is sent"
     )

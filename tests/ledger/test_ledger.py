@@ -78,14 +78,16 @@ def add(ledger: Ledger, operation: Operation | None = None) -> int:
 
 
 def claim(ledger: Ledger, op: int, owner: str = "me", **options: Any) -> Claim | Refusal:
-    given = {"credential": "c", "server_now": START, "deadline": HOUR, **options}
-    return ledger.claims.claim(ledger.claims.clear(ledger.operations.get(op), read=ledger.now()), owner=owner, **given)
+    defaults = {"credential": "c", "server_now": START, "deadline": HOUR, **options}
+    return ledger.claims.claim(
+        ledger.claims.clear(ledger.operations.get(op), read=ledger.now()), owner=owner, **defaults
+    )
 
 
-def answered(ledger: Ledger, given: Claim | Refusal, state: str = "unknown", **options: Any) -> bool:
-    assert isinstance(given, Claim)
+def answered(ledger: Ledger, held: Claim | Refusal, state: str = "unknown", **options: Any) -> bool:
+    assert isinstance(held, Claim)
     return ledger.claims.record(
-        given, **{"state": state, "status": 500, "reply": b"{}", "server_now": START + 1, **options}
+        held, **{"state": state, "status": 500, "reply": b"{}", "server_now": START + 1, **options}
     )
 
 
@@ -356,8 +358,8 @@ def _race(path: str, count: int, out: Any) -> None:
     won = []
     for op in range(1, count + 1):
         cleared = ledger.claims.clear(ledger.operations.get(op), read=ledger.now())
-        given = ledger.claims.claim(cleared, owner=str(os.getpid()), credential="c", server_now=START, deadline=HOUR)
-        if isinstance(given, Claim):
+        held = ledger.claims.claim(cleared, owner=str(os.getpid()), credential="c", server_now=START, deadline=HOUR)
+        if isinstance(held, Claim):
             won.append(op)
     out.put(won)
     ledger.close()
@@ -605,7 +607,9 @@ def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
             return super().execute(sql, *values)
 
     connect = sqlite3.connect
-    monkeypatch.setattr(ledger_file.sqlite3, "connect", lambda *given, **named: connect(*given, **named, factory=Full))
+    monkeypatch.setattr(
+        ledger_file.sqlite3, "connect", lambda *passed, **named: connect(*passed, **named, factory=Full)
+    )
     with pytest.raises(LedgerError, match="disk is full"):
         Ledger(tmp_path / "ledger.sqlite")
 

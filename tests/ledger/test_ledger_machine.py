@@ -68,7 +68,7 @@ def room(world: World) -> bool:
 
 
 def marked(world: World) -> bool:
-    """Whether creates can be told by their mark."""
+    """Whether creates can be recognised by their mark."""
     return world.server.reading.metadata
 
 

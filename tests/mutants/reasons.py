@@ -241,7 +241,7 @@ REASONS: dict[tuple[str, str], str] = {
     (
         "acts/adding.py",
         "_edit: len(gone) == len(come) == 1 and gone[0] in come[0] → (len(gone) == len(come) == 1)",
-    ): "one word in the place of another is told by both, either way",
+    ): "one word in the place of another is shown by both, either way",
     ("acts/adding.py", "_step: when is None or shown is None → (shown is None)"): "only moves are asked for their step",
     ("acts/adding.py", "_why_edited: 80 → (81)"): "so much of a very long change is shown",
     ("acts/adding.py", "_calendar: \"days\" → ('daysX')"): _KIND,

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from tests.exhaustive.protections import REMOVALS, told
+from tests.exhaustive.protections import REMOVALS, in_words
 from tests.exhaustive.search import as_test
 from tests.mutants import run as mutants
 from tests.mutants.files import FILES
 from tests.power import trace
 from tests.power.check import cut
-from tests.proof.searches import DEPTH, JOBS, begin, carry_out, pool, searches, without
+from tests.proof.searches import DEPTH, JOBS, begin, perform, pool, searches, without
 
 SEED = int(os.environ.get("SEED", "1"))
 MUTANTS_FOR = 300.0  # seconds: the rest is for make mutants
@@ -35,7 +35,7 @@ def exhaustive() -> bool:
     """Every history of one and of two rows, to a depth, under each reading."""
     counts["depth"] = DEPTH
     with pool() as processes:
-        for done in as_completed([processes.submit(carry_out, wanted) for wanted in searches()]):
+        for done in as_completed([processes.submit(perform, wanted) for wanted in searches()]):
             wanted, found, seconds = done.result()
             counts["histories"] += found.histories
             counts["violations"] += found.history is not None
@@ -54,8 +54,8 @@ def protections() -> bool:
     with pool() as processes:
         for removal, (found, held) in zip(REMOVALS, processes.map(without, range(len(REMOVALS))), strict=True):
             good += found.history is not None and held.history is None
-            said = "nothing" if found.history is None else told((*removal.case.opening, *found.history))
-            still = "" if held.history is None else f"; and with it: {told(held.history)}"
+            said = "nothing" if found.history is None else in_words((*removal.case.opening, *found.history))
+            still = "" if held.history is None else f"; and with it: {in_words(held.history)}"
             print(f"protections: without “{removal.name}”: {said}{still}", flush=True)
     return good == len(REMOVALS)
 

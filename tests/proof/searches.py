@@ -66,7 +66,7 @@ def begin() -> None:
     warnings.simplefilter("ignore", ResourceWarning)
 
 
-def carry_out(wanted: Search) -> tuple[Search, Found, float]:
+def perform(wanted: Search) -> tuple[Search, Found, float]:
     """Search, in a process of its own."""
     begun = time.monotonic()
     return wanted, search(wanted.case, wanted.depth), time.monotonic() - begun

@@ -88,9 +88,9 @@ def test_creating_and_scheduling_are_told(sandbox, api):
     account = next(a["id"] for a in api.get("/accounts").json()["data"] if a["platform"] == "facebook")
     api.post("/posts", json={"content": "x", "accountIds": [account], "scheduledFor": "2026-04-01T09:00:00Z"})
     sandbox.advance(0)
-    told = [json.loads(entry["body"]) for entry in sandbox.received() if entry["host"] == "mine.example"]
-    assert [event["type"] for event in told] == ["post.created", "post.scheduled"]
-    assert {event["data"]["status"] for event in told} == {"SCHEDULED"}
+    events = [json.loads(entry["body"]) for entry in sandbox.received() if entry["host"] == "mine.example"]
+    assert [event["type"] for event in events] == ["post.created", "post.scheduled"]
+    assert {event["data"]["status"] for event in events} == {"SCHEDULED"}
 
 
 def test_a_failing_receiver_is_tried_again_on_schedule_and_given_up(sandbox, api):

@@ -259,8 +259,8 @@ def test_days_and_figures_are_in_the_zone_that_was_named(
     words = ["deliveries", "--url", sandbox.url, "--since", "today"]
     words += ["--tz", "Pacific/Auckland"] if how == "option" else []
     main([*words, "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert sum(row["deliveries"] for row in told["endpoints"]) == len(log) > 0
+    summary = json.loads(capsys.readouterr().out)
+    assert sum(row["deliveries"] for row in summary["endpoints"]) == len(log) > 0
     main([*words, "--by", "day"])
     days = vx.delivery_stats(log, by="day", tz="Pacific/Auckland")["day"]
     assert str(days.iloc[0]) in capsys.readouterr().out

@@ -84,7 +84,7 @@ class Page:
         self.widget.view = {**self.widget.view, **view}
 
     def plan(self, rows: np.ndarray | None = None, **form: Any) -> vx.Plan:
-        """Press Plan; the page names the rows, all that its facets leave if none are given."""
+        """Press Plan; the page names the rows, all that its facets leave if none are named."""
         before, frame = self.panel._act._plans, self.panel._rows.frame
         if rows is None:
             rows = np.ones(len(frame), bool)
@@ -942,10 +942,10 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
 
 def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
     posts = ws.posts(since="30D")
-    bare, told = vx.delivery_panel(ws), vx.delivery_panel(ws, posts=posts)
-    until(lambda: bare._rows is not None and told._rows is not None)
+    bare, linked = vx.delivery_panel(ws), vx.delivery_panel(ws, posts=posts)
+    until(lambda: bare._rows is not None and linked._rows is not None)
     assert "vx.delivery_panel(ws, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
-    said = {json.dumps(told._details(row)) for row in range(len(told._log))}
+    said = {json.dumps(linked._details(row)) for row in range(len(linked._log))}
     assert any("can't be said: " in one for one in said)
     with pytest.raises(vx.PlanError, match="posts="):
         vx.delivery_panel(ws, posts=posts[["post_id"]])

@@ -174,8 +174,8 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
         "3 targets of 3 posts are left, 1 target is still under way: 1 can be retried; 2 need someone to act first; "
         "1 resolves by waiting. Tried 5: 1 recovered, 1 failed again, 2 pending, 1 unknown."
     )
-    told = made.frames["left"].set_index("post_id")["verdict"].to_dict()
-    assert told == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
+    verdicts = made.frames["left"].set_index("post_id")["verdict"].to_dict()
+    assert verdicts == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
 
 
 def test_a_frame_that_was_read_after_the_run_is_believed() -> None:
@@ -241,8 +241,8 @@ def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
     assert table.loc["reconnect account", "accounts"] == "linkedin @li (1), twitter @tw (1)"
     assert table.loc["retry", "accounts"] == "1 account"
     assert table["targets"].sum() == 5
-    told = report(triage(targets()), owners={"reconnect account": "Ada"})
-    assert section(told, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
+    owned = report(triage(targets()), owners={"reconnect account": "Ada"})
+    assert section(owned, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
 
 
 def test_a_cause_on_two_platforms_is_one_row_of_the_report_and_two_of_the_data() -> None:

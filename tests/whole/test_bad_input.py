@@ -188,11 +188,11 @@ TAKE_A_FRAME = {
 }
 
 
-@pytest.mark.parametrize("given", NO_FRAMES.values(), ids=NO_FRAMES.keys())
+@pytest.mark.parametrize("passed", NO_FRAMES.values(), ids=NO_FRAMES.keys())
 @pytest.mark.parametrize("take", TAKE_A_FRAME.values(), ids=TAKE_A_FRAME.keys())
-def test_what_is_no_such_frame(take: Callable[[object], object], given: object) -> None:
+def test_what_is_no_such_frame(take: Callable[[object], object], passed: object) -> None:
     with pytest.raises(vx.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
-        take(given)
+        take(passed)
 
 
 def test_a_report_of_what_is_no_run_of_a_plan(world: Sandbox) -> None:

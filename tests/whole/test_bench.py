@@ -9,24 +9,24 @@ from tests.bench import history, jobs, monday
 
 
 def test_watching_is_counted_at_the_server():
-    told = jobs.watching(20)
-    assert told["posts"] == 20
-    assert told["bound"] <= told["requests"] < told["polling_each"]
+    measured = jobs.watching(20)
+    assert measured["posts"] == 20
+    assert measured["bound"] <= measured["requests"] < measured["polling_each"]
 
 
 def test_a_retry_of_many_is_counted_under_the_rate_limit():
-    told = jobs.pacing(40, limit=60)
-    assert told["retries"] >= 40
-    assert told["refused_429"] <= 1
-    assert set(told["outcomes"]) <= {"succeeded", "failed"}
+    measured = jobs.pacing(40, limit=60)
+    assert measured["retries"] >= 40
+    assert measured["refused_429"] <= 1
+    assert set(measured["outcomes"]) <= {"succeeded", "failed"}
 
 
 def test_the_second_monday_takes_fewer_requests_for_the_same_frames():
-    told = monday.mondays(400, 400, weeks=3)
-    assert told["whole_percent"] <= 80
-    for name, rows in told["rows"].items():
-        assert told["from_api"][name] <= rows
-    assert told["triage"]["second"] <= told["triage"]["without"]
+    measured = monday.mondays(400, 400, weeks=3)
+    assert measured["whole_percent"] <= 80
+    for name, rows in measured["rows"].items():
+        assert measured["from_api"][name] <= rows
+    assert measured["triage"]["second"] <= measured["triage"]["without"]
 
 
 def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):

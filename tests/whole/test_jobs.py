@@ -19,7 +19,7 @@ from voxops.sandbox import Fault, Sandbox
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Somebody's web hook: keeps what came and answers as it is told to."""
+    """Somebody's web hook: keeps what came and answers as a test asks."""
 
     got: list[tuple[dict[str, str], bytes]]
     status = 200
@@ -85,9 +85,9 @@ def test_runs_and_resume_go_on_where_a_kernel_died(
     assert said(capsys)["pending"] > 0
     assert len(sandbox.requests(acting=True)) == before, "to look is to send nothing"
     assert main(["resume", run.id, *options]) == 0
-    told = said(capsys)
-    assert told["succeeded"] == told["rows"] == len(rows)
-    assert told["left"] == []
+    answer = said(capsys)
+    assert answer["succeeded"] == answer["rows"] == len(rows)
+    assert answer["left"] == []
     assert sandbox.duplicates() == []
     assert main(["resume", "run_unknown", *options]) == 1
     assert "run_unknown" in capsys.readouterr().err
@@ -210,9 +210,9 @@ def test_a_proxy_that_can_t_be_used_is_said_without_its_password(proxy: str, mon
 @pytest.mark.parametrize("since", ["30D", "50000D", "100000D"])
 def test_a_digest_may_be_of_centuries(since: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since", since, "--json"]) == 3
-    told = said(capsys)
-    assert told["weeks"]
-    assert told["findings"]
+    answer = said(capsys)
+    assert answer["weeks"]
+    assert answer["findings"]
 
 
 @pytest.mark.parametrize("content", ["[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'])
@@ -233,9 +233,9 @@ def test_every_command_prints_json(
     assert main(["matrix", "--json"]) == 0
     assert len(said(capsys)) == 39
     assert main(["triage", "--url", url, "--json", "--since", "30D"]) == 3
-    told = said(capsys)
-    assert {"headline", "causes", "failures"} <= set(told)
-    assert told["failures"][0]["updated_at"].endswith("+00:00")
+    answer = said(capsys)
+    assert {"headline", "causes", "failures"} <= set(answer)
+    assert answer["failures"][0]["updated_at"].endswith("+00:00")
     assert main(["deliveries", "--url", url, "--json", "--since", "30D"]) == 3
     assert "lost" in said(capsys)
     assert main(["runs", "--url", url, "--ledger", ledger, "--json"]) == 2, "a mistyped path makes no ledger"

@@ -465,8 +465,8 @@ def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:
 
     The kernel ignores an interrupt between two cells, and one that comes before the waiting is none of the run.
     """
-    told = "" if sign is None else SIGN.format(sign=str(sign))
-    return kernel.queue([f"{told}\ntry:\n{textwrap.indent(code, '    ')}\nfinally:\n    ended = time.monotonic()"])
+    prelude = "" if sign is None else SIGN.format(sign=str(sign))
+    return kernel.queue([f"{prelude}\ntry:\n{textwrap.indent(code, '    ')}\nfinally:\n    ended = time.monotonic()"])
 
 
 def let_leases_run_out(ledger: Path) -> None:

@@ -107,11 +107,11 @@ def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> Non
 def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:
     made = ws.run(vx.plan_bulk(campaign(), key="row_id")).wait(60)
     redelivered = ws.run(vx.plan_redeliver(vx.never_delivered(ws.deliveries()).head(1))).wait(60)
-    for given in ({"run": made}, {"triaged": made}, {"triaged": failed(ws), "run": made}):
+    for arguments in ({"run": made}, {"triaged": made}, {"triaged": failed(ws), "run": made}):
         with pytest.raises(
             vx.PlanError, match=r"report\(\) is of posts that failed.* makes posts\. Use run\.results\(\)"
         ):
-            vx.report(**given)  # type: ignore[arg-type]
+            vx.report(**arguments)  # type: ignore[arg-type]
     assert vx.report(vx.triage(vx.targets(made.made()))).headline
     with pytest.raises(vx.PlanError, match=r"Use run\.results\(\), or vx\.delivery_report\(ws\.deliveries\(\)\)"):
         vx.report(failed(ws), redelivered)

@@ -92,9 +92,9 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
             run.pause()
         run.wait()
         done = ws.run(vx.plan_retry(failed_posts(ws).head(0))).wait()
-    told = capsys.readouterr()
-    assert f"ws.attach('{run.id}').resume()" in told.out + told.err
-    assert done.id not in told.out + told.err
+    printed = capsys.readouterr()
+    assert f"ws.attach('{run.id}').resume()" in printed.out + printed.err
+    assert done.id not in printed.out + printed.err
 
 
 def test_an_empty_answer_has_the_same_columns_and_types(ws: vx.Workspace) -> None:

@@ -65,7 +65,7 @@ class Change(PostAct):
         return said
 
     def as_bound(self, item: Item, state: PostState | None) -> Item:
-        """The row with what the post shows: a frame may have shown less, and whether a later change is made of it is told by it (rule 1)."""
+        """The row with what the post shows: a frame may have shown less, and whether a later change is made of it depends on it (rule 1)."""
         if state is None:
             return item
         now = {"scheduled_for": state.scheduled_for, "content": state.content}

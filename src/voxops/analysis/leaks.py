@@ -24,7 +24,7 @@ _WORD = r"(?P<secret>[A-Za-z0-9+/=_\-]{12,}+)(?=[\s;&]|$)"
 
 
 def _named(kind: str, words: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return what finds a value given to a name with one of these words, in Python, in JSON or in a shell.
+    """Return what finds a value assigned to a name with one of these words, in Python, in JSON or in a shell.
 
     Nothing is read twice from several places (hence the possessive ``++``), so that time grows with the length of a line alone.
     """

@@ -37,10 +37,10 @@ def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields:
 
 
 def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:
-    """Whether this ledger has given a post the tags of a row: what is remembered of posts has none."""
+    """Whether this ledger has set the tags of a row on its post: what is remembered of posts has none."""
     past = [one for one in ledger.outcomes.done_before(Subject("post", post_id)) if one.outcome is Outcome.SUCCEEDED]
-    given = [tags for one in past if (tags := one.item.asks("tags")) is not None]
-    return bool(given) and sorted(given[-1]) == sorted(item.asks("tags") or ())
+    set_before = [tags for one in past if (tags := one.item.asks("tags")) is not None]
+    return bool(set_before) and sorted(set_before[-1]) == sorted(item.asks("tags") or ())
 
 
 def is_made_by_now(ledger: Ledger, facts: Facts, item: Item) -> bool:

@@ -79,7 +79,7 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _posts(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """What the API is told of each row's post, as it would be created."""
+    """What the API would get for each row's post."""
     columns = (plain_values(frame, name) for name in ("content", "media", "first_comment"))
     return [
         {

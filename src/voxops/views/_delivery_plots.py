@@ -129,7 +129,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight, told as in `delivery_volume`, are
+        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight, recognised as in `delivery_volume`, are
         left out.
     ax, tz
         As in `delivery_volume`.
@@ -175,7 +175,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``url``, ``created_at`` and ``success``; deliveries in flight, told as in `delivery_volume`, are left out.
+        Columns ``url``, ``created_at`` and ``success``; deliveries in flight, recognised as in `delivery_volume`, are left out.
     ax, tz
         As in `delivery_volume`.
     most : int

@@ -1,6 +1,6 @@
 """Figures: a frame and ``ax=None`` in, the Axes out. Nothing is shown or saved.
 
-Each function draws on the Axes passed, or on a new figure of notebook width. Axes carry units and the name of the time
+Each function draws on the Axes passed, or on a new figure of notebook width. Axes show units and the name of the time
 zone; the same word has the same colour everywhere, from one palette that the common colour-vision deficiencies keep
 apart. Text from outside is shown as text, never as mathematics. Empty frames give empty, labelled Axes; a frame that lacks
 a column raises a PlanError that names the call which makes it.
