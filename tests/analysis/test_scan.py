@@ -40,12 +40,8 @@ def test_keys_and_secrets_are_found_wherever_they_stand(tmp_path: Path) -> None:
         voxops={"signing_secret": SECRET},
     )
     found = vx.scan_notebook(path)
-    found = (
-        found[["cell", "where", "line", "kind"]]
-        .astype(object)
-        .where(found[["cell", "where", "line", "kind"]].notna(), None)
-    )
-    assert [tuple(row) for row in found.itertuples(index=False)] == [
+    places = found[["cell", "where", "line", "kind"]].astype(object)
+    assert [tuple(row) for row in places.where(places.notna(), None).itertuples(index=False)] == [
         (1, "source", 2, "API key"),
         (2, "source", 1, "API key"),
         (3, "output 1 text", 2, "API key"),
