@@ -385,7 +385,10 @@ def test_a_target_that_failed_again_for_such_a_fault_is_tried_at_once(bench):
     assert isinstance(one(bench, retry(post, attempt=2), post), New)
 
 
-@pytest.mark.parametrize(("tried", "columns", "attempt"), [(False, {}, 1), (True, {}, None), (True, {"attempt": 2}, 2)])
+@pytest.mark.parametrize(
+    ("tried", "columns", "attempt"),
+    [(False, {}, 1), (True, {}, None), (True, {"attempt": 2}, 2), (True, {"twin": True}, 2)],
+)
 def test_rule_05_a_blocked_row_is_new_unless_it_was_sent(bench, tried, columns, attempt):
     (op,) = bench.bind(campaign("a"))
     if tried:

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import others_post, plan_rows, scheduled
+from tests.engine.steps import BULK, others_post, plan_rows, scheduled
 
 from voxops.acts.create import plan_bulk
+from voxops.sandbox import Fault
 
 
 def by_hand(rig: Rig, sheet: pd.DataFrame, number: int) -> str:
@@ -57,6 +58,64 @@ def test_a_row_whose_double_is_gone_is_posted(rig: Rig, what: str) -> None:
     again = kernel.run(plan_bulk(sheet, key="row_id"))
     assert outcomes(again) == {"succeeded": 3}
     assert scheduled(rig, sheet["content"][0]) == 1
+
+
+def blocked_meanwhile(rig: Rig, kernel: Kernel, sheet: pd.DataFrame, *, one_by_one: bool = False) -> str:
+    """A run stops at a limit, somebody posts its first row by hand, and it goes on: that row is blocked; the post's id."""
+    path = "/v1/posts" if one_by_one else BULK
+    rig.sandbox.add_fault(
+        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=path, times=None)
+    )
+    run = kernel.bind(plan_bulk(sheet, key="row_id", one_by_one=one_by_one))
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(60)
+    post = by_hand(rig, sheet, 0)
+    kernel.go(run)
+    assert kernel.results(run)["outcome"].tolist() == ["blocked", *["succeeded"] * (len(sheet) - 1)]
+    rig.sandbox.advance(400)
+    return post
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+@pytest.mark.parametrize("meant", [True, False])
+def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_double_is_gone(
+    rig: Rig, one_by_one: bool, meant: bool
+) -> None:
+    """Its key was never sent, so the row may be formed again as it was."""
+    count = 3 if one_by_one else 1
+    kernel, sheet = rig.kernel(), rig.campaign(count)
+    post = blocked_meanwhile(rig, kernel, sheet, one_by_one=one_by_one)
+    if meant:
+        sheet["twin"] = sheet.index == 0
+    else:
+        rig.sandbox.person.delete(post)
+    for _ in range(2):
+        again = kernel.run(plan_bulk(sheet, key="row_id", one_by_one=one_by_one))
+        assert outcomes(again) == {"succeeded": count}
+        assert again["attempt"].tolist() == [1] * count
+    assert [scheduled(rig, text) for text in sheet["content"]] == [1 + meant] + [1] * (count - 1)
+    assert rig.created() == dict.fromkeys(sheet["content"], 1)
+
+
+@pytest.mark.parametrize("fault", ["half made", "too large"])
+def test_a_batch_that_is_parted_into_a_row_that_was_blocked_as_it_waited_goes_on(rig: Rig, fault: str) -> None:
+    kernel, rows = rig.kernel(), rig.campaign(12)
+    rig.sandbox.person.delete(blocked_meanwhile(rig, kernel, rows.head(1)))
+    # A batch is in the order of its rows' fingerprints; that row must be the second, so that it is parted off.
+    pairs = (rows.iloc[[0, number]] for number in range(1, 12))
+    sheet = next(pair for pair in pairs if plan_bulk(pair, key="row_id").operations[0].items[1].row == 0)
+    rig.sandbox.add_fault(
+        Fault(action="bulk_partial", method="POST", path=BULK, items=1)
+        if fault == "half made"
+        else Fault(action="status", status=413, code="TOO_LARGE", method="POST", path=BULK)
+    )
+    run = kernel.bind(plan_bulk(sheet, key="row_id"))
+    kernel.go(run)
+    rig.sandbox.advance(3600)
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    assert rig.created() == dict.fromkeys(sheet["content"], 1)
 
 
 def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_made_by_hand(rig: Rig) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.ledger.filled import NOW, batch, change, ops, rows
 
-from voxops.acts.operation import settled
+from voxops.acts.operation import blocked, settled
+from voxops.errors import LedgerError
 from voxops.ledger.forming import CANCELLED
 from voxops.ledger.records import COLLIDED
 from voxops.model import Outcome
@@ -215,6 +216,25 @@ def test_an_unsent_operation_is_taken_back_and_makes_room_for_its_key(ledger, op
     assert changed == {**ops(1, state="withdrawn", key=f"{key}#1"), **rows(1, waiting_for="why", outcome=outcome)}
     for op in (1, 2, 3, 4, 5, 6):
         assert change(ledger, lambda op=op: ledger.forming.withdraw(op, "why")) == (False, {})
+
+
+def test_what_was_blocked_before_it_was_ever_sent_makes_room_for_its_key(ledger):
+    key = ledger.operations.get(1).key
+    again = replace(batch("x", "y"), key=key)
+    with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: operations\.key"):
+        ledger.forming.add(again, baseline=None)  # it may still be sent
+    ledger.outcomes.settle(1, [blocked(one, "why") for one in ledger.operations.members(1)], NOW)
+    _, changed = change(ledger, lambda: ledger.forming.add(again, baseline=None))
+    before = {place: value for place, value in changed.items() if place[:2] == ("op", 1)}
+    assert before == ops(1, key=f"{key}#1")
+
+
+@pytest.mark.parametrize("done", ["UPDATE operations SET tries = 1", "UPDATE members SET result_id = 'p'"])
+def test_what_was_sent_or_made_keeps_its_key(ledger, done):
+    ledger.outcomes.settle(1, [blocked(one, "why") for one in ledger.operations.members(1)], NOW)
+    ledger.query(done)
+    with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: operations\.key"):
+        ledger.forming.add(replace(batch("x", "y"), key=ledger.operations.get(1).key), baseline=None)
 
 
 def test_rows_leave_an_operation_and_the_last_one_ends_it(ledger):

@@ -163,10 +163,12 @@ class Decider:
                 f"already posted as {member.result_id}, with other values of {differing}; change the post itself, {where}. "
                 "To name a new campaign would post every row again"
             )
-        never_sent = member.result_id is None and not stored.tries
-        if member.outcome is Outcome.BLOCKED and stored.state == "settled" and never_sent:
-            return New(self._at_least(item, attempt))  # what blocked it may be gone
-        if member.outcome is Outcome.FAILED or (member.outcome is Outcome.BLOCKED and stored.state == "settled"):
+        is_blocked = member.outcome is Outcome.BLOCKED and stored.state == "settled"
+        as_twin = bool(item.seen.get("twin")) and not member.item.seen.get("twin")
+        if is_blocked and member.result_id is None and (as_twin or not stored.tries):
+            # What blocked it may be gone, or does not count any more; a key that was sent is not sent for anything new.
+            return New(self._at_least(item, attempt + (stored.tries > 0)))
+        if member.outcome is Outcome.FAILED or is_blocked:
             made = self._creates and member.result_id is not None  # another text is no other row (rule 30)
             if (exact or made) and not self._is_anew(item, attempt, member):
                 again = self._at_least(item, attempt + 1)

@@ -31,6 +31,12 @@ class Forming(Part):
         """Write a new operation with its members and point their items at it; `read` is when what it stands on was read, else now."""
         with self._store.atomic() as db:
             now = self._store.now()
+            # What was blocked before it was ever sent makes room for its key: its rows may be formed again, as they were.
+            db.execute(
+                """UPDATE operations SET key = key || '#' || id WHERE key = ? AND state = 'settled' AND tries = 0
+                   AND NOT EXISTS (SELECT 1 FROM members WHERE op = operations.id AND result_id IS NOT NULL)""",
+                (operation.key,),
+            )
             cursor = db.execute(
                 """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read,
                        edition, shrunk)
