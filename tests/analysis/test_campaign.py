@@ -109,6 +109,34 @@ def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
         read_campaign(written(tmp_path, text))
 
 
+LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)], r"row 3: a quotation mark opens .* never ends"),
+        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell goes on after the quotation"),
+        ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell goes on"),
+    ],
+)  # fmt: skip
+def test_a_quotation_mark_takes_no_rows_in_and_changes_no_text(tmp_path, rows, words, end):
+    """Before, the rows after one that is not closed were part of that text, and no finding said so."""
+    path = written(tmp_path, (HEADER + "\n" + "\n".join(rows) + "\n").replace("\n", end))
+    with pytest.raises(PlanError, match=words):
+        read_campaign(path)
+
+
+def test_quotation_marks_within_a_text_and_above_the_heads_are_read(tmp_path):
+    rows = [
+        '1,"The 12"" record, ""live""",twitter:@brand,2026-03-21T10:00:00Z',
+        '2,A 7" single,twitter:@brand,2026-03-22T10:00:00Z',
+    ]
+    path = written(tmp_path, '"Spring" plan\n' + HEADER + "\n" + "\n".join(rows) + "\n")
+    assert read_campaign(path, header=2)["content"].to_list() == ['The 12" record, "live"', 'A 7" single']
+
+
 def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
     """A workbook with a title over all columns in row 1, nothing in row 2, and its heads in row 3."""
     with xlsxwriter.Workbook(str(path)) as book:

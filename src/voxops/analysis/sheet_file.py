@@ -93,10 +93,7 @@ def _csv(path: Path, data: bytes, wanted: int | None) -> Sheet:
     at = wanted or next((number for number, row in top if any(cell.strip() for cell in row)), 1)
     # A title above the heads has no delimiters, or others: the row of the heads says how cells are parted.
     delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
-    try:
-        rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise PlanError(f"{path} is not a CSV file: {error}.") from error
+    rows = _parted(path, text, delimiter, at)
     kept: list[tuple[int, list[Any]]] = [
         (number, list(row)) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)
     ]
@@ -118,6 +115,30 @@ def _with_heads(
             f"{path} has nothing in row {wanted}; header= is the number of the row in which the heads stand, as a spreadsheet numbers it."
         )
     return Sheet(list(map(str, heads or [])), [each for each in filled if each[0] > at], about, top[:_TOP])
+
+
+def _parted(path: Path, text: str, delimiter: str, heads: int) -> list[list[str]]:
+    """All rows; below the heads a PlanError names the row whose quotation marks would change a text, or take in the rows after it."""
+    lines = StringIO(text, newline="")
+    rows: list[list[str]] = []
+    try:
+        rows += islice(csv.reader(lines, delimiter=delimiter), heads)
+        for row in csv.reader(lines, delimiter=delimiter, strict=True):
+            rows.append(row)  # one by one: the error is about the row after those that could be read
+    except csv.Error as error:
+        where = f"{path}: row {len(rows) + 1}"
+        if str(error) == "unexpected end of data":
+            raise PlanError(
+                f"{where}: a quotation mark opens a text there that never ends, so that all rows after it would be part of that text; "
+                "close it, or write it twice where it belongs to the text."
+            ) from error
+        if "expected after" in str(error):
+            raise PlanError(
+                f"{where}: a cell goes on after the quotation mark that ends its text; put all of it in quotation marks and write those "
+                'that belong to it twice, such as """Yes"" is a word".'
+            ) from error
+        raise PlanError(f"{path} is not a CSV file: {error}.") from error
+    return rows
 
 
 def _top(text: str, delimiter: str, most: int) -> list[list[str]]:
