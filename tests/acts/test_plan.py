@@ -125,8 +125,42 @@ def test_an_attempt_is_a_whole_number_from_one(value):
 
 
 def test_a_high_attempt_is_taken_also_as_text():
-    plan = plan_bulk(campaign(2).assign(attempt=["1000000.0", 10**6]), key="row_id")
-    assert plan.frame["attempt"].tolist() == [10**6, 10**6]
+    plan = plan_bulk(campaign(2).assign(attempt=["1000.0", 1000]), key="row_id")
+    assert plan.frame["attempt"].tolist() == [1000, 1000]
+    with pytest.raises(PlanError, match="from 1 to 1,000"):
+        plan_bulk(campaign(1).assign(attempt=1001), key="row_id")
+
+
+@pytest.mark.parametrize("name", ["request", "batch", "result_id", "notice", "campaign"])
+def test_a_column_that_plans_or_results_fill_names_no_rows(name):
+    frame = campaign(2).rename(columns={"row_id": name})
+    with pytest.raises(PlanError, match=f"key='{name}' names a column that plans and results fill themselves"):
+        plan_bulk(frame, key=name)
+
+
+@pytest.mark.parametrize(
+    ("tags", "sent"),
+    [
+        ({"spring", "offer"}, ["offer", "spring"]),
+        (["spring", float("nan")], ["spring"]),
+        (2026.0, ["2026"]),
+        ("2026.0; 007", ["2026.0", "007"]),
+        (None, None),
+    ],
+)
+def test_tags_in_whatever_form_are_texts(tags, sent):
+    plan = plan_bulk(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
+    assert plan.operations[0].items[0].body.get("tags") == sent
+
+
+@pytest.mark.parametrize("column", ["tags", "media"])
+@pytest.mark.parametrize("text", ["['a', 'b']", '["a"]', "{'a', 'b'}", "('a',)", "['a' 'b']", "[]", "set()"])
+def test_a_list_as_python_writes_it_is_held(column, text):
+    plan = plan_bulk(campaign(2).assign(**{column: [text, "[a] b"]}), key="row_id")
+    assert plan.frame["eligible"].tolist() == [False, True]
+    assert plan.frame["reason"][0].endswith(
+        "is a list as Python writes it; write its parts with a semicolon between them"
+    )
 
 
 def test_a_missing_attempt_is_the_first():

@@ -497,6 +497,32 @@ def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise()
     assert plan_bulk(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
 
 
+def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
+    """Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled."""
+    path = tmp_path / "joined.csv"
+    rows = [f"{HEADER}\n".encode(), "a,Grüße,acc,x,,,\n".encode(), "b,Käse,acc,x,,,\n".encode("cp1252")]
+    path.write_bytes(b"".join(rows))
+    with pytest.raises(PlanError, match=r"joined\.csv: line 2 is in UTF-8 and line 3 is not"):
+        read_campaign(path)
+    path.write_bytes(rows[0] + rows[2])
+    assert read_campaign(path)["content"].tolist() == ["Käse"]
+
+
+@pytest.mark.parametrize(
+    "error", ["#N/A", "#NV", "#NAME?", "#WERT!", "#¿NOMBRE?", "#¡VALOR!", "#DIV/0!", "########", "Err:502"]
+)
+def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path: Path, error: str) -> None:
+    text = f"{HEADER}\na,Hi,acc,x,{error},,\nb, {error} ,acc,x,,,\n"
+    with pytest.raises(PlanError, match=r"E2, B3: the cell holds an error of the spreadsheet"):
+        read_campaign(written(tmp_path, text, "utf-8"))
+
+
+def test_a_text_that_is_about_an_error_is_none(tmp_path: Path) -> None:
+    text = f"{HEADER}\na,#NAME? is what Excel says,acc,x,,,#spring!\n"
+    frame = read_campaign(written(tmp_path, text, "utf-8"))
+    assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
+
+
 def spoiled(folder: Path, *, comment: bytes) -> Path:
     """A workbook with a formula, in whose sheet somebody has put a comment."""
     path, other = folder / "a.xlsx", folder / "b.xlsx"

@@ -38,6 +38,7 @@ def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool
     [
         {},
         {"content": " "},
+        {"tags": "['spring', 'offer']"},
         {"content": "x" * 10_001},
         {"accounts": None},
         {"accounts": "twitter @aldercoffee"},

@@ -32,6 +32,23 @@ def test_rule_30_what_failed_to_be_published_is_not_recovered(rig: Rig, status: 
     assert counts[["tried", "recovered", "failed_other", "pending"]].to_numpy().tolist() == [[2, 1, 1, 0]]
 
 
+def test_rule_30_a_sheet_with_posts_of_its_own_is_verified_by_the_posts_that_it_made(rig: Rig) -> None:
+    """It was made from last week's posts, whose ids are still in it."""
+    kernel = rig.kernel()
+    old = [
+        rig.sandbox.plant_post("old", [rig.campaign(1)["accounts"][0]], status="published", daysOld=7) for _ in range(2)
+    ]
+    run = kernel.bind(plan_bulk(rig.campaign(2).assign(post_id=old), key="row_id"))
+    execution = kernel.execution(run)
+    eventloop.run(execution.go())
+    for post in kernel.results(run)["result_id"]:
+        rig.sandbox.person.delete(post)
+    rig.sandbox.advance(PROOF_AFTER + 60)
+    counts = eventloop.run(execution.verify())
+    assert counts[["tried", "recovered", "blocked"]].to_numpy().tolist() == [[2, 0, 2]]
+    assert outcomes(kernel.results(run)) == {"blocked": 2}
+
+
 @pytest.mark.parametrize("body", ["html", "empty"])
 def test_rule_30_a_404_of_a_proxy_deletes_no_post(rig: Rig, body: str) -> None:
     kernel, run, execution = made(rig)

@@ -119,10 +119,12 @@ def test_columns_of_pyarrow_come_back_as_pandas_own():
         "at": np.array([time(10, 30), None], object),
         "cost": np.array([Decimal("1.50"), None], object),
         "many": pd.Series([["a", "b"], None], dtype=object),
+        "pairs": pd.Series([["a", "b"], ["c", "d"]], dtype=object),
     }
     types = [
         "int64[pyarrow]", "double[pyarrow]", "bool[pyarrow]", pd.ArrowDtype(pa.string()), "timestamp[us, tz=Europe/Berlin][pyarrow]",
         "date32[pyarrow]", "time64[us][pyarrow]", pd.ArrowDtype(pa.decimal128(5, 2)), pd.ArrowDtype(pa.list_(pa.string())),
+        pd.ArrowDtype(pa.list_(pa.string())),
     ]  # fmt: skip
     foreign = pd.DataFrame(
         {name: pd.array(list(values), dtype=kind) for (name, values), kind in zip(own.items(), types, strict=True)}

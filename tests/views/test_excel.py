@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_cells_of_excel_become_text_and_times_in_the_zone_that_was_said(tmp_path
         (["a", "t", "x", datetime(2026, 7, 4, 9)], {}, r"D2: times of Excel name no time zone.*tz='Europe/Berlin'"),
         (["a", "t", "x", date(2026, 7, 4)], {}, "D2: times of Excel"),
         (["a", "t", 1234567890123456789, "z"], {}, "C2: a number of which Excel keeps the first 15 digits"),
-        (["a", "FORMULA =NA() -> #N/A", "x", "z"], {}, "B2: the cell holds an error of Excel"),
+        (["a", "FORMULA =NA() -> #N/A", "x", "z"], {}, "B2: the cell holds an error of the spreadsheet"),
         (["a", "t", "x", "z"], {"sheet": "Plam"}, "has no sheet 'Plam'; it has: Plan"),
         (["a", "t", "x", "z"], {"columns": {"Text": "content"}}, "columns= names Text, which .* does not have"),
         (["a", "t", "x", "z"], {"dayfirst": "yes"}, "dayfirst="),
@@ -144,6 +145,74 @@ def test_a_formula_that_was_never_calculated_is_refused(tmp_path: Path) -> None:
             book.writestr(name, re.sub(rb"(</f>)<v>2</v>", rb"\1", data))
     with pytest.raises(vx.PlanError, match="B2: a formula that was never calculated"):
         vx.read_campaign(path)
+
+
+def rewritten(path: Path, change: Callable[[str], str]) -> Path:
+    """A workbook whose sheets another program has written in its own way."""
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    with zipfile.ZipFile(path, "w") as book:
+        for name, data in parts.items():
+            book.writestr(name, change(data.decode()) if name.startswith("xl/worksheets/sheet") else data)
+    return path
+
+
+def prefixed(text: str) -> str:
+    """The same XML with a prefix at its names."""
+    return re.sub(r"<(/?)([a-zA-Z])", r"<\1x:\2", text).replace("xmlns=", "xmlns:x=")
+
+
+@pytest.mark.parametrize("change", [prefixed, lambda text: text.replace('"', "'")], ids=["prefixed", "quoted"])
+def test_errors_and_formulas_are_found_however_a_program_writes_its_cells(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    row: list[object] = ["a", "FORMULA =1+1 -> 2", "x", "z"]
+    assert len(vx.read_campaign(rewritten(workbook(tmp_path / "x.xlsx", row), change))) == 1
+    row[1] = "FORMULA =NA() -> #N/A"
+    with pytest.raises(vx.PlanError, match="B2: the cell holds an error"):
+        vx.read_campaign(rewritten(workbook(tmp_path / "x.xlsx", row), change))
+    row[1] = "FORMULA =1+1 -> 2"
+    empty = rewritten(workbook(tmp_path / "x.xlsx", row), lambda text: re.sub(r"(</f>)<v>2</v>", r"\1", change(text)))
+    rewritten(empty, lambda text: re.sub(r"(</x:f>)<x:v>2</x:v>", r"\1", text))
+    with pytest.raises(vx.PlanError, match="B2: a formula that was never calculated"):
+        vx.read_campaign(empty)
+
+
+def test_errors_of_open_document_sheets_are_refused_with_their_cells(tmp_path: Path) -> None:
+    urn = "urn:oasis:names:tc:opendocument:xmlns:"
+    spaces = {"office": urn + "office:1.0", "table": urn + "table:1.0", "text": urn + "text:1.0"}
+    spaces["calcext"] = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
+    declared = " ".join(f'xmlns:{prefix}="{name}"' for prefix, name in spaces.items())
+
+    def sheet(name: str, *rows: list[str]) -> str:
+        cells = {
+            text: f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+            for row in rows
+            for text in row
+        }
+        cells["#N/A"] = (
+            '<table:table-cell table:formula="of:=NA()" office:value-type="string" office:string-value="" '
+            'calcext:value-type="error"><text:p>#N/A</text:p></table:table-cell>'
+        )
+        cells[""] = '<table:table-cell table:number-columns-repeated="2"/>'
+        lines = "".join(f"<table:table-row>{''.join(cells[text] for text in row)}</table:table-row>" for row in rows)
+        return f'<table:table table:name="{name}">{lines}</table:table>'
+
+    def book(content: str) -> Path:
+        path = tmp_path / "x.ods"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+            archive.writestr(
+                "META-INF/manifest.xml", '<manifest xmlns="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+            )
+            inner = f"<office:body><office:spreadsheet>{content}</office:spreadsheet></office:body>"
+            archive.writestr("content.xml", f"<office:document-content {declared}>{inner}</office:document-content>")
+        return path
+
+    good, broken = ["a", "Hi", "x", "z"], ["b", "", "#N/A"]
+    assert len(vx.read_campaign(book(sheet("S", HEADS, good) + sheet("T", broken)), sheet="S")) == 1
+    with pytest.raises(vx.PlanError, match="sheet 'T': D3: the cell holds an error"):
+        vx.read_campaign(book(sheet("S", HEADS, broken) + sheet("T", HEADS, good, broken)), sheet="T")
 
 
 def test_which_of_several_sheets_is_not_guessed(tmp_path: Path) -> None:

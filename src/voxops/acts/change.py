@@ -16,7 +16,7 @@ from voxops.acts.act import PostAct
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
-from voxops.acts.sheet import split_list, utc_text
+from voxops.acts.sheet import split_list, tags_in, utc_text
 from voxops.api.errors import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.states import PostState
@@ -199,7 +199,7 @@ def has_passed(item: Item, now: datetime) -> bool:
 
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a change asks for, out of the columns of a row."""
-    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": _once, "accountIds": _once}
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": _tags, "accountIds": _once}
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
@@ -209,8 +209,13 @@ def asked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _once(value: Any) -> list[str]:
-    """The parts of a list, each once: a tag that is there already is not added again."""
+    """The accounts of a cell, each once."""
     return list(dict.fromkeys(split_list(value)))
+
+
+def _tags(value: Any) -> list[str]:
+    """The tags of a cell, each once: one that is there already is not added again."""
+    return list(dict.fromkeys(tags_in(value)))
 
 
 def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:

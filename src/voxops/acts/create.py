@@ -18,7 +18,7 @@ from voxops.acts.act import Act
 from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
-from voxops.acts.plan import Plan, build_plan
+from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
 from voxops.acts.sheet import fit_rows, row_names, split_list, utc_text
 from voxops.api.errors import bears_error
 from voxops.api.limits import BULK_POSTS
@@ -45,6 +45,11 @@ __all__ = [
 ]
 
 
+_FILLED = {
+    *PLAN_COLUMNS,
+    *RESULT_TYPES,
+    "campaign",
+}  # columns that would name no row any more once it is planned or done
 # A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
@@ -294,7 +299,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     Raises
     ------
     PlanError
-        If columns are missing, a value of `key` is missing or stands there twice, or a column has lost its type in a file.
+        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or stands there twice, or a column has lost its type in a file.
 
     Examples
     --------
@@ -308,6 +313,10 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     need_columns(frame, ("content", "scheduled_for"), "use vx.read_campaign(path)")
     if key not in frame.columns:
         raise PlanError(f"key={key!r} names no column of the frame; {did_you_mean(key, map(str, frame.columns))}")
+    if key in _FILLED:
+        raise PlanError(
+            f"key={key!r} names a column that plans and results fill themselves; give it another name first"
+        )
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
     name, named = _campaign_of(frame, campaign)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLAN_COLUMNS",
+    "RESULT_TYPES",
     "Cost",
     "Plan",
     "build_plan",
@@ -35,6 +36,11 @@ __all__ = [
 
 DEFAULT_RATE = 500  # requests a minute, where no answer has shown the workspace's own limit yet
 PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
+# What the results of a run say beside the columns of its plan.
+RESULT_TYPES: dict[str, str] = {
+    "status_before": "string", "outcome": "string", "waiting_for": "string", "tries": "Int64", "http_status": "Int64",
+    "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]", "notice": "string",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import NUMBER_OF_A_FILE, Finding, errors_of_all, sheet_rows, split_list, utc_text
+from voxops.analysis.sheet_rules import (
+    NUMBER_OF_A_FILE,
+    Finding,
+    errors_of_all,
+    is_written_list,
+    sheet_rows,
+    split_list,
+    tags_in,
+    utc_text,
+)
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fit_rows", "row_names", "split_list", "utc_text"]
+__all__ = ["fit_rows", "is_written_list", "row_names", "split_list", "tags_in", "utc_text"]
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

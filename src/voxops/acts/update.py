@@ -12,7 +12,7 @@ from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.acts.sheet import utc_text
+from voxops.acts.sheet import is_written_list, utc_text
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
@@ -197,6 +197,8 @@ def _why_not_asked(
         return f"new_content has {len(content)} characters; {CONTENT_CHARACTERS:,} is the most"
     if "accountIds" in body and (not body["accountIds"] or any(":" in name for name in body["accountIds"])):
         return "new_account_ids must hold account ids, as ws.accounts() shows them"
+    if any(map(is_written_list, body.get("tags", ()))):
+        return "new_tags is a list as Python writes it; write its parts with a semicolon between them"
     if when is not None and body["scheduledFor"] is None:
         return f"new_scheduled_for {str(when)[:40]!r} has no offset from UTC; write it as 2026-03-04T10:00:00+01:00"
     if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:

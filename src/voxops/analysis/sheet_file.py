@@ -10,20 +10,29 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxops.errors import PlanError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 __all__ = ["Sheet", "letters", "places", "read_sheet"]
 
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
-_OPENED = re.compile(rb"<c[\s>]")
-_EMPTY = re.compile(rb"<c\b([^<>]*)/>")  # a cell that holds nothing, not even a value
 _LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
-_PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
+_DOUBTFUL = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\bt\s*=\s*["']e["']|value-type\s*=\s*["']error["']""")
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_ERROR_IN_ODS = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
+_ERROR_SAID = "the cell holds an error of the spreadsheet, such as #N/A or ####; correct it."
+# Errors as they stand in a CSV file, in the languages of Excel, and what is shown where a column is too narrow for a date.
+_ERROR = re.compile(
+    r"#(?:N/A|N/D|NV|[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM)\?|¡?(?:REF|BEZUG|RIF|VERW|VALUE|WERT|VALEUR|VALOR|VALORE|WAARDE|DIV/0|DEEL/0"
+    r"|NUM|ZAHL|NOMBRE|GETAL|NÚM|NULL|NUL|NULO|NULLO|LEEG|SPILL|ÜBERLAUF|CALC|FIELD|BLOCKED|CONNECT)!|##+)|Err:\d{3}"
+)
 _NAMED = 5  # cells named in one error
 _DELIMITERS = ",;\t"  # the first of those that part a row into most cells counts
 _TOP = 10  # rows in which heads are looked for
@@ -97,6 +106,14 @@ def _csv(path: Path, data: bytes, wanted: int | None) -> Sheet:
     kept: list[tuple[int, list[Any]]] = [
         (number, list(row)) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)
     ]
+    broken = [
+        f"{letters(at)}{number}"
+        for number, row in kept
+        for at, cell in enumerate(row)
+        if _ERROR.fullmatch(cell.strip())
+    ]
+    if broken:
+        raise PlanError(f"{path}: {places(broken)}: {_ERROR_SAID}")
     return _with_heads(path, kept, wanted, {"encoding": encoding, "delimiter": delimiter}, top)
 
 
@@ -159,10 +176,34 @@ def _text(path: Path, data: bytes) -> tuple[str, str]:
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
         try:
-            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
+            text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if encoding == "cp1252":
+            _refuse_two_encodings(path, data)
+        return text.replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
     raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
+
+
+def _refuse_two_encodings(path: Path, data: bytes) -> None:
+    """Refuse a file of which some lines are in UTF-8 and others are not: read as Windows-1252, the former would be garbled."""
+    lines: dict[bool, int] = {}
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line.isascii():
+            lines.setdefault(_is_utf8(line), number)
+    if len(lines) == 2:
+        raise PlanError(
+            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as where two files were joined; save all of it as CSV UTF-8."
+        )
+
+
+def _is_utf8(line: bytes) -> bool:
+    """Whether a line can be read as UTF-8."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
@@ -212,29 +253,28 @@ def _holds_anything(cell: Any) -> bool:
 def _refuse_broken(path: Path, name: str) -> None:
     """Refuse errors such as #N/A, and formulas that were never calculated: the reader would take both for nothing."""
     broken, uncalculated = [], []
-    for attributes, content in _cells_of(path, name):
-        place = _PLACE.search(attributes)
-        where = place[1].decode() if place else "a cell"
-        if b't="e"' in attributes:
+    for where, cell in _cells_of(path, name):
+        if cell.get("t") == "e" or cell.get(_ERROR_IN_ODS) == "error":
             broken.append(where)
-        elif b"<f" in content and b"<v>" not in content:
+        elif cell.find("{*}f") is not None and cell.find("{*}v") is None:
             uncalculated.append(where)
     if broken:
-        raise PlanError(
-            f"{path}, sheet {name!r}: {places(broken)}: the cell holds an error of Excel, such as #N/A; correct it."
-        )
+        raise PlanError(f"{path}, sheet {name!r}: {places(broken)}: {_ERROR_SAID}")
     if uncalculated:
         raise PlanError(
             f"{path}, sheet {name!r}: {places(uncalculated)}: a formula that was never calculated; open the file in Excel and save it."
         )
 
 
-def _cells_of(path: Path, name: str) -> Iterator[tuple[bytes, bytes]]:
-    """The cells of a sheet of an xlsx file as they are written that are errors or formulas: attributes and content."""
+def _cells_of(path: Path, name: str) -> Iterator[tuple[str, Element]]:
+    """The cells of a sheet of an xlsx or ods file as they are written, with their places, if any holds a formula or an error."""
+    from xml.etree import ElementTree as ET
+
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        part = _part_of(archive, name)
+        is_ods = "content.xml" in archive.namelist()
+        part = "content.xml" if is_ods else _part_of(archive, name)
         if part not in archive.namelist():
             return
         size = archive.getinfo(part).file_size
@@ -243,20 +283,23 @@ def _cells_of(path: Path, name: str) -> Iterator[tuple[bytes, bytes]]:
                 f"{path}, sheet {name!r} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB are read at most; keep its rows in a file of their own."
             )
         data = archive.read(part)
-    if b"<f" in data or b't="e"' in data:
-        # Parted at the ends of cells, and searched once: a search from each beginning would take for ever where none ends.
-        for piece in _without_comments(data).split(b"</c>"):
-            begin = max((found.start() for found in _OPENED.finditer(piece)), default=-1)
-            attributes, closed, content = piece[begin + 2 :].partition(b">")
-            if begin >= 0 and closed and not attributes.endswith(b"/"):
-                yield attributes, content
-            yield from ((empty, b"") for empty in _EMPTY.findall(piece))
-
-
-def _without_comments(data: bytes) -> bytes:
-    """XML without its comments; one that never ends takes the rest with it."""
-    first, *others = data.split(b"<!--")
-    return first + b"".join(other.partition(b"-->")[2] for other in others)
+    if _DOUBTFUL.search(data) is None:
+        return
+    number, inside = 0, not is_ods
+    try:
+        for event, element in ET.iterparse(BytesIO(data), ("start", "end")):  # noqa: S314 - see _part_of
+            tag = element.tag.rpartition("}")[2]
+            if tag == "table":
+                number, inside = 0, event == "start" and element.get(f"{_TABLE}name") == name
+            elif event == "end" and tag in {"row", "table-row"}:
+                column = 0
+                for cell in element if inside else ():
+                    yield cell.get("r") or f"{letters(column)}{number + 1}", cell
+                    column += int(cell.get(f"{_TABLE}number-columns-repeated", 1))
+                number += int(element.get(f"{_TABLE}number-rows-repeated", 1))
+                element.clear()
+    except ET.ParseError as error:
+        raise PlanError(f"{path} is not a workbook that can be read: {error}.") from error
 
 
 def _part_of(archive: zipfile.ZipFile, name: str) -> str:

@@ -18,7 +18,7 @@ from voxops.analysis.sheet_times import in_figures, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
 from voxops.errors import PlanError
-from voxops.frames.columns import plain_values
+from voxops.frames.columns import is_missing, plain_values
 from voxops.model import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ __all__ = [
     "Finding",
     "errors_of",
     "errors_of_all",
+    "is_written_list",
     "name_errors",
     "platforms_of",
     "row_names",
     "sheet_rows",
     "split_list",
+    "tags_in",
     "utc_text",
     "warnings_of",
 ]
@@ -44,6 +46,7 @@ TWIN = "a column twin (True) says that it is meant"  # what to do about a post t
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 # An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
 _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
+_WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
@@ -60,11 +63,21 @@ class Finding:
 
 
 def split_list(value: Any) -> list[str]:
-    """Return a cell's parts: a list as it is, text cut at ``;``, nothing for a missing value."""
-    if value is None:
-        return []
-    parts = value if isinstance(value, list | tuple) else str(value).split(";")
-    return [text for text in (str(part).strip() for part in parts) if text]
+    """Return a cell's parts: a list as it is, a set in the order of its texts, other text cut at ``;``; what is missing is no part."""
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
+    parts = value if isinstance(value, list | tuple) else [] if is_missing(value) else str(value).split(";")
+    return [text for text in (str(part).strip() for part in parts if not is_missing(part)) if text]
+
+
+def tags_in(value: Any) -> list[str]:
+    """Return a cell's tags, as `split_list` does; a year of which a file has made 2026.0 is 2026."""
+    return split_list(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def is_written_list(text: str) -> bool:
+    """Whether a part of a cell is a list as Python writes it, such as a CSV file makes of one: its commas part nothing here."""
+    return _WRITTEN_LIST.fullmatch(text.strip()) is not None
 
 
 def utc_text(value: Any) -> str | None:
@@ -82,8 +95,9 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment and time."""
     # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
-    lists = {"accounts": accounts, "media": "media", "tags": "tags"}
+    lists = {"accounts": accounts, "media": "media"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
     for name in ("content", "content_type", "first_comment", "scheduled_for"):
         columns[name] = plain_values(frame, name)
@@ -123,6 +137,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         if _FILE_NAME.fullmatch(media):
             said = f"{media[:60]!r} is the name of a file; upload it first, and write its id here, or an https address."
             yield _error("media", "MEDIA_FORM", said)
+    for column in ("media", "tags"):
+        for part in filter(is_written_list, row[column]):
+            said = f"{part[:60]!r} is a list as Python writes it; write its parts with a semicolon between them."
+            yield _error(column, "LIST_FORM", said)
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."

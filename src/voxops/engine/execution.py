@@ -141,12 +141,11 @@ class Execution:
 
     async def verify(self) -> pd.DataFrame:
         """Read the posts again and compare, per cause."""
-        table = self.results()
-        ids = set(table["post_id" if "post_id" in table.columns else "result_id"].dropna())
+        table, act = self.results(), act_named(self._ledger.runs.head(self.id).action)
+        ids = set(table[outcome.posts_column(table, act)].dropna())
         posts = await self._engine.read_posts(ids)
         read = await read_again(self._engine.reader, self._ledger.marks.of_posts(ids).values(), posts)
         await self._engine.commit(lambda: note_posts(self._ledger, read, self._client.now()))
-        act = act_named(self._ledger.runs.head(self.id).action)
         return outcome.verified(self.results(), {**posts, **read}, act)
 
     @property

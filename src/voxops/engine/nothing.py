@@ -8,10 +8,9 @@ from datetime import datetime
 import pandas as pd
 
 from voxops import frames
-from voxops.acts.plan import Plan
+from voxops.acts.plan import RESULT_TYPES, Plan
 from voxops.engine.outcome import COUNTS
 from voxops.engine.progress import start
-from voxops.ledger.audit import RESULT_TYPES
 from voxops.model import Observer, Snapshot
 
 __all__ = ["Nothing"]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from voxops import frames
 from voxops.acts.act import Act
-from voxops.acts.plan import PLAN_COLUMNS, Plan
+from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
@@ -30,7 +30,7 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["COUNTS", "copies", "failed_rows", "made", "replanned", "verified"]
+__all__ = ["COUNTS", "copies", "failed_rows", "made", "posts_column", "replanned", "verified"]
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
@@ -57,7 +57,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     table = table[wanted]
     states = [state for state, keep in zip(states, wanted, strict=True) if keep]
     anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
-    extra = {*PLAN_COLUMNS, *audit.RESULT_COLUMNS} - {"attempt", *_ERRORS}
+    extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
     rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
     if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
         rows["attempt"] = [
@@ -173,6 +173,11 @@ def replanned(ledger: Ledger, run: str) -> Plan | None:
     return plan if isinstance(plan, Plan) else None
 
 
+def posts_column(results: pd.DataFrame, act: Act) -> str:
+    """The column that names the post of a row; a campaign may have a `post_id` of its own, of the post that it was copied from."""
+    return "result_id" if act.about == "create" or "post_id" not in results.columns else "post_id"
+
+
 def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: Act) -> pd.DataFrame:
     """Count per cause what became of a run's rows, by the posts as they are now.
 
@@ -181,10 +186,10 @@ def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: 
     pandas.DataFrame
         Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
     """
-    rows = []
+    rows, column = [], posts_column(results, act)
     for record in results.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        post = row["post_id"] if "post_id" in row else row["result_id"]
+        post = row[column]
         cause, count = act.verified(row, posts.get(post) if isinstance(post, str) else None)
         if count == "pending" and row["outcome"] == Outcome.BLOCKED:
             count = "blocked"

@@ -139,7 +139,9 @@ def flags(frame: pd.DataFrame, name: str) -> list[bool]:
     return found
 
 
-_MOST_ATTEMPTS = 1_000_000  # what is more is no count of attempts, and may be more than a column of whole numbers holds
+_MOST_ATTEMPTS = (
+    1_000  # what is more is no count of attempts; a row is looked for under the mark of each that it may have had
+)
 
 
 def whole(value: Any) -> Any:
@@ -155,13 +157,13 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     Raises
     ------
     PlanError
-        If a value is not a whole number from 1.
+        If a value is not a whole number from 1 to 1,000.
     """
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
         number = 1 if value is None else whole(value)
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST_ATTEMPTS:
-            raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1")
+            raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1 to {_MOST_ATTEMPTS:,}")
         numbers.append(number)
     return numbers
 

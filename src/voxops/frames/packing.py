@@ -153,7 +153,10 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
             "ordered": dtype.ordered,
         }
     if isinstance(dtype, pd.ArrowDtype):
-        return _array_out(pd.Series(pd.array(list(column.array.to_numpy(object, na_value=None)))))
+        values = list(column.array.to_numpy(object, na_value=None))
+        if dtype.kind == "O":  # as objects: pandas would take lists of one length for a table
+            return _array_out(pd.Series(np.fromiter(values, object, len(values)), dtype=object))
+        return _array_out(pd.Series(pd.array(values)))
     packed = {"dtype": str(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage
@@ -162,8 +165,7 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     if dtype == np.dtype(object):
         return {**packed, "values": [_value_out(value) for value in column]}
     if dtype.kind in "mM":
-        values: Sequence[Any] = column.array.asi8.tolist()
-        return {**packed, "values": [None if value == _NAT else value for value in values]}
+        return {**packed, "values": [None if value == _NAT else value for value in column.array.asi8.tolist()]}
     convert = _converter(dtype)
     if isinstance(dtype, np.dtype):
         return {**packed, "values": [convert(value) for value in column.tolist()]}

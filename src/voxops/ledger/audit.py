@@ -30,8 +30,6 @@ from voxops.ledger.records import COLLIDED, OPEN
 from voxops.model import OUTCOMES
 
 __all__ = [
-    "RESULT_COLUMNS",
-    "RESULT_TYPES",
     "STATES",
     "acted_on",
     "canary_outcomes",
@@ -48,13 +46,6 @@ __all__ = [
     "stuck_rows",
     "tally",
 ]
-
-# What the results of a run say beside the columns of its plan.
-RESULT_TYPES: dict[str, str] = {
-    "status_before": "string", "outcome": "string", "waiting_for": "string", "tries": "Int64", "http_status": "Int64",
-    "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]", "notice": "string",
-}  # fmt: skip
-RESULT_COLUMNS = tuple(RESULT_TYPES)
 
 STATES = (*OPEN, "settled", "withdrawn")
 SETTLED = frozenset({"succeeded", "failed"})
