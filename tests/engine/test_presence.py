@@ -236,13 +236,26 @@ def test_rule_13_posts_are_found_by_their_marks_the_earliest_first():
         state("post_5"),
         state("post_6", metadata={"by": "hand"}),
     ]
-    found = find_marked([member(0), member(1, "r2"), member(2, "r3"), member(3, "r4"), member(4, "r5")], posts)
+    members = [member(0), member(1, "r2"), member(2, "r3"), member(3, "r4"), member(4, "r5")]
+    found = find_marked(members, {one.position: BODY for one in members}, posts)
     assert {position: [each.post_id for each in hits] for position, hits in found.items()} == {
         0: ["post_0", "post_2", "post_3", "post_1"],
         1: ["post_8"],  # a draft without a time is a clone of another post that bears the mark
         2: ["post_7", "post_a"],  # one that has its time waits for somebody
         3: ["post_99"],  # and so does one of which there is no other
     }
+
+
+def test_rule_13_a_mark_on_a_post_that_was_made_with_another_body_is_a_colleague_s():
+    mark = {"voxopsOp": keys.mark("c", "r1", 1)}
+    posts = [
+        state("post_1", metadata={**mark, "voxopsAsked": asked_hash({**BODY, "content": "mended"})}),
+        state("post_2", metadata={**mark, "voxopsAsked": asked_hash(BODY)}, content="edited since"),
+        state("post_3", metadata=mark, content="of a ledger of before"),
+    ]
+    for shown, ids in ((posts, ["post_2", "post_3"]), (posts[:1], [])):
+        found = find_marked([member(0)], {0: BODY}, shown)
+        assert [each.post_id for hits in found.values() for each in hits] == ids
 
 
 def test_rule_14_a_post_was_edited_when_its_times_differ():

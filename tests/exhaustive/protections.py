@@ -80,6 +80,7 @@ def nothing_shown() -> Iterator[None]:
     """Lists show no create, and their silence proves nothing."""
     with (
         mock.patch.object(settler, "find_marked", lambda *_: {}),
+        mock.patch.object(settler, "verdict_of", lambda *_: Verdict()),
         mock.patch.object(settler, "PROOF_AFTER", 1e12),
     ):
         yield

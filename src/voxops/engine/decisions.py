@@ -164,9 +164,8 @@ class Decider:
                 "To name a new campaign would post every row again"
             )
         is_blocked = member.outcome is Outcome.BLOCKED and stored.state == "settled"
-        as_twin = bool(item.seen.get("twin")) and not member.item.seen.get("twin")
-        if is_blocked and member.result_id is None and (as_twin or not stored.tries):
-            # What blocked it may be gone, or does not count any more; a key that was sent is not sent for anything new.
+        if is_blocked and self._creates and member.result_id is None:
+            # It is proved not to exist, and what blocked it may be gone; a key that was sent is not sent for anything new.
             return New(self._at_least(item, attempt + (stored.tries > 0)))
         if member.outcome is Outcome.FAILED or is_blocked:
             made = self._creates and member.result_id is not None  # another text is no other row (rule 30)

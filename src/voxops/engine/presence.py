@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from voxops._core.text import as_read
-from voxops.acts.made import Made, accounts_of, asked_hash, is_live, shown_hashes, shown_of_body, shown_of_state
+from voxops.acts.made import (
+    Made,
+    accounts_of,
+    asked_hash,
+    is_live,
+    made_of,
+    shown_hashes,
+    shown_of_body,
+    shown_of_state,
+)
 from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
 from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import same_time
@@ -132,10 +141,13 @@ def _attempt_of(item: Item, post: Made) -> int:
     return item.marks.index(post.op_mark) % (item.attempt + LATER_ATTEMPTS - 1) + 1
 
 
-def find_marked(members: Iterable[Member], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
-    """Position -> the posts that bear a member's mark, the earliest first.
+def find_marked(
+    members: Iterable[Member], bodies: Mapping[int, Mapping[str, Any]], posts: Iterable[PostState]
+) -> dict[int, list[PostState]]:
+    """Position -> the posts that bear a member's mark and were made as its body asks, the earliest first.
 
-    Drafts without a time are clones, and don't count, unless no other post bears the mark.
+    A colleague may have made the same row with another body. Drafts without a time are clones, and don't count, unless no other post
+    bears the mark.
     """
     by_mark: dict[str, list[PostState]] = {}
     drafts: dict[str, list[PostState]] = {}
@@ -144,11 +156,23 @@ def find_marked(members: Iterable[Member], posts: Iterable[PostState]) -> dict[i
             clone = state.status == "draft" and state.scheduled_for is None
             (drafts if clone else by_mark).setdefault(state.mark, []).append(state)
     by_mark = {mark: hits[-1:] for mark, hits in drafts.items()} | by_mark
-    found = {member.position: by_mark[member.item.mark] for member in members if member.item.mark in by_mark}
+    found = {
+        member.position: [
+            state for state in by_mark.get(member.item.mark, ()) if _was_for(state, bodies[member.position])
+        ]
+        for member in members
+    }
     return {
         position: sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
         for position, hits in found.items()
+        if hits
     }
+
+
+def _was_for(state: PostState, body: Mapping[str, Any]) -> bool:
+    """Whether a post was made as a body asks, as far as its own word goes; people may have edited it since."""
+    post = made_of(state)
+    return post is None or post.asked is None or post.asked == asked_hash(body)
 
 
 def was_edited(state: PostState) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from voxops.acts.operation import Member
 from voxops.ledger import Clearance, Stored
 from voxops.model import Transition
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "transitions"]
 
 
 @dataclass
@@ -34,3 +37,20 @@ class Reading:
         that makes it no better as evidence.
         """
         return self.at - (operation.ended or operation.last_sent or 0.0)
+
+
+def transitions(before: Sequence[Member], after: Sequence[Member], at: datetime) -> list[Transition]:
+    """What a monitor shows of a change: members whose outcome is another now."""
+    was = {member.position: member for member in before}
+    return [
+        Transition(
+            at=at,
+            item=member.item.label,
+            platform=member.item.platform,
+            was=str(was[member.position].outcome),
+            now=str(member.outcome),
+            detail=member.error_message or member.error_code or "",
+        )
+        for member in after
+        if was[member.position].outcome != member.outcome
+    ]

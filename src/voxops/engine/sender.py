@@ -25,7 +25,7 @@ from voxops.engine.control import GOES_ON, Pass
 from voxops.engine.learning import note_posts, remember
 from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
-from voxops.engine.settler import transitions
+from voxops.engine.reading import transitions
 from voxops.errors import DecodeError, TransportError
 from voxops.frames.states import read_post
 from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer

@@ -31,14 +31,15 @@ from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.learning import learn, note_posts, remember
-from voxops.engine.presence import cannot_tell, could_be, find_marked, is_older, pair_unmarked
+from voxops.engine.mended import verdict_of
+from voxops.engine.presence import Verdict, cannot_tell, could_be, find_marked, is_older, pair_unmarked
 from voxops.engine.reader import Reader
-from voxops.engine.reading import Reading
+from voxops.engine.reading import Reading, transitions
 from voxops.errors import DecodeError
 from voxops.ledger import Ledger, Stored
-from voxops.model import WAITING_STATUSES, Outcome, Transition
+from voxops.model import WAITING_STATUSES, Outcome
 
-__all__ = ["LIKELY", "Settler", "transitions"]
+__all__ = ["LIKELY", "Settler"]
 
 LOOKS_AS_BEFORE = "looks as before; it may still be queued"
 AT_ONCE = 200  # operations settled in one transaction: few flushes, and no sender waits long for its turn
@@ -180,11 +181,11 @@ class Settler:
             if self._may_resend(operation, reading):
                 self._clear(operation, reading)
         else:
-            await self._revive(operation, reading)
+            await self._revive(operation, reading, read=reading.began)
 
-    async def _revive(self, operation: Stored, reading: Reading) -> None:
-        """Plan an operation again that is proved to have had no effect."""
-        work = partial(self._ledger.forming.revive, operation.id, operation.tries, read=reading.began)
+    async def _revive(self, operation: Stored, reading: Reading, *, read: float) -> None:
+        """Plan an operation again that is proved to have had no effect, as it was read then."""
+        work = partial(self._ledger.forming.revive, operation.id, operation.tries, read=read)
         if await self._commit(work):
             reading.formed.append(operation.id)
 
@@ -253,10 +254,10 @@ class Settler:
         bodies = {member.position: shown[member.position] for member in unsettled}
         first_sent = operation.first_sent or operation.last_sent or 0.0
         known = self._ledger.marks.show  # what this reading has shown is noted already
-        marked = find_marked(unsettled, listed.posts.values())
+        marked = find_marked(unsettled, bodies, listed.posts.values())
         asked = {at: body for at, body in bodies.items() if at not in marked}
         unmarked = await self._unmarked(asked, listed, first_sent, singles, marked=known)
-        marked = find_marked(unsettled, unmarked) | marked  # single reads show the marks that lists leave out
+        marked = find_marked(unsettled, bodies, unmarked) | marked  # single reads show the marks that lists leave out
         reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
         found = {position: hits[0].post_id for position, hits in marked.items()}
         found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)
@@ -272,7 +273,8 @@ class Settler:
             await self._write([_Change(operation, members, done)], reading)
         rest = [member for member in unsettled if member.position not in found]
         if rest:
-            await self._decide_rest(operation, members, rest, listed, reading, doubtful=doubtful)
+            there = self._what_is_there(rest, bodies)
+            await self._decide_rest(operation, members, rest, listed, reading, doubtful=doubtful, there=there)
 
     async def _decide_rest(
         self,
@@ -283,19 +285,25 @@ class Settler:
         reading: Reading,
         *,
         doubtful: bool,
+        there: str,
     ) -> None:
-        """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait."""
+        """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait.
+
+        What is planned again counts as read never: the list is read and judged once more before it is sent.
+        """
         waited, whole = reading.since(operation) >= PROOF_AFTER, len(rest) == len(members)
         shows = self._ledger.marks.show or any(state.content for state in listed.posts.values())
         if waited and not doubtful:
             if whole:
-                await self._revive(operation, reading)
+                await self._revive(operation, reading, read=0.0)
             else:
-                reading.formed += await self._commit(lambda: self._leave(operation, rest, reading.began))
+                reading.formed += await self._commit(lambda: self._leave(operation, rest))
         elif waited:
             reading.waiting[operation.id] = (
                 "a post that bears no mark may be it, and nobody can tell; look at the dashboard"
             )
+        elif there:
+            reading.waiting[operation.id] = there
         elif whole and shows and not doubtful and self._may_resend(operation, reading) and not late(rest, self._now()):
             self._clear(operation, reading)
 
@@ -328,11 +336,20 @@ class Settler:
                 listed.posts[post_id] = single
         return whole
 
-    def _leave(self, operation: Stored, rest: Sequence[Member], read: float) -> list[int]:
+    def _what_is_there(self, rest: Sequence[Member], bodies: Mapping[int, Mapping[str, Any]]) -> str:
+        """Why rows of which nobody knows are not sent again yet: what others have made stands for one of them, or looks like it."""
+        for member in rest:
+            verdict = verdict_of(self._ledger, member.item, bodies[member.position])
+            if verdict != Verdict():
+                said = verdict.blocked or f"{verdict.made} is there, made elsewhere"
+                return f"nobody knows yet whether it was created; meanwhile: {said}"
+        return ""
+
+    def _leave(self, operation: Stored, rest: Sequence[Member]) -> list[int]:
         """Give rows that are proved not to exist a batch of their own, and close the old one; unless it was sent meanwhile."""
         if not self._ledger.operations.is_unchanged(operation):
             return []
-        made = leave_batch(self._ledger, operation, [rest], read=read)
+        made = leave_batch(self._ledger, operation, [rest], read=0.0)
         self._ledger.outcomes.settle(operation.id, [], self._now().timestamp())
         return made
 
@@ -375,20 +392,3 @@ def _twice(member: Member, marked: Mapping[int, Sequence[PostState]], operation:
         if not state.created_at or datetime.fromisoformat(state.created_at) <= until
     ]
     return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""
-
-
-def transitions(before: Sequence[Member], after: Sequence[Member], at: datetime) -> list[Transition]:
-    """What a monitor shows of a change: members whose outcome is another now."""
-    was = {member.position: member for member in before}
-    return [
-        Transition(
-            at=at,
-            item=member.item.label,
-            platform=member.item.platform,
-            was=str(was[member.position].outcome),
-            now=str(member.outcome),
-            detail=member.error_message or member.error_code or "",
-        )
-        for member in after
-        if was[member.position].outcome != member.outcome
-    ]
