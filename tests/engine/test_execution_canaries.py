@@ -7,11 +7,8 @@ from tests.engine.office import Office, offer, posts, queued, retries
 from tests.engine.shown import retry
 
 from voxops.api.windows import WATCH_LOOKS
-from voxops.engine.execution import (
-    HELD,
-    WAITS_FOR_CANARIES,
-    Execution,
-)
+from voxops.engine.execution import Execution
+from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
 
 
 def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
@@ -21,7 +18,7 @@ def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "gate"),
+    ("outcomes", "why"),
     [
         (("pending", "succeeded"), WAITS_FOR_CANARIES),
         (("unknown", "succeeded"), WAITS_FOR_CANARIES),
@@ -31,22 +28,22 @@ def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
         (("blocked", "succeeded"), ""),
     ],
 )
-def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, outcomes, gate):
+def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, outcomes, why):
     execution = canaries(office)
     ahead = [op for op in office.ops if office.get(op).canary]
     behind = [op for op in office.ops if not office.get(op).canary]
     assert len(ahead) == len(behind) == 2
     for op, outcome in zip(ahead, outcomes, strict=True):
         office.ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
-    found = execution._gate(execution.current)
-    assert [found(office.get(op)) for op in behind] == [gate, gate]
+    found = gate(execution._ledger, execution.current.run)
+    assert [found(office.get(op)) for op in behind] == [why, why]
     left = offer(execution)
     assert set(ahead) <= set(queued(execution))
-    assert set(behind) <= set(queued(execution)) if not gate else not set(behind) & set(queued(execution))
+    assert set(behind) <= set(queued(execution)) if not why else not set(behind) & set(queued(execution))
     reasons = execution.current.reasons
-    assert reasons.waiting == (dict.fromkeys(behind, gate) if gate else {})
-    assert reasons.blocked == (set(behind) if gate.startswith(HELD) else set())
-    assert left == (2 if gate else 4)
+    assert reasons.waiting == (dict.fromkeys(behind, why) if why else {})
+    assert reasons.blocked == (set(behind) if why.startswith(HELD) else set())
+    assert left == (2 if why else 4)
 
 
 def test_rule_07_a_cause_waits_for_its_canaries_however_long(office):
@@ -61,8 +58,8 @@ def test_rule_07_canaries_that_were_not_sent_hold_their_cause(office):
     (ahead,) = (op for op in office.ops if office.get(op).canary)
     behind = [op for op in office.ops if op != ahead]
     office.ledger.query("UPDATE run_rows SET held = 'no' WHERE canary IS NOT NULL")
-    gate = execution._gate(execution.current)
-    assert gate(office.get(behind[0])) == f"{HELD}0 of 1 canaries of its cause succeeded"
+    said = gate(execution._ledger, execution.current.run)
+    assert said(office.get(behind[0])) == f"{HELD}0 of 1 canaries of its cause succeeded"
 
 
 def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sent(office):
@@ -71,14 +68,14 @@ def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sen
     (behind,) = (op for op in office.ops if not office.get(op).canary)
     for op, outcome in zip(ahead, ("succeeded", "failed", "failed", "failed", "succeeded"), strict=True):
         office.ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
-    gate = execution._gate(execution.current)
-    assert gate(office.get(behind)) == f"{HELD}2 of 5 canaries of its cause succeeded"
+    said = gate(execution._ledger, execution.current.run)
+    assert said(office.get(behind)) == f"{HELD}2 of 5 canaries of its cause succeeded"
     office.ledger.query(
         "UPDATE run_rows SET held = 'no' WHERE row IN (SELECT row FROM run_rows WHERE canary IS NOT NULL LIMIT 1 OFFSET 1)"
     )
-    assert execution._gate(execution.current)(office.get(behind)) == "", "two of four that were sent"
+    assert gate(execution._ledger, execution.current.run)(office.get(behind)) == "", "two of four that were sent"
 
 
 def test_rule_07_a_run_without_canaries_has_no_gate(office):
     execution = retries(office)
-    assert execution._gate(execution.current)(office.get(office.ops[0])) == ""
+    assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) == ""

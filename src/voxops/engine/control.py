@@ -232,13 +232,17 @@ class Reasons:
 
 @dataclass(eq=False)
 class Pass:
-    """One pass over a run; who holds `renewing` reads the list again for all whose reading is too old, which is `listed` then."""
+    """One pass over a run; who holds `renewing` reads the list again for all whose reading is too old, which is `listed` then.
+
+    `shares` says that some of what it has joined holds more than its plan.
+    """
 
     run: str
     control: Control
     stop_after_failures: int | None = None
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     listed: float = -math.inf
+    shares: bool = False
     queue: Queue = field(default_factory=Queue)
     tally: Tally = field(default_factory=Tally)
     reasons: Reasons = field(default_factory=Reasons)

@@ -251,8 +251,8 @@ class Decider:
         return not ours and act.was_undone(item, self._facts.of(item.subject))
 
     def _formed_otherwise(self, operation: Operation, stored: Stored) -> bool:
-        """Whether an unsent operation would send other targets than this plan does, or send a canary behind its own canaries."""
-        if operation.canary and not stored.canary:
+        """Whether an unsent operation would send other targets than this plan does, or other rows as canaries."""
+        if self._plan.canaries and operation.canary != stored.canary:
             return True
         if self._creates:
             return stored.action != operation.action  # in batches, or one by one

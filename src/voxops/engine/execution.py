@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,6 +22,7 @@ from voxops.engine.preflight import is_stale, read_again, renew
 from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
+from voxops.engine.sharing import HELD, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
 from voxops.errors import VoxopsError
 from voxops.ledger import Clearance, Stored, audit
 from voxops.model import Observer, Snapshot
@@ -38,9 +40,7 @@ BROKE_DOWN = "the run broke down; what was sent is on record"
 NEVER_ENDED = (
     "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
 )
-HELD = "held: "
 RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
-WAITS_FOR_CANARIES = "waits for the canaries of its cause"
 
 
 class Execution:
@@ -202,6 +202,7 @@ class Execution:
     async def _oversee(self, current: Pass) -> None:
         """Offer what may be sent, look at what was sent, until neither changes anything."""
         engine, control, clock = self._engine, current.control, self._client.clock
+        current.shares = bool(shared(self._ledger, current.run))
         due = clock.monotonic() + self._interval(current)
         while not (control.closed and not current.queue.in_flight):
             await engine.commit(self._ledger.claims.expire)
@@ -236,6 +237,9 @@ class Execution:
         """Operations of a run that are to be sent; what was read of them long ago is read again, and what has changed is held."""
         if not current.control.sending:
             return []
+        if current.shares:
+            for op, why in (await self._engine.commit(lambda: divide(self._ledger, current.run))).items():
+                current.reasons.block(op, why)
         planned = self._unsent(current)
         if planned and current.control.away:  # the machine may have slept, so that readings look younger than they are
             current.control.away = False
@@ -272,12 +276,12 @@ class Execution:
         if not current.control.sending:
             return current.queue.in_flight
         late = self._late(current)
-        gate = self._gate(current)
+        closed_by_canaries = gate(self._ledger, current.run)
         left = 0
         for operation in planned:
             closed = self._restless(operation) if operation.shrunk else ""
             if not closed and not operation.canary:
-                closed = gate(operation)
+                closed = closed_by_canaries(operation)
             if late and not closed:
                 closed = current.reasons.refused.get(operation.id, "")
             if closed.startswith(HELD):
@@ -353,31 +357,17 @@ class Execution:
         reading = await self._engine.settler.look(operations)
         current.note(reading.transitions)
         current.reasons.waiting |= reading.waiting
+        unfit = shared(self._ledger, current.run) if reading.resend and current.shares else {}
         for clearance in reading.resend:
-            if current.control.sending:
+            if clearance.op in unfit:  # looking goes on, until absence is proved
+                await self._engine.commit(partial(self._ledger.outcomes.wait_for, clearance.op, NOT_ALONE))
+            elif current.control.sending:
                 self._enqueue(current, clearance.operation, clearance)
             else:
                 current.reasons.waiting[clearance.op] = "to be sent again when the run is resumed"
         if reading.duplicates:
             current.control.halt(f"{'; '.join(reading.duplicates)}; look at run.copies()", f"then {GOES_ON}")
         return bool(reading.transitions or reading.formed)
-
-    def _gate(self, current: Pass) -> Callable[[Stored], str]:
-        """What the canaries of each cause say: go (``""``), wait, or hold (rule 7)."""
-        outcomes = audit.canary_outcomes(self._ledger, current.run)
-
-        def gate(operation: Stored) -> str:
-            members = self._ledger.operations.members(operation.id)
-            for cause in sorted({member.item.cause for member in members} & outcomes.keys()):
-                counts = outcomes[cause]
-                sent = counts.total() - counts["held"]
-                if counts["pending"] + counts["unknown"]:
-                    return WAITS_FOR_CANARIES
-                if not sent or counts["succeeded"] * 2 < sent:
-                    return f"{HELD}{counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
-            return ""
-
-        return gate if outcomes else lambda _: ""
 
     async def _work(self, current: Pass) -> None:
         """Take operations from the queue and send each once, until the pass ends."""

@@ -303,7 +303,8 @@ class Settler:
                 "a post that bears no mark may be it, and nobody can tell; look at the dashboard"
             )
         elif there:
-            reading.waiting[operation.id] = there
+            if operation.waiting_for != there:  # looking goes on, until absence is proved
+                await self._commit(partial(self._ledger.outcomes.wait_for, operation.id, there))
         elif whole and shows and not doubtful and self._may_resend(operation, reading) and not late(rest, self._now()):
             self._clear(operation, reading)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voxops.errors import LedgerError
-from voxops.ledger.records import well_formed
+from voxops.ledger.records import OPEN, well_formed
 from voxops.ledger.store import Part
 
 __all__ = ["RunHead", "RunRow", "Runs"]
@@ -63,6 +63,20 @@ class Runs(Part):
                    AND (identity, attempt) IN (SELECT identity, attempt FROM items WHERE op = ?)""",
                 (why, run, op),
             )
+
+    def open_rows(self, run: str) -> list[tuple[int, int, bool, bool]]:
+        """Rows without an outcome of a run's open operations: operation, position, whether it is a row of the run, and a canary of it."""
+        rows = self._store.query(
+            f"""WITH own AS (SELECT items.op, items.position, run_rows.canary FROM run_rows JOIN items USING (identity, attempt)
+                             WHERE run = ?)
+                SELECT members.op, members.position, own.op IS NOT NULL, own.canary IS NOT NULL
+                FROM members JOIN operations ON operations.id = members.op
+                LEFT JOIN own ON own.op = members.op AND own.position = members.position
+                WHERE members.op IN (SELECT op FROM own) AND operations.state IN {OPEN}
+                  AND members.outcome NOT IN ('succeeded', 'failed')""",
+            (run,),
+        )
+        return [(int(op), int(position), bool(is_own), bool(canary)) for op, position, is_own, canary in rows]
 
     def attempt_of(self, identity: str, op: int, position: int) -> int | None:
         """The attempt under which an item is known to stand for a member; None where it is not."""

@@ -1,4 +1,4 @@
-"""Creates of which nobody knows, beside what a colleague has made meanwhile (rules 13, 14 and 26)."""
+"""What nobody knows of, beside what a colleague has made and what the analyst has planned meanwhile (rules 1, 3, 7, 13 and 26)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK
+from tests.engine.steps import BULK, RETRY
 
 from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
 from voxops.api.windows import PROOF_AFTER
 from voxops.sandbox import Fault
 
@@ -139,7 +141,11 @@ def test_rule_05_a_row_that_was_proved_absent_and_blocked_then_is_posted_once_it
     kernel, run = left_unknown(rig, sheet)
     row = sheet.to_dict("records")[0]
     hand = rig.sandbox.plant_post(
-        row["content"], [row["accounts"]], status="scheduled", scheduledFor=row["scheduled_for"], metadata={"by": "a tool"}
+        row["content"],
+        [row["accounts"]],
+        status="scheduled",
+        scheduledFor=row["scheduled_for"],
+        metadata={"by": "a tool"},
     )
     rig.sandbox.advance(PROOF_AFTER + 100)
     kernel.go(run)
@@ -150,3 +156,77 @@ def test_rule_05_a_row_that_was_proved_absent_and_blocked_then_is_posted_once_it
         table = kernel.run(plan_bulk(sheet, key="row_id", campaign="c"))
         assert outcomes(table) == {"succeeded": 1}
     assert live(rig)[row["content"]] == 1
+
+
+@pytest.mark.parametrize("change", ["struck", "corrected"])
+def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unknown_batch(
+    rig: Rig, change: str
+) -> None:
+    sheet = rig.campaign(3)
+    kernel, first = left_unknown(rig, sheet)
+    later = sheet.drop(1) if change == "struck" else sheet.replace({"content": {sheet["content"][1]: "corrected"}})
+    rig.sandbox.advance(120)
+    table = kernel.run(plan_bulk(later, key="row_id", campaign="c"))
+    assert outcomes(table) == {"succeeded": 2} | ({"blocked": 1} if change == "corrected" else {})
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 0, 1]
+    assert outcomes(kernel.results(first)) == {"succeeded": 2, "pending": 1}
+    if change == "corrected":  # its old text is proved absent by now
+        table = kernel.run(plan_bulk(later, key="row_id", campaign="c"))
+        assert outcomes(table) == {"succeeded": 3}
+    kernel.go(first)  # who struck it has not cancelled the run that has it
+    assert [live(rig)[text] for text in later["content"]] == [1] * len(later)
+    assert live(rig)[sheet["content"][1]] == (change == "struck")
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_07_canaries_of_an_unknown_batch_go_first_and_alone(rig: Rig, one_by_one: bool) -> None:
+    sheet = rig.campaign(4)
+    kernel, _ = left_unknown(rig, sheet, one_by_one=one_by_one)
+    rig.sandbox.advance(PROOF_AFTER + 100)
+    rig.sandbox.add_fault(
+        Fault(
+            action="status",
+            status=422,
+            code="VALIDATION_ERROR",
+            method="POST",
+            path="/v1/posts" if one_by_one else BULK,
+        )
+    )
+    table = kernel.run(plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one).canary(1))
+    assert table["outcome"].tolist() == ["failed", "blocked", "blocked", "blocked"]
+    assert table["waiting_for"][1:].str.startswith("held: 0 of 1 canaries").all()
+    assert not live(rig)[sheet["content"][0]]
+
+
+def test_rule_07_fewer_canaries_are_formed_anew(rig: Rig) -> None:
+    """Three canaries waited to be sent when the analyst became more careful."""
+    sheet = rig.campaign(6)
+    plan = plan_bulk(sheet, key="row_id", campaign="c")
+    kernel = rig.kernel()
+    kernel.bind(plan.canary(3))
+    rig.sandbox.add_fault(Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK))
+    table = kernel.run(plan.canary(1))
+    assert table["outcome"].tolist() == ["failed", *["blocked"] * 5]
+    assert len(rig.sandbox.requests(acting=True)) == 1
+
+
+def test_rule_03_a_target_that_is_in_no_plan_does_not_go_out_with_an_unknown_retry(rig: Rig) -> None:
+    world.plant_posts(rig.sandbox, 1, targets=2)
+    rig.sandbox.set_switches(recovery_rate=1.0)
+    rig.sandbox.add_fault(
+        Fault(action="status", status=500, method="POST", path=RETRY),
+        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=RETRY, times=None),
+    )
+    kernel = rig.kernel()
+    triaged = kernel.triaged("failed")
+    kernel.run(plan_retry(triaged))
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(120)
+    table = kernel.run(plan_retry(triaged.head(1)))
+    assert table["waiting_for"].tolist() == [
+        "it was planned together with other targets, which this plan does not name; plan it again"
+    ]
+    assert rig.effects("target.requeue") == 0
+    table = kernel.run(plan_retry(triaged.head(1)))
+    assert outcomes(table) == {"succeeded": 1}
+    assert rig.effects("target.requeue") == 1
