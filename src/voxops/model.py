@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 __all__ = [
+    "ASKS_NOBODY",
     "CONTENT_TYPES",
     "IN_FLIGHT_STATUSES",
     "OUTCOMES",
@@ -63,6 +64,9 @@ class Verdict(StrEnum):
     UPGRADE = "upgrade plan"
     SUPPORT = "ask support"
     NOTHING = "nothing to do"
+
+
+ASKS_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})  # verdicts upon which nobody has to act
 
 
 WATCH = "watch"  # what a run does that only follows; other runs do an act

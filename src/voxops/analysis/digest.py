@@ -13,13 +13,12 @@ import pandas as pd
 
 from voxops._core.addresses import redact_address
 from voxops._core.canonical import fingerprint
-from voxops.model import Verdict
+from voxops.model import ASKS_NOBODY
 
 __all__ = ["Concern", "concerns", "digest"]
 
 EDITION = 1  # of the digest's form and of its memory
 SHOWN = 20  # ids that a finding names
-_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def concerns(
 
 def _causes(triaged: pd.DataFrame) -> list[Concern]:
     """One concern per cause and verdict that needs somebody."""
-    rows = triaged[triaged["cause"].notna() & ~triaged["verdict"].isin(list(_NOBODY))]
+    rows = triaged[triaged["cause"].notna() & ~triaged["verdict"].isin(list(ASKS_NOBODY))]
     found = []
     for names, part in rows.groupby(["cause", "verdict", "remedy"], sort=True, dropna=False):
         cause, verdict, remedy = map(str, names)

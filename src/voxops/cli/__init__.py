@@ -241,14 +241,14 @@ def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis import triage
     from voxops.frames import targets
-    from voxops.model import Verdict
+    from voxops.model import ASKS_NOBODY
     from voxops.views.report import report
 
     with connected(options) as ws:
         triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
     _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
-    return 0 if failed["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).all() else ATTENTION
+    return 0 if failed["verdict"].isin(list(ASKS_NOBODY)).all() else ATTENTION
 
 
 def _deliveries(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from voxops._core import safe
 from voxops.analysis import causes, fingerprint
 from voxops.analysis.cause_counts import names_of
 from voxops.frames.spans import in_zone, shown_zone
-from voxops.model import IN_FLIGHT_STATUSES, OUTCOMES, Verdict
+from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes
 from voxops.views._palette import OUTCOME, VERDICT
@@ -142,7 +142,7 @@ def _split(failures: pd.DataFrame) -> dict[str, int]:
     `busy` are those to be retried that wait for another target of their post, as a plan holds them until it has ended.
     """
     retry = failures["retryable"].fillna(False).astype(bool)
-    idle = failures["verdict"].isin([Verdict.WAIT, Verdict.NOTHING]).fillna(False).astype(bool)
+    idle = failures["verdict"].isin(list(ASKS_NOBODY)).fillna(False).astype(bool)
     moving = _moving(failures)
     busy = retry & ~moving & failures["post_id"].isin(failures.loc[moving & ~retry, "post_id"])
     parts = {"retry": retry, "busy": busy, "person": ~retry & ~idle, "wait": ~retry & idle}
