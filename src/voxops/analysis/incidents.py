@@ -15,7 +15,7 @@ from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
 from voxops.frames.columns import plain_values, table_of
-from voxops.frames.spans import absolute, length, say_zone
+from voxops.frames.spans import length, present_of, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
 __all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
@@ -287,9 +287,9 @@ def never_delivered(
     """
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
-    latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
+    present = present_of(log, now, log["created_at"])
     log = each_once(log)
-    old = (log["created_at"] <= pd.Timestamp(latest) - age).to_numpy(bool)
+    old = (log["created_at"] <= present - age).to_numpy(bool)
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)

@@ -27,7 +27,7 @@ from voxops.analysis.partials import delivery_attempts, delivery_state, each_onc
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.spans import absolute, length
+from voxops.frames.spans import length, present_of
 
 __all__ = ["Objective", "finish_levels", "level_partial", "merge_levels", "service_levels"]
 
@@ -134,8 +134,8 @@ def service_levels(
     objective = Objective.of(within, target, windows, at_least)
     what = "service_levels() needs a deliveries frame"
     need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
-    latest = log.attrs.get("fetched_at") or log["created_at"].max() if now is None else absolute("now", now)
-    return finish_levels(level_partial(each_once(log), objective, pd.Timestamp(latest)), objective)
+    present = present_of(log, now, log["created_at"])
+    return finish_levels(level_partial(each_once(log), objective, present), objective)
 
 
 def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) -> pd.DataFrame:

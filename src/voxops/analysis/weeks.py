@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import absolute, length, window
+from voxops.frames.spans import length, present_of, window
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CHANGES", "compare_weeks"]
@@ -105,12 +105,8 @@ def _change(rows: int, last_week: int, before: int) -> str:
 
 def _end(triaged: pd.DataFrame, now: datetime | None) -> pd.Timestamp:
     """The end of this week."""
-    if now is not None:
-        return absolute("now", now)
-    fetched = triaged.attrs.get("fetched_at")
-    if fetched is None:
-        fetched = triaged["updated_at"].max() if triaged["updated_at"].notna().any() else pd.Timestamp.now("UTC")
-    return pd.Timestamp(fetched).tz_convert("UTC")
+    end = present_of(triaged, now, triaged["updated_at"])
+    return pd.Timestamp.now("UTC") if pd.isna(end) else end.tz_convert("UTC")
 
 
 def _refuse_short(triaged: pd.DataFrame, end: pd.Timestamp, last: pd.Timestamp, week: pd.Timedelta) -> None:

@@ -16,7 +16,8 @@ import pandas as pd
 from voxops.errors import ConfigError
 
 __all__ = [
-    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "placed", "say_zone", "shown_zone", "window", "within", "zone",
+    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "placed", "present_of", "say_zone", "shown_zone", "window",
+    "within", "zone",
 ]  # fmt: skip
 
 When: TypeAlias = str | datetime | timedelta | None
@@ -132,6 +133,34 @@ def absolute(name: str, value: datetime | str) -> pd.Timestamp:
     if pd.isna(time) or time.tzinfo is None:
         raise ConfigError(f"{name}={value!r} has no time zone; add one, such as datetime.now(UTC).")
     return time.tz_convert("UTC")
+
+
+def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series) -> pd.Timestamp:
+    """Return the present as a frame knows it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any frame; ``attrs["fetched_at"]`` says when it was loaded.
+    now : datetime, str or None
+        The present where the caller has named it, with an offset from UTC.
+    times : pandas.Series
+        ``datetime64[us, UTC]``; the latest of them stands for the present of a frame that does not say when it was loaded.
+
+    Returns
+    -------
+    pandas.Timestamp
+        `now`, else when the frame was loaded, else the latest of `times`; NaT if there is none.
+
+    Raises
+    ------
+    ConfigError
+        If `now` has no offset, or is no time.
+    """
+    if now is not None:
+        return absolute("now", now)
+    loaded = frame.attrs.get("fetched_at")
+    return pd.Timestamp(times.max() if loaded is None else loaded)
 
 
 def length(name: str, value: str | timedelta) -> pd.Timedelta:
