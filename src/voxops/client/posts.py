@@ -109,7 +109,7 @@ class Posts(PostActs):
 
     async def clone(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Copy a post into a new draft (row 7) and return it. The never-twice promise covers plans; see the class."""
-        return await self._copy(post_id, "clone", None, idempotency_key)
+        return await self._act("POST", path("posts", post_id, "clone"), None, idempotency_key)
 
     async def duplicate(
         self, post_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
@@ -118,14 +118,7 @@ class Posts(PostActs):
 
         The never-twice promise covers plans; see the class.
         """
-        return await self._copy(post_id, "duplicate", body, idempotency_key)
-
-    async def _copy(
-        self, post_id: str, verb: str, body: Mapping[str, Any] | None, idempotency_key: str | None
-    ) -> dict[str, Any]:
-        """Clone or duplicate."""
-        where = path("posts", post_id, verb)
-        return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
+        return await self._act("POST", path("posts", post_id, "duplicate"), body, idempotency_key)
 
     async def bulk(
         self, posts: Sequence[PostFields], *, dry_run: bool = False, idempotency_key: str | None = None
