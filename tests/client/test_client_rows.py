@@ -167,6 +167,12 @@ def test_many_handles_say_which_item_was_not_queued(client: AsyncClient, world: 
     assert (good.accepted["status"], bad.accepted["status"]) == ("queued", "failed")
 
 
+def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox: Sandbox, client: AsyncClient) -> None:
+    sandbox.add_fault(Fault("status", path="/v1/media/*/validate", status=422, code="VALIDATION_ERROR"))
+    with pytest.raises(ValidationError):
+        eventloop.run(client.media.validate("media_of_bulk_1"))
+
+
 # --- reads ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from voxops.api.assumptions import BULK_READ_STATUSES
 from voxops.client._checks import check_id
 from voxops.client._pages import Page
 from voxops.client._reply import Reply
 from voxops.model import Clock
 
-__all__ = ["Caller", "path", "present"]
+__all__ = ["Caller", "path", "present", "send_many"]
 
 
 class Caller(Protocol):
@@ -59,3 +60,8 @@ def path(group: str, *parts: str) -> str:
 def present(**fields: Any) -> dict[str, Any]:
     """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+async def send_many(caller: Caller, where: str, body: Mapping[str, Any], key: str | None) -> Reply:
+    """Send many items in one request; what became of each is in the answer, whatever the status of the whole."""
+    return await caller.request("POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from voxops.api import limits
-from voxops.api.assumptions import BULK_READ_STATUSES, BULK_VALIDATE_LIST, DRIVE_FILE
+from voxops.api.assumptions import BULK_VALIDATE_LIST, DRIVE_FILE
 from voxops.client import _checks as checks
-from voxops.client._caller import Caller, path, present
+from voxops.client._caller import Caller, path, present, send_many
 from voxops.client._handles import Handle
 from voxops.client._pages import Page
 from voxops.client._reply import Reply, single, with_items
@@ -62,7 +62,8 @@ class Media:
         checks.check_count(BULK_VALIDATE_LIST, media_ids, limits.MANY_MEDIA)
         for media_id in media_ids:
             checks.check_id(BULK_VALIDATE_LIST, media_id)
-        reply = await self._post("/v1/media/bulk-validate", {BULK_VALIDATE_LIST: [*media_ids]}, idempotency_key)
+        body = {BULK_VALIDATE_LIST: [*media_ids]}
+        reply = await send_many(self._caller, "/v1/media/bulk-validate", body, idempotency_key)
         answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
         return tuple(
             Handle(media_id, "media", answers.get(media_id, {}), accepted_at=reply.date, caller=self._caller)
@@ -91,9 +92,7 @@ class Media:
 
     async def _post(self, where: str, body: Mapping[str, Any] | None, key: str | None) -> Reply:
         """One write."""
-        return await self._caller.request(
-            "POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES if "bulk" in where else ()
-        )
+        return await self._caller.request("POST", where, json=body, idempotency_key=key)
 
     def _imported(self, reply: Reply) -> Handle:
         """The handle of an import, whose id is in the answer."""

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from voxops.api import limits
-from voxops.api.assumptions import BULK_READ_STATUSES
 from voxops.client import _checks as checks
 from voxops.client._acts import PostActs
-from voxops.client._caller import path, present
+from voxops.client._caller import path, present, send_many
 from voxops.client._fields import PostFields
 from voxops.client._pages import Page
 from voxops.client._reply import single, with_items
@@ -147,7 +146,7 @@ class Posts(PostActs):
         checks.check_count("posts", posts, limits.BULK_POSTS)
         items = [_fields(f"posts[{at}]", post).item(at, dry_run=dry_run) for at, post in enumerate(posts)]
         body = {"posts": items, "dryRun": dry_run}
-        return await self._many("/v1/posts/bulk", body, idempotency_key)
+        return with_items(await send_many(self._caller, "/v1/posts/bulk", body, idempotency_key))
 
     async def bulk_video(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
@@ -159,14 +158,7 @@ class Posts(PostActs):
         """
         checks.check_items("videos", videos, limits.BULK_VIDEOS)
         body = {"videos": [_video(f"videos[{number}]", video) for number, video in enumerate(videos)]}
-        return await self._many("/v1/posts/bulk-video", body, idempotency_key)
-
-    async def _many(self, where: str, body: Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
-        """Send many items in one request."""
-        reply = await self._caller.request(
-            "POST", where, json=body, idempotency_key=idempotency_key, accept=BULK_READ_STATUSES
-        )
-        return with_items(reply)
+        return with_items(await send_many(self._caller, "/v1/posts/bulk-video", body, idempotency_key))
 
     async def validate(
         self,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from voxops.api import limits
-from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_READ_STATUSES, BULK_VIDEO_LIST, polled_status
+from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_VIDEO_LIST, polled_status
 from voxops.client import _checks as checks
-from voxops.client._caller import Caller, path
+from voxops.client._caller import Caller, path, send_many
 from voxops.client._receipt import Receipt
 from voxops.client._reply import single, with_items
 from voxops.client._upload import Presigned, Progress, Storage, Uploaded, presigned, source_of, upload
@@ -158,7 +158,8 @@ class Uploads:
         checks.check_items(BULK_PRESIGN_LIST, files, limits.MANY_MEDIA)
         for item in files:
             checks.check_file(item.get("filename"), item.get("contentType"), item.get("sizeBytes"))
-        return await self._many("/v1/media/bulk-presign", {BULK_PRESIGN_LIST: [*map(dict, files)]}, idempotency_key)
+        body = {BULK_PRESIGN_LIST: [*map(dict, files)]}
+        return with_items(await send_many(self._caller, "/v1/media/bulk-presign", body, idempotency_key))
 
     async def bulk_video_urls(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
@@ -177,12 +178,7 @@ class Uploads:
         if total > limits.BULK_VIDEO_BYTES:
             checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {limits.BULK_VIDEO_BYTES:,} allowed")
         body = {BULK_VIDEO_LIST: [*map(dict, videos)]}
-        return await self._many("/v1/media/bulk-video-upload-urls", body, idempotency_key)
-
-    async def _many(self, where: str, body: Mapping[str, Any], key: str | None) -> dict[str, Any]:
-        """Many items in one request."""
-        reply = await self._caller.request("POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES)
-        return with_items(reply)
+        return with_items(await send_many(self._caller, "/v1/media/bulk-video-upload-urls", body, idempotency_key))
 
 
 def _path(file: Any) -> Path:
