@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxops._core.eventloop import all_or_none
 from voxops.api import limits
 from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_VIDEO_LIST, polled_status
 from voxops.client import _checks as checks
@@ -119,14 +120,9 @@ class Uploads:
                 except (ApiError, TransportError, DecodeError) as error:
                     return Uploaded(file, None, error=error)
 
-        tasks = {file: asyncio.ensure_future(one(file)) for file in dict.fromkeys(paths)}
-        try:
-            await asyncio.gather(*tasks.values())
-        finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
-        return [tasks[file].result() for file in paths]
+        files = list(dict.fromkeys(paths))
+        uploaded = dict(zip(files, await all_or_none(one(file) for file in files), strict=True))
+        return [uploaded[file] for file in paths]
 
     async def presign(
         self, filename: str, content_type: str, size: int, *, idempotency_key: str | None = None
