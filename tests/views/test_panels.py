@@ -461,9 +461,10 @@ def test_an_answer_names_the_rows_that_it_is_about(
     page.panel._details = then_others(page.panel._details)
     monkeypatch.setattr(RowTable, "texts", then_others(RowTable.texts))
     monkeypatch.setattr(RowTable, "search", then_others(RowTable.search))
-    for ask in (page.panel._send_details, page.panel._send_texts, page.panel._send_found):
+    send_details, send_found = page.panel._send_details, page.panel._send_found
+    for do, send in {"details": send_details, "texts": send_found, "search": send_found}.items():
         before = page.panel._rows.version
-        ask({"row": 3, "rows": [3], "text": "coffee", "version": before})
+        send({"do": do, "row": 3, "rows": [3], "text": "coffee", "version": before})
         assert page.panel._rows.version != before
         assert [message["version"] for message in page.got] in ([], [before])
         page.got.clear()

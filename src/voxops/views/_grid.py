@@ -76,17 +76,13 @@ class Grid:
         """Answer a page; a message about another table is left alone."""
         here = message.get("version") == self.rows.version
         match message["do"]:
-            case "texts" if here and isinstance(message.get("rows"), list):
-                self._answer(message, texts=self.rows.texts(message["rows"]), version=self.rows.version)
-            case "search" if isinstance(text := message.get("text"), str):
-                self._answer(message, found=self.rows.search(text[:200]), text=text, version=self.rows.version)
+            case "texts" | "search":
+                if (answer := self.rows.answer(message)) is not None:
+                    self.live.send(answer)
             case "details" if here and isinstance(row := message.get("row"), int) and 0 <= row < len(self.rows.frame):
-                self._answer(message, details=self._details(row), row=row)
+                self.live.send({"details": self._details(row), "row": row, "page": message.get("page")})
             case "hello":
                 self.live.refresh()
-
-    def _answer(self, message: Mapping[str, Any], **said: Any) -> None:
-        self.live.send({**said, "page": message.get("page")})
 
     def _details(self, row: int) -> Sequence[Block]:
         """Return everything that is known of one row, with a link to the post where it is out; days and numbers as the row has them."""

@@ -201,9 +201,7 @@ class Panel(ABC):
             case "plan":
                 chose = self._choice_now()
                 self._desk.later(lambda: self._plan_rows(message, chose))
-            case "texts":
-                self._desk.at_once(lambda: self._send_texts(message))
-            case "search":
+            case "texts" | "search":
                 self._desk.at_once(lambda: self._send_found(message))
             case "details":
                 self._desk.at_once(lambda: self._send_details(message))
@@ -263,18 +261,12 @@ class Panel(ABC):
         if self._chosen is chosen:  # else nothing was planned
             self._planned_lines = self._lines_for(chosen)
 
-    def _send_texts(self, message: Mapping[str, Any]) -> None:
-        """Send the long texts of the rows that a page shows."""
-        table, rows = self._rows, message.get("rows")
-        if table is not None and isinstance(rows, list) and message.get("version") == table.version:
-            self._live.send({"texts": table.texts(rows), "version": table.version, "page": message.get("page")})
-
     def _send_found(self, message: Mapping[str, Any]) -> None:
-        """Send which rows have texts that hold some words."""
-        table, text = self._rows, message.get("text")
-        if table is not None and isinstance(text, str):
-            found = table.search(text[:200])
-            self._live.send({"found": found, "text": text, "version": table.version, "page": message.get("page")})
+        """Send the long texts of the rows that a page shows, or which rows have texts that hold some words."""
+        table = self._rows  # others may set new ones meanwhile
+        answer = None if table is None else table.answer(message)
+        if answer is not None:
+            self._live.send(answer)
 
     def _send_details(self, message: Mapping[str, Any]) -> None:
         """Send everything that is known of one row."""

@@ -147,6 +147,17 @@ class RowTable:
                 found |= hit
         return pack(found)
 
+    def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what answers a page that asks for the ``texts`` of some rows, or which rows a ``search`` finds; None if neither can be said."""
+        match message:
+            case {"do": "texts", "rows": list(rows), "version": self.version}:
+                said: dict[str, Any] = {"texts": self.texts(rows)}
+            case {"do": "search", "text": str(text)}:
+                said = {"found": self.search(text[:200]), "text": text}
+            case _:
+                return None
+        return {**said, "version": self.version, "page": message.get("page")}
+
     def copy(self, chosen: pd.Series[Any] | None = None) -> list[Block]:
         """Return the rows of the static copy, and how many there are."""
         shown = self.frame if chosen is None else self.frame[chosen]
