@@ -88,8 +88,7 @@ class Loads:
                 await sync.posts(full=full)
         except BusyError:
             return None
-        frame = self._read("posts", pc.field("status").is_null() | (pc.field("status") != "deleted"))
-        return frame, sync.read["posts"]
+        return self._read("posts", _exists()), sync.read["posts"]
 
     async def deliveries(
         self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool = False
@@ -113,8 +112,7 @@ class Loads:
         if opened.isna().any():  # who knows where the list has it
             return self._read("posts", pc.scalar(False)), None
         edge = min([pd.Timestamp(newest) - LATE, *opened])
-        exists = pc.field("status").is_null() | (pc.field("status") != "deleted")
-        return self._read("posts", created(None, edge) & exists & isin("status", statuses)), edge
+        return self._read("posts", created(None, edge) & _exists() & isin("status", statuses)), edge
 
     def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """As `settled_posts`, of one webhook since an instant."""
@@ -149,12 +147,11 @@ class Loads:
     @asynccontextmanager
     async def _pass(self) -> AsyncIterator[Sync]:
         """Be the only writer, for one pass over the API; loads of one kernel wait for each other."""
-        if self._client is None:
-            raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
+        client = self._source()
         async with self._turn:
             with self._store.writing():
                 state = self.state()
-                yield Sync(self._store, self._client, state, self._acted_on(state))
+                yield Sync(self._store, client, state, self._acted_on(state))
 
     def _acted_on(self, state: dict[str, Any]) -> Collection[str]:
         """Ids of what was acted on since the archive has read it."""
@@ -165,15 +162,24 @@ class Loads:
 
     def _now(self) -> datetime:
         """The server's time."""
+        return self._source().now()
+
+    def _source(self) -> AsyncClient:
+        """The client that the archive is filled from; ConfigError if it has none."""
         if self._client is None:
             raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
-        return self._client.now()
+        return self._client
 
     def _read(self, kind: str, wanted: Any) -> pd.DataFrame:
         """Rows of one table, in any order."""
         data = dataset(kind, self._store.files(kind).values(), self._store.root)
         with readable():
             return to_frame(data.to_table(columns=SCHEMA[kind].names, filter=wanted))
+
+
+def _exists() -> Any:
+    """Posts that were not deleted."""
+    return pc.field("status").is_null() | (pc.field("status") != "deleted")
 
 
 def _of(webhooks: Sequence[str]) -> Any:
