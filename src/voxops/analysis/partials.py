@@ -1,4 +1,4 @@
-"""What the webhook delivery history says: rates, attempts, latencies, outages, duplicates, losses. Frame in, frame out.
+"""State, attempts and latency of webhook deliveries, and how any part of a history is counted by them. Frame in, frame out.
 
 Every count rests on one *partial*: how many deliveries there are of each group, state, number of attempts and latency.
 Partials are frames and merge in any order, so the same three functions run on one pandas frame, over a Parquet archive file
@@ -29,7 +29,9 @@ from voxops.frames import need_frame
 from voxops.frames.spans import zone
 
 __all__ = [
+    "COUNT_COLUMNS",
     "FIELDS",
+    "MOST_RETRIES",
     "SPANS",
     "STATES",
     "begin",
@@ -48,6 +50,7 @@ FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "st
 SPANS = {"hour": "h", "day": "D"}
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
+COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
 
@@ -180,7 +183,7 @@ def begin(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
 
 def group_columns(partial: pd.DataFrame) -> list[str]:
     """The columns of a partial that name its groups."""
-    return [str(name) for name in partial.columns if name not in {*_COUNTED, "deliveries"}]
+    return [str(name) for name in partial.columns if name not in COUNT_COLUMNS]
 
 
 def _tally(columns: Sequence[str]) -> Tally:

@@ -18,9 +18,9 @@ import pandas as pd
 import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
-from voxops.analysis.partials import FIELDS, MOST_RETRIES, SPANS, begin
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, begin
 from voxops.archive._sql import as_pattern, connected
-from voxops.archive._table import SCHEMA
+from voxops.archive._table import SCHEMA, UNKNOWN_DAY
 from voxops.frames.arrow_in import to_frame
 
 __all__ = ["COUNTED", "Sources", "count", "counted", "counting", "fits"]
@@ -65,11 +65,10 @@ def fits(names: Sequence[str], days: Sequence[str]) -> bool:
     """Whether these groups can be counted here; the rest is counted frame by frame."""
     columns = [FIELDS.get(name, name) for name in names]
     known = all(name in SPANS or name in SCHEMA["deliveries"].names for name in columns)
-    own = {"state", "attempts", "latency_ms", "deliveries"}
-    dated = [day for day in days if day[:1].isdigit()]
+    dated = [day for day in days if day != UNKNOWN_DAY]
     return (
         known
-        and own.isdisjoint(columns)
+        and not set(columns) & set(COUNT_COLUMNS)
         and len(set(columns)) == len(columns)
         and all(_FIRST <= day < _LAST for day in dated)
     )
@@ -182,7 +181,7 @@ def _within(sources: Sources) -> str:
 
 def _zones(spans: Sequence[str], tz: str, days: Sequence[str]) -> pa.Table:
     """Every quarter of an hour of these days, with the beginning of the hour or day that it lies in, by one definition for all."""
-    dated = [day for day in days if day[:1].isdigit()]
+    dated = [day for day in days if day != UNKNOWN_DAY]
     if not dated or tz == "UTC":
         return pa.table(
             {"quarter": pa.array([], pa.int64()), **{name: pa.array([], pa.timestamp("us")) for name in spans}}

@@ -21,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxops.analysis.partials import FIELDS
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS
 from voxops.archive._count import counted
+from voxops.archive._table import UNKNOWN_DAY
 
 __all__ = ["GRAINS", "answer_of", "columns_of", "is_of", "serving"]
 
@@ -49,7 +50,7 @@ def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> by
     largest = max(_SMALL, int(file.stat().st_size * _LARGEST))
     for columns in GRAINS:
         table = counted(connection, file, columns)
-        begun = pa.scalar(None if not day[:1].isdigit() else f"{day}T00:00:00", pa.string()).cast(pa.timestamp("us"))
+        begun = pa.scalar(None if day == UNKNOWN_DAY else f"{day}T00:00:00", pa.string()).cast(pa.timestamp("us"))
         table = table.append_column("day", pa.array([begun.as_py()] * table.num_rows, pa.timestamp("us")))
         table = table.replace_schema_metadata({_MADE_OF: fingerprint(file)})
         sink = pa.BufferOutputStream()
@@ -83,7 +84,7 @@ def serving(
     day_long = pd.Timedelta(days=1)
 
     def whole(day: str) -> bool:
-        if not day[:1].isdigit():
+        if day == UNKNOWN_DAY:
             return True
         begun = pd.Timestamp(day, tz="UTC")
         return (start is None or start <= begun) and (end is None or begun + day_long <= end)
@@ -93,9 +94,7 @@ def serving(
 
 def columns_of(answer: Path) -> Sequence[str]:
     """The columns by which an answer is counted."""
-    return [
-        name for name in pq.read_schema(answer).names if name not in {"state", "attempts", "latency_ms", "deliveries"}
-    ]
+    return [name for name in pq.read_schema(answer).names if name not in COUNT_COLUMNS]
 
 
 def fingerprint(file: Path) -> bytes:

@@ -35,13 +35,12 @@ import pyarrow.parquet as pq
 from voxops._core.files import create_file, flush_folder, make_folder
 from voxops.archive._count import counting
 from voxops.archive._kept import answer_of, is_of
-from voxops.archive._table import SCHEMA, readable, to_table
+from voxops.archive._table import SCHEMA, UNKNOWN_DAY, readable, to_table
 from voxops.errors import ConfigError
 
-__all__ = ["KINDS", "UNKNOWN_DAY", "BusyError", "Store", "days_of"]
+__all__ = ["KINDS", "BusyError", "Store", "days_of"]
 
 KINDS = ("posts", "targets", "deliveries")
-UNKNOWN_DAY = "unknown"
 _FOLDERS = (*KINDS, "counts")
 _VERSION = 1
 # What a newer record replaces: all targets of a post go with it.
@@ -53,7 +52,7 @@ _ORDER = {
 }
 _STATE, _LOCK, _PART, _COUNTS = "archive.json", ".lock", "part-0.parquet", "counts-0.parquet"
 _ASIDE = ".new"
-_DAY = re.compile(r"day=(\d{4}-\d\d-\d\d|unknown)")
+_DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
 # What file browsers and notebooks leave in any folder.
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
 _ROWS = 65_536  # per row group: what a filter on time can skip

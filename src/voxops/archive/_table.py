@@ -21,8 +21,19 @@ from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
 from voxops.frames.nested import NestedArray
 from voxops.frames.schemas import SCHEMAS, TARGET
 
-__all__ = ["REPEATING", "SCHEMA", "dataset", "file_format", "read_part", "readable", "to_frame", "to_table"]
+__all__ = [
+    "REPEATING",
+    "SCHEMA",
+    "UNKNOWN_DAY",
+    "dataset",
+    "file_format",
+    "read_part",
+    "readable",
+    "to_frame",
+    "to_table",
+]
 
+UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
 _TIME = pa.timestamp("us", tz="UTC")
 _SIMPLE = {
     "text": pa.string(),

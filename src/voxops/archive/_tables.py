@@ -16,8 +16,8 @@ from voxops._core import safe
 from voxops._core.arguments import file_path, list_of_text
 from voxops.archive._open import latest
 from voxops.archive._sql import ask
-from voxops.archive._store import UNKNOWN_DAY, Store
-from voxops.archive._table import SCHEMA, dataset, file_format, readable, to_frame
+from voxops.archive._store import Store
+from voxops.archive._table import SCHEMA, UNKNOWN_DAY, dataset, file_format, readable, to_frame
 from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
 from voxops.frames.spans import When, window

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxops._core.arguments import empties
-from voxops.archive._store import UNKNOWN_DAY
+from voxops.archive._table import UNKNOWN_DAY
 from voxops.frames.spans import MOMENTS
 
 __all__ = ["created", "isin", "moment", "some"]
