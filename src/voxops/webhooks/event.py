@@ -121,17 +121,21 @@ class WebhookEvent:
     @property
     def post_id(self) -> str | None:
         """The post it is about, None if it is about none."""
-        return _text(self.data.get("postId") or (self.data.get("id") if self.type.startswith("post") else None))
+        return self._id_of("post")
 
     @property
     def account_id(self) -> str | None:
         """The account it is about, or that its one target belongs to."""
-        return _text(self.data.get("accountId") or (self.data.get("id") if self.type.startswith("account") else None))
+        return self._id_of("account")
 
     @property
     def media_id(self) -> str | None:
         """The media file it is about."""
-        return _text(self.data.get("mediaId") or (self.data.get("id") if self.type.startswith("media") else None))
+        return self._id_of("media")
+
+    def _id_of(self, kind: str) -> str | None:
+        """The id of the thing of a kind that it is about: named so, or plainly ``id`` where the event is one of that kind."""
+        return _text(self.data.get(f"{kind}Id") or (self.data.get("id") if self.type.startswith(kind) else None))
 
     @property
     def subject(self) -> str | None:

@@ -6,17 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voxops import frames
+import pandas as pd
+
 from voxops._core import jsontext
 from voxops.errors import ConfigError, DecodeError, PlanError
-from voxops.frames import need_frame
+from voxops.frames import build, need_frame
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, known_secrets, parse_event, verify_signature
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["events", "join_events"]
 
@@ -137,10 +135,8 @@ class _Received:
 
 def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
     """The frame of events."""
-    import pandas as pd
-
     found = [one.event for one in received]
-    posts = frames.build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in found])
+    posts = build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in found])
     columns: dict[str, Any] = {
         "event_id": TEXT.array([event.id for event in found]),
         "event_type": LABEL.array([event.type for event in found]),
