@@ -7,13 +7,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._core.arguments import file_path
 from voxops.errors import ConfigError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["scan_notebook"]
 
@@ -89,8 +88,6 @@ def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
     >>> len(vx.scan_notebook(path))
     0
     """
-    import pandas as pd
-
     finds = [
         (cell, where, line, kind, shown)
         for cell, where, text in _texts(file_path("path", path))
