@@ -7,12 +7,13 @@ from typing import Any, Protocol, TypeGuard
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames import TARGET_KEY
 from voxops.frames.columns import need_columns, plain_values
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["compare"]
 
-_TARGET = ["post_id", "platform", "account_id"]
+_TARGET = list(TARGET_KEY)
 # What names a row of a run's results, the most particular first.
 _NAMES = (_TARGET, ["delivery_id"], ["post_id"])
 _ORDER = ("newly failing", "recovered", "only before", "only after", "otherwise", "same")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voxops.frames.columns import need_columns, need_frame
-from voxops.frames.expansion import TARGET_COLUMNS, targets
+from voxops.frames.expansion import TARGET_COLUMNS, TARGET_KEY, targets
 from voxops.frames.packing import pack, unpack
 from voxops.frames.schemas import SCHEMAS
 from voxops.frames.spans import moment, window, within
@@ -15,6 +15,7 @@ from voxops.frames.values import to_bool
 __all__ = [
     "SCHEMAS",
     "TARGET_COLUMNS",
+    "TARGET_KEY",
     "Columns",
     "Target",
     "Targets",

@@ -17,7 +17,7 @@ from voxops.frames.schemas import TARGET
 from voxops.frames.target import Target, Targets, gather
 from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["TARGET_COLUMNS", "targets"]
+__all__ = ["TARGET_COLUMNS", "TARGET_KEY", "targets"]
 
 # What a row of the targets frame takes from its post: column -> the post's column.
 _OF_POST = {
@@ -30,6 +30,7 @@ _OF_POST = {
 # Whose post it is, where its frame says so: see `people`.
 _NAMED = ("owner", "campaign")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
+TARGET_KEY = ("post_id", "platform", "account_id")  # which target a row is about
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
 _PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells

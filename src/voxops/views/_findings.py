@@ -12,6 +12,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops.analysis import causes, fingerprint
 from voxops.analysis.cause_counts import names_of
+from voxops.frames import TARGET_KEY
 from voxops.frames.spans import in_zone, shown_zone
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views import plots
@@ -82,7 +83,7 @@ _BEFORE = "As it was read before the retry."
 _NOTHING = "Nothing failed."
 _CAUSES = 25  # most causes in the table
 _REMEDIES = 3  # most remedies of one verdict that are written out
-_KEYS = ["post_id", "platform", "account_id"]
+_KEYS = list(TARGET_KEY)
 
 
 @dataclass(frozen=True, slots=True)

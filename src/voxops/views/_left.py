@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from voxops.analysis.verdicts import NEEDED, triage
+from voxops.frames import TARGET_KEY
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import Outcome, Verdict
 
 __all__ = ["left"]
 
-_KEYS = ["post_id", "platform", "account_id"]
+_KEYS = list(TARGET_KEY)
 _OUTCOME = ("outcome", "waiting_for")
 
 

@@ -19,7 +19,7 @@ from voxops._core.arguments import file_path, new_file
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
 from voxops.errors import PlanError
-from voxops.frames import need_frame
+from voxops.frames import TARGET_KEY, need_frame
 from voxops.frames.columns import restored
 from voxops.frames.spans import absolute
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
@@ -29,7 +29,8 @@ from voxops.views._handed import HandedRun
 __all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
 
 _NEEDED = (
-    *("post_id", "platform", "account_id", "status", "error_message", "updated_at"),
+    *TARGET_KEY,
+    *("status", "error_message", "updated_at"),
     *("cause", "verdict", "remedy", "retryable"),
 )
 _Content = TypeVar("_Content", str, pd.DataFrame)

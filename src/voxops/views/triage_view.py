@@ -17,7 +17,7 @@ from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.analysis.verdicts import NEEDED
 from voxops.errors import PlanError
-from voxops.frames import need_columns, need_frame, targets
+from voxops.frames import TARGET_KEY, need_columns, need_frame, targets
 from voxops.frames.columns import is_missing, restored
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
@@ -32,7 +32,6 @@ from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["TriagePanel", "triage_panel"]
 
-_KEY = ("post_id", "platform", "account_id")
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _CAUSES = 25  # causes shown before the rest is summed up
@@ -76,7 +75,9 @@ class TriagePanel(Panel):
         )
         frame = restored(frame)
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
-        need_columns(triaged, (*_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns")
+        need_columns(
+            triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
+        )
         need_frame(triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"])
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
@@ -206,9 +207,9 @@ class TriagePanel(Panel):
         keys, tried = _keys(chosen), _keys(last.failed())
         if len(keys) and keys.isin(set(tried)).all():
             name = f"ws.attach({last.id!r}).failed()"
-            return [f"failed = {name}", *only_code("chosen", "failed", _KEY, chosen)]
+            return [f"failed = {name}", *only_code("chosen", "failed", TARGET_KEY, chosen)]
         start = "triaged = ...  # the frame that the panel shows since its run: panel.frame"
-        return [start, *only_code("chosen", "triaged", _KEY, chosen)]
+        return [start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
 
     def _code_of(self, chosen: pd.DataFrame) -> list[str]:
         """Return the lines that load the frame again and choose some of its failures."""
@@ -218,7 +219,7 @@ class TriagePanel(Panel):
         else:
             start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
             if not self._is_whole:
-                return [*start, *only_code("chosen", "triaged", _KEY, chosen)]
+                return [*start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
         choice = self._choice()
         kept = self._failed[choice.mask(self._failed)]
         mine = _keys(kept).isin(set(_keys(chosen)))
@@ -226,7 +227,7 @@ class TriagePanel(Panel):
             *start,
             'chosen = triaged[triaged["cause"].notna()]',
             *choice.code("chosen"),
-            *rows_code("chosen", _KEY, kept[mine], kept[~mine]),
+            *rows_code("chosen", TARGET_KEY, kept[mine], kept[~mine]),
         ]
 
     def _load_call(self) -> str | None:
@@ -245,9 +246,9 @@ class TriagePanel(Panel):
         columns = [name for name in _JUDGED if name in judged.columns]
         derived = triage(judged.drop(columns=columns))[columns]
         if "attempt" not in judged.columns:
-            return changes_code("triaged", _KEY, judged, derived)
+            return changes_code("triaged", TARGET_KEY, judged, derived)
         judged, derived = judged.assign(attempt=judged["attempt"].fillna(1)), derived.assign(attempt=1)
-        return ['triaged["attempt"] = 1', *changes_code("triaged", _KEY, judged, derived)]
+        return ['triaged["attempt"] = 1', *changes_code("triaged", TARGET_KEY, judged, derived)]
 
     @cached_property
     def _is_whole(self) -> bool:
@@ -318,7 +319,7 @@ def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame | None = None) -> Tria
 
 def _keys(frame: pd.DataFrame) -> pd.Series[Any]:
     """Return what names each row, as tuples."""
-    rows = frame[list(_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
+    rows = frame[list(TARGET_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
     return pd.Series(list(rows), index=frame.index, dtype=object)
 
 
