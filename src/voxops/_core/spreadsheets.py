@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["guard", "unguard"]
+__all__ = ["INEXACT_FROM", "guard", "unguard"]
+
+INEXACT_FROM = 10**15  # whole numbers from here on lose digits in a spreadsheet
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
 # Blanks, controls, and what takes no room: zero-width and bidirectional marks, fillers, variation selectors, tags.

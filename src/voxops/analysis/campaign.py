@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import file_path, whole_number
-from voxops._core.spreadsheets import unguard
+from voxops._core.spreadsheets import INEXACT_FROM, unguard
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
@@ -43,7 +43,6 @@ _FINDING: dict[str, Any] = {
     "cell": STRING_DTYPE,
 }
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
-_DIGITS = 10**15  # from here on a spreadsheet has lost digits
 
 
 def read_campaign(
@@ -261,7 +260,7 @@ class _Reader:
         if isinstance(cell, bool):
             return str(cell).upper()
         if isinstance(cell, int | float):
-            if abs(cell) >= _DIGITS:
+            if abs(cell) >= INEXACT_FROM:
                 self._cut.append(where)
             return str(int(cell)) if float(cell).is_integer() else repr(cell)
         if name == "scheduled_for":

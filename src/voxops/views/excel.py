@@ -15,6 +15,7 @@ import pandas as pd
 
 from voxops._core import blocks, files, safe
 from voxops._core.arguments import new_file
+from voxops._core.spreadsheets import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
 from voxops.frames.spans import shown_zone, zone
@@ -30,7 +31,6 @@ __all__ = ["to_excel", "write_workbook"]
 ROWS = 1_048_575  # of a sheet, below its head
 _CHARACTERS = 32_767  # of a cell
 _CUT = "… (cut: a cell of Excel holds no more)"
-_DIGITS = 10**15  # whole numbers from here on lose digits, so they are written as text
 _LINKS, _ADDRESS = 65_000, 2_000  # of a sheet, and characters of one
 _LINKED = frozenset({"platform_post_url"})
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined as a sheet has them
@@ -171,9 +171,9 @@ def _written(name: str, value: Any) -> str | float | bool | datetime:
     if pd.api.types.is_number(value) and not isinstance(value, complex):
         number = value.item() if hasattr(value, "item") else value
         whole = isinstance(number, int)
-        return (
+        return (  # text where a cell would lose digits, or has no such number
             number
-            if isinstance(number, int | float) and abs(number) < (_DIGITS if whole else float("inf"))
+            if isinstance(number, int | float) and abs(number) < (INEXACT_FROM if whole else float("inf"))
             else str(number)
         )
     if isinstance(value, list | tuple | set) and name in _LISTS and _plain(value):
