@@ -190,7 +190,7 @@ def _guess(
     start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
     if start == end:
         early = first is not None and not pd.isna(first) and moment < first.timestamp()
-        why = f"no loaded post was {kind[5:]} at that time; it may have changed since"
+        why = f"no loaded post was {kind.removeprefix('post.')} at that time; it may have changed since"
         return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
     each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
     mine = [known.places[name] for name in names]

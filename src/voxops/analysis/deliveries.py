@@ -53,7 +53,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     0   account.error          14           1.0
     1  media.uploaded          11           1.0
     """
-    return finish(partial(each_once(log), by, tz=shown_zone(log) if tz is None else tz))
+    return finish(partial(each_once(log), by, tz=shown_zone(log, tz)))
 
 
 def finish(partial: pd.DataFrame) -> pd.DataFrame:

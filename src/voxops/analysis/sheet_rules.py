@@ -1,6 +1,6 @@
 """What makes a row of a campaign unfit: judged here once, for the check, for ``ws.validate`` and for the plan.
 
-What one of them calls an error is none that another calls ready.
+So no row is an error to one of them and ready to another.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ __all__ = [
 TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
-# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
 _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
+# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
@@ -121,8 +121,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
     elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
         yield _error("content", "CONTENT_NOT_TEXT", f"content is a {type(content).__name__}, not text.")
     elif len(str(content)) > CONTENT_CHARACTERS:
-        most = f"content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
-        yield _error("content", "CONTENT_TOO_LONG", f"The {most}")
+        said = f"The content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
+        yield _error("content", "CONTENT_TOO_LONG", said)
     if not row["accounts"]:
         yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
     for account in row["accounts"]:
@@ -146,8 +146,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."
         yield _error("content_type", "CONTENT_TYPE_FORM", said)
     if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
-        most = f"comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
-        yield _error("first_comment", "COMMENT_TOO_LONG", f"The first {most}")
+        said = f"The first comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
+        yield _error("first_comment", "COMMENT_TOO_LONG", said)
     yield from _time_errors(row["scheduled_for"], now)
 
 
