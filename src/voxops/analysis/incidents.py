@@ -314,7 +314,7 @@ def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
     """What a delivery's last failed attempt said: its status code, or its error text."""
     code = log["status_code"].astype("Int64")
-    said = ("HTTP " + code.astype("string")).where(code.notna(), log["error"])
+    said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
     return said.where(~log["success"].astype("boolean").fillna(False))
 
 

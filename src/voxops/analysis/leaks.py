@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._core.arguments import file_path
 from voxops.errors import ConfigError
+from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["scan_notebook"]
 
@@ -97,10 +98,10 @@ def scan_notebook(path: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "cell": pd.array(columns[0], dtype="Int64"),
-            "where": pd.array(columns[1], dtype="string"),
+            "where": pd.array(columns[1], dtype=STRING_DTYPE),
             "line": pd.array(columns[2], dtype="Int64"),
-            "kind": pd.array(columns[3], dtype="string"),
-            "shown": pd.array(columns[4], dtype="string"),
+            "kind": pd.array(columns[3], dtype=STRING_DTYPE),
+            "shown": pd.array(columns[4], dtype=STRING_DTYPE),
         }
     )
 

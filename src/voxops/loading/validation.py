@@ -23,7 +23,7 @@ from voxops.analysis.sheet_rules import (
 from voxops.client.names import account_names, no_account
 from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_columns, plain_values
-from voxops.frames.values import error_parts, to_bool
+from voxops.frames.values import STRING_DTYPE, error_parts, to_bool
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -67,11 +67,11 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     ]
     return pd.DataFrame(
         {
-            "row_id": pd.array([line.row_id for line in table], dtype="string"),
-            "platform": pd.array([line.platform for line in table], dtype="string"),
+            "row_id": pd.array([line.row_id for line in table], dtype=STRING_DTYPE),
+            "platform": pd.array([line.platform for line in table], dtype=STRING_DTYPE),
             "valid": pd.array([line.valid for line in table], dtype="boolean"),
-            "errors": pd.array([line.errors for line in table], dtype="string"),
-            "warnings": pd.array([line.warnings for line in table], dtype="string"),
+            "errors": pd.array([line.errors for line in table], dtype=STRING_DTYPE),
+            "warnings": pd.array([line.warnings for line in table], dtype=STRING_DTYPE),
             "account_ids": pd.Series([line.account_ids for line in table], dtype=object),
             "sheet_row": pd.array([number for *_, number in pairs], dtype="Int64"),
         }

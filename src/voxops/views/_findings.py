@@ -14,6 +14,7 @@ from voxops.analysis import causes, fingerprint
 from voxops.analysis.cause_counts import names_of
 from voxops.frames import TARGET_KEY
 from voxops.frames.spans import in_zone, shown_zone
+from voxops.frames.values import STRING_DTYPE
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes
@@ -323,8 +324,8 @@ def happened(
     note = getattr(getattr(run, "snapshot", None), "note", "")
     left = results[results["outcome"] != "succeeded"]
     reason = left["error_code"].fillna(left["waiting_for"]).fillna("no reason known")
-    text_of = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype="string")
-    messages = text_of.fillna("").map(fingerprint)
+    said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype=STRING_DTYPE)
+    messages = said.fillna("").map(fingerprint)
     keys = [left["outcome"].astype(object), reason.rename("why"), messages.rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")

@@ -22,6 +22,7 @@ from voxops.errors import PlanError
 from voxops.frames import TARGET_KEY, need_frame
 from voxops.frames.columns import restored
 from voxops.frames.spans import absolute
+from voxops.frames.values import STRING_DTYPE
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 from voxops.views._handed import HandedRun
@@ -260,7 +261,7 @@ def _results(run: Any) -> pd.DataFrame:
 def _platforms(cells: pd.Series) -> Any:
     """The platforms of each post, joined."""
     names = ["+".join(sorted({target.platform for target in cell or () if target.platform})) or None for cell in cells]
-    return pd.array(names, dtype="string")
+    return pd.array(names, dtype=STRING_DTYPE)
 
 
 def _write(text: str, path: Path) -> Path:
