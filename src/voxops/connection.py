@@ -28,7 +28,7 @@ from voxops.workspace import Workspace
 if TYPE_CHECKING:
     from voxops.sandbox import Sandbox
 
-__all__ = ["connect", "open_workspace"]
+__all__ = ["SANDBOX_SPEED", "connect", "open_workspace"]
 
 SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
 

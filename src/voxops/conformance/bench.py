@@ -17,7 +17,7 @@ from voxops.client import AsyncClient, PostFields, SteppedClock
 from voxops.errors import ConfigError
 from voxops.sandbox import Fault, Remote
 
-__all__ = ["HOST", "Bench", "Mark"]
+__all__ = ["HOST", "LONG", "Bench", "Mark"]
 
 HOST = "matrix-check.example"  # leads to the sandbox's own receiver
 # Real seconds: how long the hasty client waits, how long the server would take if the faults were not cleared before, a moment,

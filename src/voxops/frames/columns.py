@@ -24,6 +24,7 @@ __all__ = [
     "restored",
     "table_of",
     "times_of",
+    "whole",
 ]
 
 

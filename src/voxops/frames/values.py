@@ -39,6 +39,7 @@ __all__ = [
     "WORD",
     "Kind",
     "canonical",
+    "clean_texts",
     "error_parts",
     "parse_times",
     "status_spelling",

@@ -25,8 +25,11 @@ __all__ = [
     "grid",
     "ground",
     "label",
+    "largest",
     "name_rows",
+    "ordered",
     "stacked",
+    "texts",
     "time_axis",
 ]
 

@@ -22,7 +22,7 @@ from voxops._core.static_html import draw_blocks, static_html
 if TYPE_CHECKING:
     from voxops.views._widget import LiveWidget
 
-__all__ = ["Button", "Live", "Shown", "Tab"]
+__all__ = ["Button", "Later", "Live", "Publish", "Shown", "Tab"]
 
 Publish = Callable[..., object]
 Later = Callable[[float, Callable[[], None]], object]

@@ -11,7 +11,7 @@ from voxops._core import safe
 from voxops.views._findings import ACTIONS, Findings
 from voxops.views._tables import markdown_table
 
-__all__ = ["heads", "markdown", "plain", "shown"]
+__all__ = ["cells", "heads", "markdown", "plain", "shown"]
 
 
 def markdown(report: Findings) -> str:
