@@ -48,10 +48,10 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = 
         Time zone of the times shown.
     """
     counts = [snapshot.count(outcome) for outcome in OUTCOMES]
-    blocks = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
+    drawn = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
     lines = [
         f"{_title(snapshot)} · {_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
-        f"[{blocks:<{_WIDTH}}] {_settled(snapshot)}",
+        f"[{drawn:<{_WIDTH}}] {_settled(snapshot)}",
         "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
         " · ".join(_speed(snapshot, since)),
         *([] if snapshot.action in MIXED else _text_table(snapshot)),

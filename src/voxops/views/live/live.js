@@ -77,7 +77,6 @@ class Live {
   send(message) {
     this.model.send({ ...message, page: this.id });
     clearTimeout(this.doubt);
-    this.doubt ??= null;
     const before = this.answers;
     this.doubt = setTimeout(() => {
       if (this.answers === before) this.doubtful(true);
