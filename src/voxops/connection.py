@@ -15,7 +15,7 @@ from voxops._core import eventloop
 from voxops._core.arguments import file_path
 from voxops._core.resources import Resources
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
-from voxops.client import AsyncClient, Secret, is_loopback
+from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.ledger import Ledger
@@ -262,8 +262,6 @@ def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
 
 def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
     """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
-    from voxops.client import ScaledClock, SteppedClock
-
     clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
     return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 

@@ -174,8 +174,10 @@ def _in_words(report: dict[str, Any], show: Callable[[object], str]) -> str:
 
 def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:
     """The file that remembers the last digest."""
-    if options.state is not None or not options.since_last:
-        return options.state if options.since_last else None
+    if not options.since_last:
+        return None
+    if options.state is not None:
+        return Path(options.state)
     ledger = ws._ledger
     if ledger is None:
         raise ConfigError(
