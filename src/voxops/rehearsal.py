@@ -134,10 +134,10 @@ def rehearse(
 
 def _present(archive: Archive | pd.DataFrame) -> pd.Timestamp:
     """The server's present as the history knows it, else this machine's."""
-    client = getattr(archive, "_client", None)
-    if isinstance(client, AsyncClient):
-        return pd.Timestamp(client.now())
-    loaded = getattr(archive, "attrs", {}).get("fetched_at")
+    if isinstance(archive, pd.DataFrame):
+        loaded = archive.attrs.get("fetched_at")
+    else:
+        loaded = None if archive.client is None else archive.client.now()
     return pd.Timestamp.now("UTC") if loaded is None else pd.Timestamp(loaded)
 
 
@@ -154,7 +154,21 @@ def _instant(now: Any) -> pd.Timestamp:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the history shows: `rates` platform -> code -> share, `counts` how many failures each rests on."""
+    """What the history shows.
+
+    Attributes
+    ----------
+    accounts : mapping
+        Account id -> its platform and its id.
+    rates : mapping
+        Platform -> error code -> share of publications that fail with it.
+    counts : mapping
+        Platform and error code -> how many failures that share rests on.
+    delays : mapping
+        Platform -> between how many seconds after their time most posts are out, where it has enough posts.
+    delay : tuple of float
+        The same of all platforms, for the others.
+    """
 
     accounts: Mapping[str, tuple[str, str]]
     rates: Mapping[str, Mapping[str, float]]
@@ -165,8 +179,8 @@ class _Known:
 
 def _limit(archive: Archive | pd.DataFrame) -> int | None:
     """The rate limit as the archive's connection knows it."""
-    client = getattr(archive, "_client", None)
-    return client.pace.limit if isinstance(client, AsyncClient) else None
+    client = None if isinstance(archive, pd.DataFrame) else archive.client
+    return None if client is None else client.pace.limit
 
 
 def _history(archive: Archive | pd.DataFrame) -> _Known:
@@ -297,13 +311,13 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
     rows: list[dict[str, Any]] = []
     for platform, code in causes:
         seen = [each.failures[platform, code] for each in tries]
-        mean, low, high = _range(seen, [known.counts.get((platform, code), 0)])
+        mean, low, high = _range(seen, known.counts.get((platform, code), 0))
         rows.append({"platform": platform, "error_code": code, "publications": publications[platform], "failed": mean, "low": low, "high": high})  # fmt: skip
     kinds = {"platform": "string", "error_code": "string", "publications": "Int64", "failed": "Float64", "low": "Int64", "high": "Int64"}  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
     frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)
-    used = [known.counts.get(cause, 0) for cause in causes]
-    mean, low, high = _range([sum(each.failures.values()) for each in tries], [sum(used)])
+    used = sum(known.counts.get(cause, 0) for cause in causes)
+    mean, low, high = _range([sum(each.failures.values()) for each in tries], used)
     middle = sorted(tries, key=lambda each: each.ends)[len(tries) // 2]
     return Rehearsal(
         frame, rows=middle.created, refused=len(plan.frame) - middle.created, publications=sum(middle.publications.values()),
@@ -312,13 +326,13 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
     )  # fmt: skip
 
 
-def _range(seen: Sequence[int], rests_on: Sequence[int]) -> tuple[float, int, int]:
+def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:
     """The mean, and between which 19 of 20 runs lie.
 
     Three things vary: the run itself (a count, whose variance is its mean), the rehearsals (the same over their number), and the
     history, in which as many failures as it rests on have the relative error of such a count.
     """
     mean = sum(seen) / len(seen)
-    known = max(1, sum(rests_on))
+    known = max(1, rests_on)
     spread = 2 * math.sqrt(mean * (1 + 1 / len(seen)) + mean**2 / known)
     return mean, max(0, math.floor(mean - spread)), math.ceil(mean + spread)

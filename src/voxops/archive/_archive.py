@@ -59,6 +59,8 @@ class Archive(Tables):
     ----------
     path : Path
         Its folder.
+    client : AsyncClient or None
+        What `sync` reads from.
     loads : Loads
         What a workspace's loads take from disk.
 
@@ -79,7 +81,7 @@ class Archive(Tables):
     ) -> None:
         super().__init__(path)
         self._tz = zone(tz)
-        self._client = client
+        self.client = client
         self.loads = Loads(self._store, client, workspace, acted)
 
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
