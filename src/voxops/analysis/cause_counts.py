@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from voxops.analysis.statistics import Tally, flat
+from voxops.analysis.statistics import Tally, flat, ranked
 from voxops.frames import need_frame
 from voxops.frames.columns import restored
 from voxops.frames.values import STRING_DTYPE
@@ -130,6 +130,6 @@ def causes(triaged: pd.DataFrame) -> pd.DataFrame:
 
 def names_of(owners: pd.Series, most: int = 4) -> str:
     """Name people by how many rows are theirs, as ``maria.k (3), tom.b (1)``; what belongs to nobody is not named."""
-    counts = owners.dropna().value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    counts = ranked(owners)
     named = [f"{name} ({count})" for name, count in counts.head(most).items()]
     return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")

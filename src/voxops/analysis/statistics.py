@@ -16,7 +16,7 @@ import pandas as pd
 
 from voxops._core.jsontext import well_formed
 
-__all__ = ["Tally", "flat", "quantiles", "share", "whole"]
+__all__ = ["Tally", "flat", "quantiles", "ranked", "share", "whole"]
 
 _MISSING = -1  # the rank of a text that is not there
 
@@ -130,3 +130,19 @@ def quantiles(
 def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
     """One count by another, Float64; NA where there is nothing to divide by."""
     return cast("pd.Series[Any]", part.astype("Float64") / whole.astype("Float64").where(whole > 0))
+
+
+def ranked(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Count how often each value occurs, the most frequent first, equals in their own order; what is missing is not counted.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        Values that can be sorted.
+
+    Returns
+    -------
+    pandas.Series
+        Value -> how often it occurs (an integer dtype).
+    """
+    return values.value_counts().sort_index().sort_values(ascending=False, kind="stable")

@@ -12,6 +12,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops.analysis import causes, fingerprint
 from voxops.analysis.cause_counts import names_of
+from voxops.analysis.statistics import ranked
 from voxops.frames import TARGET_KEY
 from voxops.frames.spans import in_zone, shown_zone
 from voxops.frames.values import STRING_DTYPE
@@ -228,7 +229,7 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     order = list(VERDICT)
     rows = []
     for verdict, part in failures.groupby(failures["verdict"].astype(object).fillna("–"), sort=False):
-        remedies = part["remedy"].dropna().value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        remedies = ranked(part["remedy"])
         more = len(remedies) - _REMEDIES
         rest = [f"And {safe.many(more, 'other remedy', 'other remedies')}: see the causes."] if more > 0 else []
         rows.append(
@@ -263,10 +264,9 @@ def _who(verdict: str, people: pd.Series[Any] | None, owners: Mapping[str, str])
 def _names(part: pd.DataFrame, most: int = 6) -> str:
     """Name the accounts that were hit, those hit most first."""
     name = part["account_name"].fillna(part["account_id"]) if "account_name" in part else part["account_id"]
-    hit = (part["platform"].fillna("–") + " " + name.fillna("–")).value_counts()
-    ranked = hit.sort_index().sort_values(ascending=False, kind="stable")
-    named = [f"{safe.plain(account, 40)} ({count})" for account, count in ranked.head(most).items()]
-    return ", ".join(named) + (f" and {len(ranked) - most} more" if len(ranked) > most else "")
+    hit = ranked(part["platform"].fillna("–") + " " + name.fillna("–"))
+    named = [f"{safe.plain(account, 40)} ({count})" for account, count in hit.head(most).items()]
+    return ", ".join(named) + (f" and {len(hit) - most} more" if len(hit) > most else "")
 
 
 def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Section:

@@ -15,6 +15,7 @@ from voxops._core import safe
 from voxops._core.addresses import short_address
 from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, each_once, service_levels
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.analysis.statistics import ranked
 from voxops.errors import PlanError
 from voxops.frames.spans import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
@@ -326,7 +327,7 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
 
 def _places(urls: pd.Series[Any]) -> str:
     """Name the endpoints that were hit, those hit most first."""
-    hit = urls.map(short_address).value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    hit = ranked(urls.map(short_address))
     named = ", ".join(f"{safe.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
     return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")
 
