@@ -274,7 +274,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            The columns that were planned, and ``attempt``; creates keep ``campaign``, so that they are planned under the same name after a file, too.
+            The columns that were planned, and ``attempt``; creates keep ``campaign``, under which a file of them is planned, too.
 
         Examples
         --------
@@ -284,7 +284,7 @@ class Run:
         return say_zone(self._job.failed(stuck=stuck), self._tz)
 
     def blocked(self) -> pd.DataFrame:
-        """Return the rows that a person must change before they can be sent; ``waiting_for`` says what (rule 20).
+        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` says what (rule 20).
 
         Examples
         --------

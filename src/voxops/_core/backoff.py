@@ -33,7 +33,7 @@ class Backoff:
 
 
 def delay(policy: Backoff, attempt: int, rng: random.Random) -> float:
-    """Seconds before try ``attempt + 1``: uniform in ``[0, min(cap, base * 2 ** (attempt - 1))]``.
+    """Return the seconds before try ``attempt + 1``: uniform in ``[0, min(cap, base * 2 ** (attempt - 1))]``.
 
     Parameters
     ----------

@@ -2,9 +2,9 @@
 
 Post contents, error messages and names come from other people. `html` makes them harmless in HTML, `plain` in a
 terminal, `cell` in a spreadsheet, `markdown` in a ticket. In HTML the type decides: `Markup` is ours and stays as it is,
-everything else is text and is escaped; markup is put together by `html` and `joined` alone. Displays inherit the page's text colour and draw lines in a
-half-transparent grey, so that they read in light and dark themes without asking which one is on; styles are inline,
-because notebooks drop style sheets from outputs they do not trust.
+everything else is text and is escaped; markup is put together by `html` and `joined` alone. Displays inherit the page's
+text colour and draw lines in a half-transparent grey, so that they read in light and dark themes without asking which one
+is on; styles are inline, because notebooks drop style sheets from outputs they do not trust.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _frames(before: Any, after: Any) -> pd.DataFrame:
 
 
 def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
-    """Targets with their status under this name; those that share a name, such as one without an account, are told apart by order."""
+    """Targets with their status under this name; those that share a name, such as one without an account, are numbered in their order."""
     names = frame[_TARGET]
     number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
     # A row without a status is there all the same.

@@ -269,9 +269,9 @@ def never_delivered(
     Returns
     -------
     pandas.DataFrame
-        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered 4xx other
-        than 408, 425, 429: sending the same again will not help), ``no answer`` (no status code) or ``receiver failed`` (any other). With posts or events
-        also ``post_id about odds why_post``.
+        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered
+        4xx other than 408, 425, 429: sending the same again will not help), ``no answer`` (no status code) or ``receiver failed``
+        (any other). With posts or events also ``post_id about odds why_post``.
 
     Raises
     ------

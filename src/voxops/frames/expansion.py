@@ -53,9 +53,9 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
         campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
-        (``vx.connect(owner="metadata.owner")``). A post without targets keeps one row in which the target's columns are NA. ``attrs`` are those of the posts, with ``kind`` targets and
-        ``open_targets``: JSON text, post id -> [failed, in flight], so that a plan still knows of the rows that are filtered
-        away.
+        (``vx.connect(owner="metadata.owner")``). A post without targets keeps one row in which the target's columns are NA.
+        ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text, post id -> [failed, in flight],
+        so that a plan still knows of the rows that are filtered away.
 
     Raises
     ------

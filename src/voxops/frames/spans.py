@@ -173,6 +173,10 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
     value : str or timedelta
         Such as ``"6h"``, ``"7D"`` or ``"30min"``; the unit in either case.
 
+    Returns
+    -------
+    pandas.Timedelta
+
     Raises
     ------
     ConfigError

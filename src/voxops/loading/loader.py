@@ -344,7 +344,7 @@ class Loader:
         posts : DataFrame, str or list of str
             Post ids, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
         since, until : Timestamp, str or timedelta, optional
-            What was gained in this span, such as ``"7D"`` or ``"yesterday"``, as for `posts`; the API's own span by default, which is the last 30 days.
+            What was gained in this span, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
 
         Returns
         -------

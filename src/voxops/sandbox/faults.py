@@ -29,11 +29,12 @@ class Fault:
     ----------
     action : str
         ``status`` answers `status` with `code`, `details` and `headers`; ``drop`` closes the connection without an answer;
-        ``delay`` waits `seconds` (real ones) or until the faults are cleared; ``truncate`` sends half of the answer and closes; ``garbage`` sends `body`
-        (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true status; ``retry_after`` answers 429
-        and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`; ``repeat_cursor`` gives a list's own
-        cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and ``bulk_unknown_index`` spoil the items of
-        a bulk answer; ``bulk_partial`` creates only the first `items` items and then answers `status` with `code`.
+        ``delay`` waits `seconds` (real ones) or until the faults are cleared; ``truncate`` sends half of the answer and
+        closes; ``garbage`` sends `body` (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true
+        status; ``retry_after`` answers 429 and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`;
+        ``repeat_cursor`` gives a list's own cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and
+        ``bulk_unknown_index`` spoil the items of a bulk answer; ``bulk_partial`` creates only the first `items` items and
+        then answers `status` with `code`.
     method, path : str
         Which requests: the method or ``*``, and a pattern where ``*`` stands for one segment and ``**`` for any number.
     nth : int or None

@@ -148,7 +148,7 @@ class RowTable:
         return pack(found)
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return what answers a page that asks for the ``texts`` of some rows, or which rows a ``search`` finds; None if neither can be said."""
+        """Return the ``texts`` of rows that a page asks for, or which rows its ``search`` finds; None if it asks for neither of this table."""
         match message:
             case {"do": "texts", "rows": list(rows), "version": self.version}:
                 said: dict[str, Any] = {"texts": self.texts(rows)}
