@@ -40,6 +40,7 @@ def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
     "odd",
     [
         "--posts=-1",
+        "--deliveries=-1",
         "--rate-limit=-5",
         "--speed=-1",
         "--speed=inf",

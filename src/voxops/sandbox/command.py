@@ -1,4 +1,4 @@
-"""The command ``voxops sandbox``: serve until it is stopped."""
+"""The commands ``voxops sandbox`` and ``python -m voxops.sandbox``: serve until stopped."""
 
 from __future__ import annotations
 
@@ -78,8 +78,10 @@ def _speed(text: str) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command ``voxops sandbox``."""
-    parser = argparse.ArgumentParser(prog="voxops sandbox", description="Serve the VoxBurst API on this machine.")
+    """Run ``python -m voxops.sandbox``, which serves like ``voxops sandbox``, on a free port if none is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m voxops.sandbox", description="Serve the VoxBurst API on this machine."
+    )
     parser.add_argument("--port", type=_port, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
     parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
@@ -88,6 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
     )
     parser.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
+    parser.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
     parser.add_argument(
         "--storage-port", type=_port, default=0, help="port of the presigned storage (default: a free one)"
     )
@@ -102,8 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         serve(
             port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
-            rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port, receiver_port=wanted.receiver_port,
-            now=wanted.now, tls=wanted.tls,
+            deliveries=wanted.deliveries, rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port,
+            receiver_port=wanted.receiver_port, now=wanted.now, tls=wanted.tls,
         )  # fmt: skip
     except OSError as error:
         _print(str(error.strerror or error))
