@@ -212,9 +212,9 @@ def _select_page(call: Call) -> Answer:
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
     if not isinstance(page_id, str):
         invalid("pageId is required; empty clears it", field="pageId")
-    if page_id and page_id not in _pages_of(account):
-        refuse(400, "ACCOUNT_PAGE_MISMATCH", "the page does not belong to this account")
     known = _pages_of(account)
+    if page_id and page_id not in known:
+        refuse(400, "ACCOUNT_PAGE_MISMATCH", "the page does not belong to this account")
     account.page_id = page_id or None
     account.page_name = (str(body.get("pageName") or "") or known.get(page_id)) if page_id else None
     world.accounts.save(account)

@@ -86,17 +86,17 @@ class KeyStore:
             return None
         if not _KEY.fullmatch(call.key):
             refuse(400, "IDEMPOTENCY_INVALID_KEY", "a key has 8 to 255 letters, digits, - or _", key=call.key[:40])
-        name, print_ = self._name(call), self._fingerprint(call)
+        name, asked = self._name(call), self._fingerprint(call)
         if name in self._world.in_flight:
-            if self._world.in_flight[name] != print_:
+            if self._world.in_flight[name] != asked:
                 refuse(409, "IDEMPOTENCY_CONFLICT", "the key is in use for another request", key=call.key)
             refuse(409, "IDEMPOTENCY_IN_PROGRESS", "a request under this key is still running", key=call.key)
         stored = self._world.answers.get(name)
         if stored is not None and self._world.now() - stored.at < self._world.switches.key_retention_seconds * 1000:
-            if stored.fingerprint != print_:
+            if stored.fingerprint != asked:
                 refuse(409, "IDEMPOTENCY_CONFLICT", "the key was used for another request", key=call.key)
             return Answer(stored.status, body=stored.body.encode())
-        self._world.in_flight[name] = print_
+        self._world.in_flight[name] = asked
         return None
 
     def finish(self, call: Call, answer: Answer, sent_status: int, *, forget: bool = False) -> None:

@@ -130,11 +130,15 @@ def _register(call: Call) -> Answer:
     url, kind = _web_address(body), body.get("contentType")
     if not isinstance(kind, str) or kind not in SIZES:
         invalid("contentType is required", field="contentType")
-    name = str(body.get("filename") or urlsplit(url).path.rsplit("/", 1)[-1] or "file")
-    media = _new(call, name, kind, 0)
+    media = _new(call, _name(body, url), kind, 0)
     media.status, media.url = "ready", url
     call.effect("media.register", media=media.id)
     return single(world, wire.media(world, media), 201)
+
+
+def _name(body: dict[str, Any], url: str) -> str:
+    """Return the name of a file from the web: the one that the body names, else the last part of its address."""
+    return str(body.get("filename") or urlsplit(url).path.rsplit("/", 1)[-1] or "file")
 
 
 def _web_address(body: dict[str, Any]) -> str:
@@ -229,7 +233,7 @@ def _import_url(call: Call) -> Answer:
     """POST /media/import-from-url."""
     body = call.json(required=True)
     url = _web_address(body)
-    return _import(call, str(body.get("filename") or urlsplit(url).path.rsplit("/", 1)[-1] or "file"), body)
+    return _import(call, _name(body, url), body)
 
 
 def _import_drive(call: Call) -> Answer:
