@@ -146,7 +146,7 @@ class Call:
         text = self.query.get("limit")
         if not text:
             return default
-        if not text.isdecimal() or not 1 <= int(text) <= most:
+        if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
             invalid(f"limit must be a number from 1 to {most}", field="limit")
         return int(text)
 
