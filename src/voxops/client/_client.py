@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from voxops._core import safe
+from voxops._core.bound import never_copied
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.matrix import find, may_resend
@@ -84,6 +85,7 @@ class Permit:
         return await send(replace(call, body=body, may_go=may_go))
 
 
+@never_copied(lambda _: "make a new client there")
 class AsyncClient:
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 
@@ -183,9 +185,6 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"<AsyncClient {self.url}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a client holds connections and an API key and can't be pickled; make a new one instead")
 
     @property
     def pace(self) -> PaceInfo:
