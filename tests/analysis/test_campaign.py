@@ -315,6 +315,12 @@ def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
     assert line.message.endswith(".")
 
 
+def test_an_account_with_half_a_surrogate_pair_is_an_error():
+    """No ledger could write down why its row is held."""
+    frame = one().assign(accounts=pd.Series([["twitter:@brand\ud83d"]], dtype=object))
+    assert codes(frame, "error") == ["ACCOUNT_FORM"]
+
+
 def test_naive_times_are_kept_as_they_were_written():
     frame = one(scheduled_for="2026-03-04 10:00")
     check_campaign(frame)

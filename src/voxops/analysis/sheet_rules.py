@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.jsontext import is_well_formed
 from voxops._core.row_names import row_key
 from voxops._core.text import as_read
 from voxops.analysis.sheet_times import in_figures, readable_time
@@ -126,7 +127,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
     if not row["accounts"]:
         yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
     for account in row["accounts"]:
-        if not _ACCOUNT.fullmatch(account) or NUMBER_OF_A_FILE.fullmatch(account):
+        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
+        if not sound or NUMBER_OF_A_FILE.fullmatch(account):
             said = (
                 f"The account {account[:60]!r} is neither an id nor platform:@name; separate accounts by a semicolon."
             )
