@@ -81,7 +81,10 @@ def test_days_are_those_of_the_zone():
     over = at("2027-03-27"), at("2027-03-28", "08:00"), at("2027-03-29", "08:00")  # ten o'clock in Berlin
     assert DAYS in moves(*over, tz="Europe/Berlin")
     assert "stands at 2027-03-28 10:00 CEST now" in moves(*over, tz="Europe/Berlin")
-    assert moves(*over) == ""
+    assert moves(*over, tz="Asia/Tokyo") == "", "whose clocks are never changed"
+    assert DAYS in moves(*over), "nobody has named a zone"
+    assert DAYS in moves(at("2027-03-01", "08:00"), at("2027-04-01", "07:00"), at("2027-05-01", "07:00")), "a month"
+    assert moves(at("2027-03-01"), at("2027-03-02", "07:00"), at("2027-03-03", "09:00")) == "", "two hours"
     assert minute(over[1]) == "2027-03-28 08:00 UTC"
     assert minute(None) == "no time"
 

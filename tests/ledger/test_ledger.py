@@ -315,14 +315,15 @@ def test_nothing_is_settled_before_it_was_sent(ledger):
 # -- transactions ------------------------------------------------------------------------------------------------------
 
 
-def test_pieces_share_a_commit_and_one_that_fails_is_undone_alone(ledger):
+@pytest.mark.parametrize("error", [LedgerError("no"), ValueError("of Python's own")])
+def test_pieces_share_a_commit_and_one_that_fails_is_undone_alone(ledger, error):
     def bad() -> None:
         ledger.set_meta("half", "done")
-        raise LedgerError("no")
+        raise error
 
     done = ledger.in_one_commit([lambda: ledger.set_meta("a", "1"), bad, lambda: ledger.set_meta("b", "2")])
     assert done[0] == "1"
-    assert isinstance(done[1], LedgerError)
+    assert done[1] is error
     assert (ledger.meta("a"), ledger.meta("b"), ledger.meta("half")) == ("1", "2", None)
 
 

@@ -20,6 +20,17 @@ def run_of(ledger: Ledger, *chosen: int, run: str = "run") -> None:
     ledger.runs.add_rows(run, [RunRow(row, name, attempt) for row, (name, attempt) in enumerate(names)])
 
 
+def test_reasons_with_half_a_surrogate_pair_are_written(ledger):
+    ledger.runs.start(RunHead("run", "bulk", "", "row_id", 0, 0), reason="r\ud83d", created=NOW, frame=b"")
+    ledger.runs.add_rows("run", [RunRow(0, "i", None, "same as row r1\ud83d", "cause\ud83d")])
+    assert tuple(ledger.query("SELECT held, canary FROM run_rows WHERE run = 'run'")[0]) == (
+        "same as row r1?",
+        "cause?",
+    )
+    ledger.forming.withdraw(1, "why\ud83d")
+    assert {row[0] for row in ledger.query("SELECT waiting_for FROM members WHERE op = 1")} == {"why?"}
+
+
 def ids(found: list[Stored]) -> list[int]:
     return [each.id for each in found]
 

@@ -135,6 +135,22 @@ def test_what_can_not_be_read_without_a_guess_is_refused_with_its_cell(
         vx.read_campaign(workbook(tmp_path / "x.xlsx", row), **said)  # type: ignore[arg-type]
 
 
+def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) -> None:
+    """A day-first sheet opened where months come first: 03/11 became 11 March, and 13/11 stayed text."""
+    turned, text = ["a", "t", "x", datetime(2027, 3, 11, 9)], ["b", "t", "x", "13/11/2027 9:00"]
+    for rows in (
+        [turned],
+        [text],
+        [["a", "t", "x", datetime(2027, 3, 13, 9)], text],
+        [turned, ["b", "t", "x", "2027-11-13 9:00"]],
+    ):
+        assert len(vx.read_campaign(workbook(tmp_path / "x.xlsx", *rows), tz="Europe/Berlin", dayfirst=True)) == len(
+            rows
+        )
+    with pytest.raises(vx.PlanError, match=r"D2 hold dates, and D3 texts in figures: .* may have swapped day and month"):
+        vx.read_campaign(workbook(tmp_path / "x.xlsx", turned, text), tz="Europe/Berlin", dayfirst=True)
+
+
 def test_a_formula_that_was_never_calculated_is_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path / "x.xlsx", ["a", "FORMULA =1+1 -> 2", "x", "z"])
     assert vx.read_campaign(path)["content"].tolist() == ["2"]

@@ -157,15 +157,21 @@ def _step(item: Item) -> timedelta | None:
 
 
 def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
-    """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not."""
+    """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not.
+
+    Where nobody has named a zone, the clocks may have been changed by an hour in between.
+    """
     step, when = _step(item), item.asks("scheduledFor")
     if step is None:
         return set()
     new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
     old = (datetime.fromisoformat(str(when)) - step).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
-    days, months = (new - old).days, (new.year - old.year) * 12 + new.month - old.month
-    if new.time() != old.time():
+    shifts = (0, 1, -1) if tz == "UTC" else (0,)
+    kept = [shifted for hours in shifts if (shifted := new + timedelta(hours=hours)).time() == old.time()]
+    if not kept:
         return set()
+    (new,) = kept
+    days, months = (new - old).days, (new.year - old.year) * 12 + new.month - old.month
     found = {("days", days)}
     if np.is_busday(new.date()):
         found.add(("working days", int(np.busday_count(old.date(), new.date()))))

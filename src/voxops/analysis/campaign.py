@@ -20,7 +20,7 @@ from voxops._core.spreadsheets import INEXACT_FROM, unguard
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
-from voxops.analysis.sheet_times import iso_time
+from voxops.analysis.sheet_times import depends_on_dayfirst, iso_time
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
 from voxops.frames.columns import flags
@@ -43,6 +43,7 @@ _FINDING: dict[str, Any] = {
     "cell": STRING_DTYPE,
 }
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
+_MONTHS = 12
 
 
 def read_campaign(
@@ -223,6 +224,8 @@ class _Reader:
         self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
         self._ours = in_head is not None  # a file of ours: there, a day without an hour is its midnight
         self._zoneless: list[str] = []
+        self._dates: list[str] = []  # cells of Excel's that hold dates whose day may be a month
+        self._figures: list[str] = []  # texts such as 13/11/2027, in which it is read by `dayfirst`
         self._cut: list[str] = []
 
     def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
@@ -244,6 +247,11 @@ class _Reader:
             raise PlanError(
                 f"{self._path}: {places(self._zoneless)}: times of Excel name no time zone; say which they are in, such as tz='Europe/Berlin'."
             )
+        if self._dates and self._figures:
+            raise PlanError(
+                f"{self._path}: {places(self._dates)} hold dates, and {places(self._figures)} texts in figures: a program that reads dates "
+                "the other way round may have swapped day and month in the former; make the whole column dates, or all of it texts."
+            )
         if self._cut:
             raise PlanError(
                 f"{self._path}: {places(self._cut)}: a number of which Excel keeps the first 15 digits only; format the column as text "
@@ -256,6 +264,8 @@ class _Reader:
             if not cell.strip():
                 return None
             text = unguard(cell)
+            if name == "scheduled_for" and depends_on_dayfirst(text):
+                self._figures.append(where)
             return iso_time(text, self._zone, self._dayfirst) if name == "scheduled_for" else text
         if isinstance(cell, bool):
             return str(cell).upper()
@@ -269,6 +279,8 @@ class _Reader:
 
     def _time(self, where: str, cell: Any) -> str:
         """A time of Excel, in the zone that the analyst or the head names."""
+        if isinstance(cell, date) and cell.day <= _MONTHS:
+            self._dates.append(where)
         if self._zone is None and isinstance(cell, date):
             self._zoneless.append(where)
         if self._ours and type(cell) is date:

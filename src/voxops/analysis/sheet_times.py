@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["in_figures", "iso_time", "readable_time"]
+__all__ = ["depends_on_dayfirst", "in_figures", "iso_time", "readable_time"]
 
 _NUMERIC = re.compile(
     r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?"
@@ -68,6 +68,11 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
 def in_figures(text: str) -> bool:
     """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
     return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
+
+
+def depends_on_dayfirst(text: str) -> bool:
+    """Whether it matters for text such as ``13/11/2026 9:00`` which figure is the day."""
+    return _naive(text.strip(), dayfirst=True) != _naive(text.strip(), dayfirst=False)
 
 
 def _naive(text: str, dayfirst: bool | None) -> datetime | None:

@@ -75,7 +75,7 @@ class Forming(Part):
                 db.execute("UPDATE operations SET key = key || '#' || id WHERE id = ?", (op,))
                 db.execute(
                     "UPDATE members SET waiting_for = ?, outcome = ? WHERE op = ?",
-                    (why, "blocked" if blocked else "pending", op),
+                    (well_formed(why), "blocked" if blocked else "pending", op),
                 )
         return bool(changed)
 

@@ -52,7 +52,10 @@ class Runs(Part):
         with self._store.atomic() as db:
             db.executemany(
                 "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
-                [(run, row.row, row.identity, row.attempt, row.held, row.canary) for row in rows],
+                [
+                    (run, row.row, row.identity, row.attempt, well_formed(row.held), well_formed(row.canary))
+                    for row in rows
+                ],
             )
 
     def leave(self, run: str, op: int, why: str) -> None:
@@ -61,7 +64,7 @@ class Runs(Part):
             db.execute(
                 """UPDATE run_rows SET held = ?, attempt = NULL WHERE run = ?
                    AND (identity, attempt) IN (SELECT identity, attempt FROM items WHERE op = ?)""",
-                (why, run, op),
+                (well_formed(why), run, op),
             )
 
     def open_rows(self, run: str) -> list[tuple[int, int, bool, bool]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxops.api.windows import LEASE
-from voxops.errors import LedgerError, VoxopsError
+from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
 
 __all__ = ["Part", "Store"]
@@ -81,7 +81,7 @@ class Store:
     def in_one_commit(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
 
-        A piece that raises an error of ours is undone alone and its error returned in its place.
+        A piece that raises an error is undone alone and its error returned in its place.
         """
         done: list[Any] = []
         with self.atomic() as db:
@@ -89,7 +89,7 @@ class Store:
                 db.execute("SAVEPOINT piece")
                 try:
                     done.append(work())
-                except VoxopsError as error:
+                except Exception as error:  # noqa: BLE001  it belongs to whoever waits for that piece
                     db.execute("ROLLBACK TO piece")
                     done.append(error)
                 db.execute("RELEASE piece")
