@@ -313,6 +313,19 @@ def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: P
         assert str(archive.delivery_stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
 
 
+def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "tokyo.sqlite", tz="Asia/Tokyo") as ws:
+        archive = ws.archive(tmp_path / "tokyo")
+        archive.sync("2026-02-20")
+        log = ws.deliveries(since="2026-02-20")
+        same(archive.deliveries(), log, "delivery_id")
+        assert archive.deliveries("today")["created_at"].min() < pd.Timestamp("2026-03-02", tz="UTC")
+        pd.testing.assert_frame_equal(vx.delivery_stats(archive.deliveries(), "day"), archive.delivery_stats("day"))
+        for span in ({"since": "today"}, {"since": "yesterday", "until": "today"}, {"since": "2026-02-24T00:30"}):
+            same(archive.deliveries(**span), ws.deliveries(**span), "delivery_id")
+        same(archive.posts("yesterday"), ws.posts(since="yesterday"), "post_id")
+
+
 def test_without_a_client_it_can_only_be_read(archive: Archive) -> None:
     archive.sync()
     reader = Archive(archive.path)

@@ -53,7 +53,8 @@ class Archive(Tables):
     acted : callable, optional
         Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
     tz : str
-        Time zone in which days and weeks begin where a call names none; ``ws.archive(path)`` gives the workspace's.
+        Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
+        ``ws.archive(path)`` gives the workspace's.
 
     Attributes
     ----------
@@ -79,8 +80,7 @@ class Archive(Tables):
         acted: Callable[[datetime], Collection[str]] | None = None,
         tz: str = "UTC",
     ) -> None:
-        super().__init__(path)
-        self._tz = zone(tz)
+        super().__init__(path, tz=tz)
         self.client = client
         self.loads = Loads(self._store, client, workspace, acted)
 
@@ -110,7 +110,7 @@ class Archive(Tables):
 
     async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
         """As `sync`; for the loop that the client lives on."""
-        return await self.loads.sync(since, full=full)
+        return await self.loads.sync(since, full=full, tz=self._tz)
 
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None

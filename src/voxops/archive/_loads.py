@@ -63,10 +63,10 @@ class Loads:
         self._acted = acted
         self._turn = asyncio.Lock()
 
-    async def sync(self, since: When, *, full: bool) -> Synced:
-        """As `Archive.sync`."""
+    async def sync(self, since: When, *, full: bool, tz: str = "UTC") -> Synced:
+        """As `Archive.sync`, `since` in a zone."""
         async with self._pass() as sync:
-            start, _ = window(since, None, self._now())
+            start, _ = window(since, None, self._now(), tz)
             return await sync.run(None if start is None else start.to_pydatetime(), full=full)
 
     async def posts(self, *, full: bool = False) -> tuple[pd.DataFrame, set[str]] | None:

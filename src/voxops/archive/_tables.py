@@ -20,7 +20,7 @@ from voxops.archive._store import Store
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY, dataset, file_format, readable, to_frame
 from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
-from voxops.frames.spans import When, window
+from voxops.frames.spans import When, say_zone, window, zone
 from voxops.loading.filters import Words, statuses, words
 
 __all__ = ["Tables"]
@@ -33,10 +33,13 @@ class Tables:
     ----------
     path : path
         The archive's folder; need not exist yet.
+    tz : str
+        Time zone in which days begin, and which a time without an offset is in.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, tz: str = "UTC") -> None:
         self.path = file_path("path", path)
+        self._tz = zone(tz)
         self._store = Store(self.path)
 
     def __repr__(self) -> str:
@@ -52,7 +55,7 @@ class Tables:
         ----------
         since, until : Timestamp, str or timedelta, optional
             As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
-            ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in UTC.
+            ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in the archive's zone.
         status : str or list of str, optional
             As for ``ws.posts``, and ``deleted``.
         columns : sequence of str, optional
@@ -207,7 +210,7 @@ class Tables:
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
-        return window(since, until, latest(self._store.state()) or datetime.now(UTC))
+        return window(since, until, latest(self._store.state()) or datetime.now(UTC), self._tz)
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
         """Rows of one table, newest first."""
@@ -226,4 +229,4 @@ class Tables:
             frame = to_frame(data.to_table(columns=names, filter=wanted))
         read = latest(self._store.state())
         frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
-        return frame
+        return say_zone(frame, self._tz)
