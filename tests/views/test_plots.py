@@ -275,6 +275,16 @@ def test_latency_bands_are_the_percentiles() -> None:
     assert ax.get_ylabel() == "latency per minute (ms)" and ax.get_yscale() == "log"
 
 
+def test_a_negative_latency_is_none() -> None:
+    at = pd.Series(pd.to_datetime(["2026-11-03T10:00:30Z"] * 9)).dt.as_unit("us")
+    values = pd.array([-1_000, -1_000, -1_000, -1_000, 40, 50, 60, None, -1], dtype="Int64")
+    drawn = [
+        float(line.get_ydata()[0])
+        for line in plots.latency_bands(pd.DataFrame({"created_at": at, "latency_ms": values})).lines
+    ]
+    assert drawn == pytest.approx([float(np.percentile([40, 50, 60], level)) for level in (50, 95, 99)])
+
+
 def test_the_heat_map_holds_failure_shares_by_hour_of_the_zone() -> None:
     ax = plots.endpoint_heatmap(log(), tz="Asia/Kolkata")
     cells = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
@@ -378,6 +388,14 @@ def test_outages_span_their_time_and_failures_are_ticks() -> None:
     assert (across.x0, across.x1) == pytest.approx(
         (date2num(pd.Timestamp("2026-11-03T10:30Z")), date2num(pd.Timestamp("2026-11-03T11:00Z")))
     )
+    assert len(ax.lines[0].get_xdata()) == 1
+
+
+def test_a_failure_without_a_time_is_no_tick() -> None:
+    untimed = log().assign(
+        created_at=pd.Series([pd.NaT], dtype="datetime64[us, UTC]").reindex(log().index), success=False
+    )
+    ax = plots.outage_bands(outages(), pd.concat([log(), untimed]))
     assert len(ax.lines[0].get_xdata()) == 1
 
 

@@ -265,6 +265,14 @@ def test_targets_of_events_are_a_targets_frame():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["posts", "deliveries"])
+def test_what_names_nothing_is_joined_to_nothing(kind):
+    """Not even to a record of the other frame that has no id either."""
+    recorded = events([{"id": "evt_1", "type": "account.error", "data": {"accountId": "acc_1"}}])
+    joined = join_events(recorded, frames.build(kind, [{"id": None, "status": "failed", "url": "https://a.example"}]))
+    assert joined[["post_status" if kind == "posts" else "url"]].isna().all(axis=None)
+
+
 def test_joining_needs_posts_or_deliveries():
     with pytest.raises(PlanError):
         join_events(events([]), pd.DataFrame({"a": [1]}))

@@ -94,6 +94,13 @@ def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Wo
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
 
 
+def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    for odd in (["spring"], {"a": 1}, 7):
+        mine(sandbox, metadata={"voxopsCampaign": odd})
+    found = mine(sandbox, metadata={"campaign": "odd"})
+    assert ws.posts(campaign="odd")["post_id"].to_list() == [found]
+
+
 def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
     row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
     sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]

@@ -127,9 +127,10 @@ class Search:
         ]
 
 
-def _mark_of(metadata: Any) -> Any:
+def _mark_of(metadata: Any) -> str | None:
     """The mark of the campaign that a post was made for by ``vx.plan_bulk``, None for any other post."""
-    return metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
+    mark = metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
+    return mark if isinstance(mark, str) else None
 
 
 HERE = ("text", "campaign", "owner", "tag")

@@ -91,7 +91,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at`` and ``latency_ms``; deliveries without a latency are left out.
+        Columns ``created_at`` and ``latency_ms``; deliveries without a latency are left out; a negative one (two clocks) is none.
     ax, tz
         As in `delivery_volume`.
     """
@@ -99,7 +99,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
 
     log, tz = _needed(log, ("created_at", "latency_ms"), "latency_bands", tz)
     ax = _axes.axes(ax, 3.2)
-    timed = log[log["latency_ms"].notna() & log["created_at"].notna()]
+    timed = log[(log["latency_ms"] >= 0).fillna(False).to_numpy(bool) & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
     buckets = timed["latency_ms"].astype(float).groupby(when)
     colour = STATUS["scheduled"].colour
@@ -298,7 +298,7 @@ def outage_bands(
         span = (rows[url] - 0.35, 0.7)
         ax.broken_barh([(begin, end - begin)], span, color=colour, alpha=0.35, hatch="//", edgecolor=colour, label=name)
     if log is not None:
-        failures = log[(delivery_state(log) == "failed") & log["url"].notna()]
+        failures = log[(delivery_state(log) == "failed") & log["url"].notna() & log["created_at"].notna()]
         heights = failures["url"].map(rows)
         ax.plot(failures["created_at"], heights, "|", color=colour, markersize=9, label="failed delivery")
     _axes.name_rows(ax, {row: short_address(url) for url, row in rows.items()})

@@ -109,8 +109,10 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
         left = recorded.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
         left[key] = left[key].astype(other[key].dtype)
     prefix = key.removesuffix("id")
-    right = other.drop_duplicates(key).rename(
-        columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns}
+    right = (
+        other[other[key].notna()]
+        .drop_duplicates(key)
+        .rename(columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns})
     )
     return left.merge(right, on=key, how="left")
 
