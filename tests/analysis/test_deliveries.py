@@ -152,6 +152,16 @@ def test_a_missing_endpoint_is_a_group_of_its_own():
     assert stats["p50_ms"].tolist() == [10, 10]
 
 
+def test_groups_that_would_be_taken_for_counts_are_refused():
+    for twice in (["endpoint", "url"], ["day", "day"]):
+        with pytest.raises(PlanError, match="names a column twice"):
+            delivery_stats(history(5), by=twice)
+    for name in ("latency_ms", "succeeded", "survival", "state"):
+        for count in (delivery_stats, attempts_to_success):
+            with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
+                count(history(5).assign(**{name: 1}), by=name)
+
+
 def test_missing_columns_are_named():
     with pytest.raises(PlanError, match=r"missing: latency_ms.*ws\.deliveries"):
         delivery_stats(log_of(OK).drop(columns="latency_ms"))

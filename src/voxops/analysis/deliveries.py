@@ -23,7 +23,8 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     log : pandas.DataFrame
         From ``ws.deliveries``.
     by : str or sequence of str
-        ``hour``, ``day``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`; nothing for one row in all.
+        ``hour``, ``day``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log` that is not called as one of the
+        result; nothing for one row in all.
     tz : str, optional
         Time zone of days and hours, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to
         midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
@@ -42,7 +43,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, or can't be counted by.
     ConfigError
         If `tz` is not a time zone, or `by` not text.
 

@@ -51,6 +51,21 @@ SPANS = {"hour": "h", "day": "D"}
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
+# What statistics and curves are made of: a group of such a name would be taken for it.
+_OWN = frozenset(
+    {
+        *COUNT_COLUMNS,
+        "succeeded",
+        "failed",
+        "in_flight",
+        "success_rate",
+        "attempts_mean",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+    }
+    | {"attempt", "at_risk", "censored", "hazard", "survival"}
+)
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
 
@@ -125,16 +140,22 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, one is named twice, or one is called as the statistics call theirs.
     ConfigError
         If `tz` is not a time zone.
     """
     names = list_of_text("by", by)
     columns = [FIELDS.get(name, name) for name in names]
+    if len(set(columns)) < len(columns):
+        raise PlanError(f"by={names!r} names a column twice; name each once")
     if isinstance(log, pd.DataFrame):
         for name, column in zip(names, columns, strict=True):
             if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
                 raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
+    if taken := sorted(_OWN.intersection(columns)):
+        raise PlanError(
+            f"by={taken[0]!r}: the statistics have a column of that name themselves; rename that of the log"
+        )
     needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
     what = "these statistics need a deliveries frame"
     need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
