@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ __all__ = [
     "words",
 ]
 
-Words = str | Sequence[str] | None
+Words = str | Iterable[str] | None
 
 
 def words(name: str, value: Words) -> list[str]:

@@ -64,7 +64,7 @@ class Awaited(Protocol):
     def webhooks(self) -> Awaitable[pd.DataFrame]:
         """Load the webhooks."""
 
-    def deliveries(self, webhook: str | None = None, since: str | None = None) -> Awaitable[pd.DataFrame]:
+    def deliveries(self, webhook: str | None = None, *, since: str | None = None) -> Awaitable[pd.DataFrame]:
         """Load the delivery history."""
 
 

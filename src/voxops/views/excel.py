@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
+    from voxops.acts.plan import Plan
+    from voxops.views._handed import HandedRun
+
 __all__ = ["to_excel", "write_workbook"]
 
 ROWS = 1_048_575  # of a sheet, below its head
@@ -41,7 +44,7 @@ _MEASURED = 200  # rows that decide on it
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
 
 
-def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame) -> Path:
+def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame | Plan | HandedRun) -> Path:
     """Write frames as an Excel workbook, a sheet for each.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,6 +21,10 @@ from voxops.views._cells import TEXT, text_of, whole
 from voxops.views._grid import Grid
 from voxops.views._kinds import FIRST, LOOKS, MOST, Kind, Shape, kind_of, order_of, shape_of
 from voxops.views._palette import look
+
+if TYPE_CHECKING:
+    from voxops.acts.plan import Plan
+    from voxops.views._handed import HandedRun
 
 __all__ = ["LiveView", "View", "frame_of", "view"]
 
@@ -147,7 +151,7 @@ class LiveView(View):
 
 
 def view(
-    frame: pd.DataFrame,
+    frame: pd.DataFrame | Plan | HandedRun,
     *,
     rows: int = 50,
     columns: Sequence[str] | str | None = None,
@@ -158,7 +162,7 @@ def view(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame, Plan or Run
         Any frame of ours: posts, targets, triaged, causes, deliveries, accounts, webhooks, a plan's or a run's, runs, the ledger, a
         campaign and what was found in it; of any other frame the first columns that hold something. A Plan shows its frame, a
         Run its results.

@@ -1,0 +1,50 @@
+"""What a type checker says of a script of a user: what the documentation shows is well typed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import voxops as vx
+
+SCRIPT = """
+import pandas as pd
+import voxops as vx
+
+async def main() -> None:
+    ws = vx.connect(sandbox=True, tz="Europe/Berlin", owner="metadata.owner")
+    posts = ws.posts(status=["failed", "partial"], since="7D", limit=5)
+    triaged: pd.DataFrame = vx.triage(vx.targets(posts))
+    plan = vx.plan_retry(triaged)
+    run: vx.Run = ws.run(plan, reason="ticket 4711").wait()
+    await ws.aio.run(plan.canary(3))
+    vx.view(triaged), vx.view(plan), vx.view(run, live=True)
+    vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
+    vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
+    vx.compare(run, run)
+    vx.triage_panel(ws, triaged), vx.delivery_panel(ws, posts=posts), vx.runs_panel(ws)
+    chosen = ws.accounts()["account_id"]
+    ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.check_accounts(chosen)
+    vx.delivery_report(ws.deliveries(), run=run).to_html("deliveries.html")
+    ws.archive("history").delivery_stats(by=["day", "endpoint"], since="90D")
+    async with vx.AsyncClient("key") as client:
+        ws.watch(await client.posts.retry("post_1"))
+        async for page in client.posts.list(status="all"):
+            page.records[0]["id"]
+"""
+
+
+def test_a_script_of_a_user_is_well_typed(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    source = Path(vx.__file__).parents[1]
+    found = (
+        {} if source.name == "site-packages" else {"MYPYPATH": str(source)}
+    )  # an installed package is found by itself
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **found}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
