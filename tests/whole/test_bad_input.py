@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxops.sandbox import Sandbox
@@ -82,6 +84,26 @@ def test_html_instead_of_json(html_server: str) -> None:
     assert "web page" in str(caught.value)
     assert "VOXBURST_API_URL" in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_records_without_an_id_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    """Of a record that a list shows twice the first counts; two that have no id are two."""
+    post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
+    delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
+    pages: dict[str, list[dict[str, object]]] = {
+        "/v1/posts": [{"id": "p1", **post}, {"id": "p1", **post}, post, {"id": None, **post}],
+        "/v1/webhooks": [{"id": "w1", "url": "https://e.example/x"}],
+        "/v1/webhooks/w1/deliveries": [{"id": "d1", **delivery}, delivery, {"id": "d1", **delivery}, delivery],
+    }
+
+    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
+        found = pages.get(head.split()[1].decode().partition("?")[0])
+        yield answer(json.dumps({"workspaceId": "ws_1"} if found is None else {"data": found}).encode())
+
+    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "l") as ws:
+        assert ws.posts()["post_id"].fillna("-").to_list() == ["p1", "-", "-"]
+        log = ws.deliveries()
+    assert (len(log), vx.delivery_stats(log)["failed"].to_list()) == (3, [3])
 
 
 def test_lengths_of_time_that_are_none(world: Sandbox) -> None:

@@ -236,6 +236,13 @@ def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path) -> No
     assert (said, process.returncode) == ("", 0)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes it")
+def test_a_command_without_an_output_ends_as_ever() -> None:
+    """As in ``voxops matrix >&-``, which some schedulers do."""
+    done = subprocess.run(["sh", "-c", '"$0" -m voxops matrix >&-', sys.executable], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, as Linux has one")
 def test_a_full_disk_is_said_in_a_line() -> None:
     command = [sys.executable, "-c", "import sys; from voxops.cli import main; sys.exit(main(['matrix', '--json']))"]

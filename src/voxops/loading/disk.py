@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-__all__ = ["Disk", "archive_note", "joined", "newest_first"]
+__all__ = ["Disk", "archive_note", "first_of_each", "joined", "newest_first"]
 
 _SETTLED = {
     "posts": "Posts that had ended when they were last read come from the archive; what was edited or deleted since is not seen",
@@ -42,7 +42,12 @@ def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.
     if len(parts) < 2:
         return parts[0] if parts else live
     frame = pd.concat(parts, ignore_index=True)
-    return frame[~frame[key].duplicated()].reset_index(drop=True)
+    return frame[first_of_each(frame[key])].reset_index(drop=True)
+
+
+def first_of_each(ids: pd.Series) -> pd.Series:
+    """Which rows are the first of their id, where a list has shown a record twice; one without an id is no copy of another."""
+    return ~ids.duplicated() | ids.isna()
 
 
 def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:

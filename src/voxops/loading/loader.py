@@ -16,7 +16,7 @@ from voxops.frames import Columns, moment, window, within
 from voxops.frames.people import with_people
 from voxops.frames.spans import When, say_zone
 from voxops.loading.analytics import analytics
-from voxops.loading.disk import Disk, archive_note, joined, newest_first
+from voxops.loading.disk import Disk, archive_note, first_of_each, joined, newest_first
 from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
@@ -144,7 +144,7 @@ class Loader:
         live = columns.frame()
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self._client.now(), self.settings.tz)
-        keep = within(moment(frame), *span) & ~frame["post_id"].duplicated() & fits(frame) & (not nothing)
+        keep = within(moment(frame), *span) & first_of_each(frame["post_id"]) & fits(frame) & (not nothing)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
             warn_of_unknown(wanted)
@@ -238,7 +238,7 @@ class Loader:
             await read_list(self._client, columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
         live = columns.frame()
         frame = joined(live, settled, "delivery_id")
-        keep = within(frame["created_at"], start, end) & ~frame["delivery_id"].duplicated()
+        keep = within(frame["created_at"], start, end) & first_of_each(frame["delivery_id"])
         if success is not None:
             keep &= frame["success"].fillna(False) == success
         if events:

@@ -10,6 +10,7 @@ import pandas as pd
 from voxops.api.limits import PAGE_RECORDS
 from voxops.frames import Columns, moment, targets, within
 from voxops.frames.states import read_posts
+from voxops.loading.disk import first_of_each
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -32,7 +33,7 @@ async def recent_targets(client: AsyncClient, now: datetime) -> pd.DataFrame:
                 break
     posts = columns.frame()
     recent = within(posts["updated_at"], pd.Timestamp(now - RECENT), None)
-    return targets(posts[recent & ~posts["post_id"].duplicated()])
+    return targets(posts[recent & first_of_each(posts["post_id"])])
 
 
 async def waiting_targets(client: AsyncClient, until: pd.Timestamp | None) -> pd.DataFrame:
@@ -43,4 +44,4 @@ async def waiting_targets(client: AsyncClient, until: pd.Timestamp | None) -> pd
             columns.extend(page.records)
     posts = columns.frame()
     keep = within(moment(posts[["scheduled_for"]]), None, until)
-    return targets(posts[keep & ~posts["post_id"].duplicated()])
+    return targets(posts[keep & first_of_each(posts["post_id"])])
