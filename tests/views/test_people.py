@@ -11,6 +11,7 @@ import pytest
 
 import voxops as vx
 from voxops._core import safe
+from voxops.frames import build
 from voxops.frames.people import with_people
 from voxops.sandbox import Sandbox
 
@@ -53,6 +54,11 @@ def test_a_typo_in_a_setting_is_said(sandbox: Sandbox) -> None:
 def test_a_field_that_no_post_has_yet_is_no_typo(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as workspace:
         assert workspace.posts(limit=3)["owner"].isna().all()  # and nothing is warned of: warnings are errors here
+
+
+def test_a_field_that_is_empty_in_all_posts_is_no_typo() -> None:
+    posts = build("posts", [{"id": "post_1", "metadata": {"owner": None, "Owner": "maria.k"}}])
+    assert with_people(posts, {"owner": "metadata.owner"})["owner"].isna().all()
 
 
 def test_without_a_setting_frames_are_as_they_were(sandbox: Sandbox) -> None:

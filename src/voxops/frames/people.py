@@ -81,11 +81,11 @@ def _inside(value: Any, names: list[str]) -> Any:
 
 
 def _meant(metadata: pd.Series, field: str) -> str | None:
-    """The field beside this one, of any post, that a typo is likely to have meant; None where none is near."""
+    """The field beside this one, of any post, that a typo is likely to have meant; None where none is near, or a post has this one, empty."""
     parent, _, last = field.rpartition(".")
     beside = (_inside(value, parent.split(".")[1:]) for value in metadata)
     known = {str(name) for group in beside if isinstance(group, Mapping) for name in group}
-    meant = near(last, sorted(known))
+    meant = None if last in known else near(last, sorted(known))
     return None if meant is None else f"{parent}.{meant}"
 
 
