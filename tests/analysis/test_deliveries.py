@@ -481,6 +481,14 @@ def test_duplicates_are_told_by_their_evidence():
     assert duplicates(log, possible=False)["evidence"].tolist() == ["same event", "same delivery"]
 
 
+def test_a_word_of_the_receivers_own_is_no_event():
+    """A receiver that answers each delivery alike says of none that it came before."""
+    said = '{"evt_received":true,"next":"evt_queue_of_acme"}'
+    log = log_of({"responseBody": said}, {"responseBody": said}, {"responseBody": said, **BAD})
+    assert duplicates(log, possible=False).empty
+    assert never_delivered(log)["delivery_id"].tolist() == ["d2"]
+
+
 def test_an_event_id_column_is_evidence():
     log = log_of({"at": 0}, {"at": 5}, {"at": 9}).assign(event_id=["evt_1", "evt_1", "evt_2"])
     assert duplicates(log)[["evidence", "copies"]].to_numpy().tolist() == [["same event", 2]]

@@ -42,7 +42,9 @@ _DUPLICATE: dict[str, Any] = {
     "evidence": STRING_DTYPE,
     "delivery_ids": np.dtype(object),
 }
-_EVENT_ID = r"(evt_\w+)"
+_EVENT_ID = (
+    r"(evt_(?=\w{0,64}\d)\w+)"  # an id has figures; a word of the receiver's own, such as evt_received, names no event
+)
 
 
 def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
@@ -172,7 +174,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     A delivery record does not name its event, so each row says on which evidence it is called so:
 
     - ``same delivery``: one delivery id stands in the log twice (a page was listed twice, or two logs were joined),
-    - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…``,
+    - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…`` (with figures: an id),
     - ``same instant``: same webhook, event type and ``created_at`` to the microsecond, and no event id that tells them apart.
       Posts created in bulk share an instant, too; `possible` = False leaves this kind out.
 
