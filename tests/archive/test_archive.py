@@ -209,6 +209,14 @@ def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Works
             call()
 
 
+def test_a_span_from_the_beginning_of_the_calendar_holds_everything(archive: Archive) -> None:
+    archive.sync()
+    for since in ("0001-01-01Z", timedelta(days=600_000)):
+        assert len(archive.deliveries(since)) == len(archive.deliveries())
+        assert archive.delivery_stats(since=since)["deliveries"].sum() == len(archive.deliveries())
+        assert archive.files("posts", since) == archive.files("posts")
+
+
 def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
     archive.sync()
     oldest = archive.files("deliveries")[0]

@@ -184,6 +184,12 @@ def test_what_is_not_there(api, path, status, code):
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("limit", ["0", "101", "x", "9" * 5_000])
+def test_a_page_size_that_is_none_is_refused(api, limit):
+    answer = api.get("/posts", params={"limit": limit})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+
+
 # -- pace and time ----------------------------------------------------------------------------------------------------
 
 

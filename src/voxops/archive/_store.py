@@ -23,6 +23,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,7 +39,7 @@ from voxops.archive._kept import answer_of, is_of
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY, readable, to_table
 from voxops.errors import ConfigError
 
-__all__ = ["KINDS", "BusyError", "Store", "days_of"]
+__all__ = ["KINDS", "BusyError", "Store", "day_of", "days_of"]
 
 KINDS = ("posts", "targets", "deliveries")
 _FOLDERS = (*KINDS, "counts")
@@ -62,6 +63,11 @@ class BusyError(ConfigError):
     """Another process writes the archive."""
 
     again_later = True  # nothing is to be changed first
+
+
+def day_of(time: datetime) -> str:
+    """Name of the day of a time; of four figures a year, also before 1000, so that names stand in the order of days."""
+    return time.date().isoformat()
 
 
 def days_of(times: pd.Series[Any]) -> pd.Series[Any]:

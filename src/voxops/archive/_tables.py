@@ -16,7 +16,7 @@ from voxops._core import safe
 from voxops._core.arguments import file_path, list_of_text
 from voxops.archive._open import latest
 from voxops.archive._sql import ask
-from voxops.archive._store import Store
+from voxops.archive._store import Store, day_of
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY, dataset, file_format, readable, to_frame
 from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
@@ -178,8 +178,8 @@ class Tables:
             Those of rows without a time are last.
         """
         start, end = self._window(since, until)
-        first = "" if start is None else f"{start:%Y-%m-%d}"
-        last = "~" if end is None else f"{end - timedelta(microseconds=1):%Y-%m-%d}"  # a span ends before its end
+        first = "" if start is None else day_of(start)
+        last = "~" if end is None else day_of(end - timedelta(microseconds=1))  # a span ends before its end
         files = self._store.files(kind)
         return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
 

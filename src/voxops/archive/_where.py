@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxops._core.arguments import empties
+from voxops.archive._store import day_of
 from voxops.archive._table import UNKNOWN_DAY
 from voxops.frames.spans import MOMENTS
 
@@ -39,10 +40,10 @@ def created(start: pd.Timestamp | None, end: pd.Timestamp | None, *, prune: bool
     wanted = pc.scalar(True)
     if start is not None:
         wanted &= at.is_null() | (at >= _scalar(start))
-        wanted &= (day == UNKNOWN_DAY) | (day >= f"{start:%Y-%m-%d}") if prune else pc.scalar(True)
+        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start)) if prune else pc.scalar(True)
     if end is not None:
         wanted &= at.is_null() | (at < _scalar(end))
-        wanted &= (day == UNKNOWN_DAY) | (day <= f"{end:%Y-%m-%d}") if prune else pc.scalar(True)
+        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end)) if prune else pc.scalar(True)
     return wanted
 
 
