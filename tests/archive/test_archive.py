@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxops._core import eventloop
@@ -150,6 +153,33 @@ def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, mon
     monkeypatch.setattr(ws.client, "request", request)
     archive.sync()
     assert "/v1/posts/post%2Fodd%3F" in asked
+
+
+def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path: Path) -> None:
+    """As where a platform's own old posts are imported: one of last year stands among those of today."""
+
+    def post(day: str) -> dict[str, Any]:
+        at = f"{day}T09:00:00Z"
+        return {"id": f"post_{day}", "status": "published", "createdAt": at, "updatedAt": at, "publishedAt": at}
+
+    shown = [[post("2026-03-01")]]
+
+    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
+        path, _, query = head.split()[1].decode().partition("?")
+        at = int(dict(parse_qsl(query)).get("cursor", 0))
+        following = str(at + 1) if at + 1 < len(shown) else None
+        found = {"data": shown[at] if path == "/v1/posts" else [], "pagination": {"nextCursor": following}}
+        yield answer(json.dumps({"workspaceId": "ws_1"} if path == "/v1/auth/me" else found).encode())
+
+    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "ledger") as ws:
+        archive = ws.archive(tmp_path / "history")
+        archive.sync()
+        shown = [
+            [post("2026-03-05"), post("2025-01-01"), post("2026-03-04")],
+            [post("2026-03-03"), post("2026-03-01")],
+        ]
+        archive.sync()
+        same(archive.posts(), ws.posts(), "post_id")
 
 
 def test_full_reads_everything_again(archive: Archive) -> None:

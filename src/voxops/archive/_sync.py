@@ -171,12 +171,13 @@ class Sync:
         columns = Columns("posts")
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
-            created = sorted(_created(page.records))
-            newest = max(filter(None, (newest, *(when.isoformat() for when in created[-1:]))), default=None)
+            created = _created(page.records)
+            newest = max(filter(None, (newest, *(when.isoformat() for when in created))), default=None)
             if len(columns) >= BLOCK:
                 await self._take_posts(columns)
                 columns = Columns("posts")
-            if created and created[0] < until:
+            # One that stands out of order, such as an imported one, says nothing of what follows.
+            if created and created[-1] < until and created == sorted(created, reverse=True):
                 break
         await self._take_posts(columns)
         if newest is not None:
