@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 from voxops._core.files import create_file, flush_folder, make_folder
 from voxops.archive._count import counting
 from voxops.archive._kept import answer_of, is_of
-from voxops.archive._table import SCHEMA, UNKNOWN_DAY, readable, to_table
+from voxops.archive._table import UNKNOWN_DAY, readable, to_table, whole
 from voxops.errors import ConfigError
 
 __all__ = ["KINDS", "BusyError", "Store", "day_of", "days_of"]
@@ -234,7 +234,7 @@ class Store:
         merged, old = new, None
         if path.exists():
             with readable():
-                old = pq.ParquetFile(path).read().cast(SCHEMA[kind])
+                old = whole(kind, path)
             kept = old.filter(pc.invert(pc.is_in(old[key], value_set=new[key].combine_chunks())))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from voxops._core.safe import many
 from voxops.api.limits import PAGE_RECORDS
@@ -30,7 +29,7 @@ from voxops.archive._open import (
 )
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
-from voxops.archive._table import to_frame
+from voxops.archive._table import to_frame, whole
 from voxops.client import prefetch
 from voxops.errors import NotFoundError
 from voxops.frames import Columns, Targets, parse_times, targets
@@ -245,7 +244,7 @@ class Sync:
             return
         for kind, column in (("posts", "status"), ("targets", "post_status")):
             for path in self._store.files(kind).values():
-                frame = to_frame(pq.ParquetFile(path).read())
+                frame = to_frame(whole(kind, path))
                 lost = frame["post_id"].isin(list(gone))
                 if lost.any():
                     frame.loc[lost, column] = "deleted"

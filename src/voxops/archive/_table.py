@@ -31,6 +31,7 @@ __all__ = [
     "readable",
     "to_frame",
     "to_table",
+    "whole",
 ]
 
 UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
@@ -113,6 +114,11 @@ def dataset(kind: str, files: Collection[Path], root: Path) -> Any:
     return ds.dataset(
         paths, schema=schema, format=file_format(kind), partitioning=parts, partition_base_dir=str(root / kind)
     )
+
+
+def whole(kind: str, path: Path) -> Any:
+    """One file as a table of Arrow in the schema of today: a column that it lacks is missing, one that only it has is left out."""
+    return ds.dataset([str(path)], schema=SCHEMA[kind], format="parquet").to_table()
 
 
 def file_format(kind: str) -> Any:
