@@ -608,6 +608,17 @@ def test_a_client_is_of_one_loop_and_begins_anew_when_that_has_ended(sandbox: Sa
             await client.identity()
 
     asyncio.run(elsewhere())
+
+
+def test_a_client_whose_loop_has_ended_can_be_closed(sandbox: Sandbox) -> None:
+    """As in a script that calls ``asyncio.run`` for each of its steps."""
+    client = AsyncClient(sandbox.api_key, url=sandbox.url)
+    for _ in range(2):
+        assert asyncio.run(client.identity())["workspaceId"]
+    for _ in range(2):
+        asyncio.run(client.aclose())
+    with pytest.raises(ConfigError, match="this client is closed"):
+        asyncio.run(client.identity())
     eventloop.run(client.aclose())
     with pytest.raises(ConfigError, match="closed"):
         eventloop.run(client.identity())

@@ -37,8 +37,10 @@ class OwnLoop:
         self._runner = runner
 
     def close(self) -> None:
-        """Refuse all work from now on."""
+        """Refuse all work from now on; what was bound to a loop that has ended can't be closed on another, and is renewed."""
         self._closed = True
+        if self._loop is not None and self._loop.is_closed():
+            self._renew()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop; without a runner that is the running one."""
