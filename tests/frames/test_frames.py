@@ -164,3 +164,15 @@ def test_attrs_say_where_from_and_are_plain_json(tmp_path):
     assert frame[frame["post_id"] == "a"].attrs == frame.attrs
     targets(frame).to_parquet(tmp_path / "t.parquet")
     assert pd.read_parquet(tmp_path / "t.parquet").attrs["source"] == "https://api.example"
+
+
+def test_lists_are_counted_and_grouped_by():
+    posts = build(
+        "posts", [{"id": f"p{at}", "tags": tags} for at, tags in enumerate([["a", "b"], [], None, ["a", "b"]])]
+    )
+    assert posts["tags"].value_counts().to_dict() == {("a", "b"): 2, (): 2}
+    assert posts.groupby("tags")["post_id"].count().to_list() == [2, 2]
+    assert posts.drop_duplicates("tags")["post_id"].to_list() == ["p0", "p1"]
+    codes, words = pd.factorize(posts["tags"])
+    assert ([*codes], [*words]) == ([0, 1, 1, 0], [("a", "b"), ()])
+    assert posts.reindex(range(5))["tags"].value_counts(dropna=False).sum() == 5

@@ -144,6 +144,17 @@ class NestedArray(ExtensionArray):
             return pd.Series(self._cells, dtype=object).astype(dtype).array
         return self._cells.astype(dtype)
 
+    def value_counts(self, dropna: bool = True) -> Any:
+        """Return how often each cell is there, such as each list of tags."""
+        return pd.Series(self._cells, dtype=object).value_counts(dropna=dropna)
+
+    def _values_for_factorize(self) -> tuple[Any, Any]:
+        return self._cells, None
+
+    @classmethod
+    def _from_factorized(cls, values: Any, original: Self) -> Self:  # noqa: ARG003
+        return cls(values)
+
     def isna(self) -> Any:
         """Return which cells are missing."""
         return np.fromiter((cell is None for cell in self._cells), bool, len(self))
