@@ -472,6 +472,17 @@ def test_hostile_records_come_back_as_they_are(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(targets(back), targets(posts))
 
 
+def test_a_record_that_shows_its_time_later_is_there_once(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "history")
+    for at in (None, "2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"):
+        records = [{"id": "d1", "success": True, "createdAt": at}, {"id": "d2", "success": True, "createdAt": None}]
+        with archive._store.writing():
+            archive._store.merge({"deliveries": build("deliveries", records)})
+            archive._store.keep_answers()
+        assert archive.deliveries()["delivery_id"].sort_values().to_list() == ["d1", "d2"]
+        assert archive.delivery_stats()["deliveries"].to_list() == [2]
+
+
 def test_tables_and_frames_turn_into_each_other(ws: vx.Workspace) -> None:
     posts = ws.posts(limit=50)
     pd.testing.assert_frame_equal(to_frame(to_table("posts", posts)), posts.reset_index(drop=True))

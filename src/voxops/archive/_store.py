@@ -10,7 +10,7 @@
     counts/day=2026-03-02/counts-0.parquet      what the deliveries of a day count to
 
 The day is that of ``created_at`` in UTC, for targets that of their post; it never changes, so a row never moves. A row
-without it is kept under ``day=unknown``. Files are for their owner only, unless the umask shares them with the group.
+without it is kept under ``day=unknown`` until it shows one. Files are for their owner only, unless the umask shares them with the group.
 
 Nothing else is ever touched: a folder that holds other files does not become an archive, and what others put into one later is
 left alone.
@@ -194,9 +194,13 @@ class Store:
         """
         aside = []
         for kind, frame in frames.items():
-            for day, rows in frame.groupby(days_of(frame["created_at"]), sort=False):
+            parts = dict(iter(frame.groupby(days_of(frame["created_at"]), sort=False)))
+            if UNKNOWN_DAY in self.files(kind):  # what shows its time by now is there no more
+                parts.setdefault(UNKNOWN_DAY, frame.head(0))
+            ids = pa.array(frame[_KEYS[kind]], pa.string())
+            for day, rows in parts.items():
                 path = self.root / kind / f"day={day}" / _PART
-                aside += self._merge_day(kind, path, to_table(kind, rows))
+                aside += self._merge_day(kind, path, to_table(kind, rows), ids)
         for path in aside:
             _rename(path)
         for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
@@ -228,14 +232,13 @@ class Store:
         """Where the answer of a day is kept."""
         return self.root / "counts" / f"day={day}" / _COUNTS
 
-    def _merge_day(self, kind: str, path: Path, new: pa.Table) -> list[Path]:
-        """Write the day's file anew beside the old one; an empty list if it would be the same."""
-        key = _KEYS[kind]
+    def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
+        """Write the day's file anew beside the old one, `new` in the place of what has one of these ids; an empty list if it would be the same."""
         merged, old = new, None
         if path.exists():
             with readable():
                 old = whole(kind, path)
-            kept = old.filter(pc.invert(pc.is_in(old[key], value_set=new[key].combine_chunks())))
+            kept = old.filter(pc.invert(pc.is_in(old[_KEYS[kind]], value_set=ids)))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
         if old is not None and merged.equals(old):
