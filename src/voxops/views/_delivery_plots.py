@@ -9,7 +9,9 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
+from voxops.analysis.deliveries import PERCENTS
 from voxops.analysis.partials import delivery_state, each_once
+from voxops.analysis.statistics import quantiles
 from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.frames.spans import shown_zone
@@ -83,7 +85,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
 
 
 def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw the 50th, 95th and 99th percentile of the latency over time, on a logarithmic scale.
+    """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in `delivery_stats`, on a logarithmic scale.
 
     A bucket that is not over when the log ends, or holds fewer than five deliveries where others hold more, is an open circle beside
     the lines: few deliveries rarely hold a slow one, which would look like an improvement.
@@ -101,12 +103,13 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
     ax = _axes.axes(ax, 3.2)
     timed = log[(log["latency_ms"] >= 0).fillna(False).to_numpy(bool) & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
-    buckets = timed["latency_ms"].astype(float).groupby(when)
+    counted = pd.DataFrame({"when": when, "latency_ms": timed["latency_ms"].astype("Int64"), "n": 1})
     colour = STATUS["scheduled"].colour
     if len(timed):
-        half, most, nearly_all = (buckets.quantile(level) for level in (0.5, 0.95, 0.99))
+        ranks = quantiles(counted, ["when"], "latency_ms", "n", PERCENTS).set_index("when").astype(float)
+        half, most, nearly_all = (ranks[name] for name in PERCENTS)
         middle = pd.DatetimeIndex(half.index) + width / 2
-        sure = ~_is_unsure(buckets.size(), width, log)
+        sure = ~_is_unsure(counted.groupby("when").size(), width, log)
         ax.fill_between(middle[sure], half[sure], most[sure], color=colour, alpha=0.15, linewidth=0)
         for line, style, name in ((half, "-", "50 %"), (most, "--", "95 %"), (nearly_all, ":", "99 %")):
             ax.plot(middle[sure], line[sure], style, marker=".", color=colour, label=f"{name} were faster")
