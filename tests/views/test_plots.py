@@ -254,6 +254,13 @@ def test_volume_stacks_results_and_states_the_success_rate() -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (UTC)", "deliveries per minute")
 
 
+@pytest.mark.parametrize(("lost", "share"), [(0, "100.0 %"), (1, "99.9 %"), (400, "90.0 %")])
+def test_all_have_succeeded_only_where_none_failed(lost: int, share: str) -> None:
+    at = pd.Series(pd.to_datetime(["2026-11-03T10:00:30Z"] * 4_000)).dt.as_unit("us")
+    ax = plots.delivery_volume(pd.DataFrame({"created_at": at, "success": at.index >= lost}))
+    assert ax.get_title(loc="left") == f"{share} of 4,000 deliveries succeeded"
+
+
 def test_a_day_of_a_zone_begins_at_its_midnight_even_when_the_clocks_change() -> None:
     at = pd.date_range("2026-10-01T00:00Z", "2026-11-20T00:00Z", freq="1h").as_unit("us")
     ax = plots.delivery_volume(pd.DataFrame({"created_at": at, "success": True}), tz="Europe/Berlin")

@@ -44,6 +44,7 @@ __all__ = [
     "middle",
     "number",
     "parted",
+    "percent",
     "plain",
     "printable",
     "table",
@@ -158,6 +159,11 @@ def middle(value: object, limit: int = 16) -> str:
 def number(value: float | None, *, digits: int = 0) -> str:
     """Return a number with grouped digits, such as ``12,345``; an en dash where there is none."""
     return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """Return a share such as ``99.9 %``; 100 % means all."""
+    return f"{100.0 if share >= 1 else min(100 * share, 99.9):.1f} %"
 
 
 def many(count: int, noun: str, plural: str = "") -> str:

@@ -77,7 +77,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
     won = result[result != "in flight"] == "succeeded"
     if len(won):
         ax.set_title(
-            f"{100 * won.mean():.1f} % of {safe.many(len(won), 'delivery', 'deliveries')} succeeded", loc="left"
+            f"{safe.percent(won.mean())} of {safe.many(len(won), 'delivery', 'deliveries')} succeeded", loc="left"
         )
     ax.set_ylabel(f"deliveries per {each}")
     _axes.time_axis(ax, tz)

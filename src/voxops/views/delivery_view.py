@@ -146,7 +146,7 @@ class DeliveryPanel(Panel):
         if self._log.empty:
             return [blocks.note("No deliveries in this window.")]
         row = delivery_stats(self._log).iloc[0]
-        rate = "–" if pd.isna(row["success_rate"]) else f"{100 * row['success_rate']:.1f} %"
+        rate = "–" if pd.isna(row["success_rate"]) else safe.percent(row["success_rate"])
         good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
         return [
             blocks.facts(
