@@ -342,3 +342,58 @@ def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
     with pytest.raises(vx.ConfigError, match="HTTPS_PROXY or ALL_PROXY names a proxy") as caught:
         vx.connect("vb_test_of_a_test", url="https://api.voxburst.example")
     assert "word" not in str(caught.value)
+
+
+DELIVERY_FUNCTIONS = (
+    vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, vx.service_levels, vx.delivery_report,
+    lambda log: vx.about_posts(log, events=vx.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
+)  # fmt: skip
+TRIAGED_FUNCTIONS = (vx.triage, vx.causes, vx.report, vx.cause_weeks, vx.compare_weeks, vx.plots.causes_by_platform)
+
+
+def test_a_column_that_stands_in_a_frame_twice_is_named(ws: vx.Workspace) -> None:
+    """As pd.concat(..., axis=1) leaves it; before, pandas complained of something within."""
+    log, posts = ws.deliveries(since="2D"), ws.posts(since="30D")
+    triaged = vx.triage(vx.targets(posts))
+    again = pd.concat([log, log], axis=1)
+    for take in DELIVERY_FUNCTIONS:
+        with pytest.raises(vx.PlanError, match=r"stands in it twice.*drop or rename one"):
+            take(again)
+    for make in TRIAGED_FUNCTIONS:
+        with pytest.raises(vx.PlanError, match=r"stands in it twice.*drop or rename one"):
+            make(pd.concat([triaged, triaged], axis=1))
+    with pytest.raises(vx.PlanError, match=r"targets\(\) needs a posts frame; column .*post_id.* stands in it twice"):
+        vx.targets(pd.concat([posts, posts[["post_id"]]], axis=1))
+    noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
+    pd.testing.assert_frame_equal(vx.delivery_stats(pd.concat([noted, noted])), vx.delivery_stats(log))
+
+
+def test_a_report_of_a_triage_that_was_text_says_the_same(ws: vx.Workspace, tmp_path: Path) -> None:
+    triaged = failed(ws)
+    triaged.to_csv(tmp_path / "t.csv", index=False)
+    back = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    with pytest.raises(
+        vx.PlanError, match=r"report\(\) needs a triaged frame; updated_at holds str, not times .*pd\.to_datetime"
+    ):
+        vx.report(back)
+    back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
+    assert vx.report(back).headline == vx.report(triaged).headline  # the text "False" is no yes
+    counts = ["cause", "count", "retryable"]
+    assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
+
+
+def test_arguments_of_reports_that_are_none_are_named(ws: vx.Workspace) -> None:
+    triaged, log = failed(ws), ws.deliveries(since="2D")
+    for make in (lambda **more: vx.report(triaged, **more), lambda **more: vx.delivery_report(log, **more)):
+        for rows in ("5", -1, True):
+            with pytest.raises(vx.ConfigError, match=r"rows=.* must be a whole number of rows"):
+                make(rows=rows)
+        with pytest.raises(vx.ConfigError, match="owners= takes a mapping"):
+            make(owners=["Ada"])
+        assert make(rows=0).headline
+    with pytest.raises(vx.ConfigError, match=r"owners= names 'reconect account'; did you mean 'reconnect account'\?"):
+        vx.report(triaged, owners={"reconect account": "Ada"})
+    with pytest.raises(vx.ConfigError, match=r"owners= names 'reject'; did you mean 'rejected'\?"):
+        vx.delivery_report(log, owners={"reject": "Ada"})
+    with pytest.raises(vx.PlanError, match=r"tickets\(by=\) takes the name of one column"):
+        vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops.analysis.statistics import Tally, flat, ranked
 from voxops.frames import need_frame
-from voxops.frames.columns import restored
+from voxops.frames.columns import flags, restored
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAUSE_TALLY", "cause_partial", "causes", "finish_causes", "merge_causes", "names_of"]
@@ -43,9 +43,9 @@ def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
     """
     needed = [*CAUSE_TALLY.keys, "retryable", "updated_at", "error_message"]
     need_frame(triaged, needed, "causes() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
-    rows = restored(triaged.loc[triaged["cause"].notna(), needed]).rename(
-        columns={"updated_at": "first_seen", "error_message": "example"}
-    )
+    failures = triaged.loc[triaged["cause"].notna(), needed]
+    failures = failures.assign(retryable=flags(failures, "retryable"))  # a file may have made text of it
+    rows = restored(failures).rename(columns={"updated_at": "first_seen", "error_message": "example"})
     rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
     return CAUSE_TALLY.group(rows)
 

@@ -105,11 +105,12 @@ def each_once(log: pd.DataFrame) -> pd.DataFrame:
     """
     if not isinstance(log, pd.DataFrame) or not {"delivery_id", "success", "retry_count"} <= set(log.columns):
         return log  # what it lacks is said where it is needed
-    ids = log["delivery_id"]
+    known = log.loc[:, ~log.columns.duplicated()]  # what it has twice is refused where it is needed
+    ids = known["delivery_id"]
     if not (ids.duplicated() & ids.notna()).any():
         return log
-    done = log["success"].eq(True).fillna(False).to_numpy(bool)
-    tries = pd.to_numeric(log["retry_count"], errors="coerce").fillna(0).to_numpy(float)
+    done = known["success"].eq(True).fillna(False).to_numpy(bool)
+    tries = pd.to_numeric(known["retry_count"], errors="coerce").fillna(0).to_numpy(float)
     order = np.lexsort((tries, done))  # of equals the last one in the frame stands
     ranked = ids.iloc[order]
     kept = (~ranked.duplicated(keep="last") | ranked.isna()).to_numpy(bool)

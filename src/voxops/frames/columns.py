@@ -29,7 +29,7 @@ __all__ = [
 
 
 def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
-    """Raise a PlanError where something is not a frame, lacks columns, or has text where times should be.
+    """Raise a PlanError where something is not a frame, lacks columns or has one twice, or has text where times should be.
 
     Parameters
     ----------
@@ -46,9 +46,14 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
     """
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(f"{what}, not {'None' if frame is None else f'a {type(frame).__name__}'}. {maker}")
-    missing = [name for name in columns if name not in frame.columns]
+    wanted = list(columns)
+    missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise PlanError(f"{what}; missing: {', '.join(missing)}. {maker}")
+    if doubled := _doubled(frame, wanted):
+        raise PlanError(
+            f"{what}; column {doubled} stands in it twice, as after pd.concat(..., axis=1): drop or rename one."
+        )
     for name in times:
         if not isinstance(frame[name].dtype, pd.DatetimeTZDtype) and frame[name].notna().any():
             advice = f"Read them with pd.to_datetime(frame[{name!r}], utc=True)."
@@ -59,12 +64,17 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {_instead_of(frame, maker)}")
-    doubled = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
-    if doubled:
-        raise PlanError(f"the frame has column {', '.join(doubled)} twice; drop or rename one")
+    if doubled := _doubled(frame):
+        raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+
+
+def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
+    """The columns that stand in a frame more than once, among `names` if there are any; ``""`` if none does."""
+    found = {str(name) for name in frame.columns[frame.columns.duplicated()]}
+    return ", ".join(sorted(found if names is None else found & set(names)))
 
 
 def _instead_of(thing: object, maker: str) -> str:

@@ -17,6 +17,7 @@ from voxops.analysis import attempts_to_success, delivery_state, delivery_stats,
 from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
 from voxops.analysis.statistics import ranked
 from voxops.errors import PlanError
+from voxops.frames import need_frame
 from voxops.frames.spans import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
 from voxops.views import _findings, plots
@@ -24,7 +25,7 @@ from voxops.views._addresses import without_addresses
 from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views._handed import HandedRun
 from voxops.views._palette import OUTCOME, VERDICT
-from voxops.views.report import Report
+from voxops.views.report import Report, most_rows, roles
 
 __all__ = ["DELIVERY_OWNERS", "delivery_report"]
 
@@ -42,6 +43,10 @@ _REMEDIES = {
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
+_NEEDED = (
+    *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
+    *("error", "response_body", "created_at", "delivered_at"),
+)
 _TEXTS = ("error", "response_body")  # may name the address that they are about
 _LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 
@@ -90,17 +95,18 @@ def delivery_report(
     PlanError
         If a column is missing, or `run` is not the run of a redelivery.
     ConfigError
-        If `within` is not a duration, `target` no share, or `now` has no offset.
+        If `within` is not a duration, `target` no share, `now` has no offset, `rows` is no whole number, or `owners` names no kind of loss.
 
     Examples
     --------
     >>> vx.delivery_report(log).title
     'Webhook deliveries'
     """
-    tz = shown_zone(log, tz)
-    if isinstance(log, pd.DataFrame):  # what is no frame is refused where it is needed
-        log = each_once(without_addresses(log, _TEXTS)).reset_index(drop=True)
-        log.attrs = {**log.attrs, "tz": tz}
+    tz, rows = shown_zone(log, tz), most_rows(rows)
+    what = "delivery_report() needs a deliveries frame"
+    need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at"])
+    log = each_once(without_addresses(log, _TEXTS)).reset_index(drop=True)
+    log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
     levels = service_levels(log, within, target, now=now)
@@ -117,7 +123,7 @@ def delivery_report(
     if again is not None:
         frames["redelivered"] = again
     parts = [
-        Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **owners})),
+        Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **roles(owners, DELIVERY_OWNERS)})),
         _volume(log, endpoints, tz),
         _levels(levels, within, target),
         *([] if again is None else [_redelivered(again)]),

@@ -6,7 +6,7 @@ The same frames give the same bytes: nothing in it is read from a clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from voxops._core import files, safe
-from voxops._core.arguments import file_path, new_file
+from voxops._core.arguments import did_you_mean, file_path, new_file, whole_number
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
-from voxops.errors import PlanError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames import TARGET_KEY, need_frame
-from voxops.frames.columns import restored
+from voxops.frames.columns import flags, restored
 from voxops.frames.spans import absolute
 from voxops.frames.values import STRING_DTYPE
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 from voxops.views._handed import HandedRun
 
-__all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "report"]
+__all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "most_rows", "report", "roles"]
 
 _NEEDED = (
     *TARGET_KEY,
@@ -172,9 +172,9 @@ def report(
     Raises
     ------
     PlanError
-        If a frame lacks columns, or `run` is not the run of a plan about posts that exist.
+        If a frame lacks columns, has one twice, or has text where times should be; or `run` is not the run of a plan about posts that exist.
     ConfigError
-        If `now` has no offset.
+        If `now` has no offset, `rows` is no whole number, or `owners` names what is no verdict.
 
     Examples
     --------
@@ -184,9 +184,11 @@ def report(
     """
     for subject in (triaged, run):
         _refuse_others(subject)
+    rows = most_rows(rows)
     if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
         triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
-    need_frame(triaged, _NEEDED, "report() needs a triaged frame", "Use vx.triage(vx.targets(posts)).")
+    maker = "Use vx.triage(vx.targets(posts))."
+    need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
@@ -200,13 +202,14 @@ def report(
         )
     assert triaged is not None
     triaged = restored(triaged)
+    triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # a file may have made text of it
     results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
         planned = getattr(plan, "frame", None)
         need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
     failures = triaged[triaged["cause"].notna()]
-    owners = {**OWNERS, **owners}
+    owners = {**OWNERS, **roles(owners, {*OWNERS, *map(str, triaged["verdict"].dropna())})}
     left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
@@ -234,6 +237,23 @@ def report(
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: frame for name, frame in frames.items() if frame is not None},
     )
+
+
+def most_rows(rows: object) -> int:
+    """The argument `rows` of a report."""
+    return whole_number(
+        rows, ConfigError(f"rows={rows!r} must be a whole number of rows of evidence, 0 for none"), least=0
+    )
+
+
+def roles(owners: object, known: Collection[str]) -> Mapping[str, str]:
+    """The argument `owners` of a report: who acts on what; a name that is not `known` would be left aside without a word."""
+    if not isinstance(owners, Mapping):
+        raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not a {type(owners).__name__}")
+    for name in owners:
+        if name not in known:
+            raise ConfigError(f"owners= names {name!r}; {did_you_mean(str(name), map(str, known))}")
+    return owners
 
 
 def _refuse_others(subject: Any) -> None:
