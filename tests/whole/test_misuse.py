@@ -397,3 +397,29 @@ def test_arguments_of_reports_that_are_none_are_named(ws: vx.Workspace) -> None:
         vx.delivery_report(log, owners={"reject": "Ada"})
     with pytest.raises(vx.PlanError, match=r"tickets\(by=\) takes the name of one column"):
         vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]
+
+
+def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
+    world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, it made a folder of the name ``~`` in the present one, and found no file in the home folder."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(here)
+    campaign().to_csv(home / "plan.csv", index=False)
+    (home / "hooks.jsonl").write_text('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}\n')
+    with vx.connect(sandbox=world, ledger="~/ledger.sqlite") as ws:
+        report = vx.report(failed(ws).head(1))
+        report.to_markdown("~/report.md")
+        report.to_csv("~/tables")
+        vx.to_excel("~/book.xlsx", causes=vx.causes(failed(ws)))
+        ws.archive("~/history").sync("1D")
+        assert len(vx.read_campaign("~/plan.csv")) == 4
+        assert len(vx.events("~/hooks.jsonl")) == 1
+    assert not list(here.iterdir())
+    assert {"ledger.sqlite", "report.md", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
+    with pytest.raises(vx.ConfigError, match="begins with a home folder that is not known"):
+        vx.read_campaign("~nobody_of_this_name/plan.csv")

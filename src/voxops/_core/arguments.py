@@ -93,7 +93,7 @@ def whole_number(value: object, refusal: VoxopsError, least: int = 1) -> int:
 
 
 def file_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """Read a path.
+    """Read a path; ``~`` at its beginning is the home folder, as in a shell, and no folder of that name.
 
     Parameters
     ----------
@@ -105,12 +105,17 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ConfigError
-        If it is no path.
+        If it is no path, or begins with a home folder that is not known.
     """
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
         odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
         raise ConfigError(f"{name}= takes a path, not {odd}.")
-    return Path(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{name}={str(value)!r} begins with a home folder that is not known; write it out."
+        ) from error
 
 
 def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:

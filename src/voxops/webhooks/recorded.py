@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core import jsontext
+from voxops._core.arguments import file_path
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import build, need_frame
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
@@ -205,7 +206,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
             raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
         return
-    path = Path(source)
+    path = file_path("source", source)
     if path.is_dir():
         for file in sorted(path.iterdir()):
             if file.suffix.lower() in _RECORDS and not file.is_dir():
