@@ -253,6 +253,7 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
         (lambda _: vx.plan_bulk(campaign(), key=7), "key="),
         (lambda _: vx.events(None), "vx.events takes"),
+        (lambda _: vx.events(pd.DataFrame({"payload": ["{}"]})), "vx.events takes"),
         (lambda _: vx.join_events(None, None), "vx.events"),
         (lambda _: vx.join_events(vx.events([]), None), "ws.posts"),
         (lambda _: vx.verify_signature(b"", "", 7), "secrets="),
@@ -262,6 +263,17 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(ws: vx.Wor
     with pytest.raises(vx.VoxopsError) as caught:
         call(ws)
     assert named in str(caught.value)
+
+
+def test_an_instant_of_numpy_is_one(world: Sandbox, tmp_path: Path) -> None:
+    """As ``times.to_numpy()[0]`` gives it; before, pandas raised when it was compared with a filter that names nothing."""
+    instant = pd.Timestamp("2026-03-01T00:00Z")
+    bare = instant.tz_localize(None).to_numpy()
+    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite", tz="Europe/London") as ws:
+        posts = ws.posts(since=bare)
+        assert len(posts) == len(ws.posts(since=instant)) > 0
+        assert posts.attrs["filters"] == {"since": str(bare)}
+        assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
 
 
 def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:

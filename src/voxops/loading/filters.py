@@ -20,7 +20,7 @@ __all__ = [
     "Words",
     "asked_for",
     "filtered_here",
-    "plain_filter",
+    "plain_filters",
     "stamp",
     "statuses",
     "words",
@@ -147,9 +147,19 @@ def stamp(when: datetime) -> str:
     return when.isoformat().replace("+00:00", "Z")
 
 
-def plain_filter(value: Any) -> str | int | list[Any]:
-    """A filter as JSON has it: what is neither text, number nor list as its text."""
-    return [] if value == () else value if isinstance(value, str | int | list) else str(value)
+def plain_filters(filters: Mapping[str, Any]) -> dict[str, str | int | list[Any]]:
+    """Filters as JSON has them: what is neither text, number nor list as its text.
+
+    What was not asked for is left out; an empty selection was asked for, and loads nothing once more. No value is compared: an instant
+    of NumPy is equal to nothing that is no instant.
+    """
+    plain: dict[str, str | int | list[Any]] = {}
+    for name, value in filters.items():
+        if isinstance(value, list | tuple) and not value:
+            plain |= {name: []} if isinstance(value, tuple) else {}
+        elif value is not None:
+            plain[name] = value if isinstance(value, str | int | list) else str(value)
+    return plain
 
 
 def asked_for(

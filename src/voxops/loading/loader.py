@@ -17,7 +17,7 @@ from voxops.frames.people import with_people
 from voxops.frames.spans import When, say_zone
 from voxops.loading.analytics import analytics
 from voxops.loading.disk import Disk, archive_note, first_of_each, joined, newest_first
-from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filter, stamp, statuses, words
+from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filters, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
 from voxops.loading.typos import account_ids, refuse_accounts, refuse_events, refuse_platforms, warn_of_unknown
@@ -385,8 +385,7 @@ class Loader:
             "kind": kind,
             "source": self._source,
             "fetched_at": self._client.now().isoformat(),
-            # What was not asked for is left out; an empty selection was asked for, and loads nothing once more.
-            "filters": {name: plain_filter(value) for name, value in filters.items() if value not in (None, [])},
+            "filters": plain_filters(filters),
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
             "rate_limit": self._client.pace.limit,

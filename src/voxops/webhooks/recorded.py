@@ -47,7 +47,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
     Raises
     ------
     ConfigError
-        If there is no such file, or it can't be read; or of blank secrets.
+        If there is no such file, or it can't be read; of a frame, whose column of payloads is meant; or of blank secrets.
 
     Examples
     --------
@@ -202,7 +202,9 @@ def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
 def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     """The records of a file, a folder, or a list."""
     if not isinstance(source, str | os.PathLike):
-        if not isinstance(source, Iterable):
+        if not isinstance(source, Iterable) or hasattr(
+            source, "columns"
+        ):  # the records of a frame would be its columns' names
             raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
         return
