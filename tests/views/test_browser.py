@@ -594,3 +594,32 @@ def tiles(page: Page) -> list[int]:
         "nodes => nodes.map(node => Math.round(node.getBoundingClientRect().top))"
     )
     return [tops.count(top) for top in sorted(set(tops))]
+
+
+def test_a_view_cuts_the_end_of_a_text_also_where_it_runs_from_the_right(lab: Lab) -> None:
+    """Before, of a text in Hebrew or Arabic that has no room its beginning was cut, as if it ran from the left."""
+    import pandas as pd
+
+    import voxops as vx
+
+    texts = [
+        "מבצע אביב על פולי קפה קלויים במקום, רק עד סוף השבוע הקרוב ובכל הסניפים שלנו בעיר הגדולה",
+        "عرض الربيع على حبوب القهوة المحمصة طازجة، فقط حتى نهاية الأسبوع وفي جميع فروعنا في المدينة الكبيرة",
+        "Spring offer on freshly roasted beans, only until the end of the week in all our shops in the big city",
+    ]
+    sheet = pd.DataFrame({"row_id": list("abc"), "content": texts, "accounts": "twitter:@a", "scheduled_for": "soon"})
+    path = lab.root / "directions.html"
+    path.write_text(
+        f'<meta charset="utf-8"><div style="width:600px">{vx.view(sheet)._repr_html_()!s}</div>', encoding="utf-8"
+    )
+    page = lab.show(path, width=700)
+    cells = page.locator("td[title*=' ']")
+    begins = """cells => cells.map(cell => {
+        const word = document.createRange(), text = cell.firstChild;
+        word.setStart(text, 0);
+        word.setEnd(text, 4);
+        const at = word.getBoundingClientRect(), room = cell.getBoundingClientRect();
+        return cell.scrollWidth > cell.clientWidth && at.left >= room.left - 1 && at.right <= room.right + 1;
+    })"""
+    assert cells.evaluate_all(begins) == [True, True, True]
+    page.context.close()

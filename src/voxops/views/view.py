@@ -36,6 +36,8 @@ _READ = 48  # and of a text that is read to its end, or an address
 _CELL = "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;vertical-align:top;text-align:{}"
 # A text that is read to its end: up to three such lines, then it is cut.
 _WRAPPED = "white-space:normal;overflow-wrap:anywhere;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden"
+# A text of Arabic or Hebrew runs from the right: else what is cut where there is no room is its beginning.
+_DIRECTED = Markup(' dir="auto"')
 _PLACE = "color:inherit;font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
 
 
@@ -280,10 +282,10 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
     widths = joined(
         html('<col style="{}">', f"width:{shape.width}px" if shape.width else "") for shape in shapes.values()
     )
-    cell = f'<{{}} style="{_CELL}{{}}" title="{{}}">{{}}</{{}}>'
+    cell = f'<{{}} style="{_CELL}{{}}" title="{{}}"{{}}>{{}}</{{}}>'
     bold = f";font-weight:600;border-bottom:1px solid {safe.LINE}"
     heads = joined(
-        html(cell, "th", "right" if name in right else "left", bold, name, shape.title, "th")
+        html(cell, "th", "right" if name in right else "left", bold, name, "", shape.title, "th")
         for name, shape in shapes.items()
     )
     addresses = shown.get("platform_post_url", pd.Series(None, index=shown.index, dtype=object))
@@ -293,9 +295,10 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
             html(
                 cell,
                 "td",
-                "right" if name in right else "left",
+                "right" if name in right else "start",
                 "",
                 safe.escape(whole(row[name], tz), 400),
+                "" if name in right else _DIRECTED,
                 _drawn(name, row[name], shape, tz, address),
                 "td",
             )
