@@ -36,7 +36,7 @@ _FEW = 20  # publications of a platform, below which its own delays say little
 _PRO = 500  # requests a minute (contract: AUTH-n)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rehearsal:
     """What a plan would come to.
 
@@ -70,7 +70,7 @@ class Rehearsal:
     reads: int
     seeds: int
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return (
             f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with {safe.many(self.requests, 'request')}"
             f" ({self.refused} refused); {safe.many(self.publications, 'publication')} ended by {self.ends:%Y-%m-%d %H:%M} UTC,"
@@ -111,7 +111,7 @@ def rehearse(
     Raises
     ------
     PlanError
-        If the plan creates nothing, the history shows no publication, `seeds` or `rate_limit` is no whole number from 1, or `now`
+        If `plan` is no plan or creates nothing, `archive` is no history, the history shows no publication, `seeds` or `rate_limit` is no whole number from 1, or `now`
         has no offset.
 
     Examples
@@ -120,6 +120,12 @@ def rehearse(
     >>> vx.rehearse(plan, ws.posts(), seeds=1, now="2027-01-01T09:00Z").__class__.__name__
     'Rehearsal'
     """
+    if not isinstance(plan, Plan):
+        raise PlanError(f"rehearse() takes a plan, not a {type(plan).__name__}: use vx.plan_bulk(…)")
+    if not isinstance(archive, pd.DataFrame) and not callable(getattr(archive, "targets", None)):
+        raise PlanError(
+            f"rehearse() takes the history, not a {type(archive).__name__}: an archive after archive.sync(), or ws.posts()"
+        )
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
     seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number from 1"))

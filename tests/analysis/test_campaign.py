@@ -221,6 +221,12 @@ def test_the_name_of_a_file_is_no_media(media, fits):
     assert check_campaign(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
 
 
+def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
+    path = written(tmp_path, HEADER + "\n")
+    with pytest.raises(PlanError, match=r"columns= names 0, 1, which .* does not have"):
+        read_campaign(path, columns={0: "row_id", 1: "content"})  # type: ignore[dict-item]
+
+
 def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
     lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
     with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):

@@ -250,6 +250,15 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None), now=NAIVE), "now="),
         (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
         (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
+        (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not a DataFrame"),
+        (
+            lambda _: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), None),
+            "rehearse() takes the history, not a NoneType",
+        ),
+        (
+            lambda _: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), "history"),
+            "rehearse() takes the history, not a str",
+        ),
         (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
         (lambda _: vx.plan_bulk(campaign(), key=7), "key="),
         (lambda _: vx.events(None), "vx.events takes"),
@@ -274,6 +283,32 @@ def test_an_instant_of_numpy_is_one(world: Sandbox, tmp_path: Path) -> None:
         assert len(posts) == len(ws.posts(since=instant)) > 0
         assert posts.attrs["filters"] == {"since": str(bare)}
         assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
+
+
+def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws: vx.Workspace) -> None:
+    """Before, it was refused with the advice to pass post ids."""
+    posts = ws.posts(status="published", limit=3)
+    ids = pd.concat([posts["post_id"], pd.Series([None], dtype="string")])  # as a run has of rows that were not created
+    pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
+    with pytest.raises(vx.ConfigError, match="posts= takes text or a list of texts"):
+        ws.analytics(pd.Series([1]))
+
+
+def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.Workspace, tmp_path: Path) -> None:
+    archive = ws.archive(tmp_path / "history")
+    archive.sync("2D")
+    for by in ("dy", "delivery", ["endpoint", "hours"]):
+        with pytest.raises(vx.PlanError, match="did you mean") as expected:
+            vx.delivery_stats(ws.deliveries(since="2D"), by=by)
+        with pytest.raises(vx.PlanError) as caught:
+            archive.delivery_stats(by=by)
+        assert str(caught.value) == str(expected.value)
+
+
+def test_a_rehearsal_says_in_a_cell_what_it_says_in_print(ws: vx.Workspace) -> None:
+    found = vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), seeds=1)
+    assert repr(found) == str(found)
+    assert repr(found).startswith("4 rows created by 2026-03-02 09:00 UTC with ")
 
 
 def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:

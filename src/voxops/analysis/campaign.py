@@ -148,7 +148,7 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
     found_names = ", ".join(dict.fromkeys(filter(None, map(_tidy, read.header))))[:200] or "none"
     absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, read.header))]
     if absent:
-        said = f"columns= names {', '.join(absent)}, which {path} does not have. It has: {found_names}."
+        said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
         raise PlanError(said + _elsewhere(read, wanted))
     missing = [name for name in _NEEDED if name not in names]
     if missing:

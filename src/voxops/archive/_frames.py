@@ -29,16 +29,19 @@ def frame_by_frame(
     span: tuple[pd.Timestamp | None, pd.Timestamp | None],
 ) -> pd.DataFrame:
     """The table of `delivery_stats` of the deliveries in these files that were created within a span."""
+    schema = SCHEMA["deliveries"]
+    nothing = partial(
+        to_frame(schema.empty_table()), names, tz=tz
+    )  # refuses groups that there are not, as `delivery_stats` does
     groups = [FIELDS.get(name, name) for name in names if name not in SPANS]
     read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*COUNTED_COLUMNS, *groups])}
     if "error" not in groups:  # its text is not needed, and is most of the bytes
         read["error"] = pc.if_else(pc.is_valid(pc.field("error")), True, pa.scalar(None, pa.bool_()))
     wanted = created(*span, prune=False)
-    schema = SCHEMA["deliveries"]
     done: list[pd.DataFrame] = []
     for path in files:
         data = ds.dataset([str(path)], schema=schema, format=file_format("deliveries"))
         done.append(partial(to_frame(data.to_table(columns=read, filter=wanted)), names, tz=tz))
         if len(done) >= 8:  # merge now and then, so that memory holds few of them
             done = [merge(done)]
-    return finish(merge(done or [partial(to_frame(schema.empty_table()), names, tz=tz)]))
+    return finish(merge(done or [nothing]))

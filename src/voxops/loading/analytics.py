@@ -23,7 +23,11 @@ _AT_ONCE = 50  # posts whose figures are asked for before any is waited for; the
 
 
 async def analytics(
-    client: AsyncClient, posts: pd.DataFrame | str | list[str], since: When = None, until: When = None, tz: str = "UTC"
+    client: AsyncClient,
+    posts: pd.DataFrame | pd.Series | str | list[str],
+    since: When = None,
+    until: When = None,
+    tz: str = "UTC",
 ) -> pd.DataFrame:
     """Load how posts did, by platform; see ``ws.analytics``."""
     start, end = window(since, until, client.now(), tz)
@@ -31,8 +35,10 @@ async def analytics(
     return performance(answers)
 
 
-def _ids(posts: pd.DataFrame | str | list[str]) -> list[str]:
+def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
     """The posts to ask about, each once."""
+    if isinstance(posts, pd.Series):
+        posts = posts.dropna().to_list()
     if isinstance(posts, str | list):
         return list(dict.fromkeys(list_of_text("posts", posts)))
     need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")

@@ -333,7 +333,7 @@ class Loader:
         return await validate(self._client, frame)
 
     async def analytics(
-        self, posts: pd.DataFrame | str | list[str], since: When = None, until: When = None
+        self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
     ) -> pd.DataFrame:
         """Load how posts did, by platform; one request per post.
 
@@ -341,8 +341,8 @@ class Loader:
 
         Parameters
         ----------
-        posts : DataFrame, str or list of str
-            Post ids, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
+        posts : DataFrame, Series, str or list of str
+            Post ids, also as a column, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
         since, until : Timestamp, str or timedelta, optional
             What was gained in this span, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
 
