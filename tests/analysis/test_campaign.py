@@ -333,6 +333,26 @@ def test_naive_times_are_kept_as_they_were_written():
     assert frame["scheduled_for"].tolist() == ["2026-03-04 10:00"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-03-20", "is a day without an hour"),
+        ("20.03.2026", "is a day without an hour"),
+        ("2026-02-31", "can't be read;"),
+        ("03/20/2026 9:00 AM", "or give vx.read_campaign dayfirst=False and tz="),
+        ("20.03.2026 09:00", "or give vx.read_campaign dayfirst=True and tz="),
+        ("03.11.2026 09:00", "or give vx.read_campaign dayfirst= and tz="),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"tz": "Europe/Berlin"}])
+def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, said, given):
+    """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
+    row = f'a,Hello,twitter:@brand,"{text}"'
+    path = written(tmp_path, f"{HEADER}\n{row}\n")
+    (message,) = check_campaign(read_campaign(path, **given))["message"]
+    assert said in message
+
+
 def test_lengths_at_a_platforms_limit_are_warned_of():
     assert codes(one(content="x" * 280)) == []
     assert codes(one(content="x" * 281), "warning") == ["CONTENT_TOO_LONG"]

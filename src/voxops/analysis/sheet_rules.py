@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voxops._core.jsontext import is_well_formed
 from voxops._core.row_names import row_key
 from voxops._core.text import as_read
-from voxops.analysis.sheet_times import in_figures, readable_time
+from voxops.analysis.sheet_times import in_figures, is_day, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
 from voxops.errors import PlanError
@@ -239,16 +239,17 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
         yield _error("scheduled_for", "TIME_MISSING", said)
         return
     shown, when = str(value).strip()[:60], readable_time(value)
-    if when is None:
+    if when is None and is_day(shown):
+        yield _error("scheduled_for", "INVALID_DATE", f"The time {shown!r} is a day without an hour; {_LIKE}.")
+    elif when is None:
         try:
             datetime.fromisoformat(shown)
             said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z, or give vx.read_campaign tz=."
         except ValueError:
             said = f"The time {shown!r} can't be read; {_LIKE}."
-            if in_figures(shown):
-                said = (
-                    f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign dayfirst= and tz=."
-                )
+            if orders := in_figures(shown):
+                first = "dayfirst=" if len(orders) > 1 else f"dayfirst={orders[0]}"
+                said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign {first} and tz=."
         yield _error("scheduled_for", "INVALID_DATE", said)
     elif now is not None and when <= now:
         yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")

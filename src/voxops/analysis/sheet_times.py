@@ -7,8 +7,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["depends_on_dayfirst", "in_figures", "iso_time", "readable_time"]
+__all__ = ["depends_on_dayfirst", "in_figures", "is_day", "iso_time", "readable_time"]
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _NUMERIC = re.compile(
     r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?"
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?",
@@ -65,9 +66,16 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
     return text if when is None or zone is None else _placed(when, zone)
 
 
-def in_figures(text: str) -> bool:
-    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
-    return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
+def in_figures(text: str) -> list[bool]:
+    """With which `dayfirst` text can be read as a day and an hour: both for ``03.11.2026 9:00``, one for ``03/20/2026 9:00``."""
+    return [dayfirst for dayfirst in (True, False) if _naive(text.strip(), dayfirst) is not None]
+
+
+def is_day(text: str) -> bool:
+    """Whether text is a day without an hour, such as ``2026-03-20`` or ``20.03.2026``."""
+    if _DAY.fullmatch(text.strip()) is None:
+        return False
+    return bool(in_figures(f"{text.strip()} 00:00"))
 
 
 def depends_on_dayfirst(text: str) -> bool:
