@@ -352,6 +352,16 @@ def test_an_error_budget_that_is_overdrawn_reaches_beyond_the_line() -> None:
     assert "secret" not in words(ax)
 
 
+def test_the_axis_of_budgets_ends_where_a_bar_is_cut() -> None:
+    """Before, a bar of 500 % ended at 300 % of an axis that went on to 480 %."""
+    ax = plots.error_budgets(levels())
+    assert [each.get_text() for each in ax.get_xticklabels()] == ["0%", "100%", "200%", "300% and more"]
+    assert list(ax.get_xticks()) == [0, 1, 2, 3]
+    within = plots.error_budgets(levels().assign(budget_left=pd.array([-1.5, 0.9, None], dtype="Float64")))
+    assert [bar.get_width() for bar in within.patches] == pytest.approx([2.5, 0.1, 0.0])
+    assert "and more" not in words(within)
+
+
 def test_weeks_without_failures_are_shown_and_one_cause_on_two_platforms_is_one() -> None:
     ax = plots.cause_weeks(weeks())
     assert [bar.get_height() for bar in ax.patches] == [5, 0, 0, 0, 0, 1]

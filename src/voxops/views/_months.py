@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["cause_weeks", "error_budgets"]
 
-_WIDEST = 3.0  # budgets: a bar that is longer is cut there, and its number says how long it is
+_WIDEST = 3  # budgets: a bar that is longer is cut there, and its number says how long it is
 _LEVELS = ("url", "share", "met", "budget_left", "burn_long", "burn_short", "burning")
 
 
 def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 15) -> Axes:
     """Draw how much of its error budget each endpoint has spent; beyond the line at 100 % it is overdrawn.
+
+    Bars end at 300 %, where the axis says so; the number beside such a bar says how much it is.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     shown = levels.sort_values("budget_left", na_position="last", kind="stable").head(most)
     ax = _axes.axes(ax, 1.2 + 0.36 * max(len(shown), 2))
     places = list(range(len(shown) - 1, -1, -1))
-    spent = (1 - shown["budget_left"]).astype("Float64").fillna(0).clip(lower=0, upper=_WIDEST).tolist()
+    whole = (1 - shown["budget_left"]).astype("Float64").fillna(0).clip(lower=0)
+    spent = whole.clip(upper=_WIDEST).tolist()
     met = shown["met"].fillna(False)
     colours = [OUTCOME["succeeded" if good else "failed"].colour for good in met]
     bars = ax.barh(places, spent, color=colours, height=0.62)
@@ -49,6 +52,8 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
     ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    if (whole > _WIDEST).any():  # no place of the axis lies beyond the end of a bar that was cut
+        ax.set_xticks(range(int(_WIDEST) + 1), [*(f"{100 * at}%" for at in range(int(_WIDEST))), "300% and more"])
     _axes.name_rows(ax, {place: short_address(url) for place, url in zip(places, shown["url"], strict=True)})
     ax.set_xlabel("error budget spent (% of what may miss)")
     return _axes.finish(ax, "x", empty=shown.empty)
