@@ -225,6 +225,13 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(
     assert f"1 target is {'stuck' if status else 'still under way'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["triage", "deliveries", "runs", "digest"])
+def test_the_sandbox_and_an_address_are_not_both_taken(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before, the address was left aside in silence, and the sandbox's failures were read for the workspace's."""
+    assert main([command, "--sandbox", "--url", "http://127.0.0.1:9"]) == 2
+    assert "--sandbox is the API on this machine, and --url another one" in capsys.readouterr().err
+
+
 def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
     """As in ``voxops matrix --json | head``: the reader closes the pipe."""
     command = [sys.executable, "-c", "import sys; from voxops.cli import main; sys.exit(main(['matrix', '--json']))"]

@@ -89,8 +89,8 @@ def test_runs_and_resume_go_on_where_a_kernel_died(
     assert answer["succeeded"] == answer["rows"] == len(rows)
     assert answer["left"] == []
     assert sandbox.duplicates() == []
-    assert main(["resume", "run_unknown", *options]) == 1
-    assert "run_unknown" in capsys.readouterr().err
+    assert main(["resume", "run_unknown", *options]) == 2  # trying again later does not help
+    assert "no run run_unknown in the ledger of this workspace; voxops runs lists them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--look"]])

@@ -340,6 +340,13 @@ def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatc
     ws.close()
 
 
+def test_a_run_in_the_place_of_a_frame_says_what_it_has_of_one(ws: vx.Workspace) -> None:
+    run = ws.run(vx.plan_retry(failed(ws).tail(3))).wait(60)
+    for plan in (vx.plan_retry, vx.plan_update):
+        with pytest.raises(vx.PlanError, match=r"run\.failed\(\) for the rows that failed in it, or run\.made\(\)"):
+            plan(run)
+
+
 def test_a_run_is_attached_by_its_id_alone(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "l.sqlite") as ws:
         for odd in (ws.runs(), None, 7):

@@ -53,6 +53,8 @@ def connected(options: argparse.Namespace) -> Workspace:
     ledger, tz = getattr(options, "ledger", None), getattr(options, "tz", None)
     if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
         raise ConfigError(f"there is no ledger {ledger}")
+    if options.sandbox and options.url:
+        raise ConfigError("--sandbox is the API on this machine, and --url another one: give one of them")
     if options.sandbox:
         return connect(sandbox=True, ledger=ledger, tz=tz)
     if not os.environ.get("VOXBURST_API_KEY"):

@@ -79,6 +79,8 @@ def _resume(options: argparse.Namespace) -> int:
     if options.timeout is not None and not options.timeout >= 0:
         raise ConfigError(f"--timeout {options.timeout} must be a number of seconds from 0")
     with connected(options) as ws:
+        if options.run not in ws.runs().index:  # a name that was mistyped is none an hour later
+            raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")
         run = ws.attach(options.run)
         if not options.look:
             run.resume()

@@ -78,8 +78,10 @@ def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
 
 
 def _instead_of(thing: object, maker: str) -> str:
-    """The call that brings what is needed in place of something else; of a run what it has made."""
-    return "use run.made() for the posts that it has made" if callable(getattr(type(thing), "made", None)) else maker
+    """The call that brings what is needed in place of something else; of a run the rows that failed, or what it has made."""
+    if not callable(getattr(type(thing), "made", None)):
+        return maker
+    return "use run.failed() for the rows that failed in it, or run.made() for the posts that it has made"
 
 
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
