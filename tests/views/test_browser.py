@@ -277,6 +277,26 @@ def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sa
     book.close()
 
 
+def test_after_a_restart_no_button_and_no_list_of_any_display_can_be_used(
+    lab: Lab, api: Sandbox, tmp_path: Path
+) -> None:
+    """Before, only those of the plan could not: a run seemed to be paused by a button that reached nobody."""
+    api.add_fault(SLOW)
+    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
+    book = opened(lab, "dead.ipynb", connect(api, tmp_path), LOAD, run, "vx.delivery_panel(ws)", "vx.runs_panel(ws)")
+    book.at(2).wait("sending")
+    book.at(3).wait("delivered")
+    expect(book.at(2).button("Pause")).to_be_enabled()
+    book.restart_kernel()
+    for number in (2, 3, 4):
+        book.at(number).wait("is gone")
+        hands = book.at(number).area.locator(":is(.vx-top, .vx-buttons, .vx-actions) :is(button, select):visible")
+        assert hands.count() > 0
+        assert not any(one.is_enabled() for one in hands.all())
+    api.clear_faults()
+    book.close()
+
+
 def test_a_saved_notebook_shows_its_last_state_without_a_kernel(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
     book = opened(lab, "saved.ipynb", connect(api, tmp_path), LOAD, run, "run.wait()\nNone", PANEL)

@@ -105,10 +105,10 @@ class Live {
   }
 
   dead(yes) {
+    if (Boolean(this.gone) === yes) return;
     this.gone = yes;
     this.root.classList.toggle("vx-gone", yes);
-    this.complain();
-    this.allow();
+    this.update(); // every button with it: what is pressed now would reach nobody
   }
 
   complain() {
@@ -237,7 +237,7 @@ class Live {
         return h("label", {}, `${each.label} `, select);
       }), ...this.buttons(buttons, "top")];
     }, "top");
-    selects.forEach((each) => { this.chosenIn[each.name].value = each.value; });
+    selects.forEach((each) => Object.assign(this.chosenIn[each.name], { value: each.value, disabled: Boolean(this.gone) }));
     this.enable(buttons, "top");
   }
 
