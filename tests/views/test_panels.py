@@ -1099,6 +1099,17 @@ def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
 # -- the runs panel ---------------------------------------------------------------------------------------------------------
 
 
+def test_lists_of_runs_and_deliveries_say_when_they_were_read(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    """Before, only the panel of a triage did: a list that was read before a run looked like one of now."""
+    pages = [Page(vx.delivery_panel(ws)), Page(vx.runs_panel(ws))]
+    for page in pages:
+        until(lambda page=page: "read 2026-03-02 09:00:00 UTC" in page.state["facts"][0]["text"])
+    sandbox.advance(3600)
+    for page in pages:  # an answer of the API says what time it is there
+        page.send("reload")
+        until(lambda page=page: "read 2026-03-02 10:00:00 UTC" in page.state["facts"][0]["text"])
+
+
 def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
     plan = vx.plan_retry(triaged)
     run = ws.run(plan, reason="it was paused")

@@ -138,17 +138,19 @@ class DeliveryPanel(Panel):
     def _say(self) -> str:
         if self._log is None:
             return "reading the deliveries …"
-        return f"{len(self._log):,} {'delivery' if len(self._log) == 1 else 'deliveries'}"
+        read = safe.instant(pd.Timestamp(self._log.attrs["fetched_at"]).to_pydatetime(), tz=shown_zone(self._log))
+        return f"{safe.many(len(self._log), 'delivery', 'deliveries')}, read {read}"
 
     def _facts(self) -> Sequence[Block]:
         if self._log is None:
             return [blocks.line(self._say())]
         if self._log.empty:
-            return [blocks.note("No deliveries in this window.")]
+            return [blocks.line(self._say()), blocks.note("No deliveries in this window.")]
         row = delivery_stats(self._log).iloc[0]
         rate = "–" if pd.isna(row["success_rate"]) else safe.percent(row["success_rate"])
         good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
         return [
+            blocks.line(self._say()),
             blocks.facts(
                 [
                     (rate, f"delivered, of {int(row['deliveries']):,}", good.colour, good.glyph),
@@ -161,7 +163,7 @@ class DeliveryPanel(Panel):
                         time.glyph,
                     ),
                 ]
-            )
+            ),
         ]
 
     def _tabs(self) -> Sequence[Tab]:

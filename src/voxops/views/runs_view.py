@@ -51,6 +51,7 @@ class RunsPanel(Panel):
 
     def _load(self) -> None:
         """Read the ledger again."""
+        self._read = self._ws.client.now()
         runs = self._ws.runs().reset_index()
         counts = tuple(Column(name, name, kind="number", share=0.8) for name in OUTCOMES if name in runs)
         self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
@@ -98,7 +99,8 @@ class RunsPanel(Panel):
             for name in OUTCOMES
             if name in runs
         ]
-        said = f"{safe.many(len(runs), 'run')}; a row that several of them hold counts in each"
+        read = safe.instant(self._read, tz=self._ws.settings.tz)
+        said = f"{safe.many(len(runs), 'run')}, read {read}; a row that several of them hold counts in each"
         return [blocks.line(said), blocks.facts(each for each in totals if each[0])]
 
     def _tabs(self) -> Sequence[Tab]:
