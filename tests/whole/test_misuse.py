@@ -477,3 +477,28 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
     assert {"ledger.sqlite", "report.md", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
     with pytest.raises(vx.ConfigError, match="begins with a home folder that is not known"):
         vx.read_campaign("~nobody_of_this_name/plan.csv")
+
+
+def test_a_file_has_the_form_that_its_name_promises(ws: vx.Workspace, tmp_path: Path) -> None:
+    """Before, a report in HTML could be called report.pdf, and one in CSV made a folder of the name report.csv."""
+    report = vx.report(failed(ws).head(1))
+    for write, name in (
+        (report.to_html, "report.pdf"),
+        (report.to_html, "report.xlsx"),
+        (report.to_markdown, "report.HTML"),
+    ):
+        with pytest.raises(
+            vx.ConfigError, match=r"would be taken for a file in \w+; let its name end with \.(html|md)"
+        ):
+            write(tmp_path / name)
+    for write_all in (report.to_csv, report.to_parquet):
+        with pytest.raises(vx.ConfigError, match=r"folder= takes a folder, .* and report\.csv is the name of one file"):
+            write_all(tmp_path / "report.csv")
+    for arguments in ((tmp_path / "fix.xlsx", failed(ws)), (failed(ws), tmp_path / "fix.xlsx")):
+        with pytest.raises(
+            vx.PlanError, match=r"needs a name for each sheet, such as to_excel\('fix\.xlsx', rows=failed\)"
+        ):
+            vx.to_excel(*arguments)  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("report*")) + list(tmp_path.glob("fix*"))
+    for write, name in ((report.to_html, "a.htm"), (report.to_html, "a"), (report.to_markdown, "a.txt")):
+        assert write(tmp_path / name).exists()

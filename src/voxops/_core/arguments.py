@@ -9,7 +9,17 @@ from pathlib import Path
 
 from voxops.errors import ConfigError, VoxopsError
 
-__all__ = ["check_timeout", "did_you_mean", "empties", "file_path", "list_of_text", "near", "new_file", "whole_number"]
+__all__ = [
+    "check_timeout",
+    "did_you_mean",
+    "empties",
+    "file_path",
+    "list_of_text",
+    "near",
+    "new_file",
+    "refuse_form",
+    "whole_number",
+]
 
 
 def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]:
@@ -140,6 +150,36 @@ def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:
         raise ConfigError(
             f"{name}= takes the path of a file, and {path} is a folder. Name a file in it: {path / example}"
         )
+    return path
+
+
+_FORMS = {".html": "HTML", ".htm": "HTML", ".md": "Markdown", ".xlsx": "Excel", ".csv": "CSV", ".parquet": "Parquet", ".pdf": "PDF"}  # fmt: skip
+
+
+def refuse_form(name: str, path: Path, *own: str) -> Path:
+    """Return a path, unless its name promises another form than it gets: the file, or a folder of files, would be taken for that.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    path : Path
+        What is to be written.
+    *own : str
+        How its name may end, the usual one first; none for a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it ends as files of another form do.
+    """
+    form = _FORMS.get(path.suffix.lower())
+    if form is not None and path.suffix.lower() not in own:
+        if not own:
+            raise ConfigError(
+                f"{name}= takes a folder, for a file of each table, and {path.name} is the name of one file"
+            )
+        raise ConfigError(f"{name}={str(path)!r} would be taken for a file in {form}; let its name end with {own[0]}")
     return path
 
 

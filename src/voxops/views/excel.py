@@ -44,13 +44,17 @@ _MEASURED = 200  # rows that decide on it
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
 
 
-def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame | Plan | HandedRun) -> Path:
+def to_excel(
+    path: str | Path, *unnamed: object, tz: str | None = None, **sheets: pd.DataFrame | Plan | HandedRun
+) -> Path:
     """Write frames as an Excel workbook, a sheet for each.
 
     Parameters
     ----------
     path : str or Path
         The file; one that exists is replaced.
+    *unnamed : object
+        Refused, since each sheet needs a name.
     tz : str, optional
         Time zone of the times, which stands in the heads of their columns, as Excel knows none; default: that of the
         workspace each frame was loaded from, else UTC.
@@ -65,7 +69,7 @@ def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame 
     Raises
     ------
     PlanError
-        If there is no sheet, or one is no frame.
+        If there is no sheet, or one has no name or is no frame.
     ConfigError
         If it can't be written there, a frame has more rows than a sheet, or there is no such time zone.
 
@@ -84,6 +88,8 @@ def to_excel(path: str | Path, *, tz: str | None = None, **sheets: pd.DataFrame 
     >>> vx.to_excel(Path(mkdtemp()) / "figures.xlsx", figures=pd.DataFrame({"a": [1]})).name
     'figures.xlsx'
     """
+    if unnamed:
+        raise PlanError("to_excel() needs a name for each sheet, such as to_excel('fix.xlsx', rows=failed)")
     if not sheets:
         raise PlanError("to_excel() needs a frame for each sheet, such as to_excel(path, plan=plan, results=run)")
     frames = {name: frame_of(frame) for name, frame in sheets.items()}

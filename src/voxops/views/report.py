@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from voxops._core import files, safe
-from voxops._core.arguments import did_you_mean, file_path, new_file, whole_number
+from voxops._core.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
 from voxops.errors import ConfigError, PlanError
@@ -63,17 +63,17 @@ class Report(Findings):
         Raises
         ------
         ConfigError
-            If it is no path, or can't be written there; the other forms raise it, too.
+            If it is no path, bears the name of another form, or can't be written there; the other forms raise it, too.
         """
-        return _written(_write, _report_html.page(self), new_file("path", path, "report.html"))
+        return _written(_write, _report_html.page(self), _place(path, ".html", ".htm"))
 
     def to_markdown(self, path: str | Path) -> Path:
         """Write Markdown for a ticket: the same without figures."""
-        return _written(_write, _report_text.markdown(self), new_file("path", path, "report.md"))
+        return _written(_write, _report_text.markdown(self), _place(path, ".md"))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
-        place = file_path("folder", folder)
+        place = refuse_form("folder", file_path("folder", folder))
         return [_written(_tables.write_csv, frame, place / f"{name}.csv") for name, frame in self.frames.items()]
 
     def to_excel(self, path: str | Path) -> Path:
@@ -111,7 +111,7 @@ class Report(Findings):
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
-        place = file_path("folder", folder)
+        place = refuse_form("folder", file_path("folder", folder))
         return [
             _written(_tables.write_parquet, frame, place / f"{name}.parquet") for name, frame in self.frames.items()
         ]
@@ -282,6 +282,11 @@ def _platforms(cells: pd.Series) -> Any:
     """The platforms of each post, joined."""
     names = ["+".join(sorted({target.platform for target in cell or () if target.platform})) or None for cell in cells]
     return pd.array(names, dtype=STRING_DTYPE)
+
+
+def _place(path: str | Path, *own: str) -> Path:
+    """Where a file whose name ends with one of `own` is to be written."""
+    return refuse_form("path", new_file("path", path, f"report{own[0]}"), *own)
 
 
 def _write(text: str, path: Path) -> Path:
