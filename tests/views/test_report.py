@@ -488,3 +488,17 @@ def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path
     arrays = report(triage(frame.assign(tags=tags.map(np.array, na_action="ignore"))))
     assert arrays.tickets(by="tags") == plain.tickets(by="tags")
     assert list(plain.tickets(by="tags"))[:2] == ["a", "b"]
+
+
+def test_what_is_to_be_done_is_whole_in_every_form(tmp_path: Path) -> None:
+    """Before, Markdown cut several remedies of one verdict after 200 characters, in the midst of a word."""
+    failed = triage(targets())
+    failed["remedy"] = text(
+        *[f"Remedy {number % 3}: " + "look at it again, " * 9 + "then stop." for number in range(len(failed))]
+    )
+    failed["verdict"] = "ask support"
+    made = report(failed)
+    (how,) = made.sections[0].table["how"]
+    assert len(how) > 400
+    assert how in made.to_markdown(tmp_path / "report.md").read_text(encoding="utf-8")
+    assert how in re.sub("<wbr>", "", made.to_html(tmp_path / "report.html").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops._core.safe import Markup, html
 from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
-from voxops.views._report_text import cells, heads
+from voxops.views._report_text import cells, heads, limit_of
 
 if TYPE_CHECKING:
     from voxops.views._findings import Fact, Figure, Findings, Section
@@ -31,7 +31,6 @@ _COLOURED: Mapping[str, Mapping[str, Look]] = {
 _UNBROKEN = frozenset(
     {"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code", "event_type", "kind"}
 )
-_LIMITS = {"how": 1000}  # characters shown, where it is more than usual: several remedies, none of them cut
 _ROOMY = frozenset({"cause", "remedy", "how", "error", "reason", "why"})
 # In a notebook these styles hold for the whole page: their class is one that no live widget has.
 _STYLE = """\
@@ -139,7 +138,7 @@ def _table(table: pd.DataFrame) -> Markup:
 
 def _cell(column: object, kind: str, name: str, value: str) -> Markup:
     """Return one cell; what is not to be broken is cut short instead."""
-    text = safe.escape(value, 30) if kind == "w" else safe.parted(value, _LIMITS.get(str(column), 300))
+    text = safe.escape(value, 30) if kind == "w" else safe.parted(value, limit_of(column))
     return html('<td class="{}" data-h="{}">{}{}</td>', kind, name, _swatch(str(column), value), text)
 
 

@@ -11,7 +11,9 @@ from voxops._core import safe
 from voxops.views._findings import ACTIONS, Findings
 from voxops.views._tables import markdown_table
 
-__all__ = ["cells", "heads", "markdown", "plain", "shown"]
+__all__ = ["cells", "heads", "limit_of", "markdown", "plain", "shown"]
+
+_LIMITS = {"how": 1000}  # characters shown, where it is more than usual: several remedies, none of them cut
 
 
 def markdown(report: Findings) -> str:
@@ -24,7 +26,8 @@ def markdown(report: Findings) -> str:
         lines.append(safe.markdown(section.text, 600))
         if len(section.table):
             codes = frozenset(at for at, name in enumerate(section.table.columns) if str(name).endswith("_id"))
-            lines.append(markdown_table(heads(section.table), cells(section.table), codes))
+            limits = [limit_of(name) for name in section.table.columns]
+            lines.append(markdown_table(heads(section.table), cells(section.table), codes, limits))
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
@@ -43,6 +46,11 @@ def heads(table: pd.DataFrame) -> list[str]:
         safe.zoned(head, table[name].dt.tz) if isinstance(table[name].dtype, pd.DatetimeTZDtype) else head
         for name, head in ((name, name.replace("_", " ")) for name in map(str, table.columns))
     ]
+
+
+def limit_of(column: object) -> int:
+    """Return how many characters of a column are shown, in any form."""
+    return _LIMITS.get(str(column), 300)
 
 
 def cells(table: pd.DataFrame) -> Iterable[list[str]]:

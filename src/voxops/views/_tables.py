@@ -78,16 +78,20 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]], codes: frozenset[int] = frozenset()) -> str:
-    """Return a Markdown table; cells are escaped, those of the columns `codes` are code spans, to be copied and found."""
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Sequence[object]], codes: frozenset[int], limits: Sequence[int]
+) -> str:
+    """Return a Markdown table.
+
+    Cells are escaped and cut after as many characters as `limits` has for their column; those of the columns `codes` are code spans, to
+    be copied and found.
+    """
     lines = [heads, ["---"] * len(heads)]
-    lines += [[_markdown(value, code=at in codes) for at, value in enumerate(row)] for row in rows]
+    lines += [
+        [(safe.code(value) if at in codes else safe.markdown(value, limits[at])) or " " for at, value in enumerate(row)]
+        for row in rows
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _markdown(value: object, *, code: bool) -> str:
-    """One cell."""
-    return (safe.code(value) if code else safe.markdown(value)) or " "
 
 
 def _cell(value: Any) -> Any:
