@@ -220,3 +220,16 @@ def without_origin(page: str) -> str:
     page, count = re.subn(r'(?<=<p class="quiet">)data from [^<]*', "", page, count=1)
     assert count == 1
     return page
+
+
+def test_what_is_said_of_the_bands_of_latency_is_seen_there() -> None:
+    """The last day is a circle beside the lines; the text spoke of lines that meet there, which they did before it was one."""
+    import voxops as vx
+
+    cells = stored(ROOT / "notebooks" / "03_webhook_deliveries.ipynb").cells
+    (number,) = [at for at, cell in enumerate(cells) if "plots.latency_bands(" in cell.source]
+    with Sandbox() as sandbox, vx.connect(sandbox=sandbox) as ws:
+        ax = vx.plots.latency_bands(ws.deliveries(since="30D"), tz="Europe/Berlin")
+    (beside,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert len(set(beside.get_xdata())) == len(set(beside.get_ydata())) == 1
+    assert "circle beside the lines" in cells[number + 1].source
