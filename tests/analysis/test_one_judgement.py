@@ -112,7 +112,7 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
     [
         (
             "14.03.2026 10:00",
-            "can't be read for sure; write it like 2026-03-04T10:00:00+01:00, or give vx.read_campaign dayfirst= and tz=",
+            "can't be read for sure; write it like 2026-03-04T10:00:00+01:00, or give vx.read_campaign tz= and the dayfirst= that fits",
         ),
         (
             "2026-03-14 10:00",

@@ -247,9 +247,9 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
             said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z, or give vx.read_campaign tz=."
         except ValueError:
             said = f"The time {shown!r} can't be read; {_LIKE}."
-            if orders := in_figures(shown):
-                first = "dayfirst=" if len(orders) > 1 else f"dayfirst={orders[0]}"
-                said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign {first} and tz=."
+            if in_figures(shown):
+                # the same for every row, so that plans count them as one kind
+                said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign tz= and the dayfirst= that fits."
         yield _error("scheduled_for", "INVALID_DATE", said)
     elif now is not None and when <= now:
         yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")

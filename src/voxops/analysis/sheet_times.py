@@ -66,16 +66,16 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
     return text if when is None or zone is None else _placed(when, zone)
 
 
-def in_figures(text: str) -> list[bool]:
-    """With which `dayfirst` text can be read as a day and an hour: both for ``03.11.2026 9:00``, one for ``03/20/2026 9:00``."""
-    return [dayfirst for dayfirst in (True, False) if _naive(text.strip(), dayfirst) is not None]
+def in_figures(text: str) -> bool:
+    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
+    return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
 
 
 def is_day(text: str) -> bool:
     """Whether text is a day without an hour, such as ``2026-03-20`` or ``20.03.2026``."""
     if _DAY.fullmatch(text.strip()) is None:
         return False
-    return bool(in_figures(f"{text.strip()} 00:00"))
+    return in_figures(f"{text.strip()} 00:00")
 
 
 def depends_on_dayfirst(text: str) -> bool:
