@@ -90,7 +90,7 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit; or the
+        If there is no key, or one beside `sandbox`, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit; or the
         archive can't be used: it is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
@@ -113,6 +113,10 @@ def connect(
         # The environment's key may be that of another workspace.
         raise ConfigError(
             f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
+        )
+    if sandbox and (named or url is not None):
+        raise ConfigError(
+            "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
         )
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
     path = None if ledger is None else file_path("ledger", ledger)

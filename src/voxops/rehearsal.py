@@ -253,11 +253,11 @@ def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp)
         client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance), max_wait=math.inf)
         ledger = resources.temporary_ledger()
         with eventloop.run(open_workspace(client, ledger=ledger, resources=resources)) as workspace:
-            eventloop.run(_carry_out(workspace, plan))
+            eventloop.run(_execute(workspace, plan))
         return _counted(sandbox)
 
 
-async def _carry_out(workspace: Workspace, plan: Plan) -> None:
+async def _execute(workspace: Workspace, plan: Plan) -> None:
     """Run the plan until its rows are created, without a monitor.
 
     And without the minute of reading that follows a run: how much of it would still come before the end, and be counted, is luck.

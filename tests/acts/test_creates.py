@@ -131,7 +131,7 @@ def test_errors_name_column_rows_and_the_way_out():
 
 
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.timezones()))
-def test_times_are_told_in_utc(when):
+def test_times_are_written_in_utc(when):
     text = utc_text(when.isoformat())
     assert text is not None
     assert text.endswith("Z")

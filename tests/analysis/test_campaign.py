@@ -227,13 +227,13 @@ def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
         read_campaign(path, columns={0: "row_id", 1: "content"})  # type: ignore[dict-item]
 
 
-def test_a_sheet_that_lacks_a_column_is_not_told_of_another_row(tmp_path):
+def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
     lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
     with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):
         read_campaign(written(tmp_path, "\n".join(lines)))
 
 
-def test_a_file_that_is_not_there_is_told_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
+def test_a_file_that_is_not_there_is_named_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
     """As from a notebook, whose folder is another one than that of the project."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PlanError) as refused:

@@ -458,7 +458,7 @@ def test_finding_stretches_takes_time_in_proportion(pattern):
 # --- duplicates and losses -----------------------------------------------------------------------------------------------------
 
 
-def test_duplicates_are_told_by_their_evidence():
+def test_duplicates_are_recognised_by_their_evidence():
     log = log_of(
         {"id": "a", "responseBody": '{"received":"evt_1"}'},
         {"id": "b", "responseBody": '{"received":"evt_1"}'},

@@ -128,7 +128,7 @@ def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, ti
     assert vx.plan_bulk(read, key="row_id").frame["eligible"].all()
 
 
-def test_rows_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
+def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,z\n")
     found = vx.check_campaign(vx.read_campaign(path))

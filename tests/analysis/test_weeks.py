@@ -29,7 +29,7 @@ def failures(*rows: tuple[str, float], **attrs: Any) -> pd.DataFrame:
     return frame
 
 
-def test_each_cause_is_told_by_when_its_failures_happened():
+def test_each_cause_is_recognised_by_when_its_failures_happened():
     weeks = vx.compare_weeks(
         failures(
             ("new", 1), ("gone", 8), ("gone", 9), ("back", 2), ("back", 20), ("worse", 1), ("worse", 2), ("worse", 10), ("as ever", 3), ("as ever", 9),

@@ -235,7 +235,7 @@ def test_no_key_says_where_to_put_it(key: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["vb_live_a b", "vb_live_é", "vb_live_a\r\nX: y", "vb_live_\x00"])
-def test_a_key_that_no_header_can_carry_is_refused_unseen(key: str) -> None:
+def test_a_key_that_no_header_can_hold_is_refused_unseen(key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         AsyncClient(key)
     assert "vb_live" not in shown(caught.value)
@@ -392,7 +392,7 @@ def test_the_key_stays_with_its_host_when_redirected(serve: Callable[..., Server
     assert server.seen[0]["headers"]["authorization"] == f"Bearer {KEY}"
 
 
-def test_a_proxy_of_the_environment_is_not_given_plain_http(
+def test_a_proxy_of_the_environment_gets_no_plain_http(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, server = serve(lambda _: (200, {}, b"{}")), serve(lambda _: (200, {}, b"{}"))
@@ -416,7 +416,7 @@ def test_cookies_are_neither_kept_nor_sent(serve: Callable[..., Server]) -> None
 # --- what leaves ----------------------------------------------------------------------------------------------------------------
 
 
-def test_every_request_carries_what_the_api_asks_for(serve: Callable[..., Server]) -> None:
+def test_every_request_has_what_the_api_asks_for(serve: Callable[..., Server]) -> None:
     server = serve(lambda _: (200, {}, b"{}"))
 
     async def main(client: AsyncClient) -> None:

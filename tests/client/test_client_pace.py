@@ -274,7 +274,7 @@ def test_info_tells_limit_rest_and_pause() -> None:
     assert (pace.info.limit, pace.info.remaining, pace.info.resets_in, pace.info.paused_for) == (100, None, None, None)
 
 
-def test_a_slot_is_given_back_whatever_happens_inside() -> None:
+def test_a_slot_is_returned_whatever_happens_inside() -> None:
     clock = Clock()
 
     async def main() -> None:
@@ -301,7 +301,7 @@ def test_a_slot_is_given_back_whatever_happens_inside() -> None:
     st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30),
     st.floats(-1e6, 1e6),
 )
-def test_the_server_s_time_is_never_told_ahead_and_at_most_a_second_and_a_trip_behind(
+def test_the_server_s_time_is_never_ahead_and_at_most_a_second_and_a_trip_behind(
     trips: list[tuple[float, float, float]], skew: float
 ) -> None:
     now = 1_000.0

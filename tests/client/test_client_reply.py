@@ -162,7 +162,7 @@ def test_an_error_of_the_set_up_says_what_to_do(status: int, hint: str) -> None:
     assert hint in str(error(body, status))
 
 
-def test_retry_after_is_told() -> None:
+def test_retry_after_is_read() -> None:
     now = "Mon, 02 Mar 2026 09:00:00 GMT"
     for after, seconds in (("7", 7.0), ("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)):
         found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after, date=now)

@@ -124,7 +124,7 @@ def test_a_write_is_sent_again_under_one_key_and_takes_effect_once(
     assert sandbox.duplicates() == []
 
 
-def test_two_writes_have_two_keys_and_a_given_key_is_kept(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_two_writes_have_two_keys_and_a_key_of_one_s_own_is_kept(client: AsyncClient, sandbox: Sandbox) -> None:
     async def main() -> list[str]:
         made = [await client.posts.create(fields()) for _ in range(2)]
         made += [await client.posts.create(fields(), idempotency_key="the-same-key") for _ in range(2)]

@@ -163,7 +163,7 @@ def test_a_post_that_went_out_meanwhile_is_too_late(ws, world):
 # Accounts.
 
 
-def test_accounts_are_renewed_tried_and_told_apart(ws, world):
+def test_accounts_are_renewed_tried_and_distinguished(ws, world):
     broken = {a.id for a in world.world.accounts.values() if a.status == "expired" and not a.refreshable}
     assert broken
     table = ws.check_accounts()

@@ -92,7 +92,7 @@ def test_only_the_api_s_own_word_ends_a_request():
     [(399, True, False), (400, True, True), (499, True, True), (404, False, True), (408, True, False), (429, True, False), (409, True, True), (409, False, False),
      (500, True, False), (None, False, False)],
 )  # fmt: skip
-def test_a_refusal_for_good_is_told_from_one_that_may_pass(status, answered, refused):
+def test_a_refusal_for_good_is_distinguished_from_one_that_may_pass(status, answered, refused):
     assert was_refused(status, answered=answered) is refused
 
 

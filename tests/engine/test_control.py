@@ -197,7 +197,7 @@ def test_a_backoff_is_over_at_its_very_end():
     assert queue.due(2, 0.0)
 
 
-def test_what_was_heard_of_the_tries_is_told_most_often_first():
+def test_what_was_heard_of_the_tries_is_said_most_often_first():
     queue = Queue()
     assert queue.describe_failures(1) == ""
     for said in ("no answer came", "the API answered 500", "no answer came"):

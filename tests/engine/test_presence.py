@@ -143,7 +143,7 @@ def test_rule_13_what_was_withdrawn_blocks_its_own_attempt_and_no_later_one(stat
     assert judged(item(attempt=2), made(1, status=status, op_mark="strange")).blocked
 
 
-def test_rule_13_an_attempt_is_told_by_the_older_name_of_its_row_too():
+def test_rule_13_an_attempt_is_recognised_by_the_older_name_of_its_row_too():
     gone = made(label="1", op_mark=keys.mark("c", "1.0", 1), status="deleted")
     assert judged(item("1"), gone).blocked
     assert judged(item("1", attempt=2), gone) == NOTHING

@@ -247,7 +247,7 @@ def test_rule_21_an_end_that_was_read_before_another_try_is_not_its_end(bench):
     assert (reading.transitions, bench.state(op), bench.outcomes(op)) == ([], "unknown", ["unknown"])
 
 
-def test_many_are_settled_and_every_one_is_told(bench):
+def test_many_are_settled_and_every_one_is_reported(bench):
     count = AT_ONCE + 1
     posts = [replace(state("failed"), post_id=f"p{number:03}") for number in range(count)]
     ops = bench.bind(retry(*posts), *posts)
@@ -300,7 +300,9 @@ def reply(name: str, **entry: Any) -> bytes:
     return json.dumps({"id": "post_1", name: [{"platform": "twitter", "accountId": "acc", **entry}]}).encode()
 
 
-def test_rule_18_what_an_accepted_try_was_told_to_be_skipped_has_failed_and_an_unknown_one_was_told_nothing(bench):
+def test_rule_18_what_was_said_to_be_skipped_of_an_accepted_try_has_failed_and_of_an_unknown_one_nothing_was_said(
+    bench,
+):
     post = replace(FAILED, post_id="post_2")
     answered, unknown = bench.bind(retry(FAILED, post), FAILED, post)
     said = reply("skippedPlatforms", reason="not now")

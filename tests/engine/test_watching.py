@@ -160,7 +160,7 @@ def test_without_a_state_before_the_time_of_the_act_decides(stamp, ended):
     assert (ending.outcome is Outcome.SUCCEEDED) is ended
 
 
-def test_a_repeated_delivery_is_told_from_the_old_one(ws, world):
+def test_a_repeated_delivery_is_distinguished_from_the_old_one(ws, world):
     webhook, delivery = _delivery(world)
     log = ws.deliveries(webhook)
     row = log[log["delivery_id"] == delivery]
@@ -188,6 +188,16 @@ def test_what_does_not_exist_is_gone(ws):
     """Of a frame; an id that somebody typed is refused."""
     frame = pd.DataFrame({"media_id": ["nothing"]})
     assert ws.watch(frame, kind="media").wait(10).results()["status"].to_list() == ["gone"]
+
+
+def test_a_watch_counts_its_requests_and_follows_a_frame_that_went_through_a_file(ws, world, tmp_path):
+    ws.posts(status="publishing", limit=3).to_csv(tmp_path / "posts.csv", index=False)
+    frame = pd.read_csv(tmp_path / "posts.csv")
+    before = len(world.requests())
+    watch = ws.watch(frame).wait()
+    assert len(watch.results()) == len(frame) > 0
+    assert watch.snapshot.requests == len(world.requests()) - before > 0
+    assert watch.snapshot.acts == 0
 
 
 def test_a_deadline_leaves_it_pending(world):

@@ -311,7 +311,7 @@ def test_a_web_page_with_status_200_is_no_answer(canned):
     assert caught.value.body.startswith(b"<!doctype")
 
 
-def test_the_two_kinds_that_may_pass_are_told(canned):
+def test_the_two_kinds_that_may_pass_are_named(canned):
     canned.say({"error": {"code": "INTERNAL_ERROR", "message": "x"}}, status=500)
     with pytest.raises(ServerError):
         ask(canned, lambda c: c.raw("POST", "/v1/posts"))

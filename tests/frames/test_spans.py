@@ -97,7 +97,7 @@ def test_a_time_without_zone_or_sense_is_refused_and_not_guessed(value):
 
 
 @pytest.mark.parametrize("value", [7, "7", 7.0])
-def test_a_number_without_unit_is_told_what_to_write(value):
+def test_a_number_without_unit_says_what_to_write(value):
     with pytest.raises(ConfigError, match=rf"since={value!r} has no unit; write '{value}D'"):
         window(value, None, NOW)
 

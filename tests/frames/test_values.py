@@ -28,7 +28,7 @@ def test_a_large_number_next_to_a_null_stays_itself():
     ("sent", "count"),
     [(3, 3), ("3", 3), (" 3 ", 3), (3.0, 3), (2.6, 3), (-1, -1), (2**63 - 1, 2**63 - 1), (2**63, None), (-(2**63) - 1, None), (True, None), ("3.4", 3), ("many", None), ([3], None), (float("nan"), None)],
 )  # fmt: skip
-def test_counts_are_read_leniently_and_what_is_lost_is_told(sent, count):
+def test_counts_are_read_leniently_and_what_is_lost_is_said(sent, count):
     log = build("deliveries", [{"retryCount": sent}, {"retryCount": None}])
     assert (None if pd.isna(log["retry_count"][0]) else log["retry_count"][0]) == count
     assert log.attrs["unread"] == ({"retry_count": 1} if count is None else {})

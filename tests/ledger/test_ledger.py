@@ -588,7 +588,7 @@ def test_a_locked_ledger_is_refused_after_a_while(tmp_path, monkeypatch):
     ledger.close()
 
 
-def test_a_full_disk_is_told_before_anything_is_sent(ledger):
+def test_a_full_disk_is_reported_before_anything_is_sent(ledger):
     """The claim can't be written, so it is not handed out."""
     op = add(ledger)
     pages = ledger.query("PRAGMA page_count")[0][0]
@@ -599,7 +599,7 @@ def test_a_full_disk_is_told_before_anything_is_sent(ledger):
     assert ledger.operations.get(op).state == "planned"
 
 
-def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_from_the_start_is_reported(tmp_path, monkeypatch):
     class Full(sqlite3.Connection):
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
             if sql.lstrip().startswith("CREATE"):
@@ -615,7 +615,7 @@ def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
         Ledger(tmp_path / "ledger.sqlite")
 
 
-def test_a_quota_that_is_used_up_is_told_in_plain_words(tmp_path):
+def test_a_quota_that_is_used_up_is_reported_in_plain_words(tmp_path):
     said = str(ledger_file.explain(sqlite3.OperationalError("disk I/O error"), tmp_path))
     assert "a quota is used up" in said
     assert "nothing is lost" in said

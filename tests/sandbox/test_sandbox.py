@@ -193,7 +193,7 @@ def test_a_page_size_that_is_none_is_refused(api, limit):
 # -- pace and time ----------------------------------------------------------------------------------------------------
 
 
-def test_the_rate_limit_is_told_and_kept():
+def test_the_rate_limit_is_shown_and_kept():
     with Sandbox(posts=5, deliveries=0, rate_limit=3) as sandbox, client(sandbox) as api:
         headers = [api.get("/health").headers for _ in range(3)]
         assert [h["X-RateLimit-Remaining"] for h in headers] == ["2", "1", "0"]

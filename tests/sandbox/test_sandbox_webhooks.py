@@ -83,7 +83,7 @@ def test_each_reading_has_its_payload(sandbox, api, shape, envelope, keys):
     assert ("event" in payload) is (envelope == "sdk")
 
 
-def test_creating_and_scheduling_are_told(sandbox, api):
+def test_creating_and_scheduling_emit_events(sandbox, api):
     subscribe(api, "https://mine.example/hook", "*")
     account = next(a["id"] for a in api.get("/accounts").json()["data"] if a["platform"] == "facebook")
     api.post("/posts", json={"content": "x", "accountIds": [account], "scheduledFor": "2026-04-01T09:00:00Z"})

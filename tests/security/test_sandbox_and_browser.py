@@ -162,7 +162,7 @@ def test_the_registered_address_is_kept_and_joined(sandbox, http):
     assert done.json()["account"]["status"] == "active"
 
 
-def test_a_state_that_was_never_given_out_leads_nowhere(sandbox, http):
+def test_a_state_that_was_never_issued_leads_nowhere(sandbox, http):
     params = {"state": "st_made_up", "redirect_uri": "http://127.0.0.1:9/"}
     assert http.get(f"{sandbox.url}/_sandbox/oauth/authorize", params=params).status_code == 400
 

@@ -387,7 +387,7 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     log.area.get_by_label("Window").select_option("30D")
     log.area.locator(".vx-row").first.wait_for()
     log.pictures(SCREENS, f"deliveries-{width}")
-    assert_told_apart(log)
+    assert_distinguished(log)
     log.tab("Over time")
     log.pictures(SCREENS, f"series-{width}")
     assert_true_bars(log)
@@ -398,7 +398,7 @@ def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     book.close()
 
 
-def assert_told_apart(log: Part) -> None:
+def assert_distinguished(log: Part) -> None:
     """Endpoints keep their ends, and words run as their script does."""
     cut = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
     ends = log.area.locator(".vx-row .vx-parted > :last-child")

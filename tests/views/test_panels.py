@@ -407,7 +407,7 @@ def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, 
     assert sent[-1]["state"]["state"]["problem"] == "so"
 
 
-def test_a_page_that_is_there_is_told_of_what_changed_while_it_loaded(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_a_page_that_is_there_hears_of_what_changed_while_it_loaded(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     """What the kernel sends to a page that does not listen yet is lost."""
     page = Page(vx.triage_panel(ws, triaged))
     sent: list[dict[str, Any]] = []
@@ -901,7 +901,7 @@ def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFr
         vx.triage_panel(ws, triaged.drop(columns="status"))
 
 
-def test_a_panel_that_is_given_a_frame_for_its_workspace_says_so(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_a_panel_that_gets_a_frame_for_its_workspace_says_so(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     for wrong in (
         lambda: vx.triage_panel(triaged, ws),
         lambda: vx.delivery_panel(triaged),

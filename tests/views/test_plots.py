@@ -181,7 +181,7 @@ def words(ax: Axes) -> str:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_draws_on_the_axes_given_and_names_them(name: str) -> None:
+def test_it_draws_on_the_axes_passed_and_names_them(name: str) -> None:
     ax = Figure().add_subplot()
     assert EVERY[name](ax) is ax
     assert ax.get_xlabel()

@@ -194,7 +194,7 @@ def test_a_run_that_brings_all_back_leaves_nothing() -> None:
     assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
 
 
-def test_what_waits_for_another_target_of_its_post_is_told_apart_as_the_plan_does() -> None:
+def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_does() -> None:
     frame = targets()
     frame.loc[4, ["post_id", "account_id"]] = ["p5", "a9"]  # rate limited, next to one that is publishing
     triaged = triage(frame)
@@ -204,14 +204,14 @@ def test_what_waits_for_another_target_of_its_post_is_told_apart_as_the_plan_doe
 
 
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])
-def test_a_place_that_cannot_be_written_to_is_told(form: str, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_named(form: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
         getattr(full(), form)(tmp_path / "file" / "report")
 
 
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_excel", "to_csv", "to_parquet"])
-def test_a_place_that_is_none_is_told_with_what_to_do(form: str, tmp_path: Path) -> None:
+def test_a_place_that_is_none_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
     made = full()
     for odd, said in ((None, "None"), (5, "int"), ("", "''"), ("a\0b", r"'a\\x00b'")):
         with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):

@@ -79,7 +79,7 @@ def test_one_row_is_named_as_one(ws: vx.Workspace, triaged: pd.DataFrame) -> Non
     assert said == ["1 triaged target", "1 delivery", "1 post", "1 campaign row", "1 row"]
 
 
-def test_in_text_the_title_is_told_apart_from_what_is_said_beside_it(triaged: pd.DataFrame) -> None:
+def test_in_text_the_title_is_distinguished_from_what_is_said_beside_it(triaged: pd.DataFrame) -> None:
     assert repr(vx.view(triaged, rows=2)).startswith(f"{len(triaged)} triaged targets · the first 2 are shown · ")
     assert repr(vx.view(pd.DataFrame({"a": [1]}))).splitlines()[0] == "1 row"
 

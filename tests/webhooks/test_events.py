@@ -181,7 +181,7 @@ def test_an_event_that_came_thrice_is_one_row():
     assert frame["received"].to_list() == [3, 1]
 
 
-def test_events_without_an_id_are_told_apart_by_their_content():
+def test_events_without_an_id_are_distinguished_by_their_content():
     frame = events([sdk(NEWEST), sdk(MIDDLE), sdk(NEWEST)])
     assert frame["received"].to_list() == [2, 1]
     assert frame["event_id"].str.startswith("sha256:").all()

@@ -63,7 +63,7 @@ def test_a_sandbox_refuses_what_is_no_count_port_or_speed(
     assert f"argument {option}: {value!r} is no" in capsys.readouterr().err
 
 
-def test_without_a_key_the_way_of_a_terminal_is_told(
+def test_without_a_key_the_way_of_a_terminal_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
@@ -186,14 +186,14 @@ def test_a_port_in_use_and_an_unfit_state_file_are_one_line(tmp_path: Path, caps
     assert said.count("\n") == 1
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(["--version"])
     assert done.value.code == 0
     assert capsys.readouterr().out == f"voxops {vx.__version__}\n"
 
 
-def test_sandbox_is_served_until_told_to_stop(tmp_path: Path) -> None:
+def test_sandbox_is_served_until_it_is_stopped(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "voxops.cli", "sandbox", "--port", "0", "--state", str(tmp_path / "state")]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:

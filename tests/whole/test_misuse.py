@@ -321,6 +321,15 @@ def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
     assert run.verify()["pending"].sum() >= unsent
 
 
+@pytest.mark.parametrize("other", [{"api_key": "vb_live_not_looked_at"}, {"url": "https://api.example"}])
+def test_a_key_or_an_address_beside_the_sandbox_is_refused(other: dict[str, str]) -> None:
+    with pytest.raises(
+        vx.ConfigError, match=r"sandbox= is the API on this machine, .* leave one of them out"
+    ) as refused:
+        vx.connect(**other, sandbox=True)
+    assert "not_looked_at" not in str(refused.value)
+
+
 def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while a request under way is waited for."""
     ws = vx.connect(sandbox=True)

@@ -376,7 +376,7 @@ def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: 
         vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
 
 
-def test_an_identity_that_was_not_told_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
+def test_an_identity_that_was_not_shown_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
     world.set_switches(no_identity=True)
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))

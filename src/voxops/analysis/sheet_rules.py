@@ -248,7 +248,7 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
         except ValueError:
             said = f"The time {shown!r} can't be read; {_LIKE}."
             if in_figures(shown):
-                # the same for every row, so that plans count them as one kind
+                # The same words for every row, so that plans count them as one kind.
                 said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign tz= and the dayfirst= that fits."
         yield _error("scheduled_for", "INVALID_DATE", said)
     elif now is not None and when <= now:

@@ -30,9 +30,8 @@ def frame_by_frame(
 ) -> pd.DataFrame:
     """The table of `delivery_stats` of the deliveries in these files that were created within a span."""
     schema = SCHEMA["deliveries"]
-    nothing = partial(
-        to_frame(schema.empty_table()), names, tz=tz
-    )  # refuses groups that there are not, as `delivery_stats` does
+    # Refuses groups that there are not, as `delivery_stats` does.
+    nothing = partial(to_frame(schema.empty_table()), names, tz=tz)
     groups = [FIELDS.get(name, name) for name in names if name not in SPANS]
     read: dict[str, Any] = {name: pc.field(name) for name in dict.fromkeys([*COUNTED_COLUMNS, *groups])}
     if "error" not in groups:  # its text is not needed, and is most of the bytes

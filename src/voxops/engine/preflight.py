@@ -160,7 +160,7 @@ async def renew(
     """
     now = client.now()
     batches = [operation for operation in planned if act_named(operation.action).about == "create"]
-    others = [operation for operation in planned if operation not in batches]
+    others = [operation for operation in planned if act_named(operation.action).about != "create"]
     if batches:
         await look_back(reader, ledger, commit, batches, now)
         read = await read_list(client, reader, ledger, commit)

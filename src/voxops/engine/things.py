@@ -67,9 +67,7 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
     if kind == "post" and "targets" in frame.columns:
-        groups = [
-            "+".join(sorted({target.platform for target in cell or () if target.platform})) for cell in frame["targets"]
-        ]
+        groups = list(map(_platforms, plain_values(frame, "targets")))
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
     ids = plain_values(frame, column)
@@ -87,6 +85,12 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
         for item, webhook, before, group in rows
         if item is not None and webhook is not None
     }
+
+
+def _platforms(cell: Any) -> str:
+    """The platforms of a post's targets, by which it is counted; ``""`` where a file has made text of them."""
+    targets = cell if isinstance(cell, list | tuple) else ()
+    return "+".join(sorted({target.platform for target in targets if getattr(target, "platform", None)}))
 
 
 async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> None:

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ class Watch:
         self._error: dict[str, str] = {}
         self._settled_at: dict[str, pd.Timestamp] = {}
         self._due: dict[str, datetime] = {}
+        self._requests = client.requests
         title = f"watch {_counted(len(self._handles), {handle.kind for handle in self._handles.values()})}"
         begun = start(self.id, WATCH, at=client.now(), title=title, phase="watching")
         self.snapshot = fold(begun, self._planned(()))
@@ -141,8 +143,9 @@ class Watch:
         return self._show(Event("phase", self._client.now(), phase=phase, text=control.halted))
 
     def _show(self, event: Event) -> Snapshot:
-        """Fold an event into the snapshot and notify the observer."""
-        self.snapshot = fold(self.snapshot, event)
+        """Fold an event into the snapshot, with the requests that were made since the last one, and notify the observer."""
+        requests, self._requests = self._client.requests - self._requests, self._client.requests
+        self.snapshot = fold(self.snapshot, replace(event, requests=requests))
         notify(self._observer, self.snapshot)
         return self.snapshot
 

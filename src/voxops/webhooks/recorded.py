@@ -202,9 +202,8 @@ def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
 def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     """The records of a file, a folder, or a list."""
     if not isinstance(source, str | os.PathLike):
-        if not isinstance(source, Iterable) or hasattr(
-            source, "columns"
-        ):  # the records of a frame would be its columns' names
+        # Of a frame, the records would be the names of its columns.
+        if not isinstance(source, Iterable) or hasattr(source, "columns"):
             raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
         return
