@@ -18,6 +18,7 @@ ENGINE = (
     "tests/engine/test_several_days.py",
     "tests/engine/test_changed_meanwhile.py",
     "tests/engine/test_run_all.py",
+    "tests/engine/test_unknown_meanwhile.py",
     "tests/engine/test_settler*.py",
     "tests/engine/test_sender*.py",
 )
@@ -76,6 +77,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/preparing.py": ("tests/engine/test_sender*.py", "tests/engine/test_few_requests.py", *ENGINE),
     "engine/sender.py": ("tests/engine/test_sender*.py", *ENGINE),
+    "engine/sharing.py": ("tests/engine/test_unknown_meanwhile.py", "tests/engine/test_execution*.py", *ENGINE),
     "engine/execution.py": ("tests/engine/test_execution*.py", *ENGINE),
 }
 # Heavy modules that a broken package needs as much as a sound one; imported once, before the forks.

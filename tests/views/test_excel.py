@@ -148,7 +148,8 @@ def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) 
             rows
         )
     with pytest.raises(
-        vx.PlanError, match=r"D2 hold dates, and D3 texts in figures: .* may have swapped day and month"
+        vx.PlanError,
+        match=r"D2 hold dates, none after the 12th of a month, and D3 texts in figures: .* may have swapped day and month",
     ):
         vx.read_campaign(workbook(tmp_path / "x.xlsx", turned, text), tz="Europe/Berlin", dayfirst=True)
 

@@ -224,7 +224,8 @@ class _Reader:
         self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
         self._ours = in_head is not None  # a file of ours: there, a day without an hour is its midnight
         self._zoneless: list[str] = []
-        self._dates: list[str] = []  # cells of Excel's that hold dates whose day may be a month
+        self._dates: list[str] = []  # cells of Excel's that hold dates
+        self._sure = False  # whether one of them can't have been turned round: its day is no month
         self._figures: list[str] = []  # texts such as 13/11/2027, in which it is read by `dayfirst`
         self._cut: list[str] = []
 
@@ -247,10 +248,11 @@ class _Reader:
             raise PlanError(
                 f"{self._path}: {places(self._zoneless)}: times of Excel name no time zone; say which they are in, such as tz='Europe/Berlin'."
             )
-        if self._dates and self._figures:
+        if self._dates and self._figures and not self._sure:
             raise PlanError(
-                f"{self._path}: {places(self._dates)} hold dates, and {places(self._figures)} texts in figures: a program that reads dates "
-                "the other way round may have swapped day and month in the former; make the whole column dates, or all of it texts."
+                f"{self._path}: {places(self._dates)} hold dates, none after the 12th of a month, and {places(self._figures)} texts in "
+                "figures: a program that reads dates the other way round may have swapped day and month in the former; make the whole column "
+                "dates, or all of it texts."
             )
         if self._cut:
             raise PlanError(
@@ -279,7 +281,8 @@ class _Reader:
 
     def _time(self, where: str, cell: Any) -> str:
         """A time of Excel, in the zone that the analyst or the head names."""
-        if isinstance(cell, date) and cell.day <= _MONTHS:
+        if isinstance(cell, date):
+            self._sure = self._sure or cell.day > _MONTHS
             self._dates.append(where)
         if self._zone is None and isinstance(cell, date):
             self._zoneless.append(where)
