@@ -400,6 +400,16 @@ def test_rule_05_a_blocked_row_is_new_and_under_another_key_where_its_own_was_se
     assert (type(decision), decision.item.attempt) == (New, attempt)
 
 
+def test_rule_05_an_act_that_was_blocked_after_its_try_is_joined(bench):
+    """Such as a change that the API refused as in conflict: a fresh frame shows another state, and makes another act of it."""
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    (member,) = bench.ledger.operations.members(op)
+    bench.ledger.outcomes.settle(op, [replace(member, outcome=Outcome.BLOCKED)], bench.now.timestamp())
+    assert one(bench, retry(post), post) == Join(op, 0)
+
+
 def test_rule_05_an_open_row_is_joined_and_in_other_words_held(bench):
     (op,) = bench.bind(campaign("a"))
     bench.doubt(op)
