@@ -84,6 +84,7 @@ def test_days_are_those_of_the_zone():
     assert moves(*over, tz="Asia/Tokyo") == "", "whose clocks are never changed"
     assert DAYS in moves(*over), "nobody has named a zone"
     assert DAYS in moves(at("2027-03-01", "08:00"), at("2027-04-01", "07:00"), at("2027-05-01", "07:00")), "a month"
+    assert DAYS in moves(at("2027-10-01", "07:00"), at("2027-11-01", "08:00"), at("2027-12-01", "08:00")), "in autumn"
     assert moves(at("2027-03-01"), at("2027-03-02", "07:00"), at("2027-03-03", "09:00")) == "", "two hours"
     assert minute(over[1]) == "2027-03-28 08:00 UTC"
     assert minute(None) == "no time"

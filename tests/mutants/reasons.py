@@ -236,6 +236,11 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/decisions.py",
         "Decider._was_undone: 1 → (2)",
     ): "what was done was sent, and is among what was done before",
+    (
+        "engine/presence.py",
+        "_was_for: post is None or post.asked is None or post.asked == asked_hash(body)"
+        " → (post.asked is None or post.asked == asked_hash(body))",
+    ): "what bears a mark is one of ours",
     ("acts/adding.py", '_why_moved: return "" → pass (5)'): _ENDS,
     ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "what moves nothing has no step",
     (
