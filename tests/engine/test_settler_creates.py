@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.engine.shown import Bench, after, campaign, made_post, run_now
 
+from voxops.acts import keys
 from voxops.acts.create import CREATE
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
@@ -187,6 +188,30 @@ def test_rule_14_an_edited_post_without_metadata_may_be_any_row_and_nobody_can_t
     assert not reading.formed
     assert reading.waiting == {op: "a post that bears no mark may be it, and nobody can tell; look at the dashboard"}
     assert bench.server.read, "a single read might have shown its mark"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (None, "post_1 is there, made elsewhere"),
+        ("other", "already posted as post_1, which shows this text"),
+    ],
+)
+def test_rule_26_a_batch_waits_and_says_why_while_somebody_else_s_post_stands_for_one_of_its_rows(bench, asked, said):
+    op, (_, b) = batch(bench, "a", "b", answered=True, status=500)
+    item = next(one.item for one in bench.ledger.operations.members(op) if one.item.label == b["content"])
+    metadata = {**b["metadata"], "voxopsOp": keys.mark(item.campaign, item.label, 2)}
+    theirs = {**b, "metadata": metadata | ({} if asked is None else {"voxopsAsked": asked})}
+    bench.server.listed = [made_post(theirs, "post_1", after(1))]
+    bench.at(RESEND_ANSWERED)
+    for _ in range(2):
+        reading = bench.look(op)
+        assert (reading.resend, reading.waiting) == ([], {}), "it is looked at again"
+        why = bench.get(op).waiting_for
+        assert why.startswith(f"nobody knows yet whether it was created; meanwhile: {said}")
+    bench.at(PROOF_AFTER)
+    assert bench.look(op).formed == [op]
+    assert bench.get(op).read == 0.0, "it is judged once more before it is sent"
 
 
 def test_rule_14_a_post_without_metadata_that_is_known_to_be_made_for_another_is_none_of_these(bench):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _TRIED = "what is asked about was sent, and has its times"
+_READ_NEVER = "a reading of the year 1970 is too old either way"
 _ENDS = "the function ends there"
 _TYPED = "imported for annotations alone"
 _ANSWER = "answers are compared with each other; their text is written nowhere"
@@ -241,6 +242,9 @@ REASONS: dict[tuple[str, str], str] = {
         "_was_for: post is None or post.asked is None or post.asked == asked_hash(body)"
         " → (post.asked is None or post.asked == asked_hash(body))",
     ): "what bears a mark is one of ours",
+    ("engine/settler.py", "Settler._decide_rest: 0.0 → (1.0)"): _READ_NEVER,
+    ("engine/settler.py", "Settler._leave: 0.0 → (1.0)"): _READ_NEVER,
+    ("engine/settler.py", 'Settler._what_is_there: return "" → pass'): "nothing is there either way",
     ("acts/adding.py", '_why_moved: return "" → pass (5)'): _ENDS,
     ("acts/adding.py", "_why_moved: not moves or when is None → (not moves)"): "what moves nothing has no step",
     (
