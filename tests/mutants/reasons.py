@@ -169,10 +169,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Settler._unmarked: state.mark or is_older(state, first_sent) → (is_older(state, first_sent))",
     ): "a post with a mark could be none of the rows; leaving it out at once saves time",
     ("engine/settler.py", ": 200 → (201)"): "how many are settled in one transaction shows to nobody",
-    (
-        "engine/decisions.py",
-        "Decider._decide_known: member.outcome is Outcome.BLOCKED and stored.state == \"settled\" → (stored.state == 'settled')",
-    ): "what has failed or succeeded was decided before, and no other row of a settled operation is left",
     ("engine/preparing.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/sender.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/sender.py", "Sender.__init__: 8 → (9)"): "a name of any length is its own",
