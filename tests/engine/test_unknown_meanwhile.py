@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -34,6 +35,18 @@ def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> 
     return kernel, run
 
 
+def by_a_tool(rig: Rig, row: dict[str, Any]) -> str:
+    """Post a row with a tool that writes metadata of its own; the post's id."""
+    post = rig.sandbox.plant_post(
+        row["content"],
+        [row["accounts"]],
+        status="scheduled",
+        scheduledFor=row["scheduled_for"],
+        metadata={"by": "a tool"},
+    )
+    return str(post)
+
+
 def live(rig: Rig) -> Counter[str]:
     """How many live posts show each text."""
     return Counter(post.content for post in rig.sandbox.world.posts.values() if post.status == "scheduled")
@@ -53,13 +66,7 @@ def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_made(
     kernel, run = left_unknown(rig, sheet, one_by_one=one_by_one)
     if columns is None:
         for row in sheet.to_dict("records"):
-            rig.sandbox.plant_post(
-                row["content"],
-                [row["accounts"]],
-                status="scheduled",
-                scheduledFor=row["scheduled_for"],
-                metadata={"by": "a tool"},
-            )
+            by_a_tool(rig, row)
     else:
         theirs = rig.kernel("theirs").run(plan_bulk(sheet.assign(**columns), key="row_id", campaign="c"))
         assert outcomes(theirs) == {"succeeded": 2}
@@ -104,13 +111,7 @@ def test_rule_26_the_rest_of_a_half_made_batch_is_not_sent_beside_what_others_ha
     left = sheet[[not live(rig)[text] for text in sheet["content"]]]
     assert len(left) == 2
     for row in left.to_dict("records"):
-        rig.sandbox.plant_post(
-            row["content"],
-            [row["accounts"]],
-            status="scheduled",
-            scheduledFor=row["scheduled_for"],
-            metadata={"by": "a tool"},
-        )
+        by_a_tool(rig, row)
     rig.sandbox.advance(PROOF_AFTER + 100)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 2, "blocked": 2}
@@ -140,13 +141,7 @@ def test_rule_05_a_row_that_was_proved_absent_and_blocked_then_is_posted_once_it
     sheet = rig.campaign(1)
     kernel, run = left_unknown(rig, sheet)
     row = sheet.to_dict("records")[0]
-    hand = rig.sandbox.plant_post(
-        row["content"],
-        [row["accounts"]],
-        status="scheduled",
-        scheduledFor=row["scheduled_for"],
-        metadata={"by": "a tool"},
-    )
+    hand = by_a_tool(rig, row)
     rig.sandbox.advance(PROOF_AFTER + 100)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"blocked": 1}

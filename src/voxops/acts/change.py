@@ -199,23 +199,15 @@ def has_passed(item: Item, now: datetime) -> bool:
 
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a change asks for, out of the columns of a row."""
-    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": _tags, "accountIds": _once}
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
         if not is_missing(value):
-            found[name] = read.get(name, lambda text: text)(value)
+            wanted = read.get(name, lambda text: text)(value)
+            # A tag that is there already is not added again.
+            found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
     return found
-
-
-def _once(value: Any) -> list[str]:
-    """The accounts of a cell, each once."""
-    return list(dict.fromkeys(split_list(value)))
-
-
-def _tags(value: Any) -> list[str]:
-    """The tags of a cell, each once: one that is there already is not added again."""
-    return list(dict.fromkeys(tags_in(value)))
 
 
 def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:

@@ -45,11 +45,8 @@ __all__ = [
 ]
 
 
-_FILLED = {
-    *PLAN_COLUMNS,
-    *RESULT_TYPES,
-    "campaign",
-}  # columns that would name no row any more once it is planned or done
+# Columns that would name no row any more once it is planned or done.
+_FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
@@ -299,7 +296,8 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     Raises
     ------
     PlanError
-        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or stands there twice, or a column has lost its type in a file.
+        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or stands there twice, or a
+        column has lost its type in a file.
 
     Examples
     --------

@@ -42,9 +42,8 @@ _DUPLICATE: dict[str, Any] = {
     "evidence": STRING_DTYPE,
     "delivery_ids": np.dtype(object),
 }
-_EVENT_ID = (
-    r"(evt_(?=\w{0,64}\d)\w+)"  # an id has figures; a word of the receiver's own, such as evt_received, names no event
-)
+# An id has figures; a word of the receiver's own, such as evt_received, names no event.
+_EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
 
 
 def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:

@@ -25,7 +25,8 @@ def leave_batch(
     """Move members of a batch that took no effect into batches of their own, bytes unchanged (rules 11 and 17).
 
     Returns the new operations. The old one keeps its other members, and is withdrawn if it has none.
-    `canary` where they go first; `shrunk` where the others left since they are there already (rule 27); `read` is when the list was read upon which the new ones may be sent.
+    `canary` where they go first; `shrunk` where the others left since they are there already (rule 27); `read` is when the list was read
+    upon which the new ones may be sent.
     """
     act = act_named(stored.action)
     assert isinstance(act, CreateAct)
