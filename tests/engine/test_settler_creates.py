@@ -43,6 +43,7 @@ def test_rule_13_rows_are_found_by_their_marks_and_the_rest_get_a_batch_of_their
     assert bench.state(op) == "settled"
     assert (bench.state(fresh), bench.outcomes(fresh)) == ("planned", ["pending", "pending"])
     assert CREATE.bodies(bench.get(fresh).body) == [bodies[0], bodies[2]], "bytes unchanged"
+    assert bench.get(fresh).read == 0.0, "it is judged once more before it is sent"
 
 
 def test_rule_11_a_batch_without_a_trace_is_sent_again_and_later_planned_again(bench):
