@@ -20,13 +20,12 @@ def leave_batch(
     *,
     read: float,
     shrunk: bool = False,
-    canary: bool = False,
 ) -> list[int]:
     """Move members of a batch that took no effect into batches of their own, bytes unchanged (rules 11 and 17).
 
     Returns the new operations. The old one keeps its other members, and is withdrawn if it has none.
-    `canary` where they go first; `shrunk` where the others left since they are there already (rule 27); `read` is when the list was read
-    upon which the new ones may be sent.
+    `shrunk` where the others left since they are there already (rule 27); `read` is when the list was read upon which the new ones may
+    be sent.
     """
     act = act_named(stored.action)
     assert isinstance(act, CreateAct)
@@ -40,6 +39,6 @@ def leave_batch(
             places = {member.item.identity: member.position for member in group}
             (operation,) = act.form([member.item for member in group])
             formed = act.rejoin(operation, [bodies[places[item.identity]] for item in operation.items])
-            formed = replace(formed, batch=stored.batch, canary=canary or stored.canary)
+            formed = replace(formed, batch=stored.batch, canary=stored.canary)
             made.append(ledger.forming.add(formed, baseline=None, shrunk=shrunk or stored.shrunk, read=read))
     return made

@@ -42,9 +42,8 @@ def divide(ledger: Ledger, run: str) -> dict[int, str]:
             held[op] = _OF_MORE_TARGETS
             continue
         members = ledger.operations.members(op)
-        canaries, *others = ([each for each in members if each.position in kind] for kind in kinds)
-        leave_batch(ledger, stored, [canaries], read=stored.read, canary=True)
-        leave_batch(ledger, stored, others, read=stored.read)
+        groups = [[each for each in members if each.position in kind] for kind in kinds]
+        leave_batch(ledger, stored, groups, read=stored.read)
     return held
 
 
@@ -54,7 +53,7 @@ def gate(ledger: Ledger, run: str) -> Callable[[Stored], str]:
     ahead = {op for op, _, _, canary in ledger.runs.open_rows(run) if canary} if outcomes else set()
 
     def said(operation: Stored) -> str:
-        if operation.id in ahead:  # joined: it was formed without canaries, and is one by now
+        if operation.id in ahead:  # joined: it was formed as no canary, and is one of this run
             return ""
         members = ledger.operations.members(operation.id)
         for cause in sorted({member.item.cause for member in members} & outcomes.keys()):
