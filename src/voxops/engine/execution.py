@@ -279,9 +279,7 @@ class Execution:
         closed_by_canaries = gate(self._ledger, current.run)
         left = 0
         for operation in planned:
-            closed = self._restless(operation) if operation.shrunk else ""
-            if not closed and not operation.canary:
-                closed = closed_by_canaries(operation)
+            closed = (self._restless(operation) if operation.shrunk else "") or closed_by_canaries(operation)
             if late and not closed:
                 closed = current.reasons.refused.get(operation.id, "")
             if closed.startswith(HELD):
@@ -357,17 +355,24 @@ class Execution:
         reading = await self._engine.settler.look(operations)
         current.note(reading.transitions)
         current.reasons.waiting |= reading.waiting
-        unfit = shared(self._ledger, current.run) if reading.resend and current.shares else {}
-        for clearance in reading.resend:
-            if clearance.op in unfit:  # looking goes on, until absence is proved
-                await self._engine.commit(partial(self._ledger.outcomes.wait_for, clearance.op, NOT_ALONE))
+        if reading.resend:
+            await self._resend(current, reading.resend)
+        if reading.duplicates:
+            current.control.halt(f"{'; '.join(reading.duplicates)}; look at run.copies()", f"then {GOES_ON}")
+        return bool(reading.transitions or reading.formed)
+
+    async def _resend(self, current: Pass, clearances: Sequence[Clearance]) -> None:
+        """Queue what may be sent again under its key: what this run has alone, and what waits for no canaries of it."""
+        unfit = shared(self._ledger, current.run) if current.shares else {}
+        closed_by_canaries = gate(self._ledger, current.run)
+        for clearance in clearances:
+            why = NOT_ALONE if clearance.op in unfit else closed_by_canaries(clearance.operation)
+            if why:  # looking goes on, until absence is proved or the canaries have ended
+                await self._engine.commit(partial(self._ledger.outcomes.wait_for, clearance.op, why))
             elif current.control.sending:
                 self._enqueue(current, clearance.operation, clearance)
             else:
                 current.reasons.waiting[clearance.op] = "to be sent again when the run is resumed"
-        if reading.duplicates:
-            current.control.halt(f"{'; '.join(reading.duplicates)}; look at run.copies()", f"then {GOES_ON}")
-        return bool(reading.transitions or reading.formed)
 
     async def _work(self, current: Pass) -> None:
         """Take operations from the queue and send each once, until the pass ends."""
