@@ -46,8 +46,8 @@ oldest:  ## The rooms of T with the oldest dependencies that are allowed, in an 
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times
-	$(BIN)/python -m tests.flake --times $(or $(N),20) -- $(TESTS)
+flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times, LOAD=
+	$(BIN)/python -m tests.flake --times $(or $(N),20) $(if $(LOAD),--load $(LOAD)) -- $(TESTS)
 
 test-kernel: $(VENV)/tools  ## Tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile

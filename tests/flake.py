@@ -1,6 +1,7 @@
 """Run a test command often, beside a load on the processors: what is red once in twenty is a defect.
 
-``make flake T=ledger N=20``. Prints one line a run, keeps the output of every red one in ``build/flake``, and ends with their number.
+``make flake T=ledger N=20``; LOAD= is how many processors it keeps busy: all by default, none where other work does.
+Prints one line a run, keeps the output of every red one in ``build/flake``, and ends with their number.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ def main() -> int:
     """Run the command; returns how many runs were red."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--load", type=int, default=os.cpu_count() or 1)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(os.cpu_count() or 1)]
+    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(options.load)]
     for each in load:
         each.start()
     red = 0
