@@ -249,7 +249,7 @@ frame = pd.DataFrame({
     book = opened(lab, "words.ipynb", frame, "vx.view(frame, tz='UTC', live=True)")
     view = book.at(1)
     view.wait("3 of 3 rows")
-    first, second, third = "01 Feb 202650.0%1.053", "31 Jan 2026100.0%-12.5", "02 Feb 20266.2%1,234"
+    first, second, third = "01 Feb 202650.0 %1.053", "31 Jan 2026100.0 %-12.5", "02 Feb 20266.2 %1,234"
     rows = view.area.locator(".vx-row")
     expect(rows).to_have_text([first, second, third])
     orders = {"day": [second, first, third], "success rate": [third, first, second], "ratio": [second, first, third]}

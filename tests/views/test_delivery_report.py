@@ -170,7 +170,7 @@ def test_an_endpoint_that_is_down_now_comes_first() -> None:
 
 def test_all_is_a_hundred_percent_and_almost_all_is_not() -> None:
     fine = [delivery(n, "2026-02-20T10:00:00Z") for n in range(3_000)]
-    assert "(100 %)" in delivery_report(log(*fine)).headline
+    assert "(100.0 %)" in delivery_report(log(*fine)).headline
     assert "(99.9 %)" in delivery_report(log(*fine, delivery(9_999, "2026-02-20T11:00:00Z", status=503))).headline
 
 
@@ -268,7 +268,7 @@ def test_days_and_figures_are_in_the_zone_that_was_named(
 
 def test_what_resolves_by_itself_or_came_in_the_end_is_no_reason_to_act(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deliveries", "--sandbox", "--since", "12h"]) == 0
-    assert "(100 %)" in capsys.readouterr().out
+    assert "(100.0 %)" in capsys.readouterr().out
 
 
 def test_a_file_that_cannot_be_written_is_an_error_in_one_line(

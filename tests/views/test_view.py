@@ -189,7 +189,7 @@ def test_days_are_those_of_the_zone_in_which_they_were_counted(sandbox: Sandbox)
         assert f"{first:%d %b %Y}" in shown
         assert "times in Europe/Berlin" in shown
         assert "23:00" not in shown
-    assert f"{stats['success_rate'].iloc[0]:.1%}" in repr(table)
+    assert f"{100 * stats['success_rate'].iloc[0]:.1f} %" in repr(table)
 
 
 def test_what_is_read_to_its_end_stands_on_several_lines(triaged: pd.DataFrame) -> None:
@@ -417,6 +417,12 @@ def test_the_levels_of_an_index_are_columns_as_far_as_they_have_names() -> None:
     assert vx.view(pd.DataFrame({"n": [1]}, index=twice)).columns == ("a", "n")
 
 
+def test_a_hundred_percent_means_all() -> None:
+    rates = pd.DataFrame({"success_rate": [1.0, 0.99975, 0.0]})
+    for live in (False, True):
+        assert repr(vx.view(rates, live=live)).split()[4:] == ["100.0", "%", "99.9", "%", "0.0", "%"]
+
+
 def test_a_live_view_says_what_the_static_one_says() -> None:
     frame = pd.DataFrame(
         {
@@ -430,8 +436,8 @@ def test_a_live_view_says_what_the_static_one_says() -> None:
     )
     view = vx.view(frame, live=True, tz="UTC")
     first, second = (re.split("  +", line) for line in repr(view).splitlines()[2:4])
-    assert first == ["31 Jan 2026", "100.0%", "1.053", "0.1", "1,152,921,504,606,846,977", "yes"]
-    assert second == ["01 Feb 2026", "6.2%", "1,234", "2.5", "-1,234", "no"]
+    assert first == ["31 Jan 2026", "100.0 %", "1.053", "0.1", "1,152,921,504,606,846,977", "yes"]
+    assert second == ["01 Feb 2026", "6.2 %", "1,234", "2.5", "-1,234", "no"]
     grid = view.grid  # type: ignore[attr-defined]
     columns = grid.rows.model()["columns"]
     assert [column["kind"] for column in columns] == ["time", "number", "number", "number", "number", "code"]
@@ -441,4 +447,4 @@ def test_a_live_view_says_what_the_static_one_says() -> None:
     assert began == pd.Timestamp("2026-01-31"), "the page filters by the days that it shows"
     assert [[cell["text"] for cell in row] for row in grid.rows.copy()[0]["rows"][:2]] == [first, second]
     (pairs,) = (part for part in grid._details(1) if part["kind"] == "pairs")
-    assert pairs["rows"][:3] == [["day", "01 Feb 2026"], ["success rate", "6.2%"], ["attempts", "1,234"]]
+    assert pairs["rows"][:3] == [["day", "01 Feb 2026"], ["success rate", "6.2 %"], ["attempts", "1,234"]]

@@ -31,7 +31,7 @@ def text_of(value: Any, shape: Shape, tz: str) -> str:
             return value.strftime("%d %b %Y")
         return value.tz_convert(tz).strftime("%d %b %H:%M" if shape.width else "%Y-%m-%d %H:%M")
     if shape.share and isinstance(value, float) and not pd.isna(value):
-        return f"{value:.1%}"
+        return safe.percent(value)
     return safe.plain(whole(value, tz), TEXT)
 
 

@@ -156,7 +156,9 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
         return "Nothing was delivered, and nothing failed."
-    text = f"{arrived:,} of {safe.many(settled, 'delivery', 'deliveries')} succeeded ({_percent(arrived, settled)})."
+    text = (
+        f"{arrived:,} of {safe.many(settled, 'delivery', 'deliveries')} succeeded ({safe.percent(arrived / settled)})."
+    )
     if len(lost):
         again = int((lost["why"] != "rejected").sum())
         text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
@@ -336,8 +338,3 @@ def _places(urls: pd.Series[Any]) -> str:
     hit = ranked(urls.map(short_address))
     named = ", ".join(f"{safe.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
     return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")
-
-
-def _percent(part: int, whole: int) -> str:
-    """Return a share; 100 % means all."""
-    return f"{100 if part == whole else min(round(100 * part / whole, 1), 99.9):g} %"
