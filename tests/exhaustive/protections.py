@@ -18,7 +18,7 @@ from tests.exhaustive.search import Case, Event, Found, search
 from tests.ledger import test_ledger_machine as machine
 
 from voxops.acts.made import Made
-from voxops.engine import decisions, sender, settler
+from voxops.engine import mended, sender, settler
 from voxops.engine.presence import Verdict
 from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
@@ -139,7 +139,7 @@ REMOVALS = (
         13,
         Case("create", ledgers=2, reading=KEYS_IGNORED, people=False, at_once=False),
         4,
-        constant(decisions, "verdict_of", lambda *_: Verdict()),
+        constant(mended, "judge_row", lambda *_: Verdict()),
     ),
     Removal(
         "the mark's body",

@@ -17,7 +17,7 @@ from tests.exhaustive import search as exhaustive
 from tests.ledger.test_ledger_machine import READINGS, Histories, alive, search, when
 
 from voxops.acts.made import Made
-from voxops.engine import decisions, settler
+from voxops.engine import mended, settler
 from voxops.engine.presence import Verdict
 
 # Of those under which two ledgers may work at the same moment, since keys tell.
@@ -151,8 +151,8 @@ TWO = ("create", "open_another_laptop", "meet", "wait")
 # What is patched, the world, and the rules that the search is narrowed to, so that it is short.
 REMOVED: dict[str, tuple[Any, str, Any, Reading, tuple[str, ...]]] = {
     "what others have made is not read": (
-        decisions,
-        "verdict_of",
+        mended,
+        "judge_row",
         lambda *_: Verdict(),
         Reading(retention=3600.0),
         (*TWO, "sleep_for_a_night"),

@@ -205,7 +205,12 @@ class Decider:
         )  # what waits of an act makes room, or holds it, like any other on its subject
 
     def _at_least(self, item: Item, attempt: int) -> Item:
-        """The row as an attempt: of a create the sheet may name a later one; of an act the ledger counts."""
+        """The row as an attempt: of a create the sheet may name a later one; of an act the ledger counts.
+
+        A number that the ledger has raised asks for nothing to be made again (rule 30).
+        """
+        if self._creates and attempt > item.attempt:
+            item = replace(item, seen={**item.seen, "asked": item.attempt})
         return self._act.as_attempt(item, max(item.attempt, attempt) if self._creates else attempt)
 
     def _is_anew(self, item: Item, attempt: int, member: Member) -> bool:

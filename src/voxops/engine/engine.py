@@ -17,6 +17,7 @@ from voxops.engine.preflight import list_created, read_facts
 from voxops.engine.reader import Reader
 from voxops.engine.sender import Sender
 from voxops.engine.settler import LIKELY, Settler
+from voxops.engine.sharing import divide
 from voxops.ledger import Ledger, Writer
 from voxops.ledger.forming import CANCELLED
 
@@ -112,6 +113,10 @@ class Engine:
         """Take back every operation of a run that was never sent, but for those that a later run waits to send."""
 
         def work() -> None:
+            unsent = self.ledger.operations.of_run(run, ("planned",))
+            sharing = {run} | {self.ledger.runs.of_operation(operation.id) or run for operation in unsent}
+            for each in sorted(sharing):
+                divide(self.ledger, each)  # each plan may have rows of its own beside those that both have
             for operation in self.ledger.operations.of_run(run, ("planned",)):
                 newest = self.ledger.runs.of_operation(operation.id)
                 if newest in {run, None}:

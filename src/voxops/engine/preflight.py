@@ -236,7 +236,8 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
     What exists is what the ledger has learnt; `read` is when it was read, from which on the others are cleared.
     """
     for batch in batches:
-        if not ledger.operations.is_unchanged(batch):
+        # Another sender may have it by now: what was sent is not formed anew, since it may take effect (rule 8).
+        if batch.state != "planned" or not ledger.operations.is_unchanged(batch):
             continue
         act, members = act_named(batch.action), ledger.operations.members(batch.id)
         assert isinstance(act, CreateAct)
@@ -253,7 +254,7 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
             left = [member for member in members if member.position not in away]
             leave_batch(ledger, batch, [left], shrunk=True, read=read)
             ledger.outcomes.settle(batch.id, done, now.timestamp())
-        else:
+        elif read != batch.read:
             ledger.forming.renew(batch.id, baseline=None, read=read)
 
 

@@ -68,12 +68,13 @@ def judge_row(
         Posts that show the same content, accounts and time, or were asked for so, whoever's row they are.
     """
     asked, shown = asked_hash(body), shown_hashes(body)
+    asked_for = item.seen.get("asked", item.attempt)  # by the analyst: after a failure the ledger raises the number
     next_attempt = max((_attempt_of(item, post) for post in made if post.op_mark is not None), default=item.attempt) + 1
     # What is there comes first: it may be another attempt at the same row. A draft comes last: it may be a clone, and where it is none,
     # no other post bears its mark. So does what may be a duplicate.
     copied = {one.post_id: _copied_from(one, made, shown) for one in made}
     for post in sorted(made, key=lambda one: (one.taken_back, one.status == "draft", copied[one.post_id] is not None)):
-        later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < item.attempt
+        later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < asked_for
         if post.taken_back:
             if not later:
                 return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))

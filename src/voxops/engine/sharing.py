@@ -53,7 +53,7 @@ def gate(ledger: Ledger, run: str) -> Callable[[Stored], str]:
     ahead = {op for op, _, _, canary in ledger.runs.open_rows(run) if canary} if outcomes else set()
 
     def said(operation: Stored) -> str:
-        if operation.canary or operation.id in ahead:  # joined: it was formed as no canary, and is one of this run
+        if operation.id in ahead:  # whichever run it was formed for, as a canary or not
             return ""
         members = ledger.operations.members(operation.id)
         for cause in sorted({member.item.cause for member in members} & outcomes.keys()):

@@ -1,0 +1,214 @@
+"""What other kernels, runs and people have done by the time that a row is sent (rules 3, 7, 8, 13 and 30)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Rig, outcomes
+from tests.engine.steps import BULK, HELD, RETRY, let_go, wait_for
+from tests.engine.test_unknown_meanwhile import by_a_tool, left_unknown, live
+
+from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+from voxops.acts.retry import plan_retry
+from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
+from voxops.sandbox import Fault
+
+
+def refused(path: str) -> Fault:
+    """The API finds something wrong with every row."""
+    return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
+
+
+def planned(sheet: pd.DataFrame, **options: bool):
+    return plan_bulk(sheet, key="row_id", campaign="c", **options)
+
+
+@pytest.mark.parametrize("kernels", [1, 2])
+def test_rule_08_a_batch_that_another_sends_is_not_formed_anew_upon_a_list_that_took_long(
+    rig: Rig, kernels: int
+) -> None:
+    """The list that was asked for before the other sent shows the post of another tool; it stands for a row of the batch."""
+    sheet = rig.campaign(4)
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    slow = rig.kernel("mine", timeout=HELD)
+    quick = slow if kernels == 1 else rig.kernel("mine", timeout=HELD)
+    first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
+    rig.sandbox.advance(CREATES_FRESH_FOR + 1)
+    rig.sandbox.add_fault(
+        Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0),
+        Fault(action="delay", method="POST", path=BULK, seconds=HELD),
+    )
+    reads = slow.start(first)
+    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
+    sends = quick.start(second)
+    wait_for(lambda: rig.sandbox.faults()[1]["struck"])
+    post = by_a_tool(rig, sheet.to_dict("records")[0])
+    wait_for(lambda: slow.ledger.marks.of_posts([post]))
+    let_go(rig)
+    for work in (reads, sends):
+        work.result(60)
+    assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == {"succeeded": 4}
+    assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
+    assert [live(rig)[text] for text in sheet["content"][1:]] == [1, 1, 1]
+
+
+def test_rule_08_what_failed_in_another_kernel_meanwhile_is_not_sent_again(rig: Rig) -> None:
+    sheet = rig.campaign(4)
+    sheet.loc[1, "accounts"] = "acc_unknown"
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    slow, quick = rig.kernel("mine", timeout=HELD), rig.kernel("mine", timeout=HELD)
+    first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
+    rig.sandbox.advance(CREATES_FRESH_FOR + 1)
+    rig.sandbox.add_fault(Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0))
+    reads = slow.start(first)
+    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
+    quick.go(second)
+    reads.result(60)
+    assert outcomes(slow.results(first)) == {"succeeded": 3, "failed": 1}
+    assert len(rig.acts()) == 2
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize(
+    "columns", [{}, {"attempt": 2}, None], ids=["the same row", "its next attempt", "another tool"]
+)
+def test_rule_13_what_the_plan_s_own_reading_shows_counts_for_rows_that_waited_already(
+    rig: Rig, columns: dict[str, object] | None, one_by_one: bool
+) -> None:
+    sheet = rig.campaign(2)
+    plan = planned(sheet, one_by_one=one_by_one)
+    mine = rig.kernel("mine")
+    mine.bind(plan)  # and the kernel dies
+    if columns is None:
+        for row in sheet.to_dict("records"):
+            by_a_tool(rig, row)
+    else:
+        rig.kernel("theirs").run(planned(rig.campaign(3).assign(**columns)))
+    run = mine.bind(plan)
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"blocked" if columns is None else "succeeded": 2}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
+def test_rule_13_what_another_run_has_read_counts_for_rows_that_wait(rig: Rig) -> None:
+    sheet = rig.campaign(2)
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    for row in sheet.to_dict("records"):
+        by_a_tool(rig, row)
+    mine.bind(planned(rig.campaign(1, start=50)))
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"blocked": 2}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
+@pytest.mark.parametrize("first", ["unknown", "failed"])
+def test_rule_30_a_number_that_only_the_ledger_has_raised_makes_nothing_again(rig: Rig, first: str) -> None:
+    """A colleague has made the rows under the same names, and somebody has withdrawn them."""
+    sheet = rig.campaign(2)
+    mended = sheet.assign(content=["mended", "mended, too"])
+    if first == "unknown":
+        mine, run = left_unknown(rig, sheet)
+        theirs, again = mended, sheet
+    else:
+        rig.sandbox.add_fault(refused(BULK))
+        mine = rig.kernel("mine")
+        run = mine.bind(planned(sheet))
+        mine.go(run)
+        rig.sandbox.clear_faults()
+        theirs, again = sheet, mended
+    for post in rig.kernel("theirs").run(planned(theirs))["result_id"]:
+        rig.sandbox.person.withdraw(post)
+    rig.sandbox.advance(PROOF_AFTER + 100)
+    mine.go(run)
+    before = len(rig.acts())
+    for _ in range(2):
+        table = mine.run(planned(again))
+        assert outcomes(table) == {"blocked": 2}
+        assert table["waiting_for"].str.contains("set a column attempt to 2").all()
+        rig.sandbox.advance(HELD)
+    assert len(rig.acts()) == before
+    assert outcomes(mine.run(planned(again.assign(attempt=2)))) == {"succeeded": 2}
+    assert [live(rig)[text] for text in again["content"]] == [1, 1]
+
+
+def test_rule_30_nor_where_they_were_withdrawn_while_the_row_waited(rig: Rig) -> None:
+    sheet = rig.campaign(2)
+    mended = sheet.assign(content=["mended", "mended, too"])
+    rig.sandbox.add_fault(refused(BULK))
+    mine = rig.kernel("mine")
+    assert outcomes(mine.run(planned(sheet))) == {"failed": 2}
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(PROOF_AFTER + 100)
+    run = mine.bind(planned(mended))
+    for post in rig.kernel("theirs").run(planned(sheet))["result_id"]:
+        rig.sandbox.person.withdraw(post)
+    rig.sandbox.advance(CREATES_FRESH_FOR + 1)
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"blocked": 2}
+    assert live(rig) == Counter()
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_07_canaries_of_an_earlier_run_wait_for_those_of_this_one(rig: Rig, one_by_one: bool) -> None:
+    sheet = rig.campaign(4)
+    path = "/v1/posts" if one_by_one else BULK
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    mine = rig.kernel("mine")
+    rig.sandbox.add_fault(
+        Fault(action="status", status=500, method="POST", path=path, times=3 if one_by_one else 1),
+        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=path, times=None),
+    )
+    table = mine.run(planned(sheet, one_by_one=one_by_one).canary(3))
+    assert outcomes(table) == {"unknown": 3, "pending": 1}
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(120)
+    rig.sandbox.add_fault(refused(path))
+    before = len(rig.acts())
+    table = mine.run(planned(sheet, one_by_one=one_by_one).canary(1))
+    assert list(table["outcome"]) == ["failed", "blocked", "blocked", "blocked"]
+    assert len({entry["key"] for entry in rig.acts()[before:]}) == 1
+
+
+def test_rule_07_retries_that_were_canaries_wait_for_those_of_this_run(rig: Rig) -> None:
+    world.plant_posts(rig.sandbox, 12, targets=1)
+    mine = rig.kernel("mine")
+    triaged = mine.triaged("failed")
+    plan = plan_retry(triaged[triaged["platform"] == "twitter"])
+    rig.sandbox.add_fault(
+        Fault(action="status", status=500, method="POST", path=RETRY, times=3),
+        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=RETRY, times=None),
+    )
+    assert outcomes(mine.run(plan.canary(3))) == {"unknown": 3, "pending": 1}
+    rig.sandbox.clear_faults()
+    rig.sandbox.advance(120)
+    rig.sandbox.add_fault(refused(RETRY))
+    before = len(rig.acts())
+    assert outcomes(mine.run(plan.canary(1))) == {"failed": 1, "blocked": 3}
+    assert len({entry["path"] for entry in rig.acts()[before:]}) == 1
+
+
+@pytest.mark.parametrize("cancelled", ["the earlier", "the later"])
+def test_rule_03_cancelling_a_run_takes_back_its_own_rows_and_no_others(rig: Rig, cancelled: str) -> None:
+    """A batch is proved to have done nothing after a later run, without one of its rows, had joined it."""
+    sheet = rig.campaign(3)
+    mine, earlier = left_unknown(rig, sheet)
+    rig.sandbox.advance(120)
+    later = mine.bind(planned(sheet.drop(1)))
+    rig.sandbox.advance(PROOF_AFTER + 100)
+    eventloop.run(mine.engine.reconcile())
+    taken_back, other = (earlier, later) if cancelled == "the earlier" else (later, earlier)
+    eventloop.run(mine.execution(taken_back, paused=True).pause(withdraw=True))
+    mine.go(other)
+    expected = [1, 0, 1] if cancelled == "the earlier" else [0, 1, 0]
+    assert [live(rig)[text] for text in sheet["content"]] == expected
+    if (
+        cancelled == "the earlier"
+    ):  # the row that only it had waits no longer, so that it can be planned under another name
+        renamed = sheet.assign(row_id=["r00000", "renamed", "r00002"])
+        assert outcomes(mine.run(planned(renamed))) == {"succeeded": 3}
+        assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1]
