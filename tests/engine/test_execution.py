@@ -250,7 +250,7 @@ def test_rule_27_a_batch_of_a_campaign_of_which_nothing_is_made_goes(office):
     assert offer(execution) == 1
     assert queued(execution) == office.ops
     office.ledger.query("DELETE FROM members")
-    assert execution._restless(office.get(office.ops[0])) == ""
+    assert execution._waits_for_lists(office.get(office.ops[0])) == ""
 
 
 def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(office):
@@ -275,10 +275,14 @@ def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(
     current.queue.tries[op] = RESENDS
     assert execution._enqueue(current, operation) is False
     assert queued(execution) == []
-    assert current.reasons.waiting == {op: "tried 6 times without an answer; look at the dashboard, then run.resume()"}
+    assert current.reasons.waiting == {
+        op: "tried 6 times without an answer; look at the dashboard, then run.resume(), or plan it as its next attempt, in a column attempt"
+    }
     current.queue.note_failure(op, "no answer came")
     assert execution._enqueue(current, operation) is False
-    assert current.reasons.waiting == {op: "no answer came once; look at the dashboard, then run.resume()"}
+    assert current.reasons.waiting == {
+        op: "no answer came once; look at the dashboard, then run.resume(), or plan it as its next attempt, in a column attempt"
+    }
     assert RESENDS == 6
 
 

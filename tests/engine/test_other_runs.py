@@ -1,4 +1,4 @@
-"""What other kernels, runs and people have done by the time that a row is sent (rules 3, 7, 8, 13 and 30)."""
+"""What other kernels, runs and people have done by the time that a row is sent (rules 1, 3, 7, 8, 13 and 30)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HELD, RETRY, let_go, wait_for
+from tests.engine.steps import BULK, HELD, RETRY, edit, let_go, send_once, wait_for
 from tests.engine.test_unknown_meanwhile import by_a_tool, left_unknown, live
 
 from voxops._core import eventloop
+from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
@@ -104,6 +105,32 @@ def test_rule_13_what_another_run_has_read_counts_for_rows_that_wait(rig: Rig) -
     mine.go(run)
     assert outcomes(mine.results(run)) == {"blocked": 2}
     assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
+def test_rule_01_an_act_that_waited_already_is_compared_with_what_the_plan_has_read(rig: Rig) -> None:
+    """A colleague with an API key of his own has retried the post, seconds after it was first planned here."""
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs", api_key="vb_test_second")
+    plan = plan_retry(mine.triaged("failed"))
+    mine.bind(plan)  # and the kernel dies
+    send_once(theirs, theirs.bind(plan_retry(theirs.triaged("failed"))))
+    rig.sandbox.advance(4)
+    queued = rig.effects("target.requeue")
+    table = mine.run(plan)
+    assert outcomes(table) == {"blocked": 1}
+    assert table["waiting_for"][0].startswith("changed since loaded")
+    assert rig.effects("target.requeue") == queued
+
+
+def test_rule_01_nor_is_a_post_cancelled_that_somebody_has_changed(rig: Rig) -> None:
+    (account, *_) = rig.accounts.values()
+    post = rig.sandbox.plant_post("text", [account], status="scheduled", scheduledFor="2027-03-01T09:00:00Z", daysOld=1)
+    mine = rig.kernel("mine")
+    plan = plan_cancel(mine.posts("scheduled"))
+    mine.bind(plan)
+    edit(rig, post)
+    assert outcomes(mine.run(plan)) == {"blocked": 1}
+    assert rig.sandbox.world.posts[post].status == "scheduled"
 
 
 @pytest.mark.parametrize("first", ["unknown", "failed"])

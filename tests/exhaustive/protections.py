@@ -20,7 +20,7 @@ from tests.ledger import test_ledger_machine as machine
 from voxops.acts.made import Made
 from voxops.engine import mended, sender, settler
 from voxops.engine.presence import Verdict
-from voxops.ledger import Ledger
+from voxops.ledger import Ledger, records
 from voxops.ledger.claims import Claims
 from voxops.ledger.operations import Operations
 
@@ -154,6 +154,7 @@ REMOVALS = (
         Case("create", reading=LATE_AND_FORGOTTEN),
         2,
         constant(settler, "PROOF_AFTER", 0.0),
+        standing=constant(records, "RESEND_ANSWERED", 0.0),
     ),
     Removal(
         "only the API's own word says that nothing happened",

@@ -40,5 +40,8 @@ def leave_batch(
             (operation,) = act.form([member.item for member in group])
             formed = act.rejoin(operation, [bodies[places[item.identity]] for item in operation.items])
             formed = replace(formed, batch=stored.batch, canary=stored.canary)
-            made.append(ledger.forming.add(formed, baseline=None, shrunk=shrunk or stored.shrunk, read=read))
+            rest = ledger.forming.add(
+                formed, baseline=None, shrunk=shrunk or stored.shrunk, read=read, last_sent=stored.last_sent
+            )
+            made.append(rest)
     return made

@@ -194,6 +194,8 @@ class Decider:
         anew = stored.tries > 0 and self._is_anew(item, attempt, member)
         exact = member.item.body_hash == item.body_hash
         if exact and not anew and not self._formed_otherwise(operation, stored):
+            if not self._creates:  # what was read just now may be newer than what it was formed upon
+                self._ledger.forming.renew(stored.id, baseline=stored.baseline, read=0.0)
             return Join(stored.id, member.position)
         if self._creates:  # the row leaves its batch, whose other rows keep their bytes
             members = self._ledger.operations.members(stored.id)

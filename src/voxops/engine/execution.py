@@ -37,10 +37,11 @@ RESENDS = 6  # tries of one operation in one pass; after them it stays unknown
 # Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 BROKE_DOWN = "the run broke down; what was sent is on record"
-NEVER_ENDED = (
-    "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt"
-)
+OR_ANEW = "or plan it as its next attempt, in a column attempt"
+NEVER_ENDED = f"accepted, but not ended for long; look at the dashboard, {OR_ANEW}"
 RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
+BROKEN_OFF = "the API refused to go on with it; waits until lists show what was made of it"
+_OF_LISTS = frozenset({RESTLESS, BROKEN_OFF})  # for which a run waits; its canaries do by themselves
 
 
 class Execution:
@@ -254,6 +255,7 @@ class Execution:
             and is_stale(operation, now)
             and not operation.read_alone
             and (operation.shrunk or not is_unsent_create(operation))
+            and operation.shown_from <= now
         ]
         if not stale:
             return planned
@@ -268,7 +270,7 @@ class Execution:
         return [
             operation
             for operation in self._ledger.operations.of_run(current.run, ("planned",))
-            if current.reasons.waiting.get(operation.id, RESTLESS) in {RESTLESS, WAITS_FOR_CANARIES}
+            if current.reasons.waiting.get(operation.id, RESTLESS) in _OF_LISTS | {WAITS_FOR_CANARIES}
         ]
 
     def _offer(self, current: Pass, planned: Sequence[Stored]) -> int:
@@ -279,23 +281,25 @@ class Execution:
         closed_by_canaries = gate(self._ledger, current.run)
         left = 0
         for operation in planned:
-            closed = (self._restless(operation) if operation.shrunk else "") or closed_by_canaries(operation)
+            closed = self._waits_for_lists(operation) or closed_by_canaries(operation)
             if late and not closed:
                 closed = current.reasons.refused.get(operation.id, "")
             if closed.startswith(HELD):
                 current.reasons.block(operation.id, closed)
             elif closed:
                 current.reasons.waiting[operation.id] = closed
-                left += closed == RESTLESS
+                left += closed in _OF_LISTS
             if closed:
                 continue
             current.reasons.waiting.pop(operation.id, None)
             left += self._enqueue(current, operation)
         return left + current.queue.in_flight
 
-    def _restless(self, operation: Stored) -> str:
-        """Why a batch that lost rows to what is there already must wait: its campaign is being made by somebody else (rule 27)."""
-        members = self._ledger.operations.members(operation.id)
+    def _waits_for_lists(self, operation: Stored) -> str:
+        """Why creates must wait: they were broken off (rule 17), or lost rows to what somebody else is making just now (rule 27)."""
+        if self._client.now().timestamp() < operation.shown_from:
+            return BROKEN_OFF
+        members = self._ledger.operations.members(operation.id) if operation.shrunk else ()
         last = self._ledger.marks.last_by_others(keys.campaign_mark(members[0].item.campaign)) if members else None
         if last is None:
             return ""
@@ -309,7 +313,7 @@ class Execution:
             return True
         if queue.tries[op] >= RESENDS:
             said = queue.describe_failures(op) or f"tried {RESENDS} times without an answer"
-            current.reasons.waiting[op] = f"{said}; look at the dashboard, then run.resume()"
+            current.reasons.waiting[op] = f"{said}; look at the dashboard, then run.resume(), {OR_ANEW}"
             return False
         if queue.due(op, self._client.now().timestamp()) and len(queue) < self._offered(operation):
             queue.put(clearance or self._ledger.claims.clear(operation))

@@ -142,7 +142,8 @@ class Preparer:
             if not current.control.sending:
                 return None
             await look_back(self._reader, self._ledger, self._commit, [stored], self._client.now())
-            if not 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR:
+            young = 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR
+            if not young or current.listed < stored.shown_from:
                 current.listed = await read_list(self._client, self._reader, self._ledger, self._commit)
         return await self._judge(stored, current.listed)
 

@@ -143,7 +143,7 @@ class Sender:
             return claim
         current.reasons.refused.pop(clearance.op, None)
         if current.control.halted or current.control.paused:  # while it was claimed
-            await self.commit(lambda: self.ledger.claims.take_back(claim))
+            await self.commit(lambda: self.ledger.claims.take_back(claim, sent=False))
             return None
         # Whoever slept since the claim was made must not send any more; the claim is void by itself.
         return claim if self.ledger.claims.holds(claim) else None
@@ -183,7 +183,7 @@ class Sender:
             current.queue.note_failure(op, "no answer came")
             await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
-        await self.note(lambda: self.ledger.claims.take_back(claim))
+        await self.note(lambda: self.ledger.claims.take_back(claim, sent=False))
         if current.queue.tries[op] >= self._backoff.tries:
             current.control.fail(error)
         self._later(current, op, delay(self._backoff, current.queue.tries[op], self._rng))

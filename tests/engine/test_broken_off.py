@@ -1,0 +1,163 @@
+"""Batches that a limit broke off in their middle: what was made of them shows late, and to others too (rules 14, 17 and 21)."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import BULK
+from tests.engine.test_unknown_meanwhile import left_unknown, live
+
+from voxops._core import eventloop
+from voxops.acts.create import plan_bulk
+from voxops.api.windows import RESEND_ANSWERED
+from voxops.sandbox import Fault
+
+LIMITS = [(429, "RATE_LIMIT_EXCEEDED"), (402, "LIMIT_EXCEEDED")]
+
+
+def planned(sheet: pd.DataFrame, **options: bool):
+    return plan_bulk(sheet, key="row_id", campaign="c", **options)
+
+
+def break_off(rig: Rig, status: int = 429, code: str = "RATE_LIMIT_EXCEEDED") -> None:
+    """The next batch makes two of its rows, and is refused then."""
+    rig.sandbox.add_fault(
+        Fault(action="bulk_partial", method="POST", path=BULK, items=2, status=status, code=code),
+    )
+
+
+def teach(rig: Rig) -> None:
+    """Lists are known to show marks."""
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    rig.sandbox.advance(200)
+
+
+def broken_off(rig: Rig, sheet: pd.DataFrame) -> tuple[Kernel, str]:
+    """A kernel whose run a quota has stopped in the middle of its batch; the quota is raised then."""
+    teach(rig)
+    break_off(rig, 402, "LIMIT_EXCEEDED")
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"pending": len(sheet)}
+    assert sum(live(rig)[text] for text in sheet["content"]) == 2
+    return mine, run
+
+
+@pytest.mark.parametrize("lag", [0, 30, 60])
+@pytest.mark.parametrize(("status", "code"), LIMITS)
+def test_rule_17_what_a_limit_has_let_through_is_not_made_again_where_lists_lag(
+    rig: Rig, status: int, code: str, lag: float
+) -> None:
+    rig.sandbox.set_switches(list_lag_seconds=lag)
+    sheet = rig.campaign(4)
+    teach(rig)
+    break_off(rig, status, code)
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    mine.go(run)
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"succeeded": 4}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "became"),
+    [
+        ({}, {"succeeded": 4}),
+        ({"content": ["new 0", "new 1", "new 2", "new 3"]}, {"blocked": 2, "succeeded": 2}),
+    ],
+    ids=["as it was", "corrected"],
+)
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_rule_17_nor_where_it_is_planned_again(
+    rig: Rig, change: dict[str, Any], became: dict[str, int], one_by_one: bool, cancelled: bool
+) -> None:
+    rig.sandbox.set_switches(list_lag_seconds=30)
+    sheet = rig.campaign(4)
+    mine, run = broken_off(rig, sheet)
+    if cancelled:
+        eventloop.run(mine.execution(run, paused=True).pause(withdraw=True))
+    again = sheet.assign(**change)
+    run = mine.bind(planned(again, one_by_one=one_by_one))
+    mine.go(run)
+    assert outcomes(mine.results(run)) == became
+    assert sum(live(rig)[text] for text in {*sheet["content"], *again["content"]}) == 4
+
+
+def test_rule_17_nor_of_a_part_of_its_rows(rig: Rig) -> None:
+    rig.sandbox.set_switches(list_lag_seconds=30)
+    sheet = rig.campaign(4)
+    mine, _ = broken_off(rig, sheet)
+    run = mine.bind(planned(sheet.drop(1)))
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"succeeded": 3}
+    assert live(rig)[sheet["content"][0]] == live(rig)[sheet["content"][2]] == live(rig)[sheet["content"][3]] == 1
+
+
+def test_rule_17_a_batch_that_never_left_waits_for_nothing(rig: Rig) -> None:
+    """A run is paused while its batch is claimed: no list can show anything of it."""
+    sheet = rig.campaign(2)
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    (op,) = mine.ledger.operations.of_run(run)
+    claim = mine.ledger.claims.claim(
+        mine.ledger.claims.clear(op), owner="me", credential=mine.engine.sender._credential,
+        server_now=rig.sandbox.now().timestamp(), deadline=1e6,
+    )  # fmt: skip
+    mine.ledger.claims.take_back(claim, sent=False)
+    assert mine.ledger.operations.get(op.id) == op
+    begun = rig.sandbox.now()
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"succeeded": 2}
+    assert (rig.sandbox.now() - begun).total_seconds() < RESEND_ANSWERED
+
+
+def test_rule_21_a_clearance_does_not_outlive_the_try_of_another_kernel_that_was_broken_off(rig: Rig) -> None:
+    sheet = rig.campaign(4)
+    teach(rig)
+    one, two = rig.kernel("mine"), rig.kernel("mine")
+    run, again = one.bind(planned(sheet)), two.bind(planned(sheet))
+    (op,) = one.ledger.operations.of_run(run)
+    first, second = one.execution(run), two.execution(again)
+    break_off(rig)
+    permit, waited = one.client.permit, []
+
+    @asynccontextmanager
+    async def held_up():
+        if not waited:  # the other kernel has its turn while this one waits for a permit
+            waited.append(True)
+            await two.engine.sender.send(second.current, two.ledger.claims.clear(op))
+        async with permit() as granted:
+            yield granted
+
+    one.client.permit = held_up
+    eventloop.run(one.engine.sender.send(first.current, one.ledger.claims.clear(op)))
+    assert [entry["status"] for entry in rig.acts()[1:]] == [429]
+    one.go(run)
+    assert outcomes(one.results(run)) == {"succeeded": 4}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1]
+
+
+def test_rule_21_nor_one_to_send_again_what_nobody_knows_of(rig: Rig) -> None:
+    sheet = rig.campaign(4)
+    one, run = left_unknown(rig, sheet)
+    two = rig.kernel("mine")
+    rig.sandbox.advance(120)
+    (op,) = one.ledger.operations.of_run(run)
+    (first,), (second,) = (
+        eventloop.run(kernel.engine.settler.look([kernel.ledger.operations.get(op.id)])).resend for kernel in (one, two)
+    )
+    break_off(rig)
+    eventloop.run(two.engine.sender.send(two.execution(run).current, second))
+    sent = len(rig.acts())
+    eventloop.run(one.engine.sender.send(one.execution(run).current, first))
+    assert len(rig.acts()) == sent
+    one.go(run)
+    assert outcomes(one.results(run)) == {"succeeded": 4}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1]
