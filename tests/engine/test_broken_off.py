@@ -100,6 +100,21 @@ def test_rule_17_nor_of_a_part_of_its_rows(rig: Rig) -> None:
     assert live(rig)[sheet["content"][0]] == live(rig)[sheet["content"][2]] == live(rig)[sheet["content"][3]] == 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_rule_16_a_batch_that_was_refused_as_a_whole_waits_for_no_list(rig: Rig, named: bool) -> None:
+    sheet = rig.campaign(4)
+    details = {"field": "posts[1].content"} if named else {}
+    rig.sandbox.add_fault(
+        Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK, times=2, details=details)
+    )
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    begun = rig.sandbox.now()
+    mine.go(run)
+    assert (rig.sandbox.now() - begun).total_seconds() < RESEND_ANSWERED
+    assert set(mine.results(run)["outcome"]) <= {"succeeded", "failed"}
+
+
 def test_rule_17_a_batch_that_never_left_waits_for_nothing(rig: Rig) -> None:
     """A run is paused while its batch is claimed: no list can show anything of it."""
     sheet = rig.campaign(2)

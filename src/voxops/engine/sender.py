@@ -288,7 +288,7 @@ class Sender:
         def work() -> list[Transition]:
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True):
                 return []
-            leave_batch(self.ledger, claim.operation, groups, read=claim.operation.read)
+            leave_batch(self.ledger, claim.operation, groups, read=claim.operation.read, refused=True)
             if failed:
                 self.ledger.outcomes.settle(claim.operation.id, failed, now.timestamp())
             return transitions(members, failed, now)

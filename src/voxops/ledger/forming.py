@@ -31,13 +31,10 @@ class Forming(Part):
     ) -> int:
         """Write a new operation with its members and point their items at it.
 
-        `read` is when what it stands on was read, else now; `last_sent` when its rows were sent with another operation, else when they were
-        with one that was withdrawn.
+        `read` is when what it stands on was read, else now; `last_sent` is when its rows were sent with another one that was broken off.
         """
         with self._store.atomic() as db:
             now = self._store.now()
-            if last_sent is None and operation.subject.kind in {"batch", "row"}:
-                last_sent = self._sent_with_what_was_withdrawn([item.identity for item in operation.items])
             # What was blocked before it was ever sent makes room for its key: its rows may be formed again, as they were.
             db.execute(
                 """UPDATE operations SET key = key || '#' || id WHERE key = ? AND state = 'settled' AND tries = 0
@@ -67,8 +64,8 @@ class Forming(Part):
             )
         return op
 
-    def _sent_with_what_was_withdrawn(self, identities: Sequence[str]) -> float | None:
-        """When these rows were last sent with operations that were taken back since."""
+    def sent_before(self, identities: Sequence[str]) -> float | None:
+        """When these rows were last sent with operations that were broken off and withdrawn since."""
         rows = self._store.query(
             """SELECT max(last_sent) FROM items JOIN operations ON operations.id = items.op
                WHERE state = 'withdrawn' AND identity IN (SELECT value FROM json_each(?))""",
