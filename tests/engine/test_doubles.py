@@ -38,7 +38,7 @@ def changed(bench: Bench, post: PostState | None = None, **new: Any) -> Stored:
 
 def test_a_change_of_the_text_makes_it_with_its_accounts_at_its_time(bench):
     stored = changed(bench, new_content="mended")
-    said = f"a change of post_1 to the same waits to be sent, as {bench.ledger.runs.of_operation(stored.id)}; send or cancel that; "
+    said = f"a change of post_1 to the same waits to be sent, as {bench.ledger.runs.of_operation(stored.id)[0]}; send or cancel that; "
     assert why(bench, content="mended").startswith(said)
     assert why(bench, content="mended", when="2026-06-01T10:00:00+00:00") == ""
     assert why(bench, content="mended", accounts=["other"]) == ""

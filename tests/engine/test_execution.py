@@ -20,6 +20,7 @@ from voxops.engine.execution import (
     FEWEST_OFFERED,
     MOST_OFFERED,
     NEVER_ENDED,
+    OR_ANEW,
     RESENDS,
     RESTLESS,
     WAITS_FOR_CANARIES,
@@ -250,7 +251,7 @@ def test_rule_27_a_batch_of_a_campaign_of_which_nothing_is_made_goes(office):
     assert offer(execution) == 1
     assert queued(execution) == office.ops
     office.ledger.query("DELETE FROM members")
-    assert execution._waits_for_lists(office.get(office.ops[0])) == ""
+    assert execution._restless(office.get(office.ops[0])) == ""
 
 
 def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(office):
@@ -276,13 +277,11 @@ def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(
     assert execution._enqueue(current, operation) is False
     assert queued(execution) == []
     assert current.reasons.waiting == {
-        op: "tried 6 times without an answer; look at the dashboard, then run.resume(), or plan it as its next attempt, in a column attempt"
+        op: f"tried 6 times without an answer; look at the dashboard, then run.resume(), {OR_ANEW}"
     }
     current.queue.note_failure(op, "no answer came")
     assert execution._enqueue(current, operation) is False
-    assert current.reasons.waiting == {
-        op: "no answer came once; look at the dashboard, then run.resume(), or plan it as its next attempt, in a column attempt"
-    }
+    assert current.reasons.waiting == {op: f"no answer came once; look at the dashboard, then run.resume(), {OR_ANEW}"}
     assert RESENDS == 6
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import asynccontextmanager
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
+from voxops.engine.preflight import read_list
 from voxops.sandbox import Fault
 
 
@@ -133,6 +135,52 @@ def test_rule_01_nor_is_a_post_cancelled_that_somebody_has_changed(rig: Rig) -> 
     assert rig.sandbox.world.posts[post].status == "scheduled"
 
 
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("who", ["a colleague", "another tool"])
+def test_rule_13_what_is_learnt_while_a_create_waits_for_its_permit_counts(rig: Rig, who: str, unknown: bool) -> None:
+    """Another kernel on the same ledger reads the list meanwhile, or finds a row of a batch that is to be sent again (rule 11)."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    sheet = rig.campaign(2)
+    if unknown:
+        one, run = left_unknown(rig, sheet)
+        rig.sandbox.advance(120)
+    else:
+        rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+        rig.sandbox.advance(200)
+        one = rig.kernel("mine")
+        run = one.bind(planned(sheet))
+    two, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    (op,) = one.ledger.operations.of_run(run)
+    their_run = theirs.bind(planned(sheet[:1]))
+    (their_op,) = theirs.ledger.operations.of_run(their_run)
+    permit, waited = one.client.permit, []
+
+    @asynccontextmanager
+    async def held_up():
+        if not waited:
+            waited.append(True)
+            if who == "a colleague":
+                clearance = theirs.ledger.claims.clear(their_op)
+                await theirs.engine.sender.send(theirs.execution(their_run).current, clearance)
+            else:
+                by_a_tool(rig, sheet.to_dict("records")[0])
+            rig.sandbox.advance(4)
+            await read_list(two.client, two.engine.reader, two.ledger, two.engine.commit)
+            if unknown:
+                await two.engine.settler.look([two.ledger.operations.get(op.id)])
+        async with permit() as granted:
+            yield granted
+
+    cleared = eventloop.run(one.engine.settler.look([op])).resend[0] if unknown else one.ledger.claims.clear(op)
+    one.client.permit = held_up
+    eventloop.run(one.engine.sender.send(one.execution(run).current, cleared))
+    assert waited
+    one.go(run)
+    rig.sandbox.advance(PROOF_AFTER + 1)
+    one.go(run)
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
 @pytest.mark.parametrize("first", ["unknown", "failed"])
 def test_rule_30_a_number_that_only_the_ledger_has_raised_makes_nothing_again(rig: Rig, first: str) -> None:
     """A colleague has made the rows under the same names, and somebody has withdrawn them."""
@@ -188,7 +236,7 @@ def test_rule_07_canaries_of_an_earlier_run_wait_for_those_of_this_one(rig: Rig,
     mine = rig.kernel("mine")
     rig.sandbox.add_fault(
         Fault(action="status", status=500, method="POST", path=path, times=3 if one_by_one else 1),
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=path, times=None),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=path, times=None),
     )
     table = mine.run(planned(sheet, one_by_one=one_by_one).canary(3))
     assert outcomes(table) == {"unknown": 3, "pending": 1}
@@ -208,7 +256,7 @@ def test_rule_07_retries_that_were_canaries_wait_for_those_of_this_run(rig: Rig)
     plan = plan_retry(triaged[triaged["platform"] == "twitter"])
     rig.sandbox.add_fault(
         Fault(action="status", status=500, method="POST", path=RETRY, times=3),
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=RETRY, times=None),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=RETRY, times=None),
     )
     assert outcomes(mine.run(plan.canary(3))) == {"unknown": 3, "pending": 1}
     rig.sandbox.clear_faults()
@@ -239,3 +287,19 @@ def test_rule_03_cancelling_a_run_takes_back_its_own_rows_and_no_others(rig: Rig
         renamed = sheet.assign(row_id=["r00000", "renamed", "r00002"])
         assert outcomes(mine.run(planned(renamed))) == {"succeeded": 3}
         assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1]
+
+
+def test_rule_03_each_of_several_runs_on_one_batch_takes_back_what_only_it_has(rig: Rig) -> None:
+    sheet = rig.campaign(3)
+    mine, first = left_unknown(rig, sheet)
+    mine.bind(planned(sheet[1:]))
+    third = mine.bind(planned(sheet[2:]))
+    rig.sandbox.advance(PROOF_AFTER + 100)
+    eventloop.run(mine.engine.reconcile())
+    eventloop.run(mine.execution(first, paused=True).pause(withdraw=True))
+    assert list(mine.results(first)["waiting_for"].str.startswith("cancelled")) == [True, True, True]
+    assert mine.results(first)["waiting_for"][0] == "cancelled"
+    mine.go(third)
+    assert [live(rig)[text] for text in sheet["content"]] == [0, 0, 1]
+    assert outcomes(mine.run(planned(sheet[:1].assign(row_id="renamed")))) == {"succeeded": 1}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 0, 1]

@@ -61,11 +61,9 @@ def test_a_row_whose_double_is_gone_is_posted(rig: Rig, what: str) -> None:
 
 
 def blocked_meanwhile(rig: Rig, kernel: Kernel, sheet: pd.DataFrame, *, one_by_one: bool = False) -> str:
-    """A run stops at a limit, somebody posts its first row by hand, and it goes on: that row is blocked; the post's id."""
+    """A run stops at a refused key, somebody posts its first row by hand, and it goes on: that row is blocked; the post's id."""
     path = "/v1/posts" if one_by_one else BULK
-    rig.sandbox.add_fault(
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=path, times=None)
-    )
+    rig.sandbox.add_fault(Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=path, times=None))
     run = kernel.bind(plan_bulk(sheet, key="row_id", one_by_one=one_by_one))
     kernel.go(run)
     rig.sandbox.clear_faults()

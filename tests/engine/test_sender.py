@@ -147,7 +147,7 @@ def test_a_create_that_is_refused_for_another_reason_is_not_looked_for(desk):
     cleared = desk.ledger.claims.clear(desk.get(op))
     desk.ledger.query("UPDATE operations SET state = 'withdrawn' WHERE id = ?", (op,))
     run_now(desk.sender.send(desk.current, cleared))
-    assert (desk.server.since, desk.post.requests, desk.state(op)) == ([], [], "withdrawn")
+    assert (desk.server.since, desk.current.reasons.waiting) == ([], {op: "it is withdrawn"})
 
 
 def test_a_create_that_was_sent_before_is_cleared_by_a_look_and_by_nothing_else(desk):

@@ -14,7 +14,7 @@ from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, sta
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.made import Made
 from voxops.api.states import PostState
-from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE, PROOF_AFTER
+from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
 from voxops.errors import TransportError
 
@@ -111,7 +111,6 @@ def test_rule_15_items_that_can_not_be_read_refuse_nothing_until_absence_was_pro
     silent = {"results": [{"index": 0, "status": "?"}, {"index": 1, "status": "?"}]}
     desk.send(op, says(422, silent))
     assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown", "unknown"])
-    desk.at(PROOF_AFTER)
     desk.ledger.forming.revive(op, 1, read=desk.ledger.now())
     failed = {"index": 0, "status": "failed", "errors": [{"field": "content", "issue": "LONG"}]}
     desk.send(op, says(422, {"results": [failed, silent["results"][1]]}))
@@ -120,7 +119,6 @@ def test_rule_15_items_that_can_not_be_read_refuse_nothing_until_absence_was_pro
     for tries, outcome in ((1, "unknown"), (2, "failed")):
         desk.send(again, says(422, {"results": silent["results"][:1]}))
         assert desk.outcomes(again) == [outcome]
-        desk.at(PROOF_AFTER * (1 + tries))
         desk.ledger.forming.revive(again, tries, read=desk.ledger.now())
 
 

@@ -18,14 +18,14 @@ from voxops.sandbox import Fault
 
 
 def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
-    """A kernel whose creates were answered 500, nothing made, and whose run was stopped by a limit before they could be sent again."""
+    """A kernel whose creates were answered 500, nothing made, and whose run was stopped by a refusal before they could be sent again."""
     rig.kernel("theirs").run(
         plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c")
     )  # lists are known to show marks
     path = "/v1/posts" if one_by_one else BULK
     rig.sandbox.add_fault(
         Fault(action="status", status=500, method="POST", path=path, times=len(sheet) if one_by_one else 1),
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=path, times=None),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=path, times=None),
     )
     kernel = rig.kernel("mine")
     run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one))
@@ -102,7 +102,7 @@ def test_rule_26_the_rest_of_a_half_made_batch_is_not_sent_beside_what_others_ha
     sheet = rig.campaign(4)
     rig.sandbox.add_fault(
         Fault(action="bulk_partial", method="POST", path=BULK, items=2),
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=BULK, nth=2),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=BULK, nth=2),
     )
     kernel = rig.kernel("mine")
     run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c"))
@@ -207,7 +207,7 @@ def test_rule_03_a_target_that_is_in_no_plan_does_not_go_out_with_an_unknown_ret
     rig.sandbox.set_switches(recovery_rate=1.0)
     rig.sandbox.add_fault(
         Fault(action="status", status=500, method="POST", path=RETRY),
-        Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=RETRY, times=None),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=RETRY, times=None),
     )
     kernel = rig.kernel()
     triaged = kernel.triaged("failed")

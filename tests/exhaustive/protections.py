@@ -20,7 +20,7 @@ from tests.ledger import test_ledger_machine as machine
 from voxops.acts.made import Made
 from voxops.engine import mended, sender, settler
 from voxops.engine.presence import Verdict
-from voxops.ledger import Ledger, records
+from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
 from voxops.ledger.operations import Operations
 
@@ -80,7 +80,7 @@ def nothing_shown() -> Iterator[None]:
     """Lists show no create, and their silence proves nothing."""
     with (
         mock.patch.object(settler, "find_marked", lambda *_: {}),
-        mock.patch.object(settler, "verdict_of", lambda *_: Verdict()),
+        mock.patch.object(mended, "judge_row", lambda *_: Verdict()),
         mock.patch.object(settler, "PROOF_AFTER", 1e12),
     ):
         yield
@@ -154,7 +154,6 @@ REMOVALS = (
         Case("create", reading=LATE_AND_FORGOTTEN),
         2,
         constant(settler, "PROOF_AFTER", 0.0),
-        standing=constant(records, "RESEND_ANSWERED", 0.0),
     ),
     Removal(
         "only the API's own word says that nothing happened",

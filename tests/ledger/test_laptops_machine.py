@@ -19,7 +19,6 @@ from tests.ledger.test_ledger_machine import READINGS, Histories, alive, search,
 from voxops.acts.made import Made
 from voxops.engine import mended, settler
 from voxops.engine.presence import Verdict
-from voxops.ledger import records
 
 # Of those under which two ledgers may work at the same moment, since keys tell.
 OURS = {
@@ -186,11 +185,7 @@ REMOVED: dict[str, tuple[Any, str, Any, Reading, tuple[str, ...]]] = {
 def test_the_search_finds_a_history_when_a_protection_is_removed(removed: str) -> None:
     place, name, instead, reading, only = REMOVED[removed]
     machine = type("Unprotected", (Laptops,), {"worlds": {"it": reading}, "readings": ("it",), "only": only})
-    with (
-        mock.patch.object(place, name, instead),
-        mock.patch.object(records, "RESEND_ANSWERED", 0.0),  # a second line of defence shows only without the first
-        pytest.raises(AssertionError, match=r"row|twice"),
-    ):
+    with mock.patch.object(place, name, instead), pytest.raises(AssertionError, match=r"row|twice"):
         search(machine, 150)
 
 

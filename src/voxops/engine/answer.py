@@ -8,7 +8,16 @@ from voxops._core import jsontext
 from voxops._core.backoff import is_ambiguous
 from voxops.errors import NotFoundError
 
-__all__ = ["Answer", "from_a_proxy", "judge", "leaves_open", "may_still_run", "says_absent", "was_refused"]
+__all__ = [
+    "Answer",
+    "from_a_proxy",
+    "judge",
+    "leaves_open",
+    "may_be_half_done",
+    "may_still_run",
+    "says_absent",
+    "was_refused",
+]
 
 
 class Answer(StrEnum):
@@ -22,6 +31,7 @@ class Answer(StrEnum):
 
 
 _STOP_STATUSES = frozenset({401, 402, 403})
+_IN_THE_MIDDLE = frozenset({402, 403, 429})
 _ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 _OF_THE_SERVER = frozenset({"BAD_GATEWAY", "GATEWAY_TIMEOUT", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"})
 _TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so
@@ -34,7 +44,8 @@ def judge(status: int, code: str, *, first_try: bool, spoken: bool = True) -> An
     the earlier try left behind (rule 16). An ``IDEMPOTENCY_CONFLICT`` is never a reason for a new key, and
     ``IDEMPOTENCY_IN_PROGRESS`` is a try that has not ended; a 409 without a code may be either. A quota, a scope or a refused
     key concern every request, so they stop the run, and leave the operation as it was before this try (rule 17), as a rate limit
-    does, unless it is not the API that says so: a page with these statuses is no word about what it stood in for.
+    does, unless it is not the API that says so: a page with these statuses is no word about what it stood in for. Of a batch that is
+    true of a refused key alone (`may_be_half_done`).
 
     `spoken` says whether the API itself can have answered: a page of what stands before it, or an empty answer, may replace the
     API's own, and is then no word about what happened, unless the request was too large to be passed on.
@@ -49,6 +60,11 @@ def judge(status: int, code: str, *, first_try: bool, spoken: bool = True) -> An
         return Answer.STOP
     believed = first_try and (spoken or status in _TOO_LARGE)
     return Answer.REFUSED if believed else Answer.UNKNOWN
+
+
+def may_be_half_done(status: int) -> bool:
+    """Whether a batch that the API refuses so may have been made up to there: what it may do may end in its middle (rule 17)."""
+    return status in _IN_THE_MIDDLE
 
 
 def may_still_run(code: str) -> bool:

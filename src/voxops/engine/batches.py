@@ -20,13 +20,12 @@ def leave_batch(
     *,
     read: float,
     shrunk: bool = False,
-    refused: bool = False,
 ) -> list[int]:
     """Move members of a batch that took no effect into batches of their own, bytes unchanged (rules 11 and 17).
 
     Returns the new operations. The old one keeps its other members, and is withdrawn if it has none.
     `shrunk` where the others left since they are there already (rule 27); `read` is when the list was read upon which the new ones may
-    be sent. `refused` where an answer has proved that its last try has made nothing, so that no list can show anything of it.
+    be sent.
     """
     act = act_named(stored.action)
     assert isinstance(act, CreateAct)
@@ -41,12 +40,5 @@ def leave_batch(
             (operation,) = act.form([member.item for member in group])
             formed = act.rejoin(operation, [bodies[places[item.identity]] for item in operation.items])
             formed = replace(formed, batch=stored.batch, canary=stored.canary)
-            rest = ledger.forming.add(
-                formed,
-                baseline=None,
-                shrunk=shrunk or stored.shrunk,
-                read=read,
-                last_sent=None if refused else stored.last_sent,
-            )
-            made.append(rest)
+            made.append(ledger.forming.add(formed, baseline=None, shrunk=shrunk or stored.shrunk, read=read))
     return made

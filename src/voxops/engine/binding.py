@@ -83,9 +83,7 @@ def _write(
             if isinstance(act, CreateAct):
                 operation = act.resolve(operation, facts.accounts)
             shrunk = creates and gone and len(planned.items) > 1
-            before = ledger.forming.sent_before([item.identity for item in operation.items]) if creates else None
-            baseline = facts.baseline(operation.subject)
-            ledger.forming.add(operation, baseline=baseline, shrunk=shrunk, read=read, last_sent=before)
+            ledger.forming.add(operation, baseline=facts.baseline(operation.subject), shrunk=shrunk, read=read)
 
 
 def _write_made(ledger: Ledger, act: Act, items: Sequence[Item], made: Mapping[int, str], now: float) -> None:

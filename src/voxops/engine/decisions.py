@@ -326,7 +326,8 @@ class Decider:
         )
         if not left or (stored.action == operation.action and covered):
             return ""
-        what, run = f"another {stored.action} of this {stored.subject.kind}", self._ledger.runs.of_operation(stored.id)
+        what = f"another {stored.action} of this {stored.subject.kind}"
+        run = next(iter(self._ledger.runs.of_operation(stored.id)), None)
         return f"{what} waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})"
 
     def _own(self, item: Item, stored: Stored) -> Member | None:

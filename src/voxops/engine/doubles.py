@@ -59,7 +59,7 @@ class Doubles:
             return f"the same post is under way as row {other.label[:40]}; wait for its outcome; {TWIN}"
         for stored in self._changes.get(shown_of_body(body), ()):
             if self._is_of_campaign(stored.subject.id, item):
-                run = self._ledger.runs.of_operation(stored.id)
+                run = next(iter(self._ledger.runs.of_operation(stored.id)), None)
                 then = (
                     f"waits to be sent, as {run}; send or cancel that"
                     if stored.state == "planned"

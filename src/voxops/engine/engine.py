@@ -114,12 +114,11 @@ class Engine:
 
         def work() -> None:
             unsent = self.ledger.operations.of_run(run, ("planned",))
-            sharing = {run} | {self.ledger.runs.of_operation(operation.id) or run for operation in unsent}
-            for each in sorted(sharing):
-                divide(self.ledger, each)  # each plan may have rows of its own beside those that both have
+            for each in sorted({each for operation in unsent for each in self.ledger.runs.of_operation(operation.id)}):
+                divide(self.ledger, each)  # each plan may have rows of its own beside those that others have, too
             for operation in self.ledger.operations.of_run(run, ("planned",)):
-                newest = self.ledger.runs.of_operation(operation.id)
-                if newest in {run, None}:
+                newest = next(iter(self.ledger.runs.of_operation(operation.id)), run)
+                if newest == run:
                     self.ledger.forming.withdraw(operation.id, CANCELLED)
                 else:
                     self.ledger.runs.leave(run, operation.id, f"{CANCELLED}; {newest} stands for it")

@@ -40,8 +40,6 @@ BROKE_DOWN = "the run broke down; what was sent is on record"
 OR_ANEW = "or plan it as its next attempt, in a column attempt"
 NEVER_ENDED = f"accepted, but not ended for long; look at the dashboard, {OR_ANEW}"
 RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
-BROKEN_OFF = "the API refused to go on with it; waits until lists show what was made of it"
-_OF_LISTS = frozenset({RESTLESS, BROKEN_OFF})  # for which a run waits; its canaries do by themselves
 
 
 class Execution:
@@ -255,7 +253,6 @@ class Execution:
             and is_stale(operation, now)
             and not operation.read_alone
             and (operation.shrunk or not is_unsent_create(operation))
-            and operation.shown_from <= now
         ]
         if not stale:
             return planned
@@ -270,7 +267,7 @@ class Execution:
         return [
             operation
             for operation in self._ledger.operations.of_run(current.run, ("planned",))
-            if current.reasons.waiting.get(operation.id, RESTLESS) in _OF_LISTS | {WAITS_FOR_CANARIES}
+            if current.reasons.waiting.get(operation.id, RESTLESS) in {RESTLESS, WAITS_FOR_CANARIES}
         ]
 
     def _offer(self, current: Pass, planned: Sequence[Stored]) -> int:
@@ -281,25 +278,23 @@ class Execution:
         closed_by_canaries = gate(self._ledger, current.run)
         left = 0
         for operation in planned:
-            closed = self._waits_for_lists(operation) or closed_by_canaries(operation)
+            closed = (self._restless(operation) if operation.shrunk else "") or closed_by_canaries(operation)
             if late and not closed:
                 closed = current.reasons.refused.get(operation.id, "")
             if closed.startswith(HELD):
                 current.reasons.block(operation.id, closed)
             elif closed:
                 current.reasons.waiting[operation.id] = closed
-                left += closed in _OF_LISTS
+                left += closed == RESTLESS
             if closed:
                 continue
             current.reasons.waiting.pop(operation.id, None)
             left += self._enqueue(current, operation)
         return left + current.queue.in_flight
 
-    def _waits_for_lists(self, operation: Stored) -> str:
-        """Why creates must wait: they were broken off (rule 17), or lost rows to what somebody else is making just now (rule 27)."""
-        if self._client.now().timestamp() < operation.shown_from:
-            return BROKEN_OFF
-        members = self._ledger.operations.members(operation.id) if operation.shrunk else ()
+    def _restless(self, operation: Stored) -> str:
+        """Why a batch that lost rows to what is there already must wait: its campaign is being made by somebody else (rule 27)."""
+        members = self._ledger.operations.members(operation.id)
         last = self._ledger.marks.last_by_others(keys.campaign_mark(members[0].item.campaign)) if members else None
         if last is None:
             return ""

@@ -29,7 +29,17 @@ from voxops.model import WAITING_STATUSES, Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["is_stale", "list_created", "look_back", "read_again", "read_facts", "read_list", "renew", "renew_creates"]
+__all__ = [
+    "is_overtaken",
+    "is_stale",
+    "list_created",
+    "look_back",
+    "read_again",
+    "read_facts",
+    "read_list",
+    "renew",
+    "renew_creates",
+]
 
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
@@ -247,20 +257,32 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
             if verdict.made
             else blocked(member, verdict.blocked)
             for member in members
-            if (verdict := verdicts[member.position]) != Verdict()
+            if (verdict := verdicts.get(member.position, Verdict())) != Verdict()
         ]
         if done:
             away = {member.position for member in done}
             left = [member for member in members if member.position not in away]
             leave_batch(ledger, batch, [left], shrunk=True, read=read)
             ledger.outcomes.settle(batch.id, done, now.timestamp())
-        elif read != batch.read:
+        else:
             ledger.forming.renew(batch.id, baseline=None, read=read)
 
 
+def is_overtaken(ledger: Ledger, batch: Stored) -> bool:
+    """Whether the ledger has learnt by now, whoever has read it, of a post that stands for a row of these creates, or looks like it."""
+    act, members = act_named(batch.action), ledger.operations.members(batch.id)
+    assert isinstance(act, CreateAct)
+    verdicts = _verdicts(ledger, members, act.bodies(batch.body)).values()
+    return any(member.outcome.final for member in members) or any(verdict != Verdict() for verdict in verdicts)
+
+
 def _verdicts(ledger: Ledger, members: Sequence[Member], bodies: Sequence[Mapping[str, Any]]) -> dict[int, Verdict]:
-    """Position -> what the posts that are there allow for a row of a batch."""
-    return {member.position: verdict_of(ledger, member.item, bodies[member.position]) for member in members}
+    """Position -> what the posts that are there allow for a row of a batch; none for what was put there by hand, which is never sent."""
+    return {
+        member.position: verdict_of(ledger, member.item, bodies[member.position])
+        for member in members
+        if member.position < len(bodies)
+    }
 
 
 def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> dict[int, str]:

@@ -59,7 +59,7 @@ class Preparer:
         if act_named(stored.action).about == "create":
             if is_stale(stored, self._ledger.now()):
                 return await self.renew(current, stored)
-            return await self._judge(stored, stored.read)
+            return await self._drop_past(cleared)
         if stored.under_version:
             return await self._take_version(current, cleared)
         return await self._address(current, cleared) if stored.about_one_target else cleared
@@ -142,18 +142,11 @@ class Preparer:
             if not current.control.sending:
                 return None
             await look_back(self._reader, self._ledger, self._commit, [stored], self._client.now())
-            young = 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR
-            if not young or current.listed < stored.shown_from:
+            if not 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR:
                 current.listed = await read_list(self._client, self._reader, self._ledger, self._commit)
-        return await self._judge(stored, current.listed)
-
-    async def _judge(self, stored: Stored, read: float) -> Clearance | None:
-        """Clear a create that nothing stands for which the ledger has learnt of by now, whoever read it (rule 13).
-
-        Others that wait are judged when it is their turn: thousands at once would take longer than a reading holds.
-        """
-        now = self._client.now()
-        await self._commit(lambda: renew_creates(self._ledger, [stored], read, now))
+        before, now = self._ledger.operations.get(stored.id), self._client.now()
+        # Others that wait are compared with what was learnt when it is their turn: thousands at once would take longer than that holds.
+        await self._commit(lambda: renew_creates(self._ledger, [before], current.listed, now))
         renewed = self._ledger.operations.get(stored.id)
         return await self._drop_past(self._ledger.claims.clear(renewed)) if renewed.state == "planned" else None
 

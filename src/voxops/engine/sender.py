@@ -19,10 +19,11 @@ from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
 from voxops.api.matrix import find, polled
 from voxops.api.states import PostState
-from voxops.engine.answer import Answer, from_a_proxy, judge, may_still_run
+from voxops.engine.answer import Answer, from_a_proxy, judge, may_be_half_done, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
 from voxops.engine.learning import note_posts, remember
+from voxops.engine.preflight import is_overtaken
 from voxops.engine.preparing import Preparer, is_unsent_create
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reading import transitions
@@ -39,6 +40,7 @@ __all__ = ["Sender"]
 Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those that an answer settles, as they are then
 
 LONGEST_MESSAGE = 500  # characters of a server's message that are kept
+OVERTAKEN = "others have made what stands for one of its rows by now, or looks like it"
 RENEWALS = 3  # readings of the list while one create waits for its turn; after them it is offered again later
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
@@ -130,20 +132,25 @@ class Sender:
         """Claim an operation at the present server time; None if nothing is to be sent now."""
         if not current.control.sending:
             return None
-        claim: Claim | Refusal = await self.commit(
-            lambda: self.ledger.claims.claim(
+
+        def work() -> Claim | Refusal:
+            creates = act_named(clearance.operation.action).about == "create"
+            if creates and is_overtaken(self.ledger, clearance.operation):
+                return Refusal(OVERTAKEN, stale=True)
+            return self.ledger.claims.claim(
                 clearance,
                 owner=self._owner,
                 credential=self._credential,
                 server_now=self.client.now().timestamp(),
                 deadline=self._deadline,
             )
-        )
+
+        claim: Claim | Refusal = await self.commit(work)
         if isinstance(claim, Refusal):
             return claim
         current.reasons.refused.pop(clearance.op, None)
         if current.control.halted or current.control.paused:  # while it was claimed
-            await self.commit(lambda: self.ledger.claims.take_back(claim, sent=False))
+            await self.commit(lambda: self.ledger.claims.take_back(claim))
             return None
         # Whoever slept since the claim was made must not send any more; the claim is void by itself.
         return claim if self.ledger.claims.holds(claim) else None
@@ -183,7 +190,7 @@ class Sender:
             current.queue.note_failure(op, "no answer came")
             await self.note(lambda: self._ended(claim, status=None, reply=None, answered=False, why="no answer came"))
             return
-        await self.note(lambda: self.ledger.claims.take_back(claim, sent=False))
+        await self.note(lambda: self.ledger.claims.take_back(claim))
         if current.queue.tries[op] >= self._backoff.tries:
             current.control.fail(error)
         self._later(current, op, delay(self._backoff, current.queue.tries[op], self._rng))
@@ -205,17 +212,17 @@ class Sender:
             case Answer.REFUSED:
                 await self._rejected(current, claim, reply, code, message)
             case Answer.THROTTLED:
-                if data or "retry-after" in reply.headers:
-                    await self.note(lambda: self.ledger.claims.take_back(claim))
-                else:
+                if not (data or "retry-after" in reply.headers):
                     await self._unknown(current, claim, reply, code, from_a_proxy(reply.status))
+                else:
+                    await self._refused_to_look(current, claim, reply, code)
                 current.queue.tries[claim.operation.id] -= 1  # it was not looked at
                 current.queue.throttled[claim.operation.id] += 1
                 if current.queue.throttled[claim.operation.id] > THROTTLES:
                     current.control.halt("the API keeps refusing for its rate limit", f"{GOES_ON} later")
                 self._later(current, claim.operation.id, delay(self._backoff, 1, self._rng))
             case Answer.STOP if data:  # never believed otherwise: a run that has stopped asks nobody in vain
-                await self.note(lambda: self.ledger.claims.take_back(claim))
+                await self._refused_to_look(current, claim, reply, code)
                 words = f" {code}" * bool(code) + f": {message}" * bool(message)
                 self._stop(current, f"the API answered {reply.status}{words}")
             case Answer.STOP:
@@ -228,6 +235,19 @@ class Sender:
                     else f"the API answered {reply.status} {code}"
                 )
                 await self._unknown(current, claim, reply, code, why.strip())
+
+    async def _refused_to_look(self, current: Pass, claim: Claim, reply: Any, code: str) -> None:
+        """The API refused to look at a try: it is as before; of a batch nobody knows, which a limit may have broken off in its middle."""
+        if claim.operation.subject.kind == "batch" and may_be_half_done(reply.status):
+            await self._unknown(
+                current,
+                claim,
+                reply,
+                code,
+                f"the API answered {reply.status} {code}".strip() + ", perhaps in the middle of it",
+            )
+        else:
+            await self.note(lambda: self.ledger.claims.take_back(claim))
 
     @staticmethod
     def _stop(current: Pass, why: str) -> None:
@@ -288,7 +308,7 @@ class Sender:
         def work() -> list[Transition]:
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True):
                 return []
-            leave_batch(self.ledger, claim.operation, groups, read=claim.operation.read, refused=True)
+            leave_batch(self.ledger, claim.operation, groups, read=claim.operation.read)
             if failed:
                 self.ledger.outcomes.settle(claim.operation.id, failed, now.timestamp())
             return transitions(members, failed, now)

@@ -85,7 +85,7 @@ class Claims(Part):
                 (sent.id,),
             )
             self._store.note_time(server_now)
-            return Claim(sent, owner, first, now + self._store.lease, stored.last_sent)
+            return Claim(sent, owner, first, now + self._store.lease)
 
     def _refuse(
         self, stored: Stored, clearance: Clearance, now: float, credential: str, server_now: float, deadline: float
@@ -93,10 +93,10 @@ class Claims(Part):
         """Why this operation may not be sent now; None if it may."""
         if stored.state not in {"planned", "unknown"}:
             return Refusal(f"it is {stored.state}", final=stored.state in {"settled", "withdrawn"})
-        if (stored.tries, stored.last_sent) != (clearance.operation.tries, clearance.operation.last_sent):
+        if stored.tries != clearance.operation.tries:
             return Refusal("another sender has tried it meanwhile")
         cleared_for = CREATES_CLEARED_FOR if stored.subject.kind in {"batch", "row"} else CLEARED_FOR
-        if not stored.shown_from <= clearance.read <= now <= clearance.read + cleared_for:
+        if not clearance.read <= now <= clearance.read + cleared_for:
             return Refusal(TOO_OLD, stale=True)
         tampered = why_tampered(stored, self._operations.members(stored.id))
         if tampered:
@@ -125,27 +125,14 @@ class Claims(Part):
         """Whether a claim is still good: whoever slept since must not send (rule 21)."""
         return claim.until - self._store.lease - CLOCKS_DIFFER <= self._store.now() < claim.until
 
-    def take_back(self, claim: Claim, *, sent: bool = True) -> None:
-        """The server refused to look at a try (429, 401), or no byte of it has left (not `sent`): it is as before.
-
-        Of a batch a limit may have been reached in its middle, so that what was read before it says nothing any more, nor do lists that
-        may lag (rule 17).
-        """
-        half = sent and claim.operation.subject.kind == "batch"
-        void = half and claim.first
+    def take_back(self, claim: Claim) -> None:
+        """The server refused to look at a try (429, 401, or no connection was made): it is as before."""
         with self._store.atomic() as db:
             db.execute(
-                f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1, last_sent = ?
+                f"""UPDATE operations SET state = ?, owner = NULL, lease_until = NULL, tries = tries - 1
                     {", first_sent = NULL, credential = NULL" if claim.first else ""}
-                    {", read = 0" if void else ""}
                     WHERE {_ITS_OWN}""",
-                (
-                    "planned" if claim.first else "unknown",
-                    claim.operation.last_sent if half else claim.before,
-                    claim.operation.id,
-                    claim.owner,
-                    claim.operation.tries,
-                ),
+                ("planned" if claim.first else "unknown", claim.operation.id, claim.owner, claim.operation.tries),
             )
 
     def record(

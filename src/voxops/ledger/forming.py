@@ -27,12 +27,8 @@ class Forming(Part):
         baseline: Mapping[str, Any] | None,
         shrunk: bool = False,
         read: float | None = None,
-        last_sent: float | None = None,
     ) -> int:
-        """Write a new operation with its members and point their items at it.
-
-        `read` is when what it stands on was read, else now; `last_sent` is when its rows were sent with another one that was broken off.
-        """
+        """Write a new operation with its members and point their items at it; `read` is when what it stands on was read, else now."""
         with self._store.atomic() as db:
             now = self._store.now()
             # What was blocked before it was ever sent makes room for its key: its rows may be formed again, as they were.
@@ -43,12 +39,11 @@ class Forming(Part):
             )
             cursor = db.execute(
                 """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read,
-                       edition, shrunk, last_sent)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?, ?)""",
+                       edition, shrunk)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?)""",
                 (
                     operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
                     operation.batch, operation.canary, compact_json(baseline), now, now if read is None else read, EDITION, shrunk,
-                    last_sent,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)
@@ -63,15 +58,6 @@ class Forming(Part):
                 _POINT, [(item.identity, item.attempt, op, position) for position, item in enumerate(operation.items)]
             )
         return op
-
-    def sent_before(self, identities: Sequence[str]) -> float | None:
-        """When these rows were last sent with operations that were broken off and withdrawn since."""
-        rows = self._store.query(
-            """SELECT max(last_sent) FROM items JOIN operations ON operations.id = items.op
-               WHERE state = 'withdrawn' AND identity IN (SELECT value FROM json_each(?))""",
-            (compact_json(list(identities)),),
-        )
-        return None if rows[0][0] is None else float(rows[0][0])
 
     def point(self, identity: str, attempt: int, op: int, position: int) -> None:
         """Let an item's attempt stand for a member."""

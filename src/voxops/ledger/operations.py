@@ -43,8 +43,8 @@ class Operations(Part):
 
     def is_unchanged(self, stored: Stored) -> bool:
         """Whether nobody has sent, settled or replaced an operation since it was looked up."""
-        now = self._store.query("SELECT state, tries, last_sent FROM operations WHERE id = ?", (stored.id,))[0]
-        return tuple(now) == (stored.state, stored.tries, stored.last_sent)
+        now = self._store.query("SELECT state, tries FROM operations WHERE id = ?", (stored.id,))[0]
+        return tuple(now) == (stored.state, stored.tries)
 
     def withdrawn(self, ops: Iterable[int]) -> set[int]:
         """Which of these operations have been taken back."""

@@ -10,7 +10,6 @@ from typing import Any
 from voxops._core import jsontext
 from voxops.acts.operation import Item, Member, Subject
 from voxops.api.matrix import find, takes_version
-from voxops.api.windows import RESEND_ANSWERED
 from voxops.model import Outcome
 
 __all__ = [
@@ -89,12 +88,6 @@ class Stored:
         return self.about_one_target or self.under_version
 
     @property
-    def shown_from(self) -> float:
-        """From when on lists show what an earlier try at these creates has made, in server time; 0 where there was none (rule 17)."""
-        may_have = self.state == "planned" and self.subject.kind in {"batch", "row"} and self.last_sent is not None
-        return (self.last_sent or 0.0) + RESEND_ANSWERED if may_have else 0.0
-
-    @property
     def version(self) -> str | None:
         """The version token that was read, where the call bears one."""
         return (self.baseline or {}).get("version") if self.under_version else None
@@ -129,15 +122,13 @@ class Clearance:
 class Claim:
     """The right to send an operation once; what it says was committed before it was handed out.
 
-    `first` says that nothing of it can have happened before; `before` is when it was sent the time before, in server time. The right
-    ends at `until` (ledger time).
+    `first` says that nothing of it can have happened before. The right ends at `until` (ledger time).
     """
 
     operation: Stored
     owner: str
     first: bool
     until: float
-    before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

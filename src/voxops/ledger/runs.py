@@ -102,14 +102,14 @@ class Runs(Part):
         )
         return float(rows[0][0])
 
-    def of_operation(self, op: int) -> str | None:
-        """The run that was begun last with a row that stands for a member of an operation; None where there is none."""
+    def of_operation(self, op: int) -> list[str]:
+        """The runs with a row that stands for a member of an operation, the one that was begun last first."""
         rows = self._store.query(
             """SELECT runs.id FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
-               WHERE items.op = ? ORDER BY runs.created DESC, runs.rowid DESC LIMIT 1""",
+               WHERE items.op = ? GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC""",
             (op,),
         )
-        return str(rows[0][0]) if rows else None
+        return [str(run) for (run,) in rows]
 
     def withdrawn(self, run: str) -> int:
         """How many rows of a run are blocked because their posts were taken back since it was begun, which asks for nobody (rule 30)."""
