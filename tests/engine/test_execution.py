@@ -20,7 +20,6 @@ from voxops.engine.execution import (
     FEWEST_OFFERED,
     MOST_OFFERED,
     NEVER_ENDED,
-    OR_ANEW,
     RESENDS,
     RESTLESS,
     WAITS_FOR_CANARIES,
@@ -28,6 +27,7 @@ from voxops.engine.execution import (
 )
 from voxops.engine.reader import interval
 from voxops.engine.reading import Reading
+from voxops.engine.settler import OR_ANEW
 from voxops.ledger import Clearance
 
 # -- whoever holds the run -----------------------------------------------------------------------------------------------

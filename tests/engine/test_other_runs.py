@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
 from voxops.engine.preflight import read_list
+from voxops.ledger import Claim
 from voxops.sandbox import Fault
 
 
@@ -57,6 +59,31 @@ def test_rule_08_a_batch_that_another_sends_is_not_formed_anew_upon_a_list_that_
     assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == {"succeeded": 4}
     assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
     assert [live(rig)[text] for text in sheet["content"][1:]] == [1, 1, 1]
+
+
+def test_rule_08_a_batch_that_is_claimed_while_the_list_is_read_keeps_its_rows(rig: Rig) -> None:
+    sheet = rig.campaign(4)
+    one, two = rig.kernel("mine"), rig.kernel("mine")
+    run = one.bind(planned(sheet))
+    (op,) = one.ledger.operations.of_run(run)
+    rig.sandbox.advance(CREATES_FRESH_FOR + 1)
+    read, held = one.engine.reader.created, []
+
+    async def slow(*args: Any, **options: Any):
+        by_a_tool(rig, sheet.to_dict("records")[0])
+        found = await read(*args, **options)
+        claims = two.ledger.claims
+        cleared = claims.clear(op, read=two.ledger.now())
+        now = rig.sandbox.now().timestamp()
+        held.append(claims.claim(cleared, owner="two", credential="c", server_now=now, deadline=HELD))
+        return found
+
+    one.engine.reader.created = slow
+    eventloop.run(one.engine.sender.send(one.execution(run).current, one.ledger.claims.clear(op)))
+    assert [type(claim) for claim in held] == [Claim]
+    assert one.ledger.operations.get(op.id).state == "sent"
+    assert len(one.ledger.operations.members(op.id)) == 4
+    assert rig.acts() == []
 
 
 def test_rule_08_what_failed_in_another_kernel_meanwhile_is_not_sent_again(rig: Rig) -> None:

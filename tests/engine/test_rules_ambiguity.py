@@ -252,6 +252,7 @@ def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3))
     run = kernel.bind(plan_rows(rig, 5))
     send_once(kernel, run)
+    rig.sandbox.advance(30)
     rig.sandbox.person.edit(kernel.posts()["post_id"].iloc[0], content="other words")
     kernel.go(run)
     table = kernel.results(run)

@@ -68,7 +68,7 @@ def _write(
 ) -> None:
     """Form operations of the new rows and write them; creates that a mark proves done are settled at once."""
     now, act = facts.now.timestamp(), plan.act
-    read = None if facts.listed is None else facts.listed.read
+    read = facts.read if facts.listed is None else facts.listed.read
     _give_up(ledger, decisions, now)
     new = {row: decision.item for row, decision in decisions.items() if isinstance(decision, New)}
     ordered = [new[item.row] for item in plan.items if item.row in new]

@@ -21,7 +21,7 @@ from voxops.client.names import no_account
 from voxops.engine.batches import leave_batch
 from voxops.engine.doubles import Doubles, may_show_yet
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
-from voxops.engine.mended import is_made_by_now, shows_by_now, verdict_of
+from voxops.engine.mended import is_made_by_now, resolves_otherwise, shows_by_now, verdict_of
 from voxops.engine.presence import Verdict
 from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
@@ -29,7 +29,6 @@ from voxops.model import IN_FLIGHT_STATUSES, Outcome
 __all__ = ["Decider", "why_not_now"]
 
 SUPERSEDED = "never sent; a later plan took its place"  # why an operation that makes room for another is not sent
-
 
 # Field of a request -> the column of a sheet that it comes from, where they differ.
 _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
@@ -180,6 +179,8 @@ class Decider:
             return New(self._at_least(item, attempt + 1))
         if stored.state == "planned":
             return self._decide_unsent(operation, item, attempt, stored, member)
+        if resolves_otherwise(stored, member, item, self._facts):
+            return Hold("an attempt for the account that bore this name before is still open; wait for its outcome")
         if not fields:
             return join
         return Hold(f"an attempt with other values of {differing} is still open; wait for its outcome")
@@ -191,8 +192,9 @@ class Decider:
         if self._creates and self._part_from_others(stored):
             return self._decide(operation, item)
         # Its key is known to have done nothing, and may do nothing again.
-        anew = stored.tries > 0 and self._is_anew(item, attempt, member)
-        exact = member.item.body_hash == item.body_hash
+        renamed = resolves_otherwise(stored, member, item, self._facts)
+        anew = stored.tries > 0 and (renamed or self._is_anew(item, attempt, member))
+        exact = member.item.body_hash == item.body_hash and not renamed
         if exact and not anew and not self._formed_otherwise(operation, stored):
             if not self._creates:  # what was read just now may be newer than what it was formed upon
                 self._ledger.forming.renew(stored.id, baseline=stored.baseline, read=0.0)
@@ -202,9 +204,8 @@ class Decider:
             others = [one for one in members if one.position != member.position]
             leave_batch(self._ledger, stored, [others], read=stored.read)
             self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=stored.tries > 0)
-        return New(
-            self._at_least(item, attempt + anew)
-        )  # what waits of an act makes room, or holds it, like any other on its subject
+        # What waits of an act makes room, or holds it, like any other on its subject.
+        return New(self._at_least(item, attempt + anew))
 
     def _at_least(self, item: Item, attempt: int) -> Item:
         """The row as an attempt: of a create the sheet may name a later one; of an act the ledger counts.
@@ -326,9 +327,9 @@ class Decider:
         )
         if not left or (stored.action == operation.action and covered):
             return ""
-        what = f"another {stored.action} of this {stored.subject.kind}"
         run = next(iter(self._ledger.runs.of_operation(stored.id)), None)
-        return f"{what} waits to be sent; let its run go on, or cancel it, with ws.attach({run!r})"
+        what = f"another {stored.action} of this {stored.subject.kind} waits to be sent"
+        return f"{what}; let its run go on, or cancel it, with ws.attach({run!r})"
 
     def _own(self, item: Item, stored: Stored) -> Member | None:
         """The member of an operation that is about the row's own target."""

@@ -22,6 +22,7 @@ from voxops.engine.preflight import is_stale, read_again, renew
 from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
+from voxops.engine.settler import OR_ANEW
 from voxops.engine.sharing import HELD, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
 from voxops.errors import VoxopsError
 from voxops.ledger import Clearance, Stored, audit
@@ -37,7 +38,6 @@ RESENDS = 6  # tries of one operation in one pass; after them it stays unknown
 # Operations queued at once: what the rate limit lets through in a minute, so that none waits longer in the queue.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 BROKE_DOWN = "the run broke down; what was sent is on record"
-OR_ANEW = "or plan it as its next attempt, in a column attempt"
 NEVER_ENDED = f"accepted, but not ended for long; look at the dashboard, {OR_ANEW}"
 RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
 

@@ -21,7 +21,8 @@ class Facts:
     """What reading showed before binding.
 
     `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
-    `listed` are posts created lately, None where it was not asked.
+    `listed` are posts created lately, None where it was not asked; `read` is when the reading began, in the ledger's time: it is as old
+    as its first page (rule 11).
     """
 
     now: datetime
@@ -29,6 +30,7 @@ class Facts:
     deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
     listed: Listed | None = None
+    read: float | None = None
 
     def of(self, subject: Subject) -> Any:
         """The present state of a subject; None if it does not exist."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from voxops.acts.create import resolved
+from voxops.acts.create import CreateAct, resolved
 from voxops.acts.made import asked_hash, shown_hashes
-from voxops.acts.operation import Item, Subject
+from voxops.acts.operation import Item, Member, Subject
+from voxops.acts.table import act_named
 from voxops.engine.facts import Facts
 from voxops.engine.presence import Verdict, judge_row
-from voxops.ledger import Ledger
+from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
 
-__all__ = ["is_made_by_now", "shows_by_now", "verdict_of"]
+__all__ = ["is_made_by_now", "resolves_otherwise", "shows_by_now", "verdict_of"]
 
 _SHOWN = frozenset(
     {"content", "accountIds", "scheduledFor", "tags"}
@@ -46,3 +47,12 @@ def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:
 def is_made_by_now(ledger: Ledger, facts: Facts, item: Item) -> bool:
     """Whether a row is there, by whichever attempt: a colleague may have made again what was withdrawn here (rule 13)."""
     return verdict_of(ledger, item, resolved(item, facts.accounts)).made is not None
+
+
+def resolves_otherwise(stored: Stored, member: Member, item: Item, facts: Facts) -> bool:
+    """Whether a create names an account by a name that is another one's by now than when its bytes were written."""
+    act = act_named(stored.action)
+    if not isinstance(act, CreateAct) or not item.named_accounts:
+        return False
+    ids = resolved(item, facts.accounts)["accountIds"]
+    return set(act.bodies(stored.body)[member.position]["accountIds"]) != set(ids)

@@ -107,7 +107,8 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     """The posts that the creates of a run made, read as they are now from the list, and one by one where that does not show them.
 
     ``attrs["open_rows"]`` names the rows that were sent and of which nobody knows yet what became of them: those without an outcome,
-    and those whose post is not shown yet (a reading may lag). ``attrs["unsent_rows"]`` names those that were never sent.
+    and those whose post is not shown yet (a reading may lag). ``attrs["unsent_rows"]`` names those that were never sent,
+    or are proved not to have been made.
 
     Raises
     ------
@@ -124,7 +125,9 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     ours = _made_by(ledger, run)
     left = {post for post in labels if isinstance(post, str)}
     is_open = table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])
-    was_sent = table["tries"] > 0
+    under_way = ledger.operations.of_run(run, ("sent", "accepted", "unknown"))
+    members = ledger.operations.members_of([stored.id for stored in under_way])
+    was_sent = names.isin({member.item.label for some in members.values() for member in some})
     open_rows = names[is_open & was_sent].to_list()
     created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()

@@ -47,6 +47,7 @@ SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")
 
 async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: Plan) -> Facts:
     """Read the present state of everything that the plan would change."""
+    began = ledger.now()
     if plan.act.about == "create":
         accounts = await _accounts(client, plan)
         listed = await list_created(client, reader, ledger, waiting=True) if plan.items else None
@@ -54,11 +55,12 @@ async def read_facts(client: AsyncClient, reader: Reader, ledger: Ledger, plan: 
             await _look_again(reader, ledger, plan, accounts, listed)
         return Facts(now=client.now(), accounts=accounts, listed=listed)
     if plan.act.about == "delivery":
-        return Facts(now=client.now(), deliveries=await _deliveries(reader, [item.subject for item in plan.items]))
+        deliveries = await _deliveries(reader, [item.subject for item in plan.items])
+        return Facts(now=client.now(), deliveries=deliveries, read=began)
     statuses = Counter(str(item.seen.get("post_status")) for item in plan.items)
     ids = {item.subject.id for item in plan.items}
     posts = await reader.posts(ids, [status for status, _ in statuses.most_common()])
-    return Facts(now=client.now(), posts=posts)
+    return Facts(now=client.now(), posts=posts, read=began)
 
 
 async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapping[str, str], listed: Listed) -> None:
@@ -168,7 +170,7 @@ async def renew(
 
     The others have a new baseline; creates that somebody else has meanwhile made are settled.
     """
-    now = client.now()
+    now, began = client.now(), ledger.now()
     batches = [operation for operation in planned if act_named(operation.action).about == "create"]
     others = [operation for operation in planned if act_named(operation.action).about != "create"]
     if batches:
@@ -179,7 +181,7 @@ async def renew(
         return {}
     subjects = [operation.subject for operation in others]
     posts = await reader.posts({subject.id for subject in subjects if subject.kind == "post"}, LIKELY)
-    facts = Facts(now, posts, await _deliveries(reader, subjects))
+    facts = Facts(now, posts, await _deliveries(reader, subjects), read=began)
     held: dict[int, str] = await commit(lambda: _renew_acts(ledger, others, facts))
     return held
 
@@ -295,5 +297,5 @@ def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> d
         if why:
             held[operation.id] = why
         else:
-            ledger.forming.renew(operation.id, baseline=facts.baseline(operation.subject))
+            ledger.forming.renew(operation.id, baseline=facts.baseline(operation.subject), read=facts.read)
     return held

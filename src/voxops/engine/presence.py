@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from voxops._core.text import as_read
@@ -35,6 +35,7 @@ __all__ = [
     "find_marked",
     "is_older",
     "judge_row",
+    "made_twice",
     "pair_unmarked",
     "was_edited",
 ]
@@ -251,3 +252,14 @@ def pair_unmarked(
         if ids:
             found[position] = ids.pop(0)
     return found
+
+
+def made_twice(member: Member, marked: Mapping[int, Sequence[PostState]], last_sent: float) -> str:
+    """A sentence if a row was created twice by our own sending; a copy that somebody made later is none (rule 14)."""
+    until = datetime.fromtimestamp(last_sent + SKEW, UTC)
+    ours = [
+        state.post_id
+        for state in marked.get(member.position, ())
+        if not state.created_at or datetime.fromisoformat(state.created_at) <= until
+    ]
+    return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""

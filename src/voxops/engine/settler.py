@@ -5,7 +5,7 @@ Nothing is sent here. `Settler.look` reads once, writes what is proved into the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 
 from voxops.acts.act import DeliveryAct, PostAct
 from voxops.acts.create import CreateAct, late
-from voxops.acts.operation import Member, settled
+from voxops.acts.operation import Member, blocked, settled
 from voxops.acts.table import act_named
 from voxops.api.evidence import (
     Attempted,
@@ -32,15 +32,18 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.learning import learn, note_posts, remember
 from voxops.engine.mended import verdict_of
-from voxops.engine.presence import Verdict, cannot_tell, could_be, find_marked, is_older, pair_unmarked
+from voxops.engine.presence import Verdict, cannot_tell, could_be, find_marked, is_older, made_twice, pair_unmarked
 from voxops.engine.reader import Reader
 from voxops.engine.reading import Reading, transitions
 from voxops.errors import DecodeError
 from voxops.ledger import Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome
 
-__all__ = ["LIKELY", "Settler"]
+__all__ = ["LIKELY", "OR_ANEW", "Settler"]
 
+GONE = "the post no longer exists; look at the dashboard"
+OR_ANEW = "or plan it as its next attempt, in a column attempt"
+TOUCHED = f"nobody knows whether it took effect, for the post was changed since; look at the dashboard, {OR_ANEW}"
 LOOKS_AS_BEFORE = "looks as before; it may still be queued"
 AT_ONCE = 200  # operations settled in one transaction: few flushes, and no sender waits long for its turn
 LIKELY = ("publishing", "pending", "published", "failed", "partial")
@@ -116,15 +119,17 @@ class Settler:
         seen = await self._reader.follow({operation.subject.id for operation in operations} - doubtful - whole)
         missing = seen.missing | ((doubtful | whole) - states.keys())
         states |= seen.found
-        shown = [operation for operation in operations if operation.subject.id in states]
-        members = self._ledger.operations.members_of([operation.id for operation in shown])
+        members = self._ledger.operations.members_of([operation.id for operation in operations])
         changes: list[_Change] = []
         for operation in operations:
             state = states.get(operation.subject.id)
             if state is not None:
                 changes += await self._settle_post(operation, members[operation.id], state, reading)
             elif operation.subject.id in missing:
-                reading.waiting[operation.id] = "the post no longer exists; look at the dashboard"
+                reading.waiting[operation.id] = GONE
+                if reading.since(operation) >= PROOF_AFTER:  # nothing can be expected of it any more
+                    left = [member for member in members[operation.id] if not member.outcome.final]
+                    changes.append(_Change(operation, left, [blocked(member, GONE) for member in left]))
         await self._write(changes, reading)
 
     async def _settle_post(
@@ -143,8 +148,10 @@ class Settler:
         tried = self._attempted(operation, state, baseline, reply, reading.since(operation), on_its_way=on_its_way)
         done = act.settle_reading(members, state, tried, reply)
         proved = any(member.outcome.final or member.outcome is Outcome.BLOCKED for member in done)
-        if unknown and not on_its_way and not proved:
-            return []  # nothing shows that the act took effect
+        if unknown and not on_its_way and not proved:  # nothing shows that the act took effect
+            if tried.since >= NO_EVIDENCE_AFTER:
+                reading.waiting[operation.id] = TOUCHED
+            return []
         if state.status in WAITING_STATUSES and done:
             reading.waiting[operation.id] = f"the post is {state.status}"
         elif not done and tried.since >= NO_EVIDENCE_AFTER:
@@ -258,12 +265,15 @@ class Settler:
         asked = {at: body for at, body in bodies.items() if at not in marked}
         unmarked = await self._unmarked(asked, listed, first_sent, singles, marked=known)
         marked = find_marked(unsettled, bodies, unmarked) | marked  # single reads show the marks that lists leave out
-        reading.duplicates += [said for member in unsettled if (said := _twice(member, marked, operation))]
+        reading.duplicates += [
+            said for member in unsettled if (said := made_twice(member, marked, operation.last_sent or 0.0))
+        ]
         found = {position: hits[0].post_id for position, hits in marked.items()}
         found |= pair_unmarked({at: body for at, body in bodies.items() if at not in found}, unmarked, first_sent)
-        left, taken = [body for at, body in bodies.items() if at not in found], set(found.values())
+        left, taken = {at: body for at, body in bodies.items() if at not in found}, set(found.values())
         tells = known or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
-        doubtful = any(cannot_tell(state, left, marked=tells) for state in unmarked if state.post_id not in taken)
+        others = [state for state in unmarked if state.post_id not in taken]
+        doubted = {at for at, body in left.items() if any(cannot_tell(state, [body], marked=tells) for state in others)}
         if found:
             done = [
                 settled(member, Outcome.SUCCEEDED, result_id=found[member.position])
@@ -274,38 +284,42 @@ class Settler:
         rest = [member for member in unsettled if member.position not in found]
         if rest:
             there = self._what_is_there(rest, bodies)
-            await self._decide_rest(operation, members, rest, listed, reading, doubtful=doubtful, there=there)
+            whole = len(rest) == len(shown)  # rows that have left it are among its bytes still
+            await self._decide_rest(operation, rest, listed, reading, doubted=doubted, whole=whole, there=there)
 
     async def _decide_rest(
         self,
         operation: Stored,
-        members: Sequence[Member],
         rest: Sequence[Member],
         listed: Listed,
         reading: Reading,
         *,
-        doubtful: bool,
+        doubted: Collection[int],
+        whole: bool,
         there: str,
     ) -> None:
         """What may be done about rows that no post was found for: plan them again once absence is proved, or resend, or wait.
 
         What is planned again counts as read never: the list is read and judged once more before it is sent.
         """
-        waited, whole = reading.since(operation) >= PROOF_AFTER, len(rest) == len(members)
+        waited = reading.since(operation) >= PROOF_AFTER
+        sure = [member for member in rest if member.position not in doubted]
         shows = self._ledger.marks.show or any(state.content for state in listed.posts.values())
-        if waited and not doubtful:
+        if waited and not doubted:
             if whole:
                 await self._revive(operation, reading, read=0.0)
             else:
                 reading.formed += await self._commit(lambda: self._leave(operation, rest))
         elif waited:
+            if sure:  # a row of which nobody can tell keeps no other
+                reading.formed += await self._commit(lambda: self._leave(operation, sure))
             reading.waiting[operation.id] = (
                 "a post that bears no mark may be it, and nobody can tell; look at the dashboard"
             )
         elif there:
             if operation.waiting_for != there:  # looking goes on, until absence is proved
                 await self._commit(partial(self._ledger.outcomes.wait_for, operation.id, there))
-        elif whole and shows and not doubtful and self._may_resend(operation, reading) and not late(rest, self._now()):
+        elif whole and shows and not doubted and self._may_resend(operation, reading) and not late(rest, self._now()):
             self._clear(operation, reading)
 
     async def _unmarked(
@@ -382,14 +396,3 @@ class Settler:
                     remember(self._ledger, operation, change.after, now)
             kept.append(lasts)
         return kept
-
-
-def _twice(member: Member, marked: Mapping[int, Sequence[PostState]], operation: Stored) -> str:
-    """A sentence if a row was created twice by our own sending; a copy that somebody made later is none (rule 14)."""
-    until = datetime.fromtimestamp((operation.last_sent or 0.0) + SKEW, UTC)
-    ours = [
-        state.post_id
-        for state in marked.get(member.position, ())
-        if not state.created_at or datetime.fromisoformat(state.created_at) <= until
-    ]
-    return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""
