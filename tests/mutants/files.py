@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # File -> the tests that are asked, those written for it first. They need not be all: who kills a mutant is enough.
 ENGINE = (
     "tests/engine/test_rules_*.py",
+    "tests/engine/test_other_runs.py",
+    "tests/engine/test_broken_off.py",
+    "tests/engine/test_what_was_read.py",
     "tests/engine/test_promise.py",
     "tests/engine/test_binding.py",
     "tests/engine/test_posts_by_hand.py",

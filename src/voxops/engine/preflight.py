@@ -272,10 +272,10 @@ def renew_creates(ledger: Ledger, batches: Iterable[Stored], read: float, now: d
 
 def is_overtaken(ledger: Ledger, batch: Stored) -> bool:
     """Whether the ledger has learnt by now, whoever has read it, of a post that stands for a row of these creates, or looks like it."""
-    act, members = act_named(batch.action), ledger.operations.members(batch.id)
+    act = act_named(batch.action)
     assert isinstance(act, CreateAct)
-    verdicts = _verdicts(ledger, members, act.bodies(batch.body)).values()
-    return any(member.outcome.final for member in members) or any(verdict != Verdict() for verdict in verdicts)
+    verdicts = _verdicts(ledger, ledger.operations.members(batch.id), act.bodies(batch.body))
+    return any(verdict != Verdict() for verdict in verdicts.values())
 
 
 def _verdicts(ledger: Ledger, members: Sequence[Member], bodies: Sequence[Mapping[str, Any]]) -> dict[int, Verdict]:
