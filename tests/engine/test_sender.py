@@ -161,16 +161,16 @@ def test_a_create_that_was_sent_before_is_cleared_by_a_look_and_by_nothing_else(
 def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
     op = retried(desk)
     desk.current.tally.acts = 5
-    desk.at(CLEARED_FOR + 1)
+    desk.server.states = {"post_1": state("failed")}
+    slow(desk, *[CLEARED_FOR + 1] * (RENEWALS + 1))
     desk.send(op)
     until = desk.now.timestamp() + interval(0, desk.rng)
     assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.current.reasons.waiting == {}
-    assert desk.server.read == [], "only creates are cleared by a list"
+    assert desk.server.read == ["posts post_1"] * RENEWALS, "by itself, each time its turn comes too late"
     assert not desk.current.queue.due(op, until - 0.001)
     assert desk.current.queue.due(op, until)
     assert (desk.post.requests, desk.current.tally.acts, desk.current.queue.tries[op]) == ([], 5, 0)
-    desk.at(0)
     desk.send(op, says(202, QUEUED))
     assert desk.current.reasons.refused == {}, "it was granted meanwhile"
     desk.ledger.query("UPDATE operations SET state = 'withdrawn' WHERE id = ?", (op,))

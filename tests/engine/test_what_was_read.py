@@ -16,7 +16,7 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.windows import CLEARED_FOR, PROOF_AFTER
 from voxops.sandbox import Fault
 
 FAR = "2027-03-01T09:00:00Z"
@@ -58,6 +58,26 @@ def test_rule_11_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(
     rig.sandbox.add_fault(held_up)
     assert outcomes(mine.run(plan)) == {"succeeded": 129, "blocked": 1}
     assert rig.sandbox.world.posts[top].status == "scheduled"
+
+
+@pytest.mark.parametrize("what", ["posts", "deliveries"])
+def test_rule_11_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig: Rig, what: str) -> None:
+    """What the list showed is too old when it ends: each post is read alone, right before it is sent."""
+    mine = rig.kernel("mine")
+    if what == "posts":
+        waiting_posts(rig, 250)
+        plan = plan_cancel(mine.posts("scheduled"))
+        changed = plan.frame["post_id"].iloc[7]
+    else:
+        world.plant_deliveries(rig.sandbox, 3)
+        plan = plan_redeliver(mine.deliveries())
+    rig.sandbox.add_fault(Fault(action="advance", method="GET", path="/v1/posts", times=None, seconds=CLEARED_FOR))
+    run = mine.bind(plan)
+    if what == "posts":
+        edit(rig, changed)
+    mine.go(run)
+    expected = {"succeeded": 249, "blocked": 1} if what == "posts" else {"succeeded": 3}
+    assert outcomes(mine.results(run)) == expected
 
 
 @pytest.mark.parametrize("again", [False, True])

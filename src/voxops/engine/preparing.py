@@ -13,7 +13,7 @@ from voxops.api.evidence import Baseline
 from voxops.api.windows import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
-from voxops.engine.preflight import is_stale, look_back, read_list, renew_creates
+from voxops.engine.preflight import is_stale, look_back, read_list, renew, renew_creates
 from voxops.engine.reader import Reader
 from voxops.ledger import Clearance, Ledger, Refusal, Stored
 
@@ -58,7 +58,7 @@ class Preparer:
             return self._timely(cleared)
         if act_named(stored.action).about == "create":
             if is_stale(stored, self._ledger.now()):
-                return await self.renew(current, stored)
+                return await self._renew_create(current, stored)
             return await self._drop_past(cleared)
         if stored.under_version:
             return await self._take_version(current, cleared)
@@ -136,8 +136,19 @@ class Preparer:
         await self._commit(work)
         return None
 
-    async def renew(self, current: Pass, stored: Stored) -> Clearance | None:
-        """Clear a create upon a list that is read now, or was read just now for another one (rule 13); None if it must not be sent as it is."""
+    async def renew(self, current: Pass, stored: Stored) -> Clearance | Refusal | None:
+        """Clear what was read too long ago upon a reading of now; None if it must not be sent as it is."""
+        if act_named(stored.action).about == "create":
+            return await self._renew_create(current, stored)
+        if stored.read_alone:
+            return await self.prepare(current, self._ledger.claims.clear(stored))
+        held = await renew(self._client, self._reader, self._ledger, self._commit, [stored])
+        for op, why in held.items():
+            current.reasons.block(op, why)
+        return None if held else self._ledger.claims.clear(self._ledger.operations.get(stored.id))
+
+    async def _renew_create(self, current: Pass, stored: Stored) -> Clearance | None:
+        """Clear a create upon a list that is read now, or was read just now for another one (rule 13)."""
         async with current.renewing:
             if not current.control.sending:
                 return None

@@ -24,7 +24,7 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
 from voxops.engine.learning import note_posts, remember
 from voxops.engine.preflight import is_overtaken
-from voxops.engine.preparing import Preparer, is_unsent_create
+from voxops.engine.preparing import Preparer
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reading import transitions
 from voxops.errors import DecodeError, TransportError
@@ -90,15 +90,15 @@ class Sender:
     async def send(self, current: Pass, cleared: Clearance) -> None:
         """Prepare an operation, claim it, send it once, and record what came of it.
 
-        Where the rate limit lets few requests through, what was read of creates is too old whenever their turn comes. Then it is read
-        again, once for all that wait, and they go out right behind that reading.
+        Where the rate limit lets few requests through, or lists take long, what was read is too old whenever its turn comes. Then it is
+        read again, for creates once for all that wait, of other acts alone, and they go out right behind that reading.
         """
         fit = await self._preparer.prepare(current, cleared)
         for left in reversed(range(RENEWALS + 1)):
             refusal = await self._attempt(current, fit) if isinstance(fit, Clearance) else fit
             if refusal is None:
                 return
-            if not (left and refusal.stale and is_unsent_create(cleared.operation)):
+            if not (left and refusal.stale and cleared.operation.state == "planned"):
                 self._refused(current, cleared.op, refusal)
                 return
             fit = await self._preparer.renew(current, cleared.operation)
