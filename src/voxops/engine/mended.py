@@ -54,5 +54,6 @@ def resolves_otherwise(stored: Stored, member: Member, item: Item, facts: Facts)
     act = act_named(stored.action)
     if not isinstance(act, CreateAct) or not item.named_accounts:
         return False
-    ids = resolved(item, facts.accounts)["accountIds"]
-    return set(act.bodies(stored.body)[member.position]["accountIds"]) != set(ids)
+    written, ids = act.bodies(stored.body), resolved(item, facts.accounts)["accountIds"]
+    # A ledger that was changed by hand may hold fewer.
+    return member.position < len(written) and set(written[member.position]["accountIds"]) != set(ids)
