@@ -140,6 +140,8 @@ class Preparer:
         """Clear what was read too long ago upon a reading of now; None if it must not be sent as it is."""
         if act_named(stored.action).about == "create":
             return await self._renew_create(current, stored)
+        if not current.control.sending:
+            return None
         if stored.read_alone:
             return await self.prepare(current, self._ledger.claims.clear(stored))
         held = await renew(self._client, self._reader, self._ledger, self._commit, [stored])

@@ -93,18 +93,25 @@ class Sender:
         Where the rate limit lets few requests through, or lists take long, what was read is too old whenever its turn comes. Then it is
         read again, for creates once for all that wait, of other acts alone, and they go out right behind that reading.
         """
-        fit = await self._preparer.prepare(current, cleared)
-        for left in reversed(range(RENEWALS + 1)):
-            refusal = await self._attempt(current, fit) if isinstance(fit, Clearance) else fit
-            if refusal is None:
-                return
-            if not (left and refusal.stale and cleared.operation.state == "planned"):
-                self._refused(current, cleared.op, refusal)
-                return
-            fit = await self._preparer.renew(current, cleared.operation)
+        refusal = await self._attempt(current, await self._preparer.prepare(current, cleared))
+        for _ in range(RENEWALS):
+            if refusal is None or not refusal.stale or cleared.operation.state != "planned":
+                break
+            refusal = await self._renewed(current, cleared.operation)
+        if refusal is not None:
+            self._refused(current, cleared.op, refusal)
 
-    async def _attempt(self, current: Pass, clearance: Clearance) -> Refusal | None:
+    async def _renewed(self, current: Pass, stored: Stored) -> Refusal | None:
+        """Read once more and try again; of what is read alone one after the other, so that no other's permit comes between."""
+        if act_named(stored.action).about == "create":
+            return await self._attempt(current, await self._preparer.renew(current, stored))
+        async with current.renewing:
+            return await self._attempt(current, await self._preparer.renew(current, stored))
+
+    async def _attempt(self, current: Pass, clearance: Clearance | Refusal | None) -> Refusal | None:
         """Wait for a permit, claim, and send once; the refusal if there was no claim to be had."""
+        if not isinstance(clearance, Clearance):
+            return clearance
         async with self.client.permit() as permit:
             claim = await self._claim(current, clearance)
             if not isinstance(claim, Claim):
