@@ -220,18 +220,19 @@ def test_rule_20_an_unknown_act_on_a_post_that_was_changed_since_says_how_to_go_
     assert set(mine.run(plan_retry(mine.triaged("failed").assign(attempt=2)))["outcome"]) == {"succeeded"}
 
 
-def test_rule_20_rows_that_are_proved_absent_are_not_open(rig: Rig) -> None:
+@pytest.mark.parametrize("names", [["a", "b"], [1, 2], [1.0, 2.0]], ids=["texts", "numbers", "floats"])
+def test_rule_20_rows_that_are_proved_absent_are_not_open(rig: Rig, names: list[Any]) -> None:
     rig.kernel("teach").run(plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c"))
     rig.sandbox.advance(200)
     mine = rig.kernel("mine")
-    run = mine.bind(plan_bulk(rig.campaign(2), key="row_id", campaign="c"))
+    run = mine.bind(plan_bulk(rig.campaign(2).assign(row_id=names), key="row_id", campaign="c"))
     rig.sandbox.add_fault(
         Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=BULK, times=None)
     )
     send_once(mine, run)
     attrs = eventloop.run(mine.execution(run, paused=True).made()).attrs
-    assert (attrs["open_rows"], attrs["unsent_rows"]) == (["r00000", "r00001"], [])
+    assert (attrs["open_rows"], attrs["unsent_rows"]) == ([str(name) for name in names], [])
     rig.sandbox.advance(PROOF_AFTER + 1)
     eventloop.run(mine.engine.reconcile())
     attrs = eventloop.run(mine.execution(run, paused=True).made()).attrs
-    assert (attrs["open_rows"], attrs["unsent_rows"]) == ([], ["r00000", "r00001"])
+    assert (attrs["open_rows"], attrs["unsent_rows"]) == ([], [str(name) for name in names])

@@ -126,8 +126,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     left = {post for post in labels if isinstance(post, str)}
     is_open = table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])
     under_way = ledger.operations.of_run(run, ("sent", "accepted", "unknown"))
-    members = ledger.operations.members_of([stored.id for stored in under_way])
-    was_sent = names.isin({member.item.label for some in members.values() for member in some})
+    was_sent = table["idempotency_key"].isin([stored.key for stored in under_way])
     open_rows = names[is_open & was_sent].to_list()
     created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
