@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import Future
 from typing import Any
 
+import pandas as pd
 from tests.chaos.rig import Kernel, Rig
 
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
+from voxops.acts.plan import Plan
 from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
@@ -79,3 +82,43 @@ def others_post(rig: Rig) -> None:
 def scheduled(rig: Rig, content: str) -> int:
     """How many posts will go out with this text."""
     return sum(post.content == content and post.status == "scheduled" for post in rig.sandbox.world.posts.values())
+
+
+def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
+    """A kernel whose creates were answered 500, nothing made, and whose run was stopped by a refusal before they could be sent again."""
+    rig.kernel("theirs").run(
+        plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c")
+    )  # lists are known to show marks
+    path = "/v1/posts" if one_by_one else BULK
+    rig.sandbox.add_fault(
+        Fault(action="status", status=500, method="POST", path=path, times=len(sheet) if one_by_one else 1),
+        Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=path, times=None),
+    )
+    kernel = rig.kernel("mine")
+    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one))
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    assert set(kernel.results(run)["outcome"]) == {"unknown"}
+    return kernel, run
+
+
+def by_a_tool(rig: Rig, row: dict[str, Any]) -> str:
+    """Post a row with a tool that writes metadata of its own; the post's id."""
+    post = rig.sandbox.plant_post(
+        row["content"],
+        [row["accounts"]],
+        status="scheduled",
+        scheduledFor=row["scheduled_for"],
+        metadata={"by": "a tool"},
+    )
+    return str(post)
+
+
+def live(rig: Rig) -> Counter[str]:
+    """How many live posts show each text."""
+    return Counter(post.content for post in rig.sandbox.world.posts.values() if post.status == "scheduled")
+
+
+def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
+    """The sheet as a plan of one campaign."""
+    return plan_bulk(sheet, key="row_id", campaign="c", **options)

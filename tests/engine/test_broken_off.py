@@ -8,19 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK, send_once
-from tests.engine.test_unknown_meanwhile import left_unknown, live
+from tests.engine.steps import BULK, left_unknown, live, planned, send_once
 
 from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
 from voxops.api.windows import PROOF_AFTER, RESEND_ANSWERED
 from voxops.sandbox import Fault
 
 LIMITS = [(429, "RATE_LIMIT_EXCEEDED"), (402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR")]
-
-
-def planned(sheet: pd.DataFrame, **options: bool):
-    return plan_bulk(sheet, key="row_id", campaign="c", **options)
 
 
 def break_off(rig: Rig, status: int = 429, code: str = "RATE_LIMIT_EXCEEDED") -> None:

@@ -6,16 +6,25 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HELD, RETRY, edit, let_go, send_once, wait_for
-from tests.engine.test_unknown_meanwhile import by_a_tool, left_unknown, live
+from tests.engine.steps import (
+    BULK,
+    HELD,
+    RETRY,
+    by_a_tool,
+    edit,
+    left_unknown,
+    let_go,
+    live,
+    planned,
+    send_once,
+    wait_for,
+)
 
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
 from voxops.engine.preflight import read_list
@@ -26,10 +35,6 @@ from voxops.sandbox import Fault
 def refused(path: str) -> Fault:
     """The API finds something wrong with every row."""
     return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
-
-
-def planned(sheet: pd.DataFrame, **options: bool):
-    return plan_bulk(sheet, key="row_id", campaign="c", **options)
 
 
 @pytest.mark.parametrize("kernels", [1, 2])

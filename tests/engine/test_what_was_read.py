@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HOUR, RETRY, edit, send_once
-from tests.engine.test_unknown_meanwhile import live
+from tests.engine.steps import BULK, HOUR, RETRY, edit, live, send_once
 
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
