@@ -162,6 +162,10 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig: Rig) -> None
     assert [live(rig)[text] for text in sheet["content"]] == [0, 1, 1, 1]
     assert outcomes(rig.kernel("mine").run(plan)) == {"unknown": 1, "succeeded": 3}
     assert [live(rig)[text] for text in sheet["content"]] == [0, 1, 1, 1]
+    (doubtful,) = (post.id for post in rig.sandbox.world.posts.values() if post.content not in set(sheet["content"]))
+    rig.sandbox.person.delete(doubtful)
+    assert outcomes(rig.kernel("mine").run(plan)) == {"succeeded": 4}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
 
 
 @pytest.mark.parametrize("when", ["", "before", "after"])
