@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.engine.desk import Desk, Post, created, error, says
-from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, state
+from tests.engine.shown import NOW, after, campaign, fix, move, run_now, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.made import Made
@@ -283,6 +283,17 @@ def test_a_fix_is_addressed_by_the_id_that_a_single_read_shows(desk):
     assert request["path"] == "/v1/posts/post_1/platforms/t1/fix"
     assert desk.get(op).path == request["path"]
     assert (desk.get(op).baseline or {})["post_status"] == "publishing", "as it was just before"
+
+
+def test_a_fix_whose_turn_is_late_is_addressed_once_more_and_not_held_for_another_target_that_moved(desk):
+    post = state("failed", "failed")
+    (op,) = desk.bind(fix(post, 1), post)
+    desk.server.states = {"post_1": replace(with_ids(post), status="publishing", updated_at=after(5))}
+    waits = [CLEARED_FOR + 1, 0.0]
+    desk.post.before_permit = lambda: desk.at(desk.seconds + waits.pop(0))
+    desk.send(op, says(202, {"success": True, "platformId": "t1"}))
+    assert (desk.server.read, len(desk.post.requests), waits) == (["post post_1"] * 2, 1, [])
+    assert desk.current.reasons.waiting == {}
 
 
 @pytest.mark.parametrize(
