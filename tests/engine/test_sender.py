@@ -178,6 +178,16 @@ def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
     assert desk.current.reasons.waiting == {op: "it is withdrawn"}
 
 
+def test_an_act_whose_post_was_changed_while_it_waited_too_long_for_its_turn_is_blocked(desk):
+    op = retried(desk)
+    slow(desk, CLEARED_FOR + 1)
+    desk.server.states = {"post_1": state("published")}
+    desk.send(op)
+    assert (desk.post.requests, desk.server.read, desk.state(op)) == ([], ["posts post_1"], "planned")
+    assert desk.current.reasons.blocked == {op}
+    assert desk.current.reasons.waiting[op].startswith("changed since loaded")
+
+
 def test_rule_12_a_key_that_is_nearly_forgotten_is_not_sent_again(desk):
     op = retried(desk)
     desk.doubt(op)
