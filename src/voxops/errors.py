@@ -60,6 +60,8 @@ _SECRET = re.compile(r"((?:vb|sk)_(?:live|test)_|whsec_)[\w+/=-]+")
 class VoxopsError(Exception):
     """Base of every error that voxops raises on purpose."""
 
+    again_later = False  # whether the same call may do better later, though nothing is changed first
+
     def __str__(self) -> str:
         """The message, in which what strangers wrote steers no terminal, at a length that people read."""
         said = super().__str__()

@@ -15,12 +15,13 @@ import pandas as pd
 from voxops._core import eventloop, safe
 from voxops._core.arguments import whole_number
 from voxops._core.resources import Resources
-from voxops.acts.plan import Plan
+from voxops.acts.plan import DEFAULT_RATE, Plan
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.engine.execution import Execution
 from voxops.errors import PlanError
 from voxops.frames import need_columns, targets
+from voxops.frames.spans import absolute
 from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ __all__ = ["Rehearsal", "rehearse"]
 _COMMON = (0.05, 0.95)
 _LONGEST = 3600.0  # seconds: a target that took longer waited for somebody
 _FEW = 20  # publications of a platform, below which its own delays say little
-_PRO = 500  # requests a minute (contract: AUTH-n)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,8 +111,10 @@ def rehearse(
     Raises
     ------
     PlanError
-        If `plan` is no plan or creates nothing, `archive` is no history, the history shows no publication, `seeds` or `rate_limit` is no whole number from 1, or `now`
-        has no offset.
+        If `plan` is no plan or creates nothing, `archive` is no history, the history shows no publication, or `seeds` or `rate_limit`
+        is no whole number from 1.
+    ConfigError
+        If `now` is no time, or has no offset.
 
     Examples
     --------
@@ -132,8 +134,8 @@ def rehearse(
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number from 1"))
     known = _history(archive)
-    begins = _present(archive) if now is None else _instant(now)
-    limit = rate_limit or _limit(archive) or _PRO
+    begins = _present(archive) if now is None else absolute("now", now)
+    limit = rate_limit or _limit(archive) or DEFAULT_RATE
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)
 
@@ -145,17 +147,6 @@ def _present(archive: Archive | pd.DataFrame) -> pd.Timestamp:
     else:
         loaded = None if archive.client is None else archive.client.now()
     return pd.Timestamp.now("UTC") if loaded is None else pd.Timestamp(loaded)
-
-
-def _instant(now: Any) -> pd.Timestamp:
-    """The argument `now` as a time."""
-    try:
-        time = pd.Timestamp(now)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise PlanError(f"now={now!r} is not a time; pass one with an offset, such as 2027-01-01T09:00Z") from error
-    if time.tzinfo is None:
-        raise PlanError(f"now={now!r} has no offset from UTC")
-    return time
 
 
 @dataclass(frozen=True)

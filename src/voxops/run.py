@@ -264,7 +264,7 @@ class Run:
         return say_zone(self._job.results(), self._tz)
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
-        """Return the rows that failed, as the server shows them now, fit to be planned again as their next attempt.
+        """Return the rows that failed, as they were read when they failed, fit to be planned again as their next attempt.
 
         Parameters
         ----------

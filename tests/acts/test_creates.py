@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.acts import keys
-from voxops.acts.create import plan_bulk, split_list, utc_text
+from voxops.acts.create import plan_bulk
+from voxops.acts.sheet import split_list, utc_text
 from voxops.errors import PlanError
 
 

@@ -167,6 +167,7 @@ def test_parts_in_any_order_give_the_same(records: list[dict[str, Any]], rng: ra
         ({"within": "soon"}, "not a length of time"),
         ({"windows": ("6h", "3D")}, "longer than the second"),
         ({"windows": "3D"}, "two lengths of time"),
+        ({"windows": 5}, "two lengths of time"),
         ({"at_least": 0}, "whole number"),
     ],
 )

@@ -293,7 +293,9 @@ def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
 )
 def test_hostile_messages_take_no_time(part):
     for _ in range(20):
-        fingerprint(part * (1_000_000 // len(part)))
+        message = part * (1_000_000 // len(part))
+        assert fingerprint(message) == fingerprint(message[:10_000]), "what goes on for ever is one message"
+        assert len(fingerprint(message)) <= 120
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------------
@@ -332,6 +334,16 @@ def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
         Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="not a regular expression"):
         Rule((), Verdict.FIX_CONTENT, "Look.", pattern="(")
+    with pytest.raises(PlanError, match="'retyr' is not a verdict; choose one of: retry"):
+        Rule(("E_4711",), "retyr", "Again.")  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="the name of one platform"):
+        Rule(("E_4711",), Verdict.RETRY, "Again.", platform=["twitter"])  # type: ignore[arg-type]
+
+
+def test_a_rule_fits_however_its_code_and_platform_are_spelt():
+    rule = Rule((" e_4711",), "Retry", "Again.", retryable=True, platform="X")  # type: ignore[arg-type]
+    assert (rule.codes, rule.verdict, rule.platform) == (("E_4711",), Verdict.RETRY, "twitter")
+    assert rule.fits("E_4711", "twitter", None)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,13 @@ def test_a_window_that_ends_before_it_begins_is_refused():
     with pytest.raises(ConfigError, match="before since"):
         window("1D", "2D", NOW)
     assert window(None, None, NOW) == (None, None)
-    assert window(pd.NaT, None, NOW) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_the_latest_time_of_no_rows_is_not_all_of_them(name):
+    latest = pd.Series([], dtype="datetime64[us, UTC]").max()
+    with pytest.raises(ConfigError, match=f"{name}=NaT is no time"):
+        window(now=NOW, **{"since": None, "until": None, name: latest})
 
 
 def test_within_is_half_open_and_keeps_what_has_no_time():

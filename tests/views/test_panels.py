@@ -1146,6 +1146,45 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     until(lambda: "failed with" in repr(page.state["tabs"][-1]))
 
 
+def refuse_changes(sandbox: Sandbox) -> None:
+    """Let the API refuse the next two changes."""
+    sandbox.add_fault(Fault("status", method="PATCH", path="/v1/posts/*", status=400, code="VALIDATION_ERROR", times=2))
+
+
+def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
+    """Two creates that the API refuses."""
+    closed = ws.accounts().query("status != 'active'")["account_id"].iloc[0]
+    rows = pd.DataFrame({"row_id": ["a", "b"], "content": ["coffee", "tea"], "accounts": closed})
+    return vx.plan_bulk(rows.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id", campaign="spring")
+
+
+FAILING = {
+    "reschedule": lambda ws: vx.plan_reschedule(ws.posts(status="scheduled").head(2), by="3D"),
+    "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
+    "bulk": made_of_no_account,
+}
+
+
+@pytest.mark.parametrize("action", FAILING)
+def test_what_failed_is_planned_again_from_the_list_as_from_the_run(
+    ws: vx.Workspace, sandbox: Sandbox, action: str
+) -> None:
+    plan = FAILING[action](ws)
+    refuse_changes(sandbox)
+    run = ws.run(plan, reason="later").wait(60)
+    assert run.results()["outcome"].to_list() == ["failed"] * 2
+    page = Page(vx.runs_panel(ws))
+    page.send("open", about=run.id)
+    until(lambda: page.panel.run is not None and page.panel.run.snapshot.phase == "done")
+    page.send("retry", about=run.id)
+    until(lambda: page.panel.plan is not None)
+    again, expected = page.panel.plan, run._job.replan()
+    assert (again.action, again.eligible) == (plan.action, 2)
+    keys = [set(one.table["idempotency_key"].dropna()) for one in (again, expected, plan)]
+    assert keys[0] == keys[1]
+    assert not keys[0] & keys[2], "a deliberate second attempt has new keys"
+
+
 def test_the_code_of_the_list_is_about_the_run_that_is_open(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:

@@ -120,6 +120,18 @@ def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
         vx.plan_bulk(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
 
 
+def test_validation_says_that_an_account_is_disconnected(sandbox: Sandbox) -> None:
+    old = next(each for each in sandbox.world.accounts.values() if each.platform == "facebook")
+    old.status = "disconnected"
+    named = [f"facebook:@{old.username}", old.id, "facebook:@nobody"]
+    rows = pd.DataFrame({"row_id": ["name", "id", "stranger"], "content": ["a", "b", "c"], "accounts": named})
+    with vx.connect(sandbox=sandbox) as ws:
+        found = ws.validate(rows.assign(scheduled_for="2027-01-01T00:00Z")).set_index("row_id")["errors"]
+    for row, account in zip(("name", "id"), named[:2], strict=True):
+        assert f"account {account} is disconnected; connect it again, or name another" in found[row]
+    assert "no account facebook:@nobody in this workspace" in found["stranger"]
+
+
 def test_validation_says_what_the_check_says_warnings_too_and_names_the_account_that_was_meant(
     sandbox: Sandbox,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -66,6 +67,36 @@ def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: San
             ws.posts(account=wrong)
     assert len(ws.posts(account=account.id)) > 0
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
+
+
+def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connected_anew(
+    ws: vx.Workspace, sandbox: Sandbox
+) -> None:
+    accounts = sandbox.world.accounts
+    old = next(each for each in accounts.values() if each.platform == "twitter")
+    name, before = f"twitter:@{old.username}", set(ws.posts(account=old.id)["post_id"])
+    old.status = "disconnected"
+    assert before
+    assert set(ws.posts(account=name)["post_id"]) == before
+    accounts["acc_anew"] = replace(old, id="acc_anew", status="active")
+    post_id = sandbox.plant_post("ristretto", ["acc_anew"])
+    assert set(ws.posts(account=name)["post_id"]) == before | {post_id}, "a name stands for every account that bears it"
+    assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
+
+
+def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> None:
+    said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
+    posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
+    with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as ws:
+        shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
+        assert {posts[post]: value for post, value in shown.dropna().items()} == {
+            "list": "ada, bo",
+            "number": "7",
+            "text": "ada",
+        }
+        for owner, expected in {"ada": {"list", "text"}, "7": {"number"}}.items():
+            assert {posts[post] for post in ws.posts(owner=owner)["post_id"]} == expected
+        assert ws.posts(owner="True").empty
 
 
 def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:

@@ -1,7 +1,7 @@
-"""What an act is: everything in which retry, fix, cancel, create and redeliver differ, as one object per act.
+"""What an act is: everything in which retry, fix, cancel, update, reschedule, create and redeliver differ, as one object per act.
 
-`acts.table` lists them. A new act is one module with a planner and a subclass, and one line in that table; neither ledger nor
-engine names an act. Nothing here reads or sends: states, answers and evidence come as arguments.
+`acts.table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act,
+and the ledger only what a forged row of each would look like (`ledger.tampering`). Nothing here reads or sends: states, answers and evidence come as arguments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voxops.api.states import PostState
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import Outcome
 
-__all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields"]
+__all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]
 
 About = Literal["post", "delivery", "create"]
 
@@ -121,7 +121,7 @@ class Act:
         raise NotImplementedError
 
     def failed_rows(self, rows: Any) -> Any:
-        """The failed rows of a run as the frame that its planner takes; `rows` has what the server shows now."""
+        """The failed rows of a run as the frame that its planner takes; `rows` has what settled them."""
         return rows
 
     def keeps_old_errors(self) -> bool:
@@ -147,7 +147,7 @@ class PostAct(Act):
         """Hold what has changed since the frame was loaded."""
         if state is None:
             return "this post no longer exists"
-        return _changed(changed_fields(item.seen, state))
+        return why_changed_since(changed_fields(item.seen, state))
 
     def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
         """The row with what its subject shows when it is bound."""
@@ -177,7 +177,7 @@ class DeliveryAct(Act):
         """Hold what has changed since the frame was loaded."""
         if state is None:
             return "this delivery no longer exists"
-        return _changed(
+        return why_changed_since(
             [
                 name
                 for name in DELIVERY_EPISODE
@@ -228,6 +228,6 @@ def _same(name: str, seen: Any, now: Any) -> bool:
     return same_text(seen, now) if name == "error_message" else bool(seen == now)
 
 
-def _changed(names: Sequence[str]) -> str:
+def why_changed_since(names: Sequence[str]) -> str:
     """Why a row is held that is not as it was; ``""`` if it is."""
     return f"{CHANGED} ({', '.join(sorted(names))}); load it again" if names else ""

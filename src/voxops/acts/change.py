@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from voxops._core.text import as_kept, as_read
-from voxops.acts.act import PostAct
+from voxops.acts.act import PostAct, why_changed_since
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
@@ -55,9 +55,9 @@ class Change(PostAct):
         said = super().why_changed(item, state)
         shown, now = item.seen.get("shown") or {}, {"scheduled_for": state.scheduled_for, "content": state.content}
         if not said and "scheduled_for" in shown and not same_time(shown["scheduled_for"], now["scheduled_for"]):
-            said = "changed since loaded (scheduled_for); load it again"
+            said = why_changed_since(["scheduled_for"])
         if not said and "content" in shown and not _same_content(shown["content"], now["content"]):
-            said = "changed since loaded (content); load it again"
+            said = why_changed_since(["content"])
         if not said and _is_made_of_a_cut(item, state):
             said = (
                 "the list showed only the beginning of its text, and the new one is made of that; write it as a whole"

@@ -19,7 +19,7 @@ from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.sheet import fit_rows, row_names, split_list, utc_text
+from voxops.acts.sheet import fit_rows, row_names
 from voxops.api.errors import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
@@ -40,8 +40,6 @@ __all__ = [
     "plan_bulk",
     "read_bulk",
     "resolved",
-    "split_list",
-    "utc_text",
 ]
 
 
@@ -90,8 +88,7 @@ class CreateAct(Act):
 
     def resolve(self, operation: Operation, accounts: Mapping[str, str]) -> Operation:
         """The operation with account ids for names in its bytes, and the hash of what is asked; its key stays that of the sheet."""
-        posts = [resolved(item, accounts) for item in operation.items]
-        return replace(operation, body=canonical({"posts": posts, "dryRun": False}))
+        return self.rejoin(operation, [resolved(item, accounts) for item in operation.items])
 
     def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
         """What is asked for each row, out of the bytes of an operation."""
@@ -138,10 +135,6 @@ class _CreateOne(CreateAct):
         """One request per row."""
         ordered = sorted(items, key=lambda item: item.identity)
         return [_single(item, number // BULK_POSTS + 1) for number, item in enumerate(ordered)]
-
-    def resolve(self, operation: Operation, accounts: Mapping[str, str]) -> Operation:
-        """The operation with account ids for names in its bytes."""
-        return self.rejoin(operation, [resolved(item, accounts) for item in operation.items])
 
     def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
         """The bytes are the row's own."""

@@ -16,6 +16,7 @@ __all__ = [
     "DRAFT_AGAIN",
     "NEVER_OUT",
     "Made",
+    "accounts_of",
     "asked_hash",
     "is_live",
     "made_of",

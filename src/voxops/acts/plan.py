@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DEFAULT_RATE",
     "PLAN_COLUMNS",
     "RESULT_TYPES",
     "Cost",

@@ -11,7 +11,7 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan_rows import shown_columns
 
-__all__ = ["kinds_of", "plan_blocks"]
+__all__ = ["KINDS", "how_long", "kinds_of", "plan_blocks"]
 
 ROWS = 12  # rows shown of what would be sent
 KINDS = 12  # kinds of reasons shown of what is held

@@ -1,4 +1,4 @@
-"""Rows of targets and deliveries frames as plain values, and what forbids any act on them."""
+"""Rows of posts, targets and deliveries frames as plain values, and what forbids any act on them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "MOVING",
     "TARGET_EPISODE",
+    "TWICE",
     "OpenTargets",
     "age_of",
     "delivery_rows",
     "fetched_at",
     "fix_path",
     "open_targets",
+    "post_episode",
+    "post_item",
     "repeated",
     "target_item",
     "target_rows",

@@ -39,6 +39,7 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
 }
 _BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
 _NEAR = 5.0  # seconds over which a post's weight falls to a third
+_NAMED = 10.0  # what a post that the event's words name weighs more, whatever its time
 # Weight of the event being about a post that is not among those that were loaded, or that has changed since.
 _NONE_OF_THEM = 0.05
 _LEAST = 0.2  # odds below which a guess names no post
@@ -194,8 +195,9 @@ def _guess(
         return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
     each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
     mine = [known.places[name] for name in names]
-    named = sorted({at - start for some in mine for at in some[bisect_left(some, start) : bisect_left(some, end)]})
-    each[named] += 10.0
+    places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
+    named = [place - start for place in sorted(places)]
+    each[named] += _NAMED
     near, post = np.unique(known.posts[start:end], return_inverse=True)
     weights = np.zeros(len(near))
     np.maximum.at(weights, post, each)

@@ -14,7 +14,7 @@ Counts are sums: parts of a history merge in any order, as in `voxops.analysis.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -73,7 +73,7 @@ class Objective:
         at_least = whole_number(
             at_least, ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
         )
-        if isinstance(windows, str) or len(windows) != 2:
+        if isinstance(windows, str) or not isinstance(windows, Collection) or len(windows) != 2:
             raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
         time, (long, short) = length("within", within), [length("windows", each) for each in windows]
         if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:

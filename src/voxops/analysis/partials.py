@@ -26,7 +26,7 @@ from voxops._core.arguments import did_you_mean, list_of_text
 from voxops.analysis.statistics import Tally, flat
 from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import zone
+from voxops.frames.spans import day_starts, zone
 
 __all__ = [
     "COUNT_COLUMNS",
@@ -187,9 +187,7 @@ def begin(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
         wall = local.dt.tz_localize(None)
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
-        midnight = local.dt.tz_localize(None).dt.normalize()
-        first = np.ones(len(times), bool)  # of two midnights
-        begun = midnight.dt.tz_localize(tz, ambiguous=first, nonexistent="shift_forward")
+        begun = day_starts(local.dt.tz_localize(None).dt.normalize(), tz)
     return cast("pd.Series[Any]", begun.dt.as_unit("us"))
 
 

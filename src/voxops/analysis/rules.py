@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from voxops.api.names import platform_spelling
 from voxops.errors import PlanError
 from voxops.model import Verdict
 
@@ -30,15 +31,15 @@ class Rule:
     Attributes
     ----------
     codes : tuple of str
-        Error codes it is for, in upper case; empty for any, also for none.
+        Error codes it is for, in either case; empty for any, also for none.
     verdict : Verdict
-        What to do.
+        What to do; its text, such as ``"retry"``, will do.
     remedy : str
         One sentence for the person who does it.
     retryable : bool
         Whether the same request may succeed when it is sent again, without a second effect.
     platform : str or None
-        Only on this platform, in lower case; None for all.
+        Only on this platform, in either case; None for all.
     http : int or None
         Status under which the contract lists the code; None where it lists none.
     pattern : str or None
@@ -49,8 +50,8 @@ class Rule:
     Raises
     ------
     PlanError
-        If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, or `pattern` not a regular
-        expression.
+        If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, `verdict` none of `Verdict`,
+        `platform` no text, or `pattern` not a regular expression.
     """
 
     codes: tuple[str, ...]
@@ -65,6 +66,12 @@ class Rule:
     def __post_init__(self) -> None:
         if not isinstance(self.codes, tuple) or not all(isinstance(code, str) for code in self.codes):
             raise PlanError(f"codes={self.codes!r} must be a tuple of error codes; write ('E_4711',), with the comma.")
+        if self.platform is not None and not isinstance(self.platform, str):
+            raise PlanError(f"platform={self.platform!r} must be the name of one platform, such as 'twitter'.")
+        # Failures have codes in upper and platforms in lower case: a rule that is spelt otherwise would never fit, in silence.
+        object.__setattr__(self, "codes", tuple(code.strip().upper() for code in self.codes))
+        object.__setattr__(self, "platform", None if self.platform is None else platform_spelling(self.platform))
+        object.__setattr__(self, "verdict", _verdict(self.verdict))
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
@@ -89,6 +96,14 @@ class Rule:
         return self.pattern is None or (
             message is not None and re.search(self.pattern, message, re.IGNORECASE) is not None
         )
+
+
+def _verdict(value: object) -> Verdict:
+    """A verdict, also as text."""
+    try:
+        return Verdict(str(value).strip().lower())
+    except ValueError:
+        raise PlanError(f"{value!r} is not a verdict; choose one of: {', '.join(Verdict)}.") from None
 
 
 def _api(http: int, codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, source: str = "ERR") -> Rule:
@@ -217,8 +232,5 @@ def _short_rule(code: str, verdict: Verdict | str) -> Rule:
     """A rule of one code, in the analyst's name."""
     if not isinstance(code, str):
         raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
-    try:
-        known = Verdict(str(verdict).lower())
-    except ValueError:
-        raise PlanError(f"{verdict!r} is not a verdict; choose one of: {', '.join(Verdict)}.") from None
-    return Rule((code.upper(),), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
+    known = _verdict(verdict)
+    return Rule((code,), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})

@@ -1,7 +1,7 @@
 """Frame -> cause, verdict, remedy: what failed, why, and what it calls for.
 
 A *cause* is a fingerprint: two failures have the same one if they differ only in numbers, names, addresses and times. What a
-cause calls for stands in the table of `rules`; nothing here decides by itself.
+cause calls for stands in the table of `rules`; what has not failed, or hangs, is judged here, by its status and age.
 """
 
 from __future__ import annotations

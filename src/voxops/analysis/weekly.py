@@ -9,7 +9,7 @@ import pandas as pd
 from voxops.analysis.partials import begin
 from voxops.analysis.statistics import Tally, flat
 from voxops.frames import need_frame
-from voxops.frames.spans import shown_zone, zone
+from voxops.frames.spans import day_starts, shown_zone, zone
 
 __all__ = ["cause_weeks", "merge_weeks", "week_partial"]
 
@@ -59,8 +59,8 @@ def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
     rows = triaged[triaged["cause"].notna()]
     day = begin(rows["updated_at"], "day", tz)
     # by the calendar, not by hours: the week in which clocks change is a week, too
-    monday = day.dt.tz_localize(None) - pd.to_timedelta(day.dt.day_of_week, unit="D")
-    week = begin(monday.dt.tz_localize(tz, ambiguous="NaT", nonexistent="shift_forward").fillna(day), "day", tz)
+    monday = day.dt.tz_localize(None).dt.normalize() - pd.to_timedelta(day.dt.day_of_week, unit="D")
+    week = day_starts(monday, tz).dt.as_unit("us")
     counted = pd.DataFrame({"week": week, **{name: rows[name] for name in _KEYS[1:]}})
     return _TALLY.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))
 

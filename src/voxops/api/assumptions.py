@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from voxops.model import TERMINAL_STATUSES
-
 __all__ = [
     "BULK_PRESIGN_LIST",
     "BULK_READ_STATUSES",
@@ -25,7 +23,6 @@ __all__ = [
     "KEY_RETENTION",
     "MAY_PASS",
     "PRESIGN_NAMES",
-    "TERMINAL_STATUSES",
     "UNDECIDED",
     "VERSION_HEADER",
     "deliveries_path",

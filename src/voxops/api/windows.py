@@ -1,4 +1,4 @@
-"""Every window of time in which something is waited for or believed, in seconds, each with its reason; there is no other.
+"""The windows of time in which what is sent is waited for or believed, in seconds, each with its reason.
 
 Server time comes from the API's ``Date`` header. Ledger time is the same, and this machine's clock until an answer has come.
 """

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
-from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, begin
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, STATES, begin
 from voxops.archive._sql import as_pattern, connected
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY
 from voxops.frames.arrow_in import to_frame
@@ -122,8 +122,7 @@ def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz
         " AND ".join(f"sums.{_quoted(name)} IS NOT DISTINCT FROM ranks.{_quoted(name)}" for name in columns) or "true"
     )
     states = ", ".join(
-        f"coalesce(sum(deliveries) FILTER (state = '{state}'), 0) AS {state.replace(' ', '_')}"
-        for state in ("succeeded", "failed", "in flight")
+        f"coalesce(sum(deliveries) FILTER (state = '{state}'), 0) AS {state.replace(' ', '_')}" for state in STATES
     )
     ranks = ", ".join(
         f"min(latency_ms) FILTER (rank >= (total * {percent} + 99) // 100) AS {name}"

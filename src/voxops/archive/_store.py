@@ -62,7 +62,7 @@ _ROWS = 65_536  # per row group: what a filter on time can skip
 class BusyError(ConfigError):
     """Another process writes the archive."""
 
-    again_later = True  # nothing is to be changed first
+    again_later = True
 
 
 def day_of(time: datetime) -> str:

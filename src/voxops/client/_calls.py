@@ -81,7 +81,7 @@ def freeze(
     verb = checks.check_method(method)
     headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
     if version is not None:
-        headers[VERSION_HEADER] = checks.check_key(version, "version")
+        headers[VERSION_HEADER] = checks.check_token("version", version)
     query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
     return Call(verb, safe_path(path), query, headers, None if json is None else encoded(json), resend, timeout)
 

@@ -27,6 +27,7 @@ __all__ = [
     "check_method",
     "check_operations",
     "check_thread",
+    "check_token",
     "instant",
     "refuse",
     "shown",
@@ -100,19 +101,22 @@ def check_method(method: str) -> str:
     return method.upper()
 
 
-def check_key(key: str, field: str = "idempotency_key") -> str:
-    """An idempotency key, or another token, that fits into a header."""
+def check_key(key: str) -> str:
+    """An idempotency key."""
+    return check_token("idempotency_key", key, code="IDEMPOTENCY_INVALID_KEY")
+
+
+def check_token(field: str, token: str, *, code: str = "VALIDATION_ERROR") -> str:
+    """A token that fits into a header."""
     if not (
-        isinstance(key, str)
-        and 1 <= len(key) <= limits.KEY_CHARACTERS
-        and key.isascii()
-        and key.isprintable()
-        and " " not in key
+        isinstance(token, str)
+        and 1 <= len(token) <= limits.KEY_CHARACTERS
+        and token.isascii()
+        and token.isprintable()
+        and " " not in token
     ):
-        refuse(
-            field, f"takes 1 to {limits.KEY_CHARACTERS} ASCII characters without spaces", code="IDEMPOTENCY_INVALID_KEY"
-        )
-    return key
+        refuse(field, f"takes 1 to {limits.KEY_CHARACTERS} ASCII characters without spaces", code=code)
+    return token
 
 
 def check_content(field: str, text: Any) -> None:

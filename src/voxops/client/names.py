@@ -48,6 +48,11 @@ class AccountNames(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._ids)
 
+    def bearing(self, name: str) -> list[str]:
+        """All accounts that a name may mean: one, none, or those that share it."""
+        found = self._ids.get(account_spelling(name))
+        return [found] if found else [account for account, _ in self.shared.get(account_spelling(name), ())]
+
 
 def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     """Say that accounts are none of the workspace, with what the first of them was likely to mean."""
@@ -61,8 +66,9 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     return f"no account {', '.join(names)} in this workspace{hint}"
 
 
-async def account_names(client: AsyncClient) -> AccountNames:
-    """Read the names of all accounts of the workspace."""
+async def account_names(client: AsyncClient, *, disconnected: bool = False) -> AccountNames:
+    """Read the names of the workspace's accounts; `disconnected` ones too, which the API lists only where every status is asked for."""
+    query = {"limit": PAGE_RECORDS} | ({"status": "all"} if disconnected else {})
     return AccountNames(
         [
             (
@@ -71,7 +77,7 @@ async def account_names(client: AsyncClient) -> AccountNames:
                 str(record.get("id")),
                 str(record.get("status") or "of unknown status").lower(),
             )
-            async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS})
+            async for page in client.pages("/v1/accounts", query)
             for record in page.records
         ]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -60,9 +60,7 @@ async def _later(bench: Bench) -> Any:
 async def _posts(bench: Bench) -> tuple[Any, Any]:
     """Fields of a post for next month, and of one whose account does not exist."""
     good = await _later(bench)
-    bad = bench.fields(scheduled_for=good.scheduled_for)
-    object.__setattr__(bad, "account_ids", ["acc_of_nobody"])
-    return good, bad
+    return good, replace(bench.fields(scheduled_for=good.scheduled_for), account_ids=["acc_of_nobody"])
 
 
 async def _videos(bench: Bench) -> tuple[Any, Any]:

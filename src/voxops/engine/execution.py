@@ -128,7 +128,7 @@ class Execution:
         return audit.results(self._ledger, self.id)
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
-        """The failed rows as the server shows them now, as their next attempt; `stuck` adds what has hung for ten minutes."""
+        """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""
         before = self._client.now().timestamp() - STUCK_AFTER.total_seconds() if stuck else None
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
 

@@ -39,7 +39,7 @@ COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "block
 
 
 def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) -> pd.DataFrame:
-    """The failed rows of a run as the server shows them now, as their next attempt.
+    """The failed rows of a run, as the readings that settled them showed them, as their next attempt.
 
     With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
     act up (rule 18).

@@ -19,7 +19,7 @@ from voxops._core.jsontext import well_formed
 from voxops.errors import ConfigError
 from voxops.frames.values import LABEL, LIST
 
-__all__ = ["PEOPLE", "metadata_field", "with_people"]
+__all__ = ["PEOPLE", "metadata_field", "metadata_value", "texts_of", "with_people"]
 
 PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
 _FIELD = re.compile(r"metadata(\.[^.\s]+)+")
@@ -56,19 +56,19 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
         return posts
     columns: dict[str, Any] = {}
     for name, field in fields.items():
-        found = [_inside(value, field.split(".")[1:]) for value in posts["metadata"]]
+        found = [metadata_value(value, field.split(".")[1:]) for value in posts["metadata"]]
         if all(value is None for value in found) and (meant := _meant(posts["metadata"], field)):
             warnings.warn(f"{name}={field!r}: no post has this field; did you mean {meant!r}?", stacklevel=2)
         if name == "tags":
-            columns[name] = LIST.array([_several(value) for value in found])
+            columns[name] = LIST.array([texts_of(value) for value in found])
         else:
-            columns[name] = LABEL.array([", ".join(_several(value)) or None for value in found])
+            columns[name] = LABEL.array([", ".join(texts_of(value)) or None for value in found])
     table = posts.assign(**columns)
     table.attrs = {**posts.attrs, "people": dict(fields)}
     return table
 
 
-def _inside(value: Any, names: list[str]) -> Any:
+def metadata_value(value: Any, names: list[str]) -> Any:
     """What metadata hold under these names, one within the other; None where they don't. A file has made text of them."""
     if isinstance(value, str):
         try:
@@ -83,13 +83,13 @@ def _inside(value: Any, names: list[str]) -> Any:
 def _meant(metadata: pd.Series, field: str) -> str | None:
     """The field beside this one, of any post, that a typo is likely to have meant; None where none is near, or a post has this one, empty."""
     parent, _, last = field.rpartition(".")
-    beside = (_inside(value, parent.split(".")[1:]) for value in metadata)
+    beside = (metadata_value(value, parent.split(".")[1:]) for value in metadata)
     known = {str(name) for group in beside if isinstance(group, Mapping) for name in group}
     meant = None if last in known else near(last, sorted(known))
     return None if meant is None else f"{parent}.{meant}"
 
 
-def _several(value: Any) -> list[str]:
+def texts_of(value: Any) -> list[str]:
     """One text or a list of texts as a list; empty for what is missing or no text."""
     entries = value if isinstance(value, list | tuple) else [value]
     texts = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from voxops.errors import ConfigError
 
 __all__ = [
-    "MOMENTS", "When", "absolute", "in_zone", "length", "moment", "placed", "present_of", "say_zone", "shown_zone", "window",
+    "MOMENTS", "When", "absolute", "day_start", "day_starts", "in_zone", "length", "moment", "placed", "present_of", "say_zone", "shown_zone", "window",
     "within", "zone",
 ]  # fmt: skip
 
@@ -53,7 +53,7 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     Raises
     ------
     ConfigError
-        If a time has no offset and no zone is named, can't be read, or the span ends before it begins.
+        If a time is missing (NaT), has no offset and no zone is named, can't be read, or the span ends before it begins.
     """
     start, end = _instant("since", since, now, tz), _instant("until", until, now, tz)
     if start is not None and end is not None and end < start:
@@ -63,13 +63,19 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
 
 def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | None:
     """One side of a span."""
-    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+    if value is None:
         return None
+    if pd.api.types.is_scalar(value) and pd.isna(
+        value
+    ):  # not an open side: that would load everything where nothing is meant
+        raise ConfigError(
+            f"{name}={value!r} is no time, as the latest of no rows is; leave {name}= out for all of them."
+        )
     ago = _DAYS_AGO.get(value.strip().lower()) if isinstance(value, str) else None
     if ago is not None:
-        # Days of the calendar, which has days of 23 and of 25 hours; where clocks change at midnight one begins at its first instant.
+        # Days of the calendar, which has days of 23 and of 25 hours.
         day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(ago, "D")
-        return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC").as_unit("us")
+        return day_start(day, tz).tz_convert("UTC").as_unit("us")
     if _NUMBER.fullmatch(str(value).strip()):
         raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
     try:
@@ -87,6 +93,16 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             "'7D', '12h' or '30min', or 'today' or 'yesterday'."
         ) from error
     return placed(name, value, time, tz).tz_convert("UTC").as_unit("us")
+
+
+def day_start(day: pd.Timestamp, tz: str) -> pd.Timestamp:
+    """The instant at which a day of the calendar, as its midnight without a zone, begins in a zone; as `day_starts`."""
+    return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+
+
+def day_starts(days: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    """The instants at which days begin in a zone: where clocks change at midnight, the first that there is, or the first of two."""
+    return cast("pd.Series[Any]", days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"))
 
 
 def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestamp:

@@ -12,6 +12,7 @@ import pandas as pd
 from voxops._core.arguments import list_of_text, near
 from voxops.acts import keys
 from voxops.errors import ConfigError
+from voxops.frames.people import metadata_value, texts_of
 from voxops.frames.values import status_spelling
 from voxops.model import POST_STATUSES
 
@@ -112,19 +113,14 @@ class Search:
     def _words(self, posts: pd.DataFrame, name: str) -> list[dict[str, str]]:
         """The words of each post, by their folded form."""
         if name == "tag":
-            found = [list(cell) if isinstance(cell, list | tuple) else [] for cell in posts["tags"]]
+            found = [texts_of(cell) for cell in posts["tags"]]
             path = self.fields.get("tags", "")
         else:
             found, path = [[] for _ in range(len(posts))], self.fields.get(name, f"metadata.{name}")
         for own, metadata in zip(found, posts["metadata"], strict=True):
-            value: Any = metadata
-            for part in path.split(".")[1:]:
-                value = value.get(part) if isinstance(value, Mapping) else None
             if path:
-                own.extend(value if isinstance(value, list | tuple) else [value])
-        return [
-            {str(word).strip().casefold(): str(word) for word in own if isinstance(word, str | int)} for own in found
-        ]
+                own.extend(texts_of(metadata_value(metadata, path.split(".")[1:])))
+        return [{word.casefold(): word for word in own} for own in found]
 
 
 def _mark_of(metadata: Any) -> str | None:

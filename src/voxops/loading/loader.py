@@ -254,7 +254,7 @@ class Loader:
         return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
 
     async def accounts(self) -> pd.DataFrame:
-        """Load the connected accounts.
+        """Load the accounts of the workspace, disconnected ones too.
 
         Returns
         -------

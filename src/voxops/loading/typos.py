@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from voxops._core.arguments import near
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.names import account_spelling
-from voxops.client.names import account_names, no_account
+from voxops.client.names import account_names
 from voxops.errors import ConfigError
 from voxops.model import POST_STATUSES
 
@@ -96,24 +95,28 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
-    """Account ids for ids and names such as ``twitter:@brand``.
+    """Account ids for ids and names such as ``twitter:@brand``, which stand for every account that bears them, disconnected ones too.
 
     Raises
     ------
     ConfigError
         If a name stands for no account; with the one that was likely meant, if any.
     """
-    if not any(":" in name or name.startswith("@") for name in accounts):
+    if not any(_is_name(account) for account in accounts):
         return accounts
-    names = await account_names(client)
-    unknown = [name for name in accounts if (":" in name or name.startswith("@")) and name not in names]
+    names = await account_names(client, disconnected=True)
+    found = {account: names.bearing(account) if _is_name(account) else [account] for account in accounts}
+    unknown = [account for account in accounts if not found[account]]
     if unknown:
-        if account_spelling(unknown[0]) in names.shared:
-            raise ConfigError(no_account(unknown, names))
         meant = near(unknown[0], names, 0.7)
         hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
         raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
-    return [names.get(name, name) for name in accounts]
+    return list(dict.fromkeys(account for ids in found.values() for account in ids))
+
+
+def _is_name(account: str) -> bool:
+    """Whether somebody has written a name, and not an id."""
+    return ":" in account or account.startswith("@")
 
 
 async def _accounts(client: AsyncClient) -> list[tuple[str, str, str]]:

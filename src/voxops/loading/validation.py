@@ -20,7 +20,7 @@ from voxops.analysis.sheet_rules import (
     split_list,
     warnings_of,
 )
-from voxops.client.names import account_names, no_account
+from voxops.client.names import AccountNames, account_names, no_account
 from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_columns, plain_values
 from voxops.frames.values import STRING_DTYPE, error_parts, to_bool
@@ -51,7 +51,9 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
     accounts = [[names.get(part, part) for part in split_list(value)] for value in plain_values(frame, "accounts")]
     labels = [str(label) for label in (frame["row_id"] if "row_id" in frame.columns else frame.index)]
     rows = zip(labels, accounts, _posts(frame), strict=True)
-    answers = await all_or_none(_validate_row(client, *row, names, platforms) for row in rows)
+    strangers = {name for row in accounts for name in row if name not in platforms}
+    missing = await _missing(client, strangers, names)
+    answers = await all_or_none(_validate_row(client, *row, missing, platforms) for row in rows)
     found = _found(client, frame)
     pairs = [(line, *one) for answer, one in zip(answers, found, strict=True) for line in answer]
     table = [
@@ -76,6 +78,21 @@ async def validate(client: AsyncClient, frame: pd.DataFrame) -> pd.DataFrame:
             "sheet_row": pd.array([number for *_, number in pairs], dtype="Int64"),
         }
     )
+
+
+async def _missing(client: AsyncClient, strangers: set[str], names: AccountNames) -> dict[str, str]:
+    """Why accounts that a sheet names are none that can be posted to: nobody has them, or they are disconnected."""
+    if not strangers:
+        return {}
+    every = await account_names(client, disconnected=True)
+    ids = set(every.values())
+    closed = {name for name in strangers if every.bearing(name) or name in ids}
+    return {
+        name: f"account {name} is disconnected; connect it again, or name another"
+        if name in closed and not names.bearing(name)
+        else no_account([name], names)
+        for name in strangers
+    }
 
 
 def _posts(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,12 +139,12 @@ async def _validate_row(
     label: str,
     accounts: list[str],
     post: Mapping[str, Any],
-    names: Mapping[str, str],
+    missing: Mapping[str, str],
     platforms: Mapping[str, str],
 ) -> list[_Checked]:
     """One row's answers, one per platform; a name that is no account is an error of its own."""
     checked = [
-        _Checked(label, name.partition(":")[0].lower() if ":" in name else "", False, no_account([name], names))
+        _Checked(label, name.partition(":")[0].lower() if ":" in name else "", False, missing[name])
         for name in accounts
         if name not in platforms
     ]

@@ -1,6 +1,6 @@
 """Readings of the contract: where it is silent or contradicts itself, one switch per alternative.
 
-The defaults are the poorer reading, the one that gives a client less to go by.
+Most defaults are the poorer reading, the one that gives a client less to go by; `docs/sandbox.md` says which are not.
 """
 
 from __future__ import annotations

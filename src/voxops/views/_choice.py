@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops.errors import ConfigError
-from voxops.frames.spans import window
+from voxops.frames.spans import day_start, window
 
 __all__ = ["Choice", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 
@@ -149,10 +149,7 @@ def _plain(value: Any) -> Any:
 
 def _span(days: tuple[date, date], tz: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the instants at which some days begin and end."""
-    begin, end = (
-        pd.Timestamp(day).tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC")
-        for day in (days[0], days[1] + timedelta(days=1))
-    )
+    begin, end = (day_start(pd.Timestamp(day), tz).tz_convert("UTC") for day in (days[0], days[1] + timedelta(days=1)))
     return begin, end
 
 

@@ -14,7 +14,7 @@ from voxops.analysis.partials import delivery_state, each_once
 from voxops.analysis.statistics import quantiles
 from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.spans import shown_zone
+from voxops.frames.spans import day_starts, shown_zone
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, STATUS, series_colours
 
@@ -339,5 +339,4 @@ def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]
     days = times.dt.tz_convert(tz).dt.tz_localize(None).dt.normalize()
     if code == "7D":
         days = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
-    # Where clocks change at midnight the day begins at the first instant there is.
-    return days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"), width, _BUCKETS[code]
+    return day_starts(days, tz), width, _BUCKETS[code]

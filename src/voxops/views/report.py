@@ -80,8 +80,6 @@ class Report(Findings):
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
         return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
-    to_xlsx = to_excel
-
     def tickets(self, by: str = "owner") -> dict[str, str]:
         """Return what is to be done as one Markdown text for each person, and one for support.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,9 +10,6 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_update
 from voxops.errors import PlanError
 from voxops.model import OUTCOMES
 from voxops.views._handed import HandedRun, HandedWorkspace
@@ -31,12 +28,6 @@ _WORDS = (
     Column("reason", "Reason", share=1.8),
 )
 _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campaign", hidden=True))
-_PLANNERS: Mapping[str, Callable[[pd.DataFrame], Plan]] = {
-    "retry": plan_retry,
-    "redeliver": plan_redeliver,
-    "update": plan_update,
-    "reschedule": plan_update,
-}
 
 
 class RunsPanel(Panel):
@@ -133,11 +124,14 @@ class RunsPanel(Panel):
         raise PlanError("runs are not planned again from their list: open one, and plan what failed in it")
 
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
-        run = self.run
-        planner = None if run is None else _PLANNERS.get(run.snapshot.action)
-        if planner is None:
+        planned = None if self.run is None else self.run.plan
+        if planned is None:
+            raise PlanError("no run is open here: open one, and plan what failed in it")
+        # The act plans it, as the button of the run's own monitor does: another act would ask for it under another key.
+        again = planned.act.replan(failed, key=planned.key, campaign=planned.campaign)
+        if not isinstance(again, Plan):
             raise PlanError("what failed in this run is planned from the rows it was made of")
-        return planner(failed)
+        return again
 
     def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the list again."""
