@@ -16,7 +16,9 @@ from voxops.frames import Target, Targets, targets
 
 def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
     posts = some_posts()
-    mixed = pd.concat([posts.sample(frac=0.5, random_state=1), posts.iloc[::-3], some_posts(5)])
+    some = posts.sample(frac=0.5, random_state=1)
+    others = some_posts(5)
+    mixed = pd.concat([some, posts.drop(some.index).iloc[::-3], others.assign(post_id="q" + others["post_id"].str[1:])])
     rows = targets(mixed)
     expected = [
         (post, entry)
@@ -95,6 +97,29 @@ def test_targets_of_an_exploded_frame_are_those_of_the_posts():
     pd.testing.assert_frame_equal(exploded, whole)
     assert exploded.attrs == whole.attrs
     assert msgspec.json.decode(exploded.attrs["open_targets"]) == {"p1": [2, 1]}
+
+
+def test_targets_of_posts_that_stand_in_a_frame_twice_count_once_as_they_are_by_now():
+    """After a `pd.concat` of a load before a retry and one after it."""
+    before = some_posts(8).assign(updated_at=pd.Timestamp("2026-03-02T09:00Z"))
+    after = before.assign(updated_at=pd.Timestamp("2026-03-02T10:00Z"))
+    after["targets"] = [Targets.of([one._replace(status="published") for one in cell]) for cell in after["targets"]]
+    for frames in ([before, after], [after, before]):
+        found = targets(pd.concat(frames, ignore_index=True))
+        pd.testing.assert_frame_equal(
+            found.sort_values(["post_id", "platform"], ignore_index=True),
+            targets(after).sort_values(["post_id", "platform"], ignore_index=True),
+        )
+        assert found.attrs["open_targets"] == "{}", "what was open before is not open by now"
+    tagged = before.assign(tags=[("a", "b")] * len(before)).explode("tags")
+    pd.testing.assert_frame_equal(targets(tagged), targets(before))
+    assert targets(tagged).attrs["open_targets"] == targets(before).attrs["open_targets"]
+
+
+def test_equal_targets_of_one_post_stay():
+    posts = some_posts(2)
+    posts["targets"] = [Targets.of([Target(platform="twitter"), Target(platform="twitter")])] * 2
+    assert len(targets(posts)) == 4
 
 
 def test_targets_read_back_from_csv_are_refused(tmp_path):

@@ -17,8 +17,10 @@ from tests.frames.makers import ODD, some_posts, two_posts
 
 import voxops as vx
 from voxops import from_arrow
+from voxops.acts.retry import plan_retry
+from voxops.analysis import triage
 from voxops.archive import Archive
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames import Targets, build
 from voxops.frames.nested import JsonArray, TargetsArray
 from voxops.sandbox import Sandbox
@@ -305,3 +307,13 @@ def test_numbers_and_times_stay_what_they_are_or_are_refused_by_name() -> None:
 def test_a_name_that_two_columns_have_is_said() -> None:
     with pytest.raises(ConfigError, match="two columns are named 'a'"):
         from_arrow(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pa.Table.from_pydict], ids=["polars", "pyarrow"])
+def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: Any) -> None:
+    frame = make({"delivery_id": ["d1"]})
+    whose = f"not a {type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
+    with pytest.raises(PlanError, match=rf"{whose}\. Use vx\.from_arrow\(frame\)"):
+        triage(frame)
+    with pytest.raises(PlanError, match=rf"{whose[6:]}; use vx\.from_arrow\(frame\)"):
+        plan_retry(frame)

@@ -139,7 +139,8 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         support, nothing to do), ``cause`` (string; NA where nothing is wrong) and ``remedy`` (string, one sentence), and ends
         with ``retryable`` (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
         ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
-        was read (``attrs["fetched_at"]``) is stuck, and for support; without the two nothing is called stuck.
+        was read (``attrs["fetched_at"]``; where a merge has lost that, before the latest change that it shows) is stuck, and for
+        support.
 
     Raises
     ------
@@ -179,12 +180,14 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
 
 def _stuck(frame: pd.DataFrame) -> list[bool]:
-    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so."""
+    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so.
+
+    A merge forgets when that was: not before the latest change that the frame shows.
+    """
+    changed = times_of(frame, "updated_at")
     fetched = frame.attrs.get("fetched_at")
-    if fetched is None:
-        return [False] * len(frame)
-    latest = pd.Timestamp(fetched) - STUCK_AFTER
-    return (times_of(frame, "updated_at") <= latest).tolist()
+    read = changed.max() if fetched is None else pd.Timestamp(fetched)
+    return (changed <= read - STUCK_AFTER).tolist()
 
 
 def _plain(column: pd.Series) -> list[str | None]:

@@ -45,7 +45,9 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
         Which of the columns hold times.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"{what}, not {'None' if frame is None else f'a {type(frame).__name__}'}. {maker}")
+        raise PlanError(
+            f"{what}, not {'None' if frame is None else f'a {_kind(frame)}'}. {_of_others(frame).capitalize() or maker}"
+        )
     wanted = list(columns)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
@@ -63,12 +65,26 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a DataFrame is needed, not {type(frame).__name__}; {_instead_of(frame, maker)}")
+        raise PlanError(f"a DataFrame is needed, not {_kind(frame)}; {_of_others(frame) or _instead_of(frame, maker)}")
     if doubled := _doubled(frame):
         raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+
+
+def _kind(thing: object) -> str:
+    """What a thing is; of another library's frame also whose."""
+    kind = type(thing)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}" if _of_others(thing) else kind.__name__
+
+
+def _of_others(thing: object) -> str:
+    """How a frame or table of another library becomes one of pandas; ``""`` where a thing is none."""
+    arrow = callable(getattr(type(thing), "__arrow_c_stream__", None)) and not isinstance(
+        thing, pd.DataFrame | pd.Series
+    )
+    return "use vx.from_arrow(frame)" if arrow else ""
 
 
 def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:

@@ -9,7 +9,12 @@ from voxops.frames.schemas import TARGET, pull, spellings
 from voxops.frames.target import Target, Targets
 from voxops.frames.values import CODE, JSON, error_parts
 
-__all__ = ["entries", "read_targets"]
+__all__ = ["entries", "read_targets", "targets_in"]
+
+
+def targets_in(cell: Any) -> Targets:
+    """The targets that a cell of posts holds, also where a file has made lists and mappings of them."""
+    return cell if isinstance(cell, Targets) else read_targets(entries(cell))
 
 
 def read_targets(entries: Sequence[Any]) -> Targets:

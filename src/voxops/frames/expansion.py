@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
-from voxops.frames.entries import entries, read_targets
+from voxops.frames.entries import targets_in
 from voxops.frames.schemas import TARGET
 from voxops.frames.target import Target, Targets, gather
 from voxops.model import IN_FLIGHT_STATUSES
@@ -49,7 +48,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
+        In the order of the posts, index from 0, each target once, however often its post stands in the frame, as after a
+        ``pd.concat`` of two loads: as the post that changed last shows it. ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
         campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
@@ -75,8 +75,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
                 f"row {row}: the column targets holds text that names no platform, {cell[:30]!r}; a CSV file keeps no targets. "
                 "Load the posts with ws.posts(...), or keep vx.targets(posts) as a Parquet file."
             )
-    groups = [cell if isinstance(cell, Targets) else read_targets(entries(cell)) for cell in posts["targets"]]
-    groups = [group or _CHILDLESS for group in groups]
+    groups = [targets_in(cell) or _CHILDLESS for cell in posts["targets"]]
     of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
     fields = gather(groups)
@@ -88,20 +87,28 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         if name in posts.columns:
             columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
-    frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(posts["post_id"], groups)}
+    frame = _each_once(frame, of_post)
+    frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
     return frame
 
 
-def _open_targets(post_ids: Iterable[Any], groups: Sequence[Targets]) -> str:
+def _each_once(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Targets of posts that stand in several rows, each once: as the row shows it whose post changed last, of equals the last row."""
+    if not frame["post_id"].iloc[np.flatnonzero(np.diff(of_post, prepend=-1))].duplicated().any():
+        return frame
+    number = frame.groupby([*TARGET_KEY, "target_id"], dropna=False, sort=False).ngroup().to_numpy()
+    changed = pd.to_datetime(frame["updated_at"], utc=True, errors="coerce", format="ISO8601")
+    order = np.lexsort((of_post, changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy()))
+    newest = np.empty(number.max() + 1, of_post.dtype)
+    newest[number[order]] = of_post[order]  # of several the last one stays
+    kept: pd.DataFrame = frame[of_post == newest[number]]
+    return kept.reset_index(drop=True)
+
+
+def _open_targets(frame: pd.DataFrame) -> str:
     """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
-    places: dict[str, set[tuple[Any, ...]]] = {}  # a post that was exploded has several rows
-    for post_id, group in zip(post_ids, groups, strict=True):
-        states = group.column("status")
-        if not _OPEN.isdisjoint(states):
-            names = map(group.column, ("target_id", "platform", "account_id"))
-            places.setdefault(str(post_id), set()).update(zip(states, *names, strict=True))
-    counts = {}
-    for post_id, of_post in places.items():
-        states = [state for state, *_ in of_post]
-        counts[post_id] = [states.count("failed"), sum(map(states.count, IN_FLIGHT_STATUSES))]
+    opened = frame.loc[frame["status"].isin(list(_OPEN)), ["post_id", "status", "target_id", "platform", "account_id"]]
+    counts: dict[str, list[int]] = {}
+    for post_id, status in opened.drop_duplicates()[["post_id", "status"]].itertuples(index=False):
+        counts.setdefault(str(post_id), [0, 0])[status != "failed"] += 1
     return msgspec.json.encode(counts).decode()

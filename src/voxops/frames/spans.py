@@ -112,7 +112,7 @@ def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestam
     if tz == "UTC":
         raise ConfigError(
             f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC; or name the zone of "
-            "the workspace once, as in vx.connect(tz='Europe/Berlin')."
+            "the workspace once, as in vx.connect(tz='Europe/Berlin'), or in VOXOPS_TZ for commands."
         )
     try:
         return time.tz_localize(tz)
