@@ -73,7 +73,7 @@ def test_a_guess_says_its_odds_and_against_how_many():
     near = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "failed", -8, "acc_2")))
     assert near["post_id"] == "post_a"
     assert 0.6 < near["odds"] < alone["odds"]
-    assert near["why_post"].endswith("against 1 others")
+    assert near["why_post"].endswith("against 1 other")
 
 
 def test_an_account_that_the_answer_names_decides():
@@ -87,7 +87,7 @@ def test_an_account_that_the_answer_names_decides():
     ("kind", "seconds", "why"),
     [
         ("account.error", 0, "account.error is about the account, not a post"),
-        ("post.failed", 4000, "no loaded post was failed at that time; it may have changed since"),
+        ("post.failed", 4000, "no loaded post shows a post.failed at that time; it may have changed since"),
         ("post.failed", -90_000, "it is older than the posts that were loaded"),
         ("post.paused", 0, "nobody knows when a post.paused comes up"),
     ],
@@ -116,7 +116,7 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     assert len(guessed) == 4, "two kinds, one that names an account, one of another moment"
     assert table["why_post"].value_counts().to_dict() == {
         "30 posts fit alike, by kind and time; nobody can say which": 101,
-        "no loaded post was published at that time; it may have changed since": 100,
+        "no loaded post shows a post.published at that time; it may have changed since": 100,
         "a guess by kind, time and the account that the answer names, against 29 others": 1,
     }
     assert table["post_id"].dropna().to_list() == ["post_7"]
@@ -127,7 +127,7 @@ def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
     twice = posts(("post_b", "published", 0, "acc_1"), ("post_a", "published", 0, "acc_1"))
     twice["published_at"] -= pd.Timedelta("4s")
     said = about(log(("del_1", "post.published", 0, None)), twice)
-    assert (said["post_id"], said["why_post"]) == ("post_a", "a guess by kind and time, against 1 others")
+    assert (said["post_id"], said["why_post"]) == ("post_a", "a guess by kind and time, against 1 other")
     assert said["odds"] == round(1 / 2.05, 3)
 
 
@@ -185,14 +185,14 @@ def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_sec
     )  # fmt: skip
     said, memory = digest(concerns(triaged, outages=outages))
     assert [(one["kind"], one["change"], one["rows"]) for one in said["findings"]] == [
-        ("cause", "there", 2),
         ("receiver down", "there", 1),
+        ("cause", "there", 2),
     ]
     assert "abc" not in json.dumps([said, memory])
     later, kept = digest(concerns(triaged.head(1), outages=outages.tail(1)), memory)
     assert (later["attention"], later["findings"], len(later["gone"])) == (False, [], 1)
     back, _ = digest(concerns(triaged, outages=outages), kept)
     assert [(one["kind"], one["change"], one["more"]) for one in back["findings"]] == [
-        ("cause", "worse", 1),
         ("receiver down", "came back", 1),
+        ("cause", "worse", 1),
     ]

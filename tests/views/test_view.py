@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -448,3 +449,32 @@ def test_a_live_view_says_what_the_static_one_says() -> None:
     assert [[cell["text"] for cell in row] for row in grid.rows.copy()[0]["rows"][:2]] == [first, second]
     (pairs,) = (part for part in grid._details(1) if part["kind"] == "pairs")
     assert pairs["rows"][:3] == [["day", "01 Feb 2026"], ["success rate", "6.2 %"], ["attempts", "1,234"]]
+
+
+def test_a_time_of_another_year_shows_its_year_wherever_it_stands(ws: vx.Workspace) -> None:
+    posts = ws.posts(status="scheduled", limit=3)
+    posts["scheduled_for"] = pd.to_datetime(["2025-03-04T10:00Z", "2026-03-04T10:00Z", "2027-03-04T10:00Z"]).as_unit(
+        "us"
+    )
+    years = ("04 Mar 2025 10:00", "04 Mar 2026 10:00", "04 Mar 2027 10:00")
+    static, live = vx.view(posts, tz="UTC"), vx.view(posts, tz="UTC", live=True)
+    for shown in (static._repr_html_(), repr(static), live.grid.rows.copy()):
+        assert all(year in str(shown) for year in years)
+    flags = {
+        column["name"]: column["years"] for column in live.grid.rows.model()["columns"] if column["kind"] == "time"
+    }
+    assert flags["scheduled_for"]
+    assert not any(flag for name, flag in flags.items() if name != "scheduled_for"), "of this year, as ever"
+    assert "04 Mar 10:00" in repr(vx.view(posts.iloc[[1]], tz="UTC"))
+
+
+def test_each_frame_shows_what_it_is_read_for(ws: vx.Workspace) -> None:
+    posts, log = ws.posts(), ws.deliveries()
+    assert "impressions" in repr(vx.view(ws.analytics(posts.head(20))))
+    assert " about " in repr(vx.view(vx.about_posts(log, posts=posts)))
+    event = {"id": "evt_1", "type": "post.published", "timestamp": "2026-03-02T09:00:00Z", "data": {"postId": "p1"}}
+    said = repr(vx.view(vx.events([json.dumps(event)])))
+    assert said.startswith("1 event ")
+    assert "received" in said
+    assert "targets" not in repr(vx.view(posts["status"].value_counts().to_frame())), "these are posts"
+    assert "targets" in repr(vx.view(vx.causes(vx.triage(vx.targets(posts)))))

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from voxops._core.safe import many
 from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.columns import plain_values
+from voxops.frames.columns import is_missing, plain_values
+from voxops.frames.entries import targets_in
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["ABOUT_COLUMNS", "about_posts"]
@@ -149,14 +151,14 @@ def _recorded(events: pd.DataFrame) -> dict[str, tuple[str | None, str, float | 
     """What recorded events say, by the ids of their deliveries and their own."""
     found: dict[str, tuple[str | None, str, float | None, str]] = {}
     for event, kind, post, deliveries in zip(
-        plain_values(events, "event_id"), plain_values(events, "event_type"), plain_values(events, "post_id"), events["delivery_ids"], strict=True
+        plain_values(events, "event_id"), plain_values(events, "event_type"), plain_values(events, "post_id"), plain_values(events, "delivery_ids"), strict=True
     ):  # fmt: skip
         said = (
             (post, "recorded", 1.0, f"event {event} names it")
             if post
             else (*_NOTHING, f"event {event}, a {kind}, names no post")
         )
-        found |= {one: said for one in (event, *(deliveries or ())) if one}
+        found |= {one: said for one in (event, *(() if is_missing(deliveries) else deliveries)) if one}
     return found
 
 
@@ -165,7 +167,7 @@ def _known(posts: pd.DataFrame, kind: str) -> _Known:
     names, statuses = _KINDS[kind]
     fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
     entries: set[tuple[float, str, frozenset[str]]] = set()
-    accounts = [frozenset(target.account_id for target in cell or () if target.account_id) for cell in fits["targets"]]
+    accounts = [frozenset(filter(None, targets_in(cell).column("account_id"))) for cell in fits["targets"]]
     for name in names:
         for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
             if not pd.isna(at) and not pd.isna(post):
@@ -191,7 +193,7 @@ def _guess(
     start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
     if start == end:
         early = first is not None and not pd.isna(first) and moment < first.timestamp()
-        why = f"no loaded post was {kind.removeprefix('post.')} at that time; it may have changed since"
+        why = f"no loaded post shows a {kind} at that time; it may have changed since"
         return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
     each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
     mine = [known.places[name] for name in names]
@@ -203,8 +205,10 @@ def _guess(
     np.maximum.at(weights, post, each)
     best = int(weights.argmax())
     odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
+    if odds < _LEAST and len(near) == 1:
+        return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
     if odds < _LEAST:
         return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time; nobody can say which")
     by = "kind, time and the account that the answer names" if named else "kind and time"
-    others = f", against {len(near) - 1} others" if len(near) > 1 else ""
+    others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
     return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"

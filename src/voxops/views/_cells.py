@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from voxops._core.addresses import short_address
 from voxops.frames.columns import is_missing
 from voxops.views._kinds import Shape
 
-__all__ = ["TEXT", "text_of", "whole"]
+__all__ = ["TEXT", "in_other_years", "short_time", "text_of", "whole"]
 
 TEXT = 160  # characters of a text that a page gets; the line is cut by its width
 _ID = 12  # characters shown of an id
@@ -29,10 +29,27 @@ def text_of(value: Any, shape: Shape, tz: str) -> str:
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None and not pd.isna(value):
         if shape.days:
             return value.strftime("%d %b %Y")
-        return value.tz_convert(tz).strftime("%d %b %H:%M" if shape.width else "%Y-%m-%d %H:%M")
+        return short_time(value, tz, years=shape.years) if shape.width else f"{value.tz_convert(tz):%Y-%m-%d %H:%M}"
     if shape.share and isinstance(value, float) and not pd.isna(value):
         return safe.percent(value)
     return safe.plain(whole(value, tz), TEXT)
+
+
+def short_time(value: pd.Timestamp, tz: str, *, years: bool) -> str:
+    """Return a time as a column of a table shows it; one without a zone as it stands."""
+    local = value.tz_convert(tz) if value.tzinfo else value
+    return f"{local:%d %b %Y %H:%M}" if years else f"{local:%d %b %H:%M}"
+
+
+def in_other_years(times: pd.Series[Any], tz: str | tzinfo, read: object) -> bool:
+    """Whether a column has times of another year than the one in which it was read: a wrong year must be seen.
+
+    `read` is when that was (``attrs["fetched_at"]``), None where nobody says, as of a sheet: then it is now.
+    """
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        return False
+    year = (pd.Timestamp.now("UTC") if read is None else pd.Timestamp(str(read))).tz_convert(tz).year
+    return bool((times.dropna().dt.tz_convert(tz).dt.year != year).any())
 
 
 def whole(value: Any, tz: str) -> str:

@@ -52,11 +52,11 @@ class Grid:
     ) -> None:
         self._title, self._aside, self._tz = title, aside, tz
         shown = frame.reset_index(drop=True)
-        shown.attrs = {"tz": tz}
+        read = frame.attrs.get("fetched_at")
+        shown.attrs = {"tz": tz, "fetched_at": read}
         plain = {name: said.reset_index(drop=True) for name, said in words.items()}
         columns = [_column(name, shape, shown[name], plain.get(name)) for name, shape in shapes.items()]
         self.rows = RowTable(shown, columns, plain)
-        read = frame.attrs.get("fetched_at")
         self._read = None if read is None else pd.Timestamp(read).to_pydatetime()
         self.live = Live(self._look, lambda: f"{title} {aside}", self._hear, name="view")
         self.live.fill(self.rows.model())

@@ -15,16 +15,18 @@ from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
 __all__ = ["FIRST", "LOOKS", "MOST", "Kind", "Shape", "kind_of", "order_of", "shape_of"]
 
 MOST = 10  # columns shown
+_YEAR = 34  # pixels of a year
 _LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
-TRIAGED, PLANNED, RESULTS = "triaged targets", "planned rows", "results"
+TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
 FIRST = {
     TRIAGED: "those with a cause first",
     PLANNED: "those to be sent first",
     RESULTS: "what failed, is unknown or blocked first",
 }
 _OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
-# Columns that give way, where others are what a frame is read for.
-_NARROW: Mapping[str, Mapping[str, Any]] = {
+# Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
+_PARTICULAR: Mapping[str, Mapping[str, Any]] = {
+    CAUSES: {"count": {"title": "targets", "width": 68}},
     TRIAGED: {"content": {"width": 100}, "cause": {"width": 184}},
     RESULTS: {
         "content": {"width": 130},
@@ -56,7 +58,7 @@ class Shape:
     """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
 
     Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines;
-    `days` where times are days, of which only the day is shown; `share` where a number from 0 to 1 is one of a hundred; `address`
+    `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0 to 1 is one of a hundred; `address`
     where host and path are shown, without what both have in common.
     """
 
@@ -65,6 +67,7 @@ class Shape:
     shortened: bool = False
     wraps: bool = False
     days: bool = False
+    years: bool = False
     share: bool = False
     address: bool = False
 
@@ -103,7 +106,7 @@ KINDS: Sequence[Kind] = (
         "run action campaign state reason created_at succeeded failed blocked unknown pending who note",
     ),
     _kind(
-        "causes",
+        CAUSES,
         "cause verdict remedy count posts",
         "verdict cause remedy owners count posts accounts platforms first_seen last_seen example",
     ),
@@ -134,10 +137,20 @@ KINDS: Sequence[Kind] = (
     ),
     _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
+        "figures of posts",
+        "post_id impressions engagement_rate",
+        "platform impressions reach engagements likes comments shares clicks engagement_rate post_id",
+    ),
+    _kind(
         "targets",
         "post_id target_id platform",
         "status platform account_name error_code error_message owner campaign content scheduled_for updated_at retry_count "
         "post_id",
+    ),
+    _kind(
+        "events",
+        "event_id event_type received verified",
+        "event_type status content account_id media_id created_at received verified post_id event_id",
     ),
     _kind(
         "posts",
@@ -147,7 +160,7 @@ KINDS: Sequence[Kind] = (
     _kind(
         "deliveries",
         "delivery_id event_type",
-        "success why event_type url status_code error latency_ms retry_count created_at delivered_at delivery_id",
+        "success why event_type url post_id about odds status_code error latency_ms retry_count created_at delivered_at delivery_id",
     ),
     _kind(
         "accounts",
@@ -165,15 +178,11 @@ KINDS: Sequence[Kind] = (
         "row_id content accounts scheduled_for",
         "row_id accounts scheduled_for content media tags first_comment",
     ),
-    _kind(
-        "figures of posts",
-        "post_id impressions engagement_rate",
-        "platform impressions reach engagements likes comments shares clicks engagement_rate post_id",
-    ),
 )
 _OTHER = Kind("rows", frozenset(), ())
 
 _SHAPES: Mapping[str, Shape] = {
+    "about": Shape("about", 70),
     "account_id": Shape("account id", 112, shortened=True),
     "account_name": Shape("account", 106),
     "account_status": Shape("status", 84),
@@ -183,7 +192,6 @@ _SHAPES: Mapping[str, Shape] = {
     "code": Shape("code", 176),
     "column": Shape("column", 116),
     "content": Shape("text"),
-    "count": Shape("targets", 68),
     "eligible": Shape("sent", 44),
     "error_code": Shape("error", 176),
     "error_message": Shape("message", wraps=True),
@@ -198,6 +206,7 @@ _SHAPES: Mapping[str, Shape] = {
     "new_content": Shape("new text"),
     "new_scheduled_for": Shape("new time", 108),
     "note": Shape("note", wraps=True),
+    "odds": Shape("odds", 52),
     "outcome": Shape("outcome", 108),
     "owner": Shape("owner", 76),
     "platform": Shape("platform", 96),
@@ -250,9 +259,10 @@ def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
     return np.argsort(rank.to_numpy("int64"), kind="stable")
 
 
-def shape_of(column: object, values: pd.Series[Any], kind: Kind = _OTHER) -> Shape:
-    """Return how a column is drawn in a frame of this kind."""
-    return replace(_shape(str(column), values), **_NARROW.get(kind.name, {}).get(str(column), {}))
+def shape_of(column: object, values: pd.Series[Any], kind: Kind = _OTHER, *, years: bool = False) -> Shape:
+    """Return how a column is drawn in a frame of this kind; `years` if its times must show theirs."""
+    shape = replace(_shape(str(column), values), **_PARTICULAR.get(kind.name, {}).get(str(column), {}))
+    return replace(shape, width=shape.width + _YEAR, years=True) if years and shape.width and not shape.days else shape
 
 
 def _shape(name: str, values: pd.Series[Any]) -> Shape:

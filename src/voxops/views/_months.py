@@ -116,5 +116,5 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     ax.set_xticks(list(range(0, len(counts), step)), [f"{week:%d %b}" for week in counts.index[::step]])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(safe.zoned("week that began on", weeks["week"].dt.tz))
-    ax.set_ylabel("failed targets (count)")
+    ax.set_ylabel("targets that failed or hang (count)")
     return _axes.finish(ax, "y", empty=counts.empty)

@@ -19,6 +19,7 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.frames.spans import shown_zone
+from voxops.views._cells import in_other_years, short_time
 
 __all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
 
@@ -164,8 +165,13 @@ class RowTable:
         columns = [column for column in self.columns if not column.hidden]
         first, tz = shown.head(COPIED), shown_zone(self.frame)
         words = {column.name: self._part(column.name, range(len(first)), shown) for column in columns}
+        read = self.frame.attrs.get("fetched_at")
+        years = {column.name for column in columns if in_other_years(words[column.name], tz, read)}
         lines = [
-            [blocks.cell(_cell_text(words[column.name].iloc[row], tz), limit=60) for column in columns]
+            [
+                blocks.cell(_cell_text(words[column.name].iloc[row], tz, years=column.name in years), limit=60)
+                for column in columns
+            ]
             for row in range(len(first))
         ]
         table = blocks.table([column.title for column in columns], lines)
@@ -196,7 +202,8 @@ class RowTable:
         if column.kind == "time":
             times = self.frame[column.name]
             tz = times.dt.tz if column.days else shown_zone(self.frame)
-            return {**known, "seconds": _seconds(times, tz).tobytes()}
+            years = not column.days and in_other_years(times, tz, self.frame.attrs.get("fetched_at"))
+            return {**known, "years": years, "seconds": _seconds(times, tz).tobytes()}
         if column.kind == "number":
             numbers = self.frame.get(column.name, pd.Series(pd.NA, index=self.frame.index, dtype="Float64"))
             return {**known, "numbers": numbers.astype("Float64").to_numpy("<f8", na_value=np.nan).tobytes()}
@@ -225,8 +232,8 @@ def _seconds(times: pd.Series[Any], tz: str | tzinfo) -> np.ndarray[Any, Any]:
     return seconds
 
 
-def _cell_text(value: Any, tz: str) -> str:
+def _cell_text(value: Any, tz: str, *, years: bool) -> str:
     """Return a cell of the static copy as text."""
     if isinstance(value, pd.Timestamp):
-        return f"{value.tz_convert(tz) if value.tzinfo else value:%d %b %H:%M}"
+        return short_time(value, tz, years=years)
     return MISSING if pd.isna(value) else str(value) or MISSING

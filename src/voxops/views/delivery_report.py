@@ -205,7 +205,8 @@ def _facts(
 def _actions(breaks: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per kind of trouble: who acts, on how much, how, and where."""
     down = breaks[breaks["recovered_at"].isna()]
-    kinds = {"down now": (int(down["failed_first"].sum()), down["url"])} if len(down) else {}
+    missed = down["failed_first"].to_list()  # deliveries, as of the other kinds, and not outages
+    kinds = {"down now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
     for why, part in lost.groupby(lost["why"].astype(object), sort=False):
         kinds[str(why)] = (len(part), part["url"])
     found = [

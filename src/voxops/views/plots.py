@@ -85,7 +85,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     heads = [_head(name, verdicts.get(name)) for name in map(str, counts.index)]
     ax = _axes.axes(ax, 1.1 + 0.5 * max(len(counts), 2))
     _axes.stacked(ax, counts, PLATFORM, heads)
-    ax.set_xlabel("failed targets (count)")
+    ax.set_xlabel("targets that failed or hang (count)")
     return _axes.finish(ax, "x", empty=counts.empty)
 
 

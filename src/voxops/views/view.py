@@ -17,7 +17,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
-from voxops.views._cells import TEXT, text_of, whole
+from voxops.views._cells import TEXT, in_other_years, text_of, whole
 from voxops.views._grid import Grid
 from voxops.views._kinds import FIRST, LOOKS, MOST, Kind, Shape, kind_of, order_of, shape_of
 from voxops.views._palette import look
@@ -121,7 +121,11 @@ class View:
 
     def _shapes(self) -> Mapping[str, Shape]:
         part = self._shown()
-        return {name: shape_of(name, part[name], self._kind) for name in self.columns}
+        read = self.frame.attrs.get("fetched_at")
+        return {
+            name: shape_of(name, part[name], self._kind, years=in_other_years(part[name], self.tz, read))
+            for name in self.columns
+        }
 
 
 class LiveView(View):

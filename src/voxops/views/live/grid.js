@@ -1,7 +1,7 @@
 // The table as a person sees it: facets with counts, rows to tick, details beside them, drawn only where they can be seen.
 
 const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends: as widget.css has them
-const LETTER = 8, LONGEST = 16, SIDEWAYS = 120;
+const LETTER = 8, LONGEST = 16, YEAR = 5, SIDEWAYS = 120;
 const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
 const DIRECTED = new Set(["code", "text"]); // kinds of columns whose words may run from right to left
 const TAIL = 12; // characters at the end of an address that are always seen
@@ -9,7 +9,7 @@ const BARE = "●"; // the glyph of words that have none of their own
 
 /** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
 function readable(one, looks) {
-  const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind];
+  const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind] + (one.years ? YEAR : 0);
   const letters = Math.max(one.title.length + 2, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // two for the sign of sorting
   return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
 }

@@ -48,7 +48,8 @@ function shown(one, row, texts) {
   if (one.kind === "time") {
     if (one.seconds[row] === MISSING) return NOTHING;
     const at = new Date(one.seconds[row] * 1000);
-    return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
+    const year = one.years ? `${at.getUTCFullYear()} ` : "";
+    return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${year}${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
   }
   return texts.get(row)?.[one.name] ?? "…";
 }
