@@ -51,6 +51,16 @@ def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("named", ["Termin", "Termin (Europe/Berlin)", "termin"])
+@pytest.mark.parametrize("tz", [None, "America/New_York"])
+def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path: Path, named: str, tz: str | None) -> None:
+    text = "row_id,content,accounts,Termin (Europe/Berlin)\nr1,Hello,twitter:@brand,2027-03-04 10:00\n"
+    found = read_campaign(written(tmp_path, text), columns={named: "scheduled_for"}, tz=tz)
+    assert found["scheduled_for"].to_list() == ["2027-03-04T10:00:00+01:00"], (
+        "the head says which zone its times are in"
+    )
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -146,7 +146,8 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
     while names and not names[-1]:
         names.pop()
     found_names = ", ".join(dict.fromkeys(filter(None, map(_tidy, read.header))))[:200] or "none"
-    absent = [theirs for theirs in columns if _tidy(theirs) not in set(map(_tidy, read.header))]
+    heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
+    absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
     if absent:
         said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
         raise PlanError(said + _elsewhere(read, wanted))
@@ -192,13 +193,18 @@ def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], 
     """Heads as names of ours, and the zone that some say."""
     names, zones = [], {}
     for head in heads:
-        name = _tidy(head)
-        found = _ZONED.fullmatch(head.strip())
-        if name not in wanted and found is not None and _is_zone(found[2]):
-            name = _tidy(found[1])
-            zones[wanted.get(name, name)] = found[2]
-        names.append(wanted.get(name, name))
+        bare, place = _parted(head)
+        # An analyst may name the column with its zone or without it; the zone holds either way.
+        names.append(wanted.get(_tidy(head), wanted.get(bare, bare)))
+        if place:
+            zones[names[-1]] = place
     return names, zones
+
+
+def _parted(head: str) -> tuple[str, str]:
+    """A head as a name of ours and the zone that it says, as in ``scheduled_for (Europe/Berlin)``; ``""`` where it says none."""
+    found = _ZONED.fullmatch(head.strip())
+    return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
 
 
 def _tidy(name: str) -> str:
