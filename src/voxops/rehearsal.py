@@ -72,8 +72,8 @@ class Rehearsal:
 
     def __repr__(self) -> str:
         return (
-            f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with {safe.many(self.requests, 'request')}"
-            f" ({self.refused} refused); {safe.many(self.publications, 'publication')} ended by {self.ends:%Y-%m-%d %H:%M} UTC,"
+            f"{safe.many(self.rows, 'row')} created and {self.refused} refused by {self.sent_by:%Y-%m-%d %H:%M} UTC with"
+            f" {safe.many(self.requests, 'request')}; {safe.many(self.publications, 'publication')} ended by {self.ends:%Y-%m-%d %H:%M} UTC,"
             f" {self.failed:.0f} of them failed ({self.low} to {self.high})"
         )
 

@@ -9,10 +9,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops.analysis.digest import concerns
+from voxops.analysis.digest import digest as analysis_digest
 from voxops.cli import main
+from voxops.cli._jobs import _in_words
 from voxops.client.outgoing import post_json
 from voxops.errors import ConfigError
 from voxops.sandbox import Fault, Sandbox
@@ -306,3 +310,24 @@ def test_a_digest_that_is_posted_calls_nobody_in_a_chat(
     assert "&lt;!\u2060CHANNEL&gt;" in text
     assert not {"<", ">"} & set(text)
     assert "@here" not in text
+
+
+def test_the_text_of_a_digest_begins_with_what_cannot_wait_and_says_how_much_it_leaves_out() -> None:
+    causes = targets_of_causes(60)
+    risk = pd.DataFrame({"account_id": ["acc_1"], "risk": ["expired"], "why": ["w"], "remedy": ["r"], "post_id": ["p"], "scheduled_for": pd.to_datetime(["2026-03-02T10:00Z"])})  # fmt: skip
+    found, _ = analysis_digest(concerns(causes, risk=risk), {"items": {f"run: {n}": [] for n in range(55)}})
+    assert len(found["findings"]) == 61
+    lines = _in_words({"workspace": {"name": "Alder", "id": "w"}, **found}, str).splitlines()
+    assert lines[1].startswith("new: at risk acc_1: expired")
+    assert lines[2].startswith("new: cause C59 "), "of causes the largest first"
+    assert len([line for line in lines if line.startswith("new: ")]) == 50
+    assert "and 11 more (cause 11), in the JSON of this digest" in lines
+    assert lines[-1] == "and 5 more (gone 5), in the JSON of this digest"
+
+
+def targets_of_causes(number: int) -> pd.DataFrame:
+    """A triaged frame in which cause C<n> has n + 1 targets."""
+    rows = [(f"C{cause:02}", f"p{cause}-{target}") for cause in range(number) for target in range(cause + 1)]
+    frame = pd.DataFrame(rows, columns=["cause", "post_id"])
+    updated = pd.Timestamp("2026-03-02T09:00Z")
+    return frame.assign(verdict="support", remedy="look", platform="twitter", account_id="a", updated_at=updated)

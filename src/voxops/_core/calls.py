@@ -67,7 +67,9 @@ def _check_arguments(method: Callable[..., Any], args: tuple[Any, ...], kwargs: 
     known = [each for each in signature.parameters if each != "self"]
     for name in kwargs:
         if name not in known:
-            raise TypeError(f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known)}")
+            raise TypeError(
+                f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
+            )
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as error:

@@ -42,7 +42,10 @@ def concerns(
     runs: pd.DataFrame | None = None,
     risk: pd.DataFrame | None = None,
 ) -> list[Concern]:
-    """What needs somebody: causes of failures, posts at risk, lost deliveries, receivers that are down, runs that have not ended well.
+    """What needs somebody, what can't wait first.
+
+    Receivers that are down, runs that have not ended well, posts at risk, lost deliveries, and causes of failures, of which the one
+    with the most targets comes first.
 
     Parameters
     ----------
@@ -58,8 +61,13 @@ def concerns(
         From ``ws.at_risk()``.
     """
     found: list[Concern] = []
-    if triaged is not None:
-        found += _causes(triaged)
+    if outages is not None:
+        down = outages[outages["recovered_at"].isna()]
+        for row in down.to_dict("records"):
+            since = pd.Timestamp(row["start"]).isoformat()
+            found.append(Concern("receiver down", redact_address(row["url"]), (since,), {"since": since}))
+    if runs is not None:
+        found += _runs(runs)
     if risk is not None:
         for names, part in risk.groupby(["account_id", "risk"], sort=True):
             account, kind = map(str, names)
@@ -75,13 +83,8 @@ def concerns(
         for (hook, why), part in lost.groupby(["webhook_id", "why"], sort=True):
             ids = tuple(part["delivery_id"].dropna().astype(str))
             found.append(Concern("lost deliveries", f"{hook}: {why}", ids, {"why": str(why), "webhook": str(hook)}))
-    if outages is not None:
-        down = outages[outages["recovered_at"].isna()]
-        for row in down.to_dict("records"):
-            since = pd.Timestamp(row["start"]).isoformat()
-            found.append(Concern("receiver down", redact_address(row["url"]), (since,), {"since": since}))
-    if runs is not None:
-        found += _runs(runs)
+    if triaged is not None:
+        found += sorted(_causes(triaged), key=lambda each: -len(each.ids))
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ _DIGEST_STATUS = (
     "Exit status: 0 nothing (new or worse), 1 an error (what was found will be in the next digest), 2 wrong usage, 3 somebody has to act. "
     "Nothing is sent to the API; a report goes only to the address of --post, without the API key."
 )
+
+_LINES = 50  # of findings, and of what is gone, in the text of a digest: what a chat shows of one message
 
 
 def add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
@@ -166,12 +169,21 @@ def _in_words(report: dict[str, Any], show: Callable[[object], str]) -> str:
     """The digest as text, for a terminal or for a chat that shows nothing else; `show` makes what strangers wrote harmless there."""
     where = show(report["workspace"]["name"] or report["workspace"]["id"])
     lines = [f"{where}: {many(len(report['findings']), 'thing')} for somebody to look at"]
-    for one in report["findings"][:20]:
+    for one in report["findings"][:_LINES]:
         more = f", {one['more']} of them new" if one["change"] == "worse" else ""
         remedy = f": {show(one['remedy'])}" if one.get("remedy") else ""
         lines.append(f"{one['change']}: {one['kind']} {show(one['what'])} ({many(one['rows'], 'row')}{more}){remedy}")
-    lines += [f"gone: {show(name)}" for name in report["gone"][:20]]
+    lines += _more(one["kind"] for one in report["findings"][_LINES:])
+    lines += [f"gone: {show(name)}" for name in report["gone"][:_LINES]]
+    lines += _more("gone" for _ in report["gone"][_LINES:])
     return "\n".join(lines)
+
+
+def _more(kinds: Iterable[str]) -> list[str]:
+    """A line for what a text has no room for: nobody must take it for all there is."""
+    counts = Counter(kinds)
+    left = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    return [f"and {counts.total():,} more ({left}), in the JSON of this digest"] if counts else []
 
 
 def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:
