@@ -280,6 +280,15 @@ def test_rule_26_a_post_that_was_changed_since_is_still_the_one_that_was_asked_f
     assert isinstance(one(bench, campaign("b", content="b")), New)
 
 
+def test_rule_30_what_was_made_and_failed_is_the_same_row_with_another_text(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED, error_code="WITHDRAWN", result_id="post_1")
+    assert one(bench, campaign("a", content="other words")) == Join(op, 0), "a text asks for nothing to be made again"
+    anew = one(bench, campaign("a", content="other words", attempt=2))
+    assert (type(anew), anew.item.attempt) == (New, 2)
+
+
 def test_rule_26_what_is_under_way_as_another_row_is_not_sent_again(bench):
     """The sheet is run again under other names while its first run goes on: no list shows those posts yet."""
     (op,) = bench.bind(campaign("001", content="words"))

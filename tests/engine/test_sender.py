@@ -15,6 +15,8 @@ from tests.engine.shown import NOW, campaign, made_post, retry, run_now, state
 from voxops._core.backoff import Backoff, delay
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.windows import CLEARED_FOR, CREATES_CLEARED_FOR, LEASE
+from voxops.engine.created import Listed
+from voxops.engine.learning import learn
 from voxops.engine.reader import interval
 from voxops.engine.sender import LONGEST_MESSAGE, RENEWALS, THROTTLES, Sender
 from voxops.errors import TransportError
@@ -119,6 +121,17 @@ def test_a_create_that_somebody_made_while_it_waited_is_not_sent(desk):
     slow(desk, CREATES_CLEARED_FOR + 1)
     desk.send(op)
     assert (desk.post.requests, desk.state(op)) == ([], "settled")
+
+
+def test_a_create_that_the_ledger_has_learnt_to_be_there_is_looked_for_once_more(desk):
+    """Another run of this ledger has seen somebody's post meanwhile: a claim is refused, and the list read again decides."""
+    op = created(desk, "a")
+    theirs = made_post(json.loads(desk.get(op).body)["posts"][0], "post_7", NOW.isoformat())
+    desk.server.listed = [theirs]
+    desk.post.before_permit = lambda: learn(desk.ledger, Listed({"post_7": theirs}))
+    desk.send(op)
+    assert (len(desk.server.since), desk.post.requests, desk.state(op)) == (1, [], "settled")
+    assert desk.current.reasons.refused == {}
 
 
 @pytest.mark.parametrize("how", ["pause", "halt"])

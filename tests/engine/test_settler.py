@@ -10,9 +10,11 @@ import pytest
 from tests.engine.shown import after, fix, move, retry, run_now, scheduled, state
 
 from voxops.acts.made import Made, shown_of_state
+from voxops.acts.operation import settled
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
 from voxops.engine.settler import AT_ONCE, LIKELY, LOOKS_AS_BEFORE, TOUCHED
+from voxops.model import Outcome
 
 FAILED = state("failed")
 
@@ -37,6 +39,18 @@ def test_posts_are_read_by_what_is_known_of_the_act_on_them(bench):
     bench.server.read.clear()
     bench.look(versioned)
     assert bench.server.read == ["post e"], "no list is read for none"
+
+
+def test_what_has_ended_of_an_act_stays_so_when_its_post_is_gone(bench):
+    post = state("failed", "failed")
+    (op,) = bench.bind(retry(post), post)
+    bench.doubt(op)
+    first, _ = bench.ledger.operations.members(op)
+    bench.ledger.outcomes.settle(op, [settled(first, Outcome.SUCCEEDED)], bench.now.timestamp())
+    bench.at(PROOF_AFTER)
+    reading = bench.look(op)
+    assert bench.outcomes(op) == ["succeeded", "blocked"]
+    assert [each.now for each in reading.transitions] == ["blocked"], "of the other nothing is said anew"
 
 
 def test_rule_21_a_clock_that_slept_asks_for_the_time_before_it_judges(bench):

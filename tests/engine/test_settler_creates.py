@@ -37,7 +37,8 @@ def test_rule_13_rows_are_found_by_their_marks_and_the_rest_get_a_batch_of_their
     (made,) = bench.ledger.marks.of_posts(["post_9"]).values()
     assert made.op_mark == bench.ledger.operations.members(op)[1].item.mark
     bench.at(PROOF_AFTER - 0.001)
-    assert not bench.look(op).formed
+    reading = bench.look(op)
+    assert (reading.formed, reading.resend) == ([], []), "with what is there already it is sent no more"
     bench.at(PROOF_AFTER)
     (fresh,) = bench.look(op).formed
     assert bench.state(op) == "settled"
@@ -324,7 +325,9 @@ def test_rule_14_a_post_that_may_be_a_row_that_was_found_leaves_no_other_in_doub
     bench.server.listed = [made, other]
     bench.server.states = {each.post_id: replace(each, source="single") for each in (made, other)}
     bench.at(PROOF_AFTER)
-    (fresh,) = bench.look(op).formed
+    reading = bench.look(op)
+    (fresh,) = reading.formed
+    assert reading.waiting == {}
     assert bench.ledger.operations.members(op)[0].result_id == "post_1"
     assert CREATE.bodies(bench.get(fresh).body) == [b]
 
