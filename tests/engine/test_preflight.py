@@ -23,6 +23,7 @@ from voxops.engine.preflight import (
     LIKELY,
     SINCE,
     _look_again,
+    _verdicts,
     is_stale,
     list_created,
     read_again,
@@ -310,6 +311,13 @@ def test_a_batch_that_another_sender_has_taken_is_left_to_it_and_the_next_one_is
     run_now(renew(client, bench.server, bench.ledger, bench._commit, looked_up))
     assert (bench.state(taken), bench.outcomes(taken)) == ("unknown", ["unknown"])
     assert bench.get(op).read == bench.now.timestamp()
+
+
+def test_a_row_that_was_put_into_a_batch_by_hand_is_judged_by_nothing(bench):
+    (op,) = bench.bind(campaign("a", "b"))
+    members, bodies = bench.ledger.operations.members(op), CREATE.bodies(bench.get(op).body)
+    assert set(_verdicts(bench.ledger, members, bodies)) == {0, 1}
+    assert set(_verdicts(bench.ledger, members, bodies[:1])) == {0}, "the bytes hold no such row, so it is never sent"
 
 
 def test_rule_26_rows_of_one_batch_that_look_alike_stay_both(bench, client):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 _TRIED = "what is asked about was sent, and has its times"
 _READ_NEVER = "a reading of the year 1970 is too old either way"
+_ASKED = "what a frame asked for of an act is noted once it is decided"
+_AS_NAMED = "a number that was not raised is the one that was asked for"
+_NEXT_LOOK = "nothing is sent by it, and the next look comes in a moment"
 _ENDS = "the function ends there"
 _TYPED = "imported for annotations alone"
 _ANSWER = "answers are compared with each other; their text is written nowhere"
@@ -262,4 +265,28 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/control.py",
         "Control.rest: await asyncio.gather(*tasks, return_exceptions=True) → pass",
     ): "what was cancelled ends by itself",
+    (
+        "engine/decisions.py",
+        "Decider._at_least: self._creates and attempt > item.attempt → (self._creates or attempt > item.attempt)",
+    ): _ASKED,
+    (
+        "engine/decisions.py",
+        "Decider._at_least: self._creates and attempt > item.attempt → (attempt > item.attempt)",
+    ): _ASKED,
+    (
+        "engine/decisions.py",
+        "Decider._at_least: self._creates and attempt > item.attempt → (self._creates)",
+    ): _AS_NAMED,
+    ("engine/decisions.py", "Decider._at_least: attempt > item.attempt → (attempt >= item.attempt)"): _AS_NAMED,
+    ("engine/decisions.py", "Decider._decide_unsent: 0.0 → (1.0)"): _READ_NEVER,
+    (
+        "engine/settler.py",
+        "Settler._look_at_posts: reading.since(operation) >= PROOF_AFTER → (reading.since(operation) > PROOF_AFTER)",
+    ): _NEXT_LOOK,
+    (
+        "engine/settler.py",
+        "Settler._settle_post: tried.since >= NO_EVIDENCE_AFTER → (tried.since > NO_EVIDENCE_AFTER)",
+    ): _NEXT_LOOK,
+    ("engine/settler.py", "Settler._settle_batch: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
+    ("engine/settler.py", "Settler._settle_batch: 0.0 → (1.0) (2)"): _TRIED,
 }
