@@ -187,7 +187,8 @@ class Workspace:
         except ModuleNotFoundError as error:
             raise ConfigError(f"an archive needs {error.name}: pip install 'voxops[archive]'") from error
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
-        return Archive(path, self.client, workspace=self.id, acted=acted, tz=self.settings.tz)
+        tz, people = self.settings.tz, self.settings.people
+        return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

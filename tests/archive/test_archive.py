@@ -511,3 +511,18 @@ def test_near_instants_make_one_span(times, hours) -> None:
     found = near(times, hours * 3600)
     assert all(any(low <= each <= high for low, high in found) for each in times)
     assert all((after[0] - before[1]).total_seconds() > hours * 3600 for before, after in pairwise(found))
+
+
+def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=sandbox, owner="metadata.owner") as ws:
+        archive = ws.archive(tmp_path)
+        archive.sync()
+        live = ws.posts()
+        for stored, loaded in ((archive.posts(), live), (archive.targets(), vx.targets(live))):
+            expected = loaded.groupby("post_id")[["owner", "tags"]].first()
+            found = stored[stored["post_id"].isin(list(expected.index))].groupby("post_id")[["owner", "tags"]].first()
+            pd.testing.assert_frame_equal(found, expected)
+            assert set(loaded.columns) <= set(stored.columns)
+        tickets = vx.report(vx.triage(archive.targets())).tickets(by="owner")
+        assert set(tickets) == set(vx.report(vx.triage(vx.targets(live))).tickets(by="owner"))
+        assert "owner" not in archive.targets(columns=["post_id"])

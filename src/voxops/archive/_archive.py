@@ -55,6 +55,8 @@ class Archive(Tables):
     tz : str
         Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
         ``ws.archive(path)`` gives the workspace's.
+    people : mapping of str to str, optional
+        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it; ``ws.archive(path)`` gives the workspace's.
 
     Attributes
     ----------
@@ -79,8 +81,9 @@ class Archive(Tables):
         workspace: str = "",
         acted: Callable[[datetime], Collection[str]] | None = None,
         tz: str = "UTC",
+        people: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(path, tz=tz)
+        super().__init__(path, tz=tz, people=people)
         self.client = client
         self.loads = Loads(self._store, client, workspace, acted)
 

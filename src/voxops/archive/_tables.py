@@ -20,6 +20,7 @@ from voxops.archive._store import Store, day_of
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY, dataset, file_format, readable, to_frame
 from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
+from voxops.frames.people import PEOPLE, with_people
 from voxops.frames.spans import When, say_zone, window, zone
 from voxops.loading.filters import Words, statuses, words
 
@@ -35,11 +36,13 @@ class Tables:
         The archive's folder; need not exist yet.
     tz : str
         Time zone in which days begin, and which a time without an offset is in.
+    people : mapping of str to str, optional
+        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it.
     """
 
-    def __init__(self, path: str | PathLike[str], *, tz: str = "UTC") -> None:
+    def __init__(self, path: str | PathLike[str], *, tz: str = "UTC", people: Mapping[str, str] | None = None) -> None:
         self.path = file_path("path", path)
-        self._tz = zone(tz)
+        self._tz, self._people = zone(tz), dict(people or {})
         self._store = Store(self.path)
 
     def __repr__(self) -> str:
@@ -64,7 +67,7 @@ class Tables:
         Returns
         -------
         pandas.DataFrame
-            Columns and dtypes of ``ws.posts``. Posts that no longer exist have the status ``deleted``.
+            Columns and dtypes of ``ws.posts``, whose they are included. Posts that no longer exist have the status ``deleted``.
 
         Raises
         ------
@@ -72,7 +75,8 @@ class Tables:
             If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
         wanted = isin("status", statuses(status)) & some(status=status)
-        return self._load("posts", columns, moment(*self._window(since, until)) & wanted)
+        found = self._load("posts", columns, moment(*self._window(since, until)) & wanted)
+        return with_people(found, self._people) if columns is None else found
 
     def targets(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -92,7 +96,8 @@ class Tables:
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
         wanted = isin("status", statuses(status)) & some(status=status)
-        return self._load("targets", shown, moment(*self._window(since, until)) & wanted)
+        found = self._load("targets", shown, moment(*self._window(since, until)) & wanted)
+        return self._whose(found) if columns is None and self._people else found
 
     def deliveries(
         self,
@@ -211,6 +216,15 @@ class Tables:
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
         return window(since, until, latest(self._store.state()) or datetime.now(UTC), self._tz)
+
+    def _whose(self, found: pd.DataFrame) -> pd.DataFrame:
+        """Targets with the owner, the campaign and the tags of their posts, as ``vx.targets`` has them."""
+        ids = list(found["post_id"].unique())
+        posts = with_people(self._load("posts", ("post_id", "tags", "metadata"), isin("post_id", ids)), self._people)
+        names = [name for name in PEOPLE if name in posts.columns]
+        joined = found.join(posts.set_index("post_id")[names], on="post_id")
+        joined.attrs = {**found.attrs, "people": dict(self._people)}
+        return joined
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
         """Rows of one table, newest first."""
