@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import voxops as vx
 from voxops.analysis import (
     attempts_to_success,
+    deduplicate,
     delivery_state,
     delivery_stats,
-    each_once,
     finish,
     finish_attempts,
     merge,
@@ -597,13 +597,13 @@ def test_of_a_delivery_that_was_read_twice_the_later_attempt_counts():
     before, after = log_of(dict(BAD), dict(BAD)), log_of({"retryCount": 2}, BAD | {"retryCount": 3})
     unknown = log_of(OK, OK).assign(delivery_id=pd.array([None, None], dtype="string"))
     for parts in ([before, after], [after, before]):
-        once = each_once(pd.concat(parts))
+        once = deduplicate(pd.concat(parts))
         assert once[["delivery_id", "success", "retry_count"]].to_numpy().tolist() == [
             ["d0", True, 2],
             ["d1", False, 3],
         ]
-    assert len(each_once(unknown)) == 2, "nobody knows whether they are one"
-    assert each_once(log_of(OK)[["delivery_id"]]).columns.to_list() == ["delivery_id"]
+    assert len(deduplicate(unknown)) == 2, "nobody knows whether they are one"
+    assert deduplicate(log_of(OK)[["delivery_id"]]).columns.to_list() == ["delivery_id"]
 
 
 def test_without_a_trace_of_attempts_what_did_not_succeed_has_failed():

@@ -15,10 +15,10 @@ from voxops.analysis import (
     Rule,
     cause_partial,
     causes,
-    fingerprint,
     finish_causes,
     judge,
     merge_causes,
+    message_template,
     triage,
 )
 from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
@@ -264,16 +264,16 @@ def test_what_waits_for_its_time_is_never_stuck():
     ],
 )
 def test_variable_parts_are_taken_out_of_a_message(message, cause):
-    assert fingerprint(message) == cause
+    assert message_template(message) == cause
 
 
 @given(st.text(max_size=400))
 def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
-    said = fingerprint(message)
+    said = message_template(message)
     assert len(said) <= 120
     assert "\n" not in said
     if not said.endswith("…"):
-        assert fingerprint(said) == said
+        assert message_template(said) == said
 
 
 @given(
@@ -282,7 +282,7 @@ def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
     st.sampled_from(["Post {n} failed, trace {u}.", "{u}: error {n}", "'{u}' (#{n})"]),
 )
 def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
-    assert fingerprint(text.format(n=number, u=uuid)) == fingerprint(
+    assert message_template(text.format(n=number, u=uuid)) == message_template(
         text.format(n=7, u="00000000-0000-0000-0000-000000000000")
     )
 
@@ -294,8 +294,8 @@ def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
 def test_hostile_messages_take_no_time(part):
     for _ in range(20):
         message = part * (1_000_000 // len(part))
-        assert fingerprint(message) == fingerprint(message[:10_000]), "what goes on for ever is one message"
-        assert len(fingerprint(message)) <= 120
+        assert message_template(message) == message_template(message[:10_000]), "what goes on for ever is one message"
+        assert len(message_template(message)) <= 120
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------------

@@ -478,7 +478,7 @@ def test_a_record_that_shows_its_time_later_is_there_once(tmp_path: Path) -> Non
         records = [{"id": "d1", "success": True, "createdAt": at}, {"id": "d2", "success": True, "createdAt": None}]
         with archive._store.writing():
             archive._store.merge({"deliveries": build("deliveries", records)})
-            archive._store.keep_answers()
+            archive._store.roll_up()
         assert archive.deliveries()["delivery_id"].sort_values().to_list() == ["d1", "d2"]
         assert archive.delivery_stats()["deliveries"].to_list() == [2]
 

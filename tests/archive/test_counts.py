@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.bench import history
 
 import voxops as vx
-from voxops.archive import Archive, _count, _kept
+from voxops.archive import Archive, _count, _rollups
 from voxops.archive._store import Store
 from voxops.frames import build
 
@@ -49,7 +49,7 @@ def filled(root: Path, records: list[dict[str, Any]], *, kept: bool = True) -> t
     with store.writing():
         store.merge({"deliveries": log})
         if kept:
-            store.keep_answers()
+            store.roll_up()
         store.save(store.state())
     return Archive(root), log
 
@@ -106,17 +106,17 @@ def test_a_question_by_day_reads_no_delivery(tmp_path: Path, monkeypatch: pytest
 def test_an_answer_is_not_used_once_its_day_has_changed(tmp_path: Path) -> None:
     archive, _ = filled(tmp_path, some(300))
     store = Store(tmp_path)
-    assert len(store.answers()) == 3
+    assert len(store.rollups()) == 3
     late = build(
         "deliveries", [{"id": "late", "url": "https://0", "success": True, "createdAt": "2026-03-02T05:00:00Z"}]
     )
     with store.writing():
         store.merge({"deliveries": late})
-    assert list(store.answers()) == ["2026-03-01", "2026-03-03"]
+    assert list(store.rollups()) == ["2026-03-01", "2026-03-03"]
     assert archive.delivery_stats()["deliveries"].tolist() == [301]
     with store.writing():
-        store.keep_answers()
-    assert len(store.answers()) == 3
+        store.roll_up()
+    assert len(store.rollups()) == 3
     assert archive.delivery_stats()["deliveries"].tolist() == [301]
 
 
@@ -124,11 +124,11 @@ def test_a_damaged_answer_is_made_again(tmp_path: Path) -> None:
     archive, _ = filled(tmp_path, some(300))
     store = Store(tmp_path)
     (tmp_path / "counts" / "day=2026-03-02" / "counts-0.parquet").write_bytes(b"half")
-    assert len(store.answers()) == 2
+    assert len(store.rollups()) == 2
     assert archive.delivery_stats()["deliveries"].tolist() == [300]
     with store.writing():
-        store.keep_answers()
-    assert len(store.answers()) == 3
+        store.roll_up()
+    assert len(store.rollups()) == 3
 
 
 def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
 def test_what_would_be_large_is_kept_with_fewer_columns_and_stays_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_kept, "_SMALL", 0)
-    monkeypatch.setattr(_kept, "_LARGEST", 0.3)
+    monkeypatch.setattr(_rollups, "_SMALL", 0)
+    monkeypatch.setattr(_rollups, "_LARGEST", 0.3)
     events = itertools.cycle(f"event.{number}" for number in range(40))
     archive, log = filled(tmp_path, [{**record, "eventType": next(events)} for record in some(3000)])
-    grains = [set(_kept.columns_of(path)) for path in Store(tmp_path).answers().values()]
+    grains = [set(_rollups.columns_of(path)) for path in Store(tmp_path).rollups().values()]
     assert all("event_type" not in grain for grain in grains)
     for by in ("endpoint", "event", ["day", "status"]):
         pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))

@@ -76,7 +76,7 @@ def keep(root: Path) -> None:
     """What a sync does after it has written."""
     store = Store(root)
     with store.writing():
-        store.keep_answers()
+        store.roll_up()
 
 
 def by_duckdb(root: Path) -> Any:
@@ -125,7 +125,7 @@ def sync_day(root: Path) -> Any:
     with store.writing():
         for at in range(0, len(log), 50_000):
             store.merge({"deliveries": log.iloc[at : at + 50_000]})
-        store.keep_answers()
+        store.roll_up()
     return len(log)
 
 

@@ -83,7 +83,7 @@ class Deliveries:
         async def deliveries(**_):
             return log
 panel = vx.triage_panel(ws, triaged)
-panel._act.reason = samples[3]
+panel._runner.reason = samples[3]
 panel._code_shown = True
 panel
 """
@@ -106,9 +106,9 @@ for row in range(len(samples)):
     for shown in (deliveries, panel):
         for page in [message['page'] for message in heard]:
             shown._live.send({'details': [block for block in shown._details(row) if block], 'row': 0, 'page': page})
-deliveries._act.complain(samples[1])
+deliveries._runner.complain(samples[1])
 panel._make()
-panel._act.complain(' '.join(text[:60] for text in samples))
+panel._runner.complain(' '.join(text[:60] for text in samples))
 await asyncio.sleep(1)
 """
 

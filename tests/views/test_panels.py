@@ -27,9 +27,9 @@ import voxops as vx
 from voxops._core import eventloop, safe
 from voxops._core.static_html import static_html
 from voxops.sandbox import Fault, Sandbox
-from voxops.views._act import plan_fingerprint
 from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
+from voxops.views._plan_runner import plan_fingerprint
 from voxops.views._rows import COPIED, Column, RowTable, pack
 from voxops.views._snapshot import snapshot_blocks
 from voxops.views.delivery_view import _answers, _series
@@ -85,7 +85,7 @@ class Page:
 
     def plan(self, rows: np.ndarray | None = None, **form: Any) -> vx.Plan:
         """Press Plan; the page names the rows, all that its facets leave if none are named."""
-        before, frame = self.panel._act._plans, self.panel._rows.frame
+        before, frame = self.panel._runner._plans, self.panel._rows.frame
         if rows is None:
             rows = np.ones(len(frame), bool)
             for name, wanted in self.widget.view.get("facets", {}).items():
@@ -97,7 +97,7 @@ class Page:
 
     def hush(self) -> None:
         """Let the page say no longer what could not be done: what it says next is new."""
-        self.panel._act.complain("")
+        self.panel._runner.complain("")
         assert self.state["problem"] == ""
 
     def idle(self) -> None:
@@ -313,7 +313,7 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triag
     plan = page.plan(panel._rows.frame["verdict"].eq("retry").to_numpy(bool), canary=1)
     assert plan.canaries == 1
     page.run()
-    act = panel._act
+    act = panel._runner
     until(lambda: act.verified is not None and page.state["tabs"][-1]["buttons"][-1]["enabled"], 60)
     assert panel.run.snapshot.phase in {"done", "blocked"}  # canaries that failed hold the others of their cause
     assert act.verified["tried"].sum() == plan.eligible
@@ -366,7 +366,7 @@ def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then
     others: list[threading.Thread] = []
 
     def show(problem: str) -> None:
-        others.append(threading.Thread(target=page.panel._act.complain, args=(problem,)))
+        others.append(threading.Thread(target=page.panel._runner.complain, args=(problem,)))
         others[-1].start()
         others[-1].join(0.1)  # no longer: it may have to wait until the message is taken in
 
@@ -384,7 +384,7 @@ def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then
     update(page.widget, view={"search": "coffee"})
     for other in others:
         other.join()
-    assert page.state["problem"] == page.panel._act.problem != ""
+    assert page.state["problem"] == page.panel._runner.problem != ""
 
 
 def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
@@ -392,7 +392,7 @@ def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, 
     page = Page(vx.triage_panel(ws, triaged))
     sent: list[dict[str, Any]] = []
     page.widget._send = lambda message, buffers=None: sent.append(message)
-    read, racing = page.widget.get_state, threading.Thread(target=page.panel._act.complain, args=("so",))
+    read, racing = page.widget.get_state, threading.Thread(target=page.panel._runner.complain, args=("so",))
 
     def then_it_changes(*args: Any, **more: Any) -> dict[str, Any]:
         found = read(*args, **more)
@@ -411,7 +411,7 @@ def test_a_page_that_is_there_hears_of_what_changed_while_it_loaded(ws: vx.Works
     """What the kernel sends to a page that does not listen yet is lost."""
     page = Page(vx.triage_panel(ws, triaged))
     sent: list[dict[str, Any]] = []
-    page.panel._act.complain("said to nobody")
+    page.panel._runner.complain("said to nobody")
     page.widget._send = lambda message, buffers=None: sent.append(message["state"])
     page.send("hello", version=page.panel._rows.version)
     assert [set(state) for state in sent] == [{"state"}]  # the rows are large, and the page has them
@@ -476,9 +476,9 @@ def test_a_display_is_of_one_moment(ws: vx.Workspace, triaged: pd.DataFrame, mon
     page = Page(panel)
     plan = page.plan()
     page.run()
-    until(lambda: panel._act.verified is not None and len(panel._runs) == 1, 60)
+    until(lambda: panel._runner.verified is not None and len(panel._runs) == 1, 60)
     page.idle()
-    racing = threading.Thread(target=panel._act.make, args=(lambda: plan, {}))
+    racing = threading.Thread(target=panel._runner.make, args=(lambda: plan, {}))
 
     def meanwhile(*args: Any, **more: Any) -> Any:
         if racing.ident is None:
@@ -486,7 +486,7 @@ def test_a_display_is_of_one_moment(ws: vx.Workspace, triaged: pd.DataFrame, mon
             racing.join(30)
         return snapshot_blocks(*args, **more)
 
-    monkeypatch.setattr("voxops.views._act.snapshot_blocks", meanwhile)
+    monkeypatch.setattr("voxops.views._plan_runner.snapshot_blocks", meanwhile)
     assert "Before and after" in panel._repr_html_()
     assert panel.run is None
 
@@ -519,7 +519,7 @@ def test_a_run_that_is_no_longer_shown_says_nothing_and_moves_its_rows(
     goes_on.set()
     until(lambda: page.widget.ticks == "" and not panel._desk._turn.locked())
     assert len(panel._failed) == before - run.snapshot.count("succeeded")
-    assert panel._act.verified is None
+    assert panel._runner.verified is None
     assert panel.plan is plan
 
 
@@ -531,7 +531,7 @@ def test_a_run_that_was_resumed_is_compared_once(ws: vx.Workspace, triaged: pd.D
     until(lambda: len(panel._runs) == 1, 60)
 
     async def twice() -> None:
-        await asyncio.gather(panel._act._follow(panel.run), panel._act._follow(panel.run))
+        await asyncio.gather(panel._runner._follow(panel.run), panel._runner._follow(panel.run))
 
     eventloop.run(twice())
     assert len(panel._runs) == 2
@@ -551,7 +551,7 @@ def test_a_plan_that_could_not_be_started_comes_back_unless_something_else_was_c
 
     page.look(facets={})
     plan = page.plan()
-    page.panel._act._ws = SimpleNamespace(aio=SimpleNamespace(run=refuse), settings=ws.settings)
+    page.panel._runner._ws = SimpleNamespace(aio=SimpleNamespace(run=refuse), settings=ws.settings)
     page.run()
     assert begun.wait(30)
     if otherwise:
@@ -593,7 +593,10 @@ def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, tr
     page.look(form={"reason": "so", "canary": 0})
     page.plan(canary=0, reason="so")
     page.run()
-    until(lambda: page.panel._act.verified is not None and page.widget.ticks == "" and not page.panel._act.acting, 60)
+    until(
+        lambda: page.panel._runner.verified is not None and page.widget.ticks == "" and not page.panel._runner.acting,
+        60,
+    )
     until(lambda: len(page.panel._runs) == 1)
     page.plan(canary=0, reason="so")
     page.widget.ticks = pack(flags(page.panel, 0))
@@ -616,7 +619,7 @@ def test_the_reason_of_a_run_is_not_left_for_the_next(
     page.run("the platforms are back ")
     until(lambda: panel.run is not None and page.widget.view["form"]["reason"] == "")
     assert page.widget.view["form"]["canary"] == 0
-    until(lambda: panel._act.verified is not None and len(panel._runs) == 1, 60)
+    until(lambda: panel._runner.verified is not None and len(panel._runs) == 1, 60)
     assert "reason='the platforms are back'" in panel.code().replace('"', "'")  # of the run that is shown
     sent = len(sandbox.requests(acting=True))
     page.send("retry")
@@ -630,7 +633,7 @@ def test_the_reason_of_a_run_is_not_left_for_the_next(
     page.look(form={"reason": "typed since"})
     page.run("typed before")
     until(lambda: panel.run is not None)
-    until(lambda: panel._act.verified is not None, 60)
+    until(lambda: panel._runner.verified is not None, 60)
     assert page.widget.view["form"]["reason"] == "typed since"
 
 
@@ -677,7 +680,7 @@ def test_a_button_acts_on_the_run_that_its_page_showed(
     page = Page(panel)
     page.send("open", about=runs[0].id)
     until(lambda: panel.run is not None)
-    until(lambda: panel._act.verified is not None)
+    until(lambda: panel._runner.verified is not None)
     for do, about in (("resume", runs[1].id), ("pause", None), ("cancel", "run_0"), ("retry", runs[1].id)):
         page.hush()
         page.send(do, about=about)
@@ -806,7 +809,7 @@ def test_the_code_after_a_run_gives_the_same_keys(
     retried = np.flatnonzero(panel._rows.frame["verdict"].eq("retry"))
     page.plan(flags(panel, *retried[:12]))
     page.run()
-    until(lambda: panel._act.verified is not None and panel._runs, 60)
+    until(lambda: panel._runner.verified is not None and panel._runs, 60)
     names = ["post_id", "platform", "account_id"]
     failed = pd.MultiIndex.from_frame(panel.run.failed()[names])
     plan = page.plan(pd.MultiIndex.from_frame(panel._rows.frame[names]).isin(failed))
@@ -936,8 +939,8 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
     assert panel._log["delivery_id"].iloc[0] in json.dumps(page.got)
     plan = page.plan()
     page.run("the receiver is back")
-    until(lambda: panel._act.verified is not None, 60)
-    assert panel._act.verified["tried"].sum() == plan.eligible
+    until(lambda: panel._runner.verified is not None, 60)
+    assert panel._runner.verified["tried"].sum() == plan.eligible
     assert sandbox.duplicates() == []
 
 
@@ -1022,7 +1025,7 @@ def test_after_a_run_the_code_is_still_that_of_its_rows(ws: vx.Workspace, sandbo
     before = panel.code()
     named = set(re.findall(r"del_\w+", before))
     page.run("the receiver is back")
-    until(lambda: panel.run is not None and panel._act.verified is not None, 60)
+    until(lambda: panel.run is not None and panel._runner.verified is not None, 60)
     until(lambda: panel._rows.frame is not log)
     page.idle()
     after = panel.code()
@@ -1142,7 +1145,7 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     page.send("open", about=run.id)
     failed = run.results()["error_code"].value_counts()
     assert len(failed)
-    until(lambda: page.panel._act.errors == failed.to_dict())
+    until(lambda: page.panel._runner.errors == failed.to_dict())
     until(lambda: "failed with" in repr(page.state["tabs"][-1]))
 
 
@@ -1261,7 +1264,7 @@ def test_hostile_text_is_only_ever_text(ws: vx.Workspace, triaged: pd.DataFrame)
     page = Page(panel)
     page.plan(reason=HOSTILE)
     page.send("code")
-    panel._act.complain(HOSTILE)
+    panel._runner.complain(HOSTILE)
     assert_harmless(panel._repr_html_())
     details = [block for block in panel._details(0) if block is not None]
     assert_harmless(static_html(details))
@@ -1294,9 +1297,9 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     def fail() -> None:
         raise ZeroDivisionError("oh")
 
-    desk.later(lambda: work(1))
-    desk.later(fail)
-    desk.later(lambda: work(2))
+    desk.run_blocking(lambda: work(1))
+    desk.run_blocking(fail)
+    desk.run_blocking(lambda: work(2))
     until(lambda: len(done) == 2)
     assert done == [1, 2]
     assert said == ["the panel broke down: ZeroDivisionError: oh"]

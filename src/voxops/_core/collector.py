@@ -6,11 +6,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["held"]
+__all__ = ["collector_paused"]
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Hold the collector: it would search records and columns again and again in vain, a third of the time that they take."""
     was_on = gc.isenabled()
     gc.disable()

@@ -14,7 +14,7 @@ from voxops._core import safe
 from voxops._core.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.windows import STUCK_AFTER
-from voxops.frames.columns import attempts, flags, instants, plain_values, whole
+from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
 
@@ -234,5 +234,5 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
         return [None if when is None else when.isoformat() for when in instants(frame, name)]
     values = plain_values(frame, name)
     if name in _NUMBERS:
-        return [whole(value) for value in values]
+        return [as_whole_number(value) for value in values]
     return values

@@ -7,13 +7,13 @@ from voxops.analysis.campaign import check_campaign, read_campaign
 from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, merge_causes
 from voxops.analysis.comparison import compare
 from voxops.analysis.deliveries import delivery_stats, finish
-from voxops.analysis.fingerprints import fingerprint
-from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
 from voxops.analysis.leaks import scan_notebook
 from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
-from voxops.analysis.partials import delivery_attempts, delivery_state, each_once, merge, partial
+from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, merge, partial
 from voxops.analysis.rules import RULES, Rule
 from voxops.analysis.survival import attempts_to_success, finish_attempts
+from voxops.analysis.templates import message_template
 from voxops.analysis.verdicts import Judgement, judge, triage
 from voxops.analysis.weekly import cause_weeks, merge_weeks, week_partial
 from voxops.analysis.weeks import compare_weeks
@@ -25,19 +25,18 @@ __all__ = [
     "Rule",
     "about_posts",
     "attempts_to_success",
-    "came_otherwise",
     "cause_partial",
     "cause_weeks",
     "causes",
     "check_campaign",
     "compare",
     "compare_weeks",
+    "deduplicate",
     "delivery_attempts",
     "delivery_state",
     "delivery_stats",
     "duplicates",
-    "each_once",
-    "fingerprint",
+    "event_arrived",
     "finish",
     "finish_attempts",
     "finish_causes",
@@ -48,6 +47,7 @@ __all__ = [
     "merge_causes",
     "merge_levels",
     "merge_weeks",
+    "message_template",
     "never_delivered",
     "outages",
     "partial",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from voxops.analysis.partials import STATES, each_once, group_columns, partial
+from voxops.analysis.partials import STATES, deduplicate, group_columns, partial
 from voxops.analysis.statistics import quantiles, share
 from voxops.frames.spans import shown_zone
 
@@ -54,7 +54,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     0   account.error          14           1.0
     1  media.uploaded          11           1.0
     """
-    return finish(partial(each_once(log), by, tz=shown_zone(log, tz)))
+    return finish(partial(deduplicate(log), by, tz=shown_zone(log, tz)))
 
 
 def finish(partial: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._core.arguments import whole_number
 from voxops.analysis.about import about_posts
-from voxops.analysis.partials import delivery_attempts, delivery_state, each_once
+from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -18,7 +18,7 @@ from voxops.frames.columns import plain_values, table_of
 from voxops.frames.spans import length, present_of, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
-__all__ = ["came_otherwise", "duplicates", "never_delivered", "outages"]
+__all__ = ["duplicates", "event_arrived", "never_delivered", "outages"]
 
 _OUTAGE: dict[str, Any] = {
     "url": STRING_DTYPE,
@@ -90,7 +90,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     )
     longest = length("gap", gap).to_numpy()
-    log = each_once(log)
+    log = deduplicate(log)
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
     rows = pd.DataFrame(
@@ -289,9 +289,9 @@ def never_delivered(
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
     present = present_of(log, now, log["created_at"])
-    log = each_once(log)
+    log = deduplicate(log)
     old = (log["created_at"] <= present - age).to_numpy(bool)
-    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~came_otherwise(log)]
+    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~event_arrived(log)]
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)
     why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
@@ -300,7 +300,7 @@ def never_delivered(
     return table if posts is None and events is None else about_posts(table, posts, events)
 
 
-def came_otherwise(log: pd.DataFrame) -> np.ndarray[Any, Any]:
+def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
     events = _event_ids(log)
     ok = log["success"].astype("boolean").fillna(False)

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core.arguments import whole_number
-from voxops.analysis.partials import delivery_attempts, delivery_state, each_once
+from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -135,7 +135,7 @@ def service_levels(
     what = "service_levels() needs a deliveries frame"
     need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
     present = present_of(log, now, log["created_at"])
-    return finish_levels(level_partial(each_once(log), objective, present), objective)
+    return finish_levels(level_partial(deduplicate(log), objective, present), objective)
 
 
 def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) -> pd.DataFrame:

@@ -11,7 +11,7 @@ latency or error), for all that the API may still try it again; *in flight* othe
 and ``retry_count`` of a delivery in flight, whose first attempt has left no trace yet. **Latency** is what the API measured
 for the last attempt, in whole milliseconds; a negative one (two clocks) is no latency. **Time** is ``created_at``, the API's
 own clock; ``delivered_at`` is never compared with another machine's. A delivery that a frame holds twice, as where two logs that
-overlap were joined, counts **once** (`each_once`); parts that are counted one by one must not overlap.
+overlap were joined, counts **once** (`deduplicate`); parts that are counted one by one must not overlap.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = [
     "MOST_RETRIES",
     "SPANS",
     "STATES",
-    "begin",
+    "deduplicate",
     "delivery_attempts",
     "delivery_state",
-    "each_once",
     "group_columns",
     "merge",
     "partial",
+    "span_start",
 ]
 
 MOST_RETRIES = 1_000_000  # so that sums over a history stay within 64 bits
@@ -80,7 +80,7 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series(pd.Categorical.from_codes(codes, dtype=_STATE), index=log.index, name="state")
 
 
-def each_once(log: pd.DataFrame) -> pd.DataFrame:
+def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
     """Return the deliveries of a frame, each once: as it stands after the most attempts. Those without an id all stay.
 
     Parameters
@@ -152,7 +152,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
     zone(tz)
     rows = pd.DataFrame(
-        {name: begin(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
+        {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
     )
     latency = log["latency_ms"].astype("Int64")
     state = delivery_state(log)
@@ -179,7 +179,7 @@ def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
     return _tally(group_columns(parts[0])).merge(parts)
 
 
-def begin(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
+def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
     """When the hour or day of each time began in a time zone; ``datetime64[us, tz]``."""
     local = times.dt.tz_convert(tz)
     if span == "hour":

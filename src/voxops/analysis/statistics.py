@@ -16,7 +16,7 @@ import pandas as pd
 
 from voxops._core.jsontext import well_formed
 
-__all__ = ["Tally", "flat", "quantiles", "ranked", "share", "whole"]
+__all__ = ["Tally", "flat", "quantiles", "ranked", "share", "well_formed_texts"]
 
 _MISSING = -1  # the rank of a text that is not there
 
@@ -51,7 +51,7 @@ class Tally:
         """
         texts = [name for name in self.totals if rows[name].dtype == "string"]
         # pandas compares texts group by group in Python: of many small groups, the smallest of ranks is found far sooner
-        ranks = {name: pd.factorize(whole(rows[name]), sort=True) for name in texts}
+        ranks = {name: pd.factorize(well_formed_texts(rows[name]), sort=True) for name in texts}
         ranked = rows.assign(**{name: pd.array(codes, "Int64") for name, (codes, _) in ranks.items()})
         for name in texts:
             ranked[name] = ranked[name].mask(ranked[name] == _MISSING)
@@ -75,7 +75,7 @@ class Tally:
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
 
-def whole(texts: pd.Series[Any]) -> pd.Series[Any]:
+def well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
     return texts.map(well_formed, na_action="ignore").astype(texts.dtype)
 

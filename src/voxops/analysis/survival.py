@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from voxops.analysis.partials import each_once, group_columns, partial
+from voxops.analysis.partials import deduplicate, group_columns, partial
 from voxops.analysis.statistics import share
 from voxops.frames.spans import shown_zone
 
@@ -46,7 +46,7 @@ def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: 
     >>> vx.attempts_to_success(log).columns.to_list()[:3]
     ['attempt', 'at_risk', 'succeeded']
     """
-    return finish_attempts(partial(each_once(log), by, tz=shown_zone(log, tz)))
+    return finish_attempts(partial(deduplicate(log), by, tz=shown_zone(log, tz)))
 
 
 def finish_attempts(partial: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Frame -> cause, verdict, remedy: what failed, why, and what it calls for.
 
-A *cause* is a fingerprint: two failures have the same one if they differ only in numbers, names, addresses and times. What a
+A *cause* is a message's template: two failures have the same one if they differ only in numbers, names, addresses and times. What a
 cause calls for stands in the table of `rules`; what has not failed, or hangs, is judged here, by its status and age.
 """
 
@@ -12,8 +12,8 @@ from functools import cache
 
 import pandas as pd
 
-from voxops.analysis.fingerprints import SPACE, fingerprint
 from voxops.analysis.rules import Rule, analyst_rules, find_rule
+from voxops.analysis.templates import SPACE, message_template
 from voxops.api.windows import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -107,7 +107,7 @@ def judge(
         )
         return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
     rule = find_rule(code, platform, message, rules)
-    cause = _label(code or "NO_CODE", platform, fingerprint(message))
+    cause = _label(code or "NO_CODE", platform, message_template(message))
     return Judgement(cause, rule.verdict, rule.remedy, rule.retryable, rule.guess, rule.source)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from voxops.analysis.partials import begin
+from voxops.analysis.partials import span_start
 from voxops.analysis.statistics import Tally, flat
 from voxops.frames import need_frame
 from voxops.frames.spans import day_starts, shown_zone, zone
@@ -57,7 +57,7 @@ def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
     need_frame(triaged, needed, what, "Use vx.triage(vx.targets(posts)).", times=["updated_at"])
     zone(tz)
     rows = triaged[triaged["cause"].notna()]
-    day = begin(rows["updated_at"], "day", tz)
+    day = span_start(rows["updated_at"], "day", tz)
     # by the calendar, not by hours: the week in which clocks change is a week, too
     monday = day.dt.tz_localize(None).dt.normalize() - pd.to_timedelta(day.dt.day_of_week, unit="D")
     week = day_starts(monday, tz).dt.as_unit("us")

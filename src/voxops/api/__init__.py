@@ -20,7 +20,7 @@ from voxops.api.matrix import (
     must_read_items,
     polled,
 )
-from voxops.api.names import account_spelling, canonical
+from voxops.api.names import account_spelling, field_name
 
 __all__ = [
     "MATRIX",
@@ -28,8 +28,8 @@ __all__ = [
     "ErrorBody",
     "Resend",
     "account_spelling",
-    "canonical",
     "completed_by",
+    "field_name",
     "find",
     "is_outcome",
     "may_resend",

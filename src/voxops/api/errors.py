@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from voxops._core import jsontext
-from voxops.api.names import canonical
+from voxops.api.names import field_name
 
 __all__ = ["ErrorBody", "bears_error", "read_answer", "read_error"]
 
@@ -118,13 +118,13 @@ def read_error(error: Any) -> ErrorBody:
         message = error
     details = fields.get("details")
     if details is None:  # such as PERSONA_IN_USE with its linkedPostCount
-        details = {name: value for name, value in error.items() if canonical(str(name)) not in _WORDS}
+        details = {name: value for name, value in error.items() if field_name(str(name)) not in _WORDS}
     return ErrorBody(_code(code), _text(message), *_details(details))
 
 
 def _canonical(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record by its fields' canonical names."""
-    return {canonical(str(name)): value for name, value in record.items()}
+    """A record by the names of its fields, whatever their spelling."""
+    return {field_name(str(name)): value for name, value in record.items()}
 
 
 def _details(details: Any) -> tuple[Mapping[str, Any], int | None]:

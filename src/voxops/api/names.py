@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["account_spelling", "canonical", "platform_spelling"]
+__all__ = ["account_spelling", "field_name", "platform_spelling"]
 
 
-def canonical(name: str) -> str:
+def field_name(name: str) -> str:
     """Return the name of a field without its spelling: ``has_more``, ``hasMore`` and ``HASMORE`` are one."""
     return name.replace("_", "").replace("-", "").lower()
 

@@ -26,9 +26,9 @@ from voxops.analysis import (
 from voxops.analysis.rules import Rule
 from voxops.archive._count import Sources, count, fits
 from voxops.archive._frames import COUNTED_COLUMNS, frame_by_frame
-from voxops.archive._kept import serving
 from voxops.archive._loads import Loads
 from voxops.archive._open import latest
+from voxops.archive._rollups import usable_for
 from voxops.archive._sync import Synced
 from voxops.archive._tables import Tables
 from voxops.frames.spans import When, zone
@@ -118,7 +118,7 @@ class Archive(Tables):
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.delivery_stats`` over the whole history: from the answers that are kept, and where they do not do, by DuckDB.
+        """Compute ``vx.delivery_stats`` over the whole history: from the counts that are kept of each day, and where they do not do, by DuckDB.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Archive(Tables):
         days = [path.parent.name.removeprefix("day=") for path in files]
         if not fits(names, days):
             return frame_by_frame(files, names, tz, (start, end))
-        kept = serving(self._store.answers(), names, tz, (start, end))
+        kept = usable_for(self._store.rollups(), names, tz, (start, end))
         rest = [path for path, day in zip(files, days, strict=True) if day not in kept]
         return count(Sources([kept[day] for day in days if day in kept], rest, start, end, days), names, tz)
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
-from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, STATES, begin
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, STATES, span_start
 from voxops.archive._sql import as_pattern, connected
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY
 from voxops.frames.arrow_in import to_frame
@@ -45,7 +45,7 @@ class Sources:
     Attributes
     ----------
     kept : sequence of Path
-        Files of answers, each for a whole day, which have every column that is asked for.
+        Roll-ups, each for a whole day, which have every column that is asked for.
     files : sequence of Path
         Files of deliveries, for the other days.
     start, end : Timestamp or None
@@ -188,7 +188,7 @@ def _zones(spans: Sequence[str], tz: str, days: Sequence[str]) -> pa.Table:
     first = pd.Timestamp(min(dated), tz="UTC").value // 1000 // _QUARTER
     quarters = np.arange(first, pd.Timestamp(max(dated), tz="UTC").value // 1000 // _QUARTER + 96)
     times = pd.Series(pd.DatetimeIndex((quarters * _QUARTER).view("M8[us]")).tz_localize("UTC"))
-    begun = {name: begin(times, name, tz).dt.tz_convert("UTC").dt.tz_localize(None).to_numpy() for name in spans}
+    begun = {name: span_start(times, name, tz).dt.tz_convert("UTC").dt.tz_localize(None).to_numpy() for name in spans}
     return pa.table(
         {"quarter": quarters, **{name: pa.array(values, pa.timestamp("us")) for name, values in begun.items()}}
     )

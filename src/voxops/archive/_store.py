@@ -35,8 +35,8 @@ import pyarrow.parquet as pq
 
 from voxops._core.files import create_file, flush_folder, make_folder
 from voxops.archive._count import counting
-from voxops.archive._kept import answer_of, is_of
-from voxops.archive._table import UNKNOWN_DAY, readable, to_table, whole
+from voxops.archive._rollups import is_current, rollup_of
+from voxops.archive._table import UNKNOWN_DAY, read_file, readable, to_table
 from voxops.errors import ConfigError
 
 __all__ = ["KINDS", "BusyError", "Store", "day_of", "days_of"]
@@ -207,29 +207,29 @@ class Store:
             flush_folder(folder)  # of the day, and of the table, where the day may be new
         return len(aside)
 
-    def answers(self) -> dict[str, Path]:
+    def rollups(self) -> dict[str, Path]:
         """Day -> what its deliveries count to; only days for which that was made of the present file."""
         files = self.files("deliveries")
-        places = {day: self._answer_path(day) for day in files}
-        return {day: path for day, path in places.items() if is_of(path, files[day])}
+        places = {day: self._rollup_path(day) for day in files}
+        return {day: path for day, path in places.items() if is_current(path, files[day])}
 
-    def keep_answers(self) -> None:
+    def roll_up(self) -> None:
         """Count the days whose deliveries have changed since they were counted, or never were."""
-        kept = self.answers()
+        kept = self.rollups()
         left = {day: file for day, file in self.files("deliveries").items() if day not in kept}
         if not left:
             return
         with counting() as connection:
             for day, file in left.items():
-                path = self._answer_path(day)
+                path = self._rollup_path(day)
                 make_folder(path.parent)
                 with _aside(path) as out:
-                    out.write(answer_of(connection, file, day))
+                    out.write(rollup_of(connection, file, day))
                 _rename(path)
                 flush_folder(path.parent)
 
-    def _answer_path(self, day: str) -> Path:
-        """Where the answer of a day is kept."""
+    def _rollup_path(self, day: str) -> Path:
+        """Where the roll-up of a day is kept."""
         return self.root / "counts" / f"day={day}" / _COUNTS
 
     def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
@@ -237,7 +237,7 @@ class Store:
         merged, old = new, None
         if path.exists():
             with readable():
-                old = whole(kind, path)
+                old = read_file(kind, path)
             kept = old.filter(pc.invert(pc.is_in(old[_KEYS[kind]], value_set=ids)))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])

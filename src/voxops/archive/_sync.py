@@ -29,7 +29,7 @@ from voxops.archive._open import (
 )
 from voxops.archive._spans import Span, covered, gaps, near
 from voxops.archive._store import Store
-from voxops.archive._table import to_frame, whole
+from voxops.archive._table import read_file, to_frame
 from voxops.client import prefetch
 from voxops.errors import NotFoundError
 from voxops.frames import Columns, Targets, parse_times, targets
@@ -137,7 +137,7 @@ class Sync:
         for webhook in webhooks:
             await self._new_deliveries(webhook, low)
         await self._open_deliveries(webhooks)
-        await asyncio.to_thread(self._store.keep_answers)  # beside the loop, on which runs send meanwhile
+        await asyncio.to_thread(self._store.roll_up)  # beside the loop, on which runs send meanwhile
         self._note_pass("deliveries", begun)
 
     def _note_pass(self, kind: str, begun: datetime) -> None:
@@ -244,7 +244,7 @@ class Sync:
             return
         for kind, column in (("posts", "status"), ("targets", "post_status")):
             for path in self._store.files(kind).values():
-                frame = to_frame(whole(kind, path))
+                frame = to_frame(read_file(kind, path))
                 lost = frame["post_id"].isin(list(gone))
                 if lost.any():
                     frame.loc[lost, column] = "deleted"

@@ -27,11 +27,11 @@ __all__ = [
     "UNKNOWN_DAY",
     "dataset",
     "file_format",
+    "read_file",
     "read_part",
     "readable",
     "to_frame",
     "to_table",
-    "whole",
 ]
 
 UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
@@ -116,7 +116,7 @@ def dataset(kind: str, files: Collection[Path], root: Path) -> Any:
     )
 
 
-def whole(kind: str, path: Path) -> Any:
+def read_file(kind: str, path: Path) -> Any:
     """One file as a table of Arrow in the schema of today: a column that it lacks is missing, one that only it has is left out."""
     return ds.dataset([str(path)], schema=SCHEMA[kind], format="parquet").to_table()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from voxops._core import jsontext, safe
 from voxops._core.backoff import retry_after
-from voxops._core.collector import held
+from voxops._core.collector import collector_paused
 from voxops.api.errors import ErrorBody, read_answer
 from voxops.client._clock import parse_date
 from voxops.errors import (
@@ -99,7 +99,7 @@ def decode(body: bytes) -> Any:
     ValueError
         If it is not JSON.
     """
-    with held():
+    with collector_paused():
         return jsontext.decode(body)
 
 

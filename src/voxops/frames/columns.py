@@ -14,6 +14,7 @@ from voxops.frames.times import parse_times
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = [
+    "as_whole_number",
     "attempts",
     "flags",
     "instants",
@@ -24,7 +25,6 @@ __all__ = [
     "restored",
     "table_of",
     "times_of",
-    "whole",
 ]
 
 
@@ -173,7 +173,7 @@ _MOST_ATTEMPTS = (
 )
 
 
-def whole(value: Any) -> Any:
+def as_whole_number(value: Any) -> Any:
     """A count as a whole number, where a file has made text or a fraction of it; anything else as it is."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}(\.0+)?\s*", value):
         return int(float(value))
@@ -190,7 +190,7 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     """
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
-        number = 1 if value is None else whole(value)
+        number = 1 if value is None else as_whole_number(value)
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST_ATTEMPTS:
             raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1 to {_MOST_ATTEMPTS:,}")
         numbers.append(number)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from voxops.frames.values import CODE, COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD, Kind, canonical
+from voxops.frames.values import CODE, COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD, Kind, field_name
 
 __all__ = ["SCHEMAS", "TARGET", "Column", "pull", "spellings", "unknown"]
 
@@ -31,7 +31,7 @@ __all__ = ["SCHEMAS", "TARGET", "Column", "pull", "spellings", "unknown"]
 class Column:
     """One column: its name, its kind, and the fields it is read from; the first that holds a value wins.
 
-    A field is canonical: any spelling of it on the wire fits. A dot reaches into an object: ``post.id``. A name with a leading
+    A field is named as `field_name` spells it: any spelling of it on the wire fits. A dot reaches into an object: ``post.id``. A name with a leading
     underscore is read to make other columns from, and is not in the frame.
     """
 
@@ -47,7 +47,7 @@ class Column:
 
 def _table(*rows: tuple[str, Kind, str]) -> tuple[Column, ...]:
     """Make a schema of rows ``(column, kind, "field otherField")``."""
-    return tuple(Column(name, kind, tuple(map(canonical, fields.split()))) for name, kind, fields in rows)
+    return tuple(Column(name, kind, tuple(map(field_name, fields.split()))) for name, kind, fields in rows)
 
 
 # Columns without a field are made from others: see `typed`.
@@ -154,7 +154,7 @@ def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Canonical field -> the spellings of it that occur in these records."""
     spelled: dict[str, list[str]] = {}
     for name in sorted(set().union(*records), key=str):
-        spelled.setdefault(canonical(str(name)), []).append(name)
+        spelled.setdefault(field_name(str(name)), []).append(name)
     return spelled
 
 
@@ -202,10 +202,10 @@ def _inside(value: Any, field: str) -> Any:
     """A field of a nested object, in any spelling; None if there is no object."""
     if not isinstance(value, Mapping):
         return None
-    return next((inner for name, inner in value.items() if canonical(str(name)) == field), None)
+    return next((inner for name, inner in value.items() if field_name(str(name)) == field), None)
 
 
 def unknown(records: Sequence[Mapping[str, Any]], schema: Sequence[Column]) -> list[dict[str, Any]]:
     """Per record what its schema does not read; never a secret."""
     known = {field.partition(".")[0] for column in schema for field in column.fields} | _SECRET
-    return [{name: value for name, value in record.items() if canonical(str(name)) not in known} for record in records]
+    return [{name: value for name, value in record.items() if field_name(str(name)) not in known} for record in records]

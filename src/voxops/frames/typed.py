@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from voxops._core.collector import held
+from voxops._core.collector import collector_paused
 from voxops.frames.entries import entries, read_targets
 from voxops.frames.nested import TargetsArray
 from voxops.frames.schemas import SCHEMAS, pull, spellings, unknown
@@ -76,7 +76,7 @@ class Columns:
         self._rows += len(page)
         self._waiting += page
         if len(self._waiting) >= self._block:
-            with held():
+            with collector_paused():
                 self._seal()
 
     def frame(self, **attrs: Any) -> pd.DataFrame:

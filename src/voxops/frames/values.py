@@ -20,7 +20,7 @@ from pandas.api.extensions import ExtensionDtype
 
 from voxops._core.jsontext import well_formed
 from voxops.api.errors import read_error
-from voxops.api.names import canonical
+from voxops.api.names import field_name
 from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
 from voxops.frames.target import Objects
 from voxops.frames.times import NAT, TIME_DTYPE, Numbers, parse_times, stamps, utc
@@ -38,9 +38,9 @@ __all__ = [
     "TIME_DTYPE",
     "WORD",
     "Kind",
-    "canonical",
     "clean_texts",
     "error_parts",
+    "field_name",
     "parse_times",
     "status_spelling",
     "to_bool",

@@ -13,7 +13,7 @@ from voxops._core.addresses import short_address
 from voxops.frames.columns import is_missing
 from voxops.views._kinds import Shape
 
-__all__ = ["TEXT", "in_other_years", "short_time", "text_of", "whole"]
+__all__ = ["TEXT", "full_text", "in_other_years", "short_time", "text_of"]
 
 TEXT = 160  # characters of a text that a page gets; the line is cut by its width
 _ID = 12  # characters shown of an id
@@ -32,7 +32,7 @@ def text_of(value: Any, shape: Shape, tz: str) -> str:
         return short_time(value, tz, years=shape.years) if shape.width else f"{value.tz_convert(tz):%Y-%m-%d %H:%M}"
     if shape.share and isinstance(value, float) and not pd.isna(value):
         return safe.percent(value)
-    return safe.plain(whole(value, tz), TEXT)
+    return safe.plain(full_text(value, tz), TEXT)
 
 
 def short_time(value: pd.Timestamp, tz: str, *, years: bool) -> str:
@@ -52,7 +52,7 @@ def in_other_years(times: pd.Series[Any], tz: str | tzinfo, read: object) -> boo
     return bool((times.dropna().dt.tz_convert(tz).dt.year != year).any())
 
 
-def whole(value: Any, tz: str) -> str:
+def full_text(value: Any, tz: str) -> str:
     """Return one value in full: times in the zone, yes and no, platforms of targets, lists with commas."""
     if is_missing(value):
         return ""

@@ -10,7 +10,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops._core.addresses import short_address
 from voxops.analysis.deliveries import PERCENTS
-from voxops.analysis.partials import delivery_state, each_once
+from voxops.analysis.partials import deduplicate, delivery_state
 from voxops.analysis.statistics import quantiles
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -317,7 +317,7 @@ def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None
     need_frame(
         log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
     )
-    return each_once(log).reset_index(drop=True), shown_zone(log, tz)
+    return deduplicate(log).reset_index(drop=True), shown_zone(log, tz)
 
 
 def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -> Any:

@@ -39,7 +39,7 @@ class Desk:
         """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
         eventloop.submit(self._guarded(lambda: self.aside(work)))
 
-    def later(self, work: Callable[[], object]) -> None:
+    def run_blocking(self, work: Callable[[], object]) -> None:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
         self.hand_over(lambda: self.aside(work))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._core import safe
-from voxops.analysis import causes, fingerprint
+from voxops.analysis import causes, message_template
 from voxops.analysis.cause_counts import names_of
 from voxops.analysis.statistics import ranked
 from voxops.frames import TARGET_KEY
@@ -325,7 +325,7 @@ def happened(
     left = results[results["outcome"] != "succeeded"]
     reason = left["error_code"].fillna(left["waiting_for"]).fillna("no reason known")
     said = left["error_message"] if "error_message" in left else pd.Series(pd.NA, left.index, dtype=STRING_DTYPE)
-    messages = said.fillna("").map(fingerprint)
+    messages = said.fillna("").map(message_template)
     keys = [left["outcome"].astype(object), reason.rename("why"), messages.rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")

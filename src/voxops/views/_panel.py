@@ -15,12 +15,12 @@ from voxops._core import blocks, safe
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
-from voxops.views._act import Act
 from voxops.views._choice import quoted
 from voxops.views._desk import Desk
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._live import Button, Live, Shown, Tab
 from voxops.views._palette import Look, looks_of_pages
+from voxops.views._plan_runner import PlanRunner
 from voxops.views._rows import RowTable
 from voxops.views.monitor import present
 
@@ -65,12 +65,12 @@ class Panel(ABC):
         self._busy = ""
         self._desk = Desk(self._complain)
         self._live = Live(self._look, self.__repr__, self._hear, name="panel")
-        self._act = Act(ws, self._desk, self._plan_failed, self._changed, self._ended, self._began)
+        self._runner = PlanRunner(ws, self._desk, self._plan_failed, self._changed, self._ended, self._began)
 
     @property
     def plan(self) -> Plan | None:
         """The plan shown; None before there is one."""
-        return self._act.plan
+        return self._runner.plan
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class Panel(ABC):
     @property
     def run(self) -> HandedRun | None:
         """The run shown; None before there is one."""
-        return self._act.run
+        return self._runner.run
 
     @abstractmethod
     def code(self) -> str:
@@ -92,15 +92,15 @@ class Panel(ABC):
 
     def _code_lines(self) -> list[str]:
         """Return the lines that choose what the plan or the run shown is about, as they stood when it was planned."""
-        act = self._act
-        if act.plan is None and act.run is None:
+        runner = self._runner
+        if runner.plan is None and runner.run is None:
             return self._lines_for(None)
-        if act.source is not None:
-            return [f"chosen = ws.attach({act.source.id!r}).failed()"]
+        if runner.source is not None:
+            return [f"chosen = ws.attach({runner.source.id!r}).failed()"]
         lines = list(self._planned_lines) or self._lines_for(self._chosen)
-        if act.run is None:
+        if runner.run is None:
             return lines
-        return [f"# as it was planned; sent since, by run {act.run.id}: run = ws.attach({act.run.id!r})", *lines]
+        return [f"# as it was planned; sent since, by run {runner.run.id}: run = ws.attach({runner.run.id!r})", *lines]
 
     @abstractmethod
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:
@@ -157,8 +157,8 @@ class Panel(ABC):
 
     def _set_rows(self, rows: RowTable, view: dict[str, Any] | None = None) -> None:
         """Show other rows; what was planned of those before does not hold any more."""
-        self._act.forget(rows=True)
-        self._act.problem = ""  # what could not be done before is done, or moot
+        self._runner.forget(rows=True)
+        self._runner.problem = ""  # what could not be done before is done, or moot
         self._rows = rows
         # Nothing is ticked among them, by no page's choice.
         self._chose = (*self._chose[:-1], "") if view is None else ()
@@ -195,12 +195,12 @@ class Panel(ABC):
         if message["do"] == "retry":
             # That plan follows from a run, and no less than others from what is chosen since.
             self._chose = self._choice_now()
-        if self._act.hear(message):
+        if self._runner.hear(message):
             return
         match message["do"]:
             case "plan":
                 chose = self._choice_now()
-                self._desk.later(lambda: self._plan_rows(message, chose))
+                self._desk.run_blocking(lambda: self._plan_rows(message, chose))
             case "texts" | "search":
                 self._desk.at_once(lambda: self._send_found(message))
             case "details":
@@ -209,7 +209,7 @@ class Panel(ABC):
                 self._chosen_otherwise()
             case "code":
                 self._code_shown = not self._code_shown
-                self._code_turned = self._act.stage if self._code_shown else ""
+                self._code_turned = self._runner.stage if self._code_shown else ""
                 self._changed(True)
             case "hello":
                 self._live.refresh()
@@ -228,7 +228,7 @@ class Panel(ABC):
     def _chosen_otherwise(self, chose: tuple[object, ...] | None = None) -> None:
         """A page chose something else: a plan made before does not hold any more."""
         if not _only_reason(self._choice_now(), self._chose if chose is None else chose):
-            self._act.forget()
+            self._runner.forget()
             if self._code_shown:  # it says what is chosen now
                 self._changed(False)
 
@@ -257,7 +257,7 @@ class Panel(ABC):
             self._chosen, self._planned_lines = chosen, ()
             return plan
 
-        self._act.make(planned, said, page)
+        self._runner.make(planned, said, page)
         if self._chosen is chosen:  # else nothing was planned
             self._planned_lines = self._lines_for(chosen)
 
@@ -280,7 +280,7 @@ class Panel(ABC):
 
     def _complain(self, why: str) -> None:
         """Show why something could not be done."""
-        self._act.complain(why)
+        self._runner.complain(why)
 
     def _began(self, reason: str) -> None:
         """A run has begun: its reason was that run's, and must not stand there for the next; one that was typed since stays."""
@@ -300,9 +300,9 @@ class Panel(ABC):
 
     def _look(self) -> Shown:
         """Return what there is to show."""
-        act = copy.copy(self._act)
+        runner = copy.copy(self._runner)
         facts, parts = self._standing()
-        tabs = [*parts, *act.tabs()]
+        tabs = [*parts, *runner.tabs()]
         if self._code_shown and self._rows is not None:
             tabs.append(
                 Tab(
@@ -314,18 +314,18 @@ class Panel(ABC):
         return Shown(
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
-            present="" if act.snapshot is None else present(act.snapshot),
-            stage="code" if self._code_shown and self._code_turned == act.stage else act.stage,
+            present="" if runner.snapshot is None else present(runner.snapshot),
+            stage="code" if self._code_shown and self._code_turned == runner.stage else runner.stage,
             facts=facts,
             tabs=tabs,
             selects=self._selects(),
             buttons=self._buttons(),
             options=self._options(),
             acts=self.ACTS,
-            plan=act.shown_plan,
-            acting=act.acting,
+            plan=runner.shown_plan,
+            acting=runner.acting,
             busy=self._busy,
-            problem=act.problem,
+            problem=runner.problem,
             looks=looks_of_pages(self._looks()),
         )
 
@@ -352,7 +352,7 @@ class Panel(ABC):
         return self._live.html()
 
     def __repr__(self) -> str:
-        return "\n".join([self._say(), *self._act.lines()])
+        return "\n".join([self._say(), *self._runner.lines()])
 
 
 def _only_reason(now: tuple[object, ...], before: tuple[object, ...]) -> bool:

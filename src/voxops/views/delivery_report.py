@@ -13,8 +13,8 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
-from voxops.analysis import attempts_to_success, delivery_state, delivery_stats, each_once, service_levels
-from voxops.analysis.incidents import came_otherwise, duplicates, never_delivered, outages
+from voxops.analysis import attempts_to_success, deduplicate, delivery_state, delivery_stats, service_levels
+from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
 from voxops.analysis.statistics import ranked
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -105,7 +105,7 @@ def delivery_report(
     tz, rows = shown_zone(log, tz), most_rows(rows)
     what = "delivery_report() needs a deliveries frame"
     need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at"])
-    log = each_once(without_addresses(log, _TEXTS)).reset_index(drop=True)
+    log = deduplicate(without_addresses(log, _TEXTS)).reset_index(drop=True)
     log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
     breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
@@ -145,7 +145,7 @@ def delivery_report(
 def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
     """Count what failed and is not called lost, by why: its event came by another delivery, or the API may still try it again."""
     failed = (delivery_state(log) == "failed").to_numpy(bool)
-    came = came_otherwise(log)
+    came = event_arrived(log)
     known = log.index.isin(lost.index)
     counts = {_CAME: int((failed & came).sum()), _YOUNG: int((failed & ~came & ~known).sum())}
     return {why: count for why, count in counts.items() if count}

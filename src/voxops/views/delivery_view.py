@@ -14,7 +14,7 @@ from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis import about_posts, delivery_state, delivery_stats
-from voxops.analysis.partials import begin
+from voxops.analysis.partials import span_start
 from voxops.errors import PlanError
 from voxops.frames.spans import shown_zone
 from voxops.views._addresses import without_addresses
@@ -94,7 +94,7 @@ class DeliveryPanel(Panel):
 
     def _take(self, log: pd.DataFrame, chosen: bool) -> None:
         """Show deliveries that were read; as soon as some have failed, those alone."""
-        self._act.forget(rows=not chosen)
+        self._runner.forget(rows=not chosen)
         self._log = log
         clean = without_addresses(log)
         words = {
@@ -221,8 +221,8 @@ class DeliveryPanel(Panel):
         """
         if self._log is None:
             raise PlanError("the deliveries are not loaded yet; wait a moment, or press Load again")
-        force = self._act.form.get("force")
-        planned = self._act.code("plan_redeliver", "chosen, force=True" if force else "chosen")
+        force = self._runner.form.get("force")
+        planned = self._runner.code("plan_redeliver", "chosen, force=True" if force else "chosen")
         return "\n".join([*opening(self._ws), *self._code_lines(), *planned]) + "\n"
 
     def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
@@ -252,7 +252,7 @@ def _series(log: pd.DataFrame, span: str) -> Block:
         return blocks.line("No delivery shows when it was created.")
     # By half an hour, since clocks may change by one, and a day may begin at one o'clock.
     steps = pd.date_range(table.index.min(), table.index.max(), freq="30min").to_series()
-    index = pd.DatetimeIndex(begin(steps, span, tz).unique())
+    index = pd.DatetimeIndex(span_start(steps, span, tz).unique())
     table = table.reindex(index)
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()

@@ -52,7 +52,7 @@ class RunsPanel(Panel):
         if message["do"] == "open":
             self._desk.hand_over(lambda: self._attach(message.get("about")))
         elif message["do"] == "reload":
-            self._desk.later(self._reload)
+            self._desk.run_blocking(self._reload)
 
     def _reload(self) -> None:
         """Read the list again."""
@@ -64,8 +64,8 @@ class RunsPanel(Panel):
         assert self._rows is not None
         if not isinstance(run_id, str) or run_id not in set(self._rows.frame["run"]):
             return self._complain("The run that the page named is not in the list: nothing was opened.")
-        self._looked_at, self._act.reason = run_id, ""
-        self._act.take(await self._ws.aio.attach(run_id))
+        self._looked_at, self._runner.reason = run_id, ""
+        self._runner.take(await self._ws.aio.attach(run_id))
         self._changed(True)
         return None
 

@@ -194,7 +194,7 @@ class TriagePanel(Panel):
             code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
             moved, from `frame`.
         """
-        return "\n".join([*opening(self._ws), *self._code_lines(), *self._act.code("plan_retry", "chosen")]) + "\n"
+        return "\n".join([*opening(self._ws), *self._code_lines(), *self._runner.code("plan_retry", "chosen")]) + "\n"
 
     def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
         if chosen is None:

@@ -17,7 +17,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
-from voxops.views._cells import TEXT, in_other_years, text_of, whole
+from voxops.views._cells import TEXT, full_text, in_other_years, text_of
 from voxops.views._grid import Grid
 from voxops.views._kinds import FIRST, LOOKS, MOST, Kind, Shape, kind_of, order_of, shape_of
 from voxops.views._palette import look
@@ -301,7 +301,7 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
                 "td",
                 "right" if name in right else "start",
                 "",
-                safe.escape(whole(row[name], tz), 400),
+                safe.escape(full_text(row[name], tz), 400),
                 "" if name in right else _DIRECTED,
                 _drawn(name, row[name], shape, tz, address),
                 "td",
@@ -330,7 +330,7 @@ def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup
     """Return one cell: a word with its colour and glyph, a link where the post is out, else the text, on several lines if it wraps."""
     text = safe.escape(text_of(value, shape, tz), TEXT)
     if shape.wraps and text:
-        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(whole(value, tz), 400), 400))
+        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(full_text(value, tz), 400), 400))
     looks = LOOKS.get(name)
     if looks is not None and text:
         known = look(looks, value)

@@ -1,4 +1,4 @@
-"""Answers kept: what each day's deliveries count to, beside them, so that most questions read no deliveries at all.
+"""Roll-ups: what each day's deliveries count to, beside them, so that most questions read no deliveries at all.
 
 ::
 
@@ -25,9 +25,9 @@ from voxops.analysis.partials import COUNT_COLUMNS, FIELDS
 from voxops.archive._count import counted
 from voxops.archive._table import UNKNOWN_DAY
 
-__all__ = ["GRAINS", "answer_of", "columns_of", "is_of", "serving"]
+__all__ = ["GRAINS", "columns_of", "is_current", "rollup_of", "usable_for"]
 
-# Columns of an answer, from the finest: the first whose file is small enough is kept.
+# Columns of a roll-up, from the finest: the first whose file is small enough is kept.
 GRAINS = (("url", "webhook_id", "event_type", "status_code"), ("url", "event_type"), ("url",), ())
 _LARGEST = 0.05  # of the size of the deliveries
 _SMALL = 16_384  # bytes up to which size does not matter
@@ -35,7 +35,7 @@ _MADE_OF = b"voxops.made_of"
 _TAIL = 65_536  # bytes at the end of a Parquet file, which hold at least its table of contents
 
 
-def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> bytes:
+def rollup_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> bytes:
     """What a day's file counts to, as Parquet.
 
     Parameters
@@ -52,7 +52,7 @@ def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> by
         table = counted(connection, file, columns)
         begun = pa.scalar(None if day == UNKNOWN_DAY else f"{day}T00:00:00", pa.string()).cast(pa.timestamp("us"))
         table = table.append_column("day", pa.array([begun.as_py()] * table.num_rows, pa.timestamp("us")))
-        table = table.replace_schema_metadata({_MADE_OF: fingerprint(file)})
+        table = table.replace_schema_metadata({_MADE_OF: file_version(file)})
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", compression_level=9)
         data: bytes = sink.getvalue().to_pybytes()
@@ -61,22 +61,22 @@ def answer_of(connection: duckdb.DuckDBPyConnection, file: Path, day: str) -> by
     return data
 
 
-def is_of(answer: Path, file: Path) -> bool:
-    """Whether an answer exists and was made of this very file."""
+def is_current(rollup: Path, file: Path) -> bool:
+    """Whether a roll-up exists and was made of this very file."""
     try:
-        metadata = pq.read_schema(answer).metadata or {}
+        metadata = pq.read_schema(rollup).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return False
-    return bool(metadata.get(_MADE_OF) == fingerprint(file))
+    return bool(metadata.get(_MADE_OF) == file_version(file))
 
 
-def serving(
-    answers: Mapping[str, Path],
+def usable_for(
+    rollups: Mapping[str, Path],
     names: Sequence[str],
     tz: str,
     span: tuple[pd.Timestamp | None, pd.Timestamp | None],
 ) -> dict[str, Path]:
-    """Answers that serve a question: of days that lie wholly within the span, with the columns that are asked for."""
+    """Roll-ups from which a question can be answered: of days that lie wholly within the span, with the columns that are asked for."""
     columns = {FIELDS.get(name, name) for name in names}
     if "hour" in columns or ("day" in columns and tz != "UTC"):
         return {}
@@ -89,15 +89,15 @@ def serving(
         begun = pd.Timestamp(day, tz="UTC")
         return (start is None or start <= begun) and (end is None or begun + day_long <= end)
 
-    return {day: path for day, path in answers.items() if whole(day) and columns <= set(columns_of(path))}
+    return {day: path for day, path in rollups.items() if whole(day) and columns <= set(columns_of(path))}
 
 
-def columns_of(answer: Path) -> Sequence[str]:
-    """The columns by which an answer is counted."""
-    return [name for name in pq.read_schema(answer).names if name not in COUNT_COLUMNS]
+def columns_of(rollup: Path) -> Sequence[str]:
+    """The columns by which a roll-up is counted."""
+    return [name for name in pq.read_schema(rollup).names if name not in COUNT_COLUMNS]
 
 
-def fingerprint(file: Path) -> bytes:
+def file_version(file: Path) -> bytes:
     """What tells a file from every other version of it: its size, when it was written, and its table of contents."""
     about = file.stat()
     with file.open("rb") as data:

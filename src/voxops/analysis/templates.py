@@ -1,11 +1,11 @@
-"""Messages without what differs from one failure to the next: two failures with the same fingerprint have one cause."""
+"""Messages without what differs from one failure to the next: two failures with the same template have one cause."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-__all__ = ["SPACE", "fingerprint"]
+__all__ = ["SPACE", "message_template"]
 
 _LONGEST = 120  # characters of a message that a cause keeps
 _READ = 2000  # characters of a message that are looked at; what comes later can't tell causes apart
@@ -32,7 +32,7 @@ _VARIABLE = re.compile(
 SPACE = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 
-def fingerprint(message: str | None) -> str:
+def message_template(message: str | None) -> str:
     """Return a message without its variable parts, in one line of at most 120 characters.
 
     Neighbours that become the same placeholder become one.

@@ -21,7 +21,7 @@ from voxops.views._palette import OUTCOME, STATUS
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_blocks
 from voxops.views.monitor import run_buttons
 
-__all__ = ["Act", "plan_fingerprint"]
+__all__ = ["PlanRunner", "plan_fingerprint"]
 
 _CANARIES = 50  # canaries per cause, at the most
 _ANOTHER_RUN = (
@@ -45,7 +45,7 @@ def plan_fingerprint(plan: Plan) -> str:
     )
 
 
-class Act:
+class PlanRunner:
     """Plan, look, reason, run; nothing is sent that no page has shown.
 
     Parameters
@@ -91,9 +91,9 @@ class Act:
         self._starting: Plan | None = None  # comes back if it can't be started
         self._waits: dict[str, object] = {}  # by run: who waits for its end
 
-    def __copy__(self) -> Act:
+    def __copy__(self) -> PlanRunner:
         """Return it as it is now, all of one moment: other threads go on, and change only the original."""
-        still = Act.__new__(Act)
+        still = PlanRunner.__new__(PlanRunner)
         with self._lock:
             vars(still).update(vars(self))
         return still
@@ -249,11 +249,11 @@ class Act:
             case "run":
                 self._desk.hand_over(lambda: self._start(message.get("plan"), message.get("reason")))
             case "retry":
-                self._desk.later(lambda: self._make_again(message.get("about"), message.get("page")))
+                self._desk.run_blocking(lambda: self._make_again(message.get("about"), message.get("page")))
             case "pause" | "cancel" as name:
                 self._desk.at_once(lambda: self._steer(name, message.get("about")))
             case "resume":
-                self._desk.later(lambda: self._steer("resume", message.get("about")))
+                self._desk.run_blocking(lambda: self._steer("resume", message.get("about")))
             case _:
                 return False
         return True
