@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tests.engine.office import Office, offer, posts, queued, retries
-from tests.engine.shown import retry
+from tests.engine.shown import retry, run_now
 
 from voxops.api.windows import WATCH_LOOKS
 from voxops.engine.execution import Execution
 from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
+from voxops.ledger import Clearance
 
 
 def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
@@ -82,3 +83,13 @@ def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sen
 def test_rule_07_a_run_without_canaries_has_no_gate(office):
     execution = retries(office)
     assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) == ""
+
+
+def test_rule_07_what_may_be_sent_again_but_waits_for_canaries_says_so(office):
+    execution = canaries(office)
+    behind = next(op for op in office.ops if not office.get(op).canary)
+    office.doubt(behind, answered=True, status=500)
+    clearance = Clearance(office.get(behind), 0.0)
+    run_now(execution._resend(execution.current, [clearance]))
+    assert queued(execution) == []
+    assert office.get(behind).waiting_for == WAITS_FOR_CANARIES
