@@ -60,6 +60,14 @@ def test_rule_30_the_attempt_that_makes_a_row_again_is_one_above_all_that_are_kn
     assert judged(item(), made(1, **gone), made(2)) == Verdict(made="post_1"), "what is there counts"
 
 
+def test_rule_30_a_number_that_the_ledger_has_raised_makes_nothing_again_that_was_taken_back():
+    gone = made(2, status="cancelled")
+    assert judged(item(attempt=3), gone) == NOTHING, "a person has asked for the third"
+    assert judged(item(attempt=3, asked=1), gone).blocked.startswith("made as post_1, cancelled since")
+    assert judged(item(attempt=3, asked=2), gone).blocked
+    assert judged(item(attempt=4, asked=3), gone) == NOTHING
+
+
 def test_rule_13_a_duplicate_in_the_place_of_a_post_that_was_taken_back_is_said_and_not_taken_for_the_row():
     gone = made(status="cancelled")
     copy = made(post_id="post_2", created=LATER, shown="else")

@@ -48,11 +48,11 @@ REASONS: dict[tuple[str, str], str] = {
     ): "what was made for a row is never forgotten by the ledger",
     (
         "engine/presence.py",
-        "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark != item.mark and _attempt_of(item, post) < item.attempt)",
+        "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…t_of(item, post) < asked_for → (post.op_mark != item.mark and _attempt_of(item, post) < asked_for)",
     ): "a post without a mark counts as a very late attempt anyway",
     (
         "engine/presence.py",
-        "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…f(item, post) < item.attempt → (post.op_mark is not None and _attempt_of(item, post) < item.attempt)",
+        "judge_row: post.op_mark is not None and post.op_mark != item.mark and _…t_of(item, post) < asked_for → (post.op_mark is not None and _attempt_of(item, post) < asked_for)",
     ): "the mark of this attempt is never that of an earlier one",
     (
         "engine/presence.py",
