@@ -20,6 +20,7 @@ from voxops.engine.presence import (
     find_marked,
     is_older,
     judge_row,
+    made_twice,
     pair_unmarked,
     was_edited,
 )
@@ -359,3 +360,19 @@ def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():
     ):
         assert pair_unmarked({2: BODY}, [other], SENT) == {}
         assert pair_unmarked({2: BODY}, [other, whole("post_2")], SENT) == {2: "post_2"}
+
+
+def test_rule_14_a_row_is_made_twice_by_what_our_own_sending_may_have_made():
+    row = Member(1, 0, item(), Outcome.UNKNOWN, "")
+    sent = datetime.fromisoformat(MADE).timestamp()
+
+    def said(*created: str | None) -> str:
+        posts = [replace(whole(f"post_{at}"), created_at=when) for at, when in enumerate(created)]
+        return made_twice(row, {0: posts}, sent)
+
+    edge = (datetime.fromisoformat(MADE) + timedelta(seconds=SKEW)).isoformat()
+    past = (datetime.fromisoformat(MADE) + timedelta(seconds=SKEW, microseconds=1)).isoformat()
+    assert said(MADE, edge) == "r1 was created twice: post_0, post_1"
+    assert said(MADE, None) == "r1 was created twice: post_0, post_1", "when it was made nobody knows"
+    assert said(MADE, past) == said(MADE) == said() == ""
+    assert made_twice(row, {}, sent) == ""
