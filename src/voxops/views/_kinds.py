@@ -160,7 +160,7 @@ KINDS: Sequence[Kind] = (
     _kind(
         "deliveries",
         "delivery_id event_type",
-        "success why event_type url post_id about odds status_code error latency_ms retry_count created_at delivered_at delivery_id",
+        "success why event_type url post_id about odds why_post status_code error latency_ms retry_count created_at delivered_at delivery_id",
     ),
     _kind(
         "accounts",
@@ -227,6 +227,7 @@ _SHAPES: Mapping[str, Shape] = {
     "waiting_for": Shape("waits for", wraps=True),
     "warnings": Shape("warnings", wraps=True),
     "why": Shape("why", wraps=True),
+    "why_post": Shape("by what", wraps=True),
 }
 _DAYS = frozenset({"day", "week"})  # columns of frames that were counted by days or weeks
 LOOKS: Mapping[str, Mapping[str, Look]] = {
