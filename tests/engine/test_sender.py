@@ -147,6 +147,15 @@ def test_nothing_is_looked_for_when_the_run_stops_while_it_waits(desk, how):
     assert (desk.server.since, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
 
 
+def test_no_post_is_read_again_when_the_run_stops_while_its_act_s_claim_is_refused(desk):
+    op = retried(desk)
+    desk.server.states = {"post_1": state("failed")}
+    slow(desk, CLEARED_FOR + 1)
+    desk.post.after_commit = desk.current.control.pause
+    desk.send(op)
+    assert (desk.server.read, desk.post.requests, desk.current.reasons.refused) == ([], [], {})
+
+
 def test_nothing_is_looked_for_when_the_run_stops_while_its_claim_is_refused(desk):
     op = created(desk, "a")
     slow(desk, CREATES_CLEARED_FOR + 1)

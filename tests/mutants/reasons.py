@@ -32,7 +32,7 @@ REASONS: dict[tuple[str, str], str] = {
     ): "it is the same text either way",
     (
         "engine/preparing.py",
-        "Preparer.renew: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
+        "Preparer._renew_create: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
     ): "what is read once more at that very instant is as good",
     (
         "engine/learning.py",
