@@ -118,7 +118,7 @@ class Archive(Tables):
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.delivery_stats`` over the whole history: from the counts that are kept of each day, and where they do not do, by DuckDB.
+        """Compute ``vx.delivery_stats`` over the whole history: from each day's roll-up, and where that does not do, by DuckDB.
 
         Parameters
         ----------

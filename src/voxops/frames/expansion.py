@@ -48,14 +48,14 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        In the order of the posts, index from 0, each target once, however often its post stands in the frame, as after a
-        ``pd.concat`` of two loads: as the post that changed last shows it. ``post_id target_id platform account_id account_name status error_code
+        In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
         campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
-        (``vx.connect(owner="metadata.owner")``). A post without targets keeps one row in which the target's columns are NA.
-        ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text, post id -> [failed, in flight],
-        so that a plan still knows of the rows that are filtered away.
+        (``vx.connect(owner="metadata.owner")``). A post without targets keeps one row in which the target's columns are NA. Each
+        target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
+        it whose post changed last. ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text,
+        post id -> [failed, in flight], so that a plan still knows of the rows that are filtered away.
 
     Raises
     ------

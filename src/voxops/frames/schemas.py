@@ -31,8 +31,8 @@ __all__ = ["SCHEMAS", "TARGET", "Column", "pull", "spellings", "unknown"]
 class Column:
     """One column: its name, its kind, and the fields it is read from; the first that holds a value wins.
 
-    A field is named as `field_name` spells it: any spelling of it on the wire fits. A dot reaches into an object: ``post.id``. A name with a leading
-    underscore is read to make other columns from, and is not in the frame.
+    A field is named as `field_name` spells it: any spelling of it on the wire fits. A dot reaches into an object: ``post.id``.
+    A name with a leading underscore is read to make other columns from, and is not in the frame.
     """
 
     name: str

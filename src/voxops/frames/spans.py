@@ -16,8 +16,8 @@ import pandas as pd
 from voxops.errors import ConfigError
 
 __all__ = [
-    "MOMENTS", "When", "absolute", "day_start", "day_starts", "in_zone", "length", "moment", "placed", "present_of", "say_zone", "shown_zone", "window",
-    "within", "zone",
+    "MOMENTS", "When", "absolute", "day_start", "day_starts", "in_zone", "length", "moment", "placed", "present_of", "say_zone",
+    "shown_zone", "window", "within", "zone",
 ]  # fmt: skip
 
 When: TypeAlias = str | datetime | timedelta | None
@@ -65,9 +65,8 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     """One side of a span."""
     if value is None:
         return None
-    if pd.api.types.is_scalar(value) and pd.isna(
-        value
-    ):  # not an open side: that would load everything where nothing is meant
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        # No open side: where nothing is meant, that would load everything.
         raise ConfigError(
             f"{name}={value!r} is no time, as the latest of no rows is; leave {name}= out for all of them."
         )
