@@ -610,3 +610,11 @@ def test_without_a_trace_of_attempts_what_did_not_succeed_has_failed():
     log = log_of(OK, BAD, FLIGHT, {"success": None})
     assert delivery_state(log).to_list() == ["succeeded", "failed", "in flight", "in flight"]
     assert delivery_state(log[["success"]]).to_list() == ["succeeded", "failed", "failed", "in flight"]
+
+
+def test_success_may_be_text_as_a_csv_file_read_as_text_has_it():
+    log = log_of(OK, OK, BAD)
+    text = log.assign(success=log["success"].astype(object).map(str))
+    pd.testing.assert_frame_equal(delivery_stats(text), delivery_stats(log))
+    with pytest.raises(PlanError, match="row 2: success is 'perhaps'; it must be True or False"):
+        delivery_stats(text.assign(success=["True", "False", "perhaps"]))

@@ -14,7 +14,7 @@ from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_st
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.columns import plain_values, table_of
+from voxops.frames.columns import booleans, plain_values, table_of
 from voxops.frames.spans import length, present_of, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
@@ -201,7 +201,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     [2, 2, 2]
     """
     _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
-    rows = log.assign(_event=_event_ids(log), _ok=log["success"].astype("boolean").fillna(False))
+    rows = log.assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
     same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
     found = _copies(same_id, ["delivery_id"], "same delivery")
     rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
@@ -303,7 +303,7 @@ def never_delivered(
 def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
     events = _event_ids(log)
-    ok = log["success"].astype("boolean").fillna(False)
+    ok = booleans(log, "success").fillna(False)
     reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
     reached_ids = set(log.loc[ok, "delivery_id"].dropna())
     pairs = zip(log["webhook_id"], events, log["delivery_id"], strict=True)
@@ -316,7 +316,7 @@ def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
     """What a delivery's last failed attempt said: its status code, or its error text."""
     code = log["status_code"].astype("Int64")
     said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
-    return said.where(~log["success"].astype("boolean").fillna(False))
+    return said.where(~booleans(log, "success").fillna(False))
 
 
 def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:

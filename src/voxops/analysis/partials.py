@@ -26,6 +26,7 @@ from voxops._core.arguments import did_you_mean, list_of_text
 from voxops.analysis.statistics import Tally, flat
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.columns import booleans
 from voxops.frames.spans import day_starts, zone
 
 __all__ = [
@@ -73,7 +74,7 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
     pandas.Series
         category, with the index of `log`.
     """
-    success = log["success"].astype("boolean")
+    success = booleans(log, "success")
     traces = [name for name in _TRACES if name in log.columns]
     tried = log[traces].notna().any(axis=1) if traces else True
     codes = np.select([success.fillna(False).to_numpy(bool), (success.notna() & tried).to_numpy(bool)], [0, 1], 2)
@@ -99,7 +100,7 @@ def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
     ids = known["delivery_id"]
     if not (ids.duplicated() & ids.notna()).any():
         return log
-    done = known["success"].eq(True).fillna(False).to_numpy(bool)
+    done = booleans(known, "success").fillna(False).to_numpy(bool)
     tries = pd.to_numeric(known["retry_count"], errors="coerce").fillna(0).to_numpy(float)
     order = np.lexsort((tries, done))  # of equals the last one in the frame stands
     ranked = ids.iloc[order]

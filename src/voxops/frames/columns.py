@@ -16,6 +16,7 @@ from voxops.frames.values import STRING_DTYPE
 __all__ = [
     "as_whole_number",
     "attempts",
+    "booleans",
     "flags",
     "instants",
     "is_missing",
@@ -159,10 +160,29 @@ def flags(frame: pd.DataFrame, name: str) -> list[bool]:
     PlanError
         If a value is neither; a word such as "no" would else count as a yes.
     """
+    return [bool(value) for value in _yes_or_no(frame, name)]
+
+
+def booleans(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column of yes and no as ``boolean``, with the frame's index; text is read, as `flags` does, and what is missing stays so.
+
+    Raises
+    ------
+    PlanError
+        If a value is neither.
+    """
+    column = frame[name]
+    if pd.api.types.is_bool_dtype(column):
+        return column.astype("boolean")
+    return pd.Series(_yes_or_no(frame, name), index=frame.index, name=name, dtype="boolean")
+
+
+def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool | None]:
+    """A column of yes and no as plain values, None for what is missing."""
     found = []
     for row, value in enumerate(plain_values(frame, name)):
-        known = False if value is None else _YES_AND_NO.get(str(value).strip().lower())
-        if known is None:
+        known = None if value is None else _YES_AND_NO.get(str(value).strip().lower())
+        if known is None and value is not None:
             raise PlanError(f"row {row}: {name} is {str(value)[:40]!r}; it must be True or False")
         found.append(known)
     return found
