@@ -104,6 +104,7 @@ def test_a_rehearsal_begins_when_the_history_was_loaded():
         history.attrs["fetched_at"] = loaded.isoformat()
         found = vx.rehearse(plan, history, seeds=1)
         assert (found.rows, found.refused) == (created, 2 - created)
+        assert ("; " if created else ", 2 rows refused; ") in repr(found)
 
 
 def test_what_makes_no_sense_is_refused():
