@@ -289,4 +289,8 @@ REASONS: dict[tuple[str, str], str] = {
     ): _NEXT_LOOK,
     ("engine/settler.py", "Settler._settle_batch: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
     ("engine/settler.py", "Settler._settle_batch: 0.0 → (1.0) (2)"): _TRIED,
+    (
+        "engine/sharing.py",
+        "shared: own → (not own)",
+    ): "an operation is divided by its kinds, in whichever order they stand",
 }
