@@ -13,6 +13,7 @@ from voxops.acts.made import Made, shown_of_state
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
 from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
+from voxops.engine.reading import transitions
 from voxops.engine.settler import AT_ONCE, LIKELY, LOOKS_AS_BEFORE, TOUCHED
 from voxops.model import Outcome
 
@@ -377,3 +378,15 @@ def test_what_only_waits_is_no_change_that_a_monitor_shows(bench):
     bench.at(3)
     assert bench.look(op).transitions == []
     assert bench.ledger.operations.members(op)[0].waiting_for == "publishing"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "detail"), [("NO", "it failed", "it failed"), ("NO", None, "NO"), (None, None, "")]
+)
+def test_a_change_says_why_as_far_as_that_is_known(bench, code, message, detail):
+    post = state("failed")
+    (op,) = bench.bind(retry(post), post)
+    (member,) = bench.ledger.operations.members(op)
+    ended = settled(member, Outcome.FAILED, error_code=code, error_message=message)
+    (change,) = transitions([member], [ended], bench.now)
+    assert (change.was, change.now, change.detail) == ("pending", "failed", detail)
