@@ -83,8 +83,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Settler._settle_batch: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or operation.last_sent)",
     ): _TRIED,
     ("engine/settler.py", "Settler._settle_batch: 0.0 → (1.0)"): _TRIED,
-    ("engine/settler.py", "_twice: operation.last_sent or 0.0 → (operation.last_sent)"): _TRIED,
-    ("engine/settler.py", "_twice: 0.0 → (1.0)"): _TRIED,
     ("engine/decisions.py", "Decider._is_old: 0.0 → (1.0)"): _TRIED,
     (
         "engine/decisions.py",
@@ -151,10 +149,6 @@ REASONS: dict[tuple[str, str], str] = {
     ): "the status is said in an error alone, which nobody is shown",
     ("engine/settler.py", "Settler._reply: 0 → (1)"): "the status is said in an error alone, which nobody is shown",
     ("engine/settler.py", "Settler._reply: return None → pass"): _ENDS,
-    (
-        "engine/settler.py",
-        "Settler._look_at_posts: operation.subject.id in states → (True)",
-    ): "rows that nobody asks for are read for nothing",
     (
         "engine/settler.py",
         "Settler._settle_delivery: operation.baseline or {} → (operation.baseline)",
@@ -241,7 +235,6 @@ REASONS: dict[tuple[str, str], str] = {
         "_was_for: post is None or post.asked is None or post.asked == asked_hash(body)"
         " → (post.asked is None or post.asked == asked_hash(body))",
     ): "what bears a mark is one of ours",
-    ("engine/settler.py", "Settler._decide_rest: 0.0 → (1.0)"): _READ_NEVER,
     ("engine/settler.py", "Settler._leave: 0.0 → (1.0)"): _READ_NEVER,
     ("engine/settler.py", 'Settler._what_is_there: return "" → pass'): "nothing is there either way",
     ("acts/adding.py", '_why_moved: return "" → pass (5)'): _ENDS,
