@@ -63,7 +63,12 @@ FILES: dict[str, tuple[str, ...]] = {
         "tests/engine/test_promise.py",
         "tests/engine/test_changed_meanwhile.py",
     ),
-    "engine/mended.py": ("tests/engine/test_changed_meanwhile.py", "tests/engine/test_several_days.py", *ENGINE),
+    "engine/mended.py": (
+        "tests/engine/test_mended.py",
+        "tests/engine/test_changed_meanwhile.py",
+        "tests/engine/test_several_days.py",
+        *ENGINE,
+    ),
     "acts/adding.py": ("tests/acts/test_adding.py", "tests/acts/test_changes.py", "tests/engine/test_run_all.py"),
     "engine/reading.py": ENGINE,
     "engine/learning.py": (
