@@ -74,8 +74,8 @@ class Rehearsal:
         refused = f", {safe.many(self.refused, 'row')} refused" if self.refused else ""
         return (
             f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with"
-            f" {safe.many(self.requests, 'request')}{refused}; {safe.many(self.publications, 'publication')} ended by {self.ends:%Y-%m-%d %H:%M} UTC,"
-            f" {self.failed:.0f} of them failed ({self.low} to {self.high})"
+            f" {safe.many(self.requests, 'request')}{refused}; {safe.many(self.publications, 'publication')} ended by"
+            f" {self.ends:%Y-%m-%d %H:%M} UTC, {self.failed:.0f} of them failed ({self.low} to {self.high})"
         )
 
 

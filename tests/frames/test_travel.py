@@ -315,5 +315,6 @@ def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: A
     whose = f"not a {type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
     with pytest.raises(PlanError, match=rf"{whose}\. Use vx\.from_arrow\(frame\)"):
         triage(frame)
-    with pytest.raises(PlanError, match=rf"{whose[6:]}; use vx\.from_arrow\(frame\)"):
-        plan_retry(frame)
+    for use in (plan_retry, vx.view):
+        with pytest.raises(PlanError, match=rf"{whose[6:]}; use vx\.from_arrow\(frame\)"):
+            use(frame)

@@ -12,7 +12,7 @@ from voxops.api.names import account_spelling
 if TYPE_CHECKING:
     from voxops.client._client import AsyncClient
 
-__all__ = ["AccountNames", "account_names", "no_account"]
+__all__ = ["AccountNames", "account_names", "no_account", "read_accounts"]
 
 
 class AccountNames(Mapping[str, str]):
@@ -66,18 +66,24 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     return f"no account {', '.join(names)} in this workspace{hint}"
 
 
-async def account_names(client: AsyncClient, *, disconnected: bool = False) -> AccountNames:
-    """Read the names of the workspace's accounts; `disconnected` ones too, which the API lists only where every status is asked for."""
+async def read_accounts(client: AsyncClient, *, disconnected: bool = False) -> list[tuple[str, str, str, str]]:
+    """Read platform, username, id and status of each account.
+
+    The API lists `disconnected` ones only where every status is asked for.
+    """
     query = {"limit": PAGE_RECORDS} | ({"status": "all"} if disconnected else {})
-    return AccountNames(
-        [
-            (
-                str(record.get("platform") or ""),
-                str(record.get("username") or ""),
-                str(record.get("id")),
-                str(record.get("status") or "of unknown status").lower(),
-            )
-            async for page in client.pages("/v1/accounts", query)
-            for record in page.records
-        ]
-    )
+    return [
+        (
+            str(record.get("platform") or "").lower(),
+            str(record.get("username") or ""),
+            str(record.get("id")),
+            str(record.get("status") or "of unknown status").lower(),
+        )
+        async for page in client.pages("/v1/accounts", query)
+        for record in page.records
+    ]
+
+
+async def account_names(client: AsyncClient, *, disconnected: bool = False) -> AccountNames:
+    """Read the names of the workspace's accounts."""
+    return AccountNames(await read_accounts(client, disconnected=disconnected))

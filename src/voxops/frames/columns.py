@@ -20,8 +20,10 @@ __all__ = [
     "flags",
     "instants",
     "is_missing",
+    "kind_name",
     "need_columns",
     "need_frame",
+    "of_another_library",
     "plain_values",
     "restored",
     "table_of",
@@ -47,7 +49,7 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
     """
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(
-            f"{what}, not {'None' if frame is None else f'a {_kind(frame)}'}. {_of_others(frame).capitalize() or maker}"
+            f"{what}, not {'None' if frame is None else f'a {kind_name(frame)}'}. {of_another_library(frame).capitalize() or maker}"
         )
     wanted = list(columns)
     missing = [name for name in wanted if name not in frame.columns]
@@ -66,7 +68,9 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a DataFrame is needed, not {_kind(frame)}; {_of_others(frame) or _instead_of(frame, maker)}")
+        raise PlanError(
+            f"a DataFrame is needed, not {kind_name(frame)}; {of_another_library(frame) or _instead_of(frame, maker)}"
+        )
     if doubled := _doubled(frame):
         raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]
@@ -74,13 +78,13 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
 
 
-def _kind(thing: object) -> str:
+def kind_name(thing: object) -> str:
     """What a thing is; of another library's frame also whose."""
     kind = type(thing)
-    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}" if _of_others(thing) else kind.__name__
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}" if of_another_library(thing) else kind.__name__
 
 
-def _of_others(thing: object) -> str:
+def of_another_library(thing: object) -> str:
     """How a frame or table of another library becomes one of pandas; ``""`` where a thing is none."""
     arrow = callable(getattr(type(thing), "__arrow_c_stream__", None)) and not isinstance(
         thing, pd.DataFrame | pd.Series

@@ -87,12 +87,12 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         if name in posts.columns:
             columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
-    frame = _each_once(frame, of_post)
+    frame = _deduplicated(frame, of_post)
     frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
     return frame
 
 
-def _each_once(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:
+def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:
     """Targets of posts that stand in several rows, each once: as the row shows it whose post changed last, of equals the last row."""
     if not frame["post_id"].iloc[np.flatnonzero(np.diff(of_post, prepend=-1))].duplicated().any():
         return frame

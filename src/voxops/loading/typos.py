@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voxops._core.arguments import near
-from voxops.api.limits import PAGE_RECORDS
-from voxops.client.names import account_names
+from voxops.client.names import account_names, read_accounts
 from voxops.errors import ConfigError
 from voxops.model import POST_STATUSES
 
@@ -41,7 +40,7 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
     strange = [name for name in platforms if name not in PLATFORMS]
     if not strange:
         return
-    known = {*PLATFORMS, *(platform for platform, _, _ in await _accounts(client))}
+    known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client, disconnected=True))}
     for name in strange:
         if name not in known:
             meant = near(name, sorted(known), 0.7)
@@ -84,9 +83,9 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
     """
     if not accounts:
         return
-    listed = await _accounts(client)
-    known = {account for _, _, account in listed}
-    names = {name: f"{platform}:@{name}" for platform, name, _ in listed}
+    listed = await read_accounts(client, disconnected=True)
+    known = {account for _, _, account, _ in listed}
+    names = {name: f"{platform}:@{name}" for platform, name, *_ in listed}
     for account in accounts:
         if account not in known:
             meant = near(account, known) or names.get(near(account, names, 0.7) or "")
@@ -95,7 +94,7 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
-    """Account ids for ids and names such as ``twitter:@brand``, which stand for every account that bears them, disconnected ones too.
+    """Account ids for ids and names such as ``twitter:@brand``; a name stands for every account that bears it, also a disconnected one.
 
     Raises
     ------
@@ -117,12 +116,3 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
 def _is_name(account: str) -> bool:
     """Whether somebody has written a name, and not an id."""
     return ":" in account or account.startswith("@")
-
-
-async def _accounts(client: AsyncClient) -> list[tuple[str, str, str]]:
-    """Platform, name and id of all accounts."""
-    return [
-        (str(record.get("platform") or "").lower(), str(record.get("username") or ""), str(record.get("id")))
-        async for page in client.pages("/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        for record in page.records
-    ]

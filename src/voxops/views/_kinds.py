@@ -58,8 +58,8 @@ class Shape:
     """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
 
     Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines;
-    `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0 to 1 is one of a hundred; `address`
-    where host and path are shown, without what both have in common.
+    `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0
+    to 1 is one of a hundred; `address` where host and path are shown, without what both have in common.
     """
 
     title: str

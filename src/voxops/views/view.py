@@ -14,7 +14,7 @@ from voxops._core.addresses import short_address
 from voxops._core.arguments import list_of_text, whole_number
 from voxops._core.safe import Markup, html, joined
 from voxops.errors import PlanError
-from voxops.frames.columns import is_missing
+from voxops.frames.columns import is_missing, kind_name, of_another_library
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
 from voxops.views._cells import TEXT, full_text, in_other_years, text_of
@@ -226,7 +226,8 @@ def frame_of(thing: object) -> pd.DataFrame:
         results = getattr(thing, "results", None)
         frame = results() if callable(results) else getattr(thing, "frame", None)
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a frame, a plan or a run is needed, not a {type(thing).__name__}")
+        advice = f"; {how}" if (how := of_another_library(thing)) else ""
+        raise PlanError(f"a frame, a plan or a run is needed, not a {kind_name(thing)}{advice}")
     table: pd.DataFrame = frame
     named = [at for at, name in enumerate(table.index.names) if name is not None and name not in table.columns]
     if named:
