@@ -263,6 +263,22 @@ frame = pd.DataFrame({
     book.close()
 
 
+def test_a_live_view_shows_the_year_of_times_that_are_not_of_this_year(lab: Lab) -> None:
+    frame = """import pandas as pd, voxops as vx
+frame = pd.DataFrame({
+    "late": pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"]),
+    "soon": pd.to_datetime(["2026-03-03T10:00Z", "2026-03-04T10:00Z"]),
+})
+frame.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+"""
+    book = opened(lab, "years.ipynb", frame, "vx.view(frame, tz='UTC', live=True)")
+    view = book.at(1)
+    view.wait("2 of 2 rows")
+    rows = view.area.locator(".vx-row")
+    expect(rows).to_have_text(["04 Mar 2027 10:0003 Mar 10:00", "04 Mar 2026 10:0004 Mar 10:00"])
+    book.close()
+
+
 def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "restart.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
