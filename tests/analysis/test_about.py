@@ -52,6 +52,22 @@ def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
+def test_posts_and_events_may_come_back_from_a_file(tmp_path):
+    shown, event = posts(("post_a", "failed", 0, "acc_000001"), ("post_b", "failed", 0, "acc_000002")), {
+        "headers": {"X-VoxBurst-Delivery-Id": "del_1"},
+        "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}},
+    }  # fmt: skip
+    recorded = vx.events([event, {"body": {**event["body"], "id": "evt_000002"}}])  # of which no delivery is known
+    asked = log(("del_1", "post.failed", 0, None), ("del_2", "post.failed", 1, "acc_000002 said no"))
+    mapped = shown.assign(targets=[[one._asdict() for one in cell] for cell in shown["targets"]])
+    mapped.to_parquet(tmp_path / "posts")
+    recorded.to_parquet(tmp_path / "events")
+    stored = pd.read_parquet(tmp_path / "posts"), pd.read_parquet(tmp_path / "events")
+    expected = vx.about_posts(asked, shown, recorded)
+    assert expected["post_id"].to_list() == ["post_a", "post_b"]
+    pd.testing.assert_frame_equal(vx.about_posts(asked, *stored), expected)
+
+
 def test_a_recorded_event_names_its_post_exactly():
     recorded = vx.events([{"headers": {"X-VoxBurst-Delivery-Id": "del_1"}, "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}}}])  # fmt: skip
     said = about(log(("del_1", "post.failed", 0, None)), events=recorded)

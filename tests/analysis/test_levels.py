@@ -210,6 +210,9 @@ def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone() -> None:
     # the week in which clocks change begins at midnight, too
     spring = vx.cause_weeks(triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z")), tz="Europe/Berlin")
     assert [f"{week:%a %d %b %H:%M}" for week in spring["week"]] == ["Mon 23 Mar 00:00", "Mon 30 Mar 00:00"]
+    # Sunday the 8th begins at one o'clock in Havana, in the week of the 2nd
+    sunday = vx.cause_weeks(triaged(("A", "2026-03-08T12:00Z"), ("A", "2026-03-07T12:00Z")), tz="America/Havana")
+    assert [(f"{row.week:%a %d %b %H:%M}", row.targets) for row in sunday.itertuples()] == [("Mon 02 Mar 00:00", 2)]
     parts = [week_partial(frame.iloc[at : at + 2], tz="Europe/Berlin") for at in (4, 2, 0)]
     pd.testing.assert_frame_equal(merge_weeks(parts), found)
     assert vx.cause_weeks(frame.iloc[:0]).dtypes.astype(str).to_dict() == {

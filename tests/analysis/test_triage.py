@@ -232,6 +232,14 @@ def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
     assert triage(frame)["verdict"].item() == "wait"
 
 
+def test_a_frame_that_has_lost_when_it_was_read_was_not_read_before_its_latest_change():
+    """A merge and a concat of two loads lose their attrs."""
+    both = pd.concat([under_way(STUCK), under_way("2026-03-02T09:00:00Z")], ignore_index=True)
+    both.attrs = {}
+    assert triage(both)["verdict"].tolist() == ["ask support", "wait"]
+    assert triage(both.assign(updated_at=both["updated_at"].max()))["verdict"].tolist() == ["wait", "wait"]
+
+
 def test_what_waits_for_its_time_is_never_stuck():
     assert triage(under_way(STUCK, status="pending", post_status="scheduled"))["cause"].isna().all()
 

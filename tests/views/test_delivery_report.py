@@ -164,7 +164,8 @@ def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
 def test_an_endpoint_that_is_down_now_comes_first() -> None:
     down = [delivery(n, f"2026-03-02T08:1{n}:00Z", status=503) for n in range(6)]
     made = delivery_report(log(*down))
-    assert list(made.sections[0].table["kind"]) == ["down now"]
+    (row,) = made.sections[0].table.to_dict("records")
+    assert (row["kind"], row["deliveries"], row["endpoints"]) == ("down now", 6, "shop.example/in?… (6)")
     assert made.headline.endswith("Not recovered: shop.example/in?….")
 
 
