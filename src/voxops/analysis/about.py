@@ -19,7 +19,7 @@ import pandas as pd
 from voxops._core.safe import many
 from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.columns import is_missing, plain_values
+from voxops.frames.columns import plain_values
 from voxops.frames.entries import targets_in
 from voxops.frames.values import STRING_DTYPE
 
@@ -150,15 +150,14 @@ def about_posts(
 def _recorded(events: pd.DataFrame) -> dict[str, tuple[str | None, str, float | None, str]]:
     """What recorded events say, by the ids of their deliveries and their own."""
     found: dict[str, tuple[str | None, str, float | None, str]] = {}
-    for event, kind, post, deliveries in zip(
-        plain_values(events, "event_id"), plain_values(events, "event_type"), plain_values(events, "post_id"), plain_values(events, "delivery_ids"), strict=True
-    ):  # fmt: skip
+    columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
+    for event, kind, post, deliveries in zip(*columns, strict=True):
         said = (
             (post, "recorded", 1.0, f"event {event} names it")
             if post
             else (*_NOTHING, f"event {event}, a {kind}, names no post")
         )
-        found |= {one: said for one in (event, *(() if is_missing(deliveries) else deliveries)) if one}
+        found |= {one: said for one in (event, *(deliveries or ())) if one}
     return found
 
 
