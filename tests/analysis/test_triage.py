@@ -403,11 +403,11 @@ def history(seed: int, count: int) -> pd.DataFrame:
             "platforms": [
                 {
                     "platform": rng.choice(["twitter", "threads"]),
-                    "accountId": f"acc_{rng.randrange(4)}",
+                    "accountId": f"acc_{account}",
                     "status": rng.choice(["failed", "failed", "published", "publishing"]),
                     "error": {"code": rng.choice(CODES), "message": f"try {rng.randrange(9)}"},
                 }
-                for _ in range(rng.randrange(4))
+                for account in rng.sample(range(4), rng.randrange(4))
             ],
         }
         for number in range(count)
@@ -451,8 +451,11 @@ def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
 def test_a_hundred_thousand_different_messages_are_a_handful_of_causes():
     rows = failed({"code": "INTERNAL_ERROR", "message": "x"})
     many = rows.loc[rows.index.repeat(100_000)].reset_index(drop=True)
+    many["post_id"] = pd.array([f"p{number}" for number in range(100_000)], dtype="string")
     many["error_message"] = [f"answered 500: trace f{number:031x} at second {number}" for number in range(100_000)]
-    assert causes(triage(many))["cause"].tolist() == ["INTERNAL_ERROR twitter: answered <n>: trace <id> at second <n>"]
+    table = causes(triage(many))
+    assert table["cause"].tolist() == ["INTERNAL_ERROR twitter: answered <n>: trace <id> at second <n>"]
+    assert table["count"].tolist() == [100_000]
 
 
 def test_what_the_api_skipped_for_good_goes_to_a_person():

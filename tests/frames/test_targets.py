@@ -11,7 +11,7 @@ import pytest
 from tests.frames.makers import some_posts, two_posts
 
 from voxops.errors import PlanError
-from voxops.frames import Target, Targets, targets
+from voxops.frames import Target, Targets, latest_targets, targets
 
 
 def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
@@ -114,6 +114,26 @@ def test_targets_of_posts_that_stand_in_a_frame_twice_count_once_as_they_are_by_
     tagged = before.assign(tags=[("a", "b")] * len(before)).explode("tags")
     pd.testing.assert_frame_equal(targets(tagged), targets(before))
     assert targets(tagged).attrs["open_targets"] == targets(before).attrs["open_targets"]
+
+
+def test_the_latest_of_joined_targets_stay_and_what_may_be_another_one():
+    before = targets(some_posts(8).assign(updated_at=pd.Timestamp("2026-03-02T09:00Z")))
+    after = before.assign(updated_at=pd.Timestamp("2026-03-02T10:00Z"), status="published")
+    for joined in (pd.concat([before, after]), pd.concat([after, before]), pd.concat([before, after, before])):
+        kept = latest_targets(joined)
+        assert len(kept) == len(after)
+        assert set(kept["status"]) == {"published"}
+        assert kept.index.isin(joined.index).all()
+    equal = pd.concat([before, before.assign(status="cancelled")])
+    assert set(latest_targets(equal)["status"]) == {"cancelled"}, "of equals the last"
+    childless = targets(some_posts(4).assign(targets=[()] * 4))
+    assert len(latest_targets(pd.concat([childless, childless]))) == 4, "a post without targets is known by its id"
+    for unknown in ({"post_id": None}, {"account_id": None, "target_id": None}):
+        nameless = before[before["platform"].notna()].assign(**unknown)
+        joined = pd.concat([nameless, nameless])
+        assert latest_targets(joined) is joined, f"without {', '.join(unknown)} it may be another one"
+    for one in (before, before.drop(columns="account_id"), None):
+        assert latest_targets(one) is one
 
 
 def test_equal_targets_of_one_post_stay():

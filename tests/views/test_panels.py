@@ -1400,6 +1400,12 @@ def test_fifty_thousand_rows_are_small_and_their_copy_is_short() -> None:
     assert copy[1]["text"] == f"The first 200 of {count:,} rows."
 
 
+def test_two_joined_frames_are_shown_once(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    joined = pd.concat([triaged, triaged], ignore_index=True)
+    one, both = (vx.triage_panel(ws, frame)._live.html() for frame in (triaged, joined))
+    assert both.count("<tr") == one.count("<tr") > 10
+
+
 def test_the_static_copy_of_many_rows_shows_two_hundred_and_says_how_many_there_are(
     ws: vx.Workspace, triaged: pd.DataFrame
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from voxops.analysis.statistics import Tally, flat, ranked
-from voxops.frames import need_frame
+from voxops.frames import latest_targets, need_frame
 from voxops.frames.columns import flags, restored
 from voxops.frames.values import STRING_DTYPE
 
@@ -94,7 +94,7 @@ def causes(triaged: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     triaged : pandas.DataFrame
-        From `triage`.
+        From `triage`; of several joined, each target counts once, as its post was last (`latest_targets`).
 
     Returns
     -------
@@ -115,6 +115,7 @@ def causes(triaged: pd.DataFrame) -> pd.DataFrame:
     1  RATE_LIMITED twitter: X rate limit reached for...              retry      9
     2  SERVICE_UNAVAILABLE facebook: Facebook answere...              retry      9
     """
+    triaged = latest_targets(triaged)
     table = finish_causes(cause_partial(triaged))
     if "owner" in triaged.columns:
         rows = triaged[triaged["cause"].notna()]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames import TARGET_KEY
-from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.columns import need_columns, plain_values, unnamed_index
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["compare"]
@@ -82,7 +82,7 @@ def _frames(before: Any, after: Any) -> pd.DataFrame:
 
 def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
     """Targets with their status under this name; those that share a name, such as one without an account, are numbered in their order."""
-    names = frame[_TARGET]
+    names = unnamed_index(frame[_TARGET])
     number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
     # A row without a status is there all the same.
     return names.assign(number=number, **{status: frame["status"].astype(STRING_DTYPE).fillna("–")})

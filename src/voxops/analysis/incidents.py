@@ -14,7 +14,7 @@ from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_st
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
-from voxops.frames.columns import booleans, plain_values, table_of
+from voxops.frames.columns import booleans, plain_values, table_of, unnamed_index
 from voxops.frames.spans import length, present_of, say_zone
 from voxops.frames.values import STRING_DTYPE, TIME_DTYPE
 
@@ -90,7 +90,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     )
     longest = length("gap", gap).to_numpy()
-    log = deduplicate(log)
+    log = deduplicate(unnamed_index(log))
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
     rows = pd.DataFrame(
@@ -201,7 +201,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     [2, 2, 2]
     """
     _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
-    rows = log.assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
+    rows = unnamed_index(log).assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
     same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
     found = _copies(same_id, ["delivery_id"], "same delivery")
     rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
@@ -289,7 +289,7 @@ def never_delivered(
     _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
     present = present_of(log, now, log["created_at"])
-    log = deduplicate(log)
+    log = deduplicate(unnamed_index(log))
     old = (log["created_at"] <= present - age).to_numpy(bool)
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~event_arrived(log)]
     code = lost["status_code"].astype("Int64")

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pandas as pd
 
 from voxops._core.jsontext import well_formed
+from voxops.frames.columns import unnamed_index
 
 __all__ = ["Tally", "flat", "quantiles", "ranked", "share", "well_formed_texts"]
 
@@ -52,7 +53,7 @@ class Tally:
         texts = [name for name in self.totals if rows[name].dtype == "string"]
         # pandas compares texts group by group in Python: of many small groups, the smallest of ranks is found far sooner
         ranks = {name: pd.factorize(well_formed_texts(rows[name]), sort=True) for name in texts}
-        ranked = rows.assign(**{name: pd.array(codes, "Int64") for name, (codes, _) in ranks.items()})
+        ranked = unnamed_index(rows).assign(**{name: pd.array(codes, "Int64") for name, (codes, _) in ranks.items()})
         for name in texts:
             ranked[name] = ranked[name].mask(ranked[name] == _MISSING)
         grouped = ranked.groupby(list(self.keys), sort=True, dropna=False, observed=True)

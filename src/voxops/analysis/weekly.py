@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops.analysis.partials import span_start
 from voxops.analysis.statistics import Tally, flat
-from voxops.frames import need_frame
+from voxops.frames import latest_targets, need_frame
 from voxops.frames.spans import day_starts, shown_zone, zone
 
 __all__ = ["cause_weeks", "merge_weeks", "week_partial"]
@@ -47,7 +47,7 @@ def cause_weeks(triaged: pd.DataFrame, *, tz: str | None = None) -> pd.DataFrame
     >>> int(weeks["targets"].sum()) == int(triaged["cause"].notna().sum())
     True
     """
-    return merge_weeks(week_partial(triaged, tz=shown_zone(triaged, tz)))
+    return merge_weeks(week_partial(latest_targets(triaged), tz=shown_zone(triaged, tz)))
 
 
 def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import need_frame
+from voxops.frames import latest_targets, need_frame
+from voxops.frames.columns import unnamed_index
 from voxops.frames.spans import length, present_of, window
 from voxops.frames.values import STRING_DTYPE
 
@@ -63,6 +64,7 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
     end = _end(triaged, now)
     this, last = end - week, end - 2 * week
     _refuse_short(triaged, end, last, week)
+    triaged = latest_targets(unnamed_index(triaged))
     rows = triaged[triaged["cause"].notna() & triaged["updated_at"].notna() & (triaged["updated_at"] <= end)]
     rows = rows.assign(
         rows=rows["updated_at"] > this,

@@ -28,6 +28,7 @@ __all__ = [
     "restored",
     "table_of",
     "times_of",
+    "unnamed_index",
 ]
 
 
@@ -120,8 +121,8 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
 
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with text where somebody has made categories of it, and with lists where Parquet has made arrays of them."""
-    plain = frame.copy(deep=False)
+    """The frame with text in the place of categories, with lists where Parquet has made arrays of them, and `unnamed_index`."""
+    plain = unnamed_index(frame).copy(deep=False)
     for at in range(frame.shape[1]):  # a name may stand there twice
         column = frame.iloc[:, at]
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
@@ -129,6 +130,16 @@ def restored(frame: pd.DataFrame) -> pd.DataFrame:
         elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
             plain.isetitem(at, pd.Series([_listed(value) for value in column], dtype=object).array)
     return plain
+
+
+def unnamed_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, its index without names where one is a column's, too, as after ``set_index("post_id", drop=False)``.
+
+    pandas groups, sorts and merges by no name that could mean either.
+    """
+    if not any(name in frame.columns for name in frame.index.names if name is not None):
+        return frame
+    return frame.set_axis(frame.index.set_names([None] * frame.index.nlevels))
 
 
 def _listed(value: Any) -> Any:

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.columns import need_frame
+from voxops.frames.columns import need_frame, times_of
 from voxops.frames.entries import targets_in
 from voxops.frames.schemas import TARGET
 from voxops.frames.target import Target, Targets, gather
 from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["TARGET_COLUMNS", "TARGET_KEY", "targets"]
+__all__ = ["TARGET_COLUMNS", "TARGET_KEY", "latest_targets", "targets"]
 
 # What a row of the targets frame takes from its post: column -> the post's column.
 _OF_POST = {
@@ -103,6 +103,35 @@ def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.Data
     newest[number[order]] = of_post[order]  # of several the last one stays
     kept: pd.DataFrame = frame[of_post == newest[number]]
     return kept.reset_index(drop=True)
+
+
+def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Targets that stand in a frame in several rows, as after a ``pd.concat`` of two triaged ones, each once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `targets`, or triaged. Without ``post_id platform account_id updated_at`` it is returned as it is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `frame` in their order, with their index: of each target the one whose post changed last, of equals the last. What
+        names no post, or a platform but neither account nor target, may be another one, and stays.
+    """
+    if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
+        return frame  # what it lacks is said where it is needed
+    known = frame.loc[:, ~frame.columns.duplicated()]  # what it has twice is refused where it is needed
+    names = known[[name for name in (*TARGET_KEY, "target_id") if name in known.columns]].reset_index(drop=True)
+    of_target = names.drop(columns=["post_id", "platform"]).notna().any(axis=1)
+    sure = names["post_id"].notna() & (of_target | names["platform"].isna())
+    if not (names.duplicated() & sure).any():
+        return frame
+    changed = times_of(known, "updated_at").fillna(pd.Timestamp(0, tz="UTC")).to_numpy()
+    order = np.argsort(changed, kind="stable")
+    ranked = names.iloc[order]
+    kept = (~ranked.duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
+    return frame.iloc[np.sort(order[kept])]
 
 
 def _open_targets(frame: pd.DataFrame) -> str:

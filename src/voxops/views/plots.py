@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core import safe
-from voxops.frames import need_frame
+from voxops.frames import latest_targets, need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import (
@@ -73,6 +73,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
         Causes shown; the rest is summed up.
     """
     need_frame(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
+    triaged = latest_targets(triaged)
     hit = triaged[triaged["cause"].notna()]
     hit = hit.assign(cause=_axes.common_causes(hit))
     platforms = _axes.texts(hit["platform"])

@@ -19,7 +19,7 @@ from voxops._core.arguments import did_you_mean, file_path, new_file, refuse_for
 from voxops.acts.plan import PLAN_COLUMNS, Plan
 from voxops.analysis import causes
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import TARGET_KEY, need_frame
+from voxops.frames import TARGET_KEY, latest_targets, need_frame
 from voxops.frames.columns import flags, restored
 from voxops.frames.spans import absolute
 from voxops.frames.values import STRING_DTYPE
@@ -199,7 +199,7 @@ def report(
             at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
         )
     assert triaged is not None
-    triaged = restored(triaged)
+    triaged = latest_targets(restored(triaged))
     triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # a file may have made text of it
     results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)

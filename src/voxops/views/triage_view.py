@@ -17,7 +17,7 @@ from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.analysis.verdicts import NEEDED
 from voxops.errors import PlanError
-from voxops.frames import TARGET_KEY, need_columns, need_frame, targets
+from voxops.frames import TARGET_KEY, latest_targets, need_columns, need_frame, targets
 from voxops.frames.columns import is_missing, restored
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
@@ -79,6 +79,7 @@ class TriagePanel(Panel):
             triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
         )
         need_frame(triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"])
+        triaged = latest_targets(triaged)
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]

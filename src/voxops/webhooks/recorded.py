@@ -14,6 +14,7 @@ from voxops._core import jsontext
 from voxops._core.arguments import file_path
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import build, need_frame
+from voxops.frames.columns import unnamed_index
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, known_secrets, parse_event, verify_signature
 
@@ -105,13 +106,13 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
         raise PlanError(
             f"{what}; the second has neither post_id nor delivery_id. Use ws.posts(...) or ws.deliveries(...)."
         )
-    left = recorded
+    left = unnamed_index(recorded)
     if key == "delivery_id":
-        left = recorded.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
+        left = left.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
         left[key] = left[key].astype(other[key].dtype)
     prefix = key.removesuffix("id")
     right = (
-        other[other[key].notna()]
+        unnamed_index(other)[other[key].notna()]
         .drop_duplicates(key)
         .rename(columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns})
     )

@@ -1,0 +1,104 @@
+"""Frames as analysts have made them: joined, so that targets stand in them twice, and indexed by columns that they still have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+import voxops as vx
+from voxops.sandbox import Sandbox
+
+Frames = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def frames() -> Iterator[Frames]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server) as ws:
+        posts, log = ws.posts(), ws.deliveries()
+        yield {"posts": posts, "log": log, "triaged": vx.triage(vx.targets(posts))}
+
+
+def bars(triaged: pd.DataFrame) -> pd.DataFrame:
+    """What the plot of causes draws."""
+    axes = vx.plots.causes_by_platform(triaged)
+    widths = [patch.get_width() for patch in axes.patches]
+    plt.close("all")
+    return pd.DataFrame({"width": widths})
+
+
+def recorded(log: pd.DataFrame) -> pd.DataFrame:
+    """Events of which each names a delivery, with the columns of the log beside them."""
+    ids = log["delivery_id"].dropna().head(5)
+    sent = [{"id": f"evt_{each}", "type": "post.failed", "data": {}} for each in ids]
+    found = vx.events(sent)
+    found["delivery_ids"] = [(each,) for each in ids]
+    return vx.join_events(found, log)
+
+
+ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "causes": vx.causes,
+    "cause_weeks": vx.cause_weeks,
+    "compare_weeks": lambda triaged: vx.compare_weeks(triaged, now=triaged["updated_at"].max(), span="3D"),
+    "report": lambda triaged: vx.report(triaged).frames["causes"],
+    "plot": bars,
+}
+ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "delivery_stats": lambda log: vx.delivery_stats(log, by=["day", "event"]),
+    "service_levels": vx.service_levels,
+    "attempts_to_success": lambda log: vx.attempts_to_success(log, by="event"),
+    "outages": vx.outages,
+    "duplicates": vx.duplicates,
+    "never_delivered": lambda log: vx.never_delivered(log).reset_index(drop=True),
+    "join_events": recorded,
+}
+
+
+def indexed(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The frame indexed by columns that it keeps."""
+    return frame.set_index(list(names), drop=False)
+
+
+@pytest.mark.parametrize("call", ON_TRIAGED)
+def test_two_joined_triaged_frames_count_what_one_does(frames: Frames, call: str) -> None:
+    triaged = frames["triaged"]
+    expected = ON_TRIAGED[call](triaged)
+    assert len(expected)
+    later = triaged.assign(updated_at=triaged["updated_at"] - pd.Timedelta("1h"), error_message="as it was before")
+    for joined in (
+        pd.concat([triaged, triaged]),
+        pd.concat([triaged.head(30), triaged.tail(-10)]),
+        pd.concat([triaged, later]),
+    ):
+        pd.testing.assert_frame_equal(ON_TRIAGED[call](joined), expected)
+
+
+def test_what_has_recovered_is_no_cause_any_more(frames: Frames) -> None:
+    failed = frames["triaged"][frames["triaged"]["status"].eq("failed")]
+    well = failed.assign(status="published", updated_at=failed["updated_at"] + pd.Timedelta("1h"))
+    joined = pd.concat([failed, vx.triage(well)])
+    assert vx.causes(joined).empty
+    assert vx.report(joined).frames["failures"].empty
+
+
+@pytest.mark.parametrize("call", ON_TRIAGED)
+@pytest.mark.parametrize("names", [("post_id",), ("cause", "updated_at", "platform")], ids=", ".join)
+def test_triaged_frames_may_be_indexed_by_their_columns(frames: Frames, call: str, names: tuple[str, ...]) -> None:
+    triaged = frames["triaged"]
+    pd.testing.assert_frame_equal(ON_TRIAGED[call](indexed(triaged, *names)), ON_TRIAGED[call](triaged))
+
+
+@pytest.mark.parametrize("call", ON_LOG)
+@pytest.mark.parametrize("names", [("delivery_id",), ("url", "event_type", "created_at")], ids=", ".join)
+def test_logs_may_be_indexed_by_their_columns(frames: Frames, call: str, names: tuple[str, ...]) -> None:
+    log = frames["log"]
+    expected = ON_LOG[call](log)
+    assert len(expected)
+    pd.testing.assert_frame_equal(ON_LOG[call](indexed(log, *names)), expected)
+
+
+def test_indexed_targets_are_compared_row_by_row(frames: Frames) -> None:
+    triaged = indexed(frames["triaged"], "post_id")
+    pd.testing.assert_frame_equal(vx.compare(triaged, triaged), vx.compare(frames["triaged"], frames["triaged"]))
