@@ -267,6 +267,21 @@ def test_days_and_figures_are_in_the_zone_that_was_named(
     assert str(days.iloc[0]) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["triage", "digest"])
+def test_other_commands_know_the_zone_too(
+    command: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("VOXOPS_LEDGER", str(tmp_path / "ledger.db"))
+    # at 09:00 UTC it is today in Auckland since 11:00 of the day before
+    words = [command, "--url", sandbox.url, "--since", "today", "--json"]
+    counts = {}
+    for zone in ("UTC", "Pacific/Auckland"):
+        main([*words, "--tz", zone])
+        counts[zone] = len(json.loads(capsys.readouterr().out)["findings" if command == "digest" else "failures"])
+    assert counts["Pacific/Auckland"] > counts["UTC"]
+
+
 def test_what_resolves_by_itself_or_came_in_the_end_is_no_reason_to_act(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deliveries", "--sandbox", "--since", "12h"]) == 0
     assert "(100.0 %)" in capsys.readouterr().out

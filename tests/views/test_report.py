@@ -316,6 +316,7 @@ def test_the_evidence_shows_what_became_of_each_target() -> None:
 
 def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> None:
     many = pd.concat([targets()] * 400, ignore_index=True)
+    many["post_id"] = pd.array([f"p{number}" for number in range(len(many))], dtype="string")
     made = report(triage(many), rows=20)
     evidence = section(made, "Evidence")
     assert (len(evidence.table), evidence.text) == (

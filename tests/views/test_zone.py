@@ -82,6 +82,27 @@ def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path
     )
 
 
+def test_a_report_is_in_another_zone_throughout_where_that_is_said(
+    ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
+) -> None:
+    weeks, risk = vx.compare_weeks(triaged, span="3D"), ws.at_risk()
+    assert len(weeks)
+    assert len(risk)
+    report = vx.report(triaged, weeks=weeks, at_risk=risk, now=ws.client.now(), tz="Europe/Berlin")
+    for text in (report.to_markdown(tmp_path / "r.md").read_text("utf-8"), str(report)):
+        assert not re.search(r"UTC|JST|Asia/", text)
+    markdown = report.to_markdown(tmp_path / "r.md").read_text("utf-8")
+    assert "read 2026-03-02 10:00:00 CET" in markdown
+    for head, times in (("scheduled for", risk["scheduled_for"]), ("last seen", weeks["last_seen"])):
+        assert f"{head} (Europe/Berlin)" in markdown
+        assert f"{times.iloc[0].tz_convert('Europe/Berlin'):%Y-%m-%d %H:%M}" in markdown
+    for path in report.to_csv(tmp_path / "csv"):
+        assert "(Europe/Berlin)" in path.read_text("utf-8-sig").splitlines()[0], path.stem
+    assert risk.attrs["tz"] == triaged.attrs["tz"] == TZ, "what was passed stays as it is"
+    with pytest.raises(vx.ConfigError, match="Mars"):
+        vx.report(triaged, tz="Mars/Phobos")
+
+
 def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv() -> None:
     from voxops.views._tables import spreadsheet
 

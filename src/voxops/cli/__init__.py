@@ -19,6 +19,7 @@ from voxops._core.safe import many, printable
 from voxops.cli._common import (
     ATTENTION,
     WRONG,
+    add_zone,
     connected,
     emit,
     emit_or_print_frame,
@@ -119,9 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     deliveries.add_argument(
         "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
     )
-    deliveries.add_argument(
-        "--tz", type=_zone, help="time zone of days and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
-    )
     deliveries.set_defaults(run_command=_deliveries)
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
@@ -167,6 +165,7 @@ def _workspace_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
     parser.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
+    add_zone(parser)
     parser.add_argument("--html", type=Path, help="write a self-contained HTML file")
     parser.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
     parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
@@ -312,16 +311,6 @@ def _speed(text: str) -> float:
     if not 0 <= speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number from 0, such as 20")
     return speed
-
-
-def _zone(name: str) -> str:
-    """A time zone's name, if there is such a zone."""
-    from zoneinfo import ZoneInfo
-
-    try:
-        return str(ZoneInfo(name))
-    except (KeyError, ValueError, OSError) as error:
-        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone: write it like Europe/Berlin") from error
 
 
 def _ledger(options: argparse.Namespace) -> int:

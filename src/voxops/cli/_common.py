@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTENTION",
     "WRONG",
+    "add_zone",
     "connected",
     "emit",
     "emit_or_print_frame",
@@ -58,6 +59,22 @@ def connected(options: argparse.Namespace) -> Workspace:
     if not os.environ.get("VOXBURST_API_KEY"):
         raise ConfigError("no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none")
     return connect(url=options.url, ledger=ledger, tz=tz)
+
+
+def add_zone(parser: argparse.ArgumentParser) -> None:
+    """The option --tz."""
+    said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
+    parser.add_argument("--tz", type=_zone, help=said)
+
+
+def _zone(name: str) -> str:
+    """A time zone's name, if there is such a zone."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError) as error:
+        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone: write it like Europe/Berlin") from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._core import safe
 from voxops._core.files import make_folder, unwritable, write_file
 from voxops._core.safe import many
-from voxops.cli._common import ATTENTION, connected, emit, emit_or_print_frame, print_frame, say
+from voxops.cli._common import ATTENTION, add_zone, connected, emit, emit_or_print_frame, print_frame, say
 from voxops.cli._json import records, written
 from voxops.errors import ConfigError
 from voxops.model import OUTCOMES
@@ -48,6 +48,7 @@ def add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> l
     digest.add_argument(
         "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
     )
+    add_zone(digest)
     digest.add_argument(
         "--since-last",
         action="store_true",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops._core import safe
-from voxops.frames.spans import shown_zone
+from voxops.frames.spans import in_zone
 from voxops.views._findings import ALL_ROWS, Section
 
 __all__ = ["about_to_fail", "against_last_week"]
@@ -13,7 +13,7 @@ __all__ = ["about_to_fail", "against_last_week"]
 _ROWS = 25
 
 
-def against_last_week(weeks: pd.DataFrame | None) -> Section:
+def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
     """Say which causes are new, worse or back, and which are gone."""
     title = "This week against last"
     if weeks is None:
@@ -25,10 +25,10 @@ def against_last_week(weeks: pd.DataFrame | None) -> Section:
     table = weeks[names].head(_ROWS).rename(columns={"rows": "this week", "last_week": "last week"})
     if len(weeks) > _ROWS:
         text += f" {len(weeks) - _ROWS} more: {ALL_ROWS}."
-    return Section(title, text, table)
+    return Section(title, text, in_zone(table, tz))
 
 
-def about_to_fail(risk: pd.DataFrame | None) -> Section:
+def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
     """Say what is about to go out on an account that can't publish, or hardly."""
     title = "At risk: about to go out"
     if risk is None:
@@ -36,9 +36,9 @@ def about_to_fail(risk: pd.DataFrame | None) -> Section:
     if not len(risk):
         return Section(title, "Nothing that is scheduled is on an account at risk.")
     accounts, first = risk["account_id"].nunique(), risk["scheduled_for"].min()
-    when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime(), tz=shown_zone(risk))}"
+    when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime(), tz=tz)}"
     text = f"{safe.many(len(risk), 'target')} on {safe.many(accounts, 'account')}{when}."
     names = ["scheduled_for", "platform", "account_name", "risk", "why", "remedy", "post_id"]
     if len(risk) > _ROWS:
         text += f" {len(risk) - _ROWS} more: {ALL_ROWS}."
-    return Section(title, text, risk[names].head(_ROWS))
+    return Section(title, text, in_zone(risk[names].head(_ROWS), tz))

@@ -21,7 +21,7 @@ from voxops.analysis import causes
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import TARGET_KEY, latest_targets, need_frame
 from voxops.frames.columns import flags, restored
-from voxops.frames.spans import absolute
+from voxops.frames.spans import absolute, shown_zone
 from voxops.frames.values import STRING_DTYPE
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
@@ -132,6 +132,7 @@ def report(
     at_risk: pd.DataFrame | None = None,
     title: str = "Failure triage",
     now: datetime | None = None,
+    tz: str | None = None,
     owners: Mapping[str, str] = OWNERS,
     rows: int = 50,
 ) -> Report:
@@ -157,6 +158,8 @@ def report(
         Headline of the file.
     now : datetime, optional
         When the report is made; left out, the report says only when its data were read.
+    tz : str, optional
+        Time zone of what it shows, that of the workspace (``triaged.attrs["tz"]``) by default, else UTC.
     owners : mapping of str to str, optional
         Verdict -> who acts on it; what is not in it is taken from `OWNERS`.
     rows : int
@@ -172,7 +175,7 @@ def report(
     PlanError
         If a frame lacks columns, has one twice, or has text where times should be; or `run` is not the run of a plan about posts that exist.
     ConfigError
-        If `now` has no offset, `rows` is no whole number, or `owners` names what is no verdict.
+        If `now` has no offset, `tz` is not a time zone, `rows` is no whole number, or `owners` names what is no verdict.
 
     Examples
     --------
@@ -200,6 +203,8 @@ def report(
         )
     assert triaged is not None
     triaged = latest_targets(restored(triaged))
+    tz = shown_zone(triaged, tz)
+    triaged.attrs = {**triaged.attrs, "tz": tz}
     triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # a file may have made text of it
     results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)
@@ -212,8 +217,8 @@ def report(
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
         _findings.why(failures, owners, sent=run is not None),
-        _history.about_to_fail(at_risk),
-        _history.against_last_week(weeks),
+        _history.about_to_fail(at_risk, tz),
+        _history.against_last_week(weeks, tz),
         _findings.planned(plan, sent=run is not None),
         _findings.happened(results, run, triaged if before is None else before, after),
         _findings.evidence(failures, results, rows),
@@ -233,8 +238,15 @@ def report(
         about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
         facts=_findings.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),
-        frames={name: frame for name, frame in frames.items() if frame is not None},
+        frames={name: _shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
     )
+
+
+def _shown_in(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
+    """A frame whose files show its times in a zone; its data stay as they are."""
+    shown = frame.copy(deep=False)
+    shown.attrs = {**frame.attrs, "tz": tz}
+    return shown
 
 
 def most_rows(rows: object) -> int:
