@@ -162,6 +162,16 @@ def test_groups_that_would_be_taken_for_counts_are_refused():
                 count(history(5).assign(**{name: 1}), by=name)
 
 
+@pytest.mark.parametrize("value", [["a", "b"], {"a": 1}], ids=str)
+def test_a_column_of_lists_is_refused_in_words(value):
+    log = history(5)
+    labels = pd.Series([value] * len(log), index=log.index, dtype=object)
+    with pytest.raises(PlanError, match="by='labels': the column holds lists or the like; explode it"):
+        delivery_stats(log.assign(labels=labels), by="labels")
+    mixed = pd.Series(["a", 1, None, ("b",), "a"], index=log.index, dtype=object)
+    assert delivery_stats(log.assign(labels=mixed.map(str)), by="labels")["deliveries"].sum() == len(log)
+
+
 def test_missing_columns_are_named():
     with pytest.raises(PlanError, match=r"missing: latency_ms.*ws\.deliveries"):
         delivery_stats(log_of(OK).drop(columns="latency_ms"))

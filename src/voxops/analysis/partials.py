@@ -132,7 +132,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     Raises
     ------
     PlanError
-        If a column is missing, one is named twice, or one is called as the statistics call theirs.
+        If a column is missing, named twice, called as the statistics call theirs, or holds lists.
     ConfigError
         If `tz` is not a time zone.
     """
@@ -155,6 +155,9 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     rows = pd.DataFrame(
         {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
     )
+    for name, column in zip(names, columns, strict=True):
+        if rows[column].dtype == object and not rows[column].map(pd.api.types.is_hashable).all():
+            raise PlanError(f"by={name!r}: the column holds lists or the like; explode it, or make text of it")
     latency = log["latency_ms"].astype("Int64")
     state = delivery_state(log)
     rows = rows.assign(
