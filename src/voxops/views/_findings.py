@@ -283,7 +283,9 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     keys = zip(table["cause"], table["verdict"], strict=True)
     table["who"] = [_who(str(verdict), owned.get((cause, verdict)), owners) for cause, verdict in keys]
     height = 1.1 + 0.5 * max(min(len(table), 13), 2)
-    figure = Figure("Failed targets by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax))
+    figure = Figure(
+        "Targets that failed or hang, by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax)
+    )
     tz = shown_zone(failures)
     seen = in_zone(table[["first_seen", "last_seen"]], tz)
     table[safe.zoned("seen", tz)] = [_span(*times) for times in seen.itertuples(index=False)]
