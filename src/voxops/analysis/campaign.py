@@ -20,7 +20,7 @@ from voxops._core.spreadsheets import INEXACT_FROM, unguard
 from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
-from voxops.analysis.sheet_times import depends_on_dayfirst, iso_time
+from voxops.analysis.sheet_times import depends_on_dayfirst, iso_time, joined_time
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import need_frame
 from voxops.frames.columns import flags
@@ -31,6 +31,7 @@ __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 _NEEDED = CAMPAIGN_COLUMNS[:4]
+_IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a sheet that has none
 _FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type")  # the columns that findings are about, in their order
 
 _FINDING: dict[str, Any] = {
@@ -71,7 +72,8 @@ def read_campaign(
         Whether ``03.11.2026 9:00`` is in November (True) or in March (False). Left out, such a time stays as it is, and
         ``vx.check_campaign`` refuses it.
     columns : mapping of str to str, optional
-        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``.
+        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``. Where day and hour stand in two
+        columns: ``{"Tag": "date", "Uhrzeit": "time"}``.
     header : int, optional
         The row in which the heads of the columns stand, as a spreadsheet numbers its rows, from 1: ``header=3`` where a title stands
         above them. What is above is left out. Default: the first row that holds anything.
@@ -81,7 +83,7 @@ def read_campaign(
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
+        column; ``scheduled_for`` is made of ``date`` and ``time`` where the sheet has those two instead. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
         of its rows. The apostrophe by which our own files keep a spreadsheet from running a text is taken off.
         ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, ``places``, from which checks say in
         which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
@@ -117,19 +119,22 @@ def read_campaign(
         header = whole_number(header, refusal)
     read = read_sheet(place, sheet, header)
     names, zones = _names(read, path, columns or {})
-    reader = _Reader(path, names, named, zones.get("scheduled_for"), dayfirst)
+    parts = () if "scheduled_for" in names else _IN_PARTS
+    in_head = _zone_in_heads(path, zones, parts or ["scheduled_for"])
+    reader = _Reader(path, names, parts, named, in_head, dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
-    frame = pd.DataFrame(cells, columns=names, dtype=STRING_DTYPE)
+    at = {name: letters(number) for number, name in enumerate(names)}
+    if parts:
+        at["scheduled_for"] = at[parts[0]]
+    frame = pd.DataFrame(cells, columns=[*at], dtype=STRING_DTYPE)
     for name in CAMPAIGN_COLUMNS:
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in CAMPAIGN_COLUMNS)]]
-    known = Places(
-        {name: letters(at) for at, name in enumerate(names)}, [number for number, _ in read.rows], list(frame["row_id"])
-    )
+    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
-    if shown := zones.get("scheduled_for") or named:
+    if shown := in_head or named:
         frame.attrs["tz"] = shown
     for name, value in read.about.items():
         frame.attrs[name] = value
@@ -151,20 +156,28 @@ def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[l
     if absent:
         said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
         raise PlanError(said + _elsewhere(read, wanted))
-    missing = [name for name in _NEEDED if name not in names]
+    missing = [name for name in _NEEDED if name not in _with_times(names)]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
-        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing[0])))
+        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
     doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
     return names, zones
 
 
+def _zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
+    """The zone that the heads of the columns of times say."""
+    found = {zones[name] for name in columns if name in zones}
+    if len(found) > 1:
+        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
+    return next(iter(found), None)
+
+
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
-    known = {number: len(set(_NEEDED) & set(_named(row, wanted)[0])) for number, row in read.top}
-    here = len(set(_NEEDED) & set(_named(read.header, wanted)[0]))
+    known = {number: len(set(_NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
+    here = len(set(_NEEDED) & _with_times(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
         return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
@@ -180,13 +193,23 @@ def _differing(row: Sequence[str]) -> int:
     return len(set(filter(None, map(_tidy, row))))
 
 
-def _renamed(read: Sheet, wanted: Mapping[str, str], missing: str) -> str:
+def _with_times(names: Sequence[str]) -> set[str]:
+    """The columns that a sheet has, or that are made of those."""
+    return {*names, "scheduled_for"} if set(_IN_PARTS) <= set(names) else set(names)
+
+
+def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
     """How to say under which name a column is there; nothing where every name is one of ours."""
     names = dict(zip(_named(read.header, wanted)[0], map(str.strip, read.header), strict=True))
     others = [head for name, head in names.items() if name and name not in CAMPAIGN_COLUMNS]
     if not others:
         return ""
-    return f" Where a column has another name, say which is meant, such as columns={{{others[0][:60]!r}: {missing!r}}}."
+    said = (
+        f" Where a column has another name, say which is meant, such as columns={{{others[0][:60]!r}: {missing[0]!r}}}."
+    )
+    if "scheduled_for" in missing:
+        said += " Day and hour in two columns are called date and time."
+    return said
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -225,10 +248,17 @@ class _Reader:
     """Cells as text; what can't be read without a guess is remembered with its place."""
 
     def __init__(
-        self, path: str | Path, names: Sequence[str], tz: str | None, in_head: str | None, dayfirst: bool | None
+        self,
+        path: str | Path,
+        names: Sequence[str],
+        parts: Sequence[str],
+        tz: str | None,
+        in_head: str | None,
+        dayfirst: bool | None,
     ) -> None:
         self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
-        self._ours = in_head is not None  # a file of ours: there, a day without an hour is its midnight
+        self._parts = [names.index(name) for name in parts]  # where day and hour stand, if in two columns
+        self._ours = in_head is not None and not parts  # a file of ours: there, a day without an hour is its midnight
         self._zoneless: list[str] = []
         self._dates: list[str] = []  # cells of Excel's that hold dates
         self._sure = False  # whether one of them can't have been turned round: its day is no month
@@ -236,17 +266,18 @@ class _Reader:
         self._cut: list[str] = []
 
     def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
-        """Cells of a row, None where there is nothing; a PlanError if it has cells beyond the last column."""
+        """Cells of a row, None where there is nothing, and the time of those that stands in two; a PlanError if it has too many."""
         width = len(self._names)
         if any(str(cell).strip() for cell in row[width:]):
             raise PlanError(
                 f"{self._path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
             )
         cells = [*row[:width], *[""] * (width - len(row))]
-        return [
-            self._text(f"{letters(at)}{number}", name, cell)
-            for at, (name, cell) in enumerate(zip(self._names, cells, strict=True))
-        ]
+        named = [*zip(self._names, range(width), cells, strict=True)]
+        if self._parts:
+            day, clock = self._parts
+            named.append(("scheduled_for", day, joined_time(cells[day], cells[clock])))
+        return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
 
     def complain(self) -> None:
         """Raise a PlanError if there was anything."""

@@ -7,14 +7,14 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["depends_on_dayfirst", "in_figures", "is_day", "iso_time", "readable_time"]
+__all__ = ["depends_on_dayfirst", "in_figures", "is_day", "iso_time", "joined_time", "readable_time"]
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
+_HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
 _NUMERIC = re.compile(
-    r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?"
-    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?",
-    re.IGNORECASE,
+    r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?" + _HOUR, re.IGNORECASE
 )
+_CLOCK = re.compile(_HOUR, re.IGNORECASE)
 
 
 def readable_time(value: Any) -> datetime | None:
@@ -66,6 +66,42 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
     return text if when is None or zone is None else _placed(when, zone)
 
 
+def joined_time(day: Any, clock: Any) -> Any:
+    """Return a day and an hour that stand in two cells as one cell that holds both.
+
+    Parameters
+    ----------
+    day, clock : str, date, time, datetime or number
+        As the file has them; text where a cell is empty.
+
+    Returns
+    -------
+    str, date or datetime
+        For `iso_time`; where one of the two can't be read, both as they stand, so that a check can show them.
+    """
+    if not isinstance(clock, date | time) and not str(clock).strip():
+        return day
+    hour = _hour(clock)
+    if type(day) is datetime and day.time() == time():
+        day = day.date()  # how some programs write a day
+    if type(day) is date:
+        return f"{day.isoformat()} {clock}" if hour is None else datetime.combine(day, hour)
+    if not isinstance(day, date | time) and not str(day).strip():
+        return f"{clock} (an hour without a day)"
+    return f"{str(day).strip()} {clock if hour is None else hour.isoformat()}"
+
+
+def _hour(cell: Any) -> time | None:
+    """A cell as a time of the day; None if it is none, or more than that."""
+    if isinstance(cell, time):
+        return cell
+    found = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    try:
+        return None if found is None else _clock(found)
+    except ValueError:
+        return None
+
+
 def in_figures(text: str) -> bool:
     """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
     return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
@@ -98,7 +134,14 @@ def _naive(text: str, dayfirst: bool | None) -> datetime | None:
 
 
 def _numeric(found: re.Match[str], dayfirst: bool) -> datetime | None:
-    """Such as ``03.11.2026 9:00``; an hour alone counts with its word only."""
+    """Such as ``03.11.2026 9:00``."""
+    clock = _clock(found)
+    day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
+    return None if clock is None else datetime.combine(date(int(found["year"]), int(month), int(day)), clock)
+
+
+def _clock(found: re.Match[str]) -> time | None:
+    """Such as ``9:00`` or ``9 am``; an hour alone counts with its word only."""
     word = (found["word"] or "").lower().replace(".", "")
     if found["minute"] is None and not word:
         return None
@@ -107,10 +150,7 @@ def _numeric(found: re.Match[str], dayfirst: bool) -> datetime | None:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if word == "pm" else 0)
-    day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
-    return datetime(  # noqa: DTZ001  `_placed` adds its zone
-        int(found["year"]), int(month), int(day), hour, int(found["minute"] or 0), int(found["seconds"] or 0)
-    )
+    return time(hour, int(found["minute"] or 0), int(found["seconds"] or 0))
 
 
 def _placed(when: datetime, zone: str) -> str:

@@ -1,0 +1,167 @@
+"""Sheets in which the day stands in one column and the hour in another."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import xlsxwriter
+
+from voxops.analysis import check_campaign, read_campaign
+from voxops.analysis.sheet_times import joined_time
+from voxops.errors import PlanError
+
+HEADS = ("row_id", "content", "accounts")
+CHECKED = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
+
+
+def csv(folder: Path, *rows: tuple[str, str], heads: str = "date,time") -> Path:
+    """A sheet of one row for each day and hour."""
+    lines = [f"{','.join(HEADS)},{heads}"]
+    lines += [f"r{number},Hello {number},twitter:@brand,{day},{hour}" for number, (day, hour) in enumerate(rows)]
+    path = folder / "sheet.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def workbook(folder: Path, *rows: tuple[Any, Any], heads: tuple[str, str] = ("date", "time")) -> Path:
+    """The same as a workbook, with cells that hold dates and times."""
+    path = folder / "sheet.xlsx"
+    forms = {date: "yyyy-mm-dd", time: "hh:mm", datetime: "yyyy-mm-dd hh:mm"}
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("Plan")
+        page.write_row(0, 0, [*HEADS, *heads])
+        for number, cells in enumerate(rows, start=1):
+            page.write_row(number, 0, [f"r{number}", f"Hello {number}", "twitter:@brand"])
+            for column, cell in enumerate(cells, start=3):
+                if type(cell) in forms:
+                    page.write_datetime(number, column, cell, book.add_format({"num_format": forms[type(cell)]}))
+                elif cell is not None:
+                    page.write(number, column, cell)
+    return path
+
+
+def times(frame: pd.DataFrame) -> list[str]:
+    return frame["scheduled_for"].to_list()
+
+
+GOOD = [
+    ("2026-03-04", "9:00", "2026-03-04T09:00:00+01:00"),
+    ("2026-03-04", "09:00:30", "2026-03-04T09:00:30+01:00"),
+    ("04.03.2026", "9:30 Uhr", "2026-03-04T09:30:00+01:00"),
+    ("4/3/2026", "12:05 a.m.", "2026-03-04T00:05:00+01:00"),
+    (" 2026-07-04 ", " 9 PM ", "2026-07-04T21:00:00+02:00"),
+]
+
+
+def test_day_and_hour_are_one_time_in_every_form(tmp_path: Path) -> None:
+    path = csv(tmp_path, *[(day, hour) for day, hour, _ in GOOD])
+    found = read_campaign(path, tz="Europe/Berlin", dayfirst=True)
+    assert times(found) == [expected for *_, expected in GOOD]
+    assert found["date"].to_list()[2:4] == ["04.03.2026", "4/3/2026"], "what the sheet says stays beside it"
+    assert check_campaign(found, now=CHECKED).empty
+    assert found.attrs["tz"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("tz", [None, "America/New_York"])
+@pytest.mark.parametrize("heads", [("Tag (Europe/Berlin)", "Uhrzeit"), ("Tag", "Uhrzeit (Europe/Berlin)")], ids=str)
+def test_cells_of_a_workbook_and_the_zone_of_either_head(
+    tmp_path: Path, heads: tuple[str, str], tz: str | None
+) -> None:
+    rows = [
+        (date(2026, 3, 14), time(9)),
+        (date(2026, 3, 14), "9:30"),
+        (datetime(2026, 7, 4), time(9, 15)),
+        ("2026-07-04", time(10)),
+    ]
+    found = read_campaign(workbook(tmp_path, *rows, heads=heads), tz=tz, columns={"Tag": "date", "Uhrzeit": "time"})
+    expected = ["2026-03-14T09:00:00+01:00", "2026-03-14T09:30:00+01:00"]
+    assert times(found) == [*expected, "2026-07-04T09:15:00+02:00", "2026-07-04T10:00:00+02:00"]
+    assert found.attrs["tz"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "words"),
+    [
+        ("", "9:00", "9:00 (an hour without a day)"),
+        ("2026-03-05", "", "is a day without an hour"),
+        ("2026-03-05", "noon", "'2026-03-05 noon' can't be read"),
+        ("2026-03-05", "25:00", "'2026-03-05 25:00' can't be read"),
+        ("2026-03-05", "9", "'2026-03-05 9' can't be read"),
+        ("", "", "No time"),
+        ("2026-03-29", "2:30", "does not exist in Europe/Berlin"),
+    ],
+)
+def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path: Path, day: str, hour: str, words: str) -> None:
+    found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
+    (finding,) = check_campaign(found, now=CHECKED).to_dict("records")
+    assert words in finding["message"]
+    assert (finding["column"], finding["cell"]) == ("scheduled_for", "D3")
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "expected"),
+    [
+        (datetime(2026, 3, 4, 8), time(9), "2026-03-04 08:00:00 09:00:00"),
+        (date(2026, 3, 4), 0.375, "2026-03-04 0.375"),
+        (46085.0, time(9), "46085.0 09:00:00"),
+        ("", time(9), "09:00:00 (an hour without a day)"),
+        (date(2026, 3, 4), "", date(2026, 3, 4)),
+        ("", " ", ""),
+    ],
+    ids=str,
+)
+def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day: Any, clock: Any, expected: Any) -> None:
+    assert joined_time(day, clock) == expected
+
+
+def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Path) -> None:
+    path = workbook(tmp_path, (date(2026, 3, 14), time(9)), (date(2026, 3, 15), time(9)))
+    with pytest.raises(PlanError, match=r"D2, D3: times of Excel name no time zone; .*tz='Europe/Berlin'"):
+        read_campaign(path)
+
+
+def test_texts_without_a_zone_are_left_for_the_check(tmp_path: Path) -> None:
+    found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00")))
+    (finding,) = check_campaign(found, now=CHECKED).to_dict("records")
+    assert "has no offset from UTC" in finding["message"]
+
+
+def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path, (date(2027, 4, 3), time(9)), ("13/11/2027", "9:00"))
+    with pytest.raises(PlanError, match="D2 hold dates, none after the 12th of a month, and D3 texts in figures"):
+        read_campaign(path, tz="Europe/Berlin", dayfirst=True)
+
+
+def test_two_zones_are_one_too_many(tmp_path: Path) -> None:
+    path = csv(tmp_path, ("2026-03-04", "9:00"), heads="date (Europe/Berlin),time (Asia/Tokyo)")
+    with pytest.raises(PlanError, match="the heads of date and time name two zones, Asia/Tokyo and Europe/Berlin"):
+        read_campaign(path)
+
+
+def test_a_time_of_its_own_comes_before_the_two(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(
+        f"{','.join(HEADS)},scheduled_for,date (Asia/Tokyo),time\nr1,Hi,twitter:@brand,2026-03-04T10:00:00Z,2027-01-01,7:00\n"
+    )
+    found = read_campaign(path)
+    assert times(found) == ["2026-03-04T10:00:00Z"]
+    assert "tz" not in found.attrs
+    assert found.loc[0, ["date", "time"]].to_list() == ["2027-01-01", "7:00"]
+
+
+@pytest.mark.parametrize("heads", ["date,hour", "day,time", "Datum,Uhrzeit"])
+def test_one_of_the_two_is_no_time_and_the_error_says_how_both_are_called(tmp_path: Path, heads: str) -> None:
+    with pytest.raises(PlanError, match=r"no column scheduled_for\. .*in two columns are called date and time"):
+        read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), heads=heads))
+
+
+def test_heads_below_a_title_are_found_by_date_and_time_too(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text("date;our plan\n\nrow_id;content;accounts;date;time\nr1;Hi;twitter:@brand;2026-03-04;9:00\n")
+    with pytest.raises(PlanError, match=r"read_campaign\(path, header=3\)"):
+        read_campaign(path)
+    assert times(read_campaign(path, header=3, tz="UTC")) == ["2026-03-04T09:00:00+00:00"]
