@@ -83,7 +83,7 @@ def read_campaign(
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column; ``scheduled_for`` is made of ``date`` and ``time`` where the sheet has those two instead. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
+        column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
         of its rows. The apostrophe by which our own files keep a spreadsheet from running a text is taken off.
         ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, ``places``, from which checks say in
         which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
@@ -119,6 +119,7 @@ def read_campaign(
         header = whole_number(header, refusal)
     read = read_sheet(place, sheet, header)
     names, zones = _names(read, path, columns or {})
+    # One time in one place: of three columns, somebody would correct the one that does not count.
     parts = () if "scheduled_for" in names else _IN_PARTS
     in_head = _zone_in_heads(path, zones, parts or ["scheduled_for"])
     reader = _Reader(path, names, parts, named, in_head, dayfirst)
@@ -131,7 +132,7 @@ def read_campaign(
     for name in CAMPAIGN_COLUMNS:
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
-    frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in CAMPAIGN_COLUMNS)]]
+    frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
     known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
     if shown := in_head or named:
