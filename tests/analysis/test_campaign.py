@@ -62,7 +62,7 @@ def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path: Pat
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("head", ["", "sep={}\n"])
 def test_every_way_in_which_spreadsheets_export_reads_the_same(tmp_path, encoding, delimiter, end, head):
@@ -112,6 +112,11 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
         (HEADER + ",content\n", "column content more than once"),
         (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
         (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
+        ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for the file"),
+        ("\ufeff\n <HTML><body><table>", "is an HTML page, .*save it as xlsx"),
+        ("<!DOCTYPE html>\n<html>", "is an HTML page"),
+        ('<?xml version="1.0"?><Workbook/>', "is XML; open it in Excel"),
+        (r"{\rtf1 row_id", "is a text document"),
     ],
 )
 def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):

@@ -61,8 +61,8 @@ def read_campaign(
     Parameters
     ----------
     path : str or Path
-        A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons
-        or tabs, with a first line ``sep=;``, with lines of nothing at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
+        A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
+        tabs or bars, with a first line ``sep=;``, with lines of nothing at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
     sheet : str, optional
         Which sheet of the workbook; needed where it shows several.
     tz : str, optional

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["Sheet", "letters", "places", "read_sheet"]
 
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
+# Files that are no sheets, though they may be called so: how they begin -> what they are.
+_OTHERS = {
+    (b"%pdf",): "a PDF; ask for the file that it was made of",
+    (
+        b"<!doctype html",
+        b"<html",
+        b"<table",
+    ): "an HTML page, as some programs export tables; open it in Excel and save it as xlsx",
+    (b"<?xml",): "XML; open it in Excel and save it as xlsx",
+    (b"{\\rtf",): "a text document; save its table as CSV or xlsx",
+}
 _LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
 _DOUBTFUL = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\bt\s*=\s*["']e["']|value-type\s*=\s*["']error["']""")
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -34,7 +45,7 @@ _ERROR = re.compile(
     r"|NUM|ZAHL|NOMBRE|GETAL|NÚM|NULL|NUL|NULO|NULLO|LEEG|SPILL|ÜBERLAUF|CALC|FIELD|BLOCKED|CONNECT)!|##+)|Err:\d{3}"
 )
 _NAMED = 5  # cells named in one error
-_DELIMITERS = ",;\t"  # the first of those that part a row into most cells counts
+_DELIMITERS = ",;\t|"  # the first of those that part a row into most cells counts
 _TOP = 10  # rows in which heads are looked for
 
 
@@ -70,6 +81,10 @@ def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Shee
         raise PlanError(f"{path} can't be read: {error.strerror or error}.{here}") from error
     if data.startswith(_WORKBOOKS):
         return _workbook(path, sheet, header)
+    begin = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for marks, kind in _OTHERS.items():
+        if begin.startswith(marks):
+            raise PlanError(f"{path} is {kind}.")
     if sheet is not None:
         raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
     return _csv(path, data, header)
