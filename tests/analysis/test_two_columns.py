@@ -111,6 +111,8 @@ def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path: Path, day: str
         (46085.0, time(9), "46085.0 09:00:00"),
         ("", time(9), "09:00:00 (an hour without a day)"),
         (date(2026, 3, 4), "", date(2026, 3, 4)),
+        (datetime(2026, 3, 4), "", date(2026, 3, 4)),
+        (datetime(2026, 3, 4, 8), "", datetime(2026, 3, 4, 8)),
         ("", " ", ""),
     ],
     ids=str,

@@ -79,11 +79,11 @@ def joined_time(day: Any, clock: Any) -> Any:
     str, date or datetime
         For `iso_time`; where one of the two can't be read, both as they stand, so that a check can show them.
     """
+    if type(day) is datetime and day.time() == time():
+        day = day.date()  # how some programs write a day
     if not isinstance(clock, date | time) and not str(clock).strip():
         return day
     hour = _hour(clock)
-    if type(day) is datetime and day.time() == time():
-        day = day.date()  # how some programs write a day
     if type(day) is date:
         return f"{day.isoformat()} {clock}" if hour is None else datetime.combine(day, hour)
     if not isinstance(day, date | time) and not str(day).strip():
