@@ -83,8 +83,9 @@ def read_campaign(
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
         index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it is, ``007`` too; a whole number is written without a point; what is merged counts for each
-        of its rows. The apostrophe by which our own files keep a spreadsheet from running a text is taken off.
+        column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it
+        is, ``007`` too; a whole number is written without a point; what is merged counts for each of its rows. The apostrophe
+        by which our own files keep a spreadsheet from running a text is taken off.
         ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, ``places``, from which checks say in
         which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
 

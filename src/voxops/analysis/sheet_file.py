@@ -24,15 +24,14 @@ __all__ = ["Sheet", "letters", "places", "read_sheet"]
 
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
 # Files that are no sheets, though they may be called so: how they begin -> what they are.
+_PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
 _OTHERS = {
-    (b"%pdf",): "a PDF; ask for the file that it was made of",
-    (
-        b"<!doctype html",
-        b"<html",
-        b"<table",
-    ): "an HTML page, as some programs export tables; open it in Excel and save it as xlsx",
-    (b"<?xml",): "XML; open it in Excel and save it as xlsx",
-    (b"{\\rtf",): "a text document; save its table as CSV or xlsx",
+    b"%pdf": "a PDF; ask for the file that it was made of",
+    b"<!doctype html": _PAGE,
+    b"<html": _PAGE,
+    b"<table": _PAGE,
+    b"<?xml": "XML; open it in Excel and save it as xlsx",
+    b"{\\rtf": "a text document; save its table as CSV or xlsx",
 }
 _LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
 _DOUBTFUL = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\bt\s*=\s*["']e["']|value-type\s*=\s*["']error["']""")
@@ -82,8 +81,8 @@ def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Shee
     if data.startswith(_WORKBOOKS):
         return _workbook(path, sheet, header)
     begin = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for marks, kind in _OTHERS.items():
-        if begin.startswith(marks):
+    for mark, kind in _OTHERS.items():
+        if begin.startswith(mark):
             raise PlanError(f"{path} is {kind}.")
     if sheet is not None:
         raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
