@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, ODD, PROMISED, TARGETS, dtypes
 
 from voxops import frames
-from voxops.frames import Columns, Target, build, targets
+from voxops.frames import Columns, Target, Targets, build, targets
 
 
 @pytest.mark.parametrize("kind", PROMISED)
@@ -164,6 +164,24 @@ def test_attrs_say_where_from_and_are_plain_json(tmp_path):
     assert frame[frame["post_id"] == "a"].attrs == frame.attrs
     targets(frame).to_parquet(tmp_path / "t.parquet")
     assert pd.read_parquet(tmp_path / "t.parquet").attrs["source"] == "https://api.example"
+
+
+def test_joined_posts_are_deduplicated_counted_and_grouped_by_what_is_nested():
+    def one(name: str, metadata: dict[str, object] | None) -> dict[str, object]:
+        return {"id": name, "metadata": metadata, "platforms": [{"platform": "twitter", "status": "failed"}]}
+
+    objects = [{"a": 1, "b": [2]}, {"b": [2], "a": 1}, None]
+    posts = build("posts", [one(f"p{at}", metadata) for at, metadata in enumerate(objects)])
+    other = build("posts", [one("p0", {"b": [2], "a": 1}), one("p9", {"a": 2})])
+    whole = pd.concat([posts, posts.iloc[::-1], other], ignore_index=True)
+    assert whole.drop_duplicates()["post_id"].to_list() == ["p0", "p1", "p2", "p9"]
+    assert whole.drop_duplicates("metadata")["post_id"].to_list() == ["p0", "p2", "p9"]
+    assert whole.nunique()[["post_id", "metadata", "targets"]].to_list() == [4, 2, 1]
+    assert whole["metadata"].unique()[0] == {"a": 1, "b": [2]}
+    assert whole["metadata"].value_counts().to_dict() == {'{"a":1,"b":[2]}': 5, '{"a":2}': 1}
+    assert whole.groupby("metadata")["post_id"].nunique().to_list() == [2, 1]
+    assert whole["targets"].value_counts().to_list() == [len(whole)]
+    assert type(whole.drop_duplicates()["targets"].iloc[0]) is Targets
 
 
 def test_lists_are_counted_and_grouped_by():

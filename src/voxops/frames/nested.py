@@ -144,16 +144,27 @@ class NestedArray(ExtensionArray):
             return pd.Series(self._cells, dtype=object).astype(dtype).array
         return self._cells.astype(dtype)
 
+    @staticmethod
+    def _hashable(cell: Any) -> Any:
+        """A cell as what is equal for equal cells, and can be hashed and sorted, which its objects can't."""
+        raise NotImplementedError
+
+    def _values_for_argsort(self) -> Any:
+        return np.fromiter(map(self._hashable, self._cells), object, len(self))
+
+    def factorize(self, use_na_sentinel: bool = True) -> tuple[Any, Self]:
+        """Return a number for each cell, the same for equal ones, and the cells that they stand for: rows are deduplicated by it."""
+        codes, _ = pd.factorize(self._values_for_argsort(), use_na_sentinel=use_na_sentinel)
+        numbers, first = np.unique(codes, return_index=True)
+        return codes, self.take(first[numbers >= 0])
+
+    def unique(self) -> Self:
+        """Return the cells, equal ones once."""
+        return self.factorize(use_na_sentinel=False)[1]
+
     def value_counts(self, dropna: bool = True) -> Any:
-        """Return how often each cell is there, such as each list of tags."""
-        return pd.Series(self._cells, dtype=object).value_counts(dropna=dropna)
-
-    def _values_for_factorize(self) -> tuple[Any, Any]:
-        return self._cells, None
-
-    @classmethod
-    def _from_factorized(cls, values: Any, original: Self) -> Self:  # noqa: ARG003
-        return cls(values)
+        """Return how often each cell is there, such as each list of tags; objects are named by their JSON."""
+        return pd.Series(self._values_for_argsort(), dtype=object).value_counts(dropna=dropna)
 
     def isna(self) -> Any:
         """Return which cells are missing."""
@@ -208,6 +219,10 @@ class TargetsArray(NestedArray):
     def _plain(cell: Any) -> Any:
         return None if cell is None else [each._asdict() if isinstance(each, Target) else each for each in cell]
 
+    @staticmethod
+    def _hashable(cell: Any) -> Any:
+        return json_text(TargetsArray._plain(cell))
+
 
 class ListArray(NestedArray):
     """Lists of texts, as tuples."""
@@ -221,6 +236,10 @@ class ListArray(NestedArray):
     def _plain(cell: Any) -> Any:
         return None if cell is None else list(map(text, cell))
 
+    @staticmethod
+    def _hashable(cell: Any) -> Any:
+        return cell
+
 
 class JsonArray(NestedArray):
     """Any JSON values."""
@@ -228,6 +247,8 @@ class JsonArray(NestedArray):
     @staticmethod
     def _plain(cell: Any) -> Any:
         return json_text(cell)
+
+    _hashable = _plain
 
     def _arrow(self) -> Any:
         from voxops.frames.arrow_out import json_texts  # as above
