@@ -182,6 +182,8 @@ def test_joined_posts_are_deduplicated_counted_and_grouped_by_what_is_nested():
     assert whole.groupby("metadata")["post_id"].nunique().to_list() == [2, 1]
     assert whole["targets"].value_counts().to_list() == [len(whole)]
     assert type(whole.drop_duplicates()["targets"].iloc[0]) is Targets
+    assert whole.sort_values("metadata")["post_id"].iloc[-2:].to_list() == ["p2", "p2"]
+    assert pd.util.hash_pandas_object(whole, index=False).nunique() == 4
 
 
 def test_lists_are_counted_and_grouped_by():

@@ -149,12 +149,15 @@ class NestedArray(ExtensionArray):
         """A cell as what is equal for equal cells, and can be hashed and sorted, which its objects can't."""
         raise NotImplementedError
 
+    def _values_for_factorize(self) -> tuple[Any, Any]:
+        return np.fromiter(map(self._hashable, self._cells), object, len(self)), None
+
     def _values_for_argsort(self) -> Any:
-        return np.fromiter(map(self._hashable, self._cells), object, len(self))
+        return self._values_for_factorize()[0]
 
     def factorize(self, use_na_sentinel: bool = True) -> tuple[Any, Self]:
         """Return a number for each cell, the same for equal ones, and the cells that they stand for: rows are deduplicated by it."""
-        codes, _ = pd.factorize(self._values_for_argsort(), use_na_sentinel=use_na_sentinel)
+        codes, _ = pd.factorize(self._values_for_factorize()[0], use_na_sentinel=use_na_sentinel)
         numbers, first = np.unique(codes, return_index=True)
         return codes, self.take(first[numbers >= 0])
 
@@ -164,7 +167,7 @@ class NestedArray(ExtensionArray):
 
     def value_counts(self, dropna: bool = True) -> Any:
         """Return how often each cell is there, such as each list of tags; objects are named by their JSON."""
-        return pd.Series(self._values_for_argsort(), dtype=object).value_counts(dropna=dropna)
+        return pd.Series(self._values_for_factorize()[0], dtype=object).value_counts(dropna=dropna)
 
     def isna(self) -> Any:
         """Return which cells are missing."""
