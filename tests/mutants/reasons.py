@@ -209,6 +209,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("engine/control.py", ": \"no\" → ('noX')"): "such numbers have words of their own",
     ("engine/control.py", ": \"one\" → ('oneX')"): "such numbers have words of their own",
     ("engine/control.py", ": \"two\" → ('twoX')"): "such numbers have words of their own",
+    ("engine/control.py", ": False → (True)"): "a pass finds out whether it shares before it asks",
     (
         "engine/execution.py",
         "Execution._oversee: control.closed and not current.queue.in_flight → (control.closed)",
