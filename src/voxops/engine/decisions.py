@@ -82,9 +82,7 @@ class Decider:
             joined = {decision.op for decision in decisions.values() if isinstance(decision, Join)}
             gone = self._ledger.operations.withdrawn(joined)
             left = {row for row, decision in decisions.items() if isinstance(decision, Join) and decision.op in gone}
-            undecided = [
-                operation for operation in self._plan.operations if any(item.row in left for item in operation.items)
-            ]
+            undecided = [each for each in self._plan.operations if left.intersection(item.row for item in each.items)]
         return decisions
 
     def _decide_operation(self, operation: Operation) -> dict[int, Decision]:
@@ -104,9 +102,7 @@ class Decider:
 
     def _decide(self, operation: Operation, item: Item) -> Decision:
         """Decide for one row: what the ledger knows comes before what the server shows."""
-        found = [
-            known for identity in item.identities if (known := self._ledger.operations.latest(identity)) is not None
-        ]
+        found = list(filter(None, map(self._ledger.operations.latest, item.identities)))
         if len({(stored.id, member.position) for _, stored, member in found}) > 1:
             return Hold(
                 "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
@@ -193,15 +189,15 @@ class Decider:
             return self._decide(operation, item)
         # Its key is known to have done nothing, and may do nothing again.
         renamed = resolves_otherwise(stored, member, item, self._facts)
-        anew = stored.tries > 0 and (renamed or self._is_anew(item, attempt, member))
+        more = self._is_anew(item, attempt, member) or _is_again(item, member)  # joined, each run would ask for it anew
+        anew = stored.tries > 0 and (renamed or more)
         exact = member.item.body_hash == item.body_hash and not renamed
-        if exact and not anew and not self._formed_otherwise(operation, stored):
+        if exact and not more and not self._formed_otherwise(operation, stored):
             if not self._creates:  # what was read just now may be newer than what it was formed upon
                 self._ledger.forming.renew(stored.id, baseline=stored.baseline, read=0.0)
             return Join(stored.id, member.position)
         if self._creates:  # the row leaves its batch, whose other rows keep their bytes
-            members = self._ledger.operations.members(stored.id)
-            others = [one for one in members if one.position != member.position]
+            others = [one for one in self._ledger.operations.members(stored.id) if one.position != member.position]
             leave_batch(self._ledger, stored, [others], read=stored.read)
             self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=stored.tries > 0)
         # What waits of an act makes room, or holds it, like any other on its subject.
@@ -239,7 +235,7 @@ class Decider:
 
     def _decide_done(self, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for an act on a post or a delivery that has succeeded: it is done, unless it is meant once more, or was undone."""
-        if item.seen.get("again") and not member.item.seen.get("again"):
+        if _is_again(item, member):
             return New(self._act.as_attempt(item, attempt + 1))
         if member.item.body_hash != item.body_hash:
             return Hold("done before, with other values; load it again, and plan what is still wanted")
@@ -356,8 +352,7 @@ class Decider:
         That is said by a target that hangs, or by a column `attempt` that is higher than the act's own, or a column `again`.
         """
         anew = item.seen.get("status") in IN_FLIGHT_STATUSES or deliberate > _asked(member)
-        again = bool(item.seen.get("again")) and not member.item.seen.get("again")
-        return (anew or again) and self._is_old(stored)
+        return (anew or _is_again(item, member)) and self._is_old(stored)
 
     def _is_old(self, stored: Stored) -> bool:
         """Whether an act that was sent has been open for so long that the analyst may give it up."""
@@ -368,6 +363,11 @@ class Decider:
 def _asked(member: Member) -> int:
     """Which attempt the analyst's frame named when an act was planned; its own number counts how often the episode was tried."""
     return int(member.item.seen.get("asked", member.item.attempt))
+
+
+def _is_again(item: Item, member: Member) -> bool:
+    """Whether the analyst's frame asks for an act once more, in a column `again`, and did not when the act was planned."""
+    return bool(item.seen.get("again")) and not member.item.seen.get("again")
 
 
 def _superseded(stored: Stored) -> str:
