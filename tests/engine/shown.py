@@ -19,7 +19,7 @@ from voxops.engine.binding import bind
 from voxops.engine.created import Listed
 from voxops.engine.facts import Facts
 from voxops.engine.reader import Seen
-from voxops.engine.reading import Reading
+from voxops.engine.reading import Reading, Watch
 from voxops.engine.settler import Settler
 from voxops.ledger import Claim, Ledger, Stored
 
@@ -159,6 +159,13 @@ class Server:
         self.knows_what_waits = True
 
 
+class Witness(Watch):
+    """The watch of a kernel that has seen every try end."""
+
+    def seen(self, operation: Stored, now: float) -> float:
+        return now - (operation.ended or operation.last_sent or 0.0)
+
+
 class Bench:
     """A ledger, and a settler that reads what a test lets a server show.
 
@@ -170,7 +177,8 @@ class Bench:
         self.server = Server()
         self.seconds = 0.0
         self._move = clock
-        self.settler = Settler(ledger, self.server, self._commit, lambda: self.now)  # type: ignore[arg-type]
+        watch = Witness(lambda: self.now.timestamp())
+        self.settler = Settler(ledger, self.server, self._commit, lambda: self.now, watch)  # type: ignore[arg-type]
         self._runs = 0
         self.at(0)
 

@@ -13,6 +13,7 @@ from tests.chaos.rig import Kernel, Rig
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
+from voxops.engine.reading import Reading
 from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
@@ -70,6 +71,11 @@ def send_once(kernel: Kernel, run: str) -> None:
     execution.current.control.closed = True
     cleared = kernel.ledger.claims.clear(kernel.ledger.operations.of_run(run)[0])
     eventloop.run(kernel.engine.sender.send(execution.current, cleared))
+
+
+def look_once(kernel: Kernel, run: str) -> Reading:
+    """Look once at the operations of a run, and do nothing of what that allows."""
+    return eventloop.run(kernel.engine.settler.look(kernel.ledger.operations.of_run(run)))
 
 
 def others_post(rig: Rig) -> None:

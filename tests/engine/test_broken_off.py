@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK, left_unknown, live, planned, send_once
+from tests.engine.steps import BULK, left_unknown, live, look_once, planned, send_once
 
 from voxops._core import eventloop
 from voxops.api.windows import PROOF_AFTER, RESEND_ANSWERED
@@ -162,11 +162,10 @@ def test_rule_21_nor_one_to_send_again_what_nobody_knows_of(rig: Rig) -> None:
     sheet = rig.campaign(4)
     one, run = left_unknown(rig, sheet)
     two = rig.kernel("mine")
-    rig.sandbox.advance(120)
-    (op,) = one.ledger.operations.of_run(run)
-    (first,), (second,) = (
-        eventloop.run(kernel.engine.settler.look([kernel.ledger.operations.get(op.id)])).resend for kernel in (one, two)
-    )
+    for kernel in (one, two):
+        look_once(kernel, run)
+    rig.sandbox.advance(140)
+    (first,), (second,) = (look_once(kernel, run).resend for kernel in (one, two))
     break_off(rig)
     eventloop.run(two.engine.sender.send(two.execution(run).current, second))
     sent = len(rig.acts())

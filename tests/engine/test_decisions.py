@@ -716,9 +716,8 @@ def test_rule_18_only_what_is_meant_anew_is_given_up(bench, how, attempt, given_
         assert decision == Join(op, 0)
 
 
-def test_a_create_that_was_tried_without_effect_is_left_for_a_next_attempt_and_one_never_sent_is_joined(bench):
+def test_a_create_that_was_tried_without_effect_is_left_for_a_next_attempt(bench):
     (op,) = bench.bind(campaign("a"))
-    assert one(bench, campaign("a", attempt=2)) == Join(op, 0)
     bench.doubt(op)
     bench.ledger.forming.revive(op, 1, read=bench.ledger.now())
     assert one(bench, campaign("a")) == Join(op, 0)
@@ -727,6 +726,13 @@ def test_a_create_that_was_tried_without_effect_is_left_for_a_next_attempt_and_o
     (member,) = bench.ledger.operations.members(op)
     said = "sent without effect; a later plan took its place"
     assert (member.outcome, member.waiting_for) == (Outcome.BLOCKED, said)
+
+
+def test_a_create_that_was_never_sent_is_formed_anew_under_the_number_that_is_asked_for(bench):
+    """Joined under a lower one, the same cell would ask for one more attempt whenever it is run."""
+    (op,) = bench.bind(campaign("a"))
+    decision = one(bench, campaign("a", attempt=2))
+    assert (type(decision), decision.item.attempt, bench.state(op)) == (New, 2, "withdrawn")
 
 
 def test_a_create_that_was_never_sent_and_is_formed_anew_is_pending_for_whoever_named_it_before(bench):

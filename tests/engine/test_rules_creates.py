@@ -18,6 +18,7 @@ from tests.engine.steps import (
     caught,
     edit,
     let_go,
+    look_once,
     plan_rows,
     post,
     send_once,
@@ -161,14 +162,15 @@ def test_rule_06_time_that_passes_between_a_reading_and_its_resend_counts(rig):
     run = kernel.bind(plan_bulk(frame, key="row_id"))
     rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
     send_once(kernel, run)
+    look_once(kernel, run)
     rig.sandbox.advance(140)
     (unknown,) = kernel.ledger.operations.of_run(run)
-    (cleared,) = eventloop.run(kernel.engine.settler.look([unknown])).resend
+    (cleared,) = look_once(kernel, run).resend
     rig.sandbox.advance(70)
     current = kernel.execution(run).current
     eventloop.run(kernel.engine.sender.send(current, cleared))
     assert "its time has passed" in current.reasons.refused[unknown.id]
-    assert eventloop.run(kernel.engine.settler.look([unknown])).resend == []
+    assert look_once(kernel, run).resend == []
     assert rig.effects("post.create") == 0
 
 

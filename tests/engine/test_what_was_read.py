@@ -15,7 +15,7 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
-from voxops.api.windows import CLEARED_FOR, PROOF_AFTER
+from voxops.api.windows import CLEARED_FOR, PROOF_AFTER, SKEW
 from voxops.sandbox import Fault
 
 FAR = "2027-03-01T09:00:00Z"
@@ -235,7 +235,7 @@ def test_rule_20_rows_that_are_proved_absent_are_not_open(rig: Rig, names: list[
     send_once(mine, run)
     attrs = eventloop.run(mine.execution(run, paused=True).made()).attrs
     assert (attrs["open_rows"], attrs["unsent_rows"]) == ([str(name) for name in names], [])
-    rig.sandbox.advance(PROOF_AFTER + 1)
+    rig.sandbox.advance(PROOF_AFTER + SKEW + 1)
     eventloop.run(mine.engine.reconcile())
     attrs = eventloop.run(mine.execution(run, paused=True).made()).attrs
     assert (attrs["open_rows"], attrs["unsent_rows"]) == ([], [str(name) for name in names])

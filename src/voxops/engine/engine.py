@@ -15,6 +15,7 @@ from voxops.engine.binding import bind
 from voxops.engine.learning import learn
 from voxops.engine.preflight import list_created, read_facts
 from voxops.engine.reader import Reader
+from voxops.engine.reading import Watch
 from voxops.engine.sender import Sender
 from voxops.engine.settler import LIKELY, Settler
 from voxops.engine.sharing import divide
@@ -68,7 +69,7 @@ class Engine:
         self.commit = self._writer.commit
         if isinstance(client.clock, SteppedClock):
             client.clock.attend(lambda: self._writer.unwritten > 0)
-        self.settler = Settler(ledger, self.reader, self.commit, client.now)
+        self.settler = Settler(ledger, self.reader, self.commit, client.now, Watch(client.clock.monotonic))
         self.sender = Sender(
             client,
             ledger,

@@ -25,7 +25,7 @@ from voxops.api.evidence import (
     sighted,
 )
 from voxops.api.states import PostState
-from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
+from voxops.api.windows import NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
 from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
@@ -34,7 +34,7 @@ from voxops.engine.learning import learn, note_posts, remember
 from voxops.engine.mended import verdict_of
 from voxops.engine.presence import Verdict, cannot_tell, could_be, find_marked, is_older, made_twice, pair_unmarked
 from voxops.engine.reader import Reader
-from voxops.engine.reading import Reading, transitions
+from voxops.engine.reading import Reading, Watch, transitions
 from voxops.errors import DecodeError
 from voxops.ledger import Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome
@@ -75,20 +75,21 @@ class Settler:
         Runs a piece of work in a transaction of the ledger.
     now : callable
         Server time.
+    watch : Watch
+        For how long tries have been over.
     """
 
-    def __init__(self, ledger: Ledger, reader: Reader, commit: Commit, now: Callable[[], datetime]) -> None:
-        self._ledger = ledger
-        self._reader = reader
-        self._commit = commit
-        self._now = now
+    def __init__(
+        self, ledger: Ledger, reader: Reader, commit: Commit, now: Callable[[], datetime], watch: Watch
+    ) -> None:
+        self._ledger, self._reader, self._commit, self._now, self._watch = ledger, reader, commit, now, watch
         # Targets whose count was seen below the promised one, by operation and try; forgotten with the kernel, which only waits longer.
         self._below: dict[tuple[int, int], frozenset[tuple[str, str]]] = {}
 
     async def look(self, operations: Sequence[Stored]) -> Reading:
         """Read once for all of these operations and settle what is proved."""
-        if any(self._begin().since(operation) < -CLOCKS_DIFFER for operation in operations):
-            await self._reader.learn_time()  # this clock slept while another sender worked
+        if any(map(self._begin().is_before, operations)):
+            await self._reader.learn_time()
         reading = self._begin()
         for about, settle in (
             ("post", self._look_at_posts),
@@ -102,7 +103,7 @@ class Settler:
 
     def _begin(self) -> Reading:
         """A reading that begins now."""
-        return Reading(began=self._ledger.now(), at=self._now().timestamp())
+        return self._watch.begin(self._ledger.now(), self._now().timestamp())
 
     def _may_resend(self, operation: Stored, reading: Reading) -> bool:
         """Whether a reading began long enough after the last try to let it be sent again (rule 11)."""
