@@ -123,7 +123,7 @@ def _plant(rig: Rig, what: str) -> tuple[Callable[[Kernel], pd.DataFrame], Calla
 
 
 @pytest.mark.parametrize("what", ["redeliver", "move", "update"])
-def test_rule_5_a_cell_that_says_again_acts_once_after_one_that_was_not_sent(rig: Rig, what: str) -> None:
+def test_rule_05_a_cell_that_says_again_acts_once_after_one_that_was_not_sent(rig: Rig, what: str) -> None:
     load, plan, kind = _plant(rig, what)
     kernel = rig.kernel()
     frame = load(kernel)

@@ -55,7 +55,7 @@ FRESH_FOR = 60.0  # after which what a planned operation is about is read again 
 # -- server time
 
 CLOCKS_DIFFER = 5.0  # by which server time, in whole seconds, may seem to go back
-SKEW = 300.0  # by which two clocks of the server may differ (rule 14)
+SKEW = 300.0  # by which two clocks of the server may differ (rules 11 and 14)
 
 # -- after a try, before reading says something (rule 11)
 

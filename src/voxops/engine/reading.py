@@ -60,7 +60,7 @@ class Reading:
 
         What a reading shows is as old as its first page: a rate limit or a sleeping laptop may hold the rest of it up for long, and
         that makes it no better as evidence. Two times that the server names may be of two clocks, which differ by `SKEW` at the
-        most; of what this kernel has seen to be over for so long itself, so much is sure (rule 14).
+        most; of what this kernel has seen to be over for so long itself, so much is sure (rules 11, 14 and 20).
         """
         named = self._named(operation)
         seen = self.watch.seen(operation, self.elapsed)
