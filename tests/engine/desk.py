@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from tests.engine.shown import Bench, campaign, retry, run_now, state
@@ -26,6 +27,7 @@ class Post:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self.clock = SimpleNamespace(monotonic=lambda: bench.seconds)
         self.requests: list[dict[str, Any]] = []
         self.answers: list[Reply | BaseException] = []
         self.before_note: Callable[[], None] = lambda: None

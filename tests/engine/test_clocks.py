@@ -12,6 +12,7 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.shown import NOW
 from tests.engine.steps import caught, let_go, plan_rows, send_once
 
+from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
@@ -136,3 +137,18 @@ def test_where_a_try_seems_to_lie_ahead_what_was_seen_counts(ahead: float) -> No
     assert reading.since(operation) == 0.0
     elapsed[0] = PROOF_AFTER
     assert watch.begin(0.0, now + PROOF_AFTER).since(operation) == PROOF_AFTER
+
+
+def test_a_wrong_time_beside_a_refusal_holds_nothing_up(rig: Rig) -> None:
+    """A 429 asks for five seconds, and its date is two hours ahead."""
+    kernel, plan, _ = warm(rig, "create")
+    rig.sandbox.add_fault(Fault(action="retry_after", method="POST", path="/v1/**", seconds=5, times=1))
+    run = kernel.bind(plan)
+    current = kernel.execution(run).current
+    (operation,) = kernel.ledger.operations.of_run(run)
+    rig.sandbox.set_switches(date_ahead_seconds=2 * 3600.0)
+    eventloop.run(kernel.engine.sender.send(current, kernel.ledger.claims.clear(operation)))
+    rig.sandbox.set_switches(date_ahead_seconds=0.0)
+    eventloop.run(kernel.engine.reader.learn_time())
+    rig.sandbox.advance(60)
+    assert current.queue.due(operation.id, kernel.client.clock.monotonic())

@@ -258,7 +258,7 @@ def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(
     execution = retries(office)
     (op,) = office.ops
     current, operation = execution.current, office.get(op)
-    current.queue.delay(op, NOW.timestamp() + 5)
+    current.queue.delay(op, 5.0)
     assert execution._enqueue(current, operation) is True
     assert queued(execution) == [], "it waits for its backoff"
     office.at(5)

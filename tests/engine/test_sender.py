@@ -186,7 +186,7 @@ def test_a_refused_claim_is_tried_again_in_a_moment_or_never(desk):
     desk.server.states = {"post_1": state("failed")}
     slow(desk, *[CLEARED_FOR + 1] * (RENEWALS + 1))
     desk.send(op)
-    until = desk.now.timestamp() + interval(0, desk.rng)
+    until = desk.seconds + interval(0, desk.rng)
     assert desk.current.reasons.refused == {op: TOO_OLD}
     assert desk.current.reasons.waiting == {}
     assert desk.server.read == ["posts post_1"] * RENEWALS, "by itself, each time its turn comes too late"
@@ -246,7 +246,7 @@ def test_rule_11_after_no_answer_nobody_knows(desk):
     assert desk.outcomes(op) == ["unknown"]
     assert desk.current.queue.describe_failures(op) == "no answer came once"
     assert desk.current.control.sending
-    assert desk.current.queue.due(op, NOW.timestamp()), "reading decides when it is sent again"
+    assert desk.current.queue.due(op, desk.seconds), "reading decides when it is sent again"
 
 
 def test_a_connection_that_was_never_made_is_tried_again_a_few_times(desk):
@@ -255,7 +255,7 @@ def test_a_connection_that_was_never_made_is_tried_again_a_few_times(desk):
         assert desk.current.control.sending, number
         desk.send(op, TransportError("nobody listens", sent=False))
         assert (desk.state(op), desk.get(op).tries, desk.get(op).first_sent) == ("planned", 0, None)
-        until = NOW.timestamp() + delay(Backoff(), number, desk.rng)
+        until = delay(Backoff(), number, desk.rng)
         assert not desk.current.queue.due(op, until - 0.001)
         assert desk.current.queue.due(op, until)
     assert desk.current.control.halted == "nobody listens; run.resume() goes on when the server is back"
@@ -302,7 +302,7 @@ def test_rule_17_a_rate_limit_costs_no_try_and_many_of_them_stop_the_run(desk):
         desk.current.queue.tries[op] = 3
         desk.send(op, error(429, "RATE_LIMITED"))
         assert (desk.state(op), desk.get(op).tries, desk.current.queue.tries[op]) == ("planned", 0, 3)
-        until = NOW.timestamp() + delay(Backoff(), 1, desk.rng)
+        until = delay(Backoff(), 1, desk.rng)
         assert not desk.current.queue.due(op, until - 0.0001)
         assert desk.current.queue.due(op, until)
     assert desk.current.control.halted == "the API keeps refusing for its rate limit; run.resume() goes on later"

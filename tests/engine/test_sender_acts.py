@@ -323,7 +323,7 @@ def test_rule_02_a_fix_waits_for_another_that_is_open_and_not_for_one_that_is_no
     desk.send(second)
     assert (len(desk.post.requests), desk.server.read) == (1, [])
     assert desk.current.reasons.refused == {second: "another request on this post is open"}
-    assert not desk.current.queue.due(second, NOW.timestamp())
+    assert not desk.current.queue.due(second, desk.seconds)
 
 
 def test_rule_30_what_was_taken_back_is_read_again_for_each_create_whose_reading_is_too_old(desk):

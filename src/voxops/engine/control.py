@@ -163,7 +163,7 @@ class Queue:
             await self._idle.wait()
 
     def delay(self, op: int, until: float) -> None:
-        """Send an operation again only from an instant on, in server time."""
+        """Send an operation again only from an instant on, in elapsed seconds: a server may name a wrong time with its refusal."""
         self._not_before[op] = until
 
     def due(self, op: int, now: float) -> bool:

@@ -310,7 +310,7 @@ class Execution:
             said = queue.describe_failures(op) or f"tried {RESENDS} times without an answer"
             current.reasons.waiting[op] = f"{said}; look at the dashboard, then run.resume(), {OR_ANEW}"
             return False
-        if queue.due(op, self._client.now().timestamp()) and len(queue) < self._offered(operation):
+        if queue.due(op, self._client.clock.monotonic()) and len(queue) < self._offered(operation):
             queue.put(clearance or self._ledger.claims.clear(operation))
         return True
 

@@ -204,7 +204,7 @@ class Sender:
 
     def _later(self, current: Pass, op: int, seconds: float) -> None:
         """Send an operation again after so many seconds."""
-        current.queue.delay(op, self.client.now().timestamp() + seconds)
+        current.queue.delay(op, self.client.clock.monotonic() + seconds)
 
     async def _answered(self, current: Pass, claim: Claim, reply: Any) -> None:
         """Record what an answer proves."""
