@@ -55,7 +55,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/batches.py": ("tests/engine/test_binding_writes.py", "tests/engine/test_preflight.py", *ENGINE),
     "engine/created.py": ("tests/engine/test_created.py", "tests/engine/test_few_requests.py", *ENGINE),
     "engine/preflight.py": ("tests/engine/test_preflight.py", *ENGINE),
-    "engine/decisions.py": ("tests/engine/test_decisions.py", *ENGINE),
+    "engine/decisions.py": ("tests/engine/test_decisions.py", "tests/engine/test_numbered.py", *ENGINE),
     "engine/facts.py": ("tests/engine/test_decisions.py", "tests/engine/test_binding.py"),
     "engine/doubles.py": (
         "tests/engine/test_doubles.py",
@@ -70,7 +70,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *ENGINE,
     ),
     "acts/adding.py": ("tests/acts/test_adding.py", "tests/acts/test_changes.py", "tests/engine/test_run_all.py"),
-    "engine/reading.py": ENGINE,
+    "engine/reading.py": ("tests/engine/test_clocks.py", *ENGINE),
     "engine/learning.py": (
         "tests/engine/test_learning.py",
         "tests/engine/test_remembered_posts.py",
@@ -81,7 +81,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *ENGINE,
     ),
     "engine/binding.py": ("tests/engine/test_binding_writes.py", "tests/engine/test_preflight.py", *ENGINE),
-    "engine/settler.py": ("tests/engine/test_settler*.py", *ENGINE),
+    "engine/settler.py": ("tests/engine/test_settler*.py", "tests/engine/test_clocks.py", *ENGINE),
     "engine/control.py": ("tests/engine/test_control.py", *ENGINE),
     "engine/preparing.py": ("tests/engine/test_sender*.py", "tests/engine/test_few_requests.py", *ENGINE),
     "engine/sender.py": ("tests/engine/test_sender*.py", *ENGINE),
