@@ -728,6 +728,14 @@ def test_a_create_that_was_tried_without_effect_is_left_for_a_next_attempt(bench
     assert (member.outcome, member.waiting_for) == (Outcome.BLOCKED, said)
 
 
+def test_another_text_of_a_create_that_was_tried_without_effect_is_no_next_attempt(bench):
+    (op,) = bench.bind(campaign("a"))
+    bench.doubt(op)
+    bench.ledger.forming.revive(op, 1, read=bench.ledger.now())
+    decision = one(bench, campaign("a", content="new"))
+    assert (type(decision), decision.item.attempt, bench.state(op)) == (New, 1, "withdrawn")
+
+
 def test_a_create_that_was_never_sent_is_formed_anew_under_the_number_that_is_asked_for(bench):
     """Joined under a lower one, the same cell would ask for one more attempt whenever it is run."""
     (op,) = bench.bind(campaign("a"))

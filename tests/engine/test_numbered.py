@@ -50,6 +50,19 @@ def test_rule_18_a_numbered_retry_that_hangs_is_not_given_up_by_its_own_cell(rig
     rig.sandbox.set_switches(queue_hold_seconds=0.0)
 
 
+def test_rule_09_a_numbered_act_goes_under_another_key_than_one_that_was_sent_without_effect(rig: Rig) -> None:
+    """The server may keep its 500 under the first one."""
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    triaged = kernel.triaged()
+    rig.sandbox.add_fault(Fault(action="status", status=500, method="POST", path="/v1/**"))
+    send_once(kernel, kernel.bind(plan_retry(triaged)))
+    rig.sandbox.advance(LATER)
+    assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=2)))) == {"succeeded": 2}
+    assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()) == 2
+    assert rig.effects("post.retry") == 1
+
+
 @pytest.mark.parametrize("one_by_one", [False, True])
 @pytest.mark.parametrize("before", ["bound", "proved absent"])
 def test_rule_30_a_numbered_create_that_was_withdrawn_is_not_made_again_by_its_own_cell(
