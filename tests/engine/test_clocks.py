@@ -16,7 +16,7 @@ from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import PROOF_AFTER, SKEW
+from voxops.api.windows import CLOCKS_DIFFER, PROOF_AFTER, SKEW
 from voxops.engine.reading import Watch
 from voxops.ledger import Stored
 from voxops.sandbox import Fault
@@ -152,3 +152,32 @@ def test_a_wrong_time_beside_a_refusal_holds_nothing_up(rig: Rig) -> None:
     eventloop.run(kernel.engine.reader.learn_time())
     rig.sandbox.advance(60)
     assert current.queue.due(operation.id, kernel.client.clock.monotonic())
+
+
+@pytest.mark.parametrize(
+    ("ended", "at", "seen", "age"),
+    [
+        (None, 50.0, 10.0, 10.0),
+        (None, 50.0 + SKEW, 10.0, 50.0),
+        (60.0, 60.0, 10.0, 0.0),
+        (60.0, 60.5, 10.0, 0.5),
+        (60.0, 59.0, 10.0, 10.0),
+        (60.0, 100.0 + SKEW, 10.0, 40.0),
+    ],
+)
+def test_an_age_counts_from_the_end_of_a_try_where_somebody_saw_it(
+    ended: float | None, at: float, seen: float, age: float
+) -> None:
+    """A try that was sent at 0, looked at first here, and again so many seconds later."""
+    elapsed = [0.0]
+    watch = Watch(lambda: elapsed[0])
+    operation = tried(ended and 1e9 + ended, 1e9)
+    watch.begin(0.0, 1e9 + at).since(operation)
+    elapsed[0] = seen
+    assert watch.begin(0.0, 1e9 + at).since(operation) == pytest.approx(age)
+
+
+@pytest.mark.parametrize(("early", "before"), [(CLOCKS_DIFFER, False), (CLOCKS_DIFFER + 0.5, True)])
+def test_a_reading_is_before_a_try_by_more_than_whole_seconds_make_of_it(early: float, before: bool) -> None:
+    reading = Watch(lambda: 0.0).begin(0.0, 1e9 - early)
+    assert reading.is_before(tried(None, 1e9)) is before

@@ -60,11 +60,13 @@ REASONS: dict[tuple[str, str], str] = {
     ): "no row is looked up under what a post does not show",
     (
         "engine/reading.py",
-        "Reading.since: operation.ended or operation.last_sent or 0.0 → (operation.ended or operation.last_sent)",
+        "Reading._named: operation.ended or operation.last_sent or 0.0 → (operation.ended or operation.last_sent)",
     ): _TRIED,
     ("engine/reading.py", ": 0.0 → (1.0)"): "every reading is made with both times",
     ("engine/reading.py", ": 0.0 → (1.0) (2)"): "every reading is made with both times",
-    ("engine/reading.py", "Reading.since: 0.0 → (1.0)"): _TRIED,
+    ("engine/reading.py", ": 0.0 → (1.0) (3)"): "a reading that settles is made by a watch, with its seconds",
+    ("engine/reading.py", ": 0.0 → (1.0) (4)"): "a reading that settles is made by a watch, with its seconds",
+    ("engine/reading.py", "Reading._named: 0.0 → (1.0)"): _TRIED,
     (
         "engine/settler.py",
         "Settler._look_at_batches: operation.first_sent or operation.last_sent or 0.0 → (operation.first_sent or 0.0)",
