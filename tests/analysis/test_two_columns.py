@@ -121,6 +121,14 @@ def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day: Any, clock: An
     assert joined_time(day, clock) == expected
 
 
+def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_path: Path) -> None:
+    """As it is in a file of ours, whose times stand in one column."""
+    path = workbook(
+        tmp_path, (date(2026, 3, 14), None), (date(2026, 3, 15), time(9)), heads=("date (Europe/Berlin)", "time")
+    )
+    assert times(read_campaign(path)) == ["2026-03-14 (a day without an hour)", "2026-03-15T09:00:00+01:00"]
+
+
 def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Path) -> None:
     path = workbook(tmp_path, (date(2026, 3, 14), time(9)), (date(2026, 3, 15), time(9)))
     with pytest.raises(PlanError, match=r"D2, D3: times of Excel name no time zone; .*tz='Europe/Berlin'"):
