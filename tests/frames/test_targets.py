@@ -126,6 +126,13 @@ def test_the_latest_of_joined_targets_stay_and_what_may_be_another_one():
         assert kept.index.isin(joined.index).all()
     equal = pd.concat([before, before.assign(status="cancelled")])
     assert set(latest_targets(equal)["status"]) == {"cancelled"}, "of equals the last"
+    bare = pd.concat(
+        [before.assign(target_id=None), after.assign(target_id=[f"t{number}" for number in range(len(after))])]
+    )
+    assert set(latest_targets(bare)["status"]) == {"published"}, "one load may show the ids of targets, another not"
+    known = before[before["platform"].notna()].assign(account_id=None)
+    known["target_id"] = [f"t{number}" for number in range(len(known))]
+    assert len(latest_targets(pd.concat([known, known]))) == len(known), "without an account the target's id names it"
     childless = targets(some_posts(4).assign(targets=[()] * 4))
     assert len(latest_targets(pd.concat([childless, childless]))) == 4, "a post without targets is known by its id"
     for unknown in ({"post_id": None}, {"account_id": None, "target_id": None}):

@@ -122,9 +122,10 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
         return frame  # what it lacks is said where it is needed
     known = frame.loc[:, ~frame.columns.duplicated()]  # what it has twice is refused where it is needed
-    names = known[[name for name in (*TARGET_KEY, "target_id") if name in known.columns]].reset_index(drop=True)
-    of_target = names.drop(columns=["post_id", "platform"]).notna().any(axis=1)
-    sure = names["post_id"].notna() & (of_target | names["platform"].isna())
+    names = known[list(TARGET_KEY)].astype(object).reset_index(drop=True)
+    if "target_id" in known.columns:  # which lists may leave out: of one target, one load may show it, and another not
+        names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
+    sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
     if not (names.duplicated() & sure).any():
         return frame
     changed = times_of(known, "updated_at").fillna(pd.Timestamp(0, tz="UTC")).to_numpy()
