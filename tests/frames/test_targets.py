@@ -126,8 +126,9 @@ def test_the_latest_of_joined_targets_stay_and_what_may_be_another_one():
         assert kept.index.isin(joined.index).all()
     equal = pd.concat([before, before.assign(status="cancelled")])
     assert set(latest_targets(equal)["status"]) == {"cancelled"}, "of equals the last"
+    older, newer = (each[each["platform"].notna()] for each in (before, after))
     bare = pd.concat(
-        [before.assign(target_id=None), after.assign(target_id=[f"t{number}" for number in range(len(after))])]
+        [older.assign(target_id=None), newer.assign(target_id=[f"t{number}" for number in range(len(newer))])]
     )
     assert set(latest_targets(bare)["status"]) == {"published"}, "one load may show the ids of targets, another not"
     known = before[before["platform"].notna()].assign(account_id=None)
