@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     what = ledger.add_mutually_exclusive_group()
     what.add_argument("--runs", action="store_true", help="the runs instead of their rows")
     what.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
+    what.add_argument("--copy", type=Path, metavar="TO", help="copy the ledger whole, also while a kernel uses it")
     what.add_argument(
         "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
     )
@@ -314,7 +315,7 @@ def _speed(text: str) -> float:
 
 
 def _ledger(options: argparse.Namespace) -> int:
-    """Print, export or prune a ledger."""
+    """Print, export, copy or prune a ledger."""
     import pandas as pd
 
     from voxops.frames.spans import length
@@ -328,12 +329,12 @@ def _ledger(options: argparse.Namespace) -> int:
             before = pd.Timestamp.now("UTC") - age
             pruned = audit.prune(book, before.to_pydatetime())
             emit_or_say(options, {"pruned": pruned}, f"dropped bytes and replies of {many(pruned, 'request')}")
-        elif options.export:
+        elif target := options.export or options.copy:
             try:
-                path = audit.export(book, options.export)
+                path = audit.export(book, target) if options.export else book.copy_to(target)
             except OSError as error:
-                raise unwritable(options.export, error) from error
-            emit_or_say(options, {"exported": str(path)}, str(path))
+                raise unwritable(target, error) from error
+            emit_or_say(options, {"exported" if options.export else "copied": str(path)}, str(path))
         else:
             emit_or_print_frame(options, audit.runs(book) if options.runs else audit.history(book))
     return 0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
+import sys
+import threading
 import warnings
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from voxops._core.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "OpenFiles", "default_path", "explain", "open_database"]
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
 BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
@@ -123,6 +128,8 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE made ADD COLUMN updated TEXT",
 )
 
+_CREATING = threading.Lock()
+
 _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")
 
 
@@ -146,7 +153,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     path = path.expanduser().absolute()  # ":memory:" is a file of that name, too, and not what SQLite would take it for
     try:
         make_folder(path.parent, flush=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(path)
         flush_folder(path.parent)
     except OSError as error:
         raise LedgerError(
@@ -154,6 +161,9 @@ def open_database(path: Path) -> sqlite3.Connection:
         ) from None
     _check_owner(path)
     remote = _file_system(path)
+    for other in list(_OPEN):
+        if other.path == str(path.resolve()):
+            other.check()  # connections of one process share the log's index: one without its log would spoil this one
     try:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -174,6 +184,62 @@ def open_database(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise explain(error, path) from None
     return db
+
+
+class OpenFiles:
+    """The files that a connection has open: the ledger and its log, whose names may stand for others since.
+
+    Whoever opens the ledger in this process by other means than SQLite, and be it to copy it, drops SQLite's locks when it is closed
+    again: POSIX has it so, and SQLite does not notice ("How To Corrupt An SQLite Database File", 2.2). The next process that closes
+    the ledger then takes itself for the last one and removes the log, and nobody sees what is committed here from then on.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        An open ledger, whose log is there.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.path = str(db.execute("PRAGMA database_list").fetchone()["file"])  # links resolved: the log lies beside it
+        logged = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        self._db = db
+        self._names = (self.path, f"{self.path}-wal") if logged else (self.path,)
+        self._opened = self._look()
+        _OPEN.add(self)
+
+    def check(self) -> None:
+        """Raise a LedgerError unless what is open here is what others find."""
+        if self in _OPEN and self._look() != self._opened:
+            raise LedgerError(
+                f"the files of the ledger {self.path} were removed or replaced while this kernel had them open, as happens after it was "
+                "copied from this kernel; restart the kernel and run the notebook again: nothing is sent twice"
+            )
+
+    def close(self) -> None:
+        """Close the connection, and leave alone what has taken the names of its files."""
+        _OPEN.discard(self)
+        if sys.version_info >= (3, 12) and self._look() != self._opened:
+            with suppress(sqlite3.ProgrammingError):  # it is closed already
+                self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        self._db.close()
+
+    def _look(self) -> list[tuple[int, int]]:
+        with suppress(FileNotFoundError):
+            return [(found.st_dev, found.st_ino) for found in map(os.stat, self._names)]
+        return []
+
+
+_OPEN: weakref.WeakSet[OpenFiles] = weakref.WeakSet()
+
+
+def _create(path: Path) -> None:
+    """Make an empty file where there is none; one that exists is not opened, since that would drop its locks (see `OpenFiles`)."""
+    with _CREATING, suppress(FileExistsError):
+        os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _check_owner(path: Path) -> None:

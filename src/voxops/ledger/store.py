@@ -9,13 +9,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from voxops._core.files import create_file
 from voxops.api.windows import LEASE
 from voxops.errors import LedgerError
-from voxops.ledger.file import explain, open_database
+from voxops.ledger.file import OpenFiles, explain, open_database
 
 __all__ = ["Part", "Store"]
 
@@ -48,22 +49,58 @@ class Store:
         self._depth = 0
         self._noted = (-math.inf, -math.inf)
         self._db = open_database(path)
+        self._files = OpenFiles(self._db)
         with self.atomic():
             self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            self._files.close()
+
+    def copy_to(self, path: Path) -> Path:
+        """Copy the ledger whole, also while others write it, and return the copy's absolute path.
+
+        Parameters
+        ----------
+        path : Path
+            Must not exist.
+
+        Raises
+        ------
+        OSError
+            If the copy can't be written; nothing is left of it then.
+        LedgerError
+            If the ledger can't be read.
+        """
+        path = path.expanduser().absolute()
+        create_file(path).close()
+        try:
+            with self._lock, closing(sqlite3.connect(path)) as copy:
+                self._files.check()
+                self._db.backup(copy)
+        except BaseException as error:
+            path.unlink()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, path) from None
+            raise
+        return path
 
     @contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:
-        """One IMMEDIATE transaction; nested uses join the outer one."""
+        """One IMMEDIATE transaction; nested uses join the outer one.
+
+        Raises
+        ------
+        LedgerError
+            If the file can't be written, or others would not see what is written here (rule 25).
+        """
         with self._lock:
             outermost = self._depth == 0
             try:
                 if outermost:
                     self._db.execute("BEGIN IMMEDIATE")
+                    self._files.check()
                 self._depth += 1
                 try:
                     yield self._db
@@ -71,6 +108,7 @@ class Store:
                     self._depth -= 1
                 if outermost:
                     self._db.execute("COMMIT")
+                    self._files.check()  # its log may have been removed meanwhile
             except BaseException as error:
                 if outermost and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -99,6 +137,8 @@ class Store:
         """Read rows."""
         with self._lock:
             try:
+                if self._depth == 0:
+                    self._files.check()
                 return self._db.execute(sql, values).fetchall()
             except sqlite3.Error as error:
                 raise explain(error, self.path) from None

@@ -1,0 +1,219 @@
+"""The ledger's locks, and what happens where they were lost (rule 25): POSIX drops them when any descriptor of the file is closed."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from voxops.cli import main
+from voxops.errors import LedgerError
+from voxops.ledger import Ledger, store
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there an open file can't be removed")
+
+ELSEWHERE = """
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from voxops.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print(ledger.meta("said"))
+ledger.close()
+"""
+
+
+def seen_elsewhere(path: Path) -> str:
+    """What another process reads, which opens the ledger and closes it again."""
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, str(path)], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def look(path: Path) -> None:
+    """Read the ledger in another program that uses SQLite, as a shell or a viewer, and close it."""
+    read = (
+        f"import sqlite3; db = sqlite3.connect({str(path)!r}); db.execute('SELECT * FROM meta').fetchall(); db.close()"
+    )
+    subprocess.run([sys.executable, "-c", read], check=True)
+
+
+def lose_the_log(path: Path) -> None:
+    """Copy the ledger in this process, as in a cell, and let another process come and go."""
+    shutil.copy(path, path.with_suffix(".copy"))
+    seen_elsewhere(path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+@pytest.mark.parametrize("linked", [False, True], ids=["same-name", "link"])
+def test_a_ledger_that_is_opened_twice_keeps_its_locks(path, closed, linked):
+    ledger = Ledger(path)
+    name = path
+    if linked:
+        name = path.with_name("link.sqlite")
+        name.symlink_to(path)
+    again = Ledger(name)
+    if closed:
+        again.close()
+    ledger.set_meta("said", "before")
+    assert seen_elsewhere(path) == "before"
+    ledger.set_meta("said", "after")
+    assert seen_elsewhere(path) == "after"
+    again.close()
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "act", [lambda each: each.set_meta("said", "after"), lambda each: each.meta("said")], ids=["write", "read"]
+)
+def test_a_ledger_whose_log_was_removed_is_used_no_more(path, act):
+    ledger = Ledger(path)
+    ledger.set_meta("said", "before")
+    lose_the_log(path)
+    with pytest.raises(LedgerError, match=r"removed or replaced.*restart the kernel") as refused:
+        act(ledger)
+    assert str(path) in str(refused.value)
+    assert seen_elsewhere(path) == "before"
+    ledger.close()
+
+
+def test_a_log_that_is_removed_while_a_transaction_is_written_is_noticed(path):
+    ledger = Ledger(path)
+    shutil.copy(path, path.with_suffix(".copy"))
+    with pytest.raises(LedgerError, match="removed or replaced"), ledger.atomic() as db:
+        db.execute("INSERT INTO meta VALUES ('said', 'unseen')")
+        look(path)
+    ledger.close()
+
+
+def test_another_connection_of_the_same_kernel_is_refused_until_the_first_is_closed(path):
+    """Connections of one process share the index of the log, so a new one would read the old log's index for the new log."""
+    ledger = Ledger(path)
+    ledger.set_meta("said", "before")
+    lose_the_log(path)
+    with pytest.raises(LedgerError, match="restart the kernel"):
+        Ledger(path)
+    other = Ledger(path.with_name("other.sqlite"))  # another ledger is another matter
+    other.close()
+    ledger.close()
+    ledger = Ledger(path)
+    assert ledger.meta("said") == "before"
+    ledger.set_meta("said", "after")
+    assert seen_elsewhere(path) == "after"
+    ledger.close()
+
+
+def test_a_connection_that_nobody_holds_any_more_refuses_no_other(path):
+    ledger = Ledger(path)
+    lose_the_log(path)
+    del ledger
+    gc.collect()
+    Ledger(path).close()
+
+
+@pytest.mark.parametrize("put_back", [False, True], ids=["removed", "replaced"])
+def test_a_ledger_that_was_removed_or_replaced_is_used_no_more(path, put_back):
+    ledger = Ledger(path)
+    ledger.set_meta("said", "before")
+    aside = path.with_name("aside.sqlite")
+    path.rename(aside)
+    if put_back:
+        shutil.copy(aside, path)
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.set_meta("said", "after")
+    ledger.close()
+
+
+if sys.version_info >= (3, 12):  # SQLite's setting for it came to Python then
+
+    def test_closing_leaves_the_log_of_a_killed_kernel_alone(path):
+        """The log that bears the name by now holds what another kernel has sent, and that kernel was killed."""
+        ledger = Ledger(path)
+        lose_the_log(path)
+        kill = ELSEWHERE.replace("print(", "ledger.set_meta('said', 'sent'); import os; os._exit(0)  # ")
+        subprocess.run([sys.executable, "-c", kill, str(path)], check=True)
+        ledger.close()
+        assert seen_elsewhere(path) == "sent"
+
+
+def test_a_closed_ledger_says_that_it_is_closed(path):
+    ledger = Ledger(path)
+    ledger.close()
+    ledger.close()
+    with pytest.raises(LedgerError, match="was closed with its workspace"):
+        ledger.meta("said")
+
+
+def test_a_link_to_a_file_that_is_not_there_makes_the_file(tmp_path, path):
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(path)
+    ledger = Ledger(link)
+    ledger.set_meta("said", "here")
+    assert seen_elsewhere(path) == "here"
+    ledger.close()
+
+
+def test_a_viewer_that_removes_the_log_leaves_a_whole_ledger(path):
+    ledger = Ledger(path)
+    ledger.set_meta("said", "before")
+    shutil.copy(path, path.with_suffix(".copy"))
+    look(path)
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.set_meta("said", "after")
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("SELECT value FROM meta WHERE name = 'said'").fetchone() == ("before",)
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_whole_while_the_ledger_is_in_use(path, capsys):
+    ledger = Ledger(path)
+    ledger.set_meta("said", "still in the log")
+    to = path.with_name("copy.sqlite")
+    assert main(["ledger", str(path), "--copy", str(to)]) == 0
+    assert capsys.readouterr().out == f"{to}\n"
+    assert to.stat().st_mode & 0o777 == 0o600
+    ledger.set_meta("said", "later")
+    assert seen_elsewhere(to) == "still in the log"
+    assert seen_elsewhere(path) == "later"
+    ledger.close()
+
+
+def test_a_copy_replaces_nothing(path, capsys):
+    ledger = Ledger(path)
+    assert main(["ledger", str(path), "--copy", str(path)]) == 2
+    assert "can't be written" in capsys.readouterr().err
+    assert seen_elsewhere(path) == "None"
+    ledger.close()
+
+
+def test_nothing_is_left_of_a_copy_that_fails(path, monkeypatch):
+    ledger = Ledger(path)
+    monkeypatch.setattr(store, "closing", _full)
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.copy_to(path.with_name("copy.sqlite"))
+    assert not path.with_name("copy.sqlite").exists()
+    ledger.close()
+
+
+@contextmanager
+def _full(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A database whose disk takes one page."""
+    with closing(db):
+        db.execute("PRAGMA max_page_count=1")
+        yield db
