@@ -144,6 +144,19 @@ def test_the_latest_of_joined_targets_stay_and_what_may_be_another_one():
         assert latest_targets(one) is one
 
 
+def test_a_post_that_showed_no_targets_in_an_earlier_load_counts_once():
+    after = some_posts(6).assign(updated_at=pd.Timestamp("2026-01-02T09:00Z"))
+    before = after.assign(targets=[()] * 6, updated_at=pd.Timestamp("2026-01-01T09:00Z"))
+    wanted = targets(after)
+    for joined in ([before, after], [after, before]):
+        found = targets(pd.concat(joined, ignore_index=True)).sort_values("post_id", kind="stable", ignore_index=True)
+        pd.testing.assert_frame_equal(found, wanted)
+    kept = latest_targets(pd.concat([targets(before), wanted]))
+    pd.testing.assert_frame_equal(kept, wanted)
+    silent = targets(after.assign(targets=[({}, {"platform": "twitter"})] * 6))
+    assert len(latest_targets(silent)) == len(silent) == 12, "a target that says nothing is one"
+
+
 def test_equal_targets_of_one_post_stay():
     posts = some_posts(2)
     posts["targets"] = [Targets.of([Target(platform="twitter"), Target(platform="twitter")])] * 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import warnings
 
 import httpx
 import pandas as pd
@@ -168,7 +169,10 @@ def test_what_is_no_payload_is_refused_with_its_bytes(payload):
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "type", "event", "data", "platforms", "status", "body", "headers"]), inner, max_size=5), max_leaves=20))  # fmt: skip
 def test_whatever_is_recorded_the_frame_has_its_columns(record):
-    assert list(events([record]).columns) == list(events([]).columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # most are no webhooks
+        frame = events([record])
+    assert list(frame.columns) == list(events([]).columns)
 
 
 # The frame.
@@ -227,6 +231,30 @@ def test_a_receivers_notes_are_verified_and_know_their_delivery():
     assert events([good])["verified"].isna().all()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_receivers_notes_are_read_from_lines_as_from_a_list(tmp_path, encoding, number):
+    notes = [
+        {"headers": {"X-VoxBurst-Delivery-Id": f"del_{one}"}, "body": json.dumps(docs(NEWEST, key=f"evt_{one}"))}
+        for one in range(number)
+    ]
+    log = tmp_path / "received.jsonl"
+    log.write_text("\n".join(map(json.dumps, notes)), encoding=encoding)
+    wanted = events(notes)
+    assert wanted["delivery_ids"].to_list() == [(f"del_{one}",) for one in range(number)]
+    for source in (log, [json.dumps(note) for note in notes], [json.dumps(note).encode() for note in notes]):
+        pd.testing.assert_frame_equal(events(source), wanted)
+
+
+def test_a_file_without_a_webhook_is_said_to_be_one(tmp_path):
+    log = tmp_path / "received.jsonl"
+    log.write_text("10:00 POST /hooks 200\n10:01 POST /hooks 200\n")
+    with pytest.warns(UserWarning, match=r"no webhook among 2 records"):
+        frame = events(log)
+    assert frame.empty
+    assert events([]).empty
+
+
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_row_says_what_the_genuine_copy_said(bare: bool, turned: bool):
@@ -265,6 +293,17 @@ def test_targets_of_events_are_a_targets_frame():
     }  # fmt: skip
 
 
+def test_events_without_targets_count_as_none():
+    """Of a post whose targets another event shows, and of what is about no post."""
+    scheduled = docs({"id": "post_1", "status": "SCHEDULED"}, "post.scheduled", "evt_2")
+    drafted = docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3")
+    uploaded = docs({"id": "media_1"}, "media.uploaded", "evt_4")
+    rows = frames.targets(events([scheduled, docs(NEWEST), drafted, uploaded]))
+    assert rows[["post_id", "platform"]].fillna("").values.tolist() == [
+        ["post_1", "twitter"], ["post_1", "facebook"], ["post_2", ""],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["posts", "deliveries"])
 def test_what_names_nothing_is_joined_to_nothing(kind):
     """Not even to a record of the other frame that has no id either."""
@@ -274,8 +313,12 @@ def test_what_names_nothing_is_joined_to_nothing(kind):
 
 
 def test_joining_needs_posts_or_deliveries():
-    with pytest.raises(PlanError):
-        join_events(events([]), pd.DataFrame({"a": [1]}))
+    posts = events([docs(NEWEST)])[
+        ["post_id", "status", "targets", "updated_at", "scheduled_for", "content", "workspace_id"]
+    ]
+    for other in (pd.DataFrame({"a": [1]}), frames.targets(posts)):
+        with pytest.raises(PlanError, match=r"Use ws\.posts"):
+            join_events(events([]), other)
 
 
 # What a real server sends.

@@ -33,6 +33,7 @@ TARGET_KEY = ("post_id", "platform", "account_id")  # which target a row is abou
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
 _PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells
+_SAID = ("target_id", "platform", "account_id", "status", "error_code", "error_message")  # none of it: no target
 _CHILDLESS = Targets.of([Target()])
 
 
@@ -52,8 +53,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
         campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
-        (``vx.connect(owner="metadata.owner")``). A post without targets keeps one row in which the target's columns are NA. Each
-        target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
+        (``vx.connect(owner="metadata.owner")``). A post of which the frame shows no target keeps one row in which the target's
+        columns are NA; an event that is about no post has none. Each target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
         it whose post changed last. ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text,
         post id -> [failed, in flight], so that a plan still knows of the rows that are filtered away.
 
@@ -87,6 +88,12 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         if name in posts.columns:
             columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
+    childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
+    kept = ~_needless(frame["post_id"], childless)
+    if "event_id" in posts.columns:
+        kept &= frame["post_id"].notna().to_numpy(bool)
+    if not kept.all():
+        frame, of_post = frame[kept].reset_index(drop=True), of_post[kept]
     frame = _deduplicated(frame, of_post)
     frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
     return frame
@@ -103,6 +110,11 @@ def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.Data
     newest[number[order]] = of_post[order]  # of several the last one stays
     kept: pd.DataFrame = frame[of_post == newest[number]]
     return kept.reset_index(drop=True)
+
+
+def _needless(posts: pd.Series[str], childless: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Rows that stand for a post without targets, where other rows, of another load or event, show its targets."""
+    return childless & posts.notna().to_numpy(bool) & posts.isin(posts[~childless]).to_numpy(bool)
 
 
 def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
@@ -122,6 +134,15 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
         return frame  # what it lacks is said where it is needed
     known = frame.loc[:, ~frame.columns.duplicated()]  # what it has twice is refused where it is needed
+    childless = known[[name for name in _SAID if name in known.columns]].isna().all(axis=1).to_numpy(bool)
+    if childless.any():
+        loads = pd.MultiIndex.from_frame(known[["post_id", "updated_at"]])
+        childless = childless & ~loads.isin(
+            loads[~childless]
+        )  # beside targets of its own load it is one that says nothing
+        needed = ~_needless(known["post_id"], childless)
+        if not needed.all():
+            frame, known = frame[needed], known[needed]
     names = known[list(TARGET_KEY)].astype(object).reset_index(drop=True)
     if "target_id" in known.columns:  # which lists may leave out: of one target, one load may show it, and another not
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import pandas as pd
 
 from voxops._core import jsontext
 from voxops._core.arguments import file_path
+from voxops._core.safe import many
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import build, need_frame
 from voxops.frames.columns import unnamed_index
@@ -43,7 +46,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
         that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
         ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
         checked; where a copy is genuine, the row holds what that copy says), ``data`` (object).
-        ``attrs["unread"]["record"]`` counts records that are not webhooks.
+        ``attrs["unread"]["record"]`` counts records that are not webhooks; where none is one, there is a warning.
 
     Raises
     ------
@@ -68,6 +71,11 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
         first = firsts.setdefault(received.event.id, received)
         if first is not received:
             first.repeat(received)
+    if unread and not firsts:
+        warnings.warn(
+            f"no webhook among {many(unread, 'record')}: a record is a payload with an id and a type, or an object of headers and body",
+            stacklevel=2,
+        )
     return _frame(list(firsts.values()), unread)
 
 
@@ -102,10 +110,9 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     need_frame(recorded, ["event_id"], what, "Use vx.events(...).")
     need_frame(other, [], what, "Use ws.posts(...) or ws.deliveries(...).")
     key = next((name for name in ("delivery_id", "post_id") if name in other.columns), None)
-    if key is None:
-        raise PlanError(
-            f"{what}; the second has neither post_id nor delivery_id. Use ws.posts(...) or ws.deliveries(...)."
-        )
+    if key is None or "target_id" in other.columns:
+        wrong = "has neither post_id nor delivery_id" if key is None else "is one of targets"
+        raise PlanError(f"{what}; the second {wrong}. Use ws.posts(...) or ws.deliveries(...).")
     left = unnamed_index(recorded)
     if key == "delivery_id":
         left = left.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
@@ -174,9 +181,10 @@ def _received(record: Any, secrets: list[str] | None) -> _Received:
     """Read one record: a payload, or a receiver's note of headers and body."""
     if not isinstance(record, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("a record of a webhook is a payload, or headers and body", endpoint="webhook")
-    if not isinstance(record, Mapping) or "body" not in record or record.get("type") or record.get("event"):
+    note = record if isinstance(record, Mapping) else _document(record)
+    if not isinstance(note, Mapping) or "body" not in note or note.get("type") or note.get("event"):
         return _Received(parse_event(record), [], None)
-    body, headers = record["body"], record.get("headers")
+    body, headers = note["body"], note.get("headers")
     if not isinstance(body, bytes | bytearray | memoryview | str | Mapping):
         raise DecodeError("the body of this record is not a webhook payload", endpoint="webhook")
     named = _headers(headers) if isinstance(headers, Mapping) else {}
@@ -186,6 +194,14 @@ def _received(record: Any, secrets: list[str] | None) -> _Received:
         signatures = next((named[name] for name in SIGNATURE_HEADERS if name in named), [])
         verified = any(verify_signature(raw, signature, secrets) for signature in signatures)
     return _Received(parse_event(body), [one for one in named.get(_DELIVERY_HEADER, []) if one], verified)
+
+
+def _document(record: bytes | bytearray | memoryview | str) -> Any:
+    """What a record as JSON holds; None where it is not JSON."""
+    try:
+        return jsontext.decode(record if isinstance(record, str) else bytes(record))
+    except ValueError:
+        return None
 
 
 def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
@@ -225,6 +241,9 @@ def _of_file(path: Path) -> Iterator[Any]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
+    encoding = json.detect_encoding(content)
+    if not encoding.startswith("utf-8"):  # what PowerShell redirects into a file is UTF-16
+        content = content.decode(encoding, "replace").encode("utf-8", "replace")
     try:
         document = jsontext.decode(content)
     except ValueError:
