@@ -20,7 +20,7 @@ from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.engine.execution import Execution
 from voxops.errors import PlanError
-from voxops.frames import need_columns, targets
+from voxops.frames import latest_targets, need_columns, targets
 from voxops.frames.spans import absolute
 from voxops.workspace import Workspace
 
@@ -48,7 +48,10 @@ class Rehearsal:
     rows, refused, publications : int
         Rows that would be created, rows that the API or the plan would not take, and publications of the created ones.
     failed, low, high : float, int, int
-        Publications that would fail: expected, and the span of 19 of 20 runs.
+        Publications that would fail: expected, and the span of 19 of 20 runs. Of a platform on which nothing has failed yet, up to
+        three in as many publications as the history shows may fail all the same; of one that it doesn't show, all.
+    unknown : tuple of str
+        Platforms of the plan on which the history shows no publication.
     sent_by, ends : pandas.Timestamp
         When the last row would be created, and the last publication have its result.
     requests, reads : int
@@ -69,6 +72,7 @@ class Rehearsal:
     requests: int
     reads: int
     seeds: int
+    unknown: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         refused = f", {safe.many(self.refused, 'row')} refused" if self.refused else ""
@@ -76,6 +80,7 @@ class Rehearsal:
             f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with"
             f" {safe.many(self.requests, 'request')}{refused}; {safe.many(self.publications, 'publication')} ended by"
             f" {self.ends:%Y-%m-%d %H:%M} UTC, {self.failed:.0f} of them failed ({self.low} to {self.high})"
+            + (f"; the history shows no publication on {safe.plain(', '.join(self.unknown))}" if self.unknown else "")
         )
 
 
@@ -160,6 +165,8 @@ class _Known:
         Account id -> its platform and its id.
     rates : mapping
         Platform -> error code -> share of publications that fail with it.
+    sent : mapping
+        Platform -> how many publications there were.
     counts : mapping
         Platform and error code -> how many failures that share rests on.
     delays : mapping
@@ -170,6 +177,7 @@ class _Known:
 
     accounts: Mapping[str, tuple[str, str]]
     rates: Mapping[str, Mapping[str, float]]
+    sent: Mapping[str, int]
     counts: Mapping[tuple[str, str], int]
     delays: Mapping[str, tuple[float, float]]
     delay: tuple[float, float]
@@ -187,6 +195,7 @@ def _history(archive: Archive | pd.DataFrame) -> _Known:
     if "targets" in frame.columns:
         frame = targets(frame)
     need_columns(frame, ("platform", "account_id", "status", "error_code"), "use vx.targets(posts)")
+    frame = latest_targets(frame)
     over = frame[frame["status"].isin(["published", "failed"])]
     if over.empty:
         raise PlanError("the history shows no publication: sync the archive, or load more posts")
@@ -201,7 +210,14 @@ def _history(archive: Archive | pd.DataFrame) -> _Known:
     accounts = {str(key): (str(platform), str(key)) for key, platform in zip(people["account_id"], people["platform"], strict=True)}  # fmt: skip
     took = _delays(over)
     by = {str(name): _span(part) for name, part in took.groupby(over.loc[took.index, "platform"].astype("string")) if len(part) >= _FEW}  # fmt: skip
-    return _Known(accounts, rates, counts, by, _span(took) if len(took) else (5.0, 60.0))
+    return _Known(
+        accounts,
+        rates,
+        {str(name): int(number) for name, number in sent.items()},
+        counts,
+        by,
+        _span(took) if len(took) else (5.0, 60.0),
+    )
 
 
 def _delays(over: pd.DataFrame) -> pd.Series[float]:
@@ -316,12 +332,23 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
     frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)
     used = sum(known.counts.get(cause, 0) for cause in causes)
     mean, low, high = _range([sum(each.failures.values()) for each in tries], used)
+    high = min(high + _unseen(publications, known), sum(publications.values()))
     middle = sorted(tries, key=lambda each: each.ends)[len(tries) // 2]
     return Rehearsal(
         frame, rows=middle.created, refused=len(plan.frame) - middle.created, publications=sum(middle.publications.values()),
         failed=mean, low=low, high=high, sent_by=middle.sent_by, ends=middle.ends, requests=middle.requests, reads=middle.reads,
-        seeds=len(tries),
+        seeds=len(tries), unknown=tuple(sorted(set(publications) - set(known.sent))),
     )  # fmt: skip
+
+
+def _unseen(publications: Mapping[str, int], known: _Known) -> int:
+    """How many may fail where nothing has failed yet: of n publications without a failure, up to 3 / n with 19 in 20 (rule of three)."""
+    failed = {platform for platform, _ in known.counts}
+    return sum(
+        math.ceil(number * min(1, 3 / known.sent.get(platform, 1)))
+        for platform, number in publications.items()
+        if platform not in failed
+    )
 
 
 def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:

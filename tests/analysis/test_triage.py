@@ -21,6 +21,7 @@ from voxops.analysis import (
     message_template,
     triage,
 )
+from voxops.analysis.cause_counts import names_of
 from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
 from voxops.analysis.statistics import Tally
 from voxops.errors import PlanError
@@ -463,6 +464,12 @@ def test_what_the_api_skipped_for_good_goes_to_a_person():
     assert (one.verdict, one.retryable, one.guess) == (Verdict.SUPPORT, False, False)
     assert "vx.plan_fix" in one.remedy
     assert one.source == "observed"
+
+
+def test_people_without_rows_are_not_named_in_a_category() -> None:
+    assert names_of(
+        pd.Series(["tom.b", "tom.b", "maria.k"]).astype(pd.CategoricalDtype(["aisha.r", "maria.k", "tom.b"]))
+    ) == ("tom.b (2), maria.k (1)")
 
 
 def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:

@@ -54,6 +54,14 @@ def troubled() -> pd.DataFrame:
     return log(*fine, *down, *young, rejected, flying)
 
 
+def test_a_table_says_100_percent_of_all_alone() -> None:
+    fine = [delivery(n, "2026-02-20T10:00:00Z") for n in range(30_000)]
+    made = delivery_report(log(*fine, delivery(30_001, "2026-02-20T10:00:00Z", status=422)))
+    assert made.frames["endpoints"]["success_rate"].iloc[0] > 0.9999
+    volume = next(section for section in made.sections if section.title.startswith("Volume"))
+    assert volume.table["succeeded (%)"].to_list() == [99.99]
+
+
 def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     made = delivery_report(troubled())
     assert made.headline.startswith(

@@ -1274,6 +1274,14 @@ def test_that_nothing_failed_is_said(triaged: pd.DataFrame) -> None:
     assert "Nothing failed." in json.dumps(cause_blocks(triaged.head(0), "Nothing failed."))
 
 
+def test_the_bar_of_a_cause_with_two_verdicts_shows_what_its_count_says(triaged: pd.DataFrame) -> None:
+    rows = triaged[triaged["cause"].notna()].head(6).assign(cause="BUSY", platform="facebook", remedy="")
+    rows["verdict"] = ["retry"] * 4 + ["ask support"] * 2
+    table = cause_blocks(rows, "")[0]
+    lines = [(line[0]["bar"], line[1]["text"]) for line in table["rows"]]
+    assert [([part["count"] for part in bar], count) for bar, count in lines] == [([4], "4"), ([2], "2")]
+
+
 def test_the_same_state_is_the_same_html(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     one, two = (re.sub(r"As of [^.]*", "", vx.triage_panel(ws, triaged)._repr_html_()) for _ in range(2))
     assert one == two

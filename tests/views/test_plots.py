@@ -347,9 +347,15 @@ def test_an_error_budget_that_is_overdrawn_reaches_beyond_the_line() -> None:
     ax = plots.error_budgets(levels())
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([3.0, 0.1, 0.0])  # the first is cut
     assert ax.lines[0].get_xdata()[0] == 1.0
-    assert "95.00% in time, 500% spent, burning 9.0×" in words(ax)
+    assert "95.00 % in time, 500 % spent, burning 9.0×" in words(ax)
     assert "too few deliveries" in words(ax)
     assert "secret" not in words(ax)
+
+
+def test_all_but_one_is_not_all_in_time() -> None:
+    ax = plots.error_budgets(levels().assign(share=pd.array([1.0, 0.99999, None], dtype="Float64")))
+    assert "100.00 % in time" in words(ax)
+    assert "99.99 % in time" in words(ax)
 
 
 def test_the_axis_of_budgets_ends_where_a_bar_is_cut() -> None:
@@ -450,6 +456,46 @@ def test_a_calendar_of_decades_shows_its_fullest_year_and_says_how_many_lie_outs
     one = plots.schedule_calendar(scheduled("2062-03-02T10:00Z", *mine))
     assert one.get_xlabel().endswith("\n1 post lies outside of these weeks")
     assert "outside" not in plots.schedule_calendar(scheduled(*mine)).get_xlabel()
+
+
+def test_weeks_of_decades_are_those_with_most_causes_and_years_are_named() -> None:
+    at = ["1970-01-05", "2025-12-22", "2025-12-29", "2026-01-05", "2026-01-12"]
+    frame = pd.DataFrame(
+        {
+            "week": pd.to_datetime(at).tz_localize("UTC").as_unit("us"),
+            "cause": text(*["SLOW twitter"] * 5),
+            "platform": text(*["twitter"] * 5),
+            "targets": pd.array([9, 1, 2, 3, 4], dtype="Int64"),
+        }
+    )
+    ax = plots.cause_weeks(frame)
+    assert [bar.get_height() for bar in ax.patches] == [1, 2, 3, 4]
+    assert [each.get_text() for each in ax.get_xticklabels()] == ["22 Dec\n2025", "29 Dec", "05 Jan\n2026", "12 Jan"]
+    assert ax.get_xlabel().endswith("\n9 failures lie outside of these weeks")
+    assert [each.get_text() for each in plots.cause_weeks(frame[3:]).get_xticklabels()] == ["05 Jan", "12 Jan"]
+
+
+def test_joined_loads_are_drawn_as_one() -> None:
+    before = pd.DataFrame(
+        {
+            "post_id": text("p1", "p2"), "platform": text("twitter", "twitter"), "account_id": text("a", "a"),
+            "status": text("failed", "failed"), "updated_at": pd.Timestamp("2026-03-02T09:00Z"),
+            "scheduled_for": pd.Timestamp("2026-03-03T09:00Z"),
+        }
+    )  # fmt: skip
+    after = before.assign(status="published", updated_at=pd.Timestamp("2026-03-02T10:00Z"))
+    ax = plots.before_after(pd.concat([before, before]), pd.concat([after, before]))
+    assert sorted(bar.get_width() for bar in ax.patches) == [0, 0, 2, 2]
+    moved = after.assign(scheduled_for=pd.Timestamp("2026-03-04T09:00Z"))
+    cells = plots.schedule_calendar(pd.concat([before, moved])).collections[0].get_array()
+    assert np.ma.filled(cells.astype(float), 0).sum() == 2
+
+
+def test_one_cause_with_two_verdicts_is_two_bars() -> None:
+    frame = triaged().assign(verdict=text("retry", "retry", "ask support", "fix media", pd.NA))
+    ax = plots.causes_by_platform(frame)
+    for name in ("MEDIA_INVALID → fix media", "TOKEN_EXPIRED → ask support", "TOKEN_EXPIRED → retry"):
+        assert name in words(ax)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

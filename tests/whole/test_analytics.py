@@ -108,6 +108,23 @@ def test_the_figure_shows_the_most_on_top_and_survives_nothing(ws):
     assert [text.get_text() for text in plots.performance(merged, by="campaign").get_yticklabels()] == ["$\\alpha$"]
 
 
+def test_the_figure_of_joined_loads_and_of_what_is_not_known():
+    figures = pd.DataFrame({
+        "post_id": ["p1", "p2", "p3"], "platform": ["x", "x", "threads"], "as_of": pd.Timestamp("2026-03-01T09:00Z"),
+        "impressions": [100, 100, 50], "engagements": [10, None, 5], "saves": [None, None, 7],
+    })  # fmt: skip
+    ends = [" 200 · 10.0 % engaged", " 50 · 10.0 % engaged"]
+    older = figures.assign(impressions=1, as_of=pd.Timestamp("2026-02-01T09:00Z"))
+    for joined in (figures, pd.concat([figures, figures]), pd.concat([figures, older])):
+        assert [text.get_text() for text in plots.performance(joined).texts] == ends
+        assert [bar.get_width() for bar in plots.performance(joined).patches] == [200, 50]
+    ax = plots.performance(figures, measure="saves")
+    assert [text.get_text() for text in ax.texts] == [" 7 · 10.0 % engaged", " unknown · 10.0 % engaged"]
+    campaigns = figures.assign(campaign=["a", "a", "b"])
+    two = pd.concat([campaigns, campaigns.assign(campaign="both")])
+    assert [bar.get_width() for bar in plots.performance(two, by="campaign").patches] == [250, 200, 50]
+
+
 def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
     refused, *others = ws.posts(status="published", limit=40)["post_id"]
     sandbox.add_fault(Fault("status", path=f"/v1/analytics/posts/{refused}", status=401, code="INVALID_API_KEY"))

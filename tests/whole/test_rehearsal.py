@@ -94,6 +94,36 @@ def test_what_the_api_would_refuse_and_the_pace_are_seen():
     assert found.sent_by >= begins + pd.Timedelta("1min")
 
 
+def test_what_has_not_failed_yet_may_fail():
+    """By the rule of three; and on a platform that the history does not show, all may."""
+    plan = vx.plan_bulk(sheet(40, "linkedin:@aldercoffee"), key="row_id")
+    for platform, shown, high, unknown in (
+        ("twitter", 40, 40, ("linkedin",)),
+        ("linkedin", 60, 2, ()),
+        ("linkedin", 2, 40, ()),
+    ):
+        history = pd.DataFrame({
+            "platform": [platform] * shown, "account_id": ["acc_1"] * shown, "status": ["published"] * shown,
+            "error_code": [None] * shown,
+        })  # fmt: skip
+        found = vx.rehearse(plan, history, now=LAST - pd.Timedelta("2D"), seeds=1)
+        assert (found.publications, found.failed, found.low, found.high, found.unknown) == (40, 0, 0, high, unknown)
+        assert ("; the history shows no publication on linkedin" in repr(found)) == bool(unknown)
+
+
+def test_joined_histories_count_each_target_once():
+    at = pd.Timestamp("2026-03-01T09:00Z")
+    history = pd.DataFrame({
+        "post_id": [f"p{number}" for number in range(40)], "platform": "facebook", "account_id": "acc_1",
+        "status": ["failed", *["published"] * 39], "error_code": ["BUSY", *[None] * 39], "updated_at": at,
+    })  # fmt: skip
+    mended = history.assign(status="published", error_code=None, updated_at=at + pd.Timedelta("1h"))
+    plan = vx.plan_bulk(sheet(40, "acc_1"), key="row_id")
+    for joined, wanted in ((pd.concat([history, history]), history), (pd.concat([mended, history]), mended)):
+        found, alone = (vx.rehearse(plan, each, now=LAST - pd.Timedelta("2D"), seeds=1) for each in (joined, wanted))
+        assert (found.failed, found.low, found.high) == (alone.failed, alone.low, alone.high)
+
+
 def test_a_rehearsal_begins_when_the_history_was_loaded():
     history = pd.DataFrame({
         "platform": ["facebook"] * 40, "account_id": ["acc_1"] * 40, "status": ["published"] * 40, "error_code": [None] * 40,

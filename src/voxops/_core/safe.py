@@ -161,9 +161,14 @@ def number(value: float | None, *, digits: int = 0) -> str:
     return "–" if pd.isna(value) else f"{value:,.{digits}f}"
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """Return a share such as ``99.9 %``; 100 % means all."""
-    return f"{100.0 if share >= 1 else min(100 * share, 99.9):.1f} %"
+    return f"{100 * below_all(share, digits + 2):.{digits}f} %"
+
+
+def below_all(share: float, digits: int) -> float:
+    """Round a share so that 1 means all: 0.99996 is 0.9999, to four digits."""
+    return 1.0 if share >= 1 else min(round(share, digits), 1 - 10**-digits)
 
 
 def many(count: int, noun: str, plural: str = "") -> str:

@@ -146,4 +146,5 @@ def ranked(values: pd.Series[Any]) -> pd.Series[Any]:
     pandas.Series
         Value -> how often it occurs (an integer dtype).
     """
-    return values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    counts = values.value_counts()
+    return counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from voxops._core.files import unwritable
-from voxops._core.safe import many, printable
+from voxops._core.safe import below_all, many, printable
 from voxops.cli._common import (
     ATTENTION,
     WRONG,
@@ -262,7 +262,8 @@ def _deliveries(options: argparse.Namespace) -> int:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
     made = delivery_report(log, tz=tz)
     _print_and_write(made, options)
-    stats = delivery_stats(log, by=options.by, tz=tz).round({"success_rate": 4, "attempts_mean": 2})
+    stats = delivery_stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
+    stats["success_rate"] = stats["success_rate"].map(lambda share: below_all(share, 4), na_action="ignore")
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
     down = made.frames["outages"]["recovered_at"].isna().any()

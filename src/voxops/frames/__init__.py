@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voxops.frames.columns import need_columns, need_frame
-from voxops.frames.expansion import TARGET_COLUMNS, TARGET_KEY, latest_targets, targets
+from voxops.frames.expansion import TARGET_COLUMNS, TARGET_KEY, latest_rows, latest_targets, targets
 from voxops.frames.packing import pack, unpack
 from voxops.frames.schemas import SCHEMAS
 from voxops.frames.spans import moment, window, within
@@ -20,6 +20,7 @@ __all__ = [
     "Target",
     "Targets",
     "build",
+    "latest_rows",
     "latest_targets",
     "moment",
     "need_columns",

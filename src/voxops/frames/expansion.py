@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from voxops.frames.schemas import TARGET
 from voxops.frames.target import Target, Targets, gather
 from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["TARGET_COLUMNS", "TARGET_KEY", "latest_targets", "targets"]
+__all__ = ["TARGET_COLUMNS", "TARGET_KEY", "latest_rows", "latest_targets", "targets"]
 
 # What a row of the targets frame takes from its post: column -> the post's column.
 _OF_POST = {
@@ -149,11 +150,40 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
     if not (names.duplicated() & sure).any():
         return frame
-    changed = times_of(known, "updated_at").fillna(pd.Timestamp(0, tz="UTC")).to_numpy()
-    order = np.argsort(changed, kind="stable")
-    ranked = names.iloc[order]
-    kept = (~ranked.duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
-    return frame.iloc[np.sort(order[kept])]
+    return frame.iloc[_last_of(names, sure, times_of(known, "updated_at"))]
+
+
+def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
+    """Records that stand in a frame in several rows, as after a ``pd.concat`` of two loads, each once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Where a column is missing, it is returned as it is.
+    key : sequence of str
+        Columns that name a record, such as ``post_id``; rows that lack one of them stay.
+    changed : str
+        Column of times: of each record the row with the latest stays, of equals the last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `frame` in their order, with their index.
+    """
+    if not {*key, changed} <= set(frame.columns):
+        return frame
+    names = frame[list(key)].astype(object).reset_index(drop=True)
+    sure = names.notna().all(axis=1)
+    if not (names.duplicated() & sure).any():
+        return frame
+    return frame.iloc[_last_of(names, sure, times_of(frame, changed))]
+
+
+def _last_of(names: pd.DataFrame, sure: pd.Series[bool], changed: pd.DatetimeIndex) -> np.ndarray[Any, Any]:
+    """Positions, in their order, of the rows that changed last of those with equal names, and of those that are not sure."""
+    order = np.argsort(changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy(), kind="stable")
+    kept = (~names.iloc[order].duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
+    return np.sort(order[kept])
 
 
 def _open_targets(frame: pd.DataFrame) -> str:

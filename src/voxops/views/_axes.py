@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import safe
@@ -22,6 +23,7 @@ __all__ = [
     "axes",
     "common_causes",
     "finish",
+    "fullest_weeks",
     "grid",
     "ground",
     "label",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _NEARLY_WHITE, _NEARLY_BLACK = "#F7F7F7", "#242424"
+_MOST_WEEKS = 53  # of an axis: a single day of a far year would make a figure of thousands
 _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
 
@@ -228,6 +231,15 @@ def largest(counts: pd.DataFrame, most: int, what: str) -> pd.DataFrame:
     if rest := order[most:]:
         table.loc[f"{len(rest)} other {what}"] = counts.loc[rest].sum()
     return table
+
+
+def fullest_weeks(weeks: pd.Series[Any]) -> pd.Series[bool]:
+    """Which lie in the span of `_MOST_WEEKS` that holds the most of them, the earliest of such spans."""
+    span = pd.Timedelta(7 * (_MOST_WEEKS - 1), "D")
+    begins = weeks.sort_values()
+    within = begins.searchsorted(begins + span, side="right") - np.arange(len(begins))
+    first = begins.iloc[within.argmax()]
+    return weeks.between(first, first + span)
 
 
 def ordered(names: Iterable[Any], looks: Mapping[str, Look]) -> list[str]:

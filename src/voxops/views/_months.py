@@ -65,8 +65,8 @@ def _verdict(row: dict[Any, Any]) -> str:
         return "too few deliveries"
     burning = row["burning"] is not pd.NA and bool(row["burning"])
     spent = 1 - row["budget_left"]
-    parts = [f"{row['share']:.2%} in time"]
-    parts += [f"{spent:.0%} spent"] if spent > _WIDEST else []
+    parts = [f"{safe.percent(row['share'], 2)} in time"]
+    parts += [f"{100 * spent:.0f} % spent"] if spent > _WIDEST else []
     parts += [f"burning {row['burn_short']:.1f}×"] if burning else []
     return ", ".join(parts)
 
@@ -74,7 +74,8 @@ def _verdict(row: dict[Any, Any]) -> str:
 def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -> Axes:
     """Draw the failures of each week, stacked by cause.
 
-    Causes that differ only in the platform are one; those beyond the commonest are summed up.
+    Causes that differ only in the platform are one; those beyond the commonest are summed up. Of more than a year the 53 weeks are
+    drawn that hold the most causes; below them it says how many failures lie outside.
 
     Parameters
     ----------
@@ -95,11 +96,14 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
         times=["week"],
     )
     known = weeks[weeks["week"].notna()]
+    local = known["week"].dt.tz_localize(None).dt.normalize()
+    within = _axes.fullest_weeks(local) if len(known) else local.notna()
+    outside = int(known.loc[~within, "targets"].sum())
+    known, local = known[within], local[within]
     names = _axes.common_causes(known).astype(object)
     totals = known["targets"].groupby(names).sum()
     first = sorted(totals.index, key=lambda name: (-totals[name], name))[:most]
     named = names.where(names.isin(first), "other causes")
-    local = known["week"].dt.tz_localize(None).dt.normalize()
     counts = pd.crosstab(local, named, values=known["targets"].astype("int64"), aggfunc="sum").fillna(0)
     ax = _axes.axes(ax, 2.8 + 0.2 * min(len(first) + 1, len(totals)))
     if len(counts):
@@ -113,8 +117,18 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
         )  # fmt: skip
         bottom = bottom + counts[name]
     step = max(1, -(-len(counts) // 12))
-    ax.set_xticks(list(range(0, len(counts), step)), [f"{week:%d %b}" for week in counts.index[::step]])
+    ax.set_xticks(list(range(0, len(counts), step)), _days(pd.DatetimeIndex(counts.index[::step])))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(safe.zoned("week that began on", weeks["week"].dt.tz))
+    beyond = f"\n{safe.many(outside, 'failure lies', 'failures lie')} outside of these weeks" if outside else ""
+    ax.set_xlabel(safe.zoned("week that began on", weeks["week"].dt.tz) + beyond)
     ax.set_ylabel("targets that failed or hang (count)")
     return _axes.finish(ax, "y", empty=counts.empty)
+
+
+def _days(days: pd.DatetimeIndex) -> list[str]:
+    """Days as they are written at an axis; where it spans years, each year at its first day."""
+    years = [day.year if len(set(days.year)) > 1 else None for day in days]
+    return [
+        f"{day:%d %b}" if year is None or year == before else f"{day:%d %b}\n{year}"
+        for day, year, before in zip(days, years, [None, *years], strict=False)
+    ]

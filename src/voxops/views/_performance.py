@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames import latest_rows
 from voxops.frames.columns import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OTHER, PLATFORM
@@ -27,7 +28,8 @@ def performance(
     Parameters
     ----------
     figures : pandas.DataFrame
-        As `ws.analytics` gives it: columns ``impressions``, ``engagements``, `measure` and `by`.
+        As `ws.analytics` returns it: columns ``impressions``, ``engagements``, `measure` and `by`. Of joined ones, the figures
+        of a post on a platform count once, as they were last.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     by : str
@@ -43,20 +45,28 @@ def performance(
         raise PlanError(f"measure={measure!r} is not one of {', '.join(_MEASURES)}")
     columns = dict.fromkeys(("impressions", "engagements", measure))
     need_frame(figures, (by, *columns), "plots.performance() needs the figures of posts", "Use ws.analytics(posts).")
+    figures = latest_rows(figures, ("post_id", "platform", *([] if by in {"post_id", "platform"} else [by])), "as_of")
     names = figures[by].astype("string").fillna("unknown")
     counts = figures[list(columns)].astype("Float64")
-    counts["engaged"] = counts["engagements"].where(counts["impressions"] > 0)  # as in each row's own rate
-    sums = counts.fillna(0).groupby(names).sum()
-    sums = sums.sort_values([measure], ascending=False, kind="stable").head(most)
+    # As in each row's own rate: what has no impressions or no known engagements has none.
+    counts["engaged"] = counts["engagements"].where(counts["impressions"] > 0)
+    counts["seen"] = counts["impressions"].where(counts["engaged"].notna())
+    sums = counts.groupby(names).sum(min_count=1)
+    sums = sums.sort_values([measure], ascending=False, kind="stable", na_position="last").head(most)
     ax = _axes.axes(ax, 1.1 + 0.36 * max(len(sums), 2))
     places = range(len(sums) - 1, -1, -1)
     colours = [PLATFORM.get(str(name), OTHER).colour for name in sums.index]
-    bars = ax.barh(list(places), sums[measure].tolist(), color=colours, height=0.62)
-    rates = (sums["engaged"] / sums["impressions"].where(sums["impressions"] > 0)).tolist()
-    ends = [f" {value:,.0f}" + ("" if pd.isna(rate) else f" · {100 * rate:.1f} % engaged") for value, rate in zip(sums[measure], rates, strict=True)]  # fmt: skip
+    bars = ax.barh(list(places), sums[measure].fillna(0).tolist(), color=colours, height=0.62)
+    ends = [_end(value, rate) for value, rate in zip(sums[measure], sums["engaged"] / sums["seen"], strict=True)]
     ax.bar_label(bars, labels=ends, padding=2)
     ax.margins(x=0.25)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _axes.name_rows(ax, dict(zip(places, sums.index, strict=True)))
     ax.set_xlabel(f"{measure.replace('_', ' ')} (count)")
     return _axes.finish(ax, "x", empty=sums.empty)
+
+
+def _end(value: Any, rate: Any) -> str:
+    """What stands at the end of a bar: how much it is, and which part of the impressions was engaged."""
+    amount = " unknown" if pd.isna(value) else f" {value:,.0f}"
+    return amount if pd.isna(rate) else f"{amount} · {100 * rate:.1f} % engaged"

@@ -224,7 +224,7 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
         {
             "endpoint": endpoints["url"].map(short_address),
             **{name: endpoints[name] for name in ("deliveries", "succeeded", "failed")},
-            "succeeded (%)": (100 * endpoints["success_rate"]).round(2),
+            "succeeded (%)": _percents(endpoints["success_rate"], 2),
             "attempts (mean)": endpoints["attempts_mean"].round(3),
             **{f"{name.removesuffix('_ms')} (ms)": endpoints[name] for name in ("p50_ms", "p95_ms", "p99_ms")},
         }
@@ -241,6 +241,11 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
     return Section("Volume, success and latency", "", table, figures if len(table) else ())
 
 
+def _percents(shares: pd.Series[Any], digits: int) -> pd.Series[Any]:
+    """Shares in percent; 100 means all."""
+    return shares.map(lambda share: round(100 * safe.below_all(share, digits + 2), digits), na_action="ignore")
+
+
 def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Section:
     """Show which endpoints take enough in time, and what is left of what may miss."""
     title = "Service levels"
@@ -253,7 +258,7 @@ def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Sec
         {
             "endpoint": levels["url"].map(short_address),
             **{name.replace("_", " "): levels[name] for name in ("deliveries", "in_time", "late", "failed")},
-            "in time (%)": (100 * levels["share"]).round(3),
+            "in time (%)": _percents(levels["share"], 3),
             "budget left (%)": (100 * levels["budget_left"]).round(1),
             "burning": levels["burning"],
         }

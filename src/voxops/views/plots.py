@@ -8,13 +8,12 @@ a column raises a PlanError that names the call which makes it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from voxops._core import safe
-from voxops.frames import latest_targets, need_frame
+from voxops.frames import latest_rows, latest_targets, need_frame
 from voxops.frames.spans import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import (
@@ -50,7 +49,6 @@ __all__ = [
 
 # Good, then bad, then open, whether the words are statuses or outcomes.
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
-_MOST_WEEKS = 53  # of a calendar: a single post of a far year would make a figure of thousands
 
 # Which call makes the frame that is asked for.
 _TRIAGE = "Use vx.triage(vx.targets(posts))."
@@ -66,7 +64,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     Parameters
     ----------
     triaged : pandas.DataFrame
-        Columns ``cause``, ``platform`` and, if there, ``verdict``; rows without a cause are left out.
+        Columns ``cause``, ``platform`` and, if there, ``verdict``, which parts a cause; rows without a cause are left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
@@ -75,17 +73,15 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     need_frame(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
     triaged = latest_targets(triaged)
     hit = triaged[triaged["cause"].notna()]
-    hit = hit.assign(cause=_axes.common_causes(hit))
+    named = _axes.common_causes(hit).astype(object)
+    verdicts = _axes.texts(hit["verdict"]) if "verdict" in hit else pd.Series("", index=hit.index)
+    lines = pd.Series(map(_head, _axes.texts(named), verdicts), index=hit.index, dtype=object)
     platforms = _axes.texts(hit["platform"])
     platforms = platforms.where(platforms.isin(list(PLATFORM)), "others")
-    counts = _axes.largest(pd.crosstab(_axes.texts(hit["cause"]), platforms), most, "causes")
+    counts = _axes.largest(pd.crosstab(lines, platforms), most, "causes")
     counts = counts[_axes.ordered(counts.columns, PLATFORM)]
-    verdicts = (
-        dict(zip(_axes.texts(hit["cause"]), _axes.texts(hit["verdict"]), strict=True)) if "verdict" in hit else {}
-    )
-    heads = [_head(name, verdicts.get(name)) for name in map(str, counts.index)]
     ax = _axes.axes(ax, 1.1 + 0.5 * max(len(counts), 2))
-    _axes.stacked(ax, counts, PLATFORM, heads)
+    _axes.stacked(ax, counts, PLATFORM, list(map(str, counts.index)))
     ax.set_xlabel("targets that failed or hang (count)")
     return _axes.finish(ax, "x", empty=counts.empty)
 
@@ -109,7 +105,8 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     Parameters
     ----------
     before, after : pandas.DataFrame
-        Column ``status`` (targets), or ``outcome`` (results) where there is no status.
+        Column ``status`` (targets), or ``outcome`` (results) where there is no status. Of joined loads, each target counts once,
+        as it was last.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     """
@@ -117,6 +114,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     for frame in (before, after):
         state = "status" if "status" in getattr(frame, "columns", ()) else "outcome"
         need_frame(frame, (state,), what, f"{_TARGETS} {_RESULTS}")
+    before, after = (latest_targets(frame) if "status" in frame else frame for frame in (before, after))
     states = [_axes.texts(frame["status" if "status" in frame else "outcome"]).str.lower() for frame in (before, after)]
     rows = {name: state.value_counts() for name, state in zip(("before", "after"), states, strict=True)}
     counts = pd.DataFrame(rows).T.fillna(0).astype(int)
@@ -135,18 +133,20 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
     Parameters
     ----------
     posts : pandas.DataFrame
-        Column ``scheduled_for`` (``datetime64[us, UTC]``); posts without a time are left out.
+        Column ``scheduled_for`` (``datetime64[us, UTC]``); posts without a time are left out. Of joined loads, each post counts
+        once, as it was last.
     ax, tz
         As in `delivery_volume`.
     """
     what = "plots.schedule_calendar() needs a posts frame"
     need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
     tz = shown_zone(posts, tz)
-    when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # two loads have each label twice
+    posts = latest_rows(posts, ("post_id",), "updated_at")
+    when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # labels may stand there twice
     days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
     long = len(days) > 0 and (days.max() - days.min()).days > 35
     rows = days - pd.to_timedelta(days.dt.day_of_week, unit="D") if long else days
-    shown = _fullest(rows) if long else rows.notna()
+    shown = _axes.fullest_weeks(rows) if long else rows.notna()
     rows, when, outside = rows[shown], when[shown], int((~shown).sum())
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] if long else [f"{hour:02}" for hour in range(24)]
     counts = pd.crosstab(rows, when.dt.day_of_week if long else when.dt.hour)
@@ -164,16 +164,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
     return _axes.finish(ax, "", empty=counts.empty)
 
 
-def _fullest(weeks: pd.Series[Any]) -> pd.Series[bool]:
-    """Which lie in the span of `_MOST_WEEKS` that holds the most of them, the earliest of such spans."""
-    span = pd.Timedelta(7 * (_MOST_WEEKS - 1), "D")
-    begins = weeks.sort_values()
-    within = begins.searchsorted(begins + span, side="right") - np.arange(len(begins))
-    first = begins.iloc[within.argmax()]
-    return weeks.between(first, first + span)
-
-
-def _head(cause: str, verdict: str | None) -> str:
+def _head(cause: str, verdict: str) -> str:
     """Return a cause and what it calls for on one line; if it is too long, the cause is cut, never the verdict."""
-    call = "" if verdict is None else f" → {_axes.label(verdict, 30)}"
+    call = f" → {_axes.label(verdict, 30)}" if verdict else ""
     return _axes.label(cause, 100 - len(call)) + call

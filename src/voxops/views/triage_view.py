@@ -267,10 +267,11 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
         return [blocks.note(rest)]
     table = causes(rows)
     highest = int(table["count"].max())
-    by = rows.groupby(["cause", rows["platform"].astype("string").fillna("–")]).size()
+    each = ["cause", "verdict", "remedy"]
+    by = dict(iter(rows["platform"].astype("string").fillna("–").groupby([rows[name].astype(str) for name in each])))
     lines = []
     for entry in table.head(_CAUSES).to_dict("records"):
-        ranked = by[entry["cause"]].sort_values(ascending=False)
+        ranked = by[tuple(str(entry[name]) for name in each)].value_counts()
         bar = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in ranked.items()]
         kind = look(VERDICT, entry["verdict"])
         width = max(4, round(100 * entry["count"] / highest))
