@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -421,14 +422,22 @@ def test_the_name_of_a_ledger_holds_no_secret_and_no_path():
     assert path.parent.name == "ledgers"
 
 
-def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(tmp_path, monkeypatch):
+def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    monkeypatch.setattr(ledger_file, "MIGRATIONS", ledger_file.MIGRATIONS[:1])
-    old = Ledger(path, clock=lambda: START)
     later = {"sighted", "edition", "shrunk", "resent"}
-    first_form = ", ".join(name for name in STORED.split(", ") if name not in later)
+    stored = ", ".join(name for name in STORED.split(", ") if name not in later)
+    first_form = (
+        f"{stored} FROM operations",
+        "op, position, item, outcome FROM members",
+        "* FROM items",
+        "* FROM runs",
+        "* FROM run_rows",
+    )
     made, op = operations(rows=3)[0], 1
-    with old.atomic() as db:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(ledger_file.MIGRATIONS[0])
+        db.execute(f"PRAGMA application_id={ledger_file.APPLICATION_ID}")
+        db.execute("PRAGMA user_version=1")
         db.execute(
             """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, created, read)
                VALUES (?, ?, ?, ?, ?, ?, 1, 0, 'planned', ?, ?)""",
@@ -442,20 +451,13 @@ def test_a_ledger_of_the_first_form_is_brought_up_to_date_and_keeps_everything(t
             db.execute("INSERT INTO items VALUES (?, 1, 1, ?)", (item.identity, position))
         run = ("run_1", "bulk", "", "row_id", "why", "ada", START, b"x" * 100_000, 0, 0, "open", "")
         db.execute(f"INSERT INTO runs VALUES ({','.join('?' * len(run))})", run)
-        db.execute("INSERT INTO run_rows VALUES ('run_1', 0, ?, 1, '', NULL)", (min(old.operations.identities(op)),))
-    before = (
-        [tuple(row) for row in old.query(f"SELECT {first_form} FROM operations")],
-        old.operations.members(op),
-        [tuple(row) for row in old.query("SELECT * FROM runs")],
-    )
-    old.close()
-    monkeypatch.undo()
+        db.execute(
+            "INSERT INTO run_rows VALUES ('run_1', 0, ?, 1, '', NULL)", (min(item.identity for item in made.items),)
+        )
+        before = [db.execute(f"SELECT {columns}").fetchall() for columns in first_form]
     new = Ledger(path, clock=lambda: START)
-    assert (
-        [tuple(row) for row in new.query(f"SELECT {first_form} FROM operations")],
-        new.operations.members(op),
-        [tuple(row) for row in new.query("SELECT * FROM runs")],
-    ) == before
+    assert [[tuple(row) for row in new.query(f"SELECT {columns}")] for columns in first_form] == before
+    assert [member.item for member in new.operations.members(op)] == list(made.items)
     kept = new.operations.get(op)
     assert (kept.sighted, kept.edition, kept.shrunk, kept.resent) == (None, 1, False, False)
     assert new.query("PRAGMA user_version")[0][0] == len(ledger_file.MIGRATIONS)

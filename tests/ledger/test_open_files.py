@@ -178,6 +178,83 @@ def test_a_viewer_that_removes_the_log_leaves_a_whole_ledger(path):
         assert db.execute("SELECT value FROM meta WHERE name = 'said'").fetchone() == ("before",)
 
 
+# -- a log and the file beside it --------------------------------------------------------------------------------------
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from voxops.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+with ledger.atomic() as db:
+    db.execute(sys.argv[2])
+os._exit(0)
+"""
+WRITES = {
+    "meta": "INSERT INTO meta VALUES ('listed', '2026-03-04')",
+    "made": "INSERT INTO made (post_id, created, status) VALUES ('post_1', '2026-03-02T09:00:00Z', 'scheduled')",
+}
+
+
+def killed_after(path: Path, statement: str) -> None:
+    """A kernel that commits something and is killed: it stands in the log alone."""
+    subprocess.run([sys.executable, "-c", KILLED, str(path), statement], check=True)
+    assert path.with_name(f"{path.name}-wal").stat().st_size > 0
+
+
+@pytest.mark.parametrize("table", WRITES)
+@pytest.mark.parametrize("how", ["file", "--copy"])
+def test_a_log_that_is_left_beside_an_older_copy_is_not_taken_for_its_own(path, table, how):
+    """SQLite would mix pages of both, and take posts that were made between them for posts that never were."""
+    backup = path.with_name("backup.sqlite")
+    ledger = Ledger(path)
+    ledger.set_meta("said", "then")
+    if how == "--copy":
+        ledger.copy_to(backup)
+    ledger.close()
+    if how == "file":
+        shutil.copy(path, backup)
+    ledger = Ledger(path)
+    ledger.set_meta("said", "later")
+    ledger.close()
+    killed_after(path, WRITES[table])
+    shutil.copy(backup, path)
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"-wal belongs to another state of the ledger") as refused:
+            Ledger(path)
+        assert f"{path}-shm" in str(refused.value)
+    assert path.read_bytes() == backup.read_bytes(), "nothing of the log was written into it"
+    for name in ("wal", "shm"):
+        path.with_name(f"{path.name}-{name}").unlink()
+    assert seen_elsewhere(path) == "then"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("table", WRITES)
+def test_the_log_of_a_killed_kernel_is_read_with_its_file(path, table, times):
+    Ledger(path).close()
+    for number in range(times):
+        killed_after(path, WRITES[table].replace("listed", f"listed{number}").replace("post_1", f"post_{number}"))
+    ledger = Ledger(path)
+    assert (
+        ledger.query(f"SELECT count(*) FROM {table} WHERE {'name' if table == 'meta' else 'post_id'} GLOB '*[0-9]'")[0][
+            0
+        ]
+        == times
+    )
+    ledger.close()
+
+
+def test_a_damaged_file_beside_a_log_stays_as_it_is(path):
+    Ledger(path).close()
+    killed_after(path, WRITES["meta"])
+    content = bytearray(path.read_bytes())
+    content[5_000:] = b"\xff" * len(content[5_000:])
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"damaged|belongs to another"):
+        Ledger(path)
+    assert path.read_bytes() == content
+
+
 # -- copies ------------------------------------------------------------------------------------------------------------
 
 

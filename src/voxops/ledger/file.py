@@ -6,17 +6,16 @@ import errno
 import os
 import re
 import sqlite3
-import sys
 import threading
 import warnings
-import weakref
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from voxops._core.files import flush_folder, make_folder
 from voxops.errors import LedgerError
+from voxops.ledger.log import belong_together, check_others, has_log, renew
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "OpenFiles", "default_path", "explain", "open_database"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
 BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
@@ -126,6 +125,13 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX operations_by_subject ON operations (subject)",
     "CREATE INDEX made_by_asked ON made (asked)",
     "ALTER TABLE made ADD COLUMN updated TEXT",
+    # Which generation the file is of, and which its log: see `ledger.log`.
+    """
+    CREATE TABLE file_generation (token TEXT NOT NULL);
+    CREATE TABLE log_generation (token TEXT NOT NULL, commits INTEGER NOT NULL);
+    INSERT INTO file_generation VALUES ('');
+    INSERT INTO log_generation VALUES ('', 0);
+    """,
 )
 
 _CREATING = threading.Lock()
@@ -161,16 +167,20 @@ def open_database(path: Path) -> sqlite3.Connection:
         ) from None
     _check_owner(path)
     remote = _file_system(path)
-    for other in list(_OPEN):
-        if other.path == str(path.resolve()):
-            other.check()  # connections of one process share the log's index: one without its log would spoil this one
+    logged = has_log(path)
+    check_others(path)
     try:
+        if (
+            logged
+        ):  # by a connection that can't write: another would write a log that doesn't belong to the file into it
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as reader:
+                _verify(reader, path)
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
-            # What a file brings with it runs nothing: its views and triggers are refused.
             db.execute("PRAGMA trusted_schema=OFF")
-            _verify(db, path)
+            if not logged:
+                _verify(db, path)
             if remote:
                 _accept_network(path, remote)
             db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
@@ -178,6 +188,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA temp_store=MEMORY")  # what a sort holds of rows is written to no other folder
             _migrate(db)  # before references are held, since tables take each other's places
             db.execute("PRAGMA foreign_keys=ON")
+            if not logged and not remote:
+                renew(db)
         except BaseException:
             db.close()  # so that a file that is refused can be moved away
             raise
@@ -186,54 +198,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     return db
 
 
-class OpenFiles:
-    """The files that a connection has open: the ledger and its log, whose names may stand for others since.
-
-    Whoever opens the ledger in this process by other means than SQLite, and be it to copy it, drops SQLite's locks when it is closed
-    again: POSIX has it so, and SQLite does not notice ("How To Corrupt An SQLite Database File", 2.2). The next process that closes
-    the ledger then takes itself for the last one and removes the log, and nobody sees what is committed here from then on.
-
-    Parameters
-    ----------
-    db : sqlite3.Connection
-        An open ledger, whose log is there.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.path = str(db.execute("PRAGMA database_list").fetchone()["file"])  # links resolved: the log lies beside it
-        logged = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        self._db = db
-        self._names = (self.path, f"{self.path}-wal") if logged else (self.path,)
-        self._opened = self._look()
-        _OPEN.add(self)
-
-    def check(self) -> None:
-        """Raise a LedgerError unless what is open here is what others find."""
-        if self in _OPEN and self._look() != self._opened:
-            raise LedgerError(
-                f"the files of the ledger {self.path} were removed or replaced while this kernel had them open, as happens after it was "
-                "copied from this kernel; restart the kernel and run the notebook again: nothing is sent twice"
-            )
-
-    def close(self) -> None:
-        """Close the connection, and leave alone what has taken the names of its files."""
-        _OPEN.discard(self)
-        if sys.version_info >= (3, 12) and self._look() != self._opened:
-            with suppress(sqlite3.ProgrammingError):  # it is closed already
-                self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-        self._db.close()
-
-    def _look(self) -> list[tuple[int, int]]:
-        with suppress(FileNotFoundError):
-            return [(found.st_dev, found.st_ino) for found in map(os.stat, self._names)]
-        return []
-
-
-_OPEN: weakref.WeakSet[OpenFiles] = weakref.WeakSet()
-
-
 def _create(path: Path) -> None:
-    """Make an empty file where there is none; one that exists is not opened, since that would drop its locks (see `OpenFiles`)."""
+    """Make an empty file where there is none; one that exists is not opened, since that would drop its locks (see `ledger.log`)."""
     with _CREATING, suppress(FileExistsError):
         os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.is_dir():
@@ -277,7 +243,10 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
 
 
 def _verify(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is not a ledger of ours, is damaged, or was written by a later version."""
+    """Refuse a file that is not a ledger of ours, is damaged, lies beside the log of another, or was written by a later version."""
+    db.execute(
+        "PRAGMA trusted_schema=OFF"
+    )  # what a file brings with it runs nothing: its views and triggers are refused
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     identity = db.execute("PRAGMA application_id").fetchone()[0]
     if tables and identity != APPLICATION_ID:
@@ -288,6 +257,11 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
     if strange is not None:
         raise LedgerError(
             f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
+        )
+    if not belong_together(db):
+        raise LedgerError(
+            f"the log {path}-wal belongs to another state of the ledger {path}, as after an older copy was put back; move {path}-wal and "
+            f"{path}-shm away to go on with this copy, or put the file of that log back"
         )
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":

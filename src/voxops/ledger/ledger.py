@@ -20,7 +20,8 @@ for sending still holds: nobody tried it since, and the reading is not old. Ever
 
 Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
 attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``made`` (posts of
-creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when).
+creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when), ``file_generation`` and
+``log_generation`` (whether SQLite's log belongs to the file).
 """
 
 from __future__ import annotations

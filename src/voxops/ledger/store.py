@@ -16,7 +16,8 @@ from typing import Any
 from voxops._core.files import create_file
 from voxops.api.windows import LEASE
 from voxops.errors import LedgerError
-from voxops.ledger.file import OpenFiles, explain, open_database
+from voxops.ledger.file import explain, open_database
+from voxops.ledger.log import OpenFiles, renew
 
 __all__ = ["Part", "Store"]
 
@@ -79,6 +80,7 @@ class Store:
             with self._lock, closing(sqlite3.connect(path)) as copy:
                 self._files.check()
                 self._db.backup(copy)
+                renew(copy)  # so that the ledger's log is not taken for the copy's
         except BaseException as error:
             path.unlink()
             if isinstance(error, sqlite3.Error):
@@ -97,6 +99,7 @@ class Store:
         """
         with self._lock:
             outermost = self._depth == 0
+            before = self._db.total_changes
             try:
                 if outermost:
                     self._db.execute("BEGIN IMMEDIATE")
@@ -107,6 +110,8 @@ class Store:
                 finally:
                     self._depth -= 1
                 if outermost:
+                    if self._db.total_changes > before:
+                        self._db.execute("UPDATE log_generation SET commits = commits + 1")  # see `ledger.log`
                     self._db.execute("COMMIT")
                     self._files.check()  # its log may have been removed meanwhile
             except BaseException as error:

@@ -1,0 +1,103 @@
+"""SQLite's log of the ledger: whether it is still there while the ledger is open, and whether it belongs to the file (rule 25).
+
+What is committed stands in the log first (``-wal``), and goes into the file later. Two ways lead to a log that is not the ledger's:
+
+Whoever opens the ledger in this process by other means than SQLite, and be it to copy it, drops SQLite's locks when it is closed again:
+POSIX has it so, and SQLite does not notice ("How To Corrupt An SQLite Database File", 2.2). The next process that closes the ledger then
+takes itself for the last one and removes the log, and nobody sees what is committed here from then on. `OpenFiles` notices.
+
+And SQLite takes any log beside a file for its own, also one that a killed kernel has left beside an older copy that was put back: pages of
+both would be mixed. So the file's token stands in the file alone (`renew`), and the log's in each log, since each transaction that writes
+touches its page (`Store.atomic`). Where they differ, file and log don't belong together.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import sys
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from voxops.errors import LedgerError
+
+__all__ = ["OpenFiles", "belong_together", "check_others", "has_log", "renew"]
+
+
+class OpenFiles:
+    """The files that a connection has open: the ledger and its log, whose names may stand for others since.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        An open ledger, whose log is there.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.path = str(db.execute("PRAGMA database_list").fetchone()["file"])  # links resolved: the log lies beside it
+        logged = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        self._db = db
+        self._names = (self.path, f"{self.path}-wal") if logged else (self.path,)
+        self._opened = self._look()
+        _OPEN.add(self)
+
+    def check(self) -> None:
+        """Raise a LedgerError unless what is open here is what others find."""
+        if self in _OPEN and self._look() != self._opened:
+            raise LedgerError(
+                f"the files of the ledger {self.path} were removed or replaced while this kernel had them open, as happens after it was "
+                "copied from this kernel; restart the kernel and run the notebook again: nothing is sent twice"
+            )
+
+    def close(self) -> None:
+        """Close the connection, and leave alone what has taken the names of its files."""
+        _OPEN.discard(self)
+        if sys.version_info >= (3, 12) and self._look() != self._opened:
+            with suppress(sqlite3.ProgrammingError):  # it is closed already
+                self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        self._db.close()
+
+    def _look(self) -> list[tuple[int, int]]:
+        with suppress(FileNotFoundError):
+            return [(found.st_dev, found.st_ino) for found in map(os.stat, self._names)]
+        return []
+
+
+_OPEN: weakref.WeakSet[OpenFiles] = weakref.WeakSet()
+
+
+def check_others(path: Path) -> None:
+    """Raise a LedgerError if another connection of this process to the ledger has lost its log.
+
+    Connections of one process share the index of the log, so a new one would read the old log's index for the new log.
+    """
+    for other in list(_OPEN):
+        if other.path == str(path.resolve()):
+            other.check()
+
+
+def renew(db: sqlite3.Connection) -> None:
+    """Begin a generation of the file: both tokens anew, in the file itself, and an empty log."""
+    token = secrets.token_hex(8)
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE file_generation SET token = ?", (token,))
+    db.execute("UPDATE log_generation SET token = ?", (token,))
+    db.execute("COMMIT")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def belong_together(db: sqlite3.Connection) -> bool:
+    """Whether file and log are of one generation; those of an older version say nothing of it."""
+    tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('file_generation', 'log_generation')"
+    if db.execute(tables).fetchone()[0] < 2:
+        return True
+    tokens = (db.execute(f"SELECT token FROM {name}_generation").fetchone() for name in ("file", "log"))
+    return len(set(tokens)) == 1
+
+
+def has_log(path: Path) -> bool:
+    """Whether there is a log with something in it."""
+    log = Path(f"{path.resolve()}-wal")
+    return log.exists() and log.stat().st_size > 0
