@@ -211,6 +211,30 @@ def test_since_reads_less_and_later_only_the_rest(archive: Archive, ws: vx.Works
     holds_what_the_api_shows(archive, ws)
 
 
+@pytest.mark.parametrize("place", [0, 1, -1, None], ids=["first", "second", "last", "all"])
+def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive: Archive, place: int | None) -> None:
+    archive.sync()
+    stats, rows = archive.delivery_stats(by="endpoint"), len(archive.deliveries())
+    names = list(archive.sql("SELECT * FROM deliveries LIMIT 0").columns)
+    files = archive.files("deliveries")
+    assert len(files) > 3
+    lacking = 0
+    for path in files if place is None else [files[place]]:
+        table = pq.read_table(path, partitioning=None)
+        lacking += len(table)
+        pq.write_table(table.drop_columns(["event_type", "response_body"]).append_column("later", table["url"]), path)
+    pd.testing.assert_frame_equal(archive.delivery_stats(by="endpoint"), stats)
+    by_event = archive.delivery_stats(by="event").set_index("event_type")["deliveries"]
+    assert by_event.sum() == rows
+    assert by_event[by_event.index.isna()].tolist() == [lacking]
+    asked = archive.sql("SELECT count(*) AS n, count(event_type) AS known FROM deliveries")
+    assert asked.iloc[0].tolist() == [rows, rows - lacking]
+    assert set(names) <= set(archive.sql("SELECT * FROM deliveries LIMIT 0").columns)
+    parts = [read_part(path) for path in files]
+    assert sum(part["event_type"].isna().sum() for part in parts) == lacking
+    assert {tuple(read_part(path, ["url", "event_type"]).columns) for path in files} == {("url", "event_type")}
+
+
 def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.Workspace) -> None:
     archive.sync()
     log = archive.deliveries()

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
 from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, STATES, span_start
-from voxops.archive._sql import as_pattern, connected
+from voxops.archive._sql import as_pattern, connected, source
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY
 from voxops.frames.arrow_in import to_frame
 
@@ -91,7 +91,8 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
     with counting() as connection:
         if spans:
             connection.register("zones", _zones(spans, tz, sources.days))
-        answer = connection.sql(_question(sources, columns, spans, tz)).to_arrow_table()
+        parts = _parts(connection, sources, columns, spans, tz)
+        answer = connection.sql(_question(parts, columns)).to_arrow_table()
     table = _typed(answer, columns, spans, tz)
     return rates(table, columns)
 
@@ -107,11 +108,11 @@ def counting() -> Iterator[duckdb.DuckDBPyConnection]:
 def counted(connection: duckdb.DuckDBPyConnection, file: Path, columns: Sequence[str]) -> pa.Table:
     """One file's deliveries, counted by these columns, state, attempts and latency, in the order of all of them."""
     listed = "".join(f"{name}, " for name in columns)
-    source = f"read_parquet({as_pattern(file)}, hive_partitioning = false)"
-    return connection.sql(f"SELECT {listed}{COUNTED} FROM {source} GROUP BY ALL ORDER BY ALL").to_arrow_table()
+    rows = source(connection, "deliveries", [file])
+    return connection.sql(f"SELECT {listed}{COUNTED} FROM {rows} GROUP BY ALL ORDER BY ALL").to_arrow_table()
 
 
-def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: str) -> str:
+def _question(parts: str, columns: Sequence[str]) -> str:
     """The whole question as SQL: parts, their sums, the histogram of latencies, and its quantiles by nearest rank."""
     keys = ", ".join(_quoted(name) for name in columns)
     comma = f"{keys}, " if keys else ""
@@ -130,7 +131,7 @@ def _question(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz
     )
     shown = ", ".join(f"sums.{_quoted(name)}" for name in columns)
     return f"""
-WITH parts AS MATERIALIZED ({_parts(sources, columns, spans, tz)}),
+WITH parts AS MATERIALIZED ({parts}),
 sums AS (SELECT {comma}coalesce(sum(deliveries), 0) AS deliveries, {states}, coalesce(sum(attempts * deliveries), 0) AS attempts FROM parts {group}),
 histogram AS (SELECT {comma}latency_ms, sum(deliveries) AS n FROM parts WHERE latency_ms IS NOT NULL GROUP BY {comma}latency_ms),
 cumulated AS (SELECT {comma}latency_ms, sum(n) OVER ({by} ORDER BY latency_ms) AS rank, sum(n) OVER ({by}) AS total FROM histogram),
@@ -139,7 +140,9 @@ SELECT {shown + ", " if shown else ""}deliveries, succeeded, failed, in_flight, 
 FROM sums LEFT JOIN ranks ON {same} {order}"""
 
 
-def _parts(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: str) -> str:
+def _parts(
+    connection: duckdb.DuckDBPyConnection, sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: str
+) -> str:
     """SQL of what is counted, from both kinds of files; of no file at all, a table without rows."""
     found = []
     if sources.kept:
@@ -149,8 +152,7 @@ def _parts(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: s
             f"FROM read_parquet([{listed}], hive_partitioning = false) GROUP BY ALL"
         )
     if sources.files:
-        listed = ", ".join(map(as_pattern, sources.files))
-        source = f"read_parquet([{listed}], hive_partitioning = false)"
+        rows = source(connection, "deliveries", sources.files)
         utc = [f"date_trunc('{name}', make_timestamp(epoch_us(created_at)))" for name in spans]
         begun = dict(zip(spans, utc if tz == "UTC" else [f"zones.{name}" for name in spans], strict=True))
         keys = [f"{begun[name]} AS {name}" if name in begun else _quoted(name) for name in columns]
@@ -158,7 +160,7 @@ def _parts(sources: Sources, columns: Sequence[str], spans: Sequence[str], tz: s
             f" LEFT JOIN zones ON epoch_us(created_at) // {_QUARTER} = zones.quarter" if spans and tz != "UTC" else ""
         )
         found.append(
-            f"SELECT {''.join(f'{key}, ' for key in keys)}{COUNTED} FROM {source}{joined}{_within(sources)} GROUP BY ALL"
+            f"SELECT {''.join(f'{key}, ' for key in keys)}{COUNTED} FROM {rows}{joined}{_within(sources)} GROUP BY ALL"
         )
     if not found:
         nothing = [f"NULL::{'TIMESTAMP' if name in spans else _sql_type(name)} AS {_quoted(name)}" for name in columns]

@@ -17,7 +17,7 @@ from voxops.archive._table import SCHEMA, to_frame
 from voxops.errors import ConfigError
 from voxops.frames.arrow_in import doubled_name
 
-__all__ = ["as_literal", "as_pattern", "ask", "connected"]
+__all__ = ["as_literal", "as_pattern", "ask", "connected", "source"]
 
 
 def ask(
@@ -28,17 +28,28 @@ def ask(
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     with connected() as connection:
         connection.execute("SET python_enable_replacements = false")  # a frame of the caller's is not a table
-        for kind, schema in SCHEMA.items():
+        for kind in SCHEMA:
             if files[kind]:
-                listed = ", ".join(map(as_pattern, files[kind]))
-                source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': VARCHAR}})"
-                connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source}")
+                connection.execute(
+                    f"CREATE VIEW {kind} AS SELECT * FROM {source(connection, kind, files[kind], days=True)}"
+                )
             else:
-                connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
+                connection.register(kind, SCHEMA[kind].append(pa.field("day", pa.string())).empty_table())
         if not allow_file_access:
             _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
     return to_frame(_as_frames_have_it(answer))
+
+
+def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path], *, days: bool = False) -> str:
+    """These files as a table for SQL: all columns of today's schema, also where another version wrote a file without some of them."""
+    none = f"_no_{kind}"
+    connection.register(none, SCHEMA[kind].empty_table())
+    listed = ", ".join(map(as_pattern, files))
+    hive = "hive_partitioning = true, hive_types = {'day': VARCHAR}" if days else "hive_partitioning = false"
+    return (
+        f"(SELECT * FROM {none} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, {hive}))"
+    )
 
 
 def _as_frames_have_it(answer: pa.Table) -> pa.Table:

@@ -139,9 +139,14 @@ def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -
     Returns
     -------
     pandas.DataFrame
-        The rows of one day, with the dtypes of the frame that they come from.
+        The rows of one day, with the dtypes of the frame that they come from; NA in columns that another version did not write.
     """
     file = pq.ParquetFile(path)
     words = {name for names in REPEATING.values() for name in names}
     table = pq.ParquetFile(path, read_dictionary=sorted(words & set(file.schema_arrow.names))).read(columns)
-    return to_frame(table)
+    schema = SCHEMA.get(Path(path).parent.parent.name, table.schema)
+    for field in schema:
+        if field.name not in table.column_names and (columns is None or field.name in columns):
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    wanted = table.column_names if columns is None else [name for name in columns if name in table.column_names]
+    return to_frame(table.select(wanted))
