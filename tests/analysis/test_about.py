@@ -205,6 +205,10 @@ def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_sec
         ("cause", "there", 2),
     ]
     assert "abc" not in json.dumps([said, memory])
+    begun = outages.assign(
+        start=AT + pd.Timedelta("1h")
+    )  # of a later log, which shows another beginning of the same outage
+    assert digest(concerns(outages=begun), digest(concerns(outages=outages))[1])[0]["findings"] == []
     later, kept = digest(concerns(triaged.head(1), outages=outages.tail(1)), memory)
     assert (later["attention"], later["findings"], len(later["gone"])) == (False, [], 1)
     back, _ = digest(concerns(triaged, outages=outages), kept)

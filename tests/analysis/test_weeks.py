@@ -69,6 +69,22 @@ def test_a_frame_of_one_week_is_refused_since_everything_would_seem_new():
         vx.compare_weeks(pd.DataFrame({"a": [1]}))
 
 
+def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole():
+    with pytest.raises(vx.PlanError, match=r"was cut, as by limit=.*since='21D'"):
+        vx.compare_weeks(failures(("x", 1), ("x", 20), complete=False))
+    rows = (("x", 5), ("y", 8), ("y", 12))
+    weeks = vx.compare_weeks(failures(*rows, filters={"since": "28D", "until": "4D"}))
+    assert weeks.attrs["weeks"][-1] == (NOW - pd.Timedelta("4D")).isoformat()
+    assert dict(zip(weeks["cause"], weeks["change"], strict=True)) == {"x": "new", "y": "recurring"}
+    assert (
+        vx.compare_weeks(failures(*rows, filters={"since": "28D", "until": "4D"}), now=NOW).attrs["weeks"][-1]
+        == NOW.isoformat()
+    )
+    for span in ("0D", pd.Timedelta("-7D")):
+        with pytest.raises(vx.ConfigError, match="longer than nothing"):
+            vx.compare_weeks(failures(*rows), span=span)
+
+
 def test_empty_weeks_have_the_same_columns():
     full, empty = vx.compare_weeks(failures(("x", 1))), vx.compare_weeks(failures(("x", 1)).head(0))
     assert list(full.columns) == list(empty.columns)

@@ -62,6 +62,31 @@ def test_a_table_says_100_percent_of_all_alone() -> None:
     assert volume.table["succeeded (%)"].to_list() == [99.99]
 
 
+def test_a_log_that_ends_before_it_was_loaded_says_nothing_of_now() -> None:
+    broken = [delivery(n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
+    whole = delivery_report(log(*broken))
+    assert "Not recovered: shop.example" in whole.headline
+    part = log(*broken)
+    part.attrs["filters"] = {"until": "1D"}
+    made = delivery_report(part)
+    assert "Not recovered" not in made.headline
+    assert len(made.frames["outages"]) == 1
+    assert "down now" in set(whole.sections[0].table["kind"])
+    assert "down now" not in set(made.sections[0].table["kind"])
+
+
+def test_deliveries_in_flight_alone_are_said_to_be_so() -> None:
+    flying = [
+        delivery(n, "2026-03-02T08:59:00Z")
+        | {"success": None, "statusCode": None, "latencyMs": None, "deliveredAt": None}
+        for n in range(3)
+    ]
+    assert (
+        delivery_report(log(*flying)).headline
+        == "Nothing was delivered, and nothing failed: 3 deliveries are in flight."
+    )
+
+
 def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     made = delivery_report(troubled())
     assert made.headline.startswith(

@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from python_calamine import CalamineWorkbook
 
 import voxops as vx
 from voxops.sandbox import Sandbox
-from voxops.views._tables import write_csv
+from voxops.views._tables import write_csv, write_parquet
 
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]
 TEXT = st.text(
@@ -409,6 +410,28 @@ def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
     assert first[5] == "2026-10-25T02:30:00+02:00"
     with zipfile.ZipFile(path) as parts:
         assert not any("_rels/sheet" in name for name in parts.namelist())
+
+
+def test_days_and_amounts_are_values_of_their_kind_in_every_file(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "day": [date(2026, 3, 1), None],
+            "cost": [Decimal("12.50"), Decimal("1234567890.12345678901234")],
+            "note": ["a", "b"],
+        }
+    )
+    _, first, second = (
+        CalamineWorkbook.from_path(str(vx.to_excel(tmp_path / "x.xlsx", days=frame))).get_sheet_by_index(0).to_python()
+    )
+    assert first == [date(2026, 3, 1), 12.5, "a"]
+    assert second == ["", "1234567890.12345678901234", "b"]
+    doubled = pd.concat([frame, frame[["note"]]], axis=1)
+    back = pd.read_parquet(write_parquet(doubled, tmp_path / "days.parquet"))
+    assert list(back.columns) == ["day", "cost", "note", "note.1"]
+    assert back["day"].to_list() == ["2026-03-01", None]
+    assert back["cost"].to_list() == ["12.50", "1234567890.12345678901234"]
+    lines = write_csv(doubled, tmp_path / "days.csv").read_text("utf-8-sig").splitlines()
+    assert lines[:2] == ["day,cost,note,note.1", "2026-03-01,12.50,a,a"]
 
 
 def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_path: Path) -> None:

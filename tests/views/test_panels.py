@@ -171,6 +171,7 @@ def test_a_frame_put_together_by_hand_can_only_be_named() -> None:
     assert load_code({}, "posts") is None
     strange = {
         "kind": "posts",
+        "complete": True,
         "fetched_at": "2026-03-02T09:00:00Z",
         "filters": {"x=__import__('os')) #": 1, "status": "failed"},
     }
@@ -178,10 +179,14 @@ def test_a_frame_put_together_by_hand_can_only_be_named() -> None:
     assert load_code({"kind": "posts", "filters": {"since": "7D"}}, "posts") is None  # nobody knows before when
     said = {
         "kind": "targets",
+        "complete": True,
         "filters": {"status": ["failed"], "since": "7D", "limit": None},
         "fetched_at": "2026-03-02T12:00:00+00:00",
     }
     noon = "2026-03-02T12:00:00+00:00"
+    assert (
+        load_code({name: value for name, value in said.items() if name != "complete"}, "posts") is None
+    )  # an archive's
     assert load_code(said, "posts") == f'ws.posts(status="failed", since="2026-02-23T12:00:00+00:00", until="{noon}")'
     assert 'until="2026-03-02T12:00:01.000001+00:00")' in str(
         load_code(said, "posts", pd.Timestamp(noon) + pd.Timedelta("1s"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import socket
@@ -258,3 +259,9 @@ def test_a_full_disk_is_said_in_a_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("voxops: can't write: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_table_by_event_is_in_the_json_of_deliveries(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deliveries", "--sandbox", "--by", "event", "--json"]) in {0, 3}
+    stats = json.loads(capsys.readouterr().out)["stats"]
+    assert len({row["event_type"] for row in stats}) == len(stats) > 2

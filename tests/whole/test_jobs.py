@@ -120,6 +120,13 @@ def digest(url: str, tmp_path: Path) -> list[str]:
     return ["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since-last"]
 
 
+def test_a_memory_that_would_not_be_used_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = tmp_path / "digest.json"
+    assert main(["digest", "--sandbox", "--state", str(state)]) == 2
+    assert "add --since-last" in capsys.readouterr().err
+    assert not state.exists()
+
+
 def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
 ) -> None:

@@ -104,12 +104,14 @@ def about_posts(
     >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
     True
     """
-    need_frame(log, ("delivery_id", "event_type", "created_at"), "about_posts() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])  # fmt: skip
+    log = need_frame(log, ("delivery_id", "event_type", "created_at"), "about_posts() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])  # fmt: skip
     if posts is None and events is None:
         raise PlanError("about_posts() needs posts=ws.posts(...) to guess from, or events=vx.events(...) to look up")
     if posts is not None:
         needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
-        need_frame(posts, needed, "about_posts(posts=) needs a posts frame", "Use ws.posts(...).", times=needed[2:5])
+        posts = need_frame(
+            posts, needed, "about_posts(posts=) needs a posts frame", "Use ws.posts(...).", times=needed[2:5]
+        )
     if events is not None:
         need_frame(events, ("event_id", "event_type", "post_id", "delivery_ids"), "about_posts(events=) needs events", "Use vx.events(...).")  # fmt: skip
     recorded = {} if events is None else _recorded(events)

@@ -65,7 +65,8 @@ def concerns(
         down = outages[outages["recovered_at"].isna()]
         for row in down.to_dict("records"):
             since = pd.Timestamp(row["start"]).isoformat()
-            found.append(Concern("receiver down", redact_address(row["url"]), (since,), {"since": since}))
+            # Named by its address alone: of an outage that began before the log, each log shows another beginning.
+            found.append(Concern("receiver down", redact_address(row["url"]), ("down",), {"since": since}))
     if runs is not None:
         found += _runs(runs)
     if risk is not None:

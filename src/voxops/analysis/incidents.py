@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._core.arguments import whole_number
 from voxops.analysis.about import about_posts
-from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state
+from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, need_both_results
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -75,7 +75,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, or the log was loaded with ``success=``.
     ConfigError
         If `gap` is not a length of time, or `at_least` no whole number from 1.
 
@@ -85,7 +85,8 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
                                               url  deliveries  lost
     0  https://hooks.aldercoffee.example/voxburst           5     0
     """
-    _need(log, ("url", "created_at"), "outages()")
+    log = _need(log, ("url", "created_at"), "outages()")
+    need_both_results(log, "outages()")
     at_least = whole_number(
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     )
@@ -200,7 +201,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     >>> vx.duplicates(log)["copies"].tolist()
     [2, 2, 2]
     """
-    _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
+    log = _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
     rows = unnamed_index(log).assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
     same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
     found = _copies(same_id, ["delivery_id"], "same delivery")
@@ -286,7 +287,7 @@ def never_delivered(
     >>> vx.never_delivered(log)["why"].value_counts().to_dict()
     {'rejected': 3}
     """
-    _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
+    log = _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
     age = length("older_than", older_than)
     present = present_of(log, now, log["created_at"])
     log = deduplicate(unnamed_index(log))
@@ -325,7 +326,7 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
 
 
-def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> None:
-    """Raise a PlanError that names the missing columns."""
+def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> pd.DataFrame:
+    """Return the log, or raise a PlanError that names the missing columns."""
     wanted = (*names, "success", "status_code", "latency_ms", "retry_count", "error")
-    need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])
+    return need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._core.arguments import whole_number
-from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state
+from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, need_both_results
 from voxops.analysis.statistics import Tally, flat, share
 from voxops.errors import ConfigError
 from voxops.frames import need_frame
@@ -121,7 +121,7 @@ def service_levels(
     Raises
     ------
     PlanError
-        If a column is missing.
+        If a column is missing, or the log was loaded with ``success=``.
     ConfigError
         If a number or a length of time is none, or `now` has no offset.
 
@@ -133,7 +133,8 @@ def service_levels(
     """
     objective = Objective.of(within, target, windows, at_least)
     what = "service_levels() needs a deliveries frame"
-    need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
+    log = need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
+    need_both_results(log, "service_levels()")
     present = present_of(log, now, log["created_at"])
     return finish_levels(level_partial(deduplicate(log), objective, present), objective)
 

@@ -114,6 +114,15 @@ def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any
     return retries + (state != "in flight").astype("Int64")
 
 
+def need_both_results(log: pd.DataFrame, what: str) -> None:
+    """Raise a PlanError where a log was loaded with what failed alone, or what arrived alone: the rest would be taken for not there."""
+    success = (log.attrs.get("filters") or {}).get("success")
+    if success is not None:
+        raise PlanError(
+            f"{what} needs what arrived and what failed, and the log was loaded with success={success}; load ws.deliveries(...) without it"
+        )
+
+
 def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
     """Count one part of a history.
 
@@ -150,7 +159,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
         )
     needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
     what = "these statistics need a deliveries frame"
-    need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
+    log = need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
     zone(tz)
     rows = pd.DataFrame(
         {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index

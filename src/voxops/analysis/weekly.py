@@ -54,7 +54,7 @@ def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
     """Count one part of a history; `merge_weeks` makes one of several."""
     needed = ("cause", "verdict", "platform", "updated_at")
     what = "cause_weeks() needs a triaged frame"
-    need_frame(triaged, needed, what, "Use vx.triage(vx.targets(posts)).", times=["updated_at"])
+    triaged = need_frame(triaged, needed, what, "Use vx.triage(vx.targets(posts)).", times=["updated_at"])
     zone(tz)
     rows = triaged[triaged["cause"].notna()]
     day = span_start(rows["updated_at"], "day", tz)

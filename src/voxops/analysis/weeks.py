@@ -30,7 +30,7 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
         From `triage`, of at least two spans: ``ws.posts(status=["failed", "partial"], since="28D")``. What lies before last week tells a
         cause that came back from a new one.
     now : datetime, optional
-        The end of this week; by default when the frame was loaded, else its latest change.
+        The end of this week; by default ``until=`` of the load, else when the frame was loaded, else its latest change.
     span : str or timedelta
         How long a week is.
 
@@ -45,9 +45,9 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
     Raises
     ------
     PlanError
-        If a column is missing, or the frame was loaded for less than two spans.
+        If a column is missing, or the frame was loaded for less than two spans or cut by ``limit=``.
     ConfigError
-        If `span` is not a duration, or `now` has no offset.
+        If `span` is not a duration above zero, or `now` has no offset.
 
     Examples
     --------
@@ -56,14 +56,16 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
     >>> set(weeks["change"]) <= {"came back", "new", "worse", "recurring", "gone"}
     True
     """
-    need_frame(
+    triaged = need_frame(
         triaged, (*_NAMES, "post_id", "updated_at"), "compare_weeks() needs a triaged frame",
         "Use vx.triage(vx.targets(posts)).", times=["updated_at"],
     )  # fmt: skip
     week = length("span", span)
+    if week <= pd.Timedelta(0):
+        raise ConfigError(f"span={span!r} must be longer than nothing; write one such as '7D'.")
     end = _end(triaged, now)
     this, last = end - week, end - 2 * week
-    _refuse_short(triaged, end, last, week)
+    _refuse_short(triaged, last, week)
     triaged = latest_targets(unnamed_index(triaged))
     rows = triaged[triaged["cause"].notna() & triaged["updated_at"].notna() & (triaged["updated_at"] <= end)]
     rows = rows.assign(
@@ -106,23 +108,36 @@ def _change(rows: int, last_week: int, before: int) -> str:
 
 
 def _end(triaged: pd.DataFrame, now: datetime | None) -> pd.Timestamp:
-    """The end of this week."""
-    end = present_of(triaged, now, triaged["updated_at"])
-    return pd.Timestamp.now("UTC") if pd.isna(end) else end.tz_convert("UTC")
+    """The end of this week: what was loaded until then is all that can be compared."""
+    present = present_of(triaged, now, triaged["updated_at"])
+    end = pd.Timestamp.now("UTC") if pd.isna(present) else present.tz_convert("UTC")
+    until = None if now is not None else _side(triaged, "until")
+    return end if until is None else min(end, until)
 
 
-def _refuse_short(triaged: pd.DataFrame, end: pd.Timestamp, last: pd.Timestamp, week: pd.Timedelta) -> None:
-    """Refuse a frame that was loaded for less than two spans: everything would seem new."""
-    since = (triaged.attrs.get("filters") or {}).get("since")
-    if since is None:
-        return
+def _side(triaged: pd.DataFrame, name: str) -> pd.Timestamp | None:
+    """The instant at which a frame's load began or ended, ``since`` or ``until``; None where it names none."""
+    value = (triaged.attrs.get("filters") or {}).get(name)
+    if value is None:
+        return None
+    present = pd.Timestamp(present_of(triaged, None, triaged["updated_at"]))
+    present = pd.Timestamp.now("UTC") if pd.isna(present) else present
     try:
-        start, _ = window(since, None, end.to_pydatetime(), triaged.attrs.get("tz") or "UTC")
+        return window(value, None, present.to_pydatetime(), triaged.attrs.get("tz") or "UTC")[0]
     except ConfigError:  # a length of time, as frames name it
-        start = end - pd.Timedelta(since)
-    if start is not None and start > last + pd.Timedelta("1min"):
-        days = f"{3 * week / pd.Timedelta('1D'):g}D"
-        raise PlanError(
-            f"the frame was loaded with since={since!r}, which is less than two spans, so everything would seem new; load "
-            f"ws.posts(status=['failed', 'partial'], since={days!r})"
-        )
+        return present - pd.Timedelta(value)
+
+
+def _refuse_short(triaged: pd.DataFrame, last: pd.Timestamp, week: pd.Timedelta) -> None:
+    """Refuse a frame that was loaded for less than two spans, or cut: everything would seem new."""
+    since = _side(triaged, "since")
+    if triaged.attrs.get("complete") is False:
+        short = "was cut, as by limit=, so what is older is missing"
+    elif since is not None and since > last + pd.Timedelta("1min"):
+        short = f"was loaded with since={triaged.attrs['filters']['since']!r}, which is less than two spans"
+    else:
+        return
+    days = f"{3 * week / pd.Timedelta('1D'):g}D"
+    raise PlanError(
+        f"the frame {short}, so everything would seem new; load ws.posts(status=['failed', 'partial'], since={days!r})"
+    )

@@ -31,7 +31,7 @@ from voxops.archive._open import latest
 from voxops.archive._rollups import usable_for
 from voxops.archive._sync import Synced
 from voxops.archive._tables import Tables
-from voxops.frames.spans import When, zone
+from voxops.frames.spans import When, say_zone, zone
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -158,10 +158,10 @@ class Archive(Tables):
         Returns
         -------
         pandas.DataFrame
-            As ``causes(triage(targets))`` returns it.
+            As ``causes(triage(targets))`` returns it, without ``owners``.
         """
         parts = self.parts("targets", since=since, until=until)
-        return finish_causes(merge_causes(cause_partial(triage(part, rules)) for part in parts))
+        return say_zone(finish_causes(merge_causes(cause_partial(triage(part, rules)) for part in parts)), self._tz)
 
     def cause_weeks(
         self,

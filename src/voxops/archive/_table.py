@@ -110,7 +110,8 @@ def dataset(kind: str, files: Collection[Path], root: Path) -> Any:
     if not files:
         return ds.dataset(schema.empty_table())
     parts = ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive")
-    paths = [str(path) for path in files][::-1]
+    known = [path for path in files if path.parent.name != f"day={UNKNOWN_DAY}"]
+    paths = [str(path) for path in [*known[::-1], *(path for path in files if path not in known)]]
     return ds.dataset(
         paths, schema=schema, format=file_format(kind), partitioning=parts, partition_base_dir=str(root / kind)
     )

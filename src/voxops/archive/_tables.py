@@ -22,7 +22,7 @@ from voxops.archive._where import created, isin, moment, some
 from voxops.errors import ConfigError
 from voxops.frames.people import PEOPLE, with_people
 from voxops.frames.spans import When, say_zone, window, zone
-from voxops.loading.filters import Words, statuses, words
+from voxops.loading.filters import Words, plain_filters, statuses, words
 
 __all__ = ["Tables"]
 
@@ -75,7 +75,9 @@ class Tables:
             If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
         wanted = isin("status", statuses(status)) & some(status=status)
-        found = self._load("posts", columns, moment(*self._window(since, until)) & wanted)
+        found = self._load(
+            "posts", columns, moment(*self._window(since, until)) & wanted, since=since, until=until, status=status
+        )
         return with_people(found, self._people) if columns is None else found
 
     def targets(
@@ -96,7 +98,9 @@ class Tables:
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
         wanted = isin("status", statuses(status)) & some(status=status)
-        found = self._load("targets", shown, moment(*self._window(since, until)) & wanted)
+        found = self._load(
+            "targets", shown, moment(*self._window(since, until)) & wanted, since=since, until=until, status=status
+        )
         return self._whose(found) if columns is None and self._people else found
 
     def deliveries(
@@ -132,7 +136,8 @@ class Tables:
         wanted &= some(webhook=webhook, event_type=event_type)
         if success is not None:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
-        return self._load("deliveries", columns, wanted)
+        said = {"webhook": webhook, "since": since, "until": until, "success": success, "event_type": event_type}
+        return self._load("deliveries", columns, wanted, **said)
 
     def sql(
         self,
@@ -226,15 +231,17 @@ class Tables:
         joined.attrs = {**found.attrs, "people": dict(self._people)}
         return joined
 
-    def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any) -> pd.DataFrame:
-        """Rows of one table, newest first."""
+    def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any, **filters: Any) -> pd.DataFrame:
+        """Rows of one table, newest first; they say with which filters they were loaded."""
         unknown = [name for name in columns or () if name not in SCHEMA[kind].names]
         if unknown:
             raise ConfigError(
                 f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
             )
         data = dataset(kind, self._store.files(kind).values(), self.path)
-        return self._read(kind, data, columns, wanted)
+        found = self._read(kind, data, columns, wanted)
+        found.attrs["filters"] = plain_filters(filters)
+        return found
 
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
         """Read some columns and rows."""

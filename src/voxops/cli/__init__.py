@@ -8,7 +8,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +34,8 @@ from voxops.cli._matrix import run_matrix
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from voxops.views.report import Report
 
 __all__ = ["main"]
@@ -261,9 +263,9 @@ def _deliveries(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
     made = delivery_report(log, tz=tz)
-    _print_and_write(made, options)
     stats = delivery_stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
     stats["success_rate"] = stats["success_rate"].map(lambda share: below_all(share, 4), na_action="ignore")
+    _print_and_write(made, options, {"stats": stats})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
     down = made.frames["outages"]["recovered_at"].isna().any()
@@ -278,10 +280,11 @@ def _archive_sync(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_and_write(made: Report, options: argparse.Namespace) -> None:
+def _print_and_write(made: Report, options: argparse.Namespace, more: Mapping[str, pd.DataFrame] | None = None) -> None:
     """Print a report's summary, or its tables as JSON, and write it wherever the options ask for it."""
     if options.json:
-        emit({"headline": made.headline, **{name: records(frame) for name, frame in made.frames.items()}})
+        frames = {**made.frames, **(more or {})}
+        emit({"headline": made.headline, **{name: records(frame) for name, frame in frames.items()}})
     else:
         print(printable(made))
     for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):

@@ -190,6 +190,10 @@ def _more(kinds: Iterable[str]) -> list[str]:
 def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:
     """The file that remembers the last digest."""
     if not options.since_last:
+        if options.state is not None:
+            raise ConfigError(
+                "--state names where --since-last remembers the last digest; add --since-last, or leave it out"
+            )
         return None
     if options.state is not None:
         return Path(options.state)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.times import parse_times
+from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = [
@@ -32,8 +32,10 @@ __all__ = [
 ]
 
 
-def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()) -> None:
-    """Raise a PlanError where something is not a frame, lacks columns or has one twice, or has text where times should be.
+def need_frame(
+    frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Return a frame, or raise a PlanError where it is none, lacks columns or has one twice, or has text where times should be.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
     maker : str
         The call that makes one, as a sentence.
     times : iterable of str
-        Which of the columns hold times.
+        Which of the columns hold times. One in which nothing stands, of which a file keeps no dtype, has that of times in the frame
+        that is returned.
     """
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(
@@ -60,10 +63,14 @@ def need_frame(frame: object, columns: Iterable[str], what: str, maker: str, *, 
         raise PlanError(
             f"{what}; column {doubled} stands in it twice, as after pd.concat(..., axis=1): drop or rename one."
         )
-    for name in times:
-        if not isinstance(frame[name].dtype, pd.DatetimeTZDtype) and frame[name].notna().any():
+    timeless = [name for name in times if not isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
+    for name in timeless:
+        if frame[name].notna().any():
             advice = f"Read them with pd.to_datetime(frame[{name!r}], utc=True)."
             raise PlanError(f"{what}; {name} holds {frame[name].dtype}, not times with a zone. {advice}")
+    return (
+        frame.assign(**{name: pd.Series(pd.NaT, frame.index, TIME_DTYPE) for name in timeless}) if timeless else frame
+    )
 
 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:

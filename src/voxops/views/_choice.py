@@ -63,13 +63,13 @@ class Choice:
 
 
 def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None = None) -> str | None:
-    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how it was loaded.
+    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how a workspace loaded it.
 
     An open span ends when the frame was loaded, so that what happened later does not join, or just after its `latest` row. A limit
     is left out: the newest rows of another day are others.
     """
     filters = attrs.get("filters")
-    if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping):
+    if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping) or "complete" not in attrs:
         return None
     # A file may name filters that are none: what is printed here is made to be run.
     said = {name: value for name, value in filters.items() if name != "limit" and str(name).isidentifier()}

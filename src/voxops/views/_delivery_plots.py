@@ -287,7 +287,7 @@ def outage_bands(
         As in `delivery_volume`.
     """
     what = "plots.outage_bands() needs a frame of outages"
-    need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
+    outages = need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
     if log is not None:
         log, tz = _needed(log, ("url", "created_at", "success"), "outage_bands", tz)
     tz = shown_zone(outages if log is None else log, tz)
@@ -314,9 +314,9 @@ def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None
 
     Raises an error of ours where a function's log is no deliveries frame, or its time zone none.
     """
-    need_frame(
-        log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"]
-    )
+    columns = list(columns)
+    times = [each for each in ("created_at", "delivered_at") if each in columns]
+    log = need_frame(log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=times)
     return deduplicate(log).reset_index(drop=True), shown_zone(log, tz)
 
 

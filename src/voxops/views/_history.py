@@ -8,8 +8,18 @@ from voxops._core import safe
 from voxops.frames.spans import in_zone
 from voxops.views._findings import ALL_ROWS, Section
 
-__all__ = ["about_to_fail", "against_last_week"]
+__all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]
 
+WEEKS = ("change", "cause", "verdict", "rows", "last_week", "before", "last_seen")  # columns that are shown
+AT_RISK = (
+    "scheduled_for",
+    "platform",
+    "account_name",
+    "risk",
+    "why",
+    "remedy",
+    "post_id",
+)  # and account_id, which is counted
 _ROWS = 25
 
 
@@ -21,8 +31,7 @@ def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
     counts = weeks["change"].value_counts()
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     text = f"{safe.many(len(weeks), 'cause')}: {said}." if len(weeks) else "Neither week has a failure."
-    names = ["change", "cause", "verdict", "rows", "last_week", "before", "last_seen"]
-    table = weeks[names].head(_ROWS).rename(columns={"rows": "this week", "last_week": "last week"})
+    table = weeks[list(WEEKS)].head(_ROWS).rename(columns={"rows": "this week", "last_week": "last week"})
     if len(weeks) > _ROWS:
         text += f" {len(weeks) - _ROWS} more: {ALL_ROWS}."
     return Section(title, text, in_zone(table, tz))
@@ -38,7 +47,6 @@ def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
     accounts, first = risk["account_id"].nunique(), risk["scheduled_for"].min()
     when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime(), tz=tz)}"
     text = f"{safe.many(len(risk), 'target')} on {safe.many(accounts, 'account')}{when}."
-    names = ["scheduled_for", "platform", "account_name", "risk", "why", "remedy", "post_id"]
     if len(risk) > _ROWS:
         text += f" {len(risk) - _ROWS} more: {ALL_ROWS}."
-    return Section(title, text, in_zone(risk[names].head(_ROWS), tz))
+    return Section(title, text, in_zone(risk[list(AT_RISK)].head(_ROWS), tz))

@@ -88,7 +88,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     """
     from matplotlib.ticker import MaxNLocator
 
-    need_frame(
+    weeks = need_frame(
         weeks,
         ("week", "cause", "platform", "targets"),
         "plots.cause_weeks() needs causes by week",

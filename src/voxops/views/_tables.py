@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
     """
     columns: dict[str, Any] = {}
-    frame, tz = restored(frame), shown_zone(frame)
+    frame, tz = _distinct(restored(frame)), shown_zone(frame)
     for name in frame.columns:
         column, head = frame[name], str(safe.cell(str(name)))
         if isinstance(column.dtype, pd.DatetimeTZDtype):
@@ -39,6 +40,18 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
         else:
             columns[head] = pd.Series([_cell(value) for value in column], index=frame.index, dtype=object)
     return pd.DataFrame(columns, index=frame.index)
+
+
+def _distinct(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame whose columns have names of their own: the second ``note`` is ``note.1``, as pandas reads such a file."""
+    if frame.columns.is_unique:
+        return frame
+    seen: Counter[Any] = Counter()
+    names = []
+    for name in frame.columns:
+        names.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return frame.set_axis(names, axis=1)
 
 
 def _times(local: pd.Series[Any]) -> pd.Series[Any]:
@@ -67,7 +80,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
         Without pyarrow.
     """
     files.make_folder(path.parent)
-    frame = restored(frame)
+    frame = _distinct(restored(frame))
     nested = [name for name in frame.columns if frame[name].dtype == object]
     flat = frame.assign(**{name: frame[name].map(as_json).astype("string") for name in nested})
     try:
@@ -102,11 +115,14 @@ def _cell(value: Any) -> Any:
 
 
 def as_json(value: Any) -> str | None:
-    """Return any value as JSON text, text as it is, None for what is missing; targets become objects."""
-    if isinstance(value, str):
-        return value
+    """Return any value as JSON text, text as it is, None for what is missing; targets become objects.
+
+    What JSON does not have, such as a day, is its own text.
+    """
     if not isinstance(value, NESTED) and pd.isna(value):
         return None
+    if not isinstance(value, (*NESTED, int, float)):
+        return str(value)
     if isinstance(value, Targets):
         value = [target._asdict() for target in value]
     return json.dumps(sorted(value, key=str) if isinstance(value, set) else value, ensure_ascii=False, default=str)

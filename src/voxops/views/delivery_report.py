@@ -15,6 +15,7 @@ from voxops._core import safe
 from voxops._core.addresses import short_address
 from voxops.analysis import attempts_to_success, deduplicate, delivery_state, delivery_stats, service_levels
 from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
+from voxops.analysis.partials import need_both_results
 from voxops.analysis.statistics import ranked
 from voxops.errors import PlanError
 from voxops.frames import need_frame
@@ -93,7 +94,7 @@ def delivery_report(
     Raises
     ------
     PlanError
-        If a column is missing, or `run` is not the run of a redelivery.
+        If a column is missing, the log was loaded with ``success=``, or `run` is not the run of a redelivery.
     ConfigError
         If `within` is not a duration, `target` no share, `now` has no offset, `rows` is no whole number, or `owners` names no kind of loss.
 
@@ -104,7 +105,8 @@ def delivery_report(
     """
     tz, rows = shown_zone(log, tz), most_rows(rows)
     what = "delivery_report() needs a deliveries frame"
-    need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at"])
+    log = need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
+    need_both_results(log, "delivery_report()")
     log = deduplicate(without_addresses(log, _TEXTS)).reset_index(drop=True)
     log.attrs = {**log.attrs, "tz": tz}
     endpoints = delivery_stats(log, by="endpoint")
@@ -123,7 +125,7 @@ def delivery_report(
     if again is not None:
         frames["redelivered"] = again
     parts = [
-        Section(ACTIONS, "", _actions(breaks, lost, {**DELIVERY_OWNERS, **roles(owners, DELIVERY_OWNERS)})),
+        Section(ACTIONS, "", _actions(_down(log, breaks), lost, {**DELIVERY_OWNERS, **roles(owners, DELIVERY_OWNERS)})),
         _volume(log, endpoints, tz),
         _levels(levels, within, target),
         *([] if again is None else [_redelivered(again)]),
@@ -134,7 +136,7 @@ def delivery_report(
     ]
     return Report(
         title=safe.plain(title, 120),
-        headline=_headline(endpoints, breaks, lost, _not_lost(log, lost)),
+        headline=_headline(endpoints, breaks, _down(log, breaks), lost, _not_lost(log, lost)),
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost),
         sections=tuple(part for part in parts if part.text or len(part.table)),
@@ -151,11 +153,21 @@ def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
     return {why: count for why, count in counts.items() if count}
 
 
-def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]) -> str:
+def _down(log: pd.DataFrame, breaks: pd.DataFrame) -> pd.DataFrame:
+    """Outages that go on; none where the log ends before it was loaded, since nobody knows what came then."""
+    ended = (log.attrs.get("filters") or {}).get("until") is not None
+    return breaks[breaks["recovered_at"].isna() & (not ended)]
+
+
+def _headline(
+    endpoints: pd.DataFrame, breaks: pd.DataFrame, down: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]
+) -> str:
     """Say in a few words how it went and what is to be done."""
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
-        return "Nothing was delivered, and nothing failed."
+        flying = int(endpoints["in_flight"].sum())
+        under_way = f": {safe.many(flying, 'delivery is', 'deliveries are')} in flight" if flying else ""
+        return f"Nothing was delivered, and nothing failed{under_way}."
     text = (
         f"{arrived:,} of {safe.many(settled, 'delivery', 'deliveries')} succeeded ({safe.percent(arrived / settled)})."
     )
@@ -170,7 +182,6 @@ def _headline(endpoints: pd.DataFrame, breaks: pd.DataFrame, lost: pd.DataFrame,
         text += (
             f" and lost {longest['lost']:,}." if longest["lost"] else "; all of it arrived after retries or redelivery."
         )
-    down = breaks[breaks["recovered_at"].isna()]
     if len(down):
         text += f" Not recovered: {', '.join(map(short_address, down['url']))}."
     return text
@@ -202,9 +213,8 @@ def _facts(
     )
 
 
-def _actions(breaks: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
+def _actions(down: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per kind of trouble: who acts, on how much, how, and where."""
-    down = breaks[breaks["recovered_at"].isna()]
     missed = down["failed_first"].to_list()  # deliveries, as of the other kinds, and not outages
     kinds = {"down now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
     for why, part in lost.groupby(lost["why"].astype(object), sort=False):

@@ -5,8 +5,10 @@ What is written comes back: `voxops.read_campaign` reads such a sheet to the sam
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,10 +113,11 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         book.set_properties({"created": _MADE})
         head = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
         time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
         taken: set[str] = set()
         for name, frame in frames.items():
             sheet = book.add_worksheet(_sheet_name(name, taken))
-            _fill(sheet, restored(frame), named or shown_zone(frame), head, time)
+            _fill(sheet, restored(frame), named or shown_zone(frame), head, time, day)
     try:
         files.make_folder(path.parent)
         files.write_file(path, made.getvalue())
@@ -134,7 +137,7 @@ def _sheet_name(name: str, taken: set[str]) -> str:
     return found
 
 
-def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format) -> None:
+def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format, day: Format) -> None:
     """Write one sheet: a head that stays, filters, widths by what is in it."""
     links = 0
     for at in range(frame.shape[1]):
@@ -150,9 +153,11 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
             zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None and not is_time
             written = value.isoformat() if zoned else _written(name, value)  # no head could name several zones
             if row <= _MEASURED:
-                widths.append(19 if isinstance(written, datetime) else len(str(written).partition("\n")[0]))
+                widths.append(19 if isinstance(written, date) else len(str(written).partition("\n")[0]))
             if isinstance(written, datetime):
                 sheet.write_datetime(row, at, written, time)
+            elif isinstance(written, date):
+                sheet.write_datetime(row, at, written, day)
             elif isinstance(written, bool):
                 sheet.write_boolean(row, at, written)
             elif isinstance(written, int | float):
@@ -171,10 +176,14 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
         sheet.autofilter(0, 0, len(frame), frame.shape[1] - 1)
 
 
-def _written(name: str, value: Any) -> str | float | bool | datetime:
+def _written(name: str, value: Any) -> str | float | bool | date:
     """Return a value as a cell holds it; what a cell would change is text."""
     if isinstance(value, pd.Timestamp):
         return _time(value)
+    if type(value) is date and value.year >= 1901:
+        return value
+    if isinstance(value, Decimal) and value.is_finite() and len(value.as_tuple().digits) <= sys.float_info.dig:
+        return float(value)
     if pd.api.types.is_bool(value):
         return bool(value)
     if pd.api.types.is_number(value) and not isinstance(value, complex):

@@ -139,7 +139,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
         As in `delivery_volume`.
     """
     what = "plots.schedule_calendar() needs a posts frame"
-    need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
+    posts = need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
     tz = shown_zone(posts, tz)
     posts = latest_rows(posts, ("post_id",), "updated_at")
     when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # labels may stand there twice

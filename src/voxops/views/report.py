@@ -189,17 +189,18 @@ def report(
     if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
         triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
     maker = "Use vx.triage(vx.targets(posts))."
-    need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
+    triaged = need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     if weeks is not None:
-        need_frame(
-            weeks, ("change", "rows", "last_week"), "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged)."
+        weeks = need_frame(
+            weeks, _history.WEEKS, "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged).", times=["last_seen"]
         )
     if at_risk is not None:
-        need_frame(
-            at_risk, ("risk", "why", "scheduled_for"), "report(at_risk=) needs posts at risk", "Use ws.at_risk()."
+        what = "report(at_risk=) needs posts at risk"
+        at_risk = need_frame(
+            at_risk, (*_history.AT_RISK, "account_id"), what, "Use ws.at_risk().", times=["scheduled_for"]
         )
     assert triaged is not None
     triaged = latest_targets(restored(triaged))

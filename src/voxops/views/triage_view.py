@@ -78,7 +78,9 @@ class TriagePanel(Panel):
         need_columns(
             triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
         )
-        need_frame(triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"])
+        triaged = need_frame(
+            triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"]
+        )
         triaged = latest_targets(triaged)
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)

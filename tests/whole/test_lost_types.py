@@ -1,0 +1,85 @@
+"""Frames that a file or a filter has left without dtypes: columns of times in which nothing stands, and frames without rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+import voxops as vx
+from voxops.views import plots
+
+NOTHING = {"float": (float("nan"), "float64"), "naive": (pd.NaT, "datetime64[ns]"), "object": (None, object)}
+OF_DELIVERIES = {
+    "by day": lambda log: vx.delivery_stats(log, by="day"),
+    "by endpoint": lambda log: vx.delivery_stats(log, by="endpoint"),
+    "levels": vx.service_levels,
+    "attempts": vx.attempts_to_success,
+    "outages": vx.outages,
+    "duplicates": vx.duplicates,
+    "never delivered": vx.never_delivered,
+    "report": lambda log: vx.delivery_report(log)._repr_html_(),
+    "volume": plots.delivery_volume,
+    "delay": plots.delivery_delay,
+    "latency": plots.latency_bands,
+    "heat": plots.endpoint_heatmap,
+    "view": vx.view,
+}
+OF_TRIAGED = {
+    "causes": vx.causes,
+    "weeks": vx.cause_weeks,
+    "compared": vx.compare_weeks,
+    "report": lambda triaged: vx.report(triaged)._repr_html_(),
+    "drawn weeks": lambda triaged: plots.cause_weeks(vx.cause_weeks(triaged)),
+    "view": vx.view,
+}
+OF_POSTS = {"calendar": plots.schedule_calendar, "view": vx.view}
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    with vx.connect(sandbox=True) as ws:
+        posts = ws.posts()
+        return {"deliveries": ws.deliveries(), "triaged": vx.triage(vx.targets(posts)), "posts": posts}
+
+
+def without_types(frame: pd.DataFrame, how: str) -> pd.DataFrame:
+    """Columns of times in which nothing stands, as a file brings them back; or no rows and no dtypes at all."""
+    if how == "no rows":
+        return pd.DataFrame(columns=frame.columns)
+    value, kind = NOTHING[how]
+    times = [name for name in frame.columns if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
+    return frame.assign(**{name: pd.Series([value] * len(frame), frame.index, kind) for name in times})
+
+
+@pytest.mark.parametrize("how", [*NOTHING, "no rows"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind, calls in (("deliveries", OF_DELIVERIES), ("triaged", OF_TRIAGED), ("posts", OF_POSTS))
+        for name in calls
+    ],
+)
+def test_times_of_which_nothing_is_known_are_times(
+    loaded: dict[str, pd.DataFrame], kind: str, name: str, how: str
+) -> None:
+    call: Any = {"deliveries": OF_DELIVERIES, "triaged": OF_TRIAGED, "posts": OF_POSTS}[kind][name]
+    frame = without_types(loaded[kind], how)
+    before = frame.dtypes.to_dict()
+    assert call(frame) is not None
+    assert frame.dtypes.to_dict() == before, "the frame that was passed stays as it is"
+    plt.close("all")
+
+
+def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded: dict[str, pd.DataFrame]) -> None:
+    log = loaded["deliveries"]
+    failed = log[log["success"].eq(False).fillna(False)]
+    failed.attrs = {**log.attrs, "filters": {"success": False}}
+    for call in (vx.outages, vx.service_levels, vx.delivery_report):
+        with pytest.raises(vx.PlanError, match=r"loaded with success=False; load ws\.deliveries"):
+            call(failed)
+    assert len(vx.never_delivered(failed))
+    assert len(vx.delivery_stats(failed, by="endpoint"))
