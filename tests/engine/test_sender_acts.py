@@ -16,7 +16,9 @@ from voxops.acts.made import Made
 from voxops.api.states import PostState
 from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
+from voxops.engine.learning import are_of_others
 from voxops.errors import TransportError
+from voxops.model import Outcome
 
 # -- creates -----------------------------------------------------------------------------------------------------------------
 
@@ -64,6 +66,51 @@ def test_rule_15_an_answer_that_shows_another_row_s_mark_proves_nothing(desk, on
     expected = ("unknown", ["unknown"]) if whose == "another" else ("settled", ["succeeded"])
     assert (desk.state(op), desk.outcomes(op)) == expected
     assert ("is about another post" in desk.get(op).waiting_for) == (whose == "another")
+
+
+@pytest.mark.parametrize("how", ["one by one", "batch", "batch refused"])
+@pytest.mark.parametrize("whose", ["another row's", "its own", "nobody's"])
+def test_rule_15_an_answer_that_names_another_row_s_post_proves_nothing(desk, how, whose):
+    """A proxy has answered with what it answered before: this request may never have come through."""
+    op, first = (
+        created(desk, *("b" if how == "one by one" else "bc"), one_by_one=how == "one by one"),
+        created(desk, "a"),
+    )
+    (earlier,), (member, *_) = desk.ledger.operations.members(first), desk.ledger.operations.members(op)
+    item = earlier.item if whose == "another row's" else member.item
+    known = Made("post_7", "2026-03-01T09:00:00+00:00", "scheduled", item.mark, item.row_mark)
+    desk.ledger.marks.learn([replace(known, op_mark=None, row_mark=None) if whose == "nobody's" else known])
+    posts = [
+        {"index": at, "success": True, "id": key, "post": {"id": key}} for at, key in enumerate(("post_7", "post_8"))
+    ]
+    desk.send(
+        op,
+        says(201, {"id": "post_7"})
+        if how == "one by one"
+        else says(422 if "refused" in how else 201, {"results": posts}),
+    )
+    if whose == "another row's":
+        assert set(desk.outcomes(op)) == {"unknown"}
+        assert "the answer is about another post" in desk.get(op).waiting_for
+        assert desk.changed == []
+        assert desk.ledger.marks.of_posts(["post_7"])["post_7"].row_mark == earlier.item.row_mark, (
+            "whose it is stays known"
+        )
+        assert not desk.ledger.marks.of_posts(["post_8"])
+    else:
+        assert set(desk.outcomes(op)) == {"succeeded"}
+
+
+def test_rule_15_the_same_row_may_have_made_a_post_before(desk):
+    """Under the mark of another attempt at it: the row's."""
+    op = created(desk, "a")
+    (member,) = desk.ledger.operations.members(op)
+    for op_mark, row_mark in ((member.item.marks[-1], None), ("0" * 32, member.item.row_mark)):
+        desk.ledger.marks.learn([Made("post_7", "2026-03-01T09:00:00+00:00", "scheduled", op_mark, row_mark)])
+        assert not are_of_others(desk.ledger, [replace(member, outcome=Outcome.SUCCEEDED, result_id="post_7")])
+    desk.ledger.marks.learn([Made("post_9", "2026-03-01T09:00:00+00:00", "scheduled", "0" * 32, "1" * 32)])
+    assert are_of_others(desk.ledger, [replace(member, outcome=Outcome.SUCCEEDED, result_id="post_9")])
+    assert not are_of_others(desk.ledger, [replace(member, outcome=Outcome.FAILED, result_id=None)])
 
 
 def test_rule_17_a_refused_batch_that_shows_items_is_read_by_them(desk):

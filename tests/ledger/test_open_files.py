@@ -228,6 +228,95 @@ def test_a_log_that_is_left_beside_an_older_copy_is_not_taken_for_its_own(path, 
     assert seen_elsewhere(path) == "then"
 
 
+COPIED = """
+import os, shutil, subprocess, sys
+from pathlib import Path
+from voxops.ledger import Ledger, store
+store.LONGEST = int(sys.argv[3])
+ledger = Ledger(Path(sys.argv[1]))
+ledger.set_meta("said", "then")
+subprocess.run(["cp", sys.argv[1], sys.argv[2]], check=True)  # as a nightly job does
+for number in range(60):
+    with ledger.atomic() as db:
+        db.execute("INSERT INTO made (post_id, created, status) VALUES (?, '', '')", (f"post_{number}",))
+for number in range(20):
+    ledger.set_meta("listed", f"{number}")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("longest", [100_000, 10_000_000], ids=["emptied", "kept"])
+def test_a_copy_that_was_made_while_a_kernel_wrote_goes_with_a_log_that_holds_all_since(path, longest):
+    """Where the log was emptied into the file since, it doesn't."""
+    backup = path.with_name("backup.sqlite")
+    Ledger(path).close()
+    subprocess.run([sys.executable, "-c", COPIED, str(path), str(backup), str(longest)], check=True)
+    shutil.copy(backup, path)
+    if longest == 100_000:
+        with pytest.raises(LedgerError, match="belongs to another state"):
+            Ledger(path)
+    else:
+        ledger = Ledger(path)
+        assert ledger.query("SELECT count(*) FROM made")[0][0] == 60
+        assert ledger.meta("listed") == "19"
+        ledger.close()
+
+
+READS = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN")
+db.execute("SELECT * FROM meta").fetchall()
+print("reading", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("patient", [False, True], ids=["read-till-the-end", "read-for-a-while"])
+def test_a_log_that_somebody_reads_is_emptied_later(path, patient):
+    Ledger(path).close()
+    shutil.copy(path, path.with_name("backup.sqlite"))
+    command = [sys.executable, "-c", READS, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "reading\n"
+        ledger = Ledger(path)
+        assert not ledger._renewed
+        ledger.set_meta("said", "later")
+        seen_elsewhere(path)  # file and log are said to belong together meanwhile
+        if patient:
+            reader.communicate("\n")
+            ledger.set_meta("said", "latest")
+            assert ledger._renewed
+            assert ledger._files.log_length == 0
+        else:
+            reader.communicate("\n")
+    assert seen_elsewhere(path) == ("latest" if patient else "later")
+    ledger.close()
+
+
+def test_a_log_that_was_never_emptied_goes_with_no_older_copy_either(path):
+    backup = path.with_name("backup.sqlite")
+    Ledger(path).close()
+    shutil.copy(path, backup)
+    ledger = Ledger(path)
+    ledger.set_meta("said", "later")
+    ledger.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", READS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "reading\n"
+        killed_after(path, WRITES["meta"])
+        reader.kill()
+    whole = path.read_bytes()
+    shutil.copy(backup, path)
+    with pytest.raises(LedgerError, match="belongs to another state"):
+        Ledger(path)
+    path.write_bytes(whole)
+    assert seen_elsewhere(path) == "later"
+
+
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("table", WRITES)
 def test_the_log_of_a_killed_kernel_is_read_with_its_file(path, table, times):

@@ -14,6 +14,7 @@ from typing import Any
 from tests.chaos import world
 
 import voxops as vx
+from voxops.ledger import store
 from voxops.sandbox import Fault, Sandbox, Switches
 
 FAULTS = (
@@ -46,7 +47,7 @@ def main(arguments: str) -> None:
             sandbox.add_fault(fault)
         with vx.connect(sandbox=sandbox, ledger=folder / "data" / "ledgers" / "ledger.sqlite") as ws:
             ledger = ws._session.usable().engine.ledger
-            ledger._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
+            store.LONGEST = CHECKPOINT * 4096
             for setting in wanted["pragmas"]:
                 ledger._db.execute(f"PRAGMA {setting}")
             frame = world.campaign(world.accounts(sandbox), wanted["rows"])

@@ -21,7 +21,7 @@ from voxops.engine.presence import was_edited
 from voxops.ledger import Ledger, Stored
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-__all__ = ["came_back", "learn", "note_posts", "remember"]
+__all__ = ["are_of_others", "came_back", "learn", "note_posts", "remember"]
 
 
 def learn(ledger: Ledger, listed: Listed) -> None:
@@ -91,6 +91,15 @@ def _gone(known: Iterable[Made], posts: Mapping[str, PostState | None], now: dat
     """Posts of nobody that do not show any more what a row could ask for."""
     left = [one.post_id for one in known if not one.is_ours]
     return [post_id for post_id in left if (state := posts[post_id]) is None or of_nobody(state, now) is None]
+
+
+def are_of_others(ledger: Ledger, members: Sequence[Member]) -> bool:
+    """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 15)."""
+    rows = {member.result_id: member.item for member in members if member.result_id is not None}
+    return any(
+        one.is_ours and one.op_mark not in rows[post_id].marks and one.row_mark != rows[post_id].row_mark
+        for post_id, one in ledger.marks.of_posts(rows).items()
+    )
 
 
 def remember(ledger: Ledger, operation: Stored, members: Sequence[Member], now: float) -> None:

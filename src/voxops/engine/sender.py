@@ -22,7 +22,7 @@ from voxops.api.states import PostState
 from voxops.engine.answer import Answer, from_a_proxy, judge, may_be_half_done, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
-from voxops.engine.learning import note_posts, remember
+from voxops.engine.learning import are_of_others, note_posts, remember
 from voxops.engine.preflight import is_overtaken
 from voxops.engine.preparing import Preparer
 from voxops.engine.reader import Reader, interval
@@ -42,6 +42,7 @@ Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those 
 LONGEST_MESSAGE = 500  # characters of a server's message that are kept
 OVERTAKEN = "others have made what stands for one of its rows by now, or looks like it"
 RENEWALS = 3  # readings of the list while one create waits for its turn; after them it is offered again later
+_OF_ANOTHER = "the answer is about another post"
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
 
@@ -276,7 +277,7 @@ class Sender:
             await self._unknown(current, claim, reply, "", "the answer is not what this call returns")
             return
         if not polled(endpoint) and _is_of_another(operation, self.ledger.operations.members(operation.id), data):
-            await self._unknown(current, claim, reply, "", "the answer is about another post")
+            await self._unknown(current, claim, reply, "", _OF_ANOTHER)
             return
         settle = partial(act.settle_answer, data=data, first=claim.first)
         if polled(endpoint):
@@ -328,20 +329,29 @@ class Sender:
         """Write an answer and what it settles of the operation's rows, in one transaction; `post` is what it shows, if it does."""
         now = self.client.now()
         op = claim.operation.id
+        mixed_up = False
 
         def work() -> list[Transition]:
+            nonlocal mixed_up
             members = self.ledger.operations.members(op)
+            done = settle(members)
+            # In the transaction: what an answer names may have been learnt from another one just before.
+            mixed_up = act_named(claim.operation.action).about == "create" and are_of_others(self.ledger, done)
+            if mixed_up:
+                self._ended(claim, status=reply.status, reply=reply.body, answered=True, why=_OF_ANOTHER)
+                return []
             if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
                 return []
             if post is not None and post.status:
                 note_posts(self.ledger, {post.post_id: post}, now)
-            done = settle(members)
             if done:
                 self.ledger.outcomes.settle(op, done, now.timestamp())
                 remember(self.ledger, claim.operation, done, now.timestamp())
             return transitions(members, done, now)
 
         current.note(await self.note(work))
+        if mixed_up:
+            current.queue.note_failure(op, _OF_ANOTHER)
 
 
 def _data(reply: Any) -> Any:

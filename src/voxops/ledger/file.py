@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voxops._core.files import flush_folder, make_folder
 from voxops.errors import LedgerError
-from voxops.ledger.log import belong_together, check_others, has_log, renew
+from voxops.ledger.log import belong_together, check_others, has_log
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
 
@@ -128,9 +128,9 @@ MIGRATIONS: tuple[str, ...] = (
     # Which generation the file is of, and which its log: see `ledger.log`.
     """
     CREATE TABLE file_generation (token TEXT NOT NULL);
-    CREATE TABLE log_generation (token TEXT NOT NULL, commits INTEGER NOT NULL);
-    INSERT INTO file_generation VALUES ('');
-    INSERT INTO log_generation VALUES ('', 0);
+    CREATE TABLE log_generation (token TEXT NOT NULL, before TEXT NOT NULL, commits INTEGER NOT NULL);
+    INSERT INTO file_generation VALUES ('0000000000000000');
+    INSERT INTO log_generation VALUES ('0000000000000000', '0000000000000000', 0);
     """,
 )
 
@@ -147,8 +147,13 @@ def default_path(host: str, workspace_id: str) -> Path:
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Open a ledger's file, create it where there is none, and bring it up to date.
+
+    Returns
+    -------
+    tuple of sqlite3.Connection and bool
+        The open ledger, and whether there was a log with something in it: then others have it open, or were killed.
 
     Raises
     ------
@@ -174,28 +179,27 @@ def open_database(path: Path) -> sqlite3.Connection:
             logged
         ):  # by a connection that can't write: another would write a log that doesn't belong to the file into it
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as reader:
-                _verify(reader, path)
+                _verify(reader, path, logged=True)
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA trusted_schema=OFF")
             if not logged:
-                _verify(db, path)
+                _verify(db, path, logged=False)
             if remote:
                 _accept_network(path, remote)
             db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
             db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=0")  # the log is emptied by `renew`
             db.execute("PRAGMA temp_store=MEMORY")  # what a sort holds of rows is written to no other folder
             _migrate(db)  # before references are held, since tables take each other's places
             db.execute("PRAGMA foreign_keys=ON")
-            if not logged and not remote:
-                renew(db)
         except BaseException:
             db.close()  # so that a file that is refused can be moved away
             raise
     except sqlite3.Error as error:
         raise explain(error, path) from None
-    return db
+    return db, logged
 
 
 def _create(path: Path) -> None:
@@ -242,7 +246,7 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     return LedgerError(f"the ledger {path} {what}")
 
 
-def _verify(db: sqlite3.Connection, path: Path) -> None:
+def _verify(db: sqlite3.Connection, path: Path, *, logged: bool) -> None:
     """Refuse a file that is not a ledger of ours, is damaged, lies beside the log of another, or was written by a later version."""
     db.execute(
         "PRAGMA trusted_schema=OFF"
@@ -258,7 +262,7 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(
             f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
         )
-    if not belong_together(db):
+    if logged and not belong_together(db, path):  # before it is looked for damage: a mixture has some, too
         raise LedgerError(
             f"the log {path}-wal belongs to another state of the ledger {path}, as after an older copy was put back; move {path}-wal and "
             f"{path}-shm away to go on with this copy, or put the file of that log back"

@@ -7,23 +7,29 @@ POSIX has it so, and SQLite does not notice ("How To Corrupt An SQLite Database 
 takes itself for the last one and removes the log, and nobody sees what is committed here from then on. `OpenFiles` notices.
 
 And SQLite takes any log beside a file for its own, also one that a killed kernel has left beside an older copy that was put back: pages of
-both would be mixed. So the file's token stands in the file alone (`renew`), and the log's in each log, since each transaction that writes
-touches its page (`Store.atomic`). Where they differ, file and log don't belong together.
+both would be mixed. So the file's token stands in the file alone, and the log's in each log, since each transaction that writes touches its
+page (`Store.atomic`). Both change whenever the log is emptied into the file, which nothing but `renew` does while the ledger is open: so a
+log holds all that was written since the file had its token, and goes with any copy of it from then on. Where the tokens differ, file and log
+don't belong together.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import sys
 import weakref
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from voxops.errors import LedgerError
 
-__all__ = ["OpenFiles", "belong_together", "check_others", "has_log", "renew"]
+__all__ = ["LONGEST", "OpenFiles", "belong_together", "check_others", "has_log", "renew"]
+
+_TOKEN = re.compile("[0-9a-f]{16}")
+LONGEST = 4_000_000  # bytes of a log that is emptied
 
 
 class OpenFiles:
@@ -42,6 +48,11 @@ class OpenFiles:
         self._names = (self.path, f"{self.path}-wal") if logged else (self.path,)
         self._opened = self._look()
         _OPEN.add(self)
+
+    @property
+    def log_length(self) -> int:
+        """Bytes of the log; 0 where there is none."""
+        return Path(self._names[1]).stat().st_size if len(self._names) > 1 else 0
 
     def check(self) -> None:
         """Raise a LedgerError unless what is open here is what others find."""
@@ -78,23 +89,55 @@ def check_others(path: Path) -> None:
             other.check()
 
 
-def renew(db: sqlite3.Connection) -> None:
-    """Begin a generation of the file: both tokens anew, in the file itself, and an empty log."""
+def renew(db: sqlite3.Connection) -> bool:
+    """Empty the log into the file, and give both new tokens; returns whether that was done: another connection may be using the log.
+
+    Between the two times that the log is emptied nothing stands in it but the tokens: with them, an older copy of the file is that copy.
+    """
+    if not _emptied(db):
+        return False
     token = secrets.token_hex(8)
-    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    db.execute("UPDATE log_generation SET token = ?, before = (SELECT token FROM file_generation)", (token,))
     db.execute("UPDATE file_generation SET token = ?", (token,))
-    db.execute("UPDATE log_generation SET token = ?", (token,))
     db.execute("COMMIT")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return _emptied(db)
 
 
-def belong_together(db: sqlite3.Connection) -> bool:
-    """Whether file and log are of one generation; those of an older version say nothing of it."""
+def _emptied(db: sqlite3.Connection) -> bool:
+    """Whether all of the log went into the file."""
+    return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+def belong_together(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether file and log are of one generation; those of an older version say nothing of it.
+
+    The file's token is read from the file alone, too: as long as somebody reads the log, which can't be emptied then, the new token stands
+    in the log, and the file has the one before. Tokens are equally long, so that no half of a page that a power cut has left is another.
+    """
     tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('file_generation', 'log_generation')"
     if db.execute(tables).fetchone()[0] < 2:
         return True
-    tokens = (db.execute(f"SELECT token FROM {name}_generation").fetchone() for name in ("file", "log"))
-    return len(set(tokens)) == 1
+    (shown,), (token, before) = (
+        db.execute(f"SELECT {columns}_generation").fetchone()
+        for columns in ("token FROM file", "token, before FROM log")
+    )
+    return shown == token and _in_file(path) in {token, before, None}
+
+
+def _in_file(path: Path) -> str | None:
+    """The token that stands in the file itself; None where none can be read, as while the log is written into it."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as alone:
+            row = alone.execute("SELECT token FROM file_generation").fetchone()
+    except sqlite3.Error:
+        return None
+    return row[0] if row and _TOKEN.fullmatch(str(row[0])) else None
 
 
 def has_log(path: Path) -> bool:

@@ -17,7 +17,7 @@ from voxops._core.files import create_file
 from voxops.api.windows import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
-from voxops.ledger.log import OpenFiles, renew
+from voxops.ledger.log import LONGEST, OpenFiles, renew
 
 __all__ = ["Part", "Store"]
 
@@ -49,7 +49,7 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._noted = (-math.inf, -math.inf)
-        self._db = open_database(path)
+        self._db, self._renewed = open_database(path)
         self._files = OpenFiles(self._db)
         with self.atomic():
             self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
@@ -114,12 +114,26 @@ class Store:
                         self._db.execute("UPDATE log_generation SET commits = commits + 1")  # see `ledger.log`
                     self._db.execute("COMMIT")
                     self._files.check()  # its log may have been removed meanwhile
+                    self._empty_log()
             except BaseException as error:
                 if outermost and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
                     raise explain(error, self.path) from None
                 raise
+
+    def _empty_log(self) -> None:
+        """Begin a generation of the file where the log is long, or this connection has found none and not begun one yet."""
+        if self._renewed and self._files.log_length <= LONGEST:
+            return
+        patience = self._db.execute("PRAGMA busy_timeout").fetchone()[0]
+        self._db.execute(
+            "PRAGMA busy_timeout=0"
+        )  # whoever uses the log is not waited for: a later transaction tries again
+        try:
+            self._renewed = renew(self._db)
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout={patience}")
 
     def in_one_commit(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
