@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from io import StringIO
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from voxops._core.canonical import canonical, fingerprint
 from voxops.acts import keys
+from voxops.acts.sheet import row_names
 from voxops.errors import PlanError
 
 JSON = st.recursive(
@@ -133,6 +136,50 @@ def test_one_row_has_one_name(value):
 )
 def test_texts_stay_themselves(value, name):
     assert keys.row_key(value) == name
+
+
+INSTANTS = (
+    "2027-03-01T09:00:00Z", "2027-03-01 09:00:00+00:00", "2027-03-01 10:00:00+01:00", "2027-03-01T09:00Z", "2027-03-01T14:30:00.000000+0530",
+    pd.Timestamp("2027-03-01T10:00", tz="Europe/Berlin"), datetime(2027, 3, 1, 9, tzinfo=UTC),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", INSTANTS, ids=str)
+def test_rule_05_an_instant_is_one_row_in_whatever_zone_and_spelling(value):
+    assert keys.row_key(value) == "2027-03-01T09:00:00+00:00"
+    if isinstance(value, str):
+        assert keys.row_key(f"{value} ") == "2027-03-01T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2027-03-01 09:00",
+        "2027-03-01T09:00:00",
+        "2027-02-30T09:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "at 2027-03-01T09:00:00Z",
+        "2027-03-01Z",
+    ],
+)
+def test_rule_05_what_is_no_instant_stays_the_text_that_it_is(value):
+    assert keys.row_key(value) == value
+
+
+def test_names_that_an_earlier_version_may_have_recorded():
+    assert keys.older_names("2027-03-01T09:00:00+00:00") == (
+        "2027-03-01T09:00:00Z", "2027-03-01 09:00:00Z", "2027-03-01 09:00:00+00:00",
+    )  # fmt: skip
+    assert keys.older_names("7") == ("7.0",)
+    assert keys.older_names("slot 7") == ()
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
+def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
+    frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})
+    assert isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    back = pd.read_csv(StringIO(frame.to_csv(index=False)))
+    assert row_names(frame, "slot") == row_names(back, "slot") == row_names(frame.astype(object), "slot")
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), np.nan, pd.NA, pd.NaT])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -14,6 +15,7 @@ __all__ = ["row_key"]
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)")
 _EXACT_FLOAT = 2.0**53  # a float beyond it has lost digits of a whole number
 
 
@@ -21,7 +23,8 @@ def row_key(value: Any) -> str | None:
     """Return a key column's value as canonical text, None for a missing one (rule 5).
 
     A whole number is one row however a file spells it: ``1``, ``"1"``, ``1.0`` and ``"1.0"``; so is a day with and without
-    midnight. Letters keep their case, and ``"007"`` stays itself.
+    midnight, and an instant in whatever zone and spelling: ``2027-03-01 10:00:00+01:00`` is ``2027-03-01T09:00:00Z``. Letters keep their
+    case, and ``"007"`` stays itself.
 
     Raises
     ------
@@ -44,7 +47,17 @@ def row_key(value: Any) -> str | None:
         found = pattern.fullmatch(text)
         if found:
             text = found.group(1)
-    return text or None
+    return _instant_text(text) or None
+
+
+def _instant_text(text: str) -> str:
+    """An instant with its offset as ISO text in UTC, whatever zone a file has kept it in; any other text as it is."""
+    if not _INSTANT.fullmatch(text):
+        return text
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):  # no day or hour of a calendar
+        return text
 
 
 def _number_text(value: Any) -> str:

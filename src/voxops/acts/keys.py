@@ -82,5 +82,11 @@ def campaign_name(name: str) -> str:
 
 
 def older_names(name: str) -> tuple[str, ...]:
-    """Return the names under which the first edition may have recorded a row: it kept the text ``"1.0"`` apart from ``1``."""
+    """Return the names under which an earlier version may have recorded a row.
+
+    The first edition kept the text ``"1.0"`` apart from ``1``; and an instant was as a file spelt it.
+    """
+    if name.endswith("+00:00"):
+        bare = name.removesuffix("+00:00")
+        return (f"{bare}Z", f"{bare.replace('T', ' ')}Z", f"{bare.replace('T', ' ')}+00:00")
     return (f"{name}.0",) if re.fullmatch(r"-?(?:0|[1-9]\d*)", name) else ()
