@@ -47,6 +47,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "tests/security/test_ledger_of_somebody_else.py",
         *LEDGER,
     ),
+    "ledger/log.py": ("tests/ledger/test_open_files.py",),
     "ledger/outcomes.py": (*LEDGER, *ENGINE),
     "ledger/forming.py": (*LEDGER, *ENGINE),
     "ledger/operations.py": (*LEDGER, *ENGINE),
