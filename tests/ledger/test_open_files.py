@@ -15,7 +15,7 @@ import pytest
 
 from voxops.cli import main
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger, store
+from voxops.ledger import Ledger, file, store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there an open file can't be removed")
 
@@ -260,6 +260,49 @@ def test_a_copy_that_was_made_while_a_kernel_wrote_goes_with_a_log_that_holds_al
         assert ledger.query("SELECT count(*) FROM made")[0][0] == 60
         assert ledger.meta("listed") == "19"
         ledger.close()
+
+
+def generation(ledger: Ledger) -> str:
+    """The token of the log."""
+    return str(ledger.query("SELECT token FROM log_generation")[0][0])
+
+
+def test_a_long_log_is_emptied_and_begins_a_generation(path, monkeypatch):
+    monkeypatch.setattr(store, "LONGEST", 60_000)
+    ledger = Ledger(path)
+    seen, lengths = {generation(ledger)}, []
+    for number in range(60):
+        ledger.set_meta("said", f"{number}")
+        seen.add(generation(ledger))
+        lengths.append(ledger._files.log_length)
+    assert 3 < len(seen) < 30
+    assert 0 in lengths
+    assert max(lengths) <= 60_000
+    again = Ledger(path)  # which finds a log with something in it, and leaves it
+    assert again._renewed
+    assert generation(again) == generation(ledger)
+    again.close()
+    ledger.close()
+    closed = Ledger(path)
+    assert generation(closed) not in seen
+    closed.close()
+
+
+def test_a_ledger_without_a_log_is_watched_as_well(path, monkeypatch):
+    """As on a network file system."""
+    monkeypatch.setattr(file, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(file, "locks_hold", lambda _: True)
+    with pytest.warns(UserWarning, match="network file system"):
+        ledger = Ledger(path)
+    ledger.set_meta("said", "before")
+    assert ledger._files.log_length == 0
+    assert not path.with_name(f"{path.name}-wal").exists()
+    aside = path.with_name("aside.sqlite")
+    path.rename(aside)
+    shutil.copy(aside, path)
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.meta("said")
+    ledger.close()
 
 
 READS = """

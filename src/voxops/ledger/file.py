@@ -147,13 +147,8 @@ def default_path(host: str, workspace_id: str) -> Path:
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
 
 
-def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
+def open_database(path: Path) -> sqlite3.Connection:
     """Open a ledger's file, create it where there is none, and bring it up to date.
-
-    Returns
-    -------
-    tuple of sqlite3.Connection and bool
-        The open ledger, and whether there was a log with something in it: then others have it open, or were killed.
 
     Raises
     ------
@@ -199,7 +194,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
             raise
     except sqlite3.Error as error:
         raise explain(error, path) from None
-    return db, logged
+    return db
 
 
 def _create(path: Path) -> None:

@@ -17,7 +17,7 @@ from voxops._core.files import create_file
 from voxops.api.windows import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
-from voxops.ledger.log import LONGEST, OpenFiles, renew
+from voxops.ledger.log import LONGEST, OpenFiles, has_log, renew
 
 __all__ = ["Part", "Store"]
 
@@ -49,7 +49,8 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._noted = (-math.inf, -math.inf)
-        self._db, self._renewed = open_database(path)
+        self._renewed = has_log(path.expanduser())  # by whoever has begun it
+        self._db = open_database(path)
         self._files = OpenFiles(self._db)
         with self.atomic():
             self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
