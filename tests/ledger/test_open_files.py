@@ -15,7 +15,7 @@ import pytest
 
 from voxops.cli import main
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger, file, store
+from voxops.ledger import Ledger, file, log, store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there an open file can't be removed")
 
@@ -303,6 +303,44 @@ def test_a_ledger_without_a_log_is_watched_as_well(path, monkeypatch):
     with pytest.raises(LedgerError, match="removed or replaced"):
         ledger.meta("said")
     ledger.close()
+
+
+RENEWS = """
+import sys
+from pathlib import Path
+from voxops.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+ledger.set_meta("said", "something")
+print("open", flush=True)
+for line in sys.stdin:
+    ledger._renewed = False
+    ledger.set_meta("said", "more")
+    print(ledger._renewed, flush=True)
+"""
+
+
+def test_a_ledger_is_opened_while_another_kernel_begins_a_generation(path, monkeypatch):
+    Ledger(path).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", RENEWS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as kernel:
+        assert kernel.stdin is not None and kernel.stdout is not None
+        assert kernel.stdout.readline() == "open\n"
+        said, in_file = [], log._in_file
+
+        def meanwhile(asked: Path) -> str | None:
+            print("renew", file=kernel.stdin, flush=True)
+            said.append(kernel.stdout.readline())
+            return in_file(asked)
+
+        monkeypatch.setattr(log, "_in_file", meanwhile)
+        Ledger(path).close()
+        assert said == ["False\n"], "not as long as somebody reads the log"
+        monkeypatch.undo()
+        print("renew", file=kernel.stdin, flush=True)
+        assert kernel.stdout.readline() == "True\n"
+        Ledger(path).close()
+        kernel.stdin.close()
 
 
 READS = """

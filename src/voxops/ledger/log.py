@@ -123,11 +123,13 @@ def belong_together(db: sqlite3.Connection, path: Path) -> bool:
     tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('file_generation', 'log_generation')"
     if db.execute(tables).fetchone()[0] < 2:
         return True
-    (shown,), (token, before) = (
-        db.execute(f"SELECT {columns}_generation").fetchone()
-        for columns in ("token FROM file", "token, before FROM log")
-    )
-    return shown == token and _in_file(path) in {token, before, None}
+    db.execute("BEGIN")  # one reading: as long as it lasts, nobody can empty the log, and so begin a generation
+    try:
+        (shown,) = db.execute("SELECT token FROM file_generation").fetchone()
+        token, before = db.execute("SELECT token, before FROM log_generation").fetchone()
+        return shown == token and _in_file(path) in {token, before, None}
+    finally:
+        db.execute("COMMIT")
 
 
 def _in_file(path: Path) -> str | None:
@@ -142,5 +144,6 @@ def _in_file(path: Path) -> str | None:
 
 def has_log(path: Path) -> bool:
     """Whether there is a log with something in it."""
-    log = Path(f"{path.resolve()}-wal")
-    return log.exists() and log.stat().st_size > 0
+    with suppress(FileNotFoundError):
+        return Path(f"{path.resolve()}-wal").stat().st_size > 0
+    return False
