@@ -464,3 +464,108 @@ def _full(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     with closing(db):
         db.execute("PRAGMA max_page_count=1")
         yield db
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+ONE, OTHER, THIRD = "1" * 16, "2" * 16, "3" * 16
+
+
+@pytest.mark.parametrize(
+    ("in_file", "token", "before", "wanted"),
+    [(ONE, ONE, OTHER, True), (ONE, ONE, ONE, True), (OTHER, ONE, OTHER, False), (THIRD, ONE, OTHER, False)],
+)
+def test_file_and_log_belong_together_by_their_tokens(path, in_file, token, before, wanted):
+    with closing(sqlite3.connect(path)) as db, db:
+        assert log.belong_together(db, path), "an older version says nothing of it"
+        db.execute("CREATE TABLE file_generation (token)")
+        db.commit()
+        assert log.belong_together(db, path)
+        db.execute("CREATE TABLE log_generation (token, before, commits)")
+        db.execute("INSERT INTO file_generation VALUES (?)", (in_file,))
+        db.execute("INSERT INTO log_generation VALUES (?, ?, 0)", (token, before))
+        db.commit()
+        assert log.belong_together(db, path) is wanted
+
+
+@pytest.mark.parametrize("token", [None, "", "1" * 15, "1" * 17, "x" * 16, 7, b"1" * 16])
+def test_what_a_power_cut_has_left_of_a_token_is_none(path, token):
+    with closing(sqlite3.connect(path)) as db, db:
+        assert log._in_file(path) is None
+        db.execute("CREATE TABLE file_generation (token)")
+        db.commit()
+        assert log._in_file(path) is None
+        db.execute("INSERT INTO file_generation VALUES (?)", (token,))
+        db.commit()
+        assert log._in_file(path) is None
+        db.execute("UPDATE file_generation SET token = ?", (ONE,))
+        db.commit()
+        assert log._in_file(path) == ONE
+    path.write_bytes(b"no database" * 1000)
+    assert log._in_file(path) is None
+
+
+@pytest.mark.parametrize("length", [None, 0, 1, 2])
+def test_a_log_is_there_if_it_has_something_in_it(path, length):
+    if length is not None:
+        path.with_name(f"{path.name}-wal").write_bytes(b"x" * length)
+    assert log.has_log(path) is bool(length)
+
+
+def test_of_two_lost_files_both_are_said_to_be_lost(path):
+    ledger = Ledger(path)
+    for name in ("", "-wal"):
+        path.with_name(f"{path.name}{name}").unlink()
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.meta("said")
+    ledger.close()
+
+
+class Answering:
+    """A connection that answers each statement as it was made to, and records what it is asked."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers, self.asked = answers, []
+
+    def execute(self, sql: str, values: tuple[str, ...] = ()) -> Answering:
+        self.asked.append(sql.split()[0])
+        answer = self.answers.get(self.asked[-1])
+        if isinstance(answer, Exception):
+            raise answer
+        self.rows = answer
+        return self
+
+    def fetchone(self) -> tuple[int, int, int]:
+        return self.rows.pop(0)
+
+
+def refused(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("refused")
+    error.sqlite_errorcode = code
+    return error
+
+
+EMPTY, BUSY = (0, 0, 0), (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "asked"),
+    [([EMPTY, EMPTY], True, 6), ([BUSY], False, 1), ([EMPTY, BUSY], False, 6)],
+    ids=["emptied", "used before", "used meanwhile"],
+)
+def test_a_generation_has_begun_when_the_log_was_emptied_twice(rows, wanted, asked):
+    db = Answering(PRAGMA=rows)
+    assert log.renew(db) is wanted
+    assert len(db.asked) == asked
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY | 2 << 8])
+def test_a_writer_is_not_waited_for_to_begin_a_generation(code):
+    db = Answering(PRAGMA=[EMPTY, EMPTY], BEGIN=refused(code))
+    assert log.renew(db) is False
+    assert db.asked == ["PRAGMA", "BEGIN"]
+
+
+def test_a_disk_that_is_full_is_said_to_be_full_where_a_generation_should_begin():
+    with pytest.raises(sqlite3.OperationalError):
+        log.renew(Answering(PRAGMA=[EMPTY, EMPTY], BEGIN=refused(sqlite3.SQLITE_FULL)))
