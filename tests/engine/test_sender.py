@@ -394,6 +394,19 @@ def test_rule_18_what_a_queued_call_returns_may_be_named_after_its_job(desk):
     assert (desk.state(op), desk.outcomes(op)) == ("accepted", ["pending"])
 
 
+@pytest.mark.parametrize("named", ["post_1", "post_2", None])
+def test_rule_15_what_an_answer_about_another_post_says_of_its_targets_is_not_about_this_one(desk, named):
+    """A proxy has answered with what it answered before; that the row failed would let it be retried while it is on its way."""
+    op = retried(desk)
+    item = desk.ledger.operations.members(op)[0].item
+    skipped = [{"platform": item.platform, "accountId": item.account, "reason": "retry limit reached"}]
+    answer = {"id": named, "status": "failed", "retriedPlatforms": [], "skippedPlatforms": skipped}
+    desk.send(op, says(202, {name: value for name, value in answer.items() if value is not None}))
+    expected = ("accepted", ["pending"]) if named == "post_2" else ("settled", ["failed"])
+    assert (desk.state(op), desk.outcomes(op)) == expected
+    assert (desk.ledger.operations.reply(op) is None) == (named == "post_2"), "nothing reads it later"
+
+
 def test_rule_15_a_call_that_the_contract_does_not_know_proves_nothing(desk):
     op = retried(desk)
     claim = desk.claim(op)

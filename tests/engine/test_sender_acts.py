@@ -101,6 +101,15 @@ def test_rule_15_an_answer_that_names_another_row_s_post_proves_nothing(desk, ho
         assert set(desk.outcomes(op)) == {"succeeded"}
 
 
+@pytest.mark.parametrize("status", ["scheduled", "SCHEDULED", "draft", None, "accepted", "error", "", 7])
+def test_rule_15_a_create_is_done_when_a_post_is_answered(desk, status):
+    """What a gateway has taken, or has to say of itself, has an id, too."""
+    op = created(desk, "a", one_by_one=True)
+    desk.send(op, says(202, {"id": "req_77"} | ({} if status is None else {"status": status})))
+    known = status is None or str(status).lower() in {"scheduled", "draft"}
+    assert (desk.state(op), desk.outcomes(op)) == (("settled", ["succeeded"]) if known else ("unknown", ["unknown"]))
+
+
 def test_rule_15_the_same_row_may_have_made_a_post_before(desk):
     """Under the mark of another attempt at it: the row's."""
     op = created(desk, "a")

@@ -486,6 +486,7 @@ def test_file_and_log_belong_together_by_their_tokens(path, in_file, token, befo
         db.execute("INSERT INTO log_generation VALUES (?, ?, 0)", (token, before))
         db.commit()
         assert log.belong_together(db, path) is wanted
+        assert not db.in_transaction
 
 
 @pytest.mark.parametrize("token", [None, "", "1" * 15, "1" * 17, "x" * 16, 7, b"1" * 16])

@@ -26,7 +26,7 @@ from voxops.api.states import PostState
 from voxops.errors import PlanError
 from voxops.frames.columns import attempts, flags, need_columns, plain_values
 from voxops.frames.states import read_bulk_results
-from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
+from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +145,10 @@ class _CreateOne(CreateAct):
         return replace(operation, body=canonical(bodies[0]))
 
     def decodes(self, data: Any) -> bool:
-        """The post."""
-        return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)
+        """The post; what has an id, but the status of something else, as what a gateway has taken, is none."""
+        if not isinstance(data, Mapping) or not data.get("id") or bears_error(data):
+            return False
+        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """The post has been made."""

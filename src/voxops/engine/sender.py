@@ -266,7 +266,8 @@ class Sender:
         """Record an answer after which nobody knows."""
         current.queue.note_failure(claim.operation.id, why)
         answered = not may_still_run(code)
-        await self.note(lambda: self._ended(claim, status=reply.status, reply=reply.body, answered=answered, why=why))
+        body = None if why == _OF_ANOTHER else reply.body  # what it says of another post is not read later either
+        await self.note(lambda: self._ended(claim, status=reply.status, reply=body, answered=answered, why=why))
 
     async def _taken(self, current: Pass, claim: Claim, reply: Any) -> None:
         """A 2xx: an outcome only where the row says so, and only if it decodes to the row's shape (rules 15 and 18)."""
@@ -276,12 +277,12 @@ class Sender:
         if endpoint is None or not act.decodes(data):
             await self._unknown(current, claim, reply, "", "the answer is not what this call returns")
             return
-        if not polled(endpoint) and _is_of_another(operation, self.ledger.operations.members(operation.id), data):
+        of_another = _is_of_another(operation, self.ledger.operations.members(operation.id), data)
+        settle: Settle = (lambda _: []) if of_another else partial(act.settle_answer, data=data, first=claim.first)
+        if polled(endpoint):  # it may name its job: then it was queued, and what else it says is not about this post
+            await self._record(current, claim, reply, "accepted", settle, about_it=not of_another)
+        elif of_another:
             await self._unknown(current, claim, reply, "", _OF_ANOTHER)
-            return
-        settle = partial(act.settle_answer, data=data, first=claim.first)
-        if polled(endpoint):
-            await self._record(current, claim, reply, "accepted", settle)
         else:
             post = read_post(data) if operation.subject.kind == "post" else None  # as it is now that it was changed
             await self._record(current, claim, reply, "unknown", settle, post)
@@ -324,9 +325,20 @@ class Sender:
         current.note(await self.commit(work))
 
     async def _record(
-        self, current: Pass, claim: Claim, reply: Any, state: str, settle: Settle, post: PostState | None = None
+        self,
+        current: Pass,
+        claim: Claim,
+        reply: Any,
+        state: str,
+        settle: Settle,
+        post: PostState | None = None,
+        *,
+        about_it: bool = True,
     ) -> None:
-        """Write an answer and what it settles of the operation's rows, in one transaction; `post` is what it shows, if it does."""
+        """Write an answer and what it settles of the operation's rows, in one transaction; `post` is what it shows, if it does.
+
+        What is not `about_it` is not kept, so that nothing reads it later.
+        """
         now = self.client.now()
         op = claim.operation.id
         mixed_up = False
@@ -338,9 +350,10 @@ class Sender:
             # In the transaction: what an answer names may have been learnt from another one just before.
             mixed_up = act_named(claim.operation.action).about == "create" and are_of_others(self.ledger, done)
             if mixed_up:
-                self._ended(claim, status=reply.status, reply=reply.body, answered=True, why=_OF_ANOTHER)
+                self._ended(claim, status=reply.status, reply=None, answered=True, why=_OF_ANOTHER)
                 return []
-            if not self._ended(claim, status=reply.status, reply=reply.body, answered=True, state=state):
+            body = reply.body if about_it else None
+            if not self._ended(claim, status=reply.status, reply=body, answered=True, state=state):
                 return []
             if post is not None and post.status:
                 note_posts(self.ledger, {post.post_id: post}, now)
@@ -363,9 +376,11 @@ def _data(reply: Any) -> Any:
 
 
 def _is_of_another(operation: Stored, members: Sequence[Member], data: Mapping[str, Any]) -> bool:
-    """Whether an answer that would settle rows names another post, as where a proxy has mixed up two answers."""
+    """Whether an answer names another post or target, as where a proxy has mixed up two answers."""
     if operation.subject.kind == "post":
-        return data.get("id") not in {None, operation.subject.id}
+        parts = operation.path.split("/")
+        target = data.get("platformId") if "platforms" in parts else None
+        return data.get("id") not in {None, operation.subject.id} or target not in {None, *parts}
     results = data.get("results")
     items = results if isinstance(results, list) else []
     posts = [data, *(item.get("post") for item in items if isinstance(item, Mapping))]
