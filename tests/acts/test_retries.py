@@ -50,6 +50,32 @@ def test_all_failed_targets_of_a_post_are_one_retry():
 
 
 @pytest.mark.parametrize(
+    "cut",
+    [
+        {"updated_at": OLD.floor("s")},
+        {"error_message": "rate limit reached…"},
+        {"error_message": "rate limit reached, 30 seconds until reset. "},
+        {"updated_at": OLD.floor("s"), "error_message": "rate limit reach"},
+    ],
+)
+@pytest.mark.parametrize("planner", [plan_retry, plan_fix])
+def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_shows(planner, cut):
+    whole = {
+        "updated_at": OLD + pd.Timedelta("123456us"),
+        "error_message": "rate limit reached, 30 seconds until reset",
+    }
+    one, other = (planner(targets(whole | some).assign(new_content="mended")) for some in ({}, cut))
+    assert one.operations[0].key == other.operations[0].key
+    assert one.items[0].identities != other.items[0].identities, "earlier editions kept them apart"
+    for another in (
+        {"updated_at": OLD + pd.Timedelta("1s")},
+        {"error_message": "token has expired"},
+        {"error_code": "X"},
+    ):
+        assert planner(targets(whole | another).assign(new_content="mended")).operations[0].key != one.operations[0].key
+
+
+@pytest.mark.parametrize(
     "other",
     [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}],
 )

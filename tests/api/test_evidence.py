@@ -13,6 +13,8 @@ from voxops.api.evidence import (
     Attempted,
     Baseline,
     Fate,
+    common_text,
+    common_time,
     counted_below,
     delivery_ended,
     delivery_untouched,
@@ -202,6 +204,21 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
         short = when.replace(microsecond=micro // cut * cut).isoformat() + "+00:00"
         assert same_time(whole, short)
         assert same_time(short, whole)
+        assert common_time(short) == common_time(whole)
+
+
+def test_nothing_has_nothing_in_common_but_itself():
+    assert common_time(None) is None and common_text(None) is None
+    assert common_time("soon") == "soon"
+    assert common_time(BEFORE) != common_time(AFTER)
+    assert common_text("rate limit reached, 30 s") != common_text("token has expired, 30 s")
+
+
+@given(st.text("ab.… ", max_size=40), st.integers(0, 40), st.sampled_from(["", ".", "…", " …", "..."]))
+def test_messages_that_count_as_the_same_have_their_beginning_in_common(whole, cut, ending):
+    short = whole[:cut] + ending
+    if same_text(whole, short):
+        assert common_text(whole) == common_text(short)
 
 
 def test_a_post_is_newer_only_where_both_times_are_shown():

@@ -189,6 +189,23 @@ def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_and_in_other_words_he
     assert one(bench, fix(post, words="C"), post) == held
 
 
+def test_rule_04_what_an_earlier_edition_recorded_is_known_and_what_came_later_counts(bench):
+    post = state("failed")
+    plan = fix(post)
+    (op,) = bench.bind(plan, post)
+    bench.doubt(op)
+    end(bench, op, Outcome.FAILED)
+    with bench.ledger.atomic() as db:
+        db.execute("UPDATE items SET identity = ? WHERE op = ?", (plan.items[0].older[0], op))
+    assert one(bench, plan, post) == Join(op, 0)
+    (later,) = bench.bind(fix(post, attempt=2), post)
+    assert later != op
+    bench.doubt(later)
+    end(bench, later, Outcome.SUCCEEDED)
+    assert one(bench, plan, post) == Join(later, 0)
+    assert "older" not in json.loads(bench.ledger.query("SELECT item FROM members WHERE op = ?", (later,))[0][0])
+
+
 def test_rule_05_a_change_that_somebody_has_undone_is_not_done(bench):
     post = scheduled()
     (op,) = bench.bind(move(post), post)

@@ -69,6 +69,8 @@ class Item:
         What is asked. For a bulk create it is this item's part of the batch.
     seen : mapping
         The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
+    older : tuple of str
+        Identities under which earlier editions may have recorded an act; they are not stored.
     """
 
     row: int
@@ -83,6 +85,7 @@ class Item:
     path: str
     body: Mapping[str, Any] | None
     seen: Mapping[str, Any]
+    older: tuple[str, ...] = ()
 
     @property
     def body_hash(self) -> str:
@@ -123,9 +126,9 @@ class Item:
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """Identities under which the row may be recorded: its own, and those of the first edition (rule 5)."""
+        """Identities under which the row may be recorded: its own, and those of earlier editions (rules 4 and 5)."""
         if not self.campaign and "row" not in self.seen:
-            return (self.identity,)
+            return (self.identity, *self.older)
         return (self.identity, *(fingerprint("create", self.campaign, name) for name in keys.older_names(self.label)))
 
 

@@ -9,7 +9,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, DeliveryAct
 from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import age_of, delivery_rows, fetched_at, why_no_id
+from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.states import PostState
 from voxops.api.windows import SERVER_RETRIES_FOR
@@ -97,7 +97,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
         items.append(
             Item(
                 row=number,
-                identity=fingerprint("redeliver", episode),
+                identity=episode_identity("redeliver", episode),
                 attempt=row["attempt"],
                 subject=Subject("delivery", row["delivery_id"], row["webhook_id"]),
                 label=row["delivery_id"],
@@ -108,6 +108,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
                 path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
                 body=None,
                 seen=seen,
+                older=(fingerprint("redeliver", episode),),
             )
         )
     return build_plan(REDELIVER, deliveries, items, reasons, numbers)

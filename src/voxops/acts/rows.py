@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voxops._core import safe
 from voxops._core.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
+from voxops.api.evidence import common_text, common_time
 from voxops.api.windows import STUCK_AFTER
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.frames.states import DELIVERY_EPISODE
@@ -28,6 +29,7 @@ __all__ = [
     "OpenTargets",
     "age_of",
     "delivery_rows",
+    "episode_identity",
     "fetched_at",
     "fix_path",
     "open_targets",
@@ -148,7 +150,7 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
     seen = {name: row[name] for name in TARGET_EPISODE}
     return Item(
         row=number,
-        identity=fingerprint(action, seen),
+        identity=episode_identity(action, seen),
         attempt=row["attempt"],
         subject=Subject("post", row["post_id"]),
         label=row["post_id"],
@@ -159,7 +161,16 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
         path=path,
         body=body,
         seen=seen,
+        older=(fingerprint(action, seen),),
     )
+
+
+def episode_identity(action: str, seen: Mapping[str, Any]) -> str:
+    """Fingerprint of an episode, alike for all readings that count as the same (rule 4): lists may cut messages and milliseconds."""
+    common = {name: common_time(value) if name in _TIMES else value for name, value in seen.items()}
+    if "error_message" in common:
+        common["error_message"] = common_text(common["error_message"])
+    return fingerprint(action, common)
 
 
 def post_episode(row: Mapping[str, Any]) -> dict[str, Any]:

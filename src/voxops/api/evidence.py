@@ -20,6 +20,8 @@ __all__ = [
     "Attempted",
     "Baseline",
     "Fate",
+    "common_text",
+    "common_time",
     "counted_below",
     "delivery_ended",
     "delivery_untouched",
@@ -230,6 +232,21 @@ def same_text(one: str | None, other: str | None) -> bool:
         return one == other
     short, long = sorted((one.rstrip(".… "), other.rstrip(".… ")), key=len)
     return len(short) >= _SHORTEST_CUT and long.startswith(short)
+
+
+def common_time(time: str | None) -> str | None:
+    """What all times have in common that are the same by `same_time`."""
+    if time is None:
+        return None
+    try:
+        return datetime.fromisoformat(time).replace(microsecond=0).isoformat()
+    except ValueError:  # what is no time is at least itself
+        return time
+
+
+def common_text(text: str | None) -> str | None:
+    """What all messages have in common that are the same by `same_text`."""
+    return None if text is None else text.rstrip(".… ")[:_SHORTEST_CUT]
 
 
 _SHORTEST_CUT = 16  # characters; a shorter text that begins like another is not taken for it, cut

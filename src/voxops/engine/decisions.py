@@ -103,11 +103,11 @@ class Decider:
     def _decide(self, operation: Operation, item: Item) -> Decision:
         """Decide for one row: what the ledger knows comes before what the server shows."""
         found = list(filter(None, map(self._ledger.operations.latest, item.identities)))
-        if len({(stored.id, member.position) for _, stored, member in found}) > 1:
+        if self._creates and len({(stored.id, member.position) for _, stored, member in found}) > 1:
             return Hold(
                 "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
             )
-        known = found[0] if found else None
+        known = found[0] if self._creates and found else max(found, key=lambda each: each[0], default=None)
         # What the analyst asked for; the key counts how often this episode was tried (rule 9).
         deliberate = item.attempt
         if known is not None and not self._creates and self._is_stuck(item, known[1], known[2], deliberate):

@@ -102,7 +102,7 @@ class Stored:
 _FIELDS = tuple(field.name for field in fields(Stored))
 STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")  # columns of an operation, in the order of its fields
 _AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered", "shrunk", "resent")}
-_ITEM = tuple(field.name for field in fields(Item))
+_ITEM = tuple(field.name for field in fields(Item) if field.name != "older")
 
 
 @dataclass(frozen=True, slots=True)
