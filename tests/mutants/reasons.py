@@ -40,6 +40,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("ledger/log.py", "OpenFiles._look: return [] → return None"): "neither is what was opened",
     ("ledger/log.py", "_in_file: True → (False)"): "this SQLite reads addresses in any case",
     ("ledger/log.py", ": 4_000_000 → (4000001)"): "a log that is a byte longer is as good",
+    ("api/evidence.py", "common_time: 0 → (1)"): "whichever microsecond, if it is one",
     ("engine/created.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/created.py", ": False → (True) (2)"): "what a representation shows decides nothing",
     ("engine/created.py", ": False → (True) (3)"): "what a representation shows decides nothing",

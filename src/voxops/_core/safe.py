@@ -29,6 +29,7 @@ __all__ = [
     "Markup",
     "as_of",
     "bar",
+    "below_all",
     "cell",
     "chat",
     "clip",

@@ -40,6 +40,7 @@ __all__ = [
     "delivery_state",
     "group_columns",
     "merge",
+    "need_both_results",
     "partial",
     "span_start",
 ]
