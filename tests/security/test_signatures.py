@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def test_a_payload_is_an_event_or_a_decode_error(payload: Any, tmp_path: Path) -
     except DecodeError:
         event = None
     assert event is None or (event.type == "post.failed" and event.id)
-    recorded = vx.events([payload])
+    with nullcontext() if event else pytest.warns(UserWarning, match="no webhook among 1 record"):
+        recorded = vx.events([payload])
     assert len(recorded) + sum(recorded.attrs["unread"].values()) == 1
 
 
