@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxops.analysis import (
@@ -276,6 +276,10 @@ def test_variable_parts_are_taken_out_of_a_message(message, cause):
     assert message_template(message) == cause
 
 
+@example("0''")
+@example("''0''")
+@example("0@AA")
+@example("deadbeef12345678@AA")
 @given(st.text(max_size=400))
 def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
     said = message_template(message)

@@ -41,9 +41,16 @@ def message_template(message: str | None) -> str:
     """
     if message is None:
         return ""
-    words = [_without_variables(word) for word in SPACE.split(_QUOTED.sub("<text>", message[:_READ])) if word]
-    text = " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
+    text, before = message[:_READ], None
+    while text != before:  # a placeholder may lay bare what stood beside a number, such as a name
+        before, text = text, _with_placeholders(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+def _with_placeholders(text: str) -> str:
+    """A text with its variable parts replaced as far as they are seen, in one line."""
+    words = [_without_variables(word) for word in SPACE.split(_QUOTED.sub("<text>", text)) if word]
+    return " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
 
 
 @lru_cache(maxsize=10_000)
