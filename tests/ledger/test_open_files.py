@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -118,8 +119,10 @@ def test_another_connection_of_the_same_kernel_is_refused_until_the_first_is_clo
 def test_a_connection_that_nobody_holds_any_more_refuses_no_other(path):
     ledger = Ledger(path)
     lose_the_log(path)
-    del ledger
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # which newer Pythons give of a database that nobody closed
+        del ledger
+        gc.collect()
     Ledger(path).close()
 
 
