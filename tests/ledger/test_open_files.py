@@ -59,8 +59,11 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
 @pytest.mark.parametrize("linked", [False, True], ids=["same-name", "link"])
-def test_a_ledger_that_is_opened_twice_keeps_its_locks(path, closed, linked):
+@pytest.mark.parametrize("logged", [False, True], ids=["no-log", "log"])
+def test_a_ledger_that_is_opened_twice_keeps_its_locks(path, closed, linked, logged):
     ledger = Ledger(path)
+    if logged:
+        ledger.set_meta("said", "in the log")
     name = path
     if linked:
         name = path.with_name("link.sqlite")

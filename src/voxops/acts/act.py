@@ -15,6 +15,7 @@ from voxops._core.addresses import redact_addresses
 from voxops._core.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
+from voxops.acts.rows import TIMES
 from voxops.api.evidence import (
     Attempted,
     Baseline,
@@ -35,7 +36,6 @@ About = Literal["post", "delivery", "create"]
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
 CHANGED = "changed since loaded"  # how the reason begins for which a row is held that is not as it was
 ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
-_TIMES = frozenset({"updated_at", "delivered_at"})
 
 
 class Act:
@@ -224,7 +224,7 @@ def changed_fields(seen: Mapping[str, Any], state: PostState) -> list[str]:
 
 def _same(name: str, seen: Any, now: Any) -> bool:
     """Whether a field is as it was seen; lists may cut messages and milliseconds that single reads show."""
-    if name in _TIMES:
+    if name in TIMES:
         return same_time(seen, now)
     return same_text(seen, now) if name == "error_message" else bool(seen == now)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOVING",
     "TARGET_EPISODE",
+    "TIMES",
     "TWICE",
     "OpenTargets",
     "age_of",
@@ -49,7 +50,7 @@ TARGET_EPISODE = (
 _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
 MOVING = "another target of this post is still publishing"
 TWICE = "this target stands in the frame twice"
-_TIMES = frozenset({"updated_at", "delivered_at"})
+TIMES = frozenset({"updated_at", "delivered_at"})  # what of an episode lists may cut to the second
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 
 
@@ -167,7 +168,7 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
 
 def episode_identity(action: str, seen: Mapping[str, Any]) -> str:
     """Fingerprint of an episode, alike for all readings that count as the same (rule 4): lists may cut messages and milliseconds."""
-    common = {name: common_time(value) if name in _TIMES else value for name, value in seen.items()}
+    common = {name: common_time(value) if name in TIMES else value for name, value in seen.items()}
     if "error_message" in common:
         common["error_message"] = common_text(common["error_message"])
     return fingerprint(action, common)
@@ -241,7 +242,7 @@ def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -
 
 def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
-    if name in _TIMES:
+    if name in TIMES:
         return [None if when is None else when.isoformat() for when in instants(frame, name)]
     values = plain_values(frame, name)
     if name in _NUMBERS:

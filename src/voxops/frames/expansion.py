@@ -138,9 +138,8 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     childless = known[[name for name in _SAID if name in known.columns]].isna().all(axis=1).to_numpy(bool)
     if childless.any():
         loads = pd.MultiIndex.from_frame(known[["post_id", "updated_at"]])
-        childless = childless & ~loads.isin(
-            loads[~childless]
-        )  # beside targets of its own load it is one that says nothing
+        # Beside targets of its own load it is one that says nothing.
+        childless = childless & ~loads.isin(loads[~childless])
         needed = ~_needless(known["post_id"], childless)
         if not needed.all():
             frame, known = frame[needed], known[needed]

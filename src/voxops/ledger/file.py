@@ -170,9 +170,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     logged = has_log(path)
     check_others(path)
     try:
-        if (
-            logged
-        ):  # by a connection that can't write: another would write a log that doesn't belong to the file into it
+        if logged:
+            # By a connection that can't write: another one would write a log that doesn't belong to the file into it.
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as reader:
                 _verify(reader, path, logged=True)
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -243,9 +242,8 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
 
 def _verify(db: sqlite3.Connection, path: Path, *, logged: bool) -> None:
     """Refuse a file that is not a ledger of ours, is damaged, lies beside the log of another, or was written by a later version."""
-    db.execute(
-        "PRAGMA trusted_schema=OFF"
-    )  # what a file brings with it runs nothing: its views and triggers are refused
+    # What a file brings with it runs nothing: its views and triggers are refused.
+    db.execute("PRAGMA trusted_schema=OFF")
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     identity = db.execute("PRAGMA application_id").fetchone()[0]
     if tables and identity != APPLICATION_ID:
