@@ -579,6 +579,27 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     book.close()
 
 
+def test_a_plan_stays_that_was_asked_for_right_after_choosing(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    """JupyterLab holds the second change of a model back until the kernel has taken the first; a button's message is sent at once."""
+    book = opened(lab, "quick.ipynb", connect(api, tmp_path), "vx.delivery_panel(ws)")
+    log = book.at(1)
+    log.wait("that match")
+    log.area.locator(".vx-actions").evaluate(
+        """bar => {
+            const [canary, force] = [bar.querySelector("[type=number]"), bar.querySelector("[type=checkbox]")];
+            force.click();
+            canary.value = 2;
+            canary.dispatchEvent(new Event("change"));
+            bar.querySelector("button").click();
+        }"""
+    )
+    log.wait("Plan to redeliver")
+    assert arrived(api) == 0  # and the kernel has heard of all by now
+    log.wait("Run the plan: send")
+    log.wait("The first 2 of each cause go first")
+    book.close()
+
+
 def test_a_picture_whose_address_is_broken_hides_no_details(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     spoil = "triaged['media_url'] = 'https://[broken/x.png'\ntriaged['content'] = 'the text of the post'"
     book = opened(lab, "picture.ipynb", connect(api, tmp_path), LOAD, spoil, PANEL)

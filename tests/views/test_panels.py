@@ -90,10 +90,15 @@ class Page:
             rows = np.ones(len(frame), bool)
             for name, wanted in self.widget.view.get("facets", {}).items():
                 rows &= self.panel._rows.shown(name).isin(wanted).to_numpy()
-        self.send("plan", rows=pack(rows), version=self.panel._rows.version, form=form)
+        self.look(form=form)
+        self.ask(rows, self.widget.view)
         # The page shows it, and not the last.
         until(lambda: self.state["plan"] and self.state["plan"]["number"] > before)
         return self.panel.plan
+
+    def ask(self, rows: np.ndarray, view: Any) -> None:
+        """Send what Plan sends: the rows, and how they were chosen."""
+        self.send("plan", rows=pack(rows), version=self.panel._rows.version, view=view, ticks=self.widget.ticks)
 
     def hush(self) -> None:
         """Let the page say no longer what could not be done: what it says next is new."""
@@ -212,6 +217,42 @@ def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.Da
     page.look(facets={"verdict": ["retry"]})
     assert panel.plan is None  # what was planned does not hold any more
     until(lambda: page.state["plan"] is None)  # shown by whoever noticed first
+
+
+def test_what_is_heard_after_a_plan_of_what_failed_and_was_chosen_before_leaves_it(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.plan(flags(panel, *np.flatnonzero(panel._rows.frame["verdict"].eq("retry"))[:12]))
+    page.run()
+    until(lambda: panel._runner.verified is not None and panel._runs, 60)
+    page.send("retry", view={**page.widget.view, "search": "a"}, ticks=page.widget.ticks)
+    until(lambda: page.state["plan"])
+    page.look(search="a")
+    assert panel.plan is not None
+    page.look(search="b")
+    assert panel.plan is None
+
+
+@pytest.mark.parametrize("late", [{"facets": {"verdict": ["retry"]}}, {"form": {"canary": 2}}, {"search": "a"}])
+def test_what_was_chosen_before_a_plan_and_is_heard_after_it_leaves_the_plan(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame, tmp_path: Path, late: Any
+) -> None:
+    """Front ends hold changes of a model back while the kernel works; the message of a button overtakes them."""
+    panel = vx.triage_panel(ws, triaged)
+    page = Page(panel)
+    page.look(facets={"verdict": ["fix content"]})
+    rows = panel._failed["verdict"].eq("retry").to_numpy(bool)
+    page.ask(rows, {**page.widget.view, **late})
+    until(lambda: page.state["plan"])
+    page.idle()
+    assert panel.plan.canaries == late.get("form", {}).get("canary", 0)
+    assert fresh(panel.code(), sandbox, tmp_path) == keys_of(panel.plan)
+    page.look(**late)  # as the page said when it asked
+    assert panel.plan is not None
+    page.look(facets={"verdict": ["reconnect"]})
+    assert panel.plan is None
 
 
 def test_the_code_is_turned_to_when_it_is_asked_for_and_the_plan_after_it(
@@ -580,7 +621,7 @@ def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, tri
         return make(chosen, form)
 
     panel._plan_of = slowly
-    page.send("plan", rows=everything, version=panel._rows.version, form={})
+    page.send("plan", rows=everything, version=panel._rows.version, view={}, ticks="")
     assert begun.wait(30)
     page.look(facets={"platform": ["twitter"]})
     goes_on.set()
@@ -851,6 +892,21 @@ def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: S
     plan = page.plan(rows, force=True)
     assert plan.eligible > 0
     assert fresh(panel.code(), sandbox, tmp_path) == keys_of(plan)
+
+
+def test_the_code_of_deliveries_that_a_filter_heard_of_later_has_chosen(
+    ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    page = failures(ws)
+    panel = page.panel
+    late = {"facets": {"event_type": ["post.published"]}, "form": {"force": True}}
+    page.look(facets={"event_type": ["post.failed"]})
+    page.ask(panel._rows.frame["event_type"].eq("post.published").to_numpy(bool), late)
+    until(lambda: page.state["plan"])
+    page.idle()
+    page.look(**late)
+    assert panel.plan.eligible > 0
+    assert fresh(panel.code(), sandbox, tmp_path) == keys_of(panel.plan)
 
 
 def test_a_log_in_which_one_delivery_has_failed_is_shown(ws: vx.Workspace) -> None:

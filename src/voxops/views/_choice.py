@@ -49,6 +49,10 @@ class Choice:
             keep &= frame[self.when].ge(start).fillna(False) & frame[self.when].lt(end).fillna(False)
         return keep.astype(bool)
 
+    def covering(self, frame: pd.DataFrame, rows: pd.Series) -> Choice:
+        """Return these filters, or none where they leave out some of the rows: a plan may be heard of before the page's filters."""
+        return self if bool(self.mask(frame)[rows].all()) else Choice()
+
     def code(self, name: str) -> list[str]:
         """Return the lines that keep the same rows of the frame called `name`."""
         lines = []

@@ -194,13 +194,13 @@ class Panel(ABC):
         """Do what a page asks for; what takes time is handed over."""
         if message["do"] == "retry":
             # That plan follows from a run, and no less than others from what is chosen since.
-            self._chose = self._choice_now()
+            self._chose = self._choice_of(message)
         if self._runner.hear(message):
             return
         match message["do"]:
             case "plan":
-                chose = self._choice_now()
-                self._desk.run_blocking(lambda: self._plan_rows(message, chose))
+                known, chose = self._choice_now(), self._choice_of(message)
+                self._desk.run_blocking(lambda: self._plan_rows(message, known, chose))
             case "texts" | "search":
                 self._desk.at_once(lambda: self._send_found(message))
             case "details":
@@ -222,8 +222,14 @@ class Panel(ABC):
 
     def _choice_now(self) -> tuple[object, ...]:
         """Return everything in the present view that decides what is planned."""
-        view = self._live.view
-        return (*(view.get(name) for name in _CHOOSING), self._live.widget.ticks)
+        return self._choice_of({"view": self._live.view, "ticks": self._live.widget.ticks})
+
+    def _choice_of(self, message: Mapping[str, Any]) -> tuple[object, ...]:
+        """Return everything that decides what is planned, as a page says with its message; what is known, where it says nothing."""
+        view = message.get("view")
+        if not isinstance(view, Mapping):
+            return self._choice_now()
+        return (*(view.get(name) for name in _CHOOSING), message.get("ticks"))
 
     def _chosen_otherwise(self, chose: tuple[object, ...] | None = None) -> None:
         """A page chose something else: a plan made before does not hold any more."""
@@ -232,15 +238,20 @@ class Panel(ABC):
             if self._code_shown:  # it says what is chosen now
                 self._changed(False)
 
-    def _plan_rows(self, message: Mapping[str, Any], chose: tuple[object, ...]) -> None:
-        """Plan the rows that a page names, which chose them so."""
+    def _plan_rows(self, message: Mapping[str, Any], known: tuple[object, ...], chose: tuple[object, ...]) -> None:
+        """Plan the rows that a page names, which chose them so.
+
+        What it chose last may not have come here yet, since front ends hold changes of a model back while the kernel works, and
+        messages not: what was `known` when it was heard is no newer choice.
+        """
         rows = None if self._rows is None else self._rows.rows(message.get("rows"), message.get("version"))
         if rows is None:
             return self._complain(_ANOTHER_TABLE)
-        form = message.get("form")
         self._chose = chose
+        form = chose[_CHOOSING.index("form")]
         self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
-        self._chosen_otherwise(chose)  # while the plan was made
+        if self._choice_now() != known:  # while the plan was made
+            self._chosen_otherwise(chose)
         return None
 
     def _make(

@@ -234,6 +234,7 @@ class DeliveryPanel(Panel):
         lines = [f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
         wanted = self._wanted()
         choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
+        choice = choice.covering(self._log, self._log["delivery_id"].isin(set(chosen["delivery_id"])))
         kept = self._log[choice.mask(self._log)]
         lines += choice.code("chosen")
         failed = kept["success"].eq(False).fillna(False).astype(bool)

@@ -223,7 +223,7 @@ class TriagePanel(Panel):
             start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
             if not self._is_whole:
                 return [*start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
-        choice = self._choice()
+        choice = self._choice().covering(self._failed, _keys(self._failed).isin(set(_keys(chosen))))
         kept = self._failed[choice.mask(self._failed)]
         mine = _keys(kept).isin(set(_keys(chosen)))
         return [

@@ -175,12 +175,15 @@ class Live {
     this.allow();
   }
 
+  /** How rows are chosen here: said with what asks for a plan, since the model may still hold changes back, which no message does. */
+  choice() { return { view: this.view, ticks: this.model.get("ticks") }; }
+
   doPlan() {
     this.awaits = true;
     this.before = this.state.plan?.number;
     this.run.disabled = true;
     this.form();
-    this.send({ do: "plan", rows: pack(this.grid.chosen().chosen), version: this.grid.version, form: this.view.form });
+    this.send({ do: "plan", rows: pack(this.grid.chosen().chosen), version: this.grid.version, ...this.choice() });
   }
 
   doRun() {
@@ -264,7 +267,7 @@ class Live {
   press(button) {
     this.awaits = Boolean(button.plans);
     this.before = this.state.plan?.number;
-    this.send({ do: button.do, about: button.about });
+    this.send({ do: button.do, about: button.about, ...(button.plans ? this.choice() : {}) });
   }
 
   /** Enable what makes sense; a focus that would be lost with its button goes to the next one that can be pressed, or to the tab. */
