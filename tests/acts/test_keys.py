@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from io import StringIO
+from io import BytesIO, StringIO
 from uuid import UUID
 
 import numpy as np
@@ -20,6 +20,7 @@ from voxops._core.canonical import canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.sheet import row_names
 from voxops.errors import PlanError
+from voxops.frames.arrow_in import from_arrow
 
 JSON = st.recursive(
     st.none()
@@ -154,8 +155,8 @@ def test_rule_05_an_instant_is_one_row_in_whatever_zone_and_spelling(value):
 @pytest.mark.parametrize(
     "value",
     [
-        "2027-03-01 09:00",
-        "2027-03-01T09:00:00",
+        "2027-03-01T9:00",
+        "2027-03-01 09:00:00.",
         "2027-02-30T09:00:00Z",
         "0001-01-01T00:00:00+14:00",
         "at 2027-03-01T09:00:00Z",
@@ -166,7 +167,58 @@ def test_rule_05_what_is_no_instant_stays_the_text_that_it_is(value):
     assert keys.row_key(value) == value
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2027-03-01 09:00", "2027-03-01T09:00:00", "2027-03-01T09:00:00.000", "2027-03-01 09:00:00.000000000",
+        datetime(2027, 3, 1, 9), pd.Timestamp("2027-03-01T09:00"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_rule_05_a_time_without_a_zone_is_one_row_in_whatever_spelling(value):
+    assert keys.row_key(value) == "2027-03-01 09:00:00"
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)), st.sampled_from(["csv", "json", "parquet"]))
+def test_rule_29_a_column_of_times_without_a_zone_names_its_rows_through_a_file(when, kind):
+    frame = pd.DataFrame(
+        {"slot": pd.Series([pd.Timestamp(when), pd.Timestamp("2027-03-02 10:30:00.25")]).dt.as_unit("us")}
+    )
+    assert not isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    file = BytesIO()
+    match kind:
+        case "csv":
+            frame.to_csv(file, index=False)
+        case "json":
+            frame.to_json(file, date_format="iso", date_unit="us")
+        case "parquet":
+            frame.to_parquet(file)
+    file.seek(0)
+    match kind:
+        case "csv":
+            back = pd.read_csv(file)
+        case "json":
+            back = pd.read_json(file, dtype=False)
+        case "parquet":
+            back = from_arrow(pd.read_parquet(file))
+    assert [keys.row_key(value) for value in back["slot"]] == [keys.row_key(value) for value in frame["slot"]]
+
+
+@pytest.mark.parametrize("value", [17841405793187218, 2**53, -(2**60), 1.7841405793187218e16], ids=str)
+def test_rule_05_a_number_that_may_have_lost_digits_in_a_file_names_no_row(value):
+    with pytest.raises(PlanError, match="may have lost digits in a file; read the column as text"):
+        keys.row_key(value)
+    assert keys.row_key(str(int(value))) == str(int(value))
+    assert keys.row_key(2**53 - 1) == str(2**53 - 1)
+
+
 def test_names_that_an_earlier_version_may_have_recorded():
+    assert keys.older_names("2027-03-01 09:00:00") == (
+        "2027-03-01T09:00:00",
+        "2027-03-01 09:00:00.000", "2027-03-01T09:00:00.000", "2027-03-01 09:00:00.000000", "2027-03-01T09:00:00.000000",
+        "2027-03-01 09:00:00.000000000", "2027-03-01T09:00:00.000000000", "2027-03-01 09:00", "2027-03-01T09:00",
+    )  # fmt: skip
+    assert "2027-03-01 09:00:00.250000" in keys.older_names("2027-03-01 09:00:00.25")
     assert keys.older_names("2027-03-01T09:00:00+00:00") == (
         "2027-03-01T09:00:00Z", "2027-03-01 09:00:00Z", "2027-03-01 09:00:00+00:00",
     )  # fmt: skip

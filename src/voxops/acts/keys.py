@@ -85,8 +85,14 @@ def campaign_name(name: str) -> str:
 def older_names(name: str) -> tuple[str, ...]:
     """Return the names under which an earlier version may have recorded a row.
 
-    The first edition kept the text ``"1.0"`` apart from ``1``; and an instant was as a file spelt it.
+    The first edition kept the text ``"1.0"`` apart from ``1``; and a time was as a file spelt it.
     """
+    if re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", name):
+        whole, _, fraction = name.partition(".")
+        spelt = [name, *(f"{whole}.{fraction:0<{digits}}" for digits in (3, 6, 9) if digits > len(fraction))]
+        if not fraction and name.endswith(":00"):
+            spelt.append(name.removesuffix(":00"))
+        return tuple(each for one in spelt for each in (one, one.replace(" ", "T")))[1:]
     if name.endswith("+00:00"):
         bare = name.removesuffix("+00:00")
         return (f"{bare}Z", f"{bare.replace('T', ' ')}Z", f"{bare.replace('T', ' ')}+00:00")

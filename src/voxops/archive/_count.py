@@ -200,7 +200,7 @@ def _typed(answer: pa.Table, columns: Sequence[str], spans: Sequence[str], tz: s
     """The answer with the dtypes of the statistics."""
     kinds = {name: SCHEMA["deliveries"].field(name).type for name in columns if name not in spans}
     wanted = [
-        field.with_type(pa.timestamp("us") if field.name in spans else kinds.get(field.name, pa.int64()))
+        field.with_type(pa.timestamp("us", "UTC") if field.name in spans else kinds.get(field.name, pa.int64()))
         for field in answer.schema
     ]
     table = to_frame(answer.cast(pa.schema(wanted)))

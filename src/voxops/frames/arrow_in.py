@@ -46,12 +46,13 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, ``targets``, ``tags`` and
-        ``metadata`` as ``ws.posts`` gives them, index from 0.
+        ``metadata`` as ``ws.posts`` gives them, index from 0. Times without a zone stay so, as ``datetime64[us]``.
 
     Raises
     ------
     ConfigError
-        If `data` is no such thing, two of its columns have one name, or a column holds whole numbers or times that don't fit.
+        If `data` is no such thing, two of its columns have one name, a column holds whole numbers or times that don't fit, or times
+        have no zone any more that had one in `like`.
 
     Notes
     -----
@@ -83,6 +84,10 @@ def _as(column: pd.Series[Any], dtype: Any) -> Any:
     """A column in the dtype that it had."""
     if isinstance(dtype, JsonDtype):
         return _json_in(column.array.to_numpy(object, na_value=None))
+    if isinstance(dtype, pd.DatetimeTZDtype) and pd.api.types.is_datetime64_dtype(column.dtype):
+        raise ConfigError(
+            f"the times of {column.name} have lost their zone on the way; say which it is, in DuckDB as {column.name} AT TIME ZONE 'UTC'"
+        )
     return column.astype(dtype)
 
 
@@ -174,13 +179,13 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
 
 
 def _times_in(name: str, column: Any) -> Any:
-    """Times in UTC, cut to microseconds."""
+    """Times in UTC, cut to microseconds; without a zone where Arrow knows none, since none is guessed."""
     stamps = column.cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
     try:
         times = pd.DatetimeIndex(stamps.view(f"M8[{column.type.unit}]")).as_unit("us")
     except pd.errors.OutOfBoundsDatetime as error:
         raise ConfigError(f"{name} holds times that are too far off for microseconds") from error
-    return times.tz_localize("UTC").array
+    return (times if column.type.tz is None else times.tz_localize("UTC")).array
 
 
 def _words_in(column: Any) -> Any:
