@@ -119,10 +119,10 @@ def connect(
             "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
         )
     retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
-    path = None if ledger is None else file_path("ledger", ledger)
+    path = None if ledger is None else _absolute("ledger", ledger)
     passed = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
     settings = Settings.read({name: _setting(name) if value is None else value for name, value in passed.items()})
-    disk = None if archive is None else file_path("archive", archive)
+    disk = None if archive is None else _absolute("archive", archive)
     # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
@@ -179,6 +179,16 @@ async def open_workspace(
     session = Session(client, engine, client.url, identify, settings)
     workspace = Workspace(session, ledger=book, identity=identity, resources=resources)
     return workspace
+
+
+def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
+    """A path as it is meant now: the file is opened when the workspace is known, and the notebook may have changed its folder by then."""
+    try:
+        return file_path(name, value).absolute()
+    except OSError:
+        raise ConfigError(
+            f"{name}={str(value)!r} lies in a working folder that exists no more; write it out."
+        ) from None
 
 
 async def _identified(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -90,6 +91,64 @@ def test_a_ledger_whose_log_was_removed_is_used_no_more(path, act):
         act(ledger)
     assert str(path) in str(refused.value)
     assert seen_elsewhere(path) == "before"
+    ledger.close()
+
+
+def test_a_ledger_whose_index_of_the_log_was_removed_is_used_no_more(path):
+    """Locks stand in it: whoever opens another one holds the same ones, and writes the same pages."""
+    ledger = Ledger(path)
+    ledger.set_meta("said", "one")
+    path.with_name(f"{path.name}-shm").unlink()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.set_meta("said", "two")
+    with pytest.raises(LedgerError, match="restart the kernel"):
+        Ledger(path)
+    ledger.close()
+    assert seen_elsewhere(path) == "one"
+
+
+@pytest.mark.skipif(not hasattr(os, "fsencode"), reason="no file names of bytes here")
+def test_a_ledger_s_name_may_be_no_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"latin\xe9.sqlite")
+    for said in ("one", "two"):
+        ledger = Ledger(path)
+        ledger.set_meta("said", said)
+        ledger.close()
+    assert Ledger(path).meta("said") == "two"
+
+
+@pytest.mark.parametrize(
+    "how", ["too long", "below a file", "a circle of links", "below a circle of links", "no working folder"]
+)
+def test_what_can_t_be_a_ledger_is_said_in_words(tmp_path, monkeypatch, how):
+    (tmp_path / "file").write_text("")
+    for circle in ("circle", "folder"):
+        (tmp_path / circle).symlink_to(tmp_path / circle)
+    (tmp_path / "gone").mkdir()
+    if how == "no working folder":
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+    path = {
+        "too long": tmp_path / ("x" * 255),
+        "below a file": tmp_path / "file" / "ledger.sqlite",
+        "a circle of links": tmp_path / "circle",
+        "below a circle of links": tmp_path / "folder" / "ledger.sqlite",
+        "no working folder": Path("ledger.sqlite"),
+    }[how]
+    with pytest.raises(LedgerError, match=r"the ledger .* can't be"):
+        Ledger(path)
+
+
+def test_a_folder_that_is_something_else_by_now_is_said_in_words(tmp_path):
+    path = tmp_path / "folder" / "ledger.sqlite"
+    ledger = Ledger(path)
+    path.parent.rename(tmp_path / "moved")
+    path.parent.write_text("")
+    with pytest.raises(LedgerError, match="removed or replaced"):
+        ledger.set_meta("said", "two")
     ledger.close()
 
 

@@ -376,6 +376,32 @@ def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: 
         vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
 
 
+def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made(
+    world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the identity is known only after the notebook has changed its folder: another ledger knows nothing of what was moved."""
+    (tmp_path / "data").mkdir()
+    for outage in (True, False):
+        monkeypatch.chdir(tmp_path)
+        if outage:
+            world.add_fault(Fault("status", method="GET", path="/v1/auth/me", status=503, times=6))
+        with vx.connect(sandbox=world, ledger="ledger.sqlite") as ws:
+            monkeypatch.chdir("data")
+            posts = ws.posts(status="scheduled").head(1)
+            counted = counts(ws.run(vx.plan_reschedule(posts, by="3D")).wait())
+            assert counted == ({"succeeded": 1} if outage else {"blocked": 1})
+    assert [path.name for path in (tmp_path / "data").iterdir()] == []
+    assert len(world.effects("post.update")) == 1
+
+
+def test_a_working_folder_that_is_gone_is_said(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(vx.ConfigError, match="lies in a working folder that exists no more; write it out"):
+        vx.connect(sandbox=world, ledger="ledger.sqlite")
+
+
 def test_an_identity_that_was_not_shown_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
     world.set_switches(no_identity=True)
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:

@@ -156,8 +156,10 @@ def open_database(path: Path) -> sqlite3.Connection:
         If the file is damaged, belongs to something else, is of a later version, can't be written, or lies on a network file
         system whose locks don't hold.
     """
-    path = path.expanduser().absolute()  # ":memory:" is a file of that name, too, and not what SQLite would take it for
     try:
+        path = (
+            path.expanduser().absolute()
+        )  # ":memory:" is a file of that name, too, and not what SQLite would take it for
         make_folder(path.parent, flush=True)
         _create(path)
         flush_folder(path.parent)
@@ -199,7 +201,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 def _create(path: Path) -> None:
     """Make an empty file where there is none; one that exists is not opened, since that would drop its locks (see `ledger.log`)."""
     with _CREATING, suppress(FileExistsError):
-        os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not os.access(path, os.R_OK | os.W_OK):

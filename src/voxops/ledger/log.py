@@ -39,13 +39,16 @@ class OpenFiles:
     ----------
     db : sqlite3.Connection
         An open ledger, whose log is there.
+    path : Path
+        Its file.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.path = str(db.execute("PRAGMA database_list").fetchone()["file"])  # links resolved: the log lies beside it
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self.path = os.path.realpath(path)  # the log lies beside it, and beside no link to it
         logged = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         self._db = db
-        self._names = (self.path, f"{self.path}-wal") if logged else (self.path,)
+        # Locks stand in the index of the log (-shm), so whoever opens another one sees neither locks nor what is in the log.
+        self._names = tuple(f"{self.path}{ending}" for ending in (("", "-wal", "-shm") if logged else ("",)))
         self._opened = self._look()
         _OPEN.add(self)
 
@@ -58,8 +61,8 @@ class OpenFiles:
         """Raise a LedgerError unless what is open here is what others find."""
         if self in _OPEN and self._look() != self._opened:
             raise LedgerError(
-                f"the files of the ledger {self.path} were removed or replaced while this kernel had them open, as happens after it was "
-                "copied from this kernel; restart the kernel and run the notebook again: nothing is sent twice"
+                f"the files of the ledger {self.path} were removed or replaced, or can't be reached, since this kernel opened them, as happens "
+                "after it was copied from this kernel; restart the kernel and run the notebook again: nothing is sent twice"
             )
 
     def close(self) -> None:
@@ -71,7 +74,7 @@ class OpenFiles:
         self._db.close()
 
     def _look(self) -> list[tuple[int, int]]:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             return [(found.st_dev, found.st_ino) for found in map(os.stat, self._names)]
         return []
 
@@ -85,7 +88,7 @@ def check_others(path: Path) -> None:
     Connections of one process share the index of the log, so a new one would read the old log's index for the new log.
     """
     for other in list(_OPEN):
-        if other.path == str(path.resolve()):
+        if other.path == os.path.realpath(path):
             other.check()
 
 
@@ -144,6 +147,6 @@ def _in_file(path: Path) -> str | None:
 
 def has_log(path: Path) -> bool:
     """Whether there is a log with something in it."""
-    with suppress(FileNotFoundError):
-        return Path(f"{path.resolve()}-wal").stat().st_size > 0
+    with suppress(OSError):  # who can't look there can't open it, and says so
+        return Path(f"{os.path.realpath(path)}-wal").stat().st_size > 0
     return False

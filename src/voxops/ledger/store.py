@@ -51,7 +51,7 @@ class Store:
         self._noted = (-math.inf, -math.inf)
         self._renewed = has_log(path.expanduser())  # by whoever has begun it
         self._db = open_database(path)
-        self._files = OpenFiles(self._db)
+        self._files = OpenFiles(self._db, path.expanduser())
         with self.atomic():
             self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
 
