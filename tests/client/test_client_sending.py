@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from voxops._core import eventloop
+from voxops._core.canonical import canonical
 from voxops.api.matrix import MATRIX, Resend, may_resend
 from voxops.client import AsyncClient, PostFields
 from voxops.connection import _identity
@@ -498,3 +500,31 @@ def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
     eventloop.run(all_of_them())
     assert len(sandbox.requests()) == 3
     assert asked == [0, 0, 0, 1, 2, 2], "once each, and before the server has it"
+
+
+def test_a_try_whose_time_is_over_between_its_headers_and_its_body_is_broken_off_and_unknown(
+    client: AsyncClient, sandbox: Sandbox
+) -> None:
+    """A laptop may fall asleep just there. The server can't act upon half a request, but nobody here can know that it doesn't."""
+    answers = iter([True, False, True, True])
+
+    async def send(post: str) -> Any:
+        async with client.permit() as permit:
+            body = canonical({"content": "once"})
+            return await permit.send(
+                "PATCH", f"/v1/posts/{post}", body, key=str(uuid4()), may_go=partial(next, answers)
+            )
+
+    async def both() -> None:
+        [post, *_] = [
+            each["id"] async for page in client.pages("/v1/posts", {"status": "scheduled"}) for each in page.records
+        ]
+        with pytest.raises(TransportError, match="broken off before its body left") as broken:
+            await send(post)
+        assert broken.value.sent
+        assert sandbox.effects("post.update") == []
+        assert (await send(post)).status == 200
+
+    eventloop.run(both())
+    assert len(sandbox.effects("post.update")) == 1
+    assert list(answers) == []

@@ -71,7 +71,7 @@ class Permit:
     ) -> Reply:
         """Send once, these bytes under this key and this version token, and return the answer whatever its status.
 
-        `may_go` is asked when the connection stands, just before the first byte leaves.
+        `may_go` is asked when the connection stands, just before the first byte leaves, and again before the body does.
 
         Raises
         ------

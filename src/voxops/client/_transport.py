@@ -120,7 +120,7 @@ class Transport:
         endpoint = f"{call.method} {call.path}"
         request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
         if call.may_go is not None:
-            request.extensions["trace"] = _ask(call.may_go)
+            request.extensions["trace"] = _ask(call.may_go, has_body=bool(call.body))
         outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout * _WHOLE, ANSWER_BYTES))
         del request
         # Raised here, and not where it happened: the HTTP library's own frames hold the key.
@@ -167,9 +167,10 @@ class Transport:
                     body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
                 finally:
                     await answer.aclose()
-        except _TooLateError:
+        except _TooLateError as error:
+            what = "broken off before its body left" if error.begun else "not sent"
             return TransportError(
-                f"{endpoint}: not sent, since its time was over before the connection stood", sent=False
+                f"{endpoint}: {what}, since its time was over before the connection stood", sent=error.begun
             )
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
             proxied = connections.trust_env and _has_proxy(request.url)
@@ -182,18 +183,23 @@ class Transport:
 
 
 class _TooLateError(Exception):
-    """A call may not be sent any more."""
+    """A call may not be sent any more; `begun` says whether its headers have left."""
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__()
+        self.begun = begun
 
 
-def _ask(may_go: Callable[[], bool]) -> Callable[[str, Any], Awaitable[None]]:
-    """A trace of the HTTP library that breaks a request off before its first byte, unless it may still go (rule 21).
+def _ask(may_go: Callable[[], bool], *, has_body: bool) -> Callable[[str, Any], Awaitable[None]]:
+    """A trace of the HTTP library that breaks a request off before its first byte, and before its body, unless it may still go (rule 21).
 
-    Waiting for a connection may take long, and a laptop may sleep meanwhile.
+    Waiting for a connection may take long, and a laptop may sleep meanwhile. What has no body is whole with its headers.
     """
 
     async def trace(event: str, _: Any) -> None:
-        if event.endswith("send_request_headers.started") and not may_go():
-            raise _TooLateError
+        begun = event.endswith("send_request_body.started")
+        if ((begun and has_body) or event.endswith("send_request_headers.started")) and not may_go():
+            raise _TooLateError(begun=begun)
 
     return trace
 
