@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.desk import Desk, Post, created, error, says
+from tests.engine.desk import Desk, Post, created, error, retried, says
 from tests.engine.shown import NOW, after, campaign, fix, move, run_now, scheduled, state
 
 from voxops.acts.create import CREATE, plan_bulk
@@ -17,6 +17,7 @@ from voxops.api.states import PostState
 from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
 from voxops.engine.learning import are_of_others
+from voxops.engine.sender import _is_of_another
 from voxops.errors import TransportError
 from voxops.model import Outcome
 
@@ -92,6 +93,9 @@ def test_rule_15_an_answer_that_names_another_row_s_post_proves_nothing(desk, ho
     if whose == "another row's":
         assert set(desk.outcomes(op)) == {"unknown"}
         assert "the answer is about another post" in desk.get(op).waiting_for
+        assert "about another post" in desk.current.queue.describe_failures(op)
+        assert desk.get(op).answered
+        assert desk.ledger.operations.reply(op) is None
         assert desk.changed == []
         assert desk.ledger.marks.of_posts(["post_7"])["post_7"].row_mark == earlier.item.row_mark, (
             "whose it is stays known"
@@ -99,6 +103,17 @@ def test_rule_15_an_answer_that_names_another_row_s_post_proves_nothing(desk, ho
         assert not desk.ledger.marks.of_posts(["post_8"])
     else:
         assert set(desk.outcomes(op)) == {"succeeded"}
+        assert desk.current.queue.describe_failures(op) == ""
+        assert (desk.ledger.operations.reply(op) is not None) == bool(desk.post.requests)
+
+
+@pytest.mark.parametrize(
+    "answer", [error(422, "VALIDATION_ERROR"), error(404, "NOT_FOUND"), error(500)], ids=["422", "404", "500"]
+)
+def test_an_answer_is_kept_that_settles_or_leaves_open(desk, answer):
+    op = created(desk, "a")
+    desk.send(op, answer)
+    assert desk.ledger.operations.reply(op) == answer.body
 
 
 @pytest.mark.parametrize("status", ["scheduled", "SCHEDULED", "draft", None, "accepted", "error", "", 7])
@@ -396,3 +411,27 @@ def test_rule_30_what_was_taken_back_is_read_again_for_each_create_whose_reading
         desk.send(op, says(201, {"id": f"new_{op}"}))
     read = [line for line in desk.server.read if line.startswith("posts")]
     assert sorted(read) == ["posts post_a", "posts post_b"]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"id": "post_1", "platformId": "t1"}, False),
+        ({"success": True}, False),
+        ({"platformId": "twitter"}, False),  # as the target is named until its id is known
+        ({"platformId": "t2"}, True),
+        ({"id": "post_1", "platformId": "t2"}, True),
+        ({"id": "post_2", "platformId": "t1"}, True),
+        ({"id": "post_2"}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ending", ["/platforms/t1/fix", "/platforms/t1/twitter/fix", "/retry"])
+def test_rule_15_an_answer_about_another_post_or_target_is_known(desk, said, wanted, ending):
+    """Only a fix is about one target; what a retry says of targets is read one by one."""
+    stored = replace(desk.get(retried(desk)), path=f"/v1/posts/post_1{ending}")
+    if said.get("platformId") == "twitter" and "twitter" not in ending:
+        wanted = "platforms" in ending
+    if ending == "/retry":
+        wanted = said.get("id") == "post_2"
+    assert _is_of_another(stored, [], said) == wanted

@@ -52,6 +52,11 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/preparing.py",
         "Preparer._renew_create: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
     ): "what is read once more at that very instant is as good",
+    ("engine/sender.py", "Sender._record: False → (True)"): "what is written in the transaction says it anew",
+    (
+        "engine/learning.py",
+        "are_of_others: member.result_id is not None → (True)",
+    ): "no post is called None",
     (
         "engine/learning.py",
         "note_posts: one != known[one.post_id] → (True)",
