@@ -14,7 +14,7 @@ from voxops.api.errors import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
 from voxops.api.windows import RESEND_UNANSWERED
-from voxops.frames.columns import need_columns, plain_values
+from voxops.frames.columns import booleans, need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     """
     frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
     need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
-    theirs = [made is False for made in plain_values(frame, "made_here")]
+    here = booleans(frame, "made_here").fillna(True) if "made_here" in frame.columns else [True] * len(frame)
+    theirs = [not made for made in here]
     unmade = plain_values(frame, "unmade")
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()

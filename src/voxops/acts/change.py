@@ -203,11 +203,17 @@ def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
-        if not is_missing(value):
+        if not (name == "tags" and _is_blank(value)) and not is_missing(value):
             wanted = read.get(name, lambda text: text)(value)
             # A tag that is there already is not added again.
             found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
     return found
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a cell says nothing: a file makes ``""`` of what is missing, and ``groupby`` a list of it. A list of nothing says *none*."""
+    parts = value if isinstance(value, list | tuple) and value else [value]
+    return all(is_missing(part) or (isinstance(part, str) and not part.strip()) for part in parts)
 
 
 def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:

@@ -18,6 +18,7 @@ from voxops.acts.rows import (
     target_rows,
     why_no_act,
 )
+from voxops.acts.sheet import is_written_missing
 from voxops.acts.target_act import TargetAct
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.frames.columns import need_columns
@@ -88,6 +89,8 @@ def _why_not_fix(body: Mapping[str, Any]) -> str | None:
         return "neither new_content nor new_media_url"
     if not all(isinstance(value, str) and value.strip() for value in body.values()):
         return "new_content and new_media_url must be text, and not blank"
+    if any(map(is_written_missing, body.values())):
+        return "new_content or new_media_url is how a missing cell is written ('nan'); leave it missing where nothing is to change"
     if len(body.get("content", "")) > CONTENT_CHARACTERS:
         return f"new_content has {len(body['content'])} characters; {CONTENT_CHARACTERS:,} is the most"
     if not body.get("mediaUrl", "https://").startswith("https://"):

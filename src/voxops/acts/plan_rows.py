@@ -12,6 +12,7 @@ import pandas as pd
 from voxops._core import blocks, safe
 from voxops._core.addresses import redact_address, redact_addresses, short_address
 from voxops._core.blocks import Block
+from voxops.acts.sheet import split_list
 from voxops.analysis.sheet_times import readable_time
 from voxops.frames import Targets
 from voxops.frames.columns import is_missing
@@ -164,7 +165,7 @@ def _accounts(cell: Any) -> list[str]:
 
 def _named(value: Any, cell: Any) -> list[str]:
     """Account ids, by name where the post has shown it."""
-    ids = value.split(";") if isinstance(value, str) else list(value)
+    ids = split_list(value)
     targets = [] if is_missing(cell) else cell if isinstance(cell, Targets) else read_targets(entries(cell))
     names = {
         target.account_id: f"{target.platform}: {target.account_name}" for target in targets if target.account_name

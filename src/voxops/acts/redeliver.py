@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["REDELIVER", "plan_redeliver"]
 
 
+_YOUNG = "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
 _SENT_AGAIN = f"it has arrived, and this ledger has sent it again before; to send it once more, {ONCE_MORE}"
 
 
@@ -31,6 +33,13 @@ class _Redeliver(DeliveryAct):
 
     name = "redeliver"
     verb = "redeliver"
+
+    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> str:
+        """Also hold what is younger than its frame said, whose times were cut or have lost their zone on the way."""
+        loaded, created = item.seen.get("loaded"), (state or {}).get("created_at")
+        if loaded and created and datetime.fromisoformat(loaded) - datetime.fromisoformat(created) < SERVER_RETRIES_FOR:
+            return _YOUNG
+        return super().why_changed(item, state)
 
     def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  what the frame showed counts
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
@@ -93,7 +102,9 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
             continue
         seen_ids.add(row["delivery_id"])
         episode = {name: row[name] for name in DELIVERY_EPISODE}
-        seen = {**episode, "again": True} if again else episode
+        seen = {**episode, "again": True} if again else dict(episode)
+        if now is not None and not force:
+            seen["loaded"] = now.isoformat()
         items.append(
             Item(
                 row=number,
@@ -148,5 +159,5 @@ def _why_not_redeliver(
     if age is None:
         return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"
     if age < SERVER_RETRIES_FOR:
-        return "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
+        return _YOUNG
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from voxops._core.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.evidence import common_text, common_time
 from voxops.api.windows import STUCK_AFTER
+from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
@@ -48,10 +50,13 @@ TARGET_EPISODE = (
     "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
 )  # fmt: skip
 _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
+_ENDLESS = (math.inf, -math.inf)
 MOVING = "another target of this post is still publishing"
 TWICE = "this target stands in the frame twice"
 TIMES = frozenset({"updated_at", "delivered_at"})  # what of an episode lists may cut to the second
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
+# Of which a file makes numbers where all of them look like one; not the ids, which would have lost digits.
+_WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +135,17 @@ def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
         return nothing
     if row["platform"] is None or row["account_id"] is None:
         return "the post lists no target with a platform and an account"
+    if not isinstance(row["account_id"], str):
+        return why_no_id(row, "account_id")
     if row["status"] == "published":
         return "already published"
     if row["status"] != "failed" and row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
         return f"its post is {row['post_status']}, and has not failed"
     if row["status"] in IN_FLIGHT_STATUSES:
         age = age_of(row, now)
-        if age is None or age < STUCK_AFTER:
+        if age is None:
+            return f"still {row['status']}, and its age is not known; load the posts again"
+        if age < STUCK_AFTER:
             return f"still {row['status']}; wait until it is 10 minutes old"
         if not row["retryable"]:
             return f"still {row['status']}; if it is stuck, set retryable to True"
@@ -245,6 +254,9 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     if name in TIMES:
         return [None if when is None else when.isoformat() for when in instants(frame, name)]
     values = plain_values(frame, name)
-    if name in _NUMBERS:
-        return [as_whole_number(value) for value in values]
-    return values
+    for row, value in enumerate(values):
+        if isinstance(value, list | tuple | set | dict | bytes) or value in _ENDLESS:
+            raise PlanError(f"row {row}: {name} is {safe.plain(repr(value), 60)}; it must be text or a number")
+    if name in _NUMBERS | _WORDS:
+        values = [as_whole_number(value) for value in values]
+    return [None if value is None else str(value) for value in values] if name in _WORDS else values

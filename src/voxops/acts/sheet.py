@@ -13,6 +13,7 @@ from voxops.analysis.sheet_rules import (
     Finding,
     errors_of_all,
     is_written_list,
+    is_written_missing,
     sheet_rows,
     split_list,
     tags_in,
@@ -24,7 +25,7 @@ from voxops.frames.columns import plain_values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fit_rows", "is_written_list", "row_names", "split_list", "tags_in", "utc_text"]
+__all__ = ["fit_rows", "is_written_list", "is_written_missing", "row_names", "split_list", "tags_in", "utc_text"]
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

@@ -12,7 +12,7 @@ from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.acts.sheet import is_written_list, utc_text
+from voxops.acts.sheet import is_written_list, is_written_missing, utc_text
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
@@ -181,6 +181,8 @@ def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], see
         return None
     if row["status"] == "draft":
         return "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"
+    if values["new_scheduled_for"] is None and values["scheduled_for"] is not None:
+        return f"its time {str(values['scheduled_for'])[:40]!r} has no offset from UTC; load the posts again"
     return "the post shows no time that it could be moved from" if values["new_scheduled_for"] is None else None
 
 
@@ -193,9 +195,13 @@ def _why_not_asked(
     content, when = body.get("content", "x"), values["new_scheduled_for"]
     if not isinstance(content, str) or not content.strip():
         return "new_content must be text, and not blank"
+    if any(map(is_written_missing, (content, *body.get("tags", ())))):
+        return "what is asked is how a missing cell is written ('nan'); leave it missing where nothing is to change"
     if len(content) > CONTENT_CHARACTERS:
         return f"new_content has {len(content)} characters; {CONTENT_CHARACTERS:,} is the most"
-    if "accountIds" in body and (not body["accountIds"] or any(":" in name for name in body["accountIds"])):
+    if "accountIds" in body and (
+        not body["accountIds"] or any(":" in name or is_written_list(name) for name in body["accountIds"])
+    ):
         return "new_account_ids must hold account ids, as ws.accounts() shows them"
     if any(map(is_written_list, body.get("tags", ()))):
         return "new_tags is a list as Python writes it; write its parts with a semicolon between them"

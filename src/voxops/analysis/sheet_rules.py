@@ -32,6 +32,7 @@ __all__ = [
     "errors_of",
     "errors_of_all",
     "is_written_list",
+    "is_written_missing",
     "name_errors",
     "platforms_of",
     "row_names",
@@ -49,6 +50,7 @@ _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
+_WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
 
@@ -79,6 +81,11 @@ def tags_in(value: Any) -> list[str]:
 def is_written_list(text: str) -> bool:
     """Whether a part of a cell is a list as Python writes it, such as a CSV file makes of one: its commas part nothing here."""
     return _WRITTEN_LIST.fullmatch(text.strip()) is not None
+
+
+def is_written_missing(value: Any) -> bool:
+    """Whether a text is what pandas writes for a missing cell, as ``map(str)`` makes of it: nobody wants that to be published."""
+    return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
 
 
 def utc_text(value: Any) -> str | None:
@@ -121,6 +128,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         yield _error("content", "CONTENT_REQUIRED", "No content.")
     elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
         yield _error("content", "CONTENT_NOT_TEXT", f"content is a {type(content).__name__}, not text.")
+    elif is_written_missing(content):
+        yield _error(
+            "content", "CONTENT_REQUIRED", f"The content is {content!r}, which is how a missing cell is written."
+        )
     elif len(str(content)) > CONTENT_CHARACTERS:
         said = f"The content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
         yield _error("content", "CONTENT_TOO_LONG", said)
@@ -128,7 +139,7 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
-        if not sound or NUMBER_OF_A_FILE.fullmatch(account):
+        if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
             said = (
                 f"The account {account[:60]!r} is neither an id nor platform:@name; separate accounts by a semicolon."
             )
@@ -143,11 +154,16 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         for part in filter(is_written_list, row[column]):
             said = f"{part[:60]!r} is a list as Python writes it; write its parts with a semicolon between them."
             yield _error(column, "LIST_FORM", said)
+        for part in filter(is_written_missing, row[column]):
+            yield _error(column, "LIST_FORM", f"{part!r} is how a missing cell is written; leave the cell empty.")
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."
         yield _error("content_type", "CONTENT_TYPE_FORM", said)
-    if comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
+    if comment is not None and (not isinstance(comment, str | int | float) or is_written_missing(comment)):
+        said = f"The first comment is {str(comment)[:40]!r}, which is no text; leave the cell empty for none."
+        yield _error("first_comment", "COMMENT_NOT_TEXT", said)
+    elif comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
         said = f"The first comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
         yield _error("first_comment", "COMMENT_TOO_LONG", said)
     yield from _time_errors(row["scheduled_for"], now)

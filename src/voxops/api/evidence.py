@@ -310,7 +310,7 @@ def delivery_ended(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def delivery_untouched(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a delivery shows no sign of a further try, not even in its count: only this proves that there was none."""
-    return all(_same_field(name, baseline.get(name), value) for name, value in now.items())
+    return all(_same_field(name, baseline.get(name), value) for name, value in now.items() if name != "created_at")
 
 
 def _same_field(name: str, one: Any, other: Any) -> bool:

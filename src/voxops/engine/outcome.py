@@ -18,7 +18,7 @@ from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import CLOCKS_DIFFER, PROOF_AFTER, SKEW
+from voxops.api.windows import PROOF_AFTER, SKEW
 from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
@@ -159,11 +159,9 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
 
 
 def _made_by(ledger: Ledger, run: str) -> set[str | None]:
-    """Posts that were made since a run was begun, or since the first of which it is a repetition: one that had all of its rows."""
-    begun = ledger.runs.begun(run) - CLOCKS_DIFFER
-    ours = [
-        one for one in ledger.operations.of_run(run, audit.STATES) if one.tries and (one.first_sent or 0.0) >= begun
-    ]
+    """Posts that were made for a run, or for the first of which it is a repetition: one that had all of its rows."""
+    before = ledger.runs.sent_before(run)
+    ours = [one for one in ledger.operations.of_run(run, audit.STATES) if one.tries and one.id not in before]
     members = ledger.operations.members_of(one.id for one in ours)
     return {member.result_id for some in members.values() for member in some}
 

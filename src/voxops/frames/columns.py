@@ -79,6 +79,10 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
         raise PlanError(
             f"a DataFrame is needed, not {kind_name(frame)}; {of_another_library(frame) or _instead_of(frame, maker)}"
         )
+    if frame.columns.nlevels > 1:
+        raise PlanError(
+            "the columns have several levels, as after agg or pivot; flatten them: frame.columns = ['_'.join(map(str, name)).strip('_') for name in frame.columns]"
+        )
     if doubled := _doubled(frame):
         raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
     missing = [name for name in names if name not in frame.columns]

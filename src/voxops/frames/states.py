@@ -72,12 +72,14 @@ def read_post(record: Any) -> PostState | None:
 
 
 def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Deliveries as their episodes, by id."""
+    """Deliveries as their episodes, by id, and when they were created."""
     columns = read_columns("deliveries", list(records))
-    rows = zip(*(columns[name] for name in DELIVERY_EPISODE), strict=True)
-    found = (dict(zip(DELIVERY_EPISODE, row, strict=True)) for row in rows)
+    names = (*DELIVERY_EPISODE, "created_at")
+    rows = zip(*(columns[name] for name in names), strict=True)
+    found = (dict(zip(names, row, strict=True)) for row in rows)
+    times = ("delivered_at", "created_at")
     return {
-        row["delivery_id"]: row | {"delivered_at": time_text(row["delivered_at"]), "success": bool(row["success"])}
+        row["delivery_id"]: row | {name: time_text(row[name]) for name in times} | {"success": bool(row["success"])}
         for row in found
         if row["delivery_id"] is not None
     }

@@ -92,15 +92,22 @@ class Runs(Part):
         """The highest attempt of an item, 0 for none."""
         return int(self._store.query("SELECT max(attempt) FROM items WHERE identity = ?", (identity,))[0][0] or 0)
 
-    def begun(self, run: str) -> float:
-        """When a run was begun, in server time, or the first of which it is a repetition: the first run that had all of its rows."""
+    def sent_before(self, run: str) -> set[int]:
+        """The operations that runs before a run had, and that were sent before it was begun; of a repetition, before the first run.
+
+        It repeats a run that had all of its rows.
+        """
         rows = self._store.query(
-            """SELECT min(created) FROM runs WHERE NOT EXISTS (
-                   SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL AND attempt IS NOT NULL
-                   EXCEPT SELECT identity FROM run_rows WHERE run = runs.id)""",
+            """WITH first AS (
+                   SELECT min(rowid) AS number, min(created) AS begun FROM runs WHERE NOT EXISTS (
+                       SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL AND attempt IS NOT NULL
+                       EXCEPT SELECT identity FROM run_rows WHERE run = runs.id))
+               SELECT DISTINCT operations.id FROM first JOIN runs ON runs.rowid < first.number
+               JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt) JOIN operations ON operations.id = items.op
+               WHERE operations.first_sent <= first.begun""",
             (run,),
         )
-        return float(rows[0][0])
+        return {int(op) for (op,) in rows}
 
     def of_operation(self, op: int) -> list[str]:
         """The runs with a row that stands for a member of an operation, the one that was begun last first."""
