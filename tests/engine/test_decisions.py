@@ -189,19 +189,30 @@ def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_and_in_other_words_he
     assert one(bench, fix(post, words="C"), post) == held
 
 
-def test_rule_04_what_an_earlier_edition_recorded_is_known_and_what_came_later_counts(bench):
-    post = state("failed")
+@pytest.mark.parametrize("both", [False, True], ids=["then-today's", "both-earlier"])
+def test_rule_04_what_an_earlier_edition_recorded_is_known_and_what_came_later_counts(bench, both):
+    post = state("failed", updated="2026-03-01T00:00:00.250000+00:00")
     plan = fix(post)
+    (older,) = plan.items[0].older
+    assert older != plan.items[0].identity
+
+    def recorded_earlier(op: int) -> None:
+        with bench.ledger.atomic() as db:
+            db.execute("UPDATE items SET identity = ? WHERE op = ?", (older, op))
+
     (op,) = bench.bind(plan, post)
     bench.doubt(op)
     end(bench, op, Outcome.FAILED)
-    with bench.ledger.atomic() as db:
-        db.execute("UPDATE items SET identity = ? WHERE op = ?", (plan.items[0].older[0], op))
+    recorded_earlier(op)
     assert one(bench, plan, post) == Join(op, 0)
     (later,) = bench.bind(fix(post, attempt=2), post)
     assert later != op
     bench.doubt(later)
     end(bench, later, Outcome.SUCCEEDED)
+    if both:  # the version that wrote the first one again, and an earlier one beside it
+        recorded_earlier(later)
+        with bench.ledger.atomic() as db:
+            db.execute("UPDATE items SET identity = ? WHERE op = ?", (plan.items[0].identity, op))
     assert one(bench, plan, post) == Join(later, 0)
     assert "older" not in json.loads(bench.ledger.query("SELECT item FROM members WHERE op = ?", (later,))[0][0])
 
