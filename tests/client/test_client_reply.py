@@ -324,6 +324,9 @@ def test_a_date_that_no_calendar_has_says_nothing(said: str, date: datetime | No
     [
         ({"pagination": {"hasMore": False}}, True), ({"pagination": {"nextCursor": None}}, True), ({"nextCursor": None}, True),
         ({"page": 1, "limit": 5}, True), ({"total": 2}, True), ({"totalCount": 2}, True), ({"total": 3}, False), ({"count": 2}, False), ({}, False),
+        ({"pagination": {}}, False), ({"pagination": {"limit": 2}}, False), ({"pagination": {"limit": 2, "offset": 0}}, False), ({"page": 1}, False),
+        ({"pagination": {"page": "1", "limit": "5"}}, True), ({"total": "2"}, True), ({"total": "3"}, False), ({"meta": {"nextCursor": None}}, True),
+        ({"page": 1, "perPage": 5}, True), ({"page": 1, "pageSize": 5}, True), ({"page": "9" * 30, "limit": 5}, False), ({"next": None}, False),
     ],
 )  # fmt: skip
 def test_whether_a_page_has_a_word_on_more_is_known(beside, said):
@@ -331,6 +334,38 @@ def test_whether_a_page_has_a_word_on_more_is_known(beside, said):
     body = json.dumps({"posts": [{"id": "a"}, {"id": "b"}], **beside}).encode()
     page = read_page(Reply("GET /v1/posts", 200, {}, body))
     assert (page.says_more, page.cursor) == (said, None)
+
+
+@pytest.mark.parametrize(
+    ("beside", "following"),
+    [
+        ({"page": "1", "limit": "2"}, "2"), ({"page": 1, "limit": 100, "totalPages": "3"}, "2"), ({"page": 3, "totalPages": 3, "limit": 2}, None),
+        ({"page": 2, "per_page": 2}, "3"), ({"page": 2, "perPage": 3}, None), ({"page": 1, "limit": 0}, None),
+    ],
+)  # fmt: skip
+def test_the_number_of_the_next_page_is_read_also_where_numbers_are_text(beside, following):
+    page = read_page(reply({"data": ROWS, "pagination": beside}))
+    assert (page.cursor, page.param, page.says_more) == (following, "page", True)
+
+
+def test_an_empty_page_in_the_middle_ends_no_list():
+    assert read_page(reply({"data": [], "pagination": {"page": 2, "limit": 100, "totalPages": 3}})).cursor == "3"
+    assert read_page(reply({"data": [], "pagination": {"page": 3, "limit": 100, "totalPages": 3}})).cursor is None
+    assert read_page(reply({"data": [], "pagination": {"page": 3, "limit": 100}})).cursor is None
+
+
+def test_a_cursor_may_stand_in_meta():
+    assert read_page(reply({"data": ROWS, "meta": {"next_cursor": "c1"}})).cursor == "c1"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"next": "/v1/posts?cursor=c1"}, {"pagination": {"next": "/v1/posts"}}, {"links": {"next": "x"}}, {"nextPage": 2}],
+)
+def test_more_in_a_way_that_is_not_known_is_not_taken_for_the_end(beside):
+    with pytest.raises(DecodeError, match="says that there is more, in a way that is not known here"):
+        read_page(reply({"data": ROWS, **beside}))
+    assert read_page(reply({"data": ROWS, "nextCursor": None, **beside})).cursor is None, "it says that it ends"
 
 
 def test_a_bare_list_has_no_word_on_more():

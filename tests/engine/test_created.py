@@ -22,7 +22,7 @@ from voxops.api.windows import (
     WALK_SHARE,
 )
 from voxops.client import Page, Reply
-from voxops.engine.created import CreatedList, Listed
+from voxops.engine.created import _ON_THE_WAY, CreatedList, Listed
 from voxops.errors import DecodeError
 from voxops.model import WAITING_STATUSES
 from voxops.sandbox import Fault, Sandbox
@@ -119,8 +119,8 @@ def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
     """What waits since long is read before it, and says nothing of what is new."""
     client.page_takes = 0.1
     found = run_now(CreatedList(client).read(SINCE, waiting_since=NOW - timedelta(days=400)))
-    waiting = len(WAITING_STATUSES)
-    assert client.pages_read == [status for status in [*sorted(WAITING_STATUSES), "all"] for _ in range(4)]
+    waiting = len(_ON_THE_WAY)
+    assert client.pages_read == [status for status in [*_ON_THE_WAY, "all"] for _ in range(4)]
     assert found.read == pytest.approx(NOW.timestamp() + 0.1 * 4 * waiting, abs=0.01)
 
 
@@ -138,7 +138,7 @@ def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
 def test_what_waits_is_known_for_a_while_since_its_reading_began(client, took, age, known):
     listed = CreatedList(client)
     assert not listed.knows_what_waits
-    client.page_takes = took / (4 * len(WAITING_STATUSES))
+    client.page_takes = took / (4 * len(_ON_THE_WAY))
     found = run_now(listed.read(SINCE, waiting_since=NOW - timedelta(days=400)))
     assert not listed.knows_what_waits, "it is in no ledger yet"
     listed.learnt_waiting(found)
@@ -153,7 +153,7 @@ def test_what_waits_is_read_beside_what_is_new_on_top(client):
     client.make("new", 1)
     client.pages_read.clear()
     found = run_now(listed.read(SINCE, waiting_since=NOW - timedelta(days=400), on_top=True))
-    assert client.pages_read == [*(status for status in sorted(WAITING_STATUSES) for _ in range(4)), "all"]
+    assert client.pages_read == [*(status for status in _ON_THE_WAY for _ in range(4)), "all"]
     assert {"new", "old34"} <= found.posts.keys()
     assert (found.waiting is not None, found.read, found.walk is not None) == (True, client.now().timestamp(), True)
 
@@ -164,7 +164,7 @@ def test_what_waits_is_read_further_back_than_all_posts(client):
         client.make(f"old{number}", -3600 * (1 + number))
     waiting_since = NOW - timedelta(hours=PAGE + 1)
     found = run_now(CreatedList(client).read(SINCE, waiting_since=waiting_since))
-    assert client.pages_read == [status for status in sorted(WAITING_STATUSES) for _ in range(2)] + ["all"]
+    assert client.pages_read == [status for status in _ON_THE_WAY for _ in range(2)] + ["all"]
     assert len(found.posts) == 2 * PAGE
 
 
@@ -189,7 +189,7 @@ def test_the_top_ends_where_a_page_shows_nothing_new(client):
     for number in range(PAGE + 5):
         client.make(f"post{number}", -number / 10)
     listed = CreatedList(client)
-    assert read(listed, client, since=NOW - timedelta(seconds=0.85))[1] == 1
+    assert read(listed, client, since=NOW - timedelta(seconds=0.85))[1] == 2, "posts of one instant show no order"
     assert read(listed, client, since=NOW - timedelta(seconds=0.85))[1] == 1, "all within the disorder, and all seen"
 
 
@@ -336,7 +336,7 @@ def test_a_list_that_was_emptied_meanwhile_is_read_from_where_it_was(client):
 def test_one_post_that_shows_a_mark_is_enough(client):
     client.posts = []
     client.make("marked", 0)
-    client.posts[0]["metadata"] = {"voxopsOp": "m"}
+    client.posts[0]["metadata"] = {"voxopsOp": "a" * 32}
     assert read(CreatedList(client), client)[0].marked
     client.make("older", -10)
     assert read(CreatedList(client), client)[0].marked
@@ -385,14 +385,19 @@ def test_rule_14_records_without_ids_are_no_list_of_posts(client):
         (100, False, 0, False),
         (101, False, 0, False),
         (100, True, 0, True),
-        (100, False, 301, True),
+        (100, False, 301, False),
+        (100, False, (0, 301), True),
+        (100, False, (301, 306), False),
+        (100, False, (301, 307), True),
     ],
 )
 def test_rule_14_a_full_page_without_a_word_on_more_ends_no_list(records, says_more, age, proof):
-    """Unless it goes back far enough."""
-    made = (NOW - timedelta(seconds=age)).isoformat()
+    """Unless it goes back far enough, in an order that is seen: posts of one instant may be the oldest or the newest ones."""
+    first, others = age if isinstance(age, tuple) else (age, age)
+    made = [(NOW - timedelta(seconds=others if number else first)).isoformat() for number in range(records)]
     posts = [
-        {"id": f"post_{number}", "status": "draft", "createdAt": made, "platforms": []} for number in range(records)
+        {"id": f"post_{number}", "status": "draft", "createdAt": when, "platforms": []}
+        for number, when in enumerate(made)
     ]
 
     async def pages(*_: Any) -> AsyncIterator[Page]:
@@ -404,3 +409,36 @@ def test_rule_14_a_full_page_without_a_word_on_more_ends_no_list(records, says_m
     else:
         with pytest.raises(DecodeError, match="GET /v1/posts ends at a full page without saying so"):
             run_now(CreatedList(client).read(SINCE))
+
+
+def test_rule_13_the_lists_of_what_waits_follow_a_post_on_its_way():
+    """What moves on between two of them is in the later one."""
+    assert set(_ON_THE_WAY) == WAITING_STATUSES
+    assert _ON_THE_WAY.index("draft") < _ON_THE_WAY.index("pending_approval") < _ON_THE_WAY.index("approved")
+    assert _ON_THE_WAY[-1] == "scheduled"
+
+
+def test_rule_14_an_empty_page_in_the_middle_ends_no_list(client):
+    """Of a list that is filtered after it was cut into pages, as by rights."""
+    client.posts, client.in_order = client.posts[:PAGE], False
+
+    async def pages(*_: Any) -> AsyncIterator[Page]:
+        raw = Reply("GET /v1/posts", 200, {}, b"[]")
+        yield Page([], "1", raw)
+        yield Page([], "2", raw)
+        yield Page(client.posts, None, raw)
+
+    client.pages = pages
+    assert len(read(CreatedList(client), client, since=NOW - timedelta(days=1))[0].posts) == PAGE
+
+
+@pytest.mark.parametrize("first", [-3600.0, 60.0], ids=["oldest-first", "by-another-time"])
+def test_rule_14_a_page_of_posts_of_one_instant_shows_no_order(client, first):
+    """Lists may be sorted the other way round, or by when posts are to go out: what is new stands behind old campaigns then."""
+    client.posts, client.in_order = [], False
+    for number in range(PAGE):
+        client.make(f"campaign{number}", -3600 - first)
+    for number in range(PAGE):
+        client.make(f"new{number}", 0)
+    found, pages = read(CreatedList(client), client)
+    assert (len(found.posts), pages) == (2 * PAGE, 2)

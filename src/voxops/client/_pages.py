@@ -17,6 +17,7 @@ __all__ = ["Page", "pages", "prefetch", "read_page"]
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists beside a message, which are no records
 
+_DIGITS = 16  # what has more is no number of a page
 _ON_ITS_WAY = 5  # turns of the loop after which a request has left
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
@@ -127,7 +128,9 @@ def read_page(reply: Reply) -> Page:
         return Page(records, None, reply, says_more=False)
     if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
         raise _broken(reply, "answered with an error in the place of its list")
-    parts = [part for part in (holder.get("pagination"), data.get("pagination")) if isinstance(part, dict)]
+    parts = [
+        part[name] for name in ("pagination", "meta") for part in (holder, data) if isinstance(part.get(name), dict)
+    ]
     place = ChainMap(*parts, holder, data)
     cursor = _first(place, "nextCursor", "next_cursor")
     more = _first(place, "hasMore", "has_more")
@@ -137,13 +140,15 @@ def read_page(reply: Reply) -> Page:
         return Page(records, str(cursor), reply)
     if more:
         raise _broken(reply, "says that there is more, but not where")
-    total = _first(place, "total", "totalCount")
     ends = bool({"nextCursor", "next_cursor"} & place.keys())
-    counted = total if type(total) is int and not ends else None
-    says_more = (
-        ends or "page" in place or (bool(parts) or more is not None if counted is None else counted <= len(records))
-    )
-    return Page(records, _next_number(place, len(records)), reply, "page", says_more, counted)
+    links = place.get("links")
+    following = [part for part in (links, place) if isinstance(part, Mapping)]
+    if not ends and any(_first(part, "next", "nextPage", "next_page", "nextUrl", "next_url") for part in following):
+        raise _broken(reply, "says that there is more, in a way that is not known here")
+    counted = None if ends else _whole(_first(place, "total", "totalCount"))
+    number, says_more = _next_number(place, len(records))
+    says_more = says_more or ends or (more is not None if counted is None else counted <= len(records))
+    return Page(records, number, reply, "page", says_more, counted)
 
 
 def _records(data: Any, name: str) -> tuple[list[Any] | None, dict[str, Any]]:
@@ -166,13 +171,27 @@ def _first(record: Mapping[str, Any], *names: str) -> Any:
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
-def _next_number(data: Mapping[str, Any], count: int) -> str | None:
-    """Number of the next page of a list that counts its pages; a short page is the last one, unless it is said to be another."""
-    number, limit, last = data.get("page"), data.get("limit"), _first(data, "totalPages", "total_pages", "pages")
-    if type(number) is not int or count == 0:
-        return None
-    goes_on = number < last if type(last) is int else type(limit) is int and count >= limit
-    return str(number + 1) if goes_on else None
+def _whole(value: Any) -> int | None:
+    """A whole number, also as text; None for anything else."""
+    if type(value) is int:
+        return value
+    return (
+        int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS else None
+    )
+
+
+def _next_number(data: Mapping[str, Any], count: int) -> tuple[str | None, bool]:
+    """Number of the next page of a list that counts its pages, and whether it says which is the last one.
+
+    A short page is the last one, unless it is said to be another; an empty one in the middle is none.
+    """
+    number = _whole(data.get("page"))
+    limit = _whole(_first(data, "limit", "perPage", "per_page", "pageSize", "page_size"))
+    last = _whole(_first(data, "totalPages", "total_pages", "pages"))
+    if number is None or (last is None and limit is None):
+        return None, False
+    goes_on = number < last if last is not None else limit is not None and 0 < limit <= count
+    return str(number + 1) if goes_on else None, True
 
 
 def _broken(reply: Reply, what: str) -> DecodeError:

@@ -20,12 +20,14 @@ from voxops.api.windows import (
 )
 from voxops.errors import DecodeError
 from voxops.frames.states import read_posts
-from voxops.model import WAITING_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient, Reply
 
 __all__ = ["CreatedList", "Listed", "Walk"]
+
+# In the order in which posts move: what moves on between two of these lists is in the later one.
+_ON_THE_WAY = ("draft", "pending_approval", "approved", "scheduled")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class CreatedList:
         listed = Listed()
         if waiting_since is not None:
             began = self._client.now().timestamp()
-            for status in sorted(WAITING_STATUSES):
+            for status in _ON_THE_WAY:
                 await self._list(listed, status, waiting_since)
             listed.waiting = began, self._client.now().timestamp() - began
         walk = self._walk
@@ -182,6 +184,7 @@ class CreatedList:
         """Read one list back to an instant, or to a page of posts that were seen before; returns when the newest one was created."""
         newest: datetime | None = None
         oldest: datetime | None = None
+        top: datetime | None = None
         in_order = True
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             if status == "all" and listed.read is None:  # the other lists are read for what is old
@@ -196,7 +199,10 @@ class CreatedList:
             for created in times:
                 in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
                 oldest = created if oldest is None else min(oldest, created)
-            if in_order and oldest is not None and (oldest < since or states.keys() <= seen):
+                top = created if top is None else max(top, created)
+            # Posts of one instant show no order, be they a whole page; and an empty page in the middle of a list ends nothing.
+            passed = oldest is not None and top is not None and oldest < min(since, top - LIST_DISORDER)
+            if in_order and (passed or (states and states.keys() <= seen)):
                 break
             if not page.says_more and len(page.records) >= PAGE_RECORDS:
                 raise _unreadable(page.raw, "ends at a full page without saying so; whether there is more is not known")

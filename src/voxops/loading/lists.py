@@ -41,6 +41,6 @@ async def read_list(
                 return page.cursor is not None
         if oldest is not None and page.records:
             times = build("deliveries", page.records)["created_at"].dropna()
-            if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < oldest:
+            if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
                 return False
     return False
