@@ -22,6 +22,28 @@ def test_rule_15_two_rows_are_not_one_post() -> None:
 def test_rule_15_items_that_are_counted_from_one_are_not_their_neighbours() -> None:
     """An index beyond the last row says that the numbers are not ours."""
     assert read_bulk(items((1, "post_a"), (2, "post_b"), (3, "post_c")), 3) == [None, None, None]
+    assert read_bulk(items((1, "post_a"), (2, "post_b")), 3) == [None, None, None], "the last row may have failed"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda found: {"data": found},
+        lambda found: {"error": found},
+        lambda found: {"error": {"code": "X", "details": found}},
+    ],
+)
+@pytest.mark.parametrize("name", ["results", "items"])
+def test_rule_15_items_are_found_wherever_an_answer_has_them(around, name) -> None:
+    """A refusal that shows them is about each row by itself, and some of them may have been made."""
+    found = items((0, "post_1"))["results"]
+    (item,) = read_bulk(around({name: found}), 1) or [None]
+    assert item is not None
+    assert item.post_id == "post_1"
+    row = Item(0, "i", 1, Subject("row", "i"), "a", "", "", "", "POST", "/v1/posts/bulk", {}, {})
+    member = Member(1, 0, row, Outcome.PENDING, "")
+    (settled,) = act_named("bulk").settle_refusal([member], around({name: found}))
+    assert settled.outcome is Outcome.SUCCEEDED
 
 
 ERRORS = ({"error": "x"}, {"error": {"code": "LOCKED"}}, {"errors": [{"code": "LOCKED"}]}, {"success": False})

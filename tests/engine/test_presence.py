@@ -282,7 +282,9 @@ def test_rule_14_a_post_without_a_mark_could_be_the_row_unless_something_rules_i
     hand = {"by": "hand"}
     assert could(whole()) == (True, True)
     assert could(state()) == (True, True), "it shows nothing"
-    assert could(state(metadata={"voxopsOp": "m"})) == (False, False)
+    assert could(state(metadata={"voxopsOp": "a" * 32})) == (False, False)
+    for altered in ("a" * 24, "a" * 24 + "…", "[redacted]", "", None, ["a" * 32, "b" * 32], {"value": "a" * 32}):
+        assert could(state(metadata={"voxopsOp": altered})) == (True, True), "its mark is not shown as it was sent"
     assert could(state(metadata=hand)) == could(state(metadata=hand, updated_at=LATER)) == (False, True)
     assert could(whole(content="another")) == (False, True), "an API may show texts otherwise"
     assert could(whole(content="hello wo…")) == could(whole(content=" hello\r\n wo")) == (True, True)
@@ -354,7 +356,7 @@ def test_rule_14_rows_are_paired_with_equal_posts_created_since_the_send():
         whole(created_at=None),
         whole(content=None),
         whole(content="another"),
-        whole(metadata={"voxopsOp": "m"}),
+        whole(metadata={"voxopsOp": "a" * 32}),
         whole(scheduled_for=None),
         whole(targets=()),
     ):

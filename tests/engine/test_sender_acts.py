@@ -120,7 +120,7 @@ def test_an_answer_is_kept_that_settles_or_leaves_open(desk, answer):
 def test_rule_15_a_create_is_done_when_a_post_is_answered(desk, status):
     """What a gateway has taken, or has to say of itself, has an id, too."""
     op = created(desk, "a", one_by_one=True)
-    desk.send(op, says(202, {"id": "req_77"} | ({} if status is None else {"status": status})))
+    desk.send(op, says(201, {"id": "req_77"} | ({} if status is None else {"status": status})))
     known = status is None or str(status).lower() in {"scheduled", "draft"}
     assert (desk.state(op), desk.outcomes(op)) == (("settled", ["succeeded"]) if known else ("unknown", ["unknown"]))
 
@@ -435,3 +435,44 @@ def test_rule_15_an_answer_about_another_post_or_target_is_known(desk, said, wan
     if ending == "/retry":
         wanted = said.get("id") == "post_2"
     assert _is_of_another(stored, [], said) == wanted
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"id": "op_1"},
+        {"id": "op_1", "status": "scheduled"},
+        {"results": [{"index": 0, "success": True, "id": "post_1"}]},
+    ],
+)
+def test_rule_15_a_create_that_was_only_accepted_is_unknown(desk, one_by_one, answer):
+    """What has the id may be the operation that will make it, or be refused."""
+    op = created(desk, "a", one_by_one=one_by_one)
+    desk.send(op, says(202, answer))
+    assert (desk.state(op), desk.outcomes(op)) == ("unknown", ["unknown"])
+
+
+@pytest.mark.parametrize("odd", [["post_1"], {"id": "post_1"}, 1.5])
+def test_an_id_that_is_no_name_breaks_nothing(desk, odd):
+    op = created(desk, "a", one_by_one=True)
+    desk.send(op, says(201, {"id": odd}))
+    assert desk.state(op) == "unknown"
+    stored = desk.get(retried(desk))
+    assert _is_of_another(stored, [], {"id": odd})
+
+
+def test_rule_15_a_mark_in_another_form_is_of_nobody(desk):
+    op = created(desk, "a", one_by_one=True)
+    members = desk.ledger.operations.members(op)
+    mine = members[0].item.mark
+    for shown, another in (
+        (mine, False),
+        (mine.upper(), False),
+        ([mine], False),
+        (f'"{mine}" ', False),
+        (mine[:24], False),
+        ("***", False),
+        ("0" * 32, True),
+    ):
+        assert _is_of_another(desk.get(op), members, {"id": "post_1", "metadata": {"voxopsOp": shown}}) == another

@@ -46,6 +46,7 @@ __all__ = [
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
+_AROUND_ITEMS = ("data", "error", "details")
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
 
@@ -101,7 +102,7 @@ class CreateAct(Act):
 
     def decodes(self, data: Any) -> bool:
         """A list of items."""
-        return isinstance(data, Mapping) and isinstance(data.get("results"), list)
+        return _results(data) is not None
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
@@ -146,7 +147,12 @@ class _CreateOne(CreateAct):
 
     def decodes(self, data: Any) -> bool:
         """The post; what has an id, but the status of something else, as what a gateway has taken, is none."""
-        if not isinstance(data, Mapping) or not data.get("id") or bears_error(data):
+        if (
+            not isinstance(data, Mapping)
+            or not data.get("id")
+            or not isinstance(data["id"], str | int)
+            or bears_error(data)
+        ):
             return False
         return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
@@ -213,16 +219,16 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
     Returns
     -------
     list or None
-        One entry per item, None where the index or the post is missing, doubled or says nothing, and of all where items seem to be
-        counted from one; None for an answer that holds no items.
+        One entry per item, None where the index or the post is missing, doubled or says nothing, and of all where the first one is
+        missing, since items may be counted from one; None for an answer that holds no items.
     """
-    results = data.get("results") if isinstance(data, Mapping) else None
-    if not isinstance(results, list):
+    results = _results(data)
+    if results is None:
         return None
     rows = read_bulk_results(results)
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
     items: list[BulkItem | None] = [None] * count
-    if 0 not in times and count in times:
+    if 0 not in times:  # they may be counted from one, and not all be listed
         return items
     for index, status, post_id, code, message in rows:
         if index is None or not 0 <= index < count or times[index] > 1:
@@ -234,9 +240,19 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
     return items
 
 
+def _results(data: Any) -> list[Any] | None:
+    """The items of a bulk answer: under ``results``, which may stand within ``data`` or an error; None where there are none."""
+    if not isinstance(data, Mapping):
+        return None
+    for name in ("results", "items"):
+        if isinstance(data.get(name), list):
+            return list(data[name])
+    return next((found for name in _AROUND_ITEMS if (found := _results(data.get(name))) is not None), None)
+
+
 def _shows_items(data: Mapping[str, Any]) -> bool:
     """Whether a bulk answer is about its rows one by one, be it only by how many were created."""
-    return bool(data["results"]) or bool(data.get("created"))
+    return bool(_results(data)) or bool(data.get("created"))
 
 
 def late(members: Sequence[Member], now: datetime) -> list[Member]:

@@ -83,11 +83,9 @@ def is_live(status: str) -> bool:
 
 def made_of(state: PostState) -> Made | None:
     """What a post that bears one of our marks is; None for any other post."""
-    metadata = state.metadata or {}
-    marks = {name: metadata.get(name) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked")}
-    if marks["voxopsOp"] is None and marks["voxopsRow"] is None:
+    op, row, campaign, asked = state.marks
+    if op is None and row is None:
         return None
-    op, row, campaign, asked = (None if value is None else str(value) for value in marks.values())
     return Made(
         state.post_id,
         state.created_at or "",

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voxops.model import IN_FLIGHT_STATUSES
 
-__all__ = ["PostState", "Source", "TargetState"]
+__all__ = ["PostState", "Source", "TargetState", "as_mark"]
 
 Source = Literal["list", "single"]
+
+
+_MARK = re.compile("[0-9a-f]{32}")
+
+
+def as_mark(value: Any) -> str | None:
+    """A mark, in whatever case or wrapping an API shows it; None for what has not the form of one: it was cut, masked or is missing.
+
+    What was altered must not be taken for the mark of another row, which would prove that this row was not made.
+    """
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    text = str(value).strip(' "').lower()
+    return text if _MARK.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +70,19 @@ class PostState:
     @property
     def mark(self) -> str | None:
         """The mark of a create of ours (rule 13)."""
-        mark = (self.metadata or {}).get("voxopsOp")
-        return None if mark is None else str(mark)
+        return self.marks[0]
+
+    @property
+    def marks(self) -> tuple[str | None, ...]:
+        """The marks of operation, row, campaign and of what was asked; None for what is not there or has not the form of a mark."""
+        shown = self.metadata or {}
+        return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 
     @property
     def has_metadata(self) -> bool:
-        """Whether the post shows any metadata; without it absence of a mark proves nothing (rule 14)."""
-        return bool(self.metadata)
+        """Whether the post shows its metadata as they were sent; else absence of a mark proves nothing (rule 14)."""
+        shown = self.metadata or {}
+        return bool(shown) and not ("voxopsOp" in shown and self.mark is None)
 
     def target(self, platform: str, account: str | None) -> TargetState | None:
         """The target on a platform and account."""

@@ -18,7 +18,7 @@ from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.errors import read_answer
 from voxops.api.matrix import find, polled
-from voxops.api.states import PostState
+from voxops.api.states import PostState, as_mark
 from voxops.engine.answer import Answer, from_a_proxy, judge, may_be_half_done, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
@@ -42,6 +42,7 @@ Settle = Callable[[list[Member]], list[Member]]  # of an operation's rows those 
 LONGEST_MESSAGE = 500  # characters of a server's message that are kept
 OVERTAKEN = "others have made what stands for one of its rows by now, or looks like it"
 RENEWALS = 3  # readings of the list while one create waits for its turn; after them it is offered again later
+_ACCEPTED = 202
 _OF_ANOTHER = "the answer is about another post"
 THROTTLES = 20  # refusals by rate limit of one operation in one drive; after them the run stops
 
@@ -274,7 +275,8 @@ class Sender:
         operation = claim.operation
         act, endpoint = act_named(operation.action), find(operation.method, operation.path)
         data = _data(reply)
-        if endpoint is None or not act.decodes(data):
+        # A create that is only accepted, and perhaps named by an operation, may still be refused.
+        if endpoint is None or not act.decodes(data) or (act.about == "create" and reply.status == _ACCEPTED):
             await self._unknown(current, claim, reply, "", "the answer is not what this call returns")
             return
         of_another = _is_of_another(operation, self.ledger.operations.members(operation.id), data)
@@ -380,15 +382,15 @@ def _is_of_another(operation: Stored, members: Sequence[Member], data: Mapping[s
     if operation.subject.kind == "post":
         parts = operation.path.split("/")
         target = data.get("platformId") if "platforms" in parts else None
-        return data.get("id") not in {None, operation.subject.id} or target not in {None, *parts}
+        return data.get("id") not in (None, operation.subject.id) or target not in (None, *parts)
     results = data.get("results")
     items = results if isinstance(results, list) else []
     posts = [data, *(item.get("post") for item in items if isinstance(item, Mapping))]
-    shown = {str(mark) for post in posts if (mark := _mark_of(post))}
+    shown = {mark for post in posts if (mark := _mark_of(post))}
     return not shown <= {member.item.mark for member in members}
 
 
-def _mark_of(post: Any) -> Any:
+def _mark_of(post: Any) -> str | None:
     """The mark that a post shows, None where it shows none."""
     metadata = post.get("metadata") if isinstance(post, Mapping) else None
-    return metadata.get("voxopsOp") if isinstance(metadata, Mapping) else None
+    return as_mark(metadata.get("voxopsOp")) if isinstance(metadata, Mapping) else None
