@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._core.canonical import fingerprint
-from voxops.acts.act import PostAct
-from voxops.acts.operation import Item, Member, blocked, settled
+from voxops.acts.act import ONCE_MORE, PostAct
+from voxops.acts.operation import Item, Member, Past, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.errors import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
 from voxops.api.windows import RESEND_UNANSWERED
-from voxops.frames.columns import booleans, need_columns, plain_values
+from voxops.frames.columns import booleans, flags, need_columns, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ __all__ = ["CANCEL", "plan_cancel"]
 _NOT_KNOWN = (
     "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
 )
+_PUT_BACK = (
+    f"this ledger has withdrawn it before, and somebody has put it back since; to withdraw it once more, {ONCE_MORE}"
+)
 _NOT_SENT = "it was never sent"
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
@@ -34,6 +37,12 @@ class _Cancel(PostAct):
 
     name = "cancel"
     verb = "cancel"
+
+    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
+        """What this ledger has withdrawn of a run, and somebody has put back since, is not withdrawn again with that run."""
+        if not item.seen.get("of_run") or state is None or state.status not in _NOT_OUT:
+            return ""
+        return _PUT_BACK if any(past.item.path == item.path for past in before) else ""
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  the status says it
         """Whether the post will go out again, or could."""
@@ -98,8 +107,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
-        now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are rows
-        of which nobody knows yet whether they were made.
+        now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are those that a
+        later attempt has made, rows of which nobody knows yet whether they were made, and, unless a column ``again`` of
+        ``run.made()`` is True, what somebody has put back since it was withdrawn.
 
     Returns
     -------
@@ -121,7 +131,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     here = booleans(frame, "made_here").fillna(True) if "made_here" in frame.columns else [True] * len(frame)
     theirs = [not made for made in here]
-    unmade = plain_values(frame, "unmade")
+    unmade, of_run, again = plain_values(frame, "unmade"), "made_here" in frame.columns, flags(frame, "again")
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):
@@ -131,8 +141,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
-        seen = post_episode(row)
-        items.append(post_item(number, row, fingerprint("cancel", seen), ("POST", "/cancel"), None, seen))
+        episode = post_episode(row)
+        seen = {**episode, "of_run": True} if of_run and not again[number] else episode
+        items.append(post_item(number, row, fingerprint("cancel", episode), ("POST", "/cancel"), None, seen))
     return build_plan(CANCEL, frame.drop(columns="unmade", errors="ignore"), items, reasons, numbers)
 
 

@@ -122,7 +122,8 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
         )
     names = table[head.key_column].astype("string")
     labels = dict(zip(table["result_id"], names, strict=True))
-    ours = _made_by(ledger, run)
+    asked = audit.planned_rows(ledger, run)["attempt"].fillna(1)
+    ours = _made_by(ledger, run, dict(zip(table["result_id"], asked, strict=True)))
     left = {post for post in labels if isinstance(post, str)}
     is_open = table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])
     under_way = ledger.operations.of_run(run, ("sent", "accepted", "unknown"))
@@ -158,12 +159,19 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     )
 
 
-def _made_by(ledger: Ledger, run: str) -> set[str | None]:
-    """Posts that were made for a run, or for the first of which it is a repetition: one that had all of its rows."""
+def _made_by(ledger: Ledger, run: str, asked: Mapping[Any, int]) -> set[str | None]:
+    """Posts that were made for a run, or for the first of which it is a repetition: one that had all of its rows.
+
+    What a later attempt has made is that one's: the run whose rows were `asked` for as an earlier one has only found it.
+    """
     before = ledger.runs.sent_before(run)
     ours = [one for one in ledger.operations.of_run(run, audit.STATES) if one.tries and one.id not in before]
-    members = ledger.operations.members_of(one.id for one in ours)
-    return {member.result_id for some in members.values() for member in some}
+    members = [member for some in ledger.operations.members_of(one.id for one in ours).values() for member in some]
+    return {
+        member.result_id
+        for member in members
+        if member.item.seen.get("asked", member.item.attempt) <= asked.get(member.result_id, 0)
+    }
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:
