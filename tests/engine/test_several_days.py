@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK, REDELIVER, RETRY, edit, others_post, scheduled, send_once
+from tests.engine.steps import BULK, REDELIVER, RETRY, edit, live, others_post, scheduled, send_once
 
 from voxops._core import eventloop
 from voxops.acts import create
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
+from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
@@ -763,3 +764,98 @@ def test_rule_26_an_old_post_that_was_mended_into_a_row_while_it_waited_holds_it
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"blocked": 1}
     assert scheduled(rig, sheet["content"][0]) == 1
+
+
+# -- different acts on the same posts -------------------------------------------------------------------------------------------------
+
+
+def undo(kernel: Kernel, run: str, **columns: object) -> Plan:
+    """What ``vx.plan_cancel(run)`` plans."""
+    return plan_cancel(_Run(eventloop.run(kernel.execution(run).made()).assign(**columns)))
+
+
+def test_a_notebook_that_makes_withdraws_and_makes_again_is_run_all_over(rig):
+    """The cell that undoes the first attempt finds what the second one has made, which is none of its."""
+    kernel, sheet = rig.kernel(), rig.campaign(3)
+    for again in (False, True):
+        first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+        kernel.go(first)
+        rig.sandbox.advance(600)
+        withdrawn = undo(kernel, first)
+        assert withdrawn.eligible == (0 if again else 3)
+        kernel.run(withdrawn)
+        rig.sandbox.advance(600)
+        assert outcomes(run_again(kernel, sheet.assign(attempt=2))) == {"succeeded": 3}
+        rig.sandbox.advance(DAY)
+    assert (rig.effects("post.create"), rig.effects("post.cancel")) == (6, 3)
+    assert live(rig) == dict.fromkeys(sheet["content"], 1)
+
+
+@pytest.mark.parametrize("meant", [False, True])
+def test_rule_05_what_somebody_has_put_back_is_not_withdrawn_again_with_its_run(rig, meant):
+    kernel, sheet = rig.kernel(), rig.campaign(1)
+    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    kernel.go(run)
+    assert outcomes(kernel.run(undo(kernel, run))) == {"succeeded": 1}
+    rig.sandbox.advance(DAY)
+    (post,) = rig.sandbox.world.posts.values()
+    post.status = "scheduled"
+    edit(rig, post.id)
+    rig.sandbox.advance(DAY)
+    kernel.go(run)
+    table = kernel.run(undo(kernel, run, **({"again": True} if meant else {})))
+    assert outcomes(table) == ({"succeeded": 1} if meant else {"blocked": 1})
+    assert rig.effects("post.cancel") == 1 + meant
+    if not meant:
+        assert "somebody has put it back since; to withdraw it once more" in table["waiting_for"][0]
+
+
+ADDITIONS = {
+    "behind": lambda text: text + " #spring",
+    "before": lambda text: "New: " + text,
+    "put in": lambda text: text.replace("fair", "fair (free)"),
+    "cut first word": lambda text: text.partition(" ")[2],
+    "cut last word": lambda text: text.rpartition(" ")[0],
+}
+CORRECTIONS = {
+    "behind": lambda text: text + " Book now!",
+    "before": lambda text: "Hello! " + text,
+    "a full stop": lambda text: text + ".",
+    "within": lambda text: text.replace("Saturday", "Sunday"),
+}
+
+
+@pytest.mark.parametrize("change", ADDITIONS)
+@pytest.mark.parametrize("correct", CORRECTIONS)
+def test_rule_01_what_was_added_or_cut_off_is_not_again_where_somebody_has_corrected_the_text(rig, change, correct):
+    account = next(iter(rig.accounts.values()))
+    post = rig.sandbox.plant_post(
+        "Coffee fair on Saturday at noon", [account], status="scheduled", scheduledFor=str(world.FAR), daysOld=1
+    )
+    kernel = rig.kernel()
+    for day in range(3):
+        posts = kernel.posts("scheduled")
+        table = kernel.run(plan_update(posts.assign(new_content=posts["content"].map(ADDITIONS[change]))))
+        assert outcomes(table) == ({"blocked": 1} if day else {"succeeded": 1})
+        rig.sandbox.advance(DAY)
+        if day == 0:
+            text = rig.sandbox.world.posts[post].content
+            rig.sandbox.person.edit(post, content=CORRECTIONS[correct](text))
+            rig.sandbox.advance(DAY)
+    assert rig.effects("post.update") == 1
+
+
+def test_rule_01_two_additions_are_not_made_again_where_somebody_has_corrected_the_text(rig):
+    account = next(iter(rig.accounts.values()))
+    post = rig.sandbox.plant_post("Coffee fair", [account], status="scheduled", scheduledFor=str(world.FAR), daysOld=1)
+    kernel = rig.kernel()
+    for day in range(2):
+        for word in (" #spring", " #coffee"):
+            posts = kernel.posts("scheduled")
+            table = kernel.run(plan_update(posts.assign(new_content=posts["content"] + word)))
+            assert outcomes(table) == ({"blocked": 1} if day else {"succeeded": 1})
+            rig.sandbox.advance(600)
+        if day == 0:
+            rig.sandbox.person.edit(post, content="Coffee show #spring #coffee")
+            rig.sandbox.advance(DAY)
+    assert rig.sandbox.world.posts[post].content == "Coffee show #spring #coffee"

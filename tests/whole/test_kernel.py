@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,7 @@ def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_compute
 
 
 def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(SLOW)
+    api.add_fault(replace(SLOW, seconds=20))  # longer than a busy machine takes to end a kernel
     with Kernel(tmp_path) as kernel:
         kernel.do(connect(api, tmp_path / "ledger"))
         planned = int(kernel.do(f"{PLAN}\nprint(plan.cost.acts)"))

@@ -75,7 +75,7 @@ def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     if state.content is None:
         return ""
     texts, added = _way_to(state.content, before, _text_of, _reads_the_same), _added(item)
-    # Where somebody has corrected the text meanwhile, what was added to it is still there.
+    # Where somebody has corrected the text meanwhile, what was added to it is still there, be it in its middle by now.
     kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
     if added is not None and added in map(_added, [*texts, *kept]):
         return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
@@ -85,18 +85,24 @@ def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
     if new in [each.asks("content") for each in texts[1:]]:
         return _SET_BEFORE.format(what="this text")
     edit = _edit(item)
-    if edit is not None and edit in map(_edit, texts):
+    stands = [past.item for past in before if _still_shows(state.content, _edit(past.item))]
+    if edit is not None and edit in map(_edit, [*texts, *stands]):
         return _EDITED.format(text=", ".join(f"{word} {text!r}" for word, text in edit)[:80])
     return ""
 
 
 def _still_has(text: str, added: tuple[str, str] | None) -> bool:
-    """Whether a text has at its ends what a change has added there, which is more than blanks."""
+    """Whether a text still has what a change has added to it, which is more than blanks."""
     if added is None or not "".join(added).strip():
         return False
-    head, tail = (as_read(part) for part in added)
     whole = as_read(_DIGITS.sub("0", text))
-    return whole.startswith(head) and whole.endswith(tail)
+    return all(as_read(part).strip() in whole for part in added)
+
+
+def _still_shows(text: str, edit: tuple[tuple[str, str], ...] | None) -> bool:
+    """Whether a text has all words that a change has put into it; of one that only took words away nothing says that it was undone."""
+    whole = as_read(_DIGITS.sub("0", text))
+    return edit is not None and all(as_read(word) in whole for sign, word in edit if sign == "+")
 
 
 def _way_to(
