@@ -229,3 +229,25 @@ def test_what_is_added_is_said_and_not_too_much_of_it():
     between = texts("the sale", f"the {long}sale", f"the {long}{long}sale")
     assert between.startswith("this ledger has changed its text in the same way already (+ 'word', + 'word'")
     assert len(between) < 250
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "corrected", "made_again", "why"),
+    [
+        ("The fair", "The fair #x", "The fair #x.", "The fair #x. #x", ADDED),
+        ("The fair", "> The fair", "Hello! > The fair", "> Hello! > The fair", ADDED),
+        ("fair at noon", "fair (free) at noon", "fair (free) by noon", "fair (free) (free) by noon", EDITED),
+        ("fair at noon", "fair at one", "show at one", "show at one", ""),  # nothing is asked for
+        ("fair at noon or noon", "fair at one or noon", "fair by one or noon", "fair by one or one", EDITED),
+        ("fair at noon or noon", "fair at one or noon", "fair by noon or noon", "fair by one or noon", ""),  # it was taken back
+        ("fair at noon", "at noon", "by noon", "noon", EDITED),
+        ("fair at noon", "fair at", "fair by", "fair", EDITED),
+    ],
+)  # fmt: skip
+def test_what_was_done_to_a_text_is_known_where_somebody_has_corrected_it_since(old, new, corrected, made_again, why):
+    before = [Past(change({"content": old}, content=new))]
+    found = why_adds_up(
+        change({"content": corrected}, content=made_again), PostState("p", "scheduled", content=corrected), before
+    )
+    assert why in found
+    assert bool(found) == bool(why)
