@@ -581,7 +581,7 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
     assert isinstance(decide(bare, twin=True), New)
     for other in (
         replace(bare, content="other words"), replace(bare, content=None), replace(bare, status="cancelled"),
-        replace(bare, status="failed"), replace(bare, status="draft"), replace(bare, metadata={"voxopsOp": "m"}),
+        replace(bare, status="failed"), replace(bare, status="draft"), replace(bare, metadata={"voxopsOp": "a" * 32}),
         replace(bare, scheduled_for="2027-01-01T00:01:00+00:00"), replace(bare, targets=()),
     ):  # fmt: skip
         assert isinstance(decide(other), New), other

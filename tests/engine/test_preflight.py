@@ -87,7 +87,9 @@ def test_accounts_are_read_only_where_a_plan_names_some(bench, client):
 
 
 def test_rule_13_creates_look_back_a_month_and_later_on_to_what_was_seen_last(bench, client):
-    first = made_post({"content": "x", "accountIds": ["o"], "metadata": {"voxopsOp": "m"}}, "post_1", NOW.isoformat())
+    first = made_post(
+        {"content": "x", "accountIds": ["o"], "metadata": {"voxopsOp": "a" * 32}}, "post_1", NOW.isoformat()
+    )
     bench.server.listed = [first]
     found = facts_of(bench, client, campaign("a"))
     assert found.listed is not None
@@ -271,7 +273,9 @@ def test_before_a_create_goes_out_late_only_posts_are_read_again_that_may_be_liv
 
 def test_posts_that_waited_are_looked_for_where_they_may_be_by_now_behind_what_the_others_were(bench):
     """Each list that is asked for in vain is a request."""
-    waits = replace(made_of(made_post({"content": "a", "accountIds": ["x"], "metadata": {"voxopsOp": "a"}}, "p", "")))
+    waits = replace(
+        made_of(made_post({"content": "a", "accountIds": ["x"], "metadata": {"voxopsOp": "a" * 32}}, "p", ""))
+    )
     known = [waits, replace(waits, post_id="q", status="rejected")]
     run_now(read_again(bench.server, known, {}))
     assert bench.server.expected == [
@@ -292,7 +296,7 @@ def test_posts_that_are_live_already_are_not_read_again_before_a_create(bench, c
 def test_rule_13_a_create_that_must_not_be_made_any_more_is_blocked_and_says_why(bench, client):
     (op,) = bench.bind(campaign("a", "b"))
     marks = CREATE.bodies(bench.get(op).body)[0]["metadata"]
-    shown_to(bench, op, 0, content="other words", metadata={**marks, "voxopsAsked": "something else"})
+    shown_to(bench, op, 0, content="other words", metadata={**marks, "voxopsAsked": "e" * 32})
     renewed(bench, client, op)
     (member,) = bench.ledger.operations.members(op)
     assert (bench.state(op), str(member.outcome)) == ("settled", "blocked")

@@ -404,7 +404,7 @@ def test_rule_30_what_was_taken_back_is_read_again_for_each_create_whose_reading
         created = (NOW - timedelta(days=1)).isoformat()
         desk.ledger.marks.learn([Made(f"post_{member.item.label}", created, "cancelled", "x", member.item.row_mark)])
     desk.at(CREATES_FRESH_FOR + 1)
-    gone = replace(scheduled("post_a"), status="cancelled", metadata={"voxopsOp": "x"})
+    gone = replace(scheduled("post_a"), status="cancelled", metadata={"voxopsOp": "c" * 32})
     back = replace(scheduled("post_b"), created_at=gone.created_at)
     desk.server.states = {"post_a": gone, "post_b": back}
     for op in ops:

@@ -67,7 +67,7 @@ def test_rule_11_a_list_that_shows_nothing_of_a_post_clears_no_batch(bench, show
     bare = PostState("post_0", "published", after(-900), after(-900))
     bench.server.listed = [bare]
     if shows in {"mark", "metadata"}:
-        bench.server.listed = [replace(bare, metadata={"voxopsOp": "m"} if shows == "mark" else {"team": "x"})]
+        bench.server.listed = [replace(bare, metadata={"voxopsOp": "a" * 32} if shows == "mark" else {"team": "x"})]
     elif shows == "content":
         bench.server.listed = [replace(bare, content="words")]
     elif shows == "remembered":
@@ -126,7 +126,7 @@ def test_rule_14_a_post_that_a_single_read_shows_to_be_marked_is_somebody_s(benc
     op, (a,) = batch(bench, "a", answered=True, status=500)
     bare = made_post(a, "post_1", after(1), marked=False)
     bench.server.listed = [bare]
-    bench.server.states = {"post_1": replace(bare, metadata={"voxopsOp": "m"}, source="single")}
+    bench.server.states = {"post_1": replace(bare, metadata={"voxopsOp": "a" * 32}, source="single")}
     bench.at(PROOF_AFTER)
     reading = bench.look(op)
     assert (reading.formed, reading.waiting) == ([op], {})
@@ -196,7 +196,7 @@ def test_rule_14_an_edited_post_without_metadata_may_be_any_row_and_nobody_can_t
     ("asked", "said"),
     [
         (None, "post_1 is there, made elsewhere"),
-        ("other", "already posted as post_1, which shows this text"),
+        ("d" * 32, "already posted as post_1, which shows this text"),
     ],
 )
 def test_rule_26_a_batch_waits_and_says_why_while_somebody_else_s_post_stands_for_one_of_its_rows(bench, asked, said):
