@@ -335,3 +335,10 @@ def test_rule_18_an_error_that_is_gone_is_no_evidence():
     assert fate(post(replace(queued, error_message="other"))) is Fate.FAILED
     assert fate(post(replace(queued, error_code="OTHER"))) is Fate.FAILED
     assert fate(post(queued, status="partial"), post(target("cancelled"), status="partial")) is Fate.FAILED
+
+
+def test_a_baseline_of_an_earlier_version_says_nothing_of_when_a_delivery_was_created():
+    before = {"success": False, "retry_count": 5, "delivered_at": None}
+    now = {**before, "created_at": "2026-03-01T09:00:00+00:00"}
+    assert delivery_untouched(before, now)
+    assert not delivery_untouched(before, {**now, "retry_count": 6})
