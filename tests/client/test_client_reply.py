@@ -340,6 +340,7 @@ def test_whether_a_page_has_a_word_on_more_is_known(beside, said):
     ("beside", "following"),
     [
         ({"page": "1", "limit": "2"}, "2"), ({"page": 1, "limit": 100, "totalPages": "3"}, "2"), ({"page": 3, "totalPages": 3, "limit": 2}, None),
+        ({"page": 1, "limit": 2, "nextPage": 2}, "2"), ({"page": 1, "totalPages": 2, "next": "/v1/posts?page=2"}, "2"),
         ({"page": 2, "per_page": 2}, "3"), ({"page": 2, "perPage": 3}, None), ({"page": 1, "limit": 0}, None),
     ],
 )  # fmt: skip

@@ -17,6 +17,13 @@ __all__ = ["Page", "pages", "prefetch", "read_page"]
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists beside a message, which are no records
 
+_FOLLOWING = (
+    "next",
+    "nextPage",
+    "next_page",
+    "nextUrl",
+    "next_url",
+)  # addresses or numbers beside a place that is read
 _DIGITS = 16  # what has more is no number of a page
 _ON_ITS_WAY = 5  # turns of the loop after which a request has left
 
@@ -141,12 +148,12 @@ def read_page(reply: Reply) -> Page:
     if more:
         raise _broken(reply, "says that there is more, but not where")
     ends = bool({"nextCursor", "next_cursor"} & place.keys())
-    links = place.get("links")
-    following = [part for part in (links, place) if isinstance(part, Mapping)]
-    if not ends and any(_first(part, "next", "nextPage", "next_page", "nextUrl", "next_url") for part in following):
-        raise _broken(reply, "says that there is more, in a way that is not known here")
     counted = None if ends else _whole(_first(place, "total", "totalCount"))
     number, says_more = _next_number(place, len(records))
+    links = place.get("links")
+    following = [part for part in (links, place) if isinstance(part, Mapping)]
+    if number is None and not ends and any(_first(part, *_FOLLOWING) for part in following):
+        raise _broken(reply, "says that there is more, in a way that is not known here")
     says_more = says_more or ends or (more is not None if counted is None else counted <= len(records))
     return Page(records, number, reply, "page", says_more, counted)
 
