@@ -117,7 +117,9 @@ def test_a_ledger_s_name_may_be_no_text(tmp_path):
         ledger = Ledger(path)
         ledger.set_meta("said", said)
         ledger.close()
-    assert Ledger(path).meta("said") == "two"
+    ledger = Ledger(path)
+    assert ledger.meta("said") == "two"
+    ledger.close()
 
 
 @pytest.mark.parametrize(

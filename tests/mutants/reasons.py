@@ -52,6 +52,10 @@ REASONS: dict[tuple[str, str], str] = {
         "engine/preparing.py",
         "Preparer._renew_create: 0 <= self._ledger.now() - current.listed <= CREATES_FRESH_FOR → (0 <= self._ledger.now() - current.listed < CREATES_FRESH_FOR)",
     ): "what is read once more at that very instant is as good",
+    (
+        "engine/created.py",
+        "CreatedList._list: states.keys() <= seen → (states.keys() < seen)",
+    ): "a page that holds all that was seen goes back as far as the walk did",
     ("engine/sender.py", "Sender._record: False → (True)"): "what is written in the transaction says it anew",
     (
         "engine/learning.py",

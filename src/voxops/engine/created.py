@@ -183,8 +183,7 @@ class CreatedList:
     ) -> datetime | None:
         """Read one list back to an instant, or to a page of posts that were seen before; returns when the newest one was created."""
         newest: datetime | None = None
-        oldest: datetime | None = None
-        top: datetime | None = None
+        bounds: tuple[datetime, datetime] | None = None
         in_order = True
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             if status == "all" and listed.read is None:  # the other lists are read for what is old
@@ -194,14 +193,14 @@ class CreatedList:
                 raise _unreadable(page.raw, "answered with records that have no id")
             listed.take(states.values())
             times = [created for state in states.values() if (created := _created(state)) is not None]
-            if oldest is None:
+            if bounds is None:
                 newest = min(max(times), self._client.now()) if times else None
             for created in times:
-                in_order = in_order and (oldest is None or created <= oldest + LIST_DISORDER)
-                oldest = created if oldest is None else min(oldest, created)
-                top = created if top is None else max(top, created)
+                oldest, top = bounds or (created, created)
+                in_order = in_order and created <= oldest + LIST_DISORDER
+                bounds = min(oldest, created), max(top, created)
             # Posts of one instant show no order, be they a whole page; and an empty page in the middle of a list ends nothing.
-            passed = oldest is not None and top is not None and oldest < min(since, top - LIST_DISORDER)
+            passed = bounds is not None and bounds[0] < min(since, bounds[1] - LIST_DISORDER)
             if in_order and (passed or (states and states.keys() <= seen)):
                 break
             if not page.says_more and len(page.records) >= PAGE_RECORDS:
