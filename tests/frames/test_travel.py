@@ -318,3 +318,16 @@ def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: A
     for use in (plan_retry, vx.view):
         with pytest.raises(PlanError, match=rf"{whose[6:]}; use vx\.from_arrow\(frame\)"):
             use(frame)
+
+
+def test_times_that_lost_their_zone_on_the_way_get_none_by_guess() -> None:
+    """They may be of any zone by then: of the clock on the wall, where a query asked for it."""
+    posts = build("posts", two_posts())
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        wall = connection.sql("SELECT post_id, updated_at AT TIME ZONE 'UTC' AS updated_at FROM posts").to_arrow_table()
+        zoned = connection.sql("SELECT post_id, updated_at FROM posts").to_arrow_table()
+    assert str(from_arrow(wall)["updated_at"].dtype) == "datetime64[us]"
+    with pytest.raises(ConfigError, match="the times of updated_at have lost their zone on the way; say which it is"):
+        from_arrow(wall, like=posts)
+    assert from_arrow(zoned, like=posts)["updated_at"].equals(posts["updated_at"])

@@ -161,7 +161,8 @@ class Tables:
         Returns
         -------
         pandas.DataFrame
-            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds.
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; what has no zone,
+            such as ``make_timestamp(…)`` or ``created_at AT TIME ZONE 'UTC'``, is ``datetime64[us]``.
 
         Raises
         ------
