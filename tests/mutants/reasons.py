@@ -216,7 +216,6 @@ REASONS: dict[tuple[str, str], str] = {
         "Preparer._take_version: why or state is None → (why)",
     ): "why_changed says of a post that is gone that it is",
     ("engine/sender.py", "Sender._attempt: return None → pass (2)"): _ENDS,
-    ("engine/sender.py", "Sender._taken: return → pass (2)"): "the claim is over by then, and records nothing more",
     ("engine/sender.py", "_data: return None → pass"): _ENDS,
     ("ledger/claims.py", "Claims._refuse: 0.0 → (1.0)"): "no server's time is in 1970",
     ("ledger/claims.py", "Claims._refuse: return None → pass (2)"): _ENDS,
