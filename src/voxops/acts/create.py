@@ -45,8 +45,8 @@ __all__ = [
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
+_AROUND_ITEMS = ("data", "error", "details")  # what the items of an answer may stand in
 # A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
-_AROUND_ITEMS = ("data", "error", "details")
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
 
