@@ -17,13 +17,8 @@ __all__ = ["Page", "pages", "prefetch", "read_page"]
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists beside a message, which are no records
 
-_FOLLOWING = (
-    "next",
-    "nextPage",
-    "next_page",
-    "nextUrl",
-    "next_url",
-)  # addresses or numbers beside a place that is read
+# Addresses or numbers that may stand beside a place that is read.
+_FOLLOWING = ("next", "nextPage", "next_page", "nextUrl", "next_url")
 _DIGITS = 16  # what has more is no number of a page
 _ON_ITS_WAY = 5  # turns of the loop after which a request has left
 

@@ -157,9 +157,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         system whose locks don't hold.
     """
     try:
-        path = (
-            path.expanduser().absolute()
-        )  # ":memory:" is a file of that name, too, and not what SQLite would take it for
+        # ":memory:" is a file of that name, too, and not what SQLite would take it for.
+        path = path.expanduser().absolute()
         make_folder(path.parent, flush=True)
         _create(path)
         flush_folder(path.parent)
