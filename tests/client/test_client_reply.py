@@ -211,7 +211,9 @@ ROWS = [{"id": "a"}, {"id": "b"}]
 )
 def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
     page = read_page(reply(body))
-    assert (page.records == ROWS and page.cursor == cursor and page.param == "cursor") or cursor is None
+    assert page.records == ROWS
+    assert page.cursor == cursor
+    assert cursor is None or page.param == "cursor"
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
