@@ -39,8 +39,8 @@ def connect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    key_retention: str = KEY_RETENTION,
-    max_wait: str = "5min",
+    key_retention: str | timedelta = KEY_RETENTION,
+    max_wait: str | timedelta = "5min",
     tz: str | None = None,
     owner: str | None = None,
     campaign: str | None = None,
@@ -61,9 +61,9 @@ def connect(
         taken as it is; where its clock stands still, time passes when somebody waits.
     ledger : path, optional
         Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
-    key_retention : str
-        How long the API remembers an idempotency key, such as ``"24h"``; treated as an hour less.
-    max_wait : str
+    key_retention : str or timedelta
+        How long the API remembers an idempotency key, such as ``"24h"``; one hour less is relied on.
+    max_wait : str or timedelta
         How long a call waits for the rate limit before it gives up, resumably.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
@@ -280,7 +280,7 @@ def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncC
     return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 
-def _seconds(name: str, text: str) -> float:
+def _seconds(name: str, text: str | timedelta) -> float:
     """A duration in seconds; a bare number has no unit and is refused."""
     try:
         seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan

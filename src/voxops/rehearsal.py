@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rehearsal", "rehearse"]
 
-# Below and above which a twentieth of the known delays lies: outages and lost clocks say nothing of an ordinary day.
+# Quantiles between which delays are common: the fastest and slowest twentieth (outages, wrong clocks) say nothing of an ordinary day.
 _COMMON = (0.05, 0.95)
 _LONGEST = 3600.0  # seconds: a target that took longer waited for somebody
 _FEW = 20  # publications of a platform, below which its own delays say little
@@ -129,10 +129,10 @@ def rehearse(
     'Rehearsal'
     """
     if not isinstance(plan, Plan):
-        raise PlanError(f"rehearse() takes a plan, not a {type(plan).__name__}: use vx.plan_bulk(…)")
+        raise PlanError(f"rehearse() takes a plan, not {type(plan).__name__}: use vx.plan_bulk(…)")
     if not isinstance(archive, pd.DataFrame) and not callable(getattr(archive, "targets", None)):
         raise PlanError(
-            f"rehearse() takes the history, not a {type(archive).__name__}: an archive after archive.sync(), or ws.posts()"
+            f"rehearse() takes the history, not {type(archive).__name__}: an archive after archive.sync(), or ws.posts()"
         )
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")

@@ -385,8 +385,7 @@ class Run:
 
     def _monitor(self) -> Monitor:
         """Make a live display of this run."""
-        from voxops.views._snapshot import error_counts
-        from voxops.views.monitor import Monitor
+        from voxops.views.monitor import Monitor, error_counts
 
         return Monitor(
             self._snapshot,

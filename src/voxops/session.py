@@ -113,7 +113,7 @@ class Session(BoardLoader):
         PlanError
             If `plan` is no plan.
         ConfigError
-            If `stop_after_failures` is no whole number from 1.
+            If `stop_after_failures` is no whole number from 1, or `reason` is no text.
         LedgerError
             If the ledger can't be used; nothing has been sent then.
 
@@ -129,7 +129,7 @@ class Session(BoardLoader):
             refusal = ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
-            raise ConfigError(f"reason= must be text, such as 'ticket 4711', not a {type(reason).__name__}")
+            raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
         if not plan.items:
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()
@@ -147,7 +147,7 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once; one that lives in this kernel is returned as it is.
+            At once; one that is still running in this kernel is returned as it is.
 
         Raises
         ------

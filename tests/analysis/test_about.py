@@ -96,7 +96,7 @@ def test_an_account_that_the_answer_names_decides():
     one = log(("del_1", "post.failed", 1, '{"error":"no such account acc_0002"}'))
     said = about(one, posts(("post_a", "failed", 0, "acc_0001"), ("post_b", "failed", -8, "acc_0002")))
     assert said["post_id"] == "post_b"
-    assert "the account that the answer names" in said["why_post"]
+    assert "what the answer names" in said["why_post"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     assert table["why_post"].value_counts().to_dict() == {
         "30 posts fit alike, by kind and time; nobody can say which": 101,
         "no loaded post shows a post.published at that time; it may have changed since": 100,
-        "a guess by kind, time and the account that the answer names, against 29 others": 1,
+        "a guess by kind, time and what the answer names, against 29 others": 1,
     }
     assert table["post_id"].dropna().to_list() == ["post_7"]
     assert table["odds"].dropna().to_list() == [round(11 / (11 + 29 + 0.05), 3)]

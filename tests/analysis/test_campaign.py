@@ -358,12 +358,12 @@ def test_naive_times_are_kept_as_they_were_written():
         ("20.03.2026 09:00", "or give vx.read_campaign tz= and the dayfirst= that fits"),
     ],
 )
-@pytest.mark.parametrize("given", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
-def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, said, given):
+@pytest.mark.parametrize("arguments", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
+def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, said, arguments):
     """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
     row = f'a,Hello,twitter:@brand,"{text}"'
     path = written(tmp_path, f"{HEADER}\n{row}\n")
-    for message in check_campaign(read_campaign(path, **given))["message"]:  # none where a time could be read
+    for message in check_campaign(read_campaign(path, **arguments))["message"]:  # none where a time could be read
         assert said in message
 
 

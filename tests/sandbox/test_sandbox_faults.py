@@ -23,13 +23,6 @@ def sandbox():
 
 
 @pytest.fixture
-def api(sandbox):
-    headers = {"Authorization": "Bearer vb_test_sandbox"}
-    with httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False) as opened:
-        yield opened
-
-
-@pytest.fixture
 def gate(monkeypatch):
     return Gate(monkeypatch)
 

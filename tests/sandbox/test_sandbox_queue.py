@@ -16,13 +16,6 @@ def sandbox():
         yield running
 
 
-@pytest.fixture
-def api(sandbox):
-    headers = {"Authorization": "Bearer vb_test_sandbox"}
-    with httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False) as opened:
-        yield opened
-
-
 def failed_post(sandbox: Sandbox, code: str, targets: int | None = None, cap: int = 2):
     """A post with exactly one failed target, failed for this reason and not retried too often."""
     for post in sandbox.world.posts.values():

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.sandbox.support import client
 
 from voxops.sandbox import Fault, Sandbox, Switches
 
@@ -37,10 +38,6 @@ def start(_server) -> Callable[..., Sandbox]:
 def api(_server):
     with client(_server) as opened:
         yield opened
-
-
-def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
-    return httpx.Client(base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
 
 
 def account(sandbox: Sandbox) -> str:

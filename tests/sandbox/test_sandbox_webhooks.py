@@ -20,13 +20,6 @@ def sandbox():
         yield running
 
 
-@pytest.fixture
-def api(sandbox):
-    headers = {"Authorization": "Bearer vb_test_sandbox"}
-    with httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False) as opened:
-        yield opened
-
-
 def publish(api: httpx.Client, **more) -> dict:
     """A new post on its way out."""
     account = next(a["id"] for a in api.get("/accounts").json()["data"] if a["platform"] == "facebook")

@@ -971,7 +971,7 @@ def test_a_panel_that_gets_a_frame_for_its_workspace_says_so(ws: vx.Workspace, t
         lambda: vx.delivery_panel(triaged),
         lambda: vx.runs_panel(triaged),
     ):
-        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not a DataFrame"):
+        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not DataFrame"):
             wrong()
 
 

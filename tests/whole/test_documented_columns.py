@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
-import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
 
 SHEET = {
     "row_id": ["a"],
@@ -19,12 +16,6 @@ SHEET = {
 }
 # What is said of columns beside their names, and columns of settings that this workspace has not.
 NO_COLUMNS = {"attrs", "owner", "archive", "row_id"}
-
-
-@pytest.fixture
-def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=sandbox) as workspace:
-        yield workspace
 
 
 def named(method: object) -> set[str]:

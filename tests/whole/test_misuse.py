@@ -118,7 +118,7 @@ def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
     with pytest.raises(vx.PlanError, match=r"not a watch\. Pass what ws\.run\(plan\) returned"):
         vx.report(failed(ws), watch)
-    with pytest.raises(vx.PlanError, match=r"not a Plan\. Pass it as plan="):
+    with pytest.raises(vx.PlanError, match=r"not Plan\. Pass it as plan="):
         vx.report(failed(ws), vx.plan_retry(failed(ws)))
     with pytest.raises(vx.PlanError, match=r"needs a triaged frame, not None\. Use vx\.triage"):
         vx.report()
@@ -250,14 +250,14 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None), now=NAIVE), "now="),
         (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
         (lambda ws: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
-        (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not a DataFrame"),
+        (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not DataFrame"),
         (
             lambda _: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), None),
-            "rehearse() takes the history, not a NoneType",
+            "rehearse() takes the history, not NoneType",
         ),
         (
             lambda _: vx.rehearse(vx.plan_bulk(campaign(), key="row_id"), "history"),
-            "rehearse() takes the history, not a str",
+            "rehearse() takes the history, not str",
         ),
         (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
         (lambda _: vx.plan_bulk(campaign(), key=7), "key="),

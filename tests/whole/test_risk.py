@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 import pytest
 
 import voxops as vx
 from voxops.sandbox import Sandbox
-
-
-@pytest.fixture
-def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=sandbox) as workspace:
-        yield workspace
 
 
 def account(sandbox: Sandbox, status: str = "active") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
@@ -11,12 +10,6 @@ import pytest
 import voxops as vx
 from voxops.sandbox import Sandbox
 from voxops.views._choice import load_code
-
-
-@pytest.fixture
-def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=sandbox) as workspace:
-        yield workspace
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:

@@ -44,7 +44,7 @@ def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]
     if isinstance(value, str):
         return [value]
     if not isinstance(value, Iterable) or isinstance(value, bytes) or hasattr(value, "columns"):
-        raise ConfigError(f"{name}= takes text or a list of texts, not a {type(value).__name__}.")
+        raise ConfigError(f"{name}= takes text or a list of texts, not {type(value).__name__}.")
     found = list(value)
     if not found and not isinstance(value, Sized):  # a generator that was read before would stand for all
         raise ConfigError(

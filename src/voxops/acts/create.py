@@ -316,9 +316,9 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
     ['ready', 'ready']
     """
     if not isinstance(key, str):
-        raise PlanError(f"key= names the column that tells the rows apart, not a {type(key).__name__}")
+        raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
     if not isinstance(one_by_one, bool):
-        raise PlanError(f"one_by_one= must be True or False, not a {type(one_by_one).__name__}")
+        raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
     need_columns(frame, ("content", "scheduled_for"), "use vx.read_campaign(path)")
     if key not in frame.columns:
         raise PlanError(f"key={key!r} names no column of the frame; {did_you_mean(key, map(str, frame.columns))}")

@@ -89,7 +89,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     np.False_
     """
     if not isinstance(force, bool):
-        raise PlanError(f"force= must be True or False, not a {type(force).__name__}")
+        raise PlanError(f"force= must be True or False, not {type(force).__name__}")
     need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
     now = fetched_at(deliveries)
     items, reasons, numbers = [], [], []

@@ -89,8 +89,9 @@ def about_posts(
     -------
     pandas.DataFrame
         The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
-        time and, where the answer names one, account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the chance that it
-        is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it can't be said).
+        time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
+        chance that it is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it
+        can't be said).
 
     Raises
     ------
@@ -210,6 +211,6 @@ def _guess(
         return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
     if odds < _LEAST:
         return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time; nobody can say which")
-    by = "kind, time and the account that the answer names" if named else "kind and time"
+    by = "kind, time and what the answer names" if named else "kind and time"
     others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
     return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"

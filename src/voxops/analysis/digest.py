@@ -133,7 +133,7 @@ def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) ->
     Returns
     -------
     tuple of dict
-        The digest: ``attention`` (bool), ``findings`` (each with ``kind what change rows more ids`` and its details; ``change`` is ``new``,
+        The digest: ``edition`` (int), ``attention`` (bool), ``findings`` (each with ``kind what change rows more ids`` and its details; ``change`` is ``new``,
         ``worse``, ``came back`` or, without a memory, ``there``) and ``gone`` (what was there last time and is no more, by name). And the
         memory for the next one.
     """

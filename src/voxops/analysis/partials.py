@@ -144,7 +144,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     PlanError
         If a column is missing, named twice, called as the statistics call theirs, or holds lists.
     ConfigError
-        If `tz` is not a time zone.
+        If `by` is no text, or `tz` is not a time zone.
     """
     names = list_of_text("by", by)
     columns = [FIELDS.get(name, name) for name in names]

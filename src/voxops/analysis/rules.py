@@ -169,7 +169,7 @@ RULES: tuple[Rule, ...] = (
           "Nobody knows whether it was published: look at the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------
     _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: retry later"),
-    _guess(r"time[ds]?.?out|timeout", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
+    _guess(r"time[ds]?.?out", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
     _guess(r"token|log ?in|re-?connect|not connected|unauthori[sz]ed|re-?authenticate", _RECONNECT, "Reconnect the account"),
     _guess(r"permission|scope|not allowed|forbidden", _RECONNECT, "A permission seems to be missing: reconnect the account"),
     _guess(r"too long|characters|shorten", _CONTENT, "Shorten the text"),
@@ -220,7 +220,7 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
     if isinstance(rules, Mapping):
         return tuple(_short_rule(code, verdict) for code, verdict in rules.items())
     if not isinstance(rules, Iterable):
-        raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not a {type(rules).__name__}.")
+        raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not {type(rules).__name__}.")
     made = tuple(rules)
     odd = [rule for rule in made if not isinstance(rule, Rule)]
     if odd:

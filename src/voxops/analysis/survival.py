@@ -39,7 +39,7 @@ def attempts_to_success(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: 
     PlanError
         If a column is missing.
     ConfigError
-        If `tz` is not a time zone.
+        If `by` is no text, or `tz` is not a time zone.
 
     Examples
     --------

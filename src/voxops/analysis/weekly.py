@@ -1,4 +1,4 @@
-"""Causes of failures by week: how much of what there was when. Counts are sums, so parts of a history merge in any order."""
+"""Causes of failures by week: how many targets failed of which cause in which week. Counts are sums, so parts of a history merge in any order."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def compare_weeks(triaged: pd.DataFrame, *, now: datetime | None = None, span: s
         From `triage`, of at least two spans: ``ws.posts(status=["failed", "partial"], since="28D")``. What lies before last week tells a
         cause that came back from a new one.
     now : datetime, optional
-        The end of this week; by default ``until=`` of the load, else when the frame was loaded, else its latest change.
+        The end of this week; by default ``until=`` of the load, else when the frame was loaded, else its latest change, else this machine's time.
     span : str or timedelta
         How long a week is.
 

@@ -87,7 +87,7 @@ FILE_BYTES: Mapping[str, int] = {
     **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
 }
 
-# What is taken from a server: none of it documented, all far beyond what the API sends, so that no answer fills memory or never ends.
+# What is taken from a server: none of it documented, all far beyond what the API sends, so that no answer fills memory or goes on for ever.
 ANSWER_BYTES = 64 * _MEGABYTE  # of one answer, decompressed
 STORAGE_ANSWER_BYTES = _MEGABYTE  # of the storage host, which has little to say
 LIST_PAGES = 20_000  # of one list: two million records

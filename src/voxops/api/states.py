@@ -18,7 +18,7 @@ _MARK = re.compile("[0-9a-f]{32}")
 
 
 def as_mark(value: Any) -> str | None:
-    """A mark, in whatever case or wrapping an API shows it; None for what has not the form of one: it was cut, masked or is missing.
+    """A mark, in whatever case or wrapping an API shows it; None for what does not have the form of one, because it was cut, masked or is missing.
 
     What was altered must not be taken for the mark of another row, which would prove that this row was not made.
     """
@@ -74,7 +74,7 @@ class PostState:
 
     @property
     def marks(self) -> tuple[str | None, ...]:
-        """The marks of operation, row, campaign and of what was asked; None for what is not there or has not the form of a mark."""
+        """The marks of operation, row, campaign and of what was asked; None for what is missing or does not have the form of a mark."""
         shown = self.metadata or {}
         return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 

@@ -92,10 +92,10 @@ WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
 LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
 # How far a ledger that sees a workspace for the first time looks back: for all posts, and for those that wait to go out (rule 13).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
-# Without a new post of the campaign, before a batch that lost rows to what is there already is sent (rule 27).
+# How long no new post of the campaign may appear before a batch that lost rows to existing posts is sent (rule 27).
 CAMPAIGN_QUIET = 75.0
-# Of settling, in which a retry count that is too high is put down to somebody's act at the same moment (rule 31).
+# How long after settling a retry count that is too high is put down to somebody's act at the same moment (rule 31).
 COLLISIONS_WITHIN = 600.0
-# Of settling, in which a run that was cut short is looked at when it is attached (rule 28).
+# How long after settling a run that was cut short is looked at when it is attached (rule 28).
 ATTACHED_WITHIN = 3 * 86_400.0
 COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)

@@ -46,7 +46,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
 ONLY_SINGLE = ("target_id", "retry_count")  # what lists may leave out of targets (assumed)
 NO_TARGETS = Targets.of(())
-SINGLES = 3  # so few posts are read one by one without a thought
+SINGLES = 3  # up to so many posts are read one by one, without a look at any list
 TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
 
 
@@ -320,7 +320,7 @@ class Sync:
         self,
         webhook: str,
         left: set[str],
-        span: tuple[datetime, datetime | None],
+        span: Span,
         columns: Columns,
         success: bool | None = None,
     ) -> None:

@@ -67,7 +67,8 @@ class Tables:
         Returns
         -------
         pandas.DataFrame
-            Columns and dtypes of ``ws.posts``, whose they are included. Posts that no longer exist have the status ``deleted``.
+            Columns and dtypes of ``ws.posts``, including ``owner``, ``campaign`` and ``tags`` where the workspace reads
+            them. Posts that no longer exist have the status ``deleted``.
 
         Raises
         ------

@@ -45,7 +45,7 @@ _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention."""
+    """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
             stream.reconfigure(errors="backslashreplace")

@@ -63,7 +63,7 @@ class Accounts:
     async def connect(
         self, platform: str, return_url: str | None = None, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Begin to connect an account (row 17).
+        """Begin connecting an account (row 17).
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Accounts:
         return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
 
     async def callback(self, platform: str, code: str, state: str) -> dict[str, Any]:
-        """Finish to connect an account (row 18): sent once and never again, because a code can't be replayed.
+        """Finish connecting an account (row 18): sent once and never again, because a code can't be replayed.
 
         After a TransportError or ServerError, look at `list` before you connect anew.
         """

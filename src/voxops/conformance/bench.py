@@ -28,7 +28,7 @@ _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
 
 class _PausingClock(SteppedClock):
-    """Waiting moves the server's clock, and lets the server end what it holds up: whoever waits has given that up."""
+    """Waiting moves the server's clock, and lets the server end what it holds up: whoever waits no longer needs it held."""
 
     def __init__(self, sandbox: Remote) -> None:
         super().__init__(sandbox.advance)
@@ -92,7 +92,7 @@ class Bench:
     stranger : AsyncClient
         The same API key in another client, which does not know what the first has sent.
     hasty : AsyncClient
-        Gives an answer but a moment.
+        Waits only a moment for an answer.
     secret : str
         Of the webhook that gets every event.
     account : str

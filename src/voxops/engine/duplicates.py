@@ -49,7 +49,7 @@ async def read_copies(client: AsyncClient, reader: Reader, ledger: Ledger, commi
 
 
 async def find_duplicates(client: AsyncClient, reader: Reader, ledger: Ledger, commit: Commit, run: str) -> str:
-    """Look for a minute, and note in the ledger what was done twice; return a sentence, empty where nothing was.
+    """Look for 75 seconds, and note in the ledger what was done twice; return a sentence, empty where nothing was.
 
     An outage ends it: the next attach or reconcile reads on.
 

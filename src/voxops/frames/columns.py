@@ -214,9 +214,8 @@ def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool | None]:
     return found
 
 
-_MOST_ATTEMPTS = (
-    1_000  # what is more is no count of attempts; a row is looked for under the mark of each that it may have had
-)
+# What is more is no count of attempts: a row is looked for under the mark of each attempt that it may have had.
+_MOST_ATTEMPTS = 1_000
 
 
 def as_whole_number(value: Any) -> Any:

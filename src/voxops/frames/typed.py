@@ -24,7 +24,7 @@ from voxops.frames.values import CODE, JSON, LABEL, clean_texts, error_parts
 
 __all__ = ["Columns", "build", "read_columns"]
 
-# Records that wait as records before they become columns: what fits a processor's cache is turned fastest.
+# Records that are collected before they become columns: a block that fits the processor's cache is converted fastest.
 BLOCK = {"posts": 200}
 BLOCK_OF_OTHERS = 1000
 

@@ -1,4 +1,4 @@
-"""What was asked of the API and what became of it, in SQLite; all SQL of the package."""
+"""What was asked of the API and what became of it, in SQLite; all SQL that reads or writes it."""
 
 from __future__ import annotations
 

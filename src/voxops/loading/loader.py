@@ -324,6 +324,8 @@ class Loader:
         ------
         PlanError
             If a column is missing.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
 
         Examples
         --------

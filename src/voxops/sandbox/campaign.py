@@ -212,7 +212,9 @@ def _finish(world: World, post: Post) -> None:
     post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
     post.status = summary_status(post)
     if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
-        post.status = "partial" if published else "failed"  # as a server says that no longer counts the stuck one
+        post.status = (
+            "partial" if published else "failed"
+        )  # as a server reports it that no longer counts the stuck target
 
 
 def _publish(world: World, post: Post, target: Target) -> None:

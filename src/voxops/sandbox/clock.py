@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-__all__ = ["START", "VirtualClock", "http_date", "iso", "parse_time", "real_time"]
+__all__ = ["START", "VirtualClock", "http_date", "iso", "iso_or_none", "parse_time", "real_time"]
 
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
 
@@ -70,6 +70,11 @@ def real_time() -> int:
 def iso(at: int) -> str:
     """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
     return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
+
+
+def iso_or_none(at: int | None) -> str | None:
+    """Return an instant as text, or None."""
+    return None if at is None else iso(at)
 
 
 def http_date(at: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxops.sandbox.clock import iso
+from voxops.sandbox.clock import iso, iso_or_none
 from voxops.sandbox.records import Post, Target
 from voxops.sandbox.switches import Switches
 
@@ -20,18 +20,13 @@ def payload(switches: Switches, event_type: str, data: dict[str, Any], at: int, 
     return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
 
 
-def _when(at: int | None) -> str | None:
-    """Return an instant, or null."""
-    return None if at is None else iso(at)
-
-
 def created_data(switches: Switches, workspace_id: str, post: Post) -> dict[str, Any]:
     """Return what is said of a post that was created or scheduled."""
     if switches.event_shape == "newest":
         data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
     else:
         data = {"postId": post.id, "status": post.status}
-    return data | {"scheduledFor": _when(post.scheduled_for)}
+    return data | {"scheduledFor": iso_or_none(post.scheduled_for)}
 
 
 def test_data(switches: Switches, workspace_id: str, event_id: str) -> dict[str, Any]:
@@ -53,12 +48,12 @@ def result_events(switches: Switches, workspace_id: str, post: Post) -> list[Sai
     if shape == "first":
         kind = "post.partial" if post.status == "partial" else kind
         names = [target.platform for target in post.targets]
-        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": _when(post.published_at)})]
+        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": iso_or_none(post.published_at)})]
     if shape == "middle":
         data: dict[str, Any] = {"postId": post.id, "status": post.status}
     else:
         data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
-    data["publishedAt"] = _when(post.published_at)
+    data["publishedAt"] = iso_or_none(post.published_at)
     data["platforms"] = [_result(target, shape) for target in post.targets]
     return [(kind, data)]
 
@@ -79,4 +74,4 @@ def _result(target: Target, shape: str) -> dict[str, Any]:
     if target.error is not None:
         return shown | {"error": {"code": target.error["code"], "message": target.error["message"]}}
     shown |= {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
-    return shown | {"publishedAt": _when(target.published_at)}
+    return shown | {"publishedAt": iso_or_none(target.published_at)}

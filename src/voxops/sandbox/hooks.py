@@ -34,7 +34,7 @@ __all__ = [
     "queue_attempt",
 ]
 
-# Seconds after a failed attempt until the next; after the last one a delivery is given up (ours: the contract is silent).
+# Seconds after a failed attempt until the next; after the last one a delivery is abandoned (ours: the contract is silent).
 BACKOFF = (30, 120, 600, 3600, 21600)
 TIMEOUT_MS = 10_000
 # The built-in receiver says how long it pretends to have taken, so that latencies belong to the virtual world.

@@ -170,7 +170,7 @@ def plant_post(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     world : World
-        Where it grows.
+        The world that it is put into.
     body : mapping
         `content`, `accountIds`, and optionally `status` (default ``draft``), `daysOld`, `scheduledFor`, `tags`, `metadata`.
 

@@ -32,7 +32,7 @@ def plant(world: World, *, posts: int, deliveries: int) -> None:
     Parameters
     ----------
     world : World
-        Where it grows.
+        The world that it is put into.
     posts, deliveries : int
         How many posts and delivery records; 0 for none.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from voxops.sandbox.clock import iso
+from voxops.sandbox.clock import iso, iso_or_none
 from voxops.sandbox.records import Account, Delivery, Media, Post, Target, Webhook
 from voxops.sandbox.switches import Switches
 from voxops.sandbox.world import World
@@ -17,11 +17,6 @@ __all__ = ["account", "delivery", "listed_post", "media", "post", "webhook", "wo
 def word(world: World, value: str) -> str:
     """Return an enum value in the casing of answers."""
     return value.upper() if world.switches.uppercase_status else value
-
-
-def _when(at: int | None) -> str | None:
-    """Return an instant, or null."""
-    return None if at is None else iso(at)
 
 
 def _whole_seconds(at: int | None) -> str | None:
@@ -43,7 +38,7 @@ def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
     """One entry of ``platforms[]``."""
     switches = world.switches
     owner = world.accounts.get(target.account_id)
-    when = _whole_seconds if listed and switches.listed_whole_seconds else _when
+    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
     shown: dict[str, Any] = {
         "platform": word(world, target.platform),
         "accountId": target.account_id,
@@ -86,7 +81,7 @@ def avatar_url(account_id: str) -> str:
 def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
     """Return a post; listed posts show less than single ones."""
     switches = world.switches
-    when = _whole_seconds if listed and switches.listed_whole_seconds else _when
+    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
     files = [_post_media(world, media_id) for media_id in item.media]
     shown = {
         "id": item.id,
@@ -176,7 +171,7 @@ def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, A
         "events": item.events,
         **({"enabled": item.enabled} if world.switches.webhook_flag != "active" else {}),
         **({"active": item.enabled} if world.switches.webhook_flag != "enabled" else {}),
-        "lastDeliveryAt": _when(item.last_delivery_at),
+        "lastDeliveryAt": iso_or_none(item.last_delivery_at),
         "failureCount": item.failure_count,
         "createdAt": iso(item.created_at),
     }
@@ -199,7 +194,7 @@ def delivery(world: World, item: Delivery) -> dict[str, Any]:
         "success": item.success,
         "error": item.error,
         "createdAt": iso(item.created_at),
-        "deliveredAt": _when(item.delivered_at),
+        "deliveredAt": iso_or_none(item.delivered_at),
     }
     if world.switches.delivery_event_ids:
         shown["eventId"] = item.event_id

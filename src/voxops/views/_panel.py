@@ -50,9 +50,7 @@ class Panel(ABC):
 
     def __init__(self, ws: HandedWorkspace) -> None:
         if not hasattr(ws, "client"):
-            raise PlanError(
-                f"a panel takes the workspace first, as in vx.delivery_panel(ws), not a {type(ws).__name__}"
-            )
+            raise PlanError(f"a panel takes the workspace first, as in vx.delivery_panel(ws), not {type(ws).__name__}")
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last
@@ -193,7 +191,7 @@ class Panel(ABC):
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page asks for; what takes time is handed over."""
         if message["do"] == "retry":
-            # That plan follows from a run, and no less than others from what is chosen since.
+            # The plan of a retry is made from a run, but a later choice on the page discards it like any other plan.
             self._chose = self._choice_of(message)
         if self._runner.hear(message):
             return

@@ -95,11 +95,11 @@ def fragment(report: Findings) -> Markup:
 
 
 def _facts(facts: Sequence[Fact]) -> Markup:
-    """Return numbers as tiles: as many in each row as rows of five, narrow ones of three, share them out evenly."""
+    """Return numbers as tiles, spread evenly over rows of at most five, or of three on a narrow page."""
     box = '<div class="fact" style="border-left-color:{}"><b>{}</b> {}</div>'
     return html(
         '<div class="facts" style="--wide:{};--narrow:{}">{}</div>',
-        max(4, _evenly(len(facts), 5)),  # a few are not drawn out
+        max(4, _evenly(len(facts), 5)),  # few tiles are not stretched over the whole width
         _evenly(len(facts), 3),
         safe.joined(html(box, fact.colour, f"{fact.count:,}", fact.label) for fact in facts),
     )

@@ -48,7 +48,7 @@ class Tickets(dict[str, str]):
 def tickets(report: Findings, failures: pd.DataFrame, by: str) -> Tickets:
     """Return person -> Markdown; see `Report.tickets`."""
     if not isinstance(by, str):
-        raise PlanError(f"tickets(by=) takes the name of one column, such as 'owner', not a {type(by).__name__}")
+        raise PlanError(f"tickets(by=) takes the name of one column, such as 'owner', not {type(by).__name__}")
     if by not in failures.columns:
         advice = "Connect with vx.connect(owner='metadata.owner') and load the posts again."
         advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))

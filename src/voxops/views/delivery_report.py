@@ -96,7 +96,8 @@ def delivery_report(
     PlanError
         If a column is missing, the log was loaded with ``success=``, or `run` is not the run of a redelivery.
     ConfigError
-        If `within` is not a duration, `target` no share, `now` has no offset, `rows` is no whole number, or `owners` names no kind of loss.
+        If `within` is not a duration, `target` is no share, `now` has no offset, `tz` is not a time zone, `rows` is
+        no whole number, or `owners` names what is no kind of loss.
 
     Examples
     --------

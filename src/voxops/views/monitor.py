@@ -14,9 +14,9 @@ from voxops._core.blocks import Block
 from voxops._core.bound import by_id, never_copied
 from voxops.model import WATCH, Outcome, Snapshot
 from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
-from voxops.views._snapshot import ENDED, MIXED, render_html, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_blocks
 
-__all__ = ["Monitor", "present", "render_html", "render_text", "run_buttons"]
+__all__ = ["Monitor", "error_counts", "present", "render_html", "render_text", "run_buttons"]
 
 _ASK_AFTER = 5.0  # seconds between two questions after errors
 _ACCEPTED = "queued"  # why rows wait that the API has taken

@@ -51,8 +51,9 @@ class Report(Findings):
     Attributes
     ----------
     frames : mapping of str to pandas.DataFrame
-        The data in full: ``causes``, ``failures`` and, where there are any, ``plan`` and ``results``; after a run also ``left``: the
-        failures without what succeeded, and what failed again triaged anew.
+        The data in full: ``causes``, ``failures`` and, where there are any, ``weeks``, ``at_risk``, ``plan`` and ``results``;
+        after a run also ``left``: the failures without what succeeded, and what failed again triaged anew. Of deliveries:
+        ``endpoints``, ``levels``, ``hours``, ``attempts``, ``outages``, ``duplicates`` and ``lost``.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -260,7 +261,7 @@ def most_rows(rows: object) -> int:
 def roles(owners: object, known: Collection[str]) -> Mapping[str, str]:
     """The argument `owners` of a report: who acts on what; a name that is not `known` would be left aside without a word."""
     if not isinstance(owners, Mapping):
-        raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not a {type(owners).__name__}")
+        raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not {type(owners).__name__}")
     for name in owners:
         if name not in known:
             raise ConfigError(f"owners= names {name!r}; {did_you_mean(str(name), map(str, known))}")
@@ -282,7 +283,7 @@ def _results(run: Any) -> pd.DataFrame:
     if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
         results = results.assign(platform=_platforms(results["targets"]))  # what was done to whole posts
     if not isinstance(results, pd.DataFrame):
-        what = f"report(run=) needs the run of a plan, not a {type(run).__name__}"
+        what = f"report(run=) needs the run of a plan, not {type(run).__name__}"
         advice = "Pass it as plan=" if hasattr(run, "eligible") else "Pass what ws.run(plan) returned"
         raise PlanError(f"{what}. {advice}.")
     need_frame(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")

@@ -227,7 +227,7 @@ def frame_of(thing: object) -> pd.DataFrame:
         frame = results() if callable(results) else getattr(thing, "frame", None)
     if not isinstance(frame, pd.DataFrame):
         advice = f"; {how}" if (how := of_another_library(thing)) else ""
-        raise PlanError(f"a frame, a plan or a run is needed, not a {kind_name(thing)}{advice}")
+        raise PlanError(f"a frame, a plan or a run is needed, not {kind_name(thing)}{advice}")
     table: pd.DataFrame = frame
     named = [at for at, name in enumerate(table.index.names) if name is not None and name not in table.columns]
     if named:
@@ -328,7 +328,7 @@ def _is_number(values: pd.Series[Any]) -> bool:
 
 
 def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup:
-    """Return one cell: a word with its colour and glyph, a link where the post is out, else the text, on several lines if it wraps."""
+    """Return one cell: a word with a square of its colour, a link where the post is out, else the text, on several lines if it wraps."""
     text = safe.escape(text_of(value, shape, tz), TEXT)
     if shape.wraps and text:
         return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(full_text(value, tz), 400), 400))

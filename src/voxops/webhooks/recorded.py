@@ -51,7 +51,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
     Raises
     ------
     ConfigError
-        If there is no such file, or it can't be read; of a frame, whose column of payloads is meant; or of blank secrets.
+        If there is no such file, it can't be read, it is a frame (pass its column of payloads), or a secret is blank.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     PlanError
-        If `other` is neither.
+        If `recorded` is no frame of events, or `other` is neither a frame of posts nor one of deliveries.
 
     Examples
     --------
