@@ -174,6 +174,23 @@ def test_it_says_what_a_redelivery_did(tmp_path: Path) -> None:
     assert len(made.frames["redelivered"]) == 4
 
 
+def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(tmp_path: Path) -> None:
+    with Sandbox(seed=7, rate_limit=None, posts=30, deliveries=3_000) as server:
+        with vx.connect(sandbox=server, ledger=tmp_path / "ledger.sqlite") as ws:
+            history = ws.deliveries(since="30D")
+            lost = vx.never_delivered(history)
+            run = ws.run(vx.plan_redeliver(lost[lost["why"] != "rejected"])).wait()
+            made, anew = vx.delivery_report(history, run=run), vx.delivery_report(ws.deliveries(since="30D"))
+            results = run.results()
+    came = set(results.loc[results["outcome"] == "succeeded", "delivery_id"])
+    assert came
+    assert set(made.frames["lost"]["delivery_id"]) == set(lost["delivery_id"]) - came
+    assert f" {len(lost) - len(came)} never arrived: " in made.headline
+    assert f" {len(came)} failed and came by the redelivery since." in made.headline
+    assert made.sections[0].table["deliveries"].sum() == len(lost) - len(came)
+    assert set(made.frames["lost"]["delivery_id"]) == set(anew.frames["lost"]["delivery_id"]), "as a new log says"
+
+
 def test_a_table_without_room_shows_that_there_is_more(tmp_path: Path) -> None:
     page = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
     assert re.search(r"\.wide\{overflow-x:auto;background:linear-gradient", page)

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import voxops as vx
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.errors import ConfigError, PlanError
+from voxops.sandbox import Sandbox, Switches
 from voxops.views._report_text import cells
 from voxops.views.report import Report, report
 
@@ -192,6 +194,20 @@ def test_a_run_that_brings_all_back_leaves_nothing() -> None:
     run = ran(triaged)
     run.frame["outcome"] = "succeeded"
     assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+
+
+def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None:
+    """Nothing had failed, so nothing recovered or failed again; and what was not moved is not nothing left to do."""
+    with Sandbox(rate_limit=None, switches=Switches(failure_rate=0.0)) as server, vx.connect(sandbox=server) as ws:
+        waiting = ws.posts(status="scheduled").head(8)
+        server.touch(waiting["post_id"].iloc[0])
+        run = ws.run(vx.plan_reschedule(waiting, by="3D")).wait()
+        assert set(run.results()["outcome"]) == {"succeeded", "failed", "blocked"}, "some accounts have expired"
+        made, again = report(triage(vx.targets(waiting)), run), report(run=run)
+    assert made.headline == again.headline
+    assert made.headline == "4 rows of the run have not succeeded. Tried 8: 4 succeeded, 3 failed, 1 blocked."
+    assert [part.title for part in made.sections] == ["The plan", "What the run did"]
+    assert "blocked in the run" in [fact.label for fact in made.facts[1]]
 
 
 def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_does() -> None:

@@ -16,10 +16,10 @@ from voxops.analysis.statistics import ranked
 from voxops.frames import TARGET_KEY
 from voxops.frames.spans import in_zone, shown_zone
 from voxops.frames.values import STRING_DTYPE
-from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
+from voxops.model import OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes
-from voxops.views._palette import OUTCOME, VERDICT
+from voxops.views._palette import VERDICT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,13 +37,10 @@ __all__ = [
     "Findings",
     "Section",
     "about",
+    "act_of",
     "actions",
     "evidence",
-    "facts",
     "happened",
-    "headline",
-    "in_words",
-    "none_failed",
     "planned",
     "why",
 ]
@@ -74,15 +71,7 @@ _EVIDENCE = (
     "verdict",
     "updated_at",
 )
-_TRIED = {
-    "succeeded": "recovered",
-    "failed": "failed again",
-    "pending": "pending",
-    "unknown": "unknown",
-    "blocked": "blocked",
-}
 _BEFORE = "As it was read before the retry."
-_NOTHING = "Nothing failed."
 _CAUSES = 25  # most causes in the table
 _REMEDIES = 3  # most remedies of one verdict that are written out
 _KEYS = list(TARGET_KEY)
@@ -139,89 +128,9 @@ class Findings:
     sections: tuple[Section, ...]
 
 
-def _split(failures: pd.DataFrame) -> dict[str, int]:
-    """Count failures by what they need: a retry, a person, or time; each failure counts once.
-
-    `busy` are those to be retried that wait for another target of their post, as a plan holds them until it has ended.
-    """
-    retry = failures["retryable"].fillna(False).astype(bool)
-    idle = failures["verdict"].isin(list(ASKS_NOBODY)).fillna(False).astype(bool)
-    moving = _moving(failures)
-    busy = retry & ~moving & failures["post_id"].isin(failures.loc[moving & ~retry, "post_id"])
-    parts = {"retry": retry, "busy": busy, "person": ~retry & ~idle, "wait": ~retry & idle}
-    return {name: int(part.sum()) for name, part in parts.items()}
-
-
-def _moving(failures: pd.DataFrame) -> pd.Series[Any]:
-    """Which targets are still under way."""
-    return failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).astype(bool)
-
-
-def none_failed(triaged: pd.DataFrame) -> str:
-    """Say that nothing failed, which an empty frame does not show if its rows were filtered away."""
-    loaded = triaged.attrs.get("rows") or 0
-    if triaged.empty and loaded:
-        return f"No rows: the frame is empty, though {safe.many(loaded, 'post')} {_noun(loaded, 'was', 'were')} loaded."
-    return _NOTHING
-
-
-def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str = _NOTHING) -> str:
-    """Say in a few words what happened and what is to be done; after a run, `failures` are what it has left."""
-    done = "" if results is None or results.empty else f" {_tried(results)}"
-    if failures.empty:
-        return f"{'Nothing is left to do.' if done and nothing == _NOTHING else nothing}{done}"
-    need = _split(failures)
-    parts = [
-        _verb(need["retry"], "can be retried", "can be retried"),
-        _verb(need["person"], "needs someone to act first", "need someone to act first"),
-        _verb(need["wait"], "resolves by waiting", "resolve by waiting"),
-    ]
-    if need["busy"]:
-        parts[0] += f" ({need['busy']:,} only when another target of its post has ended)"
-    return f"{in_words(failures, after=bool(done))}: {'; '.join(filter(None, parts))}.{done}"
-
-
-def in_words(failures: pd.DataFrame, *, after: bool = False) -> str:
-    """Say how many targets failed, or still do after a run, and how many are under way or stuck: the one way to count them."""
-    moving = _moving(failures)
-    failed = failures[~moving]
-    stuck = moving & (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
-    ends = []
-    if len(failed):
-        verb = _noun(len(failed), "is left", "are left") if after else "failed"
-        ends.append(f"{safe.many(len(failed), 'target')} of {safe.many(failed['post_id'].nunique(), 'post')} {verb}")
-    ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
-    ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
-    return ", ".join(filter(None, ends))
-
-
-def _tried(results: pd.DataFrame) -> str:
-    """Say what became of what a run tried, as in ``Tried 28: 19 recovered, 9 failed again``."""
-    counts = results["outcome"].value_counts()
-    said = [f"{counts[name]:,} {word}" for name, word in _TRIED.items() if counts.get(name)]
-    return f"Tried {len(results):,}: {', '.join(said)}."
-
-
-def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[Fact, ...], ...]:
-    """Return the numbers at the top; after a run, `failures` are what it has left."""
-    need, left = _split(failures), "" if results is None else " left"
-    noun = _noun(len(failures), "target", "targets")
-    failed = (
-        Fact(len(failures), f"{noun} with a problem{left}", OUTCOME["failed"].colour),
-        Fact(need["retry"], "can be retried", VERDICT[Verdict.RETRY].colour),
-        Fact(
-            need["person"],
-            _noun(need["person"], "needs someone to act", "need someone to act"),
-            VERDICT[Verdict.FIX_CONTENT].colour,
-        ),
-        Fact(
-            need["wait"], _noun(need["wait"], "resolves by waiting", "resolve by waiting"), VERDICT[Verdict.WAIT].colour
-        ),
-    )
-    if results is None:
-        return (failed,)
-    counts = results["outcome"].value_counts()
-    return failed, tuple(Fact(int(counts.get(name, 0)), f"{name} on retry", OUTCOME[name].colour) for name in OUTCOMES)
+def act_of(rows: pd.DataFrame) -> str:
+    """What a run was: a retry of targets, or another act, on whole posts."""
+    return "retry" if set(_KEYS) <= {*rows} else "run"
 
 
 def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
@@ -311,16 +220,17 @@ def planned(plan: Plan | None, *, sent: bool) -> Section:
     if (cost := getattr(plan, "cost", None)) is not None:
         text += f", in {cost.acts:,} acting requests"
     text += "." if sent else ". Nothing has been sent."
-    return Section("The retry plan", text, counts[["decision", "rows", "reason"]])
+    title = "The retry plan" if act_of(frame) == "retry" else "The plan"
+    return Section(title, text, counts[["decision", "rows", "reason"]])
 
 
 def happened(
     results: pd.DataFrame | None, run: HandedRun | None, before: pd.DataFrame, after: pd.DataFrame | None
 ) -> Section:
     """Say what became of the retry."""
-    title = "What the retry did"
     if results is None:
-        return Section(title)
+        return Section("What the retry did")
+    title = f"What the {act_of(results)} did"
     counts = results["outcome"].value_counts()
     text = ", ".join(f"{counts.get(name, 0):,} {name}" for name in OUTCOMES) + f", of {safe.many(len(results), 'row')}."
     note = getattr(getattr(run, "snapshot", None), "note", "")
@@ -385,13 +295,3 @@ def _span(first: Any, last: Any) -> str:
 def _few(names: list[str], noun: str) -> str:
     """Name one or two, count more."""
     return ", ".join(names) if len(names) < 3 else safe.many(len(names), noun)
-
-
-def _verb(count: int, one: str, many: str) -> str:
-    """Return such as ``1 needs`` and ``2 need``, nothing for none."""
-    return f"{count:,} {_noun(count, one, many)}" if count else ""
-
-
-def _noun(count: int, one: str, many: str) -> str:
-    """Return the word for so many."""
-    return one if count == 1 else many

@@ -14,8 +14,9 @@ from voxops._core.static_html import static_html
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.model import Verdict
-from voxops.views._findings import PERSONAL, Findings, in_words
+from voxops.views._findings import PERSONAL, Findings
 from voxops.views._report_text import shown
+from voxops.views._summary import in_words
 
 __all__ = ["NOBODY", "SUPPORT", "tickets"]
 

@@ -44,6 +44,8 @@ _REMEDIES = {
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
+# What a redelivery has done since the log was loaded: its outcome, and why such deliveries are no longer to be sent again.
+_SINCE = {"succeeded": "came by the redelivery since", "pending": "are being redelivered"}
 _NEEDED = (
     *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
     *("error", "response_body", "created_at", "delivered_at"),
@@ -83,7 +85,8 @@ def delivery_report(
     within, target
         As for ``vx.service_levels``: the time that a delivery has, and the share that must arrive in it.
     run : Run, optional
-        The run of a redelivery: the report then says what it did, by endpoint; `log` is what it is otherwise about.
+        The run of a redelivery: the report then says what it did, by endpoint; what is to be done, and ``lost``, are about what it
+        has left, and the rest about `log`.
 
     Returns
     -------
@@ -122,9 +125,15 @@ def delivery_report(
         "duplicates": copies,
         "lost": lost,
     }
-    again = None if run is None else _results(run)
+    again, rest = None if run is None else _results(run), _not_lost(log, lost)
     if again is not None:
-        frames["redelivered"] = again
+        brought = {
+            why: lost["delivery_id"].isin(again.loc[again["outcome"] == of, "delivery_id"])
+            for of, why in _SINCE.items()
+        }
+        rest |= {why: int(which.sum()) for why, which in brought.items() if which.any()}
+        lost = lost[~pd.concat(brought, axis=1).any(axis=1)]
+        frames |= {"lost": lost, "redelivered": again}
     parts = [
         Section(ACTIONS, "", _actions(_down(log, breaks), lost, {**DELIVERY_OWNERS, **roles(owners, DELIVERY_OWNERS)})),
         _volume(log, endpoints, tz),
@@ -137,9 +146,9 @@ def delivery_report(
     ]
     return Report(
         title=safe.plain(title, 120),
-        headline=_headline(endpoints, breaks, _down(log, breaks), lost, _not_lost(log, lost)),
+        headline=_headline(endpoints, breaks, _down(log, breaks), lost, rest),
         about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
-        facts=_facts(log, breaks, copies, lost),
+        facts=_facts(log, breaks, copies, lost, rest),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: without_addresses(frame, ["url"]) for name, frame in frames.items()},
     )
@@ -189,7 +198,7 @@ def _headline(
 
 
 def _facts(
-    log: pd.DataFrame, breaks: pd.DataFrame, copies: pd.DataFrame, lost: pd.DataFrame
+    log: pd.DataFrame, breaks: pd.DataFrame, copies: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]
 ) -> tuple[tuple[Fact, ...], ...]:
     """Return the numbers at the top."""
     state = delivery_state(log)
@@ -207,7 +216,7 @@ def _facts(
         (
             Fact(len(lost) - rejected, "worth sending again", VERDICT["retry"].colour),
             Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
-            *(Fact(count, f"failed, {why}", open_) for why, count in _not_lost(log, lost).items()),
+            *(Fact(count, f"failed, {why}", open_) for why, count in rest.items()),
             Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
             Fact(len(copies), f"event{'' if len(copies) == 1 else 's'} sent twice for certain", VERDICT["wait"].colour),
         ),

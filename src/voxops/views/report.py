@@ -17,13 +17,13 @@ import pandas as pd
 from voxops._core import files, safe
 from voxops._core.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
 from voxops.acts.plan import PLAN_COLUMNS, Plan
-from voxops.analysis import causes
+from voxops.analysis import causes, triage
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import TARGET_KEY, latest_targets, need_frame
+from voxops.frames import TARGET_KEY, latest_targets, need_frame, targets
 from voxops.frames.columns import flags, restored
 from voxops.frames.spans import absolute, shown_zone
 from voxops.frames.values import STRING_DTYPE
-from voxops.views import _findings, _history, _left, _report_html, _report_text, _tables, _tickets, excel
+from voxops.views import _findings, _history, _left, _report_html, _report_text, _summary, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 from voxops.views._handed import HandedRun
 
@@ -189,6 +189,8 @@ def report(
     rows = most_rows(rows)
     if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
         triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
+        if "targets" in triaged and "cause" not in triaged:
+            triaged = triage(targets(triaged))  # of an act on whole posts
     maker = "Use vx.triage(vx.targets(posts))."
     triaged = need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
     for name, frame in (("before", before), ("after", after)):
@@ -236,9 +238,9 @@ def report(
     }
     return Report(
         title=safe.plain(title, 120),
-        headline=_findings.headline(left, results, _findings.none_failed(triaged)),
+        headline=_summary.headline(left, results, _summary.none_failed(triaged)),
         about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
-        facts=_findings.facts(left, results),
+        facts=_summary.facts(left, results),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: _shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
     )

@@ -22,13 +22,13 @@ from voxops.frames.columns import is_missing, restored
 from voxops.frames.spans import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
-from voxops.views._findings import in_words, none_failed
 from voxops.views._handed import HandedRun, HandedWorkspace
 from voxops.views._left import left
 from voxops.views._live import Tab
 from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
 from voxops.views._panel import Panel, opening
 from voxops.views._rows import Column, RowTable, read_out
+from voxops.views._summary import in_words, none_failed
 
 __all__ = ["TriagePanel", "triage_panel"]
 
