@@ -193,6 +193,21 @@ def test_rule_30_a_run_whose_posts_were_withdrawn_since_asks_for_nobody_and_a_la
     assert [(each.what, each.details["blocked"]) for each in found] == [(later, 3)]
 
 
+def test_rule_30_a_run_that_was_withdrawn_while_the_clock_stood_still_asks_for_nobody(rig):
+    """The sandbox's clock stands between calls: the run began at the very instant at which its posts were withdrawn."""
+    kernel = rig.kernel()
+    plan = plan_bulk(rig.campaign(3), key="row_id", campaign="spring")
+    run = kernel.bind(plan)
+    kernel.go(run)
+    kernel.run(plan_cancel(_Run(eventloop.run(kernel.execution(run).made()))))
+    later = kernel.bind(plan)
+    kernel.go(later)
+    begun = audit.runs(kernel.ledger)["created_at"]
+    assert begun[run] == begun[later]
+    assert [kernel.go(each).phase for each in (run, later)] == ["done", "blocked"]
+    assert audit.runs(kernel.ledger).loc[[run, later], "withdrawn"].to_list() == [3, 0]
+
+
 @pytest.mark.parametrize("who", ["this ledger", "somebody"])
 @pytest.mark.parametrize("long_ago", [True, False])
 def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_however_long_the_list_has_moved_on(rig, who, long_ago):

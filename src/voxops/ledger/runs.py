@@ -120,10 +120,14 @@ class Runs(Part):
 
     def withdrawn(self, run: str) -> int:
         """How many rows of a run are blocked because their posts were taken back since it was begun, which asks for nobody (rule 30)."""
+        # Where a clock stands still, as the sandbox's does, the run that was the first to have a row is older than what became of it.
         rows = self._store.query(
             """SELECT count(*) FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
                JOIN members ON members.op = items.op AND members.position = items.position
-               WHERE runs.id = ? AND members.outcome = 'blocked' AND settled > runs.created
+               WHERE runs.id = ? AND members.outcome = 'blocked' AND settled >= runs.created
+                 AND (settled > runs.created OR NOT EXISTS (
+                   SELECT 1 FROM runs AS earlier JOIN run_rows AS before ON before.run = earlier.id
+                   WHERE earlier.rowid < runs.rowid AND before.identity = items.identity AND before.attempt = items.attempt))
                  AND result_id IN (SELECT post_id FROM made WHERE status <> 'draft') -- an approver has sent that back
                  AND members.op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
             (run,),
