@@ -110,7 +110,10 @@ def test_an_account_of_which_a_file_has_made_a_number_is_held():
 
 def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
     plan = plan_retry(targets(status="publishing", post_status="publishing", updated_at=pd.NaT))
-    assert set(plan.frame["reason"]) == {"still publishing, and its age is not known; load the posts again"}
+    assert set(plan.frame["reason"]) == {
+        "still publishing, and its age is not known; load the posts again "
+        "(merge(), join() and CSV files drop frame.attrs, in which it stands)"
+    }
 
 
 def test_a_time_that_lost_its_zone_can_t_be_moved():

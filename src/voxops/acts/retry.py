@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import (
+    LOST,
     MOVING,
     TARGET_EPISODE,
     TWICE,
@@ -45,7 +46,7 @@ class _Retry(TargetAct):
     def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: PostState | None) -> str:
         """A retry of the whole post would send targets that were not chosen (rule 3)."""
         if body is None and state is not None and state.open_targets != len(items):
-            return "another target of this post is not published either; load the posts again"
+            return f"another target of this post is not published either; load the posts again, and filter what vx.triage returns ({LOST})"
         return ""
 
     def failed_rows(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "LOST",
     "MOVING",
     "TARGET_EPISODE",
     "TIMES",
@@ -53,6 +54,7 @@ _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and bl
 _ENDLESS = (math.inf, -math.inf)
 MOVING = "another target of this post is still publishing"
 TWICE = "this target stands in the frame twice"
+LOST = "merge(), join() and CSV files drop frame.attrs, in which it stands"  # what a frame says beside its columns
 TIMES = frozenset({"updated_at", "delivered_at"})  # what of an episode lists may cut to the second
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # Of which a file makes numbers where all of them look like one; not the ids, which would have lost digits.
@@ -144,7 +146,7 @@ def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
     if row["status"] in IN_FLIGHT_STATUSES:
         age = age_of(row, now)
         if age is None:
-            return f"still {row['status']}, and its age is not known; load the posts again"
+            return f"still {row['status']}, and its age is not known; load the posts again ({LOST})"
         if age < STUCK_AFTER:
             return f"still {row['status']}; wait until it is 10 minutes old"
         if not row["retryable"]:
