@@ -121,6 +121,7 @@ def test_a_reading_is_as_old_as_the_first_page_of_all_posts(client):
     found = run_now(CreatedList(client).read(SINCE, waiting_since=NOW - timedelta(days=400)))
     waiting = len(_ON_THE_WAY)
     assert client.pages_read == [status for status in [*_ON_THE_WAY, "all"] for _ in range(4)]
+    assert {*client.pages_read} == {*WAITING_STATUSES, "all"}
     assert found.read == pytest.approx(NOW.timestamp() + 0.1 * 4 * waiting, abs=0.01)
 
 
