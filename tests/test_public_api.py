@@ -81,6 +81,15 @@ def test_matrix_is_a_frame_of_39_rows() -> None:
     assert len(frame) == 39
 
 
+def test_completion_offers_what_is_public() -> None:
+    assert dir(vx.plots) == sorted(vx.plots.__all__)
+
+
+def test_help_is_headed_by_what_it_is_about() -> None:
+    assert vx.matrix.__name__ == "matrix"
+    assert len(str(inspect.signature(vx.report))) < 500
+
+
 def test_errors_form_one_tree() -> None:
     errors = [getattr(vx, name) for name in PROMISED if name.endswith("Error")]
     assert all(issubclass(error, vx.VoxopsError) for error in errors)

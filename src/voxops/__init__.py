@@ -25,7 +25,7 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.analysis import Rule, causes, triage
 from voxops.analysis.comparison import compare
-from voxops.api.matrix import frame as matrix
+from voxops.api.matrix import matrix
 from voxops.client import AsyncClient, PostFields
 from voxops.errors import (
     ApiError,

@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -16,6 +15,7 @@ import pandas as pd
 from voxops._core import eventloop, safe
 from voxops._core.bound import never_copied
 from voxops._core.calls import awaitable, blocking, showing
+from voxops._core.files import short_path
 from voxops._core.resources import Resources
 from voxops.errors import ConfigError
 from voxops.ledger import Ledger, audit
@@ -35,6 +35,9 @@ class Awaitables:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def __repr__(self) -> str:
+        return f"<Awaitables of {self._session.client.url}>"
 
     posts = awaitable(Session.posts)
     deliveries = awaitable(Session.deliveries)
@@ -227,8 +230,7 @@ class Workspace:
             return "none: nothing can be run"
         if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
-        path = self._ledger.path
-        return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
+        return short_path(self._ledger.path)
 
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url

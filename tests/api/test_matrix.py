@@ -14,8 +14,8 @@ from voxops.api.matrix import (
     Resend,
     completed_by,
     find,
-    frame,
     is_outcome,
+    matrix,
     may_resend,
     must_read_items,
     polled,
@@ -33,7 +33,7 @@ def test_there_are_39_rows_in_order():
 
 
 def test_the_groups_have_their_sizes():
-    assert frame()["group"].value_counts().to_dict() == {"posts": 16, "media": 10, "accounts": 7, "webhooks": 6}
+    assert matrix()["group"].value_counts().to_dict() == {"posts": 16, "media": 10, "accounts": 7, "webhooks": 6}
 
 
 # Every set below is read off the published table (contract: MTX, SEED).
@@ -115,7 +115,7 @@ def test_what_is_polled():
 
 
 def test_the_frame_shows_the_rows():
-    table = frame()
+    table = matrix()
     assert table.index.to_list() == list(range(1, 40))
     assert table.dtypes.astype(str).to_dict() == {
         "group": "str", "method": "str", "path": "str", "idempotent": "bool", "asynchronous": "bool", "partial": "bool",

@@ -98,6 +98,16 @@ def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
     assert whole["count"].sum() == vx.causes(vx.triage(vx.targets(day)))["count"].sum(), "the last day is whole"
 
 
+def test_an_archive_shows_what_it_holds(ws: vx.Workspace, tmp_path: Path) -> None:
+    archive = ws.archive(tmp_path / "<b>history")
+    assert archive._repr_html_().count("nothing here yet: archive.sync()") == 2
+    archive.sync()
+    days = [path.parent.name.removeprefix("day=") for path in archive.files("posts")]
+    shown = archive._repr_html_()
+    assert f"{len(days)} days, {days[0]} to {days[-1]}" in shown
+    assert "&lt;b&gt;history" in shown and "<b>" not in shown
+
+
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

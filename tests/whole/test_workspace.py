@@ -357,6 +357,9 @@ def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspa
     for part in ("Alder Coffee", world.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
         assert part in shown
     assert world.api_key not in shown
+    assert repr(world) == f"<Sandbox {world.url}>"
+    assert repr(Sandbox(empty=True)) == "<Sandbox (not started)>"
+    assert repr(ws.aio) == f"<Awaitables of {world.url}>"
     ws.name = "<script>alert(1)</script>"
     assert "<script" not in ws._repr_html_()
 

@@ -20,12 +20,17 @@ from typing import BinaryIO
 
 from voxops.errors import ConfigError
 
-__all__ = ["create_file", "flush_folder", "make_folder", "replacing", "unwritable", "write_file"]
+__all__ = ["create_file", "flush_folder", "make_folder", "replacing", "short_path", "unwritable", "write_file"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
 # shared, and no one else can read in the meantime.
 _PROBE = 0o020
+
+
+def short_path(path: Path) -> str:
+    """A path as a notebook may show it: not whose machine this is."""
+    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def make_folder(path: Path, *, mode: int | None = None, flush: bool = False) -> None:

@@ -22,8 +22,8 @@ __all__ = [
     "Resend",
     "completed_by",
     "find",
-    "frame",
     "is_outcome",
+    "matrix",
     "may_resend",
     "must_read_items",
     "polled",
@@ -215,7 +215,7 @@ def completed_by(endpoint: Endpoint) -> tuple[str, ...]:
     return endpoint.emits if endpoint.is_async else ()
 
 
-def frame() -> pd.DataFrame:
+def matrix() -> pd.DataFrame:
     """Return the matrix as a frame, one row per endpoint.
 
     Returns

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 from voxops._core import safe
 from voxops._core.arguments import file_path, list_of_text
+from voxops._core.files import short_path
 from voxops.archive._open import latest
 from voxops.archive._sql import ask
 from voxops.archive._store import Store, day_of
@@ -48,6 +49,10 @@ class Tables:
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
         return f"<Archive {self.path}: {safe.many(len(days), 'day')}>"
+
+    def _repr_html_(self) -> str:
+        rows = [[kind, _span_of(list(self._store.files(kind)))] for kind in ("posts", "deliveries")]
+        return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
 
     def posts(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -253,3 +258,10 @@ class Tables:
         read = latest(self._store.state())
         frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
         return say_zone(frame, self._tz)
+
+
+def _span_of(days: Sequence[str]) -> str:
+    """How many days there are, and from when to when."""
+    dated = [day for day in days if day != UNKNOWN_DAY]
+    span = f", {dated[0]} to {dated[-1]}" if dated else ""
+    return f"{safe.many(len(days), 'day')}{span}" if days else "nothing here yet: archive.sync()"

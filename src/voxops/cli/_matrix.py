@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from voxops.api.matrix import MATRIX, frame, polled
+from voxops.api.matrix import MATRIX, matrix, polled
 from voxops.cli._common import ATTENTION, emit, say
 from voxops.cli._json import records
 from voxops.errors import ConfigError
@@ -50,7 +50,7 @@ def _check(options: argparse.Namespace) -> int:
 def _print_matrix(options: argparse.Namespace) -> int:
     """Print the matrix."""
     if options.json:
-        emit(records(frame()))
+        emit(records(matrix()))
         return 0
     from rich.console import Console
     from rich.table import Table

@@ -102,6 +102,9 @@ class Remote:
         self.second_api_key = SECOND_API_KEY
         self.person = Person(self._control)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._url or '(not started)'}>"
+
     @property
     def url(self) -> str:
         """Address of the API, without ``/v1``; RuntimeError while there is none."""

@@ -146,6 +146,9 @@ class Sandbox(Remote):
         else:
             self._plant(*self._size)
 
+    def __repr__(self) -> str:
+        return "<Sandbox (stopped)>" if self._stopped else super().__repr__()
+
     def _plant(self, posts: int, deliveries: int) -> None:
         """Make the seeded beginning."""
         if self._scene is None:

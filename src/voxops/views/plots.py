@@ -56,6 +56,11 @@ _TARGETS = "Use vx.targets(posts)."
 _RESULTS = "Use run.results()."
 
 
+def __dir__() -> list[str]:
+    """The figures."""
+    return sorted(__all__)
+
+
 def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: int = 12) -> Axes:
     """Draw how many targets each cause hit, stacked by platform, commonest on top.
 

@@ -134,7 +134,7 @@ def report(
     title: str = "Failure triage",
     now: datetime | None = None,
     tz: str | None = None,
-    owners: Mapping[str, str] = OWNERS,
+    owners: Mapping[str, str] | None = None,
     rows: int = 50,
 ) -> Report:
     """Make the report of a triage and, if there was one, of the retry that followed.
@@ -216,7 +216,10 @@ def report(
         planned = getattr(plan, "frame", None)
         need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
     failures = triaged[triaged["cause"].notna()]
-    owners = {**OWNERS, **roles(owners, {*OWNERS, *map(str, triaged["verdict"].dropna())})}
+    owners = {
+        **OWNERS,
+        **roles(OWNERS if owners is None else owners, {*OWNERS, *map(str, triaged["verdict"].dropna())}),
+    }
     left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
