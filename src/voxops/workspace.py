@@ -174,7 +174,7 @@ class Workspace:
         Raises
         ------
         ConfigError
-            If pyarrow or DuckDB is not installed, or there is neither a path nor ``vx.connect(archive=…)``.
+            If pyarrow or DuckDB is not installed, `path` is a file, or there is neither a path nor ``vx.connect(archive=…)``.
 
         Examples
         --------

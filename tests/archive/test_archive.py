@@ -108,6 +108,39 @@ def test_an_archive_shows_what_it_holds(ws: vx.Workspace, tmp_path: Path) -> Non
     assert "&lt;b&gt;history" in shown and "<b>" not in shown
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda archive: archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum(),
+        lambda archive: archive.delivery_stats(by="day")["deliveries"].sum(),
+        lambda archive: archive.service_levels()["deliveries"].sum(),
+        lambda archive: len(archive.posts()),
+        lambda archive: archive.causes()["count"].sum(),
+    ],
+)
+def test_an_archive_that_was_never_filled_says_so_once(ws: vx.Workspace, tmp_path: Path, read: Any) -> None:
+    archive = ws.archive(tmp_path / "histroy")
+    with pytest.warns(UserWarning, match=r"nothing here yet: .*histroy\. .*archive\.sync\(\)") as said:
+        assert read(archive) == 0
+        assert read(archive) == 0
+    assert len(said) == 1
+    assert not archive.path.exists()
+
+
+def test_an_archive_without_records_is_one(tmp_path: Path) -> None:
+    with Sandbox(empty=True) as sandbox, vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        archive = ws.archive(tmp_path / "history")
+        archive.sync()
+        assert archive.posts().empty
+
+
+def test_a_file_is_no_archive(ws: vx.Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "pre.py"
+    file.write_text("mine")
+    with pytest.raises(ConfigError, match=r"takes a folder, and .*pre\.py is a file"):
+        ws.archive(file)
+
+
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +339,7 @@ def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
         archive.deliveries()
 
 
+@pytest.mark.filterwarnings("ignore:nothing here yet")
 def test_an_empty_archive_has_the_same_columns_and_dtypes(archive: Archive) -> None:
     for kind in ("posts", "deliveries"):
         empty = getattr(archive, kind)()
@@ -369,7 +403,8 @@ def test_a_second_writer_is_refused(archive: Archive) -> None:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(ConfigError, match="being written by another process"):
             archive.sync()
-        assert len(archive.posts()) == 0  # reading goes on
+        with pytest.warns(UserWarning, match="nothing here yet"):
+            assert len(archive.posts()) == 0  # reading goes on
         other.communicate(b"")
     assert archive.sync().posts == 500
 

@@ -207,6 +207,7 @@ def main() -> None:
         print(json.dumps(figures(asked.rows, asked.endpoints, asked.times, asked.tasks, asked.place), indent=1))
         return
     with tempfile.TemporaryDirectory() as nothing:
+        Store(Path(nothing)).save(Store(Path(nothing)).state())
         Archive(nothing).delivery_stats(BY)
     before = (time.perf_counter(), time.process_time())
     found = TASKS[asked.task](asked.root)

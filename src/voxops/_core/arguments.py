@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sized
+from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 
@@ -14,6 +15,7 @@ __all__ = [
     "did_you_mean",
     "empties",
     "file_path",
+    "folder_path",
     "list_of_text",
     "near",
     "new_file",
@@ -126,6 +128,28 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
         raise ConfigError(
             f"{name}={str(value)!r} begins with a home folder that is not known; write it out."
         ) from error
+
+
+def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Read the path of a folder, which need not exist.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : str or path
+        What was passed.
+
+    Raises
+    ------
+    ConfigError
+        If it is no path, or a file.
+    """
+    path = file_path(name, value)
+    with suppress(OSError):  # what can't be reached is refused by whoever reads or writes there
+        if path.is_file():
+            raise ConfigError(f"{name}= takes a folder, and {path} is a file. Name a folder, which need not exist yet")
+    return path
 
 
 def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:

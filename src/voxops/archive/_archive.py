@@ -45,7 +45,7 @@ class Archive(Tables):
     Parameters
     ----------
     path : path
-        Its folder; need not exist yet.
+        Its folder; need not exist yet. A file is refused with a ConfigError.
     client : AsyncClient, optional
         What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
     workspace : str
@@ -70,7 +70,7 @@ class Archive(Tables):
     Notes
     -----
     Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
-    or column; statistics raise what the function of the same name in ``vx`` does.
+    or column; statistics raise what the function of the same name in ``vx`` does. An archive that was never filled warns once.
     """
 
     def __init__(

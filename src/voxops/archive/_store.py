@@ -177,6 +177,10 @@ class Store:
         _rename(self.root / _STATE)
         flush_folder(self.root)
 
+    def begun(self) -> bool:
+        """Whether anything has ever been written here."""
+        return (self.root / _STATE).exists() or any(map(self.files, KINDS))
+
     def files(self, kind: str) -> dict[str, Path]:
         """Day -> file, the earliest first, rows without a day last."""
         if kind not in KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os import PathLike
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from voxops._core import safe
-from voxops._core.arguments import file_path, list_of_text
+from voxops._core.arguments import folder_path, list_of_text
 from voxops._core.files import short_path
 from voxops.archive._open import latest
 from voxops.archive._sql import ask
@@ -42,9 +43,10 @@ class Tables:
     """
 
     def __init__(self, path: str | PathLike[str], *, tz: str = "UTC", people: Mapping[str, str] | None = None) -> None:
-        self.path = file_path("path", path)
+        self.path = folder_path("path", path)
         self._tz, self._people = zone(tz), dict(people or {})
         self._store = Store(self.path)
+        self._warned = False
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
@@ -176,7 +178,7 @@ class Tables:
             If DuckDB can't answer the query, in its words, it is more than one statement, two columns of the answer have one
             name, or whole numbers are beyond int64.
         """
-        files = {kind: list(self._store.files(kind).values()) for kind in SCHEMA}
+        files = {kind: list(self._files(kind).values()) for kind in SCHEMA}
         return ask(files, query, parameters, allow_file_access=allow_file_access)
 
     def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
@@ -197,7 +199,7 @@ class Tables:
         start, end = self._window(since, until)
         first = "" if start is None else day_of(start)
         last = "~" if end is None else day_of(end - timedelta(microseconds=1))  # a span ends before its end
-        files = self._store.files(kind)
+        files = self._files(kind)
         return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
 
     def parts(
@@ -225,6 +227,13 @@ class Tables:
         if not files:
             yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
 
+    def _files(self, kind: str) -> dict[str, Path]:
+        """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
+        if not self._warned and not self._store.begun():
+            self._warned = True
+            warnings.warn(f"nothing here yet: {self.path}. Mend its name, or fill it: archive.sync()", stacklevel=2)
+        return self._store.files(kind)
+
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """A span of time; offsets count back from the last sync, which is the server's time."""
         return window(since, until, latest(self._store.state()) or datetime.now(UTC), self._tz)
@@ -245,7 +254,7 @@ class Tables:
             raise ConfigError(
                 f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
             )
-        data = dataset(kind, self._store.files(kind).values(), self.path)
+        data = dataset(kind, self._files(kind).values(), self.path)
         found = self._read(kind, data, columns, wanted)
         found.attrs["filters"] = plain_filters(filters)
         return found
