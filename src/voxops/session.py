@@ -154,7 +154,7 @@ class Session(BoardLoader):
         ConfigError
             If it is no text.
         LedgerError
-            If the ledger has no such run, or can't be used.
+            If the ledger has no such run, such as one in which nothing was sent, or can't be used.
 
         Examples
         --------
@@ -165,6 +165,8 @@ class Session(BoardLoader):
             raise ConfigError(
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
+        if run_id.startswith("nothing_"):
+            raise LedgerError(f"nothing was sent in {run_id}, so it is not kept; look at its plan, which says why")
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
 

@@ -344,6 +344,17 @@ def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_pat
     assert seen.count(("two.jpg", 400_002)) == 1
 
 
+def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
+    triaged = failed_posts(ws)
+    run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "fix content"].head(1))).wait(60)
+    for said in (repr(run), run._repr_html_()):
+        assert "○ nothing was sent" in said and "1 row held back; run.plan.frame says why" in said
+        assert "✓" not in said and "settled" not in said
+    assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
+    with pytest.raises(vx.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not kept; look at its plan"):
+        ws.attach(run.id)
+
+
 @pytest.mark.parametrize("timeout", ["5", True, -1, float("nan")])
 def test_a_wait_takes_seconds(ws: vx.Workspace, timeout: object) -> None:
     run = ws.watch(ws.posts(status="published", limit=1))

@@ -33,6 +33,7 @@ _PHASES = {
     "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
 }
+_ALL_HELD = "○ nothing was sent"  # what is done where no row of the plan was eligible
 
 
 def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
@@ -152,13 +153,22 @@ def _title(snapshot: Snapshot) -> str:
 
 def _phase(snapshot: Snapshot) -> str:
     """Return the phase with its glyph, and of what has ended how many rows failed: "done" alone reads as if none had."""
+    if _all_held(snapshot):
+        return _ALL_HELD
     said = _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
     failed = snapshot.count(Outcome.FAILED) if snapshot.phase in WENT_THROUGH else 0
     return f"{said}, {failed:,} failed" if failed else said
 
 
+def _all_held(snapshot: Snapshot) -> bool:
+    """Whether the run has ended since nothing of its plan could be sent, which is no success."""
+    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
+
+
 def _settled(snapshot: Snapshot) -> str:
     """Say how many rows are settled, rounded down so that 100 % means all."""
+    if _all_held(snapshot):
+        return f"{safe.many(snapshot.held, 'row')} held back; run.plan.frame says why"
     share = f" ({100 * snapshot.settled // snapshot.total} %)" if snapshot.total else ""
     held = f" · {snapshot.held:,} held back" if snapshot.held else ""
     return f"{snapshot.settled:,} of {snapshot.total:,} settled{share}{held}"
