@@ -92,6 +92,16 @@ def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> N
         assert ws.posts(owner="True").empty
 
 
+@pytest.mark.parametrize("until", ["3D", pd.Timedelta("3D")])
+def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace, until: object) -> None:
+    now = ws.client.now()
+    ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
+    with pytest.warns(UserWarning, match=f"no scheduled post: until=.* has passed.*such as until='{ahead}'"):
+        assert ws.posts(status="scheduled", until=until).empty
+    assert ws.posts(status="scheduled", until=ahead)["scheduled_for"].max() < pd.Timestamp(ahead)
+    assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an honest nothing"
+
+
 def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
     with pytest.warns(
         UserWarning, match="no post has status='error', which is none of the known ones: approved, archived"

@@ -20,7 +20,7 @@ from voxops.loading.disk import Disk, archive_note, first_of_each, joined, newes
 from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filters, stamp, statuses, words
 from voxops.loading.lists import read_list
 from voxops.loading.settings import Settings
-from voxops.loading.typos import account_ids, refuse_accounts, refuse_events, refuse_platforms, warn_of_unknown
+from voxops.loading.typos import account_ids, refuse_accounts, refuse_events, refuse_platforms, warn_of_nothing
 from voxops.loading.validation import validate
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Loader:
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
             ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
-            apply to the latest of scheduled, published, updated and created.
+            apply to the latest of scheduled, published, updated and created. Offsets look back; a time ahead is written out.
         limit : int, optional
             Rows at the most.
         text : str or list of str, optional
@@ -104,7 +104,8 @@ class Loader:
         ------
         ConfigError
             If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
-            one is near: a typo gives no empty frame. A status that is not known, and that no post has, is warned of.
+            one is near: a typo gives no empty frame. A status that is not known, and that no post has, is warned of;
+            so is an `until` that has passed where posts are asked for that are still to go out.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -147,18 +148,11 @@ class Loader:
         keep = within(moment(frame), *span) & first_of_each(frame["post_id"]) & fits(frame) & (not nothing)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
-            warn_of_unknown(wanted)
+            warn_of_nothing(wanted, until, span[1], self._client.now())
             search.refuse_typos(frame)
             await refuse_accounts(self._client, accounts)
-        filters = {
-            "status": wanted,
-            "platform": platforms,
-            "account": accounts,
-            "since": since,
-            "until": until,
-            "limit": limit,
-            **search.filters(),
-        }
+        asked = {"status": wanted, "platform": platforms, "account": accounts, "since": since, "until": until}
+        filters = {**asked, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
         origin = None

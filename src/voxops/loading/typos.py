@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from voxops._core.arguments import near
 from voxops.client.names import account_names, read_accounts
 from voxops.errors import ConfigError
+from voxops.frames.spans import When
 from voxops.model import POST_STATUSES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from voxops.client import AsyncClient
 
-__all__ = ["account_ids", "refuse_accounts", "refuse_events", "refuse_platforms", "warn_of_unknown"]
+__all__ = ["account_ids", "refuse_accounts", "refuse_events", "refuse_platforms", "warn_of_nothing"]
 
 # Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
 PLATFORMS = (
@@ -48,12 +52,19 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
             raise ConfigError(f"platform={name!r}: {hint}")
 
 
-def warn_of_unknown(statuses: Sequence[str]) -> None:
-    """Warn of statuses that are not known, where nothing was found: they may be new, or none at all."""
+def warn_of_nothing(statuses: Sequence[str], until: When, end: pd.Timestamp | None, now: datetime) -> None:
+    """Warn, where nothing was found, of statuses that are not known, and of scheduled posts until a time that has passed.
+
+    A status may be new, or none at all. ``until="3D"`` looks back to `end`, and scheduled posts lie ahead.
+    """
     for status in statuses:
         if status not in POST_STATUSES:
             said = f"no post has status={status!r}, which is none of the known ones: {', '.join(sorted(POST_STATUSES))}"
             warnings.warn(said, stacklevel=2)
+    if set(statuses) == {"scheduled"} and end is not None and end <= now:
+        ahead = now + (now - end)
+        said = f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, which has passed, and they lie ahead"
+        warnings.warn(f"{said}. Write a time ahead out, such as until='{ahead:%Y-%m-%dT%H:%MZ}'", stacklevel=2)
 
 
 def refuse_events(events: Sequence[str]) -> None:
