@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop, safe
-from voxops._core.arguments import check_timeout
+from voxops._core.arguments import check_timeout, true_or_false
 from voxops._core.bound import by_id, never_copied, paused
 from voxops._core.cell import running_cell
 from voxops.engine.job import Job, notify
@@ -270,6 +270,7 @@ class Run:
         ----------
         stuck : bool
             Also the rows whose act was accepted more than ten minutes ago and has not ended; planned and run again, they give it up.
+            What is neither True nor False raises a ConfigError.
 
         Returns
         -------
@@ -281,7 +282,7 @@ class Run:
         >>> vx.plan_retry(run.failed()).action
         'retry'
         """
-        return say_zone(self._job.failed(stuck=stuck), self._tz)
+        return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def blocked(self) -> pd.DataFrame:
         """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` says what (rule 20).

@@ -344,6 +344,13 @@ def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_pat
     assert seen.count(("two.jpg", 400_002)) == 1
 
 
+@pytest.mark.parametrize("stuck", ["no", 0, None])
+def test_stuck_is_true_or_false(ws: vx.Workspace, stuck: object) -> None:
+    run = ws.watch(ws.posts(status="published", limit=1))
+    with pytest.raises(vx.ConfigError, match=r"stuck=.* must be True or False"):
+        run.failed(stuck=stuck)
+
+
 def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
     triaged = failed_posts(ws)
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "fix content"].head(1))).wait(60)

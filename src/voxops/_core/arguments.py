@@ -20,6 +20,7 @@ __all__ = [
     "near",
     "new_file",
     "refuse_form",
+    "true_or_false",
     "whole_number",
 ]
 
@@ -80,6 +81,19 @@ def check_timeout(value: object) -> None:
     odd = isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0
     if value is not None and odd:
         raise ConfigError(f"timeout={value!r} must be a number of seconds from 0, or None to wait to the end")
+
+
+def true_or_false(name: str, value: object) -> bool:
+    """Refuse what is neither True nor False: the text "no" would count as true.
+
+    Raises
+    ------
+    ConfigError
+        Naming the argument.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} must be True or False")
+    return value
 
 
 def whole_number(value: object, refusal: VoxopsError, least: int = 1) -> int:
