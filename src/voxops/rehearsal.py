@@ -136,9 +136,9 @@ def rehearse(
         )
     if plan.act.about != "create" or not plan.items:
         raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
-    seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number from 1"))
+    seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number, 1 or more"))
     if rate_limit is not None:
-        rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number from 1"))
+        rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number, 1 or more"))
     known = _history(archive)
     begins = _present(archive) if now is None else absolute("now", now)
     limit = rate_limit or _limit(archive) or DEFAULT_RATE

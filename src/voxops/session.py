@@ -126,7 +126,7 @@ class Session(BoardLoader):
         if not isinstance(plan, Plan):
             raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
         if stop_after_failures is not None:
-            refusal = ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number from 1")
+            refusal = ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number, 1 or more")
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -189,8 +190,16 @@ def test_what_is_no_notebook_is_said(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(vx.ConfigError, match="not a notebook"):
         vx.scan_notebook(path)
-    with pytest.raises(vx.ConfigError, match="can't be read"):
-        vx.scan_notebook(tmp_path / "none.ipynb")
+
+
+def test_what_can_not_be_read_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = f"none.ipynb can't be read: No such file or directory. It was looked for in {tmp_path}."
+    with pytest.raises(vx.ConfigError, match=f"^{re.escape(said)}$"):
+        vx.scan_notebook("none.ipynb")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(vx.ConfigError, match=r"latin\.txt can't be read: it is no text in UTF-8"):
+        vx.scan_notebook("latin.txt")
 
 
 def test_the_notebooks_of_this_project_are_clean() -> None:

@@ -89,7 +89,7 @@ def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
     with pytest.raises(vx.ConfigError, match=r"limit=1\.0 must be a whole number"):
         ws.posts(limit=1.0)  # type: ignore[arg-type]
     for odd in (True, -three, "60", float("nan")):
-        with pytest.raises(vx.ConfigError, match="must be a number of seconds from 0"):
+        with pytest.raises(vx.ConfigError, match="must be a number of seconds, 0 or more"):
             run.wait(odd)
 
 
@@ -210,7 +210,7 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         ws.posts(status="faild")
     with pytest.raises(vx.ConfigError, match="no account"):
         ws.posts(account="@nobody")
-    with pytest.raises(vx.ConfigError, match="limit=-1"):
+    with pytest.raises(vx.ConfigError, match="limit=-1 must be a whole number of rows, 0 or more"):
         ws.posts(limit=-1)
     with pytest.raises(vx.ConfigError, match="success="):
         ws.deliveries(success="no")  # type: ignore[arg-type]

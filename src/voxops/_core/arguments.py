@@ -80,7 +80,7 @@ def check_timeout(value: object) -> None:
     seconds = value if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
     odd = isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0
     if value is not None and odd:
-        raise ConfigError(f"timeout={value!r} must be a number of seconds from 0, or None to wait to the end")
+        raise ConfigError(f"timeout={value!r} must be a number of seconds, 0 or more, or None to wait to the end")
 
 
 def true_or_false(name: str, value: object) -> bool:

@@ -20,7 +20,16 @@ from typing import BinaryIO
 
 from voxops.errors import ConfigError
 
-__all__ = ["create_file", "flush_folder", "make_folder", "replacing", "short_path", "unwritable", "write_file"]
+__all__ = [
+    "create_file",
+    "flush_folder",
+    "make_folder",
+    "replacing",
+    "short_path",
+    "unreadable",
+    "unwritable",
+    "write_file",
+]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
@@ -125,6 +134,12 @@ def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> Non
     """Write a file whole, as `replacing` does; text as UTF-8, its line ends as they are."""
     with replacing(path, mode=mode) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """What to say where a file can't be read: why, and where a relative path was looked for."""
+    here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
+    return f"{path} can't be read: {error.strerror or error}.{here}"
 
 
 def unwritable(path: Path, error: OSError) -> ConfigError:

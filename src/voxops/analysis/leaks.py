@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._core.arguments import file_path
+from voxops._core.files import unreadable
 from voxops.errors import ConfigError
 from voxops.frames.values import STRING_DTYPE
 
@@ -110,8 +111,10 @@ def _texts(path: Path) -> Iterator[tuple[int | None, str, str]]:
     """Yield every piece of text in a file: its cell, its place and the text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(unreadable(path, error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} can't be read: it is no text in UTF-8.") from error
     if path.suffix.lower() != ".ipynb":
         yield None, "text", text
         return

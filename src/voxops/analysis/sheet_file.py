@@ -15,6 +15,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.files import unreadable
 from voxops.errors import PlanError
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Shee
     try:
         data = path.read_bytes()
     except OSError as error:
-        here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
-        raise PlanError(f"{path} can't be read: {error.strerror or error}.{here}") from error
+        raise PlanError(unreadable(path, error)) from error
     if data.startswith(_WORKBOOKS):
         return _workbook(path, sheet, header)
     begin = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()

@@ -66,11 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"voxops: {printable(where)}: {printable(error.strerror or error)}", file=sys.stderr)
         return 1
     except VoxopsError as error:
-        print(f"voxops: {printable(error)}", file=sys.stderr)
+        print(f"voxops: {printable(_advice(error, options))}", file=sys.stderr)
         return WRONG if is_wrong_usage(error) else 1
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130
+
+
+def _advice(error: VoxopsError, options: argparse.Namespace) -> str:
+    """What an error says, with what this command takes in the place of the argument of Python."""
+    return str(error).replace(" with ledger=", " with --ledger" if hasattr(options, "ledger") else "")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -303,7 +308,7 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     """A whole number from 0."""
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid count: a whole number from 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid count: a whole number, 0 or more")
     return int(text)
 
 
@@ -314,7 +319,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = math.nan
     if not 0 <= speed < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number from 0, such as 20")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number, 0 or more, such as 20")
     return speed
 
 

@@ -81,7 +81,7 @@ def _runs(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     """Take a run up, send what was never sent, wait, and say what became of it."""
     if options.timeout is not None and not options.timeout >= 0:
-        raise ConfigError(f"--timeout {options.timeout} must be a number of seconds from 0")
+        raise ConfigError(f"--timeout {options.timeout} must be a number of seconds, 0 or more")
     with connected(options) as ws:
         if options.run not in ws.runs().index:  # a name that was mistyped is none an hour later
             raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")

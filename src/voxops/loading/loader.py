@@ -121,7 +121,9 @@ class Loader:
         people = self.settings.people
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None:
-            limit = whole_number(limit, ConfigError(f"limit={limit!r} must be a whole number of rows"), least=0)
+            limit = whole_number(
+                limit, ConfigError(f"limit={limit!r} must be a whole number of rows, 0 or more"), least=0
+            )
         nothing = empties(
             status=status, platform=platform, account=account, text=text, campaign=campaign, owner=owner, tag=tag
         )

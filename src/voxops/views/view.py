@@ -206,7 +206,7 @@ def view(
     failed  x         post_1
     """
     table = frame_of(frame)
-    rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number from 1"))
+    rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number, 1 or more"))
     kind = kind_of(table)
     wanted = list_of_text("columns", columns)
     missing = [name for name in wanted if name not in table.columns]
