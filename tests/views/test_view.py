@@ -219,6 +219,35 @@ def test_a_moved_post_shows_its_new_time_in_the_zone_of_the_workspace(sandbox: S
     assert f"has moved it to {after:%Y-%m-%d %H:%M %Z} already" in held
 
 
+def test_times_of_a_sheet_are_shown_like_those_beside_them(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
+        sheet = campaign().assign(accounts=account)
+        plan = vx.plan_bulk(sheet, key="row_id")  # one row of it has no time
+        results = ws.run(plan).wait().results()
+    for said in (vx.view(results)._repr_html_(), repr(vx.view(results)), repr(vx.view(results, live=True))):
+        assert "04 Jul 10:00" in said and "05 Jul 12:00" in said and "T10:00:00" not in said
+    assert results["scheduled_for"].to_list() == ["2026-07-04T10:00:00+02:00", "2026-07-05T10:00:00Z"]
+    assert "2026-07-05T10:00:00Z" in repr(vx.view(plan)), "a column that is not all times stays as it is"
+    assert "times in" not in repr(vx.view(plan)).splitlines()[0]
+    assert "04 Jul 10:00" in repr(vx.view(vx.plan_bulk(sheet.head(2), key="row_id"), tz="Europe/Berlin"))
+
+
+def test_what_a_row_waits_for_is_read_to_its_end(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as ws:
+        account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
+        sheet = campaign().head(1).assign(accounts=account)
+        ws.run(vx.plan_bulk(sheet, key="row_id", campaign="q")).wait()
+        run = ws.run(vx.plan_bulk(sheet.assign(content="Anders"), key="row_id", campaign="q")).wait()
+        (why,) = run.results()["waiting_for"]
+        view = vx.view(run)
+    assert why.endswith("would post every row again")
+    assert repr(view).endswith(why)
+    assert re.search(
+        rf'<div style="white-space:normal;overflow-wrap:anywhere">{re.escape(why)}</div>', view._repr_html_()
+    )
+
+
 def test_the_time_of_a_sheet_has_room_for_all_of_it() -> None:
     assert 'style="width:212px"' in vx.view(campaign())._repr_html_()
     assert (

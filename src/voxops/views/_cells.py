@@ -10,12 +10,15 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
+from voxops.analysis.sheet_times import readable_time
 from voxops.frames.columns import is_missing
+from voxops.frames.times import parse_times
 from voxops.views._kinds import Shape
 
-__all__ = ["TEXT", "full_text", "in_other_years", "short_time", "text_of"]
+__all__ = ["TEXT", "WHOLE", "as_instants", "full_text", "in_other_years", "short_time", "text_of"]
 
 TEXT = 160  # characters of a text that a page gets; the line is cut by its width
+WHOLE = 1000  # and of one that is not cut
 _ID = 12  # characters shown of an id
 _ADDRESS = 36  # and of an address, without its scheme
 
@@ -32,13 +35,21 @@ def text_of(value: Any, shape: Shape, tz: str) -> str:
         return short_time(value, tz, years=shape.years) if shape.width else f"{value.tz_convert(tz):%Y-%m-%d %H:%M}"
     if shape.share and isinstance(value, float) and not pd.isna(value):
         return safe.percent(value)
-    return safe.plain(full_text(value, tz), TEXT)
+    return safe.plain(full_text(value, tz), WHOLE if shape.whole else TEXT)
 
 
 def short_time(value: pd.Timestamp, tz: str, *, years: bool) -> str:
     """Return a time as a column of a table shows it; one without a zone as it stands."""
     local = value.tz_convert(tz) if value.tzinfo else value
     return f"{local:%d %b %Y %H:%M}" if years else f"{local:%d %b %H:%M}"
+
+
+def as_instants(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Texts of a sheet as instants, where each names its offset; else the column as it stands."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values
+    read = pd.Series(parse_times([readable_time(value) for value in values]), index=values.index)
+    return read if bool((read.notna() | values.isna()).all()) else values
 
 
 def in_other_years(times: pd.Series[Any], tz: str | tzinfo, read: object) -> bool:

@@ -12,12 +12,25 @@ import pandas as pd
 from voxops.model import Outcome
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
 
-__all__ = ["FIRST", "LOOKS", "MOST", "Kind", "Shape", "kind_of", "order_of", "shape_of"]
+__all__ = [
+    "FIRST",
+    "LOOKS",
+    "MOST",
+    "PLANNED",
+    "RESULTS",
+    "SHEET_TIMES",
+    "Kind",
+    "Shape",
+    "kind_of",
+    "order_of",
+    "shape_of",
+]
 
 MOST = 10  # columns shown
 _YEAR = 34  # pixels of a year
 _LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
 TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
+SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # which a sheet writes as text
 FIRST = {
     TRIAGED: "those with a cause first",
     PLANNED: "those to be sent first",
@@ -27,6 +40,7 @@ _OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.
 # Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
 _PARTICULAR: Mapping[str, Mapping[str, Any]] = {
     CAUSES: {"count": {"title": "targets", "width": 68}},
+    PLANNED: {"reason": {"whole": True}},
     TRIAGED: {"content": {"width": 100}, "cause": {"width": 184}},
     RESULTS: {
         "content": {"width": 130},
@@ -57,7 +71,8 @@ class Kind:
 class Shape:
     """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
 
-    Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines;
+    Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines,
+    `whole` where it is never cut, since its end says what to do;
     `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0
     to 1 is one of a hundred; `address` where host and path are shown, without what both have in common.
     """
@@ -66,6 +81,7 @@ class Shape:
     width: int = 0
     shortened: bool = False
     wraps: bool = False
+    whole: bool = False
     days: bool = False
     years: bool = False
     share: bool = False
@@ -224,7 +240,7 @@ _SHAPES: Mapping[str, Shape] = {
     "updated_at": Shape("changed", 108),
     "url": Shape("address", 252, address=True),
     "verdict": Shape("verdict", 148),
-    "waiting_for": Shape("waits for", wraps=True),
+    "waiting_for": Shape("waits for", wraps=True, whole=True),
     "warnings": Shape("warnings", wraps=True),
     "why": Shape("why", wraps=True),
     "why_post": Shape("by what", wraps=True),

@@ -17,9 +17,21 @@ from voxops.errors import PlanError
 from voxops.frames.columns import is_missing, kind_name, of_another_library
 from voxops.frames.spans import shown_zone, zone
 from voxops.views._addresses import without_addresses
-from voxops.views._cells import TEXT, full_text, in_other_years, text_of
+from voxops.views._cells import TEXT, WHOLE, as_instants, full_text, in_other_years, text_of
 from voxops.views._grid import Grid
-from voxops.views._kinds import FIRST, LOOKS, MOST, Kind, Shape, kind_of, order_of, shape_of
+from voxops.views._kinds import (
+    FIRST,
+    LOOKS,
+    MOST,
+    PLANNED,
+    RESULTS,
+    SHEET_TIMES,
+    Kind,
+    Shape,
+    kind_of,
+    order_of,
+    shape_of,
+)
 from voxops.views._palette import look
 
 if TYPE_CHECKING:
@@ -34,8 +46,9 @@ _WIDTHS = (4, 28)  # characters of a column of it
 _READ = 48  # and of a text that is read to its end, or an address
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;vertical-align:top;text-align:{}"
+_WHOLE = "white-space:normal;overflow-wrap:anywhere"
 # A text that is read to its end: up to three such lines, then it is cut.
-_WRAPPED = "white-space:normal;overflow-wrap:anywhere;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden"
+_WRAPPED = _WHOLE + ";display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden"
 # A text of Arabic or Hebrew runs from the right: else what is cut where there is no room is its beginning.
 _DIRECTED = Markup(' dir="auto"')
 _PLACE = "color:inherit;font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
@@ -74,11 +87,13 @@ class View:
 
     def __repr__(self) -> str:
         shown, shapes = self._shown().head(_TERMINAL), self._shapes()
+        # What is not cut comes last, where it moves nothing.
+        shapes = dict(sorted(shapes.items(), key=lambda column: column[1].whole))
         lines = [[safe.plain(shape.title, 28) for shape in shapes.values()]]
         for row in shown.to_dict("records"):
-            lines.append([text_of(row[name], shape, self.tz)[:TEXT] for name, shape in shapes.items()])
+            lines.append([text_of(row[name], shape, self.tz) for name, shape in shapes.items()])
         least, most = _WIDTHS
-        mosts = [_READ if shape.wraps or shape.address else most for shape in shapes.values()]
+        mosts = [WHOLE if shape.whole else _READ if shape.wraps or shape.address else most for shape in shapes.values()]
         widths = [
             min(max(least, *map(len, column)), most)
             for column, most in zip(zip(*lines, strict=True), mosts, strict=True)
@@ -94,6 +109,13 @@ class View:
         rows = len(self.frame)
         return safe.many(rows, self._kind.one, self._kind.name) if rows else f"No {self._kind.name}"
 
+    @cached_property
+    def _read(self) -> pd.DataFrame:
+        """The frame with each column once; of plans and results also with texts that are times as times, like those beside them."""
+        frame = _flat(self.frame)
+        texts = [name for name in SHEET_TIMES if name in frame.columns] if self._kind.name in {PLANNED, RESULTS} else []
+        return frame.assign(**{name: as_instants(frame[name]) for name in texts})
+
     def _aside(self, shown: int | None = None) -> str:
         """Say what of the frame is not seen here, and in which zone times are."""
         count = min(len(self.frame), self.rows) if shown is None else shown
@@ -101,13 +123,13 @@ class View:
         said += [first] if (first := FIRST.get(self._kind.name)) and len(self.frame) > 1 else []
         others = len(set(self.frame.columns)) - len(set(self.columns) & set(self.frame.columns))
         said += [f"{safe.many(others, 'other column')} in the frame"] if others else []
-        if any(_is_time(self.frame[name]) for name in self.columns if name in self.frame.columns):
+        if any(_is_time(self._read[name]) for name in self.columns if name in self._read.columns):
             said.append(f"times in {self.tz}")
         return " · ".join(said)
 
     def _ordered(self, most: int | None = None) -> pd.DataFrame:
-        """Return rows in the order of reading, each column once; the first `most` of them."""
-        frame = _flat(self.frame)
+        """Return rows in the order of reading; the first `most` of them."""
+        frame = self._read
         order = order_of(self._kind, frame)
         return without_addresses(
             frame.head(len(frame) if most is None else most) if order is None else frame.iloc[order[:most]]
@@ -331,7 +353,8 @@ def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup
     """Return one cell: a word with a square of its colour, a link where the post is out, else the text, on several lines if it wraps."""
     text = safe.escape(text_of(value, shape, tz), TEXT)
     if shape.wraps and text:
-        return html('<div style="{}">{}</div>', _WRAPPED, safe.escape(safe.plain(full_text(value, tz), 400), 400))
+        style, limit = (_WHOLE, WHOLE) if shape.whole else (_WRAPPED, 400)
+        return html('<div style="{}">{}</div>', style, safe.escape(full_text(value, tz), limit))
     looks = LOOKS.get(name)
     if looks is not None and text:
         known = look(looks, value)
