@@ -92,6 +92,17 @@ def test_an_unfit_row_is_held_for_its_reason(status, new, why):
     assert why in plan.frame["reason"].item()
 
 
+@pytest.mark.parametrize(("tz", "named"), [("America/Lima", "America/Lima"), (None, "Europe/Berlin")])
+def test_a_column_of_times_without_a_zone_is_held_with_what_names_it(tz, named):
+    frame = posts("scheduled", "scheduled")
+    frame.attrs["tz"] = tz
+    naive = (frame["scheduled_for"] + pd.to_timedelta(["1D", "2D"])).dt.tz_localize(None)
+    said = repr(plan_update(frame.assign(new_scheduled_for=naive)))
+    assert f"has no offset from UTC; say in which zone the column is, as with .dt.tz_localize('{named}') (for" in said
+    cured = frame.assign(new_scheduled_for=naive.dt.tz_localize(named))
+    assert plan_update(cured).eligible == 2
+
+
 def test_a_post_that_stands_there_twice_is_changed_once():
     frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
     assert plan_update(frame).frame["eligible"].to_list() == [True, False]

@@ -55,6 +55,16 @@ def test_a_row_becomes_one_post_with_its_mark():
     assert set(bare) == {"content", "accountIds", "scheduledFor", "metadata"}
 
 
+def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
+    naive = rows(scheduled_for=pd.to_datetime(["2027-01-01 10:00"]).to_list())
+    (why,) = plan_bulk(naive, key="row_id").frame["reason"]
+    assert why.endswith(
+        "has no offset from UTC; say in which zone the column is, as with .dt.tz_localize('Europe/Berlin')"
+    )
+    cured = naive.assign(scheduled_for=naive["scheduled_for"].dt.tz_localize("Europe/Berlin"))
+    assert plan_bulk(cured, key="row_id").eligible == 1
+
+
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [

@@ -127,7 +127,7 @@ def test_waits_that_differ_in_what_they_name_are_one_line_however_many_they_are(
     shown = snapshot(waits={**many, "rate limit": 9})
     text = render_text(shown)
     assert (
-        "waiting for\n      97  made as …, cancelled since; to make it again, set a column attempt to 2, such as post_0"
+        "waiting for\n      97  made as …, cancelled since; to make it again, set a column attempt to 2 (for example post_0"
         in text
     )
     assert len(text.splitlines()) < 20
@@ -138,10 +138,21 @@ def test_reasons_that_name_other_rows_are_one_kind():
     """A sheet that was run again under other names has a reason for each of its rows."""
     why = "the same post is under way as row {}; wait for its outcome"
     ((said, count),) = kinds_of([(why.format(name), 1) for name in ("001", "spring 2", "a-3")])
-    assert (said, count) == (why.format("…") + ", such as 001 and spring 2", 3)
+    assert (said, count) == (why.format("…") + " (for example 001 and spring 2)", 3)
     other = "same text, accounts and time as row {}: it would go out twice"
     ((said, count),) = kinds_of([(other.format(name), 2) for name in ("1", "2")])
-    assert (said, count) == (other.format("…") + ", such as 1 and 2", 4)
+    assert (said, count) == (other.format("…") + " (for example 1 and 2)", 4)
+
+
+def test_examples_of_a_kind_stand_apart_from_what_to_do():
+    """Bad values behind "write it like" would read as examples of the right form, and what all reasons share is no example."""
+    why = "the time {!r} has no offset; add .dt.tz_localize('Asia/Tokyo')"
+    ((said, _),) = kinds_of([(why.format(value), 1) for value in ("9 Uhr", "10 Uhr", "11 Uhr")])
+    assert said == why.replace("{!r}", "…") + " (for example '9 Uhr' and '10 Uhr')"
+    no_picture = "instagram takes no post without an image"
+    ((said, _),) = kinds_of([(f"{no_picture} (E19)", 1), (f"{no_picture} (E54)", 1)])
+    assert said == f"{no_picture} (for example in E19 and in E54)"
+    assert kinds_of([("a …", 1), ("a 'b'", 1)]) == [("a …", 1), ("a 'b'", 1)]
 
 
 def test_of_many_kinds_of_waits_the_rest_is_counted():

@@ -346,7 +346,7 @@ def test_held_reasons_are_grouped_by_kind() -> None:
     plan = vx.plan_bulk(frame, key="row_id")
     text = repr(plan)
     assert len(text.splitlines()) == 3
-    assert re.search(r"^ +28  .*such as '1\.11\.2026 9 Uhr' and '10\.11\.2026 9 Uhr'", text, re.MULTILINE), text
+    assert re.search(r"^ +28  .*\(for example '1\.11\.2026 9 Uhr' and '10\.11\.2026 9 Uhr'\)", text, re.MULTILINE), text
     assert re.search(r"^ +2  .*10,?001 and 10,?002", text, re.MULTILINE), text
     assert "28" in plan._repr_html_()
 

@@ -93,7 +93,9 @@ def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbo
     assert not sandbox.duplicates()
     # ten times that can't be read, fifty that are none, one that does not exist: one kind, with examples and their cells
     assert re.search(
-        r"^ +61  the time … can't be read; .*, such as '[^']+' \(D\d+\) and '[^']+' \(D\d+\)$", repr(plan), re.MULTILINE
+        r"^ +61  the time … can't be read; .* \(for example '[^']+' in D\d+ and '[^']+' in D\d+\)$",
+        repr(plan),
+        re.MULTILINE,
     ), repr(plan)
     times = dict(zip(results["row_id"], results["scheduled_for"], strict=True))
     assert times["002"] == "2026-04-06T09:02:00+02:00"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from voxops._core import blocks, safe
@@ -60,21 +61,29 @@ def how_long(cost: Any) -> str:
 
 
 def kinds_of(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Group reasons that differ only in what they quote: one line for each kind, with examples, most rows first."""
-    rows, examples = Counter[str](), dict[str, list[str]]()
+    """Group reasons that differ only in what they quote: one line for each kind, with examples apart, most rows first."""
+    rows, alike = Counter[tuple[str, int]](), dict[tuple[str, int], list[str]]()
     for why, count in reasons:
-        kind = _DETAIL.sub("…", _CELL.sub("", why))
+        kind = _DETAIL.subn("…", _CELL.sub("", why))
         rows[kind] += count
-        examples.setdefault(kind, []).append(why)
-    kinds = []
-    for kind, count in rows.most_common():
-        alike = examples[kind]
-        if len(alike) == 1:
-            kinds.append((alike[0], count))
-            continue
-        shown = [" ".join([*_DETAIL.findall(why), *map(str.strip, _CELL.findall(why))]) for why in alike[:_EXAMPLES]]
-        kinds.append((f"{kind}, such as {' and '.join(shown)}", count))
-    return kinds
+        alike.setdefault(kind, []).append(why)
+    return [(_as_one(alike[kind]), count) for kind, count in rows.most_common()]
+
+
+def _as_one(alike: Sequence[str]) -> str:
+    """Reasons of one kind in one sentence: what they share stays; examples of the rest, and where they stand, follow in brackets."""
+    if len(alike) == 1:
+        return alike[0]
+    bare = [_CELL.sub("", why) for why in alike]
+    details = [_DETAIL.findall(why) for why in bare]
+    differ = [len(set(each)) > 1 for each in zip(*details, strict=True)]
+    left = iter(differ)
+    said = _DETAIL.sub(lambda found: "…" if next(left) else found[0], bare[0])
+    examples = []
+    for why, each in list(zip(alike, details, strict=True))[:_EXAMPLES]:
+        places = [f"in {place.strip(' ()')}" for place in _CELL.findall(why)]
+        examples.append(" ".join([*compress(each, differ), *places]))
+    return f"{said} (for example {' and '.join(filter(None, examples))})"
 
 
 def _sample(plan: Any) -> list[Block]:

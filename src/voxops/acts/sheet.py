@@ -18,6 +18,7 @@ from voxops.analysis.sheet_rules import (
     split_list,
     tags_in,
     utc_text,
+    with_offset,
 )
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
@@ -25,7 +26,16 @@ from voxops.frames.columns import plain_values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fit_rows", "is_written_list", "is_written_missing", "row_names", "split_list", "tags_in", "utc_text"]
+__all__ = [
+    "fit_rows",
+    "is_written_list",
+    "is_written_missing",
+    "row_names",
+    "split_list",
+    "tags_in",
+    "utc_text",
+    "with_offset",
+]
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

@@ -12,7 +12,7 @@ from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.acts.sheet import is_written_list, is_written_missing, utc_text
+from voxops.acts.sheet import is_written_list, is_written_missing, utc_text, with_offset
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
@@ -152,7 +152,7 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: 
         reason = _why_not(act, row, values, seen_ids)
         if reason is None:
             body = asked(values)
-            reason = _why_not_asked(body, values, moment, draft=row["status"] == "draft")
+            reason = _why_not_asked(body, values, moment, tz, draft=row["status"] == "draft")
         reasons.append(reason or _changes(body, values, tz))
         if reason is not None:
             continue
@@ -187,7 +187,7 @@ def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], see
 
 
 def _why_not_asked(
-    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, *, draft: bool
+    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, tz: str, *, draft: bool
 ) -> str | None:
     """Why what is asked can't be; None if it can."""
     if not body:
@@ -206,7 +206,7 @@ def _why_not_asked(
     if any(map(is_written_list, body.get("tags", ()))):
         return "new_tags is a list as Python writes it; write its parts with a semicolon between them"
     if when is not None and body["scheduledFor"] is None:
-        return f"new_scheduled_for {str(when)[:40]!r} has no offset from UTC; write it as 2026-03-04T10:00:00+01:00"
+        return f"new_scheduled_for {str(when)[:40]!r} has no offset from UTC; {with_offset(when, tz)}"
     if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
         return "its new time has passed"
     old = {"scheduledFor": values["scheduled_for"], "content": values["content"]}

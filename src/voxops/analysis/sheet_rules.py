@@ -41,6 +41,7 @@ __all__ = [
     "tags_in",
     "utc_text",
     "warnings_of",
+    "with_offset",
 ]
 
 TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
@@ -260,7 +261,8 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
     elif when is None:
         try:
             datetime.fromisoformat(shown)
-            said = f"The time {shown!r} has no offset from UTC; {_LIKE}, or with Z, or give vx.read_campaign tz=."
+            or_else = "" if isinstance(value, datetime) else ", or with Z, or give vx.read_campaign tz="
+            said = f"The time {shown!r} has no offset from UTC; {with_offset(value)}{or_else}."
         except ValueError:
             said = f"The time {shown!r} can't be read; {_LIKE}."
             if in_figures(shown):
@@ -269,6 +271,13 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
         yield _error("scheduled_for", "INVALID_DATE", said)
     elif now is not None and when <= now:
         yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")
+
+
+def with_offset(value: Any, tz: str = "UTC") -> str:
+    """What to do about a time without an offset: to write a text with one, or to say in which zone a column of times is."""
+    if not isinstance(value, datetime):
+        return _LIKE
+    return f"say in which zone the column is, as with .dt.tz_localize({'Europe/Berlin' if tz == 'UTC' else tz!r})"
 
 
 def _error(column: str, code: str, message: str) -> Finding:
