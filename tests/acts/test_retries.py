@@ -120,6 +120,14 @@ def test_the_analyst_s_word_is_recorded():
     assert plan.frame["reason"].tolist() == ["the analyst says so (verdict: ask support)"]
 
 
+@pytest.mark.parametrize("changed", [{"retryable": False}, {"retryable": None}, {"retryable": False, "remedy": "mend"}])
+def test_what_an_analyst_has_taken_out_by_hand_is_held_on_that_word(changed):
+    plan = plan_retry(targets(changed))
+    assert plan.eligible == 0
+    (why,) = plan.frame["reason"]
+    assert why.startswith("retryable says no (it is False or blank) although the verdict is retry; retryable decides")
+
+
 def test_a_stuck_target_goes_on_the_analyst_s_word():
     assert paths(plan_retry(targets({"status": "publishing", "updated_at": OLD}))) == ["/v1/posts/post_1/retry"]
 

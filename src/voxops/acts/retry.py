@@ -35,6 +35,10 @@ __all__ = ["RETRY", "plan_retry"]
 
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
+# An analyst has changed one of the two; the remedy would say to send it again, or what another verdict called for.
+_SAYS_NO = (
+    "retryable says no (it is False or blank) although the verdict is retry; retryable decides: set it to True to retry"
+)
 
 
 class _Retry(TargetAct):
@@ -118,6 +122,8 @@ def _why_not_retry(row: Mapping[str, Any], post: OpenTargets, now: pd.Timestamp 
     if reason is not None:
         return reason
     if not row["retryable"]:
+        if row["verdict"] == Verdict.RETRY:
+            return _SAYS_NO
         return f"{row['verdict'] or 'not triaged'}: {row['remedy'] or 'not retryable'}"
     return MOVING if post.moving else None
 
