@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from voxops.acts.cancel import plan_cancel
 from voxops.acts.operation import Item, Member, Past, Subject
 from voxops.acts.update import RESCHEDULE, UPDATE, plan_reschedule, plan_update
 from voxops.api.evidence import Attempted, Baseline
@@ -145,6 +146,19 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
 def test_a_move_that_says_nothing_is_refused(options, why):
     with pytest.raises(PlanError, match=why):
         plan_reschedule(posts("scheduled"), **options)
+
+
+@pytest.mark.parametrize("planner", [plan_update, plan_cancel, lambda frame: plan_reschedule(frame, by="1D")])
+def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(planner):
+    whole = posts("scheduled", "scheduled", new_content="Bye")
+    named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
+    for frame in (whole.assign(**named).drop(columns="status"), whole.assign(**named, status="pending")):
+        with pytest.raises(
+            PlanError, match=r"the rows are targets, .*posts\[posts\['post_id'\]\.isin\(targets\['post_id'\]\)\]"
+        ):
+            planner(frame)
+    for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None), whole):
+        assert planner(frame).eligible == 2, "posts beside which something of their targets stands"
 
 
 def test_a_frame_that_changes_nothing_is_refused():

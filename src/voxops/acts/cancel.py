@@ -14,7 +14,7 @@ from voxops.api.errors import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
 from voxops.api.windows import RESEND_UNANSWERED
-from voxops.frames.columns import booleans, flags, need_columns, plain_values
+from voxops.frames.columns import booleans, flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing, or the run is no create.
+        If columns are missing, the rows are targets, or the run is no create.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ['not out yet', 'not out yet', 'not out yet']
     """
     frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
-    need_columns(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
+    need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     here = booleans(frame, "made_here").fillna(True) if "made_here" in frame.columns else [True] * len(frame)
     theirs = [not made for made in here]
     unmade, of_run, again = plain_values(frame, "unmade"), "made_here" in frame.columns, flags(frame, "again")

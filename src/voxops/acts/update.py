@@ -16,7 +16,7 @@ from voxops.acts.sheet import is_written_list, is_written_missing, utc_text, wit
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_columns, plain_values
+from voxops.frames.columns import flags, need_posts, plain_values
 from voxops.frames.spans import placed, shown_zone
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing.
+        If columns are missing, or the rows are targets.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     [True, True]
     """
     maker = f"add one of {', '.join(FIELDS)} to rows of ws.posts(status='scheduled')"
-    need_columns(frame, ("post_id", "status", "updated_at"), maker)
+    need_posts(frame, ("post_id", "status", "updated_at"), maker)
     if not any(name in frame.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
     return _planned(UPDATE, frame)
@@ -110,7 +110,7 @@ def plan_reschedule(
     Raises
     ------
     PlanError
-        If columns are missing, not exactly one of `to` and `by` was passed, or it is no time.
+        If columns are missing, the rows are targets, not exactly one of `to` and `by` was passed, or it is no time.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def plan_reschedule(
 
     if (to is None) == (by is None):
         raise PlanError("plan_reschedule takes either to= (a time) or by= (how much later)")
-    need_columns(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
+    need_posts(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
     when = _time(to, shown_zone(posts)) if to is not None else None
     step = None if by is None else _step(by)
     old = [utc_text(value) for value in plain_values(posts, "scheduled_for")]

@@ -23,6 +23,7 @@ __all__ = [
     "kind_name",
     "need_columns",
     "need_frame",
+    "need_posts",
     "of_another_library",
     "plain_values",
     "restored",
@@ -88,6 +89,21 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+
+
+_OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
+
+
+def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
+    """`need_columns` of an act on whole posts; a PlanError also where the rows are targets, whose status is not their post's."""
+    need_columns(frame, (), maker)
+    of_targets = set(frame.columns) >= _OF_TARGETS and "targets" not in frame.columns
+    if of_targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
+        raise PlanError(
+            "the rows are targets, each with the status on its platform, and posts are needed: take "
+            "posts[posts['post_id'].isin(targets['post_id'])] of posts = ws.posts(...)"
+        )
+    need_columns(frame, names, maker)
 
 
 def kind_name(thing: object) -> str:
