@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -37,13 +37,20 @@ def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
 
 def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
     frame = posts("scheduled")
-    with pytest.raises(PlanError, match="must be a time with an offset"):
+    with pytest.raises(PlanError, match=r"has no time zone, .*vx\.connect"):
         plan_reschedule(frame, to="2026-03-05 10:00")
     frame.attrs["tz"] = "Europe/Berlin"
     for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
         assert body(plan_reschedule(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
-    for wrong in ("2026-03-29T02:30", "2026-10-25T02:30", "soon", pd.NaT, 5):
-        with pytest.raises(PlanError, match="must be a time"):
+    for day in ("2026-03-05", date(2026, 3, 5)):
+        assert body(plan_reschedule(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
+    for wrong in ("2026-03-29T02:30", "2026-10-25T02:30"):
+        with pytest.raises(PlanError, match="is not one time in Europe/Berlin"):
+            plan_reschedule(frame, to=wrong)
+    for wrong in ("01.04.2026 10:00", "soon", pd.NaT, 5):
+        with pytest.raises(
+            PlanError, match=r"must be a time such as .*\+01:00' or, in Europe/Berlin, '2026-03-05 10:00'"
+        ):
             plan_reschedule(frame, to=wrong)
 
 
@@ -135,8 +142,18 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
     [
         ({}, "either to= .* or by="),
         ({"to": MONDAY, "by": "1D"}, "either to= .* or by="),
-        ({"to": "2026-03-05"}, "to='2026-03-05' must be a time with an offset"),
-        ({"to": "Thursday"}, "to='Thursday' must be a time"),
+        ({"to": "2026-03-05"}, "to='2026-03-05' has no time zone"),
+        ({"to": date(2026, 3, 5)}, r"to=datetime\.date\(2026, 3, 5\) has no time zone"),
+        (
+            {"to": pd.Series([MONDAY])},
+            r"^to= takes one for all posts, not a Series; .*assign\(new_scheduled_for=\.\.\.\)\)$",
+        ),
+        ({"to": [MONDAY]}, "to= takes one for all posts, not a list"),
+        ({"by": pd.Series(["1D"])}, "by= takes one for all posts, not a Series"),
+        ({"by": "1 month"}, r"by='1 month': months and years have no fixed length; use to=, or .*new_scheduled_for"),
+        ({"by": "2Y"}, "no fixed length"),
+        ({"by": pd.DateOffset(months=1)}, "no fixed length"),
+        ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
         ({"by": "soon"}, "by='soon' must say how much later"),
         ({"by": 3}, "by='3' must say how much later"),
         ({"by": "0D"}, "by='0D' must say how much later"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RESCHEDULE", "UPDATE", "plan_reschedule", "plan_update"]
+
+_MONTHS = re.compile(r"month|quarter|year|\d\s*[MQY]\s*$", re.IGNORECASE)  # lengths that depend on when they begin
 
 
 class _Update(Change):
@@ -87,17 +90,16 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     return _planned(UPDATE, frame)
 
 
-def plan_reschedule(
-    posts: pd.DataFrame, *, to: datetime | str | None = None, by: timedelta | str | None = None
-) -> Plan:
+def plan_reschedule(posts: pd.DataFrame, *, to: date | str | None = None, by: timedelta | str | None = None) -> Plan:
     """Plan to move scheduled posts to another time (matrix row 2).
 
     Parameters
     ----------
     posts : pandas.DataFrame
         Rows of ``ws.posts(status="scheduled")``. Drafts are held: a time would let them go out.
-    to : datetime, Timestamp or ISO text
-        The new time of all of them, with an offset or in the zone of the workspace that the frame was loaded from.
+    to : datetime, date, Timestamp or ISO text
+        The new time of all of them, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
+        midnight.
     by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
         How much later each goes out; elapsed time, so over a change of the clocks the hour of the day moves too. It is refused for a
         post whose present time this ledger has set, so that Run All does not move it twice, unless a column ``again`` is True.
@@ -248,16 +250,20 @@ def _time(to: Any, tz: str) -> str:
     """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
     import pandas as pd
 
+    _refuse_several("to", to)
+    zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
     refusal = PlanError(
-        f"to={str(to)[:40]!r} must be a time with an offset from UTC, such as 2026-03-05T10:00:00+01:00"
+        f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
     )
-    if not isinstance(to, datetime | str):
+    if not isinstance(to, date | str):
         raise refusal
     try:
-        time = placed("to", to, pd.Timestamp(datetime.fromisoformat(to) if isinstance(to, str) else to), tz)
-    except (ValueError, TypeError, ConfigError):
+        time = pd.Timestamp(datetime.fromisoformat(to) if isinstance(to, str) else to)
+        text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
+    except (ValueError, TypeError):
         raise refusal from None
-    text = None if pd.isna(time) else utc_text(time)
+    except ConfigError as error:
+        raise PlanError(str(error)) from None
     if text is None:
         raise refusal
     return text
@@ -267,12 +273,27 @@ def _step(by: Any) -> timedelta:
     """How much later."""
     import pandas as pd
 
+    _refuse_several("by", by)
     refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
     try:
         step = pd.Timedelta(by)
     except (ValueError, TypeError):
+        if _MONTHS.search(str(by)):
+            raise PlanError(
+                f"by={str(by)[:40]!r}: months and years have no fixed length; use to=, or vx.plan_update(posts.assign("
+                "new_scheduled_for=posts['scheduled_for'] + pd.DateOffset(months=1)))"
+            ) from None
         raise refusal from None
     if isinstance(by, bool | int | float) or pd.isna(step) or not step:
         raise refusal
     found: timedelta = step.to_pytimedelta()
     return found
+
+
+def _refuse_several(name: str, value: object) -> None:
+    """Refuse what holds a value for each post."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        raise PlanError(
+            f"{name}= takes one for all posts, not a {type(value).__name__}; for a time of its own per post use "
+            "vx.plan_update(posts.assign(new_scheduled_for=...))"
+        )
