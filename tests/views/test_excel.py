@@ -501,3 +501,38 @@ def test_a_column_of_several_zones_says_each_of_them(tmp_path: Path) -> None:
         "2026-03-02T09:00:00+00:00",
         "2026-03-02T18:00:00+09:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "names", "by"),
+    [
+        (vx.plan_retry, ["post_id", "platform", "account_id", "updated_at"], "post_id, platform and account_id"),
+        (vx.plan_cancel, ["post_id", "updated_at"], "post_id"),
+        (vx.causes, ["post_id", "platform", "account_id", "updated_at"], "post_id, platform and account_id"),
+        (vx.plan_bulk, ["updated_at", "scheduled_for"], ""),
+    ],
+    ids=["targets", "posts", "a frame", "a campaign"],
+)
+def test_a_frame_that_went_through_a_workbook_is_refused_with_what_to_keep_instead(tmp_path, plan, names, by) -> None:
+    others = [
+        "status",
+        "error_code",
+        "error_message",
+        "post_status",
+        "verdict",
+        "cause",
+        "remedy",
+        "retryable",
+        "content",
+    ]
+    cells = dict.fromkeys([*names, *others], "x") | dict.fromkeys(names[-1:], pd.Timestamp("2026-03-02T09:00Z"))
+    frame = pd.DataFrame([cells])
+    path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", rows=frame)
+    with pytest.raises(vx.PlanError) as refused:
+        plan(pd.read_excel(path, engine="calamine"), **{"key": "content"} if not by else {})
+    cure = "ts heads are those of vx.to_excel, whose times are local and for reading: keep the frame as Parquet or CSV, and join"
+    assert (
+        f"{cure} the edited column to it by {by}" in str(refused.value)
+        if by
+        else "vx.read_campaign" in str(refused.value)
+    )

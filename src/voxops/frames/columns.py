@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
+from voxops.frames.absent import absent
 from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.frames.values import STRING_DTYPE
 
@@ -57,9 +58,10 @@ def need_frame(
             f"{what}, not {'None' if frame is None else f'a {kind_name(frame)}'}. {of_another_library(frame).capitalize() or maker}"
         )
     wanted = list(columns)
-    missing = [name for name in wanted if name not in frame.columns]
+    missing, cures = absent(frame, wanted, maker)
     if missing:
-        raise PlanError(f"{what}; missing: {', '.join(missing)}. {maker}")
+        said = " ".join(f"{each[:1].upper()}{each[1:].removesuffix('.')}." for each in cures)
+        raise PlanError(f"{what}; missing: {missing}. {said}")
     if doubled := _doubled(frame, wanted):
         raise PlanError(
             f"{what}; column {doubled} stands in it twice, as after pd.concat(..., axis=1): drop or rename one."
@@ -86,9 +88,9 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
         )
     if doubled := _doubled(frame):
         raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
-    missing = [name for name in names if name not in frame.columns]
+    missing, cures = absent(frame, names, maker)
     if missing:
-        raise PlanError(f"the frame has no column {', '.join(missing)}; {maker}")
+        raise PlanError(f"the frame has no column {missing}; {'; '.join(cures)}")
 
 
 _OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
