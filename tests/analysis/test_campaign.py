@@ -216,9 +216,9 @@ def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
 def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
     lines = ["Plan March,Plan March,Plan March", ",,", "Datum,Beitrag,Kanal", "4.3.2026,Hallo,twitter:@a"]
     path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(PlanError, match=r"It has: plan_march\. If the heads .*: read_campaign\(path, header=3\)\."):
+    with pytest.raises(PlanError, match=r"It has: Plan March\. If the heads .*: read_campaign\(path, header=3\)\."):
         read_campaign(path)
-    with pytest.raises(PlanError, match="It has: datum, beitrag, kanal"):
+    with pytest.raises(PlanError, match="It has: Datum, Beitrag, Kanal"):
         read_campaign(path, header=3)
 
 
@@ -246,6 +246,39 @@ def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
     lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
     with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):
         read_campaign(written(tmp_path, "\n".join(lines)))
+
+
+NAMES = "row_id names each row: add such a column, "
+
+
+@pytest.mark.parametrize(
+    ("heads", "columns", "words"),
+    [
+        ("Text,Kanal,Tag,Uhrzeit", {"Text": "content", "Kanal": "accounts", "Tag": "date", "Uhrzeit": "time"}, [NAMES]),
+        ("Text,Kanal,date,time,Owner", {"Text": "content", "Kanal": "accounts"}, ["has no column row_id.", NAMES]),
+        ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
+        ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
+        ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, ["columns={'Lfd. Nr.': 'row_id'}."]),
+        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "in two columns are called date and time"]),
+    ],
+)
+def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
+    with pytest.raises(PlanError) as refused:
+        read_campaign(written(tmp_path, f"{heads}\na,b,c,d"), columns=columns)
+    said = str(refused.value)
+    assert all(each in said for each in words), said
+    assert ("columns={" in said) == any("columns={" in each for each in words)
+    assert (NAMES in said) == (NAMES in words)
+
+
+def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
+    path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
+    with pytest.raises(
+        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? Ours are row_id, content, "
+    ):
+        read_campaign(path, columns={"Beitrag": "contnt"})
+    with pytest.raises(PlanError, match=r"names 'zzz', which is no column of ours\. Ours are row_id"):
+        read_campaign(path, columns={"Beitrag": "content", "accounts": "zzz"})
 
 
 def test_a_file_that_is_not_there_is_named_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):

@@ -288,7 +288,7 @@ def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
     path = workbook(tmp_path / "x.xlsx", ["a", "t", "x", datetime(2026, 7, 4, 9)], heads=[*names])
     frame = vx.read_campaign(path, columns=names, tz="Asia/Tokyo")
     assert frame.loc[0, HEADS].tolist() == ["a", "t", "x", "2026-07-04T09:00:00+09:00"]
-    with pytest.raises(vx.PlanError, match=r"It has: nr\., beitrag, kanäle, wann") as refused:
+    with pytest.raises(vx.PlanError, match=r"It has: Nr\., Beitrag, Kanäle, Wann\.") as refused:
         vx.read_campaign(path)
     assert "say which is meant, such as columns={'Nr.': 'row_id'}." in str(refused.value)
     with pytest.raises(vx.ConfigError, match="not a time zone"):

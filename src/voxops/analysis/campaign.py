@@ -6,8 +6,6 @@ error, since nobody but its author knows where it is nine o'clock.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
@@ -17,11 +15,12 @@ import pandas as pd
 
 from voxops._core.arguments import file_path, whole_number
 from voxops._core.spreadsheets import INEXACT_FROM, unguard
-from voxops.analysis.sheet_file import Sheet, letters, places, read_sheet
+from voxops.analysis.sheet_file import letters, places, read_sheet
+from voxops.analysis.sheet_heads import CAMPAIGN_COLUMNS, IN_PARTS, NEEDED, names_of, zone_in_heads
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
 from voxops.analysis.sheet_times import depends_on_dayfirst, iso_time, joined_time
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import PlanError
 from voxops.frames import need_frame
 from voxops.frames.columns import flags
 from voxops.frames.spans import absolute, zone
@@ -29,9 +28,6 @@ from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 
-CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
-_NEEDED = CAMPAIGN_COLUMNS[:4]
-_IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a sheet that has none
 _FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type")  # the columns that findings are about, in their order
 
 _FINDING: dict[str, Any] = {
@@ -43,7 +39,6 @@ _FINDING: dict[str, Any] = {
     "message": STRING_DTYPE,
     "cell": STRING_DTYPE,
 }
-_ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
 _MONTHS = 12
 
 
@@ -92,7 +87,7 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, a column is missing (where a later row of the first ten holds the heads, the error says which
+        If the file can't be read, `columns` names what is no column of ours, a column is missing (where a later row of the first ten holds the heads, the error says which
         `header` to give) or stands there twice, or a cell holds what can't be read without a guess:
         a date without a zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
@@ -119,10 +114,10 @@ def read_campaign(
         refusal = PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
         header = whole_number(header, refusal)
     read = read_sheet(place, sheet, header)
-    names, zones = _names(read, path, columns or {})
+    names, zones = names_of(read, path, columns or {})
     # One time in one place: of three columns, somebody would correct the one that does not count.
-    parts = () if "scheduled_for" in names else _IN_PARTS
-    in_head = _zone_in_heads(path, zones, parts or ["scheduled_for"])
+    parts = () if "scheduled_for" in names else IN_PARTS
+    in_head = zone_in_heads(path, zones, parts or ["scheduled_for"])
     reader = _Reader(path, names, parts, named, in_head, dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
@@ -141,109 +136,6 @@ def read_campaign(
     for name, value in read.about.items():
         frame.attrs[name] = value
     return frame
-
-
-def _names(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
-
-    A PlanError names what is wrong with them.
-    """
-    wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
-    names, zones = _named(read.header, wanted)
-    while names and not names[-1]:
-        names.pop()
-    found_names = ", ".join(dict.fromkeys(filter(None, map(_tidy, read.header))))[:200] or "none"
-    heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
-    absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
-    if absent:
-        said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
-        raise PlanError(said + _elsewhere(read, wanted))
-    missing = [name for name in _NEEDED if name not in _with_times(names)]
-    if missing:
-        said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
-        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
-    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
-    return names, zones
-
-
-def _zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
-    """The zone that the heads of the columns of times say."""
-    found = {zones[name] for name in columns if name in zones}
-    if len(found) > 1:
-        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
-    return next(iter(found), None)
-
-
-def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
-    """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
-    known = {number: len(set(_NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
-    here = len(set(_NEEDED) & _with_times(_named(read.header, wanted)[0]))
-    best = max(known, key=lambda number: known[number], default=0)
-    if best and known[best] > max(here, 1):
-        return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
-    # A title that is merged over several cells is the same text in each of them.
-    if read.rows and _differing(read.header) < 2:
-        row = next((number for number, row in read.top if _differing(row) > 1), 2)
-        return f" If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header={row})."
-    return ""
-
-
-def _differing(row: Sequence[str]) -> int:
-    """How many different texts a row has."""
-    return len(set(filter(None, map(_tidy, row))))
-
-
-def _with_times(names: Sequence[str]) -> set[str]:
-    """The columns that a sheet has, or that are made of those."""
-    return {*names, "scheduled_for"} if set(_IN_PARTS) <= set(names) else set(names)
-
-
-def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
-    """How to say under which name a column is there; nothing where every name is one of ours."""
-    names = dict(zip(_named(read.header, wanted)[0], map(str.strip, read.header), strict=True))
-    others = [head for name, head in names.items() if name and name not in CAMPAIGN_COLUMNS]
-    if not others:
-        return ""
-    said = (
-        f" Where a column has another name, say which is meant, such as columns={{{others[0][:60]!r}: {missing[0]!r}}}."
-    )
-    if "scheduled_for" in missing:
-        said += " Day and hour in two columns are called date and time."
-    return said
-
-
-def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Heads as names of ours, and the zone that some say."""
-    names, zones = [], {}
-    for head in heads:
-        bare, place = _parted(head)
-        # An analyst may name the column with its zone or without it; the zone holds either way.
-        names.append(wanted.get(_tidy(head), wanted.get(bare, bare)))
-        if place:
-            zones[names[-1]] = place
-    return names, zones
-
-
-def _parted(head: str) -> tuple[str, str]:
-    """A head as a name of ours and the zone that it says, as in ``scheduled_for (Europe/Berlin)``; ``""`` where it says none."""
-    found = _ZONED.fullmatch(head.strip())
-    return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
-
-
-def _tidy(name: str) -> str:
-    """A column's name as we write it."""
-    return "_".join(unguard(str(name)).lower().split())
-
-
-def _is_zone(name: str) -> bool:
-    """Whether there is a time zone of this name."""
-    try:
-        zone(name)
-    except ConfigError:
-        return False
-    return True
 
 
 class _Reader:
@@ -365,7 +257,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     >>> vx.check_campaign(campaign)["message"].to_list()
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
-    need_frame(frame, _NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
+    need_frame(frame, NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
     at = None if now is None else absolute("now", now)
     names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
     errors = errors_of_all(rows, names, flags(frame, "twin"), at)
