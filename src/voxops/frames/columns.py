@@ -54,14 +54,12 @@ def need_frame(
         that is returned.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise PlanError(
-            f"{what}, not {'None' if frame is None else f'a {kind_name(frame)}'}. {of_another_library(frame).capitalize() or maker}"
-        )
+        kind = "None" if frame is None else f"a {kind_name(frame)}"
+        raise PlanError(f"{what}, not {kind}. {' '.join(map(_sentence, _as_frame(frame, maker)))}")
     wanted = list(columns)
     missing, cures = absent(frame, wanted, maker)
     if missing:
-        said = " ".join(f"{each[:1].upper()}{each[1:].removesuffix('.')}." for each in cures)
-        raise PlanError(f"{what}; missing: {missing}. {said}")
+        raise PlanError(f"{what}; missing: {missing}. {' '.join(map(_sentence, cures))}")
     if doubled := _doubled(frame, wanted):
         raise PlanError(
             f"{what}; column {doubled} stands in it twice, as after pd.concat(..., axis=1): drop or rename one."
@@ -80,7 +78,7 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(
-            f"a DataFrame is needed, not {kind_name(frame)}; {of_another_library(frame) or _instead_of(frame, maker)}"
+            f"a DataFrame is needed, not {kind_name(frame)}; {'; '.join(_as_frame(frame, _instead_of(frame, maker)))}"
         )
     if frame.columns.nlevels > 1:
         raise PlanError(
@@ -120,6 +118,22 @@ def of_another_library(thing: object) -> str:
         thing, pd.DataFrame | pd.Series
     )
     return "use vx.from_arrow(frame)" if arrow else ""
+
+
+def _as_frame(thing: object, maker: str) -> list[str]:
+    """What to do about a thing that is no frame: how it becomes one, or of a column that its frame is meant, and what makes one."""
+    if not isinstance(thing, pd.Series):
+        return [of_another_library(thing) or maker]
+    name = thing.name if isinstance(thing.name, str) else "post_id"
+    return [
+        f"pass its frame, filtered as frame[rows]; a frame of one column has double brackets, frame[[{name!r}]]",
+        maker,
+    ]
+
+
+def _sentence(text: str) -> str:
+    """A clause as a sentence."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
