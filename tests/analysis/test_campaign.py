@@ -277,8 +277,12 @@ def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
         PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? Ours are row_id, content, "
     ):
         read_campaign(path, columns={"Beitrag": "contnt"})
-    with pytest.raises(PlanError, match=r"names 'zzz', which is no column of ours\. Ours are row_id"):
-        read_campaign(path, columns={"Beitrag": "content", "accounts": "zzz"})
+    further = written(
+        tmp_path, "row_id,content,accounts,scheduled_for,Notiz\na,Hello,twitter:@brand,2026-03-04T10:00Z,x\n"
+    )
+    assert read_campaign(further, columns={"Notiz": "remark"})["remark"].tolist() == ["x"], (
+        "further columns have any name"
+    )
 
 
 def test_a_file_that_is_not_there_is_named_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):

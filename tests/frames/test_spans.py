@@ -30,6 +30,9 @@ from voxops.frames.times import parse_times
         ("2026-03-01+01:00", "2026-02-28T23:00Z"),
         ("2026-03-01T10:00+01:00", "2026-03-01T09:00Z"),
         (pd.Timestamp("2026-03-01T09:00Z"), "2026-03-01T09:00Z"),
+        ("+3D", (pd.Timestamp(NOW) + pd.Timedelta("3D")).isoformat()),
+        (" + 12h ", (pd.Timestamp(NOW) + pd.Timedelta("12h")).isoformat()),
+        ("tomorrow", (pd.Timestamp(NOW).normalize() + pd.Timedelta("1D")).isoformat()),
         (datetime(2026, 3, 1, 9, tzinfo=UTC), "2026-03-01T09:00Z"),
     ],
 )
@@ -77,8 +80,10 @@ def test_a_frame_that_names_no_zone_is_shown_in_that_of_its_times(zones, shown):
     [
         "2026-03-01",
         "2026-03-01T09:00",
-        "tomorrow",
+        "someday",
         "7",
+        "+7",
+        "+ -3D",
         "1M",
         "",
         5,

@@ -96,9 +96,15 @@ def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> N
 def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace, until: object) -> None:
     now = ws.client.now()
     ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
-    with pytest.warns(UserWarning, match=f"no scheduled post: until=.* has passed.*such as until='{ahead}'"):
+    with pytest.warns(UserWarning, match=r"no scheduled post: until=.* has passed.*such as until='\+3D'"):
         assert ws.posts(status="scheduled", until=until).empty
-    assert ws.posts(status="scheduled", until=ahead)["scheduled_for"].max() < pd.Timestamp(ahead)
+    found = ws.posts(status="scheduled", until="+3D")
+    assert found["scheduled_for"].max() < pd.Timestamp(ahead)
+    pd.testing.assert_frame_equal(found, ws.posts(status="scheduled", until=ahead))
+    assert (
+        ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min()
+        >= (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
+    )
     assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an honest nothing"
 
 

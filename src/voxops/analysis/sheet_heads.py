@@ -33,12 +33,10 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     A PlanError names what is wrong with them.
     """
     for ours in map(str, columns.values()):
-        if _tidy(ours) not in _OURS:
-            meant = near(_tidy(ours), _OURS, 0.6)
-            hint = f"; did you mean {meant!r}?" if meant else "."
+        meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
+        if meant:  # another name is a further column's
             raise PlanError(
-                f"columns= names {ours!r}, which is no column of ours{hint} Ours are {', '.join(_OURS)}; a further column of the sheet "
-                "keeps its own name."
+                f"columns= names {ours!r}, which is no column of ours; did you mean {meant!r}? Ours are {', '.join(_OURS)}."
             )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
     names, zones = _named(read.header, wanted)

@@ -23,9 +23,10 @@ __all__ = [
 When: TypeAlias = str | datetime | timedelta | None
 
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
+_AHEAD = re.compile(r"\+\s*" + _LENGTH.pattern)
 _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
-_DAYS_AGO = {"today": 0, "yesterday": 1}
+_DAYS_AGO = {"today": 0, "yesterday": 1, "tomorrow": -1}
 # A post is as recent as the latest of these.
 MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
 
@@ -37,8 +38,8 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     ----------
     since, until : str, datetime, timedelta or None
         A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
-        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or the beginning of ``"today"`` or ``"yesterday"``. None
-        leaves the side open.
+        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or with a plus after it (``"+3D"``), or the beginning of
+        ``"today"``, ``"yesterday"`` or ``"tomorrow"``. None leaves the side open.
     now : datetime
         The server's time, with an offset.
     tz : str
@@ -80,6 +81,8 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     try:
         if isinstance(value, timedelta) or (isinstance(value, str) and _LENGTH.fullmatch(value.strip())):
             time = pd.Timestamp(now) - abs(_length(value))
+        elif isinstance(value, str) and _AHEAD.fullmatch(value.strip()):
+            time = pd.Timestamp(now) + _length(value.strip().removeprefix("+"))
         elif isinstance(value, str):
             time = pd.Timestamp(datetime.fromisoformat(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
         else:
@@ -89,7 +92,7 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
-            "'7D', '12h' or '30min', or 'today' or 'yesterday'."
+            "'7D', '12h' or '30min', one after it such as '+3D', or 'today', 'yesterday' or 'tomorrow'."
         ) from error
     return placed(name, value, time, tz).tz_convert("UTC").as_unit("us")
 

@@ -78,7 +78,7 @@ class Loader:
         since, until : Timestamp, str or timedelta, optional
             ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
             ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
-            apply to the latest of scheduled, published, updated and created. Offsets look back; a time ahead is written out.
+            apply to the latest of scheduled, published, updated and created. ``"+3D"`` and ``"tomorrow"`` look ahead.
         limit : int, optional
             Rows at the most.
         text : str or list of str, optional

@@ -62,9 +62,8 @@ def warn_of_nothing(statuses: Sequence[str], until: When, end: pd.Timestamp | No
             said = f"no post has status={status!r}, which is none of the known ones: {', '.join(sorted(POST_STATUSES))}"
             warnings.warn(said, stacklevel=2)
     if set(statuses) == {"scheduled"} and end is not None and end <= now:
-        ahead = now + (now - end)
         said = f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, which has passed, and they lie ahead"
-        warnings.warn(f"{said}. Write a time ahead out, such as until='{ahead:%Y-%m-%dT%H:%MZ}'", stacklevel=2)
+        warnings.warn(f"{said}. Put a plus before a span to look ahead, such as until='+3D'", stacklevel=2)
 
 
 def refuse_events(events: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import pandas as pd
 
@@ -58,19 +58,31 @@ class Report(Findings):
 
     frames: Mapping[str, pd.DataFrame]
 
-    def to_html(self, path: str | Path) -> Path:
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+    def to_html(self, path: str | Path | None = None) -> str | Path:
         """Write one self-contained HTML file: figures inside, readable offline, in mail previews and on paper.
+
+        Without a path, return its text.
 
         Raises
         ------
         ConfigError
             If it is no path, bears the name of another form, or can't be written there; the other forms raise it, too.
         """
-        return _written(_write, _report_html.page(self), _place(path, ".html", ".htm"))
+        page = _report_html.page(self)
+        return page if path is None else _written(_write, page, _place(path, ".html", ".htm"))
 
-    def to_markdown(self, path: str | Path) -> Path:
-        """Write Markdown for a ticket: the same without figures."""
-        return _written(_write, _report_text.markdown(self), _place(path, ".md"))
+    @overload
+    def to_markdown(self, path: None = None) -> str: ...
+    @overload
+    def to_markdown(self, path: str | Path) -> Path: ...
+    def to_markdown(self, path: str | Path | None = None) -> str | Path:
+        """Write Markdown for a ticket: the same without figures. Without a path, return its text."""
+        text = _report_text.markdown(self)
+        return text if path is None else _written(_write, text, _place(path, ".md"))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
