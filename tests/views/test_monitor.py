@@ -144,6 +144,14 @@ def test_reasons_that_name_other_rows_are_one_kind():
     assert (said, count) == (other.format("…") + " (for example 1 and 2)", 4)
 
 
+def test_reasons_that_name_other_times_are_one_kind():
+    """Posts that a cell has moved, and would move again, had a line each."""
+    why = "this ledger has moved it to {} already; to move it once more, set a column again to True"
+    moved = ("2026-03-05 17:45 CET", "2026-03-05 18:00 CET", "2026-07-05T09:00:00+02:00", "2026-07-05T09:00Z")
+    ((said, count),) = kinds_of([(why.format(when), 1) for when in moved])
+    assert (said, count) == (why.format("…") + " (for example 2026-03-05 17:45 CET and 2026-03-05 18:00 CET)", 4)
+
+
 def test_examples_of_a_kind_stand_apart_from_what_to_do():
     """Bad values behind "write it like" would read as examples of the right form, and what all reasons share is no example."""
     why = "the time {!r} has no offset; add .dt.tz_localize('Asia/Tokyo')"

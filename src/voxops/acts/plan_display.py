@@ -21,6 +21,7 @@ _WORDS = frozenset({"retry", "fix"})  # how the path of a retry may end
 # What tells one reason from another of its kind: what is quoted, ids, names of rows, and how many characters there are.
 _DETAIL = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:post|del|acc|media|run)_\w+|(?<=\bas row )[^;:]+|\b\d[\d,]*(?= characters)"""
+    r"""|\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d| [A-Z]{2,5}\b)?"""
 )
 _CELL = re.compile(r" \([A-Z]{1,3}\d+\)$| \(row \d+\)$")  # and where in the sheet it stands
 
