@@ -231,7 +231,7 @@ class Tables:
         """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
         if not self._warned and not self._store.begun():
             self._warned = True
-            warnings.warn(f"nothing here yet: {self.path}. Mend its name, or fill it: archive.sync()", stacklevel=2)
+            warnings.warn(f"nothing here yet: {self.path}. Check its name, or fill it: archive.sync()", stacklevel=2)
         return self._store.files(kind)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
