@@ -138,5 +138,5 @@ def test_a_report_takes_the_run_of_a_change_as_that_of_every_act(ws: vx.Workspac
         run = ws.run(plan, reason="Thursday").wait(60)
         made = vx.report(triaged, run=run)
         assert len(made.frames["results"]) == plan.eligible
-        assert "What the retry did" in made._repr_html_()
+        assert "What the run did" in made._repr_html_()
         assert run.verify()["tried"].sum() == plan.eligible
