@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -414,7 +414,7 @@ class Chaos:
         end, quiet = time.monotonic() + 10, 0
         while time.monotonic() < end and quiet < QUIET:
             requests = remote.requests(acting=True)
-            if any(_unwritten(self._claims(name), requests) for name in senders):
+            if any(self._midway(name, requests) for name in senders):
                 quiet = 0
                 signal_all(signal.SIGCONT)
                 time.sleep(0.05)
@@ -436,6 +436,13 @@ class Chaos:
         self._since[name] = remote.state()["counts"]["requests"]
         senders[name] = self._start(name, url, again=self.kills % 3 == 0)
 
+    def _midway(self, name: str, requests: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a sender that is stopped stands between a claim and its request, or holds its ledger locked."""
+        try:
+            return _unwritten(self._claims(name), requests)
+        except sqlite3.OperationalError:
+            return True
+
     def _sent(self, name: str) -> set[str]:
         """Keys of what a sender's ledger knows as sent, and of no end to it."""
         return set(self._claims(name))
@@ -443,7 +450,7 @@ class Chaos:
     def _claims(self, name: str) -> dict[str, float]:
         """The same, with the server's time of the claim."""
         path = sender.ledger_path(self.folder, name, self.config.ledgers)
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as ledger:
             return dict(ledger.execute("SELECT key, last_sent FROM operations WHERE state = 'sent'"))
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:

@@ -198,13 +198,16 @@ def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, a
     changed.click()
     rows.nth(0).locator(".vx-tick").click()
     panel.wait("1 ticked")
+    ticked = rows.nth(0).inner_text()
     changed.click()  # what was first is last
+    expect(rows.nth(0)).not_to_have_text(ticked, use_inner_text=True)
     rows.nth(0).click(modifiers=["Shift"])
     panel.wait("77 ticked")
     panel.click("Tick none")
     rows.nth(3).locator(".vx-tick").click()
     panel.wait("1 ticked")
     panel.facet("linkedin" if "bluesky" in rows.nth(3).inner_text() else "bluesky")
+    expect(panel.area).not_to_contain_text("77 of 77 rows", use_inner_text=True)
     rows.nth(0).click(modifiers=["Shift"])  # the row ticked last is not shown
     panel.wait("2 ticked, 1 of them hidden")
     book.close()
