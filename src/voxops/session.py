@@ -16,7 +16,7 @@ from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.job import Job
-from voxops.engine.nothing import Nothing
+from voxops.engine.nothing import PREFIX, Nothing
 from voxops.engine.things import refuse_unknown, things_of
 from voxops.engine.watching import Watch
 from voxops.errors import ConfigError, LedgerError, PlanError
@@ -165,7 +165,7 @@ class Session(BoardLoader):
             raise ConfigError(
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
-        if run_id.startswith("nothing_"):
+        if run_id.startswith(PREFIX):
             raise LedgerError(f"nothing was sent in {run_id}, so it is not kept; look at its plan, which says why")
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))

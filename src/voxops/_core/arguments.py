@@ -145,20 +145,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
 
 
 def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """Read the path of a folder, which need not exist.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the message.
-    value : str or path
-        What was passed.
-
-    Raises
-    ------
-    ConfigError
-        If it is no path, or a file.
-    """
+    """`file_path` of a folder, which need not exist; a ConfigError also where it is a file."""
     path = file_path(name, value)
     with suppress(OSError):  # what can't be reached is refused by whoever reads or writes there
         if path.is_file():

@@ -13,7 +13,9 @@ from voxops.engine.outcome import COUNTS
 from voxops.engine.progress import start
 from voxops.model import Observer, Snapshot
 
-__all__ = ["Nothing"]
+__all__ = ["PREFIX", "Nothing"]
+
+PREFIX = "nothing_"  # of the names of such runs
 
 
 class Nothing:
@@ -32,7 +34,7 @@ class Nothing:
     over = True
 
     def __init__(self, plan: Plan, now: datetime, observer: Observer) -> None:  # noqa: ARG002
-        self.id = f"nothing_{secrets.token_hex(5)}"
+        self.id = f"{PREFIX}{secrets.token_hex(5)}"
         self.plan = plan
         title = f"{plan.act.verb} 0 rows"
         self.snapshot = start(self.id, plan.action, at=now, title=title, held=plan.held, phase="done")

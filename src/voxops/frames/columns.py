@@ -33,6 +33,10 @@ __all__ = [
     "unnamed_index",
 ]
 
+_OF_TARGETS = frozenset(
+    {"platform", "account_id", "post_status"}
+)  # columns that tell rows of targets from those of posts
+
 
 def need_frame(
     frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()
@@ -89,9 +93,6 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     missing, cures = absent(frame, names, maker)
     if missing:
         raise PlanError(f"the frame has no column {missing}; {'; '.join(cures)}")
-
-
-_OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
 
 
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
