@@ -17,7 +17,7 @@ from voxops._core.bound import never_copied
 from voxops._core.calls import awaitable, blocking, showing
 from voxops._core.files import short_path
 from voxops._core.resources import Resources
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import Ledger, audit
 from voxops.session import Session
 
@@ -230,7 +230,13 @@ class Workspace:
             return "none: nothing can be run"
         if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
-        return short_path(self._ledger.path)
+        place = short_path(self._ledger.path)
+        try:
+            runs = audit.count_runs(self._ledger)
+        except LedgerError:  # closed, or busy for long; its path is still so
+            return place
+        # A path with a slip of the pen begins a new ledger, which knows nothing of what was sent: that is to be seen here.
+        return f"{place}, {safe.many(runs, 'run')} in it" if runs else f"{place}, no run in it yet"
 
     def __repr__(self) -> str:
         where = "sandbox" if self.sandbox is not None else self.client.url

@@ -110,7 +110,7 @@ def test_canaries_are_the_first_of_each_cause_in_the_order_of_their_keys():
 
 def test_a_canary_is_made_of_a_plan_once():
     plan = plan_bulk(campaign(5), key="row_id")
-    with pytest.raises(PlanError, match="whole number from 1"):
+    with pytest.raises(PlanError, match="whole number, 1 or more"):
         plan.canary(0)
     with pytest.raises(PlanError, match="canary already"):
         plan.canary(2).canary(2)

@@ -207,7 +207,23 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     assert made.headline == again.headline
     assert made.headline == "4 rows of the run have not succeeded. Tried 8: 4 succeeded, 3 failed, 1 blocked."
     assert [part.title for part in made.sections] == ["The plan", "What the run did"]
-    assert "blocked in the run" in [fact.label for fact in made.facts[1]]
+    assert made.title == again.title == "Run: reschedule"
+    (shown,) = made.facts
+    assert [(fact.count, fact.label) for fact in shown if fact.count] == [
+        (4, "succeeded in the run"), (3, "failed in the run"), (1, "blocked in the run"),
+    ]  # fmt: skip
+
+
+def test_what_was_read_before_a_run_says_before_which() -> None:
+    triaged = triage(targets())
+    before = {part.title: part.text for part in report(triaged).sections}
+    assert not before["Why it failed"] and not before["Evidence"], "nothing has been run"
+    for name in ("Why it failed", "Evidence"):
+        assert section(report(triaged, ran(triaged)), name).text == "As it was read before the retry."
+    whole = ran(triaged)
+    whole.frame = whole.frame.drop(columns="account_id")  # the rows of an act on whole posts
+    for name in ("Why it failed", "Evidence"):
+        assert section(report(triaged, whole), name).text == "As it was read before the run."
 
 
 def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_does() -> None:

@@ -382,6 +382,18 @@ def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspa
     assert "<script" not in ws._repr_html_()
 
 
+def test_a_workspace_shows_how_much_its_ledger_knows(world: Sandbox, tmp_path: Path) -> None:
+    """A path with a slip begins a ledger that knows nothing of what was sent."""
+    path = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=world, ledger=path) as ws:
+        assert f"{path}, no run in it yet<" in ws._repr_html_()
+        ws.run(vx.plan_retry(failed_posts(ws))).wait()
+        assert f"{path}, 1 run in it<" in ws._repr_html_()
+    assert f"{path}<" in ws._repr_html_(), "it is closed"
+    with vx.connect(sandbox=world, ledger=path) as again:
+        assert f"{path}, 1 run in it<" in again._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

@@ -141,14 +141,14 @@ class Plan:
         Raises
         ------
         PlanError
-            If `n` is no whole number from 1, or the plan is a canary already.
+            If `n` is no whole number of 1 or more, or the plan is a canary already.
 
         Examples
         --------
         >>> vx.plan_retry(triaged).canary(2).canaries
         2
         """
-        n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number from 1"))
+        n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number, 1 or more"))
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         if self.act.about == "create":

@@ -34,6 +34,7 @@ __all__ = [
     "acted_on",
     "canary_outcomes",
     "cells",
+    "count_runs",
     "export",
     "history",
     "is_blocked_for",
@@ -221,6 +222,11 @@ def _times(seconds: list[float | None]) -> pd.DatetimeIndex:
     """Seconds since the epoch as UTC times."""
     stamps = [None if second is None else datetime.fromtimestamp(second, UTC) for second in seconds]
     return pd.DatetimeIndex(pd.to_datetime(pd.Series(stamps, dtype="object"), utc=True)).as_unit("us")
+
+
+def count_runs(ledger: Ledger) -> int:
+    """How many runs a ledger has."""
+    return int(ledger.query("SELECT count(*) FROM runs")[0][0])
 
 
 def runs(ledger: Ledger) -> pd.DataFrame:

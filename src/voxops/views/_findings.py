@@ -71,7 +71,6 @@ _EVIDENCE = (
     "verdict",
     "updated_at",
 )
-_BEFORE = "As it was read before the retry."
 _CAUSES = 25  # most causes in the table
 _REMEDIES = 3  # most remedies of one verdict that are written out
 _KEYS = list(TARGET_KEY)
@@ -178,7 +177,12 @@ def _names(part: pd.DataFrame, most: int = 6) -> str:
     return ", ".join(named) + (f" and {len(hit) - most} more" if len(hit) > most else "")
 
 
-def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Section:
+def _as_before(results: pd.DataFrame | None) -> str:
+    """Say that what is shown was read before the run, where there was one."""
+    return "" if results is None else f"As it was read before the {act_of(results)}."
+
+
+def why(failures: pd.DataFrame, owners: Mapping[str, str], results: pd.DataFrame | None) -> Section:
     """Return the causes as figure and table, as they were before a run; one cause on several platforms is one row."""
     shared = common_causes(failures)
     table = causes(failures.assign(cause=shared))
@@ -200,7 +204,7 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], *, sent: bool) -> Sec
     table[safe.zoned("seen", tz)] = [_span(*times) for times in seen.itertuples(index=False)]
     wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", safe.zoned("seen", tz)]
     more = len(table) - _CAUSES
-    text = f"{_BEFORE} " if sent and len(table) else ""
+    text = f"{_as_before(results)} " if len(table) else ""
     text += f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
     shown = table[wanted].head(_CAUSES).rename(columns={"count": "targets"})
     return Section("Why it failed", text.strip(), shown, (figure,) if len(table) else ())
@@ -260,7 +264,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
         shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
     table = in_zone(shown[[name for name in _EVIDENCE if name in shown]].head(rows), shown_zone(failures))
     more = len(failures) - len(table)
-    text = f"{_BEFORE} " if results is not None and len(table) else ""
+    text = f"{_as_before(results)} " if len(table) else ""
     text += f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Evidence", text.strip(), table)
 

@@ -90,8 +90,10 @@ def _tried(results: pd.DataFrame) -> str:
     return f"Tried {len(results):,}: {', '.join(said)}."
 
 
-def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[Fact, ...], ...]:
-    """Return the numbers at the top; after a run, `failures` are what it has left."""
+def facts(
+    failures: pd.DataFrame, results: pd.DataFrame | None, *, failed_before: bool = True
+) -> tuple[tuple[Fact, ...], ...]:
+    """Return the numbers at the top; after a run, `failures` are what it has left, and of posts that never failed it shows its own alone."""
     need, left = _split(failures), "" if results is None else " left"
     noun = _noun(len(failures), "target", "targets")
     failed = (
@@ -109,7 +111,8 @@ def facts(failures: pd.DataFrame, results: pd.DataFrame | None) -> tuple[tuple[F
     if results is None:
         return (failed,)
     counts, said = results["outcome"].value_counts(), "on retry" if act_of(results) == "retry" else "in the run"
-    return failed, tuple(Fact(int(counts.get(name, 0)), f"{name} {said}", OUTCOME[name].colour) for name in OUTCOMES)
+    ends = tuple(Fact(int(counts.get(name, 0)), f"{name} {said}", OUTCOME[name].colour) for name in OUTCOMES)
+    return (failed, ends) if failed_before or len(failures) else (ends,)
 
 
 def _verb(count: int, one: str, many: str) -> str:

@@ -41,6 +41,7 @@ _ABOUT_OTHERS = {
     "vx.report(vx.triage(vx.targets(run.made()))) reports those that failed",
     "delivery": "this run is about webhook deliveries. Use run.results(), or vx.delivery_report(ws.deliveries()) for a file",
 }
+_TITLE = "Failure triage"
 _RESULTS = ("platform", "outcome", "waiting_for", "error_code")
 
 
@@ -143,7 +144,7 @@ def report(
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
     at_risk: pd.DataFrame | None = None,
-    title: str = "Failure triage",
+    title: str | None = None,
     now: datetime | None = None,
     tz: str | None = None,
     owners: Mapping[str, str] | None = None,
@@ -167,8 +168,8 @@ def report(
         This week against last, from ``vx.compare_weeks``.
     at_risk : pandas.DataFrame, optional
         What is about to go out on an account that can't publish, from ``ws.at_risk()``.
-    title : str
-        Headline of the file.
+    title : str, optional
+        Headline of the file; by default ``Failure triage``, and ``Run: `` and the act for a run of posts none of which had failed.
     now : datetime, optional
         When the report is made; left out, the report says only when its data were read.
     tz : str, optional
@@ -235,7 +236,7 @@ def report(
     left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
-        _findings.why(failures, owners, sent=run is not None),
+        _findings.why(failures, owners, results),
         _history.about_to_fail(at_risk, tz),
         _history.against_last_week(weeks, tz),
         _findings.planned(plan, sent=run is not None),
@@ -252,13 +253,19 @@ def report(
         "results": results,
     }
     return Report(
-        title=safe.plain(title, 120),
+        title=safe.plain(_title(failures, plan, results) if title is None else title, 120),
         headline=_summary.headline(left, results, _summary.none_failed(triaged)),
         about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
-        facts=_summary.facts(left, results),
+        facts=_summary.facts(left, results, failed_before=len(failures) > 0),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: _shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
     )
+
+
+def _title(failures: pd.DataFrame, plan: Plan | None, results: pd.DataFrame | None) -> str:
+    """What a report is about: failures, or a run of posts none of which had failed."""
+    act = getattr(plan, "act", None)
+    return _TITLE if results is None or act is None or len(failures) else f"Run: {act.verb}"
 
 
 def _shown_in(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
