@@ -27,12 +27,13 @@ from voxops.analysis import (
     service_levels,
 )
 from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
+from voxops.analysis.partials import SPANS
 from voxops.errors import PlanError
 from voxops.frames import build
 
 URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
 EVENTS = ["post.published", "post.failed", "post.created"]
-BY = [(), "hour", "day", "endpoint", ["endpoint", "event"], ["day", "webhook"], "status"]
+BY = [(), "hour", "day", "endpoint", ["endpoint", "event"], ["day", "webhook"], "week", ["month", "event"], "status"]
 START = pd.Timestamp("2026-01-31T00:00Z")
 
 
@@ -202,6 +203,21 @@ def test_a_day_is_a_day_of_the_place_also_when_the_clock_changes():
     assert stats["deliveries"].tolist() == [25, 5]
 
 
+def test_weeks_begin_on_monday_and_months_on_the_first_of_the_place():
+    times = pd.to_datetime(
+        ["2026-03-01T22:59Z", "2026-03-01T23:00Z", "2026-03-29T21:59Z", "2026-03-29T22:00Z", "2026-03-31T22:00Z"]
+    ).as_unit("us")  # in Berlin a Sunday's last minute, Monday, Sunday's last minute in summer time, Monday, 1 April
+    log = history(5).assign(created_at=times)
+    weeks = delivery_stats(log, "week", tz="Europe/Berlin")
+    assert [time.isoformat() for time in weeks["week"]] == [
+        "2026-02-23T00:00:00+01:00", "2026-03-02T00:00:00+01:00", "2026-03-23T00:00:00+01:00", "2026-03-30T00:00:00+02:00",
+    ]  # fmt: skip
+    assert weeks["deliveries"].tolist() == [1, 1, 1, 2]
+    months = delivery_stats(log, "month", tz="Europe/Berlin")
+    assert [time.isoformat() for time in months["month"]] == ["2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00"]
+    assert months["deliveries"].tolist() == [4, 1]
+
+
 def test_an_hour_that_the_clock_goes_through_twice_is_two_hours():
     times = pd.to_datetime(
         ["2026-10-25T00:10Z", "2026-10-25T00:50Z", "2026-10-25T01:10Z", "2026-10-25T02:00Z"]
@@ -276,6 +292,8 @@ KEYS = {
     ("endpoint", "event"): "url, event_type,",
     "hour": "epoch_us(date_trunc('hour', created_at)) AS hour,",
     "day": "epoch_us(date_trunc('day', created_at)) AS day,",
+    "week": "epoch_us(date_trunc('week', created_at)) AS week,",
+    "month": "epoch_us(date_trunc('month', created_at)) AS month,",
 }
 
 
@@ -292,7 +310,7 @@ def test_duckdb_finds_the_same_numbers_to_the_last_digit(by, log):
     ours, theirs = delivery_stats(log, list(by) if isinstance(by, tuple) else by), by_duckdb(log, KEYS[by])
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:
-        if name in ("hour", "day"):
+        if name in SPANS:
             assert (ours[name].astype("int64") == theirs[name]).all()
         else:
             assert (

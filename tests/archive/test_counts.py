@@ -27,7 +27,7 @@ TIMES = ["2026-03-28T23:30:00Z", "2026-03-29T00:59:59.999999Z", "2026-03-29T01:0
          "2026-10-24T22:00:00Z", "2026-04-04T15:29:59Z", "2026-04-04T15:30:00Z", "2026-10-03T15:30:00Z", None]  # fmt: skip
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"]
 BY = [(), "day", "hour", "endpoint", ["endpoint", "event"], ["day", "endpoint"], ["day", "hour", "webhook"], "status", "success",
-      "created_at", "error", ["endpoint", "day", "event", "webhook", "status"]]  # fmt: skip
+      "created_at", "error", ["endpoint", "day", "event", "webhook", "status"], "week", ["month", "endpoint"], ["day", "week"]]  # fmt: skip
 RECORD = st.fixed_dictionaries(
     {
         "webhookId": st.sampled_from(["w1", "w2", None]),

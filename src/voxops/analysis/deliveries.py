@@ -23,16 +23,16 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     log : pandas.DataFrame
         From ``ws.deliveries``.
     by : str or sequence of str
-        ``hour``, ``day``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log` that is not called as one of the
+        ``hour``, ``day``, ``week`` (from Monday), ``month``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log` that is not called as one of the
         result; nothing for one row in all.
     tz : str, optional
-        Time zone of days and hours, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to
+        Time zone of hours, days, weeks and months, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to
         midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group that has deliveries, sorted: the groups (``hour`` and ``day`` as the instant they begin,
+        One row per group that has deliveries, sorted: the groups (``hour day week month`` as the instant they begin,
         ``datetime64[us, tz]``; ``endpoint event webhook status`` as their columns ``url event_type webhook_id status_code``), then
 
         - ``deliveries succeeded failed in_flight`` (Int64),

@@ -33,6 +33,7 @@ __all__ = [
     "COUNT_COLUMNS",
     "FIELDS",
     "MOST_RETRIES",
+    "OF_DAYS",
     "SPANS",
     "STATES",
     "deduplicate",
@@ -49,7 +50,8 @@ MOST_RETRIES = 1_000_000  # so that sums over a history stay within 64 bits
 STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
-SPANS = {"hour": "h", "day": "D"}
+SPANS = ("hour", "day", "week", "month")
+OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
@@ -194,14 +196,16 @@ def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
-    """When the hour or day of each time began in a time zone; ``datetime64[us, tz]``."""
-    local = times.dt.tz_convert(tz)
+    """When the hour, day, week (from Monday) or month of each time began in a time zone; ``datetime64[us, tz]``."""
+    wall = times.dt.tz_convert(tz).dt.tz_localize(None)
     if span == "hour":
         # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
-        wall = local.dt.tz_localize(None)
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
-        begun = day_starts(local.dt.tz_localize(None).dt.normalize(), tz)
+        days = wall.dt.normalize()
+        if span in OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+            days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
+        begun = day_starts(days, tz)
     return cast("pd.Series[Any]", begun.dt.as_unit("us"))
 
 

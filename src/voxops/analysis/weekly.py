@@ -9,7 +9,7 @@ import pandas as pd
 from voxops.analysis.partials import span_start
 from voxops.analysis.statistics import Tally, flat
 from voxops.frames import latest_targets, need_frame
-from voxops.frames.spans import day_starts, shown_zone, zone
+from voxops.frames.spans import shown_zone, zone
 
 __all__ = ["cause_weeks", "merge_weeks", "week_partial"]
 
@@ -57,10 +57,7 @@ def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
     triaged = need_frame(triaged, needed, what, "Use vx.triage(vx.targets(posts)).", times=["updated_at"])
     zone(tz)
     rows = triaged[triaged["cause"].notna()]
-    day = span_start(rows["updated_at"], "day", tz)
-    # by the calendar, not by hours: the week in which clocks change is a week, too
-    monday = day.dt.tz_localize(None).dt.normalize() - pd.to_timedelta(day.dt.day_of_week, unit="D")
-    week = day_starts(monday, tz).dt.as_unit("us")
+    week = span_start(rows["updated_at"], "week", tz)
     counted = pd.DataFrame({"week": week, **{name: rows[name] for name in _KEYS[1:]}})
     return _TALLY.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))
 

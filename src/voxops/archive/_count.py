@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from voxops.analysis.deliveries import PERCENTS, rates
-from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, SPANS, STATES, span_start
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, OF_DAYS, SPANS, STATES, span_start
 from voxops.archive._sql import as_pattern, connected, source
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY
 from voxops.frames.arrow_in import to_frame
@@ -84,7 +84,7 @@ def count(sources: Sources, names: Sequence[str], tz: str) -> pd.DataFrame:
     names : sequence of str
         As `by` of ``vx.delivery_stats``; `fits` says whether they can be.
     tz : str
-        Time zone of days and hours.
+        Time zone of hours, days, weeks and months.
     """
     columns = [FIELDS.get(name, name) for name in names]
     spans = [name for name in columns if name in SPANS]
@@ -148,7 +148,7 @@ def _parts(
     if sources.kept:
         listed = ", ".join(map(as_pattern, sources.kept))
         found.append(
-            f"SELECT {''.join(f'{_quoted(name)}, ' for name in columns)}state, attempts, latency_ms, sum(deliveries) AS deliveries "
+            f"SELECT {''.join(f'{_of_day(name)}, ' for name in columns)}state, attempts, latency_ms, sum(deliveries) AS deliveries "
             f"FROM read_parquet([{listed}], hive_partitioning = false) GROUP BY ALL"
         )
     if sources.files:
@@ -181,7 +181,7 @@ def _within(sources: Sources) -> str:
 
 
 def _zones(spans: Sequence[str], tz: str, days: Sequence[str]) -> pa.Table:
-    """Every quarter of an hour of these days, with the beginning of the hour or day that it lies in, by one definition for all."""
+    """Every quarter of an hour of these days, with the beginning of the hour, day, week or month that it lies in, by one definition for all."""
     dated = [day for day in days if day != UNKNOWN_DAY]
     if not dated or tz == "UTC":
         return pa.table(
@@ -215,6 +215,11 @@ def _sql_type(name: str) -> str:
     if pa.types.is_timestamp(kind):
         return "TIMESTAMPTZ"
     return {"string": "VARCHAR", "int64": "BIGINT", "bool": "BOOLEAN"}[str(kind)]
+
+
+def _of_day(name: str) -> str:
+    """A column of roll-ups, which are counted by days of UTC; a longer span by the day with which it begins."""
+    return f"date_trunc('{name}', day) AS {name}" if name in OF_DAYS else _quoted(name)
 
 
 def _quoted(name: str) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxops.analysis.partials import COUNT_COLUMNS, FIELDS
+from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, OF_DAYS
 from voxops.archive._count import counted
 from voxops.archive._table import UNKNOWN_DAY
 
@@ -77,7 +77,7 @@ def usable_for(
     span: tuple[pd.Timestamp | None, pd.Timestamp | None],
 ) -> dict[str, Path]:
     """Roll-ups from which a question can be answered: of days that lie wholly within the span, with the columns that are asked for."""
-    columns = {FIELDS.get(name, name) for name in names}
+    columns = {"day" if name in OF_DAYS else FIELDS.get(name, name) for name in names}
     if "hour" in columns or ("day" in columns and tz != "UTC"):
         return {}
     start, end = span

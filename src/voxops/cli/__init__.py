@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
-_GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day")
+_GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
