@@ -338,6 +338,8 @@ class Chaos:
                 "lease": config.lease,
                 "ledgers": config.ledgers,
                 "retention": self.reading.retention,
+                # Storms may refuse each request of the last row for longer than a pass or two try.
+                "patience": 1 if self.reading.unknown else 4,
                 "again": again,
                 "seconds": config.seconds,
             },

@@ -70,7 +70,7 @@ async def work(wanted: dict[str, Any]) -> None:
         noted.write_text(json.dumps(runs), "utf-8")
     else:
         runs = json.loads(noted.read_text("utf-8"))
-    end, before = time.monotonic() + wanted["seconds"], -1
+    end, before, still = time.monotonic() + wanted["seconds"], -1, 0
     for _ in range(PASSES):
         passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
         await asyncio.gather(*(each.go() for each in passes))
@@ -81,7 +81,8 @@ async def work(wanted: dict[str, Any]) -> None:
             for (_, outcome), count in audit.cells(ledger, run).items()
             if outcome in {"pending", "unknown"}
         )
-        if not left or left == before or time.monotonic() > end:
+        still = still + 1 if left == before else 0
+        if not left or still >= wanted["patience"] or time.monotonic() > end:
             break
         before = left
         await clock.sleep(20)
