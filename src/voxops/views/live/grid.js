@@ -145,7 +145,7 @@ class Grid {
     if (message.texts && message.version === this.version) {
       for (const [row, texts] of Object.entries(message.texts)) this.texts.set(Number(row), texts);
       while (this.texts.size > 4000) this.texts.delete(this.texts.keys().next().value);
-      this.window();
+      this.fill(message.texts);
     }
     if (message.found !== undefined && message.text === (this.view.search ?? "") && message.version === this.version) {
       this.selection.found = unpack(message.found, this.selection.length);
@@ -235,6 +235,14 @@ class Grid {
     if (missing.length && columns.some((one) => one.kind === "text")) this.request(missing);
   }
 
+  /** Write texts that came into the rows that are drawn. These stay: a press on a row that is drawn anew before the release is no click. */
+  fill(texts) {
+    const columns = this.columns();
+    for (const node of this.space.children) {
+      if (node.row in texts) columns.forEach((one, at) => { if (one.kind === "text") this.write(node.children[at + (this.picks ? 1 : 0)], one, node.row); });
+    }
+  }
+
   /** Ask for the texts of rows, once for those that come within a moment. */
   request(rows) {
     rows.forEach((row) => this.asked.add(row));
@@ -251,13 +259,19 @@ class Grid {
     const node = h("div", { class: at === this.at ? "vx-row vx-at" : "vx-row", role: "row", id: `${this.live.id}-${at}`, "aria-rowindex": at + 2,
       "aria-selected": this.picks ? String(ticked) : null, click: (event) => this.click(event, at), dblclick: () => this.open(at) },
     this.picks ? h("span", { role: "gridcell", class: "vx-tick" }, ticked ? "☑" : "☐") : null,
-    columns.map((one) => {
-      const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
-      return h("span", { role: "gridcell", title: text, dir: DIRECTED.has(one.kind) ? "auto" : null, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }, look ? [swatch(look[0]), look[1] === BARE ? null : `${look[1]} `] : null, parted(text));
-    }));
+    columns.map((one) => this.write(h("span", { role: "gridcell", dir: DIRECTED.has(one.kind) ? "auto" : null, class: one.kind === "number" ? "vx-cut vx-right" : "vx-cut" }), one, row)));
+    node.row = row;
     node.style.top = `${at * ROW}px`;
     node.style.gridTemplateColumns = this.track;
     return node;
+  }
+
+  /** Write what a cell shows. */
+  write(cell, one, row) {
+    const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
+    cell.title = text;
+    cell.replaceChildren(...(look ? [swatch(look[0]), look[1] === BARE ? "" : `${look[1]} `] : []), parted(text));
+    return cell;
   }
 
   click(event, at) {
