@@ -207,6 +207,10 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     assert made.headline == again.headline
     assert made.headline == "4 rows of the run have not succeeded. Tried 8: 4 succeeded, 3 failed, 1 blocked."
     assert [part.title for part in made.sections] == ["The plan", "What the run did"]
+    planned = section(made, "The plan")
+    assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was held when it was read once more"
+    assert planned.table[["decision", "rows"]].values.tolist() == [["sent", 7], ["not sent", 1]]
+    assert planned.table["reason"].iloc[1] == "changed since loaded (updated_at); load it again"
     assert made.title == again.title == "Run: reschedule"
     (shown,) = made.facts
     assert [(fact.count, fact.label) for fact in shown if fact.count] == [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from voxops._core import safe
+from voxops.acts.plan_display import kinds_of
 from voxops.analysis import causes, message_template
 from voxops.analysis.cause_counts import names_of
 from voxops.analysis.statistics import ranked
@@ -210,22 +213,38 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], results: pd.DataFrame
     return Section("Why it failed", text.strip(), shown, (figure,) if len(table) else ())
 
 
-def planned(plan: Plan | None, *, sent: bool) -> Section:
-    """Say what a plan sends, what it holds back, and why."""
+def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
+    """Say what a plan sends, or its run has sent, what it holds back, and why; reasons that differ in a time or an id are one."""
     if plan is None:
         return Section("The retry plan")
-    frame = plan.frame
-    decision = frame["eligible"].astype(bool).map({True: "sent" if sent else "to be sent", False: "held back"})
-    counts = (
-        frame.groupby([decision.rename("decision"), frame["reason"].fillna("")]).size().rename("rows").reset_index()
-    )
+    decisions = _decisions(plan.frame, results)
+    lines = [
+        (decision, rows, reason)
+        for decision, part in decisions.groupby("decision", sort=False)
+        for reason, rows in kinds_of(sorted(Counter(part["reason"]).items()))
+    ]
+    counts = pd.DataFrame(lines, columns=["decision", "rows", "reason"])
     counts = counts.sort_values(["decision", "rows", "reason"], ascending=[False, False, True], kind="stable")
-    text = f"{int(frame['eligible'].sum()):,} of {safe.many(len(frame), 'row')} {'were' if sent else 'would be'} sent"
+    sends = int(decisions["decision"].isin(["sent", "to be sent"]).sum())
+    text = f"{sends:,} of {safe.many(len(decisions), 'row')} {'would be' if results is None else 'were'} sent"
     if (cost := getattr(plan, "cost", None)) is not None:
         text += f", in {cost.acts:,} acting requests"
-    text += "." if sent else ". Nothing has been sent."
-    title = "The retry plan" if act_of(frame) == "retry" else "The plan"
-    return Section(title, text, counts[["decision", "rows", "reason"]])
+    text += ". Nothing has been sent." if results is None else "."
+    title = "The retry plan" if act_of(plan.frame) == "retry" else "The plan"
+    return Section(title, text, counts)
+
+
+def _decisions(planned: pd.DataFrame, results: pd.DataFrame | None) -> pd.DataFrame:
+    """What was decided on each row of a plan, and why; what its run held when it looked once more was not sent."""
+    eligible = planned["eligible"].astype(bool).to_numpy()
+    decision = np.where(eligible, "to be sent" if results is None else "sent", "held back").astype(object)
+    reason = planned["reason"].fillna("").to_numpy(dtype=object, copy=True)
+    if results is not None and "tries" in results and len(results) == eligible.sum():  # the run of this very plan
+        never = (results["tries"].fillna(0) == 0).to_numpy(dtype=bool)
+        held, places = results[never], np.flatnonzero(eligible)[never]
+        decision[places] = "not sent"
+        reason[places] = held["waiting_for"].fillna(held["outcome"] + " without it")
+    return pd.DataFrame({"decision": decision, "reason": reason})
 
 
 def happened(

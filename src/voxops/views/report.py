@@ -239,7 +239,7 @@ def report(
         _findings.why(failures, owners, results),
         _history.about_to_fail(at_risk, tz),
         _history.against_last_week(weeks, tz),
-        _findings.planned(plan, sent=run is not None),
+        _findings.planned(plan, results),
         _findings.happened(results, run, triaged if before is None else before, after),
         _findings.evidence(failures, results, rows),
     ]
