@@ -95,12 +95,16 @@ def test_a_question_by_day_reads_no_delivery(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(
         "voxops.archive._archive.count", lambda sources, *rest: asked.append(sources) or _count.count(sources, *rest)
     )
-    for by in ("day", ["endpoint", "event", "webhook", "status"], ()):
+    of_days = ("day", "week", ["month", "event"], ["week", "day"], ["endpoint", "event", "webhook", "status"], ())
+    for by in of_days:
         pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))
-    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(3, 0)] * 3
+    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(3, 0)] * len(of_days)
+    assert len(archive.delivery_stats("week")) == 2, "Sunday 1 March, and the week after"
+    asked.clear()
     archive.delivery_stats("hour")
     archive.delivery_stats("day", since="2026-03-01T12:00Z")
-    assert [(len(sources.kept), len(sources.files)) for sources in asked[3:]] == [(0, 3), (2, 1)]
+    archive.delivery_stats("week", tz="Europe/Berlin")
+    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(0, 3), (2, 1), (0, 3)]
 
 
 def test_an_answer_is_not_used_once_its_day_has_changed(tmp_path: Path) -> None:
