@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -72,7 +74,9 @@ class Kernel:
         self._env = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "XDG_DATA_HOME": str(folder / "data"), **env}
         if path is not None:
             self._env["PYTHONPATH"] = str(path)
-        self._manager = KernelManager()
+        # Over sockets with names of their own: of a port that was free a moment ago, another process may have become the owner.
+        self._sockets = Path(tempfile.mkdtemp(prefix="vx-"))
+        self._manager = KernelManager(transport="ipc", ip=str(self._sockets / "kernel"))
         self.everything: list[dict[str, Any]] = []  # every message that was published, in order
 
     def __enter__(self) -> Self:
@@ -84,6 +88,7 @@ class Kernel:
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
+        shutil.rmtree(self._sockets)
 
     def _connect(self) -> None:
         self.client = self._manager.blocking_client()
