@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,8 +74,8 @@ class Kernel:
         if path is not None:
             self._env["PYTHONPATH"] = str(path)
         # Over sockets with names of their own: of a port that was free a moment ago, another process may have become the owner.
-        self._sockets = Path(tempfile.mkdtemp(prefix="vx-"))
-        self._manager = KernelManager(transport="ipc", ip=str(self._sockets / "kernel"))
+        self._sockets = tempfile.TemporaryDirectory(prefix="vx-")
+        self._manager = KernelManager(transport="ipc", ip=f"{self._sockets.name}/kernel")
         self.everything: list[dict[str, Any]] = []  # every message that was published, in order
 
     def __enter__(self) -> Self:
@@ -88,7 +87,7 @@ class Kernel:
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
-        shutil.rmtree(self._sockets)
+        self._sockets.cleanup()
 
     def _connect(self) -> None:
         self.client = self._manager.blocking_client()

@@ -216,6 +216,29 @@ RowTable.texts = slowly"""
     book.close()
 
 
+def test_texts_come_for_what_is_seen_after_a_long_scroll_there_and_back(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+    """More rows pass by than are asked for at once, and those of the beginning are what the page stops at."""
+    many = "posts = ws.posts()\nimport pandas as pd\nvx.view(pd.concat([posts] * 3, ignore_index=True), live=True)"
+    book = opened(lab, "scrolled.ipynb", connect(api, tmp_path), many)
+    view = book.at(1)
+    view.wait("rows")
+    passed = view.area.locator(".vx-body").evaluate(
+        """async body => {
+            const seen = new Set(), frame = () => new Promise((done) => requestAnimationFrame(done));
+            const there = Array.from({ length: 16 }, (_, step) => 4000 + 500 * step);
+            for (const top of [...there, ...there.slice(0, 2).reverse()]) {
+                body.scrollTop = top;
+                await frame();
+                body.querySelectorAll(".vx-row").forEach((row) => seen.add(row.getAttribute("aria-rowindex")));
+            }
+            return seen.size;
+        }"""
+    )
+    assert passed > 200
+    expect(view.area.locator(".vx-cut", has_text=re.compile("^…$"))).to_have_count(0)
+    book.close()
+
+
 def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "shift.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)

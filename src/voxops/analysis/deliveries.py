@@ -23,11 +23,11 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     log : pandas.DataFrame
         From ``ws.deliveries``.
     by : str or sequence of str
-        ``hour``, ``day``, ``week`` (from Monday), ``month``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log` that is not called as one of the
-        result; nothing for one row in all.
+        ``hour``, ``day``, ``week`` (from Monday), ``month``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`
+        that is not called as one of the result; nothing for one row in all.
     tz : str, optional
-        Time zone of hours, days, weeks and months, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from midnight to
-        midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
+        Time zone of hours, days, weeks and months, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from
+        midnight to midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
 
     Returns
     -------

@@ -33,9 +33,8 @@ __all__ = [
     "unnamed_index",
 ]
 
-_OF_TARGETS = frozenset(
-    {"platform", "account_id", "post_status"}
-)  # columns that tell rows of targets from those of posts
+# Columns that distinguish rows of targets from those of posts.
+_OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
 
 
 def need_frame(

@@ -233,6 +233,7 @@ def report(
         **OWNERS,
         **roles(OWNERS if owners is None else owners, {*OWNERS, *map(str, triaged["verdict"].dropna())}),
     }
+    had_failed = not failures.empty
     left = failures if run is None or results is None else _left.left(failures, results, run.failed())
     parts = [
         Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
@@ -253,19 +254,19 @@ def report(
         "results": results,
     }
     return Report(
-        title=safe.plain(_title(failures, plan, results) if title is None else title, 120),
+        title=safe.plain(_title(plan, results, failed_before=had_failed) if title is None else title, 120),
         headline=_summary.headline(left, results, _summary.none_failed(triaged)),
         about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
-        facts=_summary.facts(left, results, failed_before=len(failures) > 0),
+        facts=_summary.facts(left, results, failed_before=had_failed),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: _shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
     )
 
 
-def _title(failures: pd.DataFrame, plan: Plan | None, results: pd.DataFrame | None) -> str:
+def _title(plan: Plan | None, results: pd.DataFrame | None, *, failed_before: bool) -> str:
     """What a report is about: failures, or a run of posts none of which had failed."""
     act = getattr(plan, "act", None)
-    return _TITLE if results is None or act is None or len(failures) else f"Run: {act.verb}"
+    return _TITLE if results is None or act is None or failed_before else f"Run: {act.verb}"
 
 
 def _shown_in(frame: pd.DataFrame, tz: str) -> pd.DataFrame:

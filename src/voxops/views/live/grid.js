@@ -146,6 +146,7 @@ class Grid {
       for (const [row, texts] of Object.entries(message.texts)) this.texts.set(Number(row), texts);
       while (this.texts.size > 4000) this.texts.delete(this.texts.keys().next().value);
       this.fill(message.texts);
+      this.lack();
     }
     if (message.found !== undefined && message.text === (this.view.search ?? "") && message.version === this.version) {
       this.selection.found = unpack(message.found, this.selection.length);
@@ -222,17 +223,19 @@ class Grid {
     const { rows } = this.selection;
     const first = Math.max(0, Math.floor(this.body.scrollTop / ROW) - OVERSCAN);
     const last = Math.min(rows.length, first + Math.ceil((this.body.clientHeight || 280) / ROW) + 2 * OVERSCAN);
-    const columns = this.columns(), missing = [];
-    const drawn = [];
-    for (let at = first; at < last; at += 1) {
-      const row = rows[at];
-      drawn.push(this.row(row, at, columns));
-      if (!this.texts.has(row) && !this.asked.has(row)) missing.push(row);
-    }
+    const columns = this.columns(), drawn = [];
+    for (let at = first; at < last; at += 1) drawn.push(this.row(rows[at], at, columns));
     this.space.replaceChildren(...drawn);
     if (rows.length) this.grid.setAttribute("aria-activedescendant", `${this.live.id}-${this.at}`);
     else this.grid.removeAttribute("aria-activedescendant");
-    if (missing.length && columns.some((one) => one.kind === "text")) this.request(missing);
+    this.lack();
+  }
+
+  /** Ask for the texts that the drawn rows lack, as those that are scrolled to, and those that were dropped from a long question. */
+  lack() {
+    if (!this.columns().some((one) => one.kind === "text")) return;
+    const missing = Array.from(this.space.children, (node) => node.row).filter((row) => !this.texts.has(row) && !this.asked.has(row));
+    if (missing.length) this.request(missing);
   }
 
   /** Write texts that came into the rows that are drawn. These stay: a press on a row that is drawn anew before the release is no click. */
