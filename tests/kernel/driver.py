@@ -22,7 +22,7 @@ from jupyter_client.manager import KernelManager
 
 __all__ = ["Cell", "Kernel", "ipykernel_6"]
 
-PATIENCE = 100.0  # seconds after which a cell counts as lost
+PATIENCE = 270.0  # seconds after which a cell counts as lost; a test may take 300
 
 
 @dataclass
