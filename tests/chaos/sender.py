@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
+import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -35,6 +37,27 @@ from voxops.ledger import Ledger, audit
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
+_SECONDS = struct.Struct("d")
+
+
+class LaptopClock(ScaledClock):
+    """Elapsed virtual seconds as `SystemClock` counts them: those that the laptop slept are among them. See `sleep`."""
+
+    def __init__(self, speed: float, folder: Path) -> None:
+        super().__init__(speed)
+        with (folder / "slept").open("rb") as file:
+            self._slept = mmap.mmap(file.fileno(), _SECONDS.size, access=mmap.ACCESS_READ)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + float(_SECONDS.unpack(self._slept)[0])
+
+
+def sleep(folder: Path, seconds: float) -> None:
+    """Let all senders of a folder sleep for so many virtual seconds more; none of them may run just now. First, for none."""
+    file = folder / "slept"
+    before = _SECONDS.unpack(file.read_bytes())[0] if file.exists() else 0.0
+    with file.open("r+b" if file.exists() else "wb") as open_file:
+        open_file.write(_SECONDS.pack(before + seconds))
 
 
 def plans(folder: Path) -> list[Plan]:
@@ -53,7 +76,7 @@ def plans(folder: Path) -> list[Plan]:
 async def work(wanted: dict[str, Any]) -> None:
     """Run the plans, however often that takes."""
     folder, name = Path(wanted["folder"]), wanted["name"]
-    clock = ScaledClock(wanted["speed"])
+    clock = LaptopClock(wanted["speed"], folder)
     client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
     ledger = Ledger(

@@ -26,7 +26,8 @@ replaces the seeded campaign by the accounts, media and time of a real workspace
 ``advance(seconds)``                   move the clock; everything due meanwhile happens, in order
 ``set_speed(speed)``                   virtual seconds per real second; 0 stands still
 ``add_fault(*faults)``                 see `Fault`; ``faults()`` lists them with their counts, ``clear_faults()`` drops them
-``requests(since=0, acting=None)``     list of dict: seq method path query key api_key status body acting effect replay fault at host
+``requests(since=0, acting=None)``     list of dict: seq method path query key api_key status body acting effect replay fault at
+                                       ended host; `ended` is ``""`` while it is under way, and `status` 0 where no answer went out
 ``effects(kind=None, since=0)``        list of dict, one per side effect that happened: seq kind at key mark request + ids
 ``duplicates()``                       list of dict: side effects that happened twice for one logical thing
 ``received(since=0)``                  what the built-in webhook receiver got: host path headers body at

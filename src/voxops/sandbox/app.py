@@ -68,6 +68,7 @@ class Api:
         try:
             return self._respond(await self._serve(call, entry, faults), entry, faults)
         finally:
+            world.requests.amend(entry, ended=iso(world.now()))
             world.flush()
 
     def _note(self, call: Call, query: str) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Api:
         entry = self.world.requests.note(
             method=call.method, path=call.path, query=dict(parse_qsl(query)), key=call.key, api_key=call.api_key, status=0,
             body=sha256(call.body).hexdigest()[:16] if call.body else "", acting=self._acts(call), effect=False,
-            replay=False, fault="", at=iso(self.world.now()), host=call.headers.get("host", ""),
+            replay=False, fault="", at=iso(self.world.now()), ended="", host=call.headers.get("host", ""),
         )  # fmt: skip
         if self.world.switches.record_bodies:
             entry["sent"] = call.body.decode(errors="replace")

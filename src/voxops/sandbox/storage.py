@@ -31,7 +31,7 @@ class Storage:
         await world.settle()
         entry = world.requests.note(
             method=request.method, path=path, query={}, key=None, api_key="", status=0, body="",
-            acting=request.method == "PUT", effect=False, replay=False, fault="", at=iso(world.now()),
+            acting=request.method == "PUT", effect=False, replay=False, fault="", at=iso(world.now()), ended="",
         )  # fmt: skip
         faults, cleared = world.faults.strike(request.method, path, path), world.faults.cleared
         entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
@@ -42,6 +42,7 @@ class Storage:
                     await world.faults.hold(fault, cleared)
             return self._respond(answer, entry, faults)
         finally:
+            world.requests.amend(entry, ended=iso(world.now()))
             world.flush()
 
     async def _take(self, request: Request, entry: dict[str, Any]) -> Answer:
