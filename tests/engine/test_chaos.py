@@ -10,6 +10,7 @@ from datetime import datetime
 
 import httpx
 import pytest
+from tests.chaos import sender
 from tests.chaos.count import count, story
 from tests.chaos.harness import READINGS, Config, Report, _executing, _unwritten, run
 from tests.virtual import until
@@ -156,6 +157,15 @@ def test_a_request_is_executing_until_it_is_answered_or_cut_off(sandbox):
         sandbox.clear_faults()
         cut.result()
     assert shown()[2] == (0, False)
+
+
+def test_a_senders_clock_counts_what_its_laptop_slept(tmp_path):
+    sender.sleep(tmp_path, 0.0)
+    clock = sender.LaptopClock(1.0, tmp_path)
+    before = clock.monotonic()
+    for _ in range(2):
+        sender.sleep(tmp_path, 1_800.0)
+    assert clock.monotonic() - before >= 3_600.0
 
 
 def test_a_claim_is_unwritten_until_the_server_has_a_request_that_came_after_it():
