@@ -228,7 +228,7 @@ class Chaos:
     def _report(self, remote: Remote, facts: dict[str, Any], began: float) -> Report:
         """Load, plan, let the senders work, count."""
         asyncio.run(self._save(facts))
-        sender.sleep(self.folder, 0.0)
+        sender.never_slept(self.folder)
         wanted = set().union(*map(expected, sender.plans(self.folder)))
         if len(wanted) != self.config.items:
             self.problems.append(f"{len(wanted)} things are planned")

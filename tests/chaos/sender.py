@@ -52,12 +52,17 @@ class LaptopClock(ScaledClock):
         return super().monotonic() + float(_SECONDS.unpack(self._slept)[0])
 
 
+def never_slept(folder: Path) -> None:
+    """Begin to count what the senders of a folder sleep; their clocks read it."""
+    (folder / "slept").write_bytes(_SECONDS.pack(0.0))
+
+
 def sleep(folder: Path, seconds: float) -> None:
-    """Let all senders of a folder sleep for so many virtual seconds more; none of them may run just now. First, for none."""
-    file = folder / "slept"
-    before = _SECONDS.unpack(file.read_bytes())[0] if file.exists() else 0.0
-    with file.open("r+b" if file.exists() else "wb") as open_file:
-        open_file.write(_SECONDS.pack(before + seconds))
+    """Let all senders of a folder have slept for so many virtual seconds more; none of them may run just now."""
+    with (folder / "slept").open("r+b") as file:  # written in place: the clocks have it mapped
+        (before,) = _SECONDS.unpack(file.read())
+        file.seek(0)
+        file.write(_SECONDS.pack(before + seconds))
 
 
 def plans(folder: Path) -> list[Plan]:

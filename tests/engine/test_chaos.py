@@ -160,7 +160,7 @@ def test_a_request_is_executing_until_it_is_answered_or_cut_off(sandbox):
 
 
 def test_a_senders_clock_counts_what_its_laptop_slept(tmp_path):
-    sender.sleep(tmp_path, 0.0)
+    sender.never_slept(tmp_path)
     clock = sender.LaptopClock(1.0, tmp_path)
     before = clock.monotonic()
     for _ in range(2):
