@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from datetime import date, time
+from datetime import date, time, timedelta, timezone
 from decimal import Decimal
+from http import HTTPStatus
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from dateutil import tz
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.frames.makers import PROMISED, dtypes, some_posts, two_posts
@@ -199,3 +203,95 @@ def test_the_first_edition_wrote_targets_by_their_order():
     assert single == Target("t", "x", None, None, "failed", "CODE", "text", 2, None, None, "2026-03-02T09:00:00Z")
     assert whole == [single]
     assert nothing == []
+
+
+ZONES = {
+    "UTC-08:00": timezone(-timedelta(hours=8), "PST"),
+    "UTC-03:30": timezone(-timedelta(hours=3, minutes=30)),
+    "UTC+02:00": tz.tzoffset("CEST", 7200),
+    "UTC": timezone(timedelta(seconds=90)),
+    "Asia/Kolkata": ZoneInfo("Asia/Kolkata"),
+}
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_times_keep_their_instants_whatever_their_zone_is_called(name):
+    stamp = pd.Timestamp("2026-07-01T10:00", tz=ZONES[name])
+    frame = pd.DataFrame({"time": pd.Series([stamp, None]), "value": pd.Series([stamp, "x"], dtype=object)})
+    again = frames.unpack(frames.pack(frame))
+    assert list(again["time"]) == [stamp, pd.NaT]
+    assert again["value"][0] == stamp
+    assert str(again["time"].dt.tz) == str(again["value"][0].tz) == name
+
+
+def test_a_zone_that_this_machine_does_not_know_is_read_as_utc():
+    stamp = pd.Timestamp("2026-07-01T10:00", tz="Europe/Berlin")
+    frame = pd.DataFrame({"time": [stamp], "value": pd.Series([stamp], dtype=object)})
+    again = frames.unpack(frames.pack(frame).replace(b"Europe/Berlin", b"PST"))
+    assert again["time"].dtype == "datetime64[us, UTC]"
+    assert again["time"][0] == again["value"][0] == stamp
+
+
+class Word(str):
+    __slots__ = ()
+
+
+class Share(float):
+    pass
+
+
+def test_what_only_derives_from_text_or_number_is_kept_as_that():
+    values = [HTTPStatus.OK, Word("a"), Share(0.5), Share("inf"), None]
+    frame = pd.DataFrame({"seen": pd.Series(values, dtype=object)})
+    frame.attrs["status"] = {HTTPStatus.OK: Word("b")}
+    again = frames.unpack(frames.pack(frame))
+    assert [(type(value), value) for value in again["seen"]] == [
+        (int, 200), (str, "a"), (float, 0.5), (float, math.inf), (type(None), None)
+    ]  # fmt: skip
+    assert again.attrs == {"status": {200: "b"}}
+
+
+def test_numpy_times_in_objects_come_back_as_times():
+    stamps = np.array(["2026-01-01T00:00:00.000000001"], "M8[ns]")
+    values = [
+        np.datetime64("2026-01-01", "ns"),
+        np.timedelta64(5, "ns"),
+        stamps,
+        np.datetime64("NaT"),
+        np.array(3),
+        np.array([[1], [2]]),
+    ]
+    again = frames.unpack(frames.pack(pd.DataFrame({"x": pd.Series(values, dtype=object)})))["x"].tolist()
+    assert again[:3] == [pd.Timestamp("2026-01-01"), pd.Timedelta(5), [pd.Timestamp(stamps[0])]]
+    assert again[3] is pd.NaT
+    assert again[4:] == [3, [[1], [2]]]
+
+
+@pytest.mark.parametrize(
+    "kind", ["bool", "int8", "double", "string", "timestamp[us]", "timestamp[ns, tz=UTC]", "duration[s]", "date32[day]"]
+)
+def test_an_empty_column_of_pyarrow_has_the_kind_of_a_full_one(kind):
+    empty = pd.DataFrame({"x": pd.array([None], dtype=f"{kind}[pyarrow]")})
+    own = {
+        "bool": "boolean",
+        "int8": "Int64",
+        "double": "Float64",
+        "string": "string",
+        "timestamp[us]": "datetime64[us]",
+    }
+    own |= {"timestamp[ns, tz=UTC]": "datetime64[ns, UTC]", "duration[s]": "timedelta64[s]", "date32[day]": "object"}
+    for frame in (empty, empty.iloc[:0]):
+        assert frames.unpack(frames.pack(frame))["x"].dtype == own[kind]
+
+
+def test_sparse_columns_come_back_dense_and_what_json_can_not_say_is_refused():
+    sparse = pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.5, 0.0])})
+    assert frames.unpack(frames.pack(sparse)).equals(pd.DataFrame({"x": [0.0, 1.5, 0.0]}))
+    for values in (np.array([1], np.longdouble), pd.Series([np.longdouble(1)], dtype=object)):
+        with pytest.raises(PlanError, match=r"^Column 'x': A .* can't be kept"):
+            frames.pack(pd.DataFrame({"x": values}))
+
+
+def test_a_packed_frame_that_makes_no_sense_is_said_to_be_none():
+    with pytest.raises(PlanError, match="not a packed frame"):
+        frames.unpack(b'{"version": 2, "index": {"name": null}}')

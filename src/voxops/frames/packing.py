@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,8 @@ _FIRST_FIELDS = (
 )
 _NAT = np.iinfo(np.int64).min
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
-_PLAIN_INT = range(-(2**63), 2**64)  # integers that every reader of JSON takes as they are
+# What columns of pyarrow's types become, by kind; said, since there is nothing to infer it from in an empty column.
+_OF_ARROW: dict[str, Any] = {"b": "boolean", "i": "Int64", "u": "UInt64", "f": "Float64", "U": pd.StringDtype(na_value=pd.NA)}
 
 
 def pack(frame: pd.DataFrame) -> bytes:
@@ -55,8 +56,11 @@ def pack(frame: pd.DataFrame) -> bytes:
     Returns
     -------
     bytes
-        UTF-8; `unpack` gives the same frame back. NumPy scalars and arrays inside objects come back as Python values, an index
-        of times without its ``freq``, and columns of pyarrow's types as pandas' own, since who reads it may not have pyarrow.
+        UTF-8; `unpack` gives the same frame back, but for these. NumPy scalars and arrays inside objects come back as Python
+        values or Timestamps, members of an Enum of texts or numbers as what they stand for, an index of times without its
+        ``freq``, sparse columns as dense ones, and columns of pyarrow's types as pandas' own, since who reads it may not have
+        pyarrow. Times keep their instants; a zone that no other machine would know by its name (``PST``, ``tzlocal()``) comes
+        back as its offset, or as UTC where it has no fixed one.
 
     Raises
     ------
@@ -97,11 +101,15 @@ def unpack(data: bytes) -> pd.DataFrame:
     """
     try:
         content = msgspec.json.decode(data)
-        version = content["version"]
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        if content["version"] in _READABLE:
+            return _frame_in(content)
+    except (ValueError, RecursionError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
-    if version not in _READABLE:
-        raise PlanError(f"This frame was packed by a later version of voxops: format {version}, not {_VERSION}.")
+    raise PlanError(f"This frame was packed by a later version of voxops: format {content['version']}, not {_VERSION}.")
+
+
+def _frame_in(content: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame that was packed, from its parts."""
     arrays = dict(enumerate(map(_array_in, content["arrays"])))
     index = _labels_in(content["index"])
     frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
@@ -153,11 +161,10 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
             "ordered": dtype.ordered,
         }
     if isinstance(dtype, pd.ArrowDtype):
-        values = list(column.array.to_numpy(object, na_value=None))
-        if dtype.kind == "O":  # as objects: pandas would take lists of one length for a table
-            return _array_out(pd.Series(np.fromiter(values, object, len(values)), dtype=object))
-        return _array_out(pd.Series(pd.array(values)))
-    packed = {"dtype": str(dtype)}
+        return _array_out(_own(column, dtype))
+    if isinstance(dtype, pd.SparseDtype):
+        return _array_out(pd.Series(column.array.to_dense()))
+    packed = {"dtype": _dtype_name(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage
     if isinstance(dtype, NestedDtype):
@@ -173,9 +180,34 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     return {**packed, "values": [None if value is None else convert(value) for value in values]}
 
 
+def _own(column: pd.Series, dtype: Any) -> pd.Series:
+    """A column of pyarrow's types in pandas' own."""
+    values = list(column.array.to_numpy(object, na_value=None))
+    if dtype.kind in _OF_ARROW:
+        return pd.Series(pd.array(values, dtype=_OF_ARROW[dtype.kind]))
+    if dtype.kind == "O" or dtype.type is date:  # as objects: pandas would take lists of one length for a table
+        return pd.Series(np.fromiter(values, object, len(values)), dtype=object)
+    zone = getattr(dtype.pyarrow_dtype, "tz", None)
+    unit: Any = np.datetime_data(dtype.numpy_dtype)[0]
+    own: Any = pd.DatetimeTZDtype(unit, zone) if zone else dtype.numpy_dtype
+    return pd.Series(pd.array(values, dtype=own))
+
+
+def _dtype_name(dtype: Any) -> str:
+    """A dtype in words that another machine can read."""
+    return f"datetime64[{dtype.unit}, {_zone(dtype.tz)}]" if isinstance(dtype, pd.DatetimeTZDtype) else str(dtype)
+
+
+def _dtype_in(name: str) -> Any:
+    """Inverse of `_dtype_name`."""
+    unit: Any
+    unit, comma, zone = name.removeprefix("datetime64[").removesuffix("]").partition(", ")
+    return pd.DatetimeTZDtype(unit, _known(zone)) if comma else pd.api.types.pandas_dtype(name)
+
+
 def _converter(dtype: Any) -> Callable[[Any], Any]:
     """How a present value of a typed column is written."""
-    if isinstance(dtype, pd.StringDtype) or dtype.kind in "biuf":
+    if isinstance(dtype, pd.StringDtype) or (dtype.kind in "biuf" and dtype.itemsize <= 8):
         return _float_out if dtype.kind == "f" else _value_out
     raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
 
@@ -190,7 +222,7 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
     if name == "object":
         # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
         return pd.Series(np.fromiter(map(_value_in, values), object, len(values)), dtype=object)
-    dtype: Any = pd.api.types.pandas_dtype(name)
+    dtype = _dtype_in(name)
     if dtype.kind in "mM":
         return _times_in(dtype, values)
     if dtype.kind == "f":
@@ -248,7 +280,7 @@ _TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...]
     (Target, "$target", _target_out, _target_in),
     (type(pd.NaT), "$nat", lambda _: 0, lambda _: pd.NaT),
     (type(pd.NA), "$na", lambda _: 0, lambda _: pd.NA),
-    (pd.Timestamp, "$timestamp", lambda t: [int(t.asm8.view("i8")), t.unit, _zone(t)], lambda v: _timestamp(*v)),
+    (pd.Timestamp, "$timestamp", lambda t: [int(t.asm8.view("i8")), t.unit, _zone(t.tzinfo)], lambda v: _timestamp(*v)),
     (pd.Timedelta, "$delta", lambda t: [int(t.asm8.view("i8")), t.unit], lambda v: pd.Timedelta(np.timedelta64(*v))),
     (datetime, "$datetime", datetime.isoformat, datetime.fromisoformat),
     (date, "$date", date.isoformat, date.fromisoformat),
@@ -275,13 +307,15 @@ def _value_out(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _text_out(value)
+        return _text_out(str.__str__(value))
     if isinstance(value, np.generic | np.ndarray):
-        return _value_out(value.tolist())
+        return _numpy_out(value)
     if isinstance(value, int):
-        return value if value in _PLAIN_INT else {"$int": str(value)}
+        whole = int(value)
+        return whole if -(2**63) <= whole < 2**64 else {"$int": str(whole)}
     if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": repr(value)}
+        real = float(value)
+        return real if math.isfinite(real) else {"$float": repr(real)}
     if isinstance(value, list):
         return [_value_out(each) for each in value]
     if isinstance(value, Mapping):
@@ -291,7 +325,25 @@ def _value_out(value: Any) -> Any:
     for kind, tag, write, _ in _TAGGED:
         if isinstance(value, kind):
             return {tag: write(value)}
-    raise PlanError(f"A value of type {type(value).__name__} can't be kept; convert it to text or numbers first.")
+    raise _unkept(value)
+
+
+def _numpy_out(value: Any) -> Any:
+    """A scalar or an array of NumPy as Python's values; times as Timestamps, since those of nanoseconds would be mere numbers."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [_value_out(each) for each in value]
+    scalar = value[()]
+    if scalar.dtype.kind in "mM":
+        return _value_out(pd.Timestamp(scalar) if scalar.dtype.kind == "M" else pd.Timedelta(scalar))
+    plain = scalar.item()
+    if isinstance(plain, np.generic):
+        raise _unkept(plain)
+    return _value_out(plain)
+
+
+def _unkept(value: Any) -> PlanError:
+    """The error for a value that has no JSON form."""
+    return PlanError(f"A value of type {type(value).__name__} can't be kept; convert it to text or numbers first.")
 
 
 def _value_in(value: Any) -> Any:
@@ -316,12 +368,25 @@ def _text_out(text: str) -> str | dict[str, str]:
     return text
 
 
-def _zone(stamp: pd.Timestamp) -> str | None:
-    """Name of a Timestamp's time zone, None if it has none."""
-    return None if stamp.tzinfo is None else str(stamp.tzinfo)
+def _zone(zone: tzinfo | None) -> str | None:
+    """Name of a time zone by which any machine knows it: its key or its offset, or else UTC; None for none."""
+    if zone is None:
+        return None
+    if key := getattr(zone, "key", None) or getattr(zone, "zone", None):
+        return str(key)
+    offset = zone.utcoffset(None)  # None where it depends on the time
+    return "UTC" if offset is None or offset % timedelta(minutes=1) else str(timezone(offset))
+
+
+def _known(zone: str) -> tzinfo:
+    """A time zone by its name; UTC where this machine does not know it, as by what earlier versions wrote of some."""
+    try:
+        return pd.DatetimeTZDtype("us", zone).tz
+    except (TypeError, ValueError, LookupError, OSError):
+        return UTC
 
 
 def _timestamp(value: int, unit: str, zone: str | None) -> pd.Timestamp:
     """Inverse of a Timestamp's writing."""
     stamp = pd.Timestamp(np.datetime64(value, unit))  # type: ignore[call-overload]
-    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(zone)
+    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(_known(zone))
