@@ -595,3 +595,38 @@ def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandb
         tickets = vx.report(vx.triage(archive.targets())).tickets(by="owner")
         assert set(tickets) == set(vx.report(vx.triage(vx.targets(live))).tickets(by="owner"))
         assert "owner" not in archive.targets(columns=["post_id"])
+
+
+def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(archive: Archive) -> None:
+    archive.sync()
+    for read in (archive.posts, lambda columns: next(archive.parts("posts", columns))):
+        with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
+            read(columns=["post_idd"])
+        with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
+            read(columns=["post_id", "status", "post_id"])
+        assert list(read(columns="post_id").columns) == ["post_id"]
+
+
+@pytest.mark.parametrize("by", ["hour", "endpoint", "day"])
+def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive: Archive, by: str) -> None:
+    archive.sync()
+    whole = archive.delivery_stats(by)
+    pd.testing.assert_frame_equal(archive.delivery_stats(by, since="1000-01-01Z", until="8999-12-31Z"), whole)
+    for side in ("since", "until"):
+        for edge in ("0001-01-01T00:00Z", "9999-12-31Z"):
+            with pytest.raises(ConfigError, match=f"{side}='{edge}' is not a time"):
+                archive.delivery_stats(by, **{side: edge})
+
+
+def test_small_files_that_are_damaged_are_named_with_what_to_do(archive: Archive) -> None:
+    archive.sync()
+    lock, state = archive.path / ".lock", archive.path / "archive.json"
+    lock.write_bytes(b"no database" * 100)
+    with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it, it holds nothing, and sync again"):
+        archive.sync()
+    lock.unlink()
+    assert archive.sync().posts == 500
+    for text in ('{"version": 1}', '{"version": 1, "posts": [], "deliveries": {}}'):
+        state.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):
+            archive.sync()

@@ -173,7 +173,7 @@ def _parts(
 def _within(sources: Sources) -> str:
     """The span of time as a condition; an unknown time is inside."""
     bounds = [
-        f"(created_at IS NULL OR created_at {sign} make_timestamptz({when.value // 1000}))"
+        f"(created_at IS NULL OR created_at {sign} make_timestamptz({int(when.as_unit('us').asm8.view('i8'))}))"
         for sign, when in ((">=", sources.start), ("<", sources.end))
         if when is not None
     ]

@@ -109,7 +109,11 @@ class Store:
         with closing(lock):
             try:
                 lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                    raise ConfigError(
+                        f"{self.root / _LOCK} is damaged; delete it, it holds nothing, and sync again"
+                    ) from error
                 if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                     raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
                 raise BusyError(
@@ -162,6 +166,8 @@ class Store:
         try:
             state = msgspec.json.decode(path.read_bytes())
             version = state["version"]
+            if version == _VERSION and not all(isinstance(state[kind], dict) for kind in ("posts", "deliveries")):
+                raise TypeError("its parts are no objects")
         except FileNotFoundError:
             return {"version": _VERSION, "posts": {}, "deliveries": {}}
         except (ValueError, RecursionError, KeyError, TypeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os import PathLike
@@ -221,11 +222,11 @@ class Tables:
         pandas.DataFrame
             At least one, with the dtypes of the table.
         """
-        files = self.files(kind, since, until)
+        files, names = self.files(kind, since, until), _columns(kind, columns)
         for path in files:
-            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), columns)
+            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), names)
         if not files:
-            yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), columns)
+            yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), names)
 
     def _files(self, kind: str) -> dict[str, Path]:
         """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
@@ -249,11 +250,6 @@ class Tables:
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any, **filters: Any) -> pd.DataFrame:
         """Rows of one table, newest first; they say with which filters they were loaded."""
-        unknown = [name for name in columns or () if name not in SCHEMA[kind].names]
-        if unknown:
-            raise ConfigError(
-                f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(SCHEMA[kind].names)}"
-            )
         data = dataset(kind, self._files(kind).values(), self.path)
         found = self._read(kind, data, columns, wanted)
         found.attrs["filters"] = plain_filters(filters)
@@ -261,12 +257,26 @@ class Tables:
 
     def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
         """Read some columns and rows."""
-        names = list(SCHEMA[kind].names if columns is None else columns)
+        names = _columns(kind, columns)
         with readable():
             frame = to_frame(data.to_table(columns=names, filter=wanted))
         read = latest(self._store.state())
         frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
         return say_zone(frame, self._tz)
+
+
+def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
+    """The columns of a table that are asked for, all by default; ConfigError for one that there is not, or is asked for twice."""
+    known = SCHEMA[kind].names
+    if columns is None:
+        return list(known)
+    names = list_of_text("columns", columns)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(known)}")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ConfigError(f"columns= names {', '.join(twice)} twice; leave one out")
+    return names
 
 
 def _span_of(days: Sequence[str]) -> str:
