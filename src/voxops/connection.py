@@ -18,6 +18,7 @@ from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
+from voxops.frames.spans import plain_units
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
 from voxops.loading.settings import Settings
@@ -283,7 +284,8 @@ def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncC
 def _seconds(name: str, text: str | timedelta) -> float:
     """A duration in seconds; a bare number has no unit and is refused."""
     try:
-        seconds = pd.Timedelta(text).total_seconds() if isinstance(text, str | timedelta) else math.nan
+        length = plain_units(text) if isinstance(text, str) else text
+        seconds = pd.Timedelta(length).total_seconds() if isinstance(length, str | timedelta) else math.nan
     except ValueError:
         seconds = math.nan
     if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():

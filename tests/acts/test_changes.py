@@ -124,7 +124,7 @@ def test_a_move_says_from_when_to_when_and_leaves_drafts_alone():
     ]
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
-    for same in (timedelta(days=3), pd.Timedelta("72h"), "72h"):
+    for same in (timedelta(days=3), pd.Timedelta("72h"), "72h", "72H", "3d", "2 d 24 HOURS"):
         assert plan_reschedule(posts("scheduled"), by=same).operations[0].key == plan.operations[0].key
 
 
@@ -154,6 +154,7 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
         ({"by": "2Y"}, "no fixed length"),
         ({"by": pd.DateOffset(months=1)}, "no fixed length"),
         ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
+        ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"),
         ({"by": "soon"}, "by='soon' must say how much later"),
         ({"by": 3}, "by='3' must say how much later"),
         ({"by": "0D"}, "by='0D' must say how much later"),
@@ -434,3 +435,12 @@ def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
     assert plan.eligible == 0
     with pytest.raises(PlanError, match="to="):
         plan_reschedule(posts("scheduled"), to=when)
+
+
+@pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])
+def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
+    edge = "1000-01-02T10:00Z" if str(by).startswith("-") else "8999-12-31T10:00Z"
+    times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
+    plan = plan_reschedule(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by)
+    assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
+    assert plan.frame["reason"][0] == f"its time '{times[0].isoformat()}' would lie beyond the calendar"

@@ -77,6 +77,7 @@ def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
         ("scheduled_for", None, "no time"),
         ("scheduled_for", "2027-01-01T10:00:00", "no offset"),
         ("scheduled_for", "tomorrow", "can't be read"),
+        ("scheduled_for", "2027-01-01 17.45+01:00", "can't be read"),
         ("scheduled_for", pd.Timestamp("2027-01-01"), "no offset"),
     ],
 )

@@ -331,6 +331,7 @@ NAIVE = datetime(2026, 4, 1, 9)
         ({"scheduled_for": "2026-04-01T09:00:00"}, "scheduledFor", "INVALID_DATE"),
         ({"scheduled_for": "2026-04-01"}, "scheduledFor", "INVALID_DATE"),
         ({"scheduled_for": "tomorrow"}, "scheduledFor", "INVALID_DATE"),
+        ({"scheduled_for": "2026-04-01T17.45Z"}, "scheduledFor", "INVALID_DATE"),
         ({"scheduled_for": pd.Timestamp("2026-04-01")}, "scheduledFor", "INVALID_DATE"),
         ({"scheduled_for": pd.NaT}, "scheduledFor", "INVALID_DATE"),
         ({"scheduled_for": 1_800_000_000}, "scheduledFor", "INVALID_DATE"),

@@ -80,6 +80,7 @@ def test_a_frame_that_names_no_zone_is_shown_in_that_of_its_times(zones, shown):
     [
         "2026-03-01",
         "2026-03-01T09:00",
+        "2026-03-01T09.30Z",
         "someday",
         "7",
         "+7",

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
+from voxops._core.isotime import in_calendar
+from voxops.analysis.sheet_rules import utc_text
 from voxops.frames import Columns, Target, build, targets
 from voxops.frames.states import time_text
 from voxops.frames.values import parse_times, to_bool
@@ -56,8 +58,8 @@ def test_to_bool(sent, said):
         ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
         ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"),
         (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
-        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z"),
+        ("1000-01-01T00:00:00Z", "1000-01-01T00:00:00Z"),
     ],
 )
 def test_times_are_read_in_every_form_the_api_may_send(text, time):
@@ -80,16 +82,14 @@ def test_what_is_no_time_is_nat_and_its_neighbours_are_read(text):
 
 @given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC) | st.timezones()), max_size=20))
 def test_any_time_that_python_can_write_is_read_back(times):
-    try:
-        expected = [None if time is None else time.astimezone(UTC) for time in times]
-    except OverflowError:
-        return
-    texts = [None if time is None else time.isoformat() for time in times]
-    parsed = parse_times(texts)
-    assert [None if pd.isna(time) else time.to_pydatetime() for time in parsed] == [
-        None if time is None else datetime.fromisoformat(text).astimezone(UTC)
-        for time, text in zip(expected, texts, strict=True)
+    expected = [None if time is None or not in_calendar(time) else time.astimezone(UTC) for time in times]
+    near = [time is not None and time.year in {999, 1000, 8999, 9000} for time in times]
+    found = [
+        None if pd.isna(time) else time.to_pydatetime()
+        for time in parse_times([None if time is None else time.isoformat() for time in times])
     ]
+    for one, other, edge in zip(found, expected, near, strict=True):
+        assert one == other or (edge and None in (one, other))  # the calendar ends in UTC, not in the time's own zone
 
 
 @pytest.mark.parametrize(
@@ -236,3 +236,18 @@ def test_a_status_is_one_word_however_it_is_spelled():
         [{"id": "a", "status": " CANCELED "}, {"id": "b", "status": "cancelled"}, {"id": "c", "status": "Draft"}],
     )
     assert posts["status"].to_list() == ["cancelled", "cancelled", "draft"]
+
+
+NEVER = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999999Z"]
+
+
+@pytest.mark.parametrize("never", NEVER)
+def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never):
+    later = "2026-03-02T09:00:00Z"
+    for values in ([never, later], [never, later.replace("Z", "+00:00")]):
+        assert parse_times(values).tolist() == [pd.NaT, pd.Timestamp(later)]
+    assert time_text(never) is None
+    frame = build("posts", [{"id": "p", "scheduledFor": never, "createdAt": later}])
+    assert frame["scheduled_for"].isna().all()
+    assert frame.attrs["unread"] == {"scheduled_for": 1}
+    assert utc_text(never) is None

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops._core.canonical import fingerprint
+from voxops._core.isotime import in_calendar, typed_time
 from voxops.acts.change import FIELDS, OPEN, Change, asked
 from voxops.acts.moments import minute
 from voxops.acts.operation import Item
@@ -18,7 +19,7 @@ from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_posts, plain_values
-from voxops.frames.spans import placed, shown_zone
+from voxops.frames.spans import placed, plain_units, shown_zone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,10 +130,7 @@ def plan_reschedule(posts: pd.DataFrame, *, to: date | str | None = None, by: ti
     when = _time(to, shown_zone(posts)) if to is not None else None
     step = None if by is None else _step(by)
     old = [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-    if step is None:
-        new = [when] * len(posts)
-    else:
-        new = [None if text is None else (datetime.fromisoformat(text) + step).isoformat() for text in old]
+    new = [when if step is None else text and _later(text, step) for text in old]
     times = pd.DatetimeIndex(pd.to_datetime(pd.Series(new, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
     frame = posts.assign(new_scheduled_for=times)
     frame = frame.drop(columns=[name for name in FIELDS if name in frame.columns and name != "new_scheduled_for"])
@@ -184,7 +182,11 @@ def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], see
     if row["status"] == "draft":
         return "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"
     if values["new_scheduled_for"] is None and values["scheduled_for"] is not None:
-        return f"its time {str(values['scheduled_for'])[:40]!r} has no offset from UTC; load the posts again"
+        shown = f"its time {str(values['scheduled_for'])[:40]!r}"
+        far = utc_text(values["scheduled_for"]) is not None
+        return (
+            f"{shown} would lie beyond the calendar" if far else f"{shown} has no offset from UTC; load the posts again"
+        )
     return "the post shows no time that it could be moved from" if values["new_scheduled_for"] is None else None
 
 
@@ -258,7 +260,7 @@ def _time(to: Any, tz: str) -> str:
     if not isinstance(to, date | str):
         raise refusal
     try:
-        time = pd.Timestamp(datetime.fromisoformat(to) if isinstance(to, str) else to)
+        time = pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
         text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
     except (ValueError, TypeError):
         raise refusal from None
@@ -269,6 +271,15 @@ def _time(to: Any, tz: str) -> str:
     return text
 
 
+def _later(text: str, step: timedelta) -> str | None:
+    """A time moved by a step; None where no calendar has it."""
+    try:
+        moved = datetime.fromisoformat(text) + step
+    except OverflowError:
+        return None
+    return moved.isoformat() if in_calendar(moved) else None
+
+
 def _step(by: Any) -> timedelta:
     """How much later."""
     import pandas as pd
@@ -276,7 +287,7 @@ def _step(by: Any) -> timedelta:
     _refuse_several("by", by)
     refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
     try:
-        step = pd.Timedelta(by)
+        step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
     except (ValueError, TypeError):
         if _MONTHS.search(str(by)):
             raise PlanError(

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from voxops._core.isotime import typed_time
 from voxops._core.jsontext import is_well_formed
 from voxops._core.row_names import row_key
 from voxops._core.text import as_read
@@ -92,12 +93,7 @@ def is_written_missing(value: Any) -> bool:
 def utc_text(value: Any) -> str | None:
     """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
-    try:
-        moment = None if when is None else when.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError:  # the last hours of the year 9999, west of Greenwich
-        return None
-    # A Timestamp may lie beyond the years that texts of times have.
-    return f"{moment.isoformat()}Z" if moment is not None and MINYEAR <= moment.year <= MAXYEAR else None
+    return None if when is None else f"{when.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -260,7 +256,7 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
         yield _error("scheduled_for", "INVALID_DATE", f"The time {shown!r} is a day without an hour; {_LIKE}.")
     elif when is None:
         try:
-            datetime.fromisoformat(shown)
+            typed_time(shown)
             or_else = "" if isinstance(value, datetime) else ", or with Z, or give vx.read_campaign tz="
             said = f"The time {shown!r} has no offset from UTC; {with_offset(value)}{or_else}."
         except ValueError:

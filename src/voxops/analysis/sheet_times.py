@@ -7,6 +7,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from voxops._core.isotime import in_calendar, typed_time
+
 __all__ = ["depends_on_dayfirst", "in_figures", "is_day", "iso_time", "joined_time", "readable_time"]
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
@@ -28,11 +30,11 @@ def readable_time(value: Any) -> datetime | None:
     Returns
     -------
     datetime or None
-        None for what can't be read, and for what has no offset.
+        None for what can't be read, lies at an end of the calendar, or has no offset.
     """
     try:
-        when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-        return when if when.tzinfo is not None else None
+        when = value if isinstance(value, datetime) else typed_time(str(value).strip())
+        return when if when.tzinfo is not None and in_calendar(when) else None
     except ValueError:
         return None
 
@@ -124,7 +126,7 @@ def _naive(text: str, dayfirst: bool | None) -> datetime | None:
     found = _NUMERIC.fullmatch(text)
     try:
         if found is None:
-            when = datetime.fromisoformat(text)
+            when = typed_time(text)
             return None if when.tzinfo is not None or len(text) <= len("2026-11-03") else when
         if dayfirst is None:
             return None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from voxops._core import safe
+from voxops._core.isotime import typed_time
 from voxops._core.jsontext import is_well_formed
 from voxops.api import limits
 from voxops.errors import ValidationError
@@ -179,7 +180,7 @@ def instant(field: str, value: datetime | str) -> str:
     moment = value
     if isinstance(moment, str):
         try:
-            moment = datetime.fromisoformat(moment)
+            moment = typed_time(moment)
         except ValueError:
             refuse(field, f"{shown(moment)} is not a valid ISO 8601 time", code="INVALID_DATE")
     if not isinstance(moment, datetime):

@@ -41,7 +41,13 @@ _FIRST_FIELDS = (
 _NAT = np.iinfo(np.int64).min
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
 # What columns of pyarrow's types become, by kind; said, since there is nothing to infer it from in an empty column.
-_OF_ARROW: dict[str, Any] = {"b": "boolean", "i": "Int64", "u": "UInt64", "f": "Float64", "U": pd.StringDtype(na_value=pd.NA)}
+_OF_ARROW: dict[str, Any] = {
+    "b": "boolean",
+    "i": "Int64",
+    "u": "UInt64",
+    "f": "Float64",
+    "U": pd.StringDtype(na_value=pd.NA),
+}
 
 
 def pack(frame: pd.DataFrame) -> bytes:

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
+from voxops._core.isotime import in_calendar, typed_time
 from voxops.errors import ConfigError
 
 __all__ = [
-    "MOMENTS", "When", "absolute", "day_start", "day_starts", "in_zone", "length", "moment", "placed", "present_of", "say_zone",
-    "shown_zone", "window", "within", "zone",
+    "MOMENTS", "When", "absolute", "day_start", "day_starts", "in_zone", "length", "moment", "placed", "plain_units", "present_of",
+    "say_zone", "shown_zone", "window", "within", "zone",
 ]  # fmt: skip
 
 When: TypeAlias = str | datetime | timedelta | None
@@ -84,11 +85,11 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
         elif isinstance(value, str) and _AHEAD.fullmatch(value.strip()):
             time = pd.Timestamp(now) + _length(value.strip().removeprefix("+"))
         elif isinstance(value, str):
-            time = pd.Timestamp(datetime.fromisoformat(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
+            time = pd.Timestamp(typed_time(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
         else:
             time = pd.Timestamp(value)
-        if time.year < 1:
-            raise ValueError("no calendar has it")
+        if not in_calendar(time):
+            raise ValueError("not every zone's calendar has it")
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
@@ -213,13 +214,23 @@ def _length(value: str | timedelta) -> pd.Timedelta:
     """A length of time, its unit in either case; ValueError or TypeError if it is none."""
     if isinstance(value, timedelta):
         return pd.Timedelta(value)
-    found = _LENGTH.fullmatch(str(value).strip())
-    if found is None:
+    if _LENGTH.fullmatch(str(value).strip()) is None:
         raise ValueError(f"{value!r} is not a number with a unit")
-    # pandas wants D and W, and h, min, s and the rest small; a capital M alone is a month, which has no length.
-    unit = found["unit"]
+    return pd.Timedelta(plain_units(value))
+
+
+def plain_units(text: str) -> str:
+    """Return the text of a length of time with its units as pandas wants them, whichever case they are written in.
+
+    D and W are capitals there, and h, min, s and the rest small; a capital M alone is a month, which has no length.
+    """
+    return _LENGTH.sub(lambda found: found["number"] + _unit(found["unit"]), text.strip())
+
+
+def _unit(unit: str) -> str:
+    """One unit as pandas wants it."""
     small = unit if unit == "M" else unit.lower()
-    return pd.Timedelta(found["number"] + {"d": "D", "w": "W"}.get(small, small))
+    return {"d": "D", "w": "W"}.get(small, small)
 
 
 def zone(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from voxops._core.isotime import in_calendar
 from voxops.api.states import PostState, Source, TargetState
 from voxops.frames.typed import read_columns
 from voxops.frames.values import parse_times
@@ -30,9 +31,10 @@ def time_text(value: Any) -> str | None:
         read = parse_times([value])[0]
         return None if read != read else str(read.isoformat())  # noqa: PLR0124  NaT is no time
     try:
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except OverflowError:  # in UTC it lies beyond the calendar
+        moment = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
         return None
+    return moment.isoformat() if in_calendar(moment) else None  # as frames have it
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from voxops._core.isotime import END_YEAR, FIRST_YEAR
+
 __all__ = ["NAT", "TIME_DTYPE", "Numbers", "parse_times", "stamps", "utc"]
 
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
@@ -17,6 +19,7 @@ TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
 NAT = np.iinfo(np.int64).min  # what stands for no time among microseconds since 1970
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = np.array([f"{FIRST_YEAR}-01-01", f"{END_YEAR}-01-01"], "M8[us]").view(np.int64)
 
 
 def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
@@ -31,7 +34,8 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
     Returns
     -------
     pandas.DatetimeIndex
-        NaT for None and for what is not a time: words such as ``now``, numbers, garbage.
+        NaT for None and for what is not a time: words such as ``now``, numbers, garbage, and what lies at an end of the
+        calendar, such as the years 1 and 9999, which programs write for never.
     """
     return utc(stamps(values))
 
@@ -41,7 +45,7 @@ def stamps(values: Sequence[Any]) -> Numbers:
     usual = _without_z(values)
     if usual is not None:
         try:
-            return np.array(usual, "M8[us]").view(np.int64)
+            return _in_calendar(np.array(usual, "M8[us]").view(np.int64))
         except ValueError:  # a day or an hour that does not exist: read one by one
             pass
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
@@ -51,7 +55,12 @@ def stamps(values: Sequence[Any]) -> Numbers:
         when = None if values[at] is None else _one_time(values[at])
         if when is not None:
             found[at] = (when - _EPOCH) // timedelta(microseconds=1)
-    return found
+    return _in_calendar(found)
+
+
+def _in_calendar(found: Numbers) -> Numbers:
+    """The same without what lies at an end of the calendar, by the rule of `isotime.in_calendar`."""
+    return np.where((found >= _EARLIEST) & (found < _LATEST), found, NAT)
 
 
 def _without_z(values: Sequence[Any]) -> list[str] | None:
