@@ -306,3 +306,27 @@ def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
     before, after = plan_redeliver(log), plan_redeliver(text)
     assert after.frame["reason"].to_list() == before.frame["reason"].to_list()
     assert [each.key for each in after.operations] == [each.key for each in before.operations]
+
+
+def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
+    with pytest.raises(PlanError, match=r"^plan_retry\(\) needs targets as they are now.* take run\.failed\(\)"):
+        plan_retry(targets({"outcome": "failed"}))
+
+
+@pytest.mark.parametrize(
+    ("planner", "slip", "meant"),
+    [
+        (plan_update, "new_contnt", "new_content"),
+        (plan_update, "New tag", "new_tags"),
+        (plan_fix, "new_mediaurl", "new_media_url"),
+    ],
+)
+def test_a_change_whose_column_has_a_slip_is_warned_of(planner, slip, meant):
+    filled = {"new_tags": "a"} if meant != "new_tags" else {"new_content": "a"}
+    frame = targets({slip: "corrected", **filled, "new_owner": "me", "scheduled_for": OLD})
+    if planner is plan_fix:
+        frame["new_content"] = "Shorter."
+    else:
+        frame = frame.drop(columns=["post_status", "platform", "account_id"])
+    with pytest.warns(UserWarning, match=f"column '{slip}' is none that is read; did you mean '{meant}'"):
+        planner(frame)

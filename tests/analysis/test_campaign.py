@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -689,3 +691,77 @@ def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):
         }
     said = {length: "a first comment has at most 2200" in table["errors"][0] for length, table in checked.items()}
     assert said == {2201: True, 1: False}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("cp1250", "Zażółć gęślą jaźń"), ("mac_roman", "Grüße aus München"), ("cp1252", "Grüße"), ("cp1251", "Привет")],
+)
+def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_path, encoding, text):
+    path = tmp_path / "sheet.csv"
+    row = f"{text},twitter:@brand,2026-03-04T10:00:00Z"
+    path.write_bytes(f"{HEADER}\na,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{row}\n".encode(encoding))
+    garbled = text.encode(encoding).decode("cp1252")
+    (finding,) = check_campaign(read_campaign(path)).to_dict("records")
+    assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "ENCODING_GUESSED")
+    assert finding["cell"] == "B3"
+    assert f"if {garbled!r} is garbled, pass read_campaign the encoding=" in finding["message"]
+    named = read_campaign(path, encoding=encoding)
+    assert named["content"].to_list() == ["plain", text]
+    assert check_campaign(named).empty
+
+
+def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode("cp1252"))
+    for encoding, said in {
+        "latin-99": "is not known",
+        "utf-8": "is not text in utf-8",
+        7: "must be the name of",
+    }.items():
+        with pytest.raises(PlanError, match=said):
+            read_campaign(path, encoding=encoding)
+    path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode())
+    assert check_campaign(read_campaign(path)).empty
+
+
+def some_sheet(**columns):
+    row = {"row_id": "a", "content": "Hi", "accounts": "twitter:@a", "scheduled_for": "2026-03-04T10:00:00Z"}
+    return pd.DataFrame([{**row, **columns}])
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("medai", "media"),
+        ("First coment", "first_comment"),
+        ("Tag", "tags"),
+        ("contenttype", "content_type"),
+        ("attempts", "attempt"),
+    ],
+)
+@pytest.mark.parametrize("judge", [check_campaign, partial(plan_bulk, key="row_id")])
+def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
+    with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
+        judge(some_sheet(**{column: "1"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge(some_sheet(**{column: None, "comment": "ours", "budget": 3, "date": "x"}))
+        judge(some_sheet(**{column: "1", meant: "1"}))
+
+
+def test_what_parts_tags_and_media_elsewhere_is_found():
+    several = some_sheet(tags="launch, spring", media="media_1, media_2")
+    found = check_campaign(several).set_index("code")
+    assert found["level"].to_dict() == {"MEDIA_FORM": "error", "TAG_FORM": "warning"}
+    assert found["message"]["TAG_FORM"] == "'launch, spring' will be one tag; separate tags by a semicolon."
+    assert plan_bulk(several, key="row_id").frame["reason"][0] == (
+        "'media_1, media_2' is no id and no address; separate media by a semicolon"
+    )
+    assert check_campaign(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
+
+
+def test_an_attempt_that_is_no_number_is_an_error_of_its_row():
+    (finding,) = check_campaign(some_sheet(attempt="zwei")).to_dict("records")
+    assert (finding["column"], finding["code"]) == ("attempt", "ATTEMPT_FORM")
+    assert finding["message"] == "The attempt is 'zwei'; it must be a whole number from 1 to 1,000."

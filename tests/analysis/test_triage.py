@@ -345,6 +345,8 @@ def test_triage_of_nothing_has_the_same_columns_and_dtypes():
 def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
     with pytest.raises(PlanError, match="with the comma"):
         Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="retryable='no' must be True or False"):
+        Rule(("E_4711",), Verdict.SUPPORT, "Ask.", retryable="no")  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="not a regular expression"):
         Rule((), Verdict.FIX_CONTENT, "Look.", pattern="(")
     with pytest.raises(PlanError, match="'retyr' is not a verdict; choose one of: retry"):
@@ -482,3 +484,13 @@ def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
     table = Tally(keys=("group",), totals={"example": "min"}).group(rows)
     assert table["example"].fillna("").tolist() == ["cut ? here", ""]
     assert rows["example"].iloc[0] == "cut \ud83d here"
+
+
+def test_a_slip_in_the_code_of_a_rule_is_warned_of():
+    frame = failed({"code": "TOKEN_EXPIRED"}, {"code": "E_4711_OURS"})
+    for slip, meant in {"TOKN_EXPIRED": "TOKEN_EXPIRED", "E_4712_OURS": "E_4711_OURS"}.items():
+        with pytest.warns(UserWarning, match=f"^rules= names {slip}, which no row has; did you mean {meant}\\?"):
+            triage(frame, rules={slip: "retry"})
+    triage(
+        frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"}
+    )  # no warning is an error here

@@ -136,3 +136,12 @@ def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
     ws.accounts()  # turns are taken in order: what still waited for one would have gone before
     asked = [entry for entry in sandbox.requests() if entry["path"].startswith("/v1/analytics/")]
     assert len(asked) <= 10, "as many as are under way at once"
+
+
+def test_ids_that_there_are_not_are_named_and_the_others_answered(ws):
+    post = ws.posts(status="published").head(1)["post_id"].iloc[0]
+    with pytest.warns(
+        UserWarning, match=r"knows no figures of 4 posts, which may have been deleted: post_a, post_b, post_c …$"
+    ):
+        found = ws.analytics([post, "post_a", "post_b", "post_c", "post_d"])
+    assert set(found["post_id"]) == {post}

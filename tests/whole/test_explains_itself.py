@@ -36,6 +36,10 @@ def test_a_mistyped_by_or_key_is_named(ws: vx.Workspace) -> None:
     )
     with pytest.raises(vx.PlanError, match="key='rowid' names no column of the frame; did you mean 'row_id'"):
         vx.plan_bulk(sheet, key="rowid")
+    with pytest.raises(
+        vx.PlanError, match=r"key='row_id' names no column of the frame; use reset_index\(\): the index is row_id"
+    ):
+        vx.plan_bulk(sheet.set_index("row_id"), key="row_id")
 
 
 def test_completion_offers_what_an_analyst_uses(ws: vx.Workspace) -> None:

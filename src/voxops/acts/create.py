@@ -19,12 +19,13 @@ from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.sheet import fit_rows, row_names
+from voxops.acts.sheet import OPTIONAL, fit_rows, row_names
 from voxops.api.errors import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
-from voxops.frames.columns import attempts, flags, need_columns, plain_values
+from voxops.frames.absent import absent, warn_of_slips
+from voxops.frames.columns import attempt_in, flags, need_columns, plain_values
 from voxops.frames.states import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 
@@ -321,16 +322,20 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
         raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
     need_columns(frame, ("content", "scheduled_for"), "use vx.read_campaign(path)")
     if key not in frame.columns:
-        raise PlanError(f"key={key!r} names no column of the frame; {did_you_mean(key, map(str, frame.columns))}")
+        _, cures = absent(frame, [key], did_you_mean(key, map(str, frame.columns)))
+        raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
     if "account_ids" not in frame.columns:
         need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
+    warn_of_slips(frame, OPTIONAL)
     name, named = _campaign_of(frame, campaign)
     act = CREATE_ONE if one_by_one else CREATE
-    labels, numbers, twins = row_names(frame, key), attempts(frame), flags(frame, "twin")
+    labels, twins = row_names(frame, key), flags(frame, "twin")
+    # A row that can't be created has a reason, not a number; it holds nobody else.
+    numbers = [attempt_in(value) or 1 for value in plain_values(frame, "attempt")]
     items, reasons = [], []
     for number, (label, (row, reason), attempt, twin) in enumerate(
         zip(labels, fit_rows(frame, labels, twins), numbers, twins, strict=True)

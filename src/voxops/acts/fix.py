@@ -21,6 +21,7 @@ from voxops.acts.rows import (
 from voxops.acts.sheet import is_written_missing
 from voxops.acts.target_act import TargetAct
 from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.frames.absent import warn_of_slips
 from voxops.frames.columns import need_columns
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     need_columns(frame, TARGET_EPISODE, maker)
     if "new_content" not in frame.columns:
         need_columns(frame, ["new_media_url"], maker)
+    warn_of_slips(frame, ("new_content", "new_media_url"))
     rows = list(target_rows(frame))
     opened = open_targets(frame, rows)
     now = fetched_at(frame)

@@ -25,7 +25,7 @@ from voxops.acts.rows import (
 from voxops.acts.target_act import TargetAct
 from voxops.analysis import triage
 from voxops.api.states import PostState
-from voxops.frames.columns import need_columns
+from voxops.frames.columns import need_columns, refuse_results
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing. A single unfit row is held, with its reason.
+        If columns are missing, or the frame is ``run.results()``. A single unfit row is held, with its reason.
 
     Examples
     --------
@@ -94,6 +94,8 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     >>> plan.action, plan.eligible == len(plan.items)
     ('retry', True)
     """
+    need_columns(triaged, (), "use vx.triage(vx.targets(posts))")
+    refuse_results(triaged, "plan_retry()")
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(vx.targets(posts))")
     rows = list(target_rows(triaged))
     now = fetched_at(triaged)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
+from voxops.analysis.sheet_heads import OPTIONAL
 from voxops.analysis.sheet_places import Places
 from voxops.analysis.sheet_rules import (
     NUMBER_OF_A_FILE,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "OPTIONAL",
     "fit_rows",
     "is_written_list",
     "is_written_missing",

@@ -6,6 +6,7 @@ error, since nobody but its author knows where it is nine o'clock.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
@@ -16,19 +17,20 @@ import pandas as pd
 from voxops._core.arguments import file_path, whole_number
 from voxops._core.spreadsheets import INEXACT_FROM, unguard
 from voxops.analysis.sheet_file import letters, places, read_sheet
-from voxops.analysis.sheet_heads import CAMPAIGN_COLUMNS, IN_PARTS, NEEDED, names_of, zone_in_heads
+from voxops.analysis.sheet_heads import CAMPAIGN_COLUMNS, IN_PARTS, NEEDED, OPTIONAL, names_of, zone_in_heads
 from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import errors_of_all, name_errors, row_names, sheet_rows, warnings_of
+from voxops.analysis.sheet_rules import Finding, errors_of_all, name_errors, row_names, sheet_rows, warnings_of
 from voxops.analysis.sheet_times import depends_on_dayfirst, iso_time, joined_time
 from voxops.errors import PlanError
 from voxops.frames import need_frame
+from voxops.frames.absent import warn_of_slips
 from voxops.frames.columns import flags
 from voxops.frames.spans import absolute, zone
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = ["CAMPAIGN_COLUMNS", "check_campaign", "read_campaign"]
 
-_FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type")  # the columns that findings are about, in their order
+_FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type", "attempt")  # the columns that findings are about, in their order
 
 _FINDING: dict[str, Any] = {
     "row": "Int64",
@@ -50,6 +52,7 @@ def read_campaign(
     dayfirst: bool | None = None,
     columns: Mapping[str, str] | None = None,
     header: int | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
@@ -72,6 +75,9 @@ def read_campaign(
     header : int, optional
         The row in which the heads of the columns stand, as a spreadsheet numbers its rows, from 1: ``header=3`` where a title stands
         above them. What is above is left out. Default: the first row that holds anything.
+    encoding : str, optional
+        That of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. Left out, a file that is neither UTF-8 nor UTF-16 is read as
+        Windows-1252, which is a guess: ``vx.check_campaign`` shows a text by which to judge it.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def read_campaign(
         column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it
         is, ``007`` too; a whole number is written without a point; what is merged counts for each of its rows. The apostrophe
         by which our own files keep a spreadsheet from running a text is taken off.
-        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` or ``sheet``, ``places``, from which checks say in
+        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` (and ``guessed`` where the encoding is a guess) or ``sheet``, ``places``, from which checks say in
         which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
 
     Raises
@@ -113,10 +119,14 @@ def read_campaign(
     if header is not None:
         refusal = PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
         header = whole_number(header, refusal)
-    read = read_sheet(place, sheet, header)
+    if encoding is not None and not isinstance(encoding, str):
+        raise PlanError(f"encoding={encoding!r} must be the name of an encoding, such as 'cp1250'")
+    read = read_sheet(place, sheet, header, encoding)
     names, zones = names_of(read, path, columns or {})
     # One time in one place: of three columns, somebody would correct the one that does not count.
     parts = () if "scheduled_for" in names else IN_PARTS
+    if not parts and set(IN_PARTS) <= set(names):
+        warnings.warn(f"{path} has scheduled_for, and date and time besides: scheduled_for alone is read", stacklevel=2)
     in_head = zone_in_heads(path, zones, parts or ["scheduled_for"])
     reader = _Reader(path, names, parts, named, in_head, dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
@@ -258,13 +268,33 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
+    warn_of_slips(frame, OPTIONAL)
     at = None if now is None else absolute("now", now)
     names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
     errors = errors_of_all(rows, names, flags(frame, "twin"), at)
+    doubtful, doubt = _guessed(frame, rows)
     found = []
     judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
     for number, (name, of_name, of_row, row, place) in enumerate(judged):
-        for one in sorted([*of_name, *of_row, *warnings_of(row)], key=lambda one: _FOUND_IN.index(one.column)):
+        guess = doubt if number == doubtful else []
+        for one in sorted([*guess, *of_name, *of_row, *warnings_of(row)], key=lambda one: _FOUND_IN.index(one.column)):
             cell = known.cell(place, one.column)
             found.append((number, name, one.column, one.level, one.code, one.message, cell))
     return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
+
+
+def _guessed(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, list[Finding]]:
+    """The first row whose letters depend on the encoding that was guessed, and a finding that shows them."""
+    if "guessed" in frame.attrs:
+        for number, row in enumerate(rows):
+            for column in ("content", "first_comment"):
+                text = str(row[column] or "")
+                if not text.isascii():
+                    first = next(at for at, char in enumerate(text) if not char.isascii())
+                    shown = text[max(first - 20, 0) : first + 20].strip()
+                    said = (
+                        f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
+                        "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
+                    )
+                    return number, [Finding(column, "warning", "ENCODING_GUESSED", said)]
+    return None, []

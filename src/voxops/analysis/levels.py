@@ -35,7 +35,7 @@ _COUNTS = ("deliveries", "in_time", "late", "failed", "unknown", "long", "long_m
 _TALLY = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
 _NEEDED = ("url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at", "delivered_at")
 _LONGEST_MS = 1e15  # what is longer is late for any objective, and its microseconds may be more than a time holds
-_DIGITS = 9  # of shares of a budget: what is just spent is not overdrawn by how a computer rounds
+_DIGITS = 9  # of budgets and their shares: what is just spent is not overdrawn by how a computer rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def finish_levels(partial: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     known = partial["in_time"] + partial["late"] + partial["failed"]
     missed = partial["late"] + partial["failed"]
     level = share(partial["in_time"], known).where(known >= enough)
-    budget = (known.astype("Float64") * allowed).where(known >= enough)
+    budget = (known.astype("Float64") * allowed).round(_DIGITS).where(known >= enough)
     burns = {
         f"burn_{name}": (share(partial[f"{name}_missed"], partial[name]) / allowed)
         .where(partial[name] >= enough)

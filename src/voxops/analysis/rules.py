@@ -51,7 +51,7 @@ class Rule:
     ------
     PlanError
         If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, `verdict` none of `Verdict`,
-        `platform` no text, or `pattern` not a regular expression.
+        `retryable` neither True nor False, `platform` no text, or `pattern` not a regular expression.
     """
 
     codes: tuple[str, ...]
@@ -68,6 +68,8 @@ class Rule:
             raise PlanError(f"codes={self.codes!r} must be a tuple of error codes; write ('E_4711',), with the comma.")
         if self.platform is not None and not isinstance(self.platform, str):
             raise PlanError(f"platform={self.platform!r} must be the name of one platform, such as 'twitter'.")
+        if not isinstance(self.retryable, bool):
+            raise PlanError(f"retryable={self.retryable!r} must be True or False; the text 'no' would count as true.")
         # Failures have codes in upper and platforms in lower case: a rule that is spelt otherwise would never fit, in silence.
         object.__setattr__(self, "codes", tuple(code.strip().upper() for code in self.codes))
         object.__setattr__(self, "platform", None if self.platform is None else platform_spelling(self.platform))

@@ -44,6 +44,7 @@ _ERROR = re.compile(
     r"#(?:N/A|N/D|NV|[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM)\?|¡?(?:REF|BEZUG|RIF|VERW|VALUE|WERT|VALEUR|VALOR|VALORE|WAARDE|DIV/0|DEEL/0"
     r"|NUM|ZAHL|NOMBRE|GETAL|NÚM|NULL|NUL|NULO|NULLO|LEEG|SPILL|ÜBERLAUF|CALC|FIELD|BLOCKED|CONNECT)!|##+)|Err:\d{3}"
 )
+_GUESSED = "cp1252"  # what a file is taken for that is neither UTF-8 nor UTF-16; nearly any bytes are text in it
 _NAMED = 5  # cells named in one error
 _DELIMITERS = ",;\t|"  # the first of those that part a row into most cells counts
 _TOP = 10  # rows in which heads are looked for
@@ -61,7 +62,7 @@ class Sheet:
         The number of each further row as people see it, from 1, and its cells: text, and of a workbook also numbers, bools,
         dates and times; rows of nothing are left out.
     about : dict
-        What the frame says of its origin: ``encoding`` and ``delimiter``, or ``sheet``.
+        What the frame says of its origin: ``encoding`` and ``delimiter``, and ``guessed`` where the encoding is a guess, or ``sheet``.
     top : list of (int, list of str)
         The first rows, whatever they hold, with their numbers: where the heads may stand if they are not where they were sought.
     """
@@ -72,7 +73,7 @@ class Sheet:
     top: list[tuple[int, list[str]]] = field(default_factory=list)
 
 
-def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Sheet:
+def read_sheet(path: Path, sheet: str | None, header: int | None = None, encoding: str | None = None) -> Sheet:
     """Read a file, the heads of its columns in the row `header`; a PlanError says what is wrong with it, and where."""
     try:
         data = path.read_bytes()
@@ -86,7 +87,7 @@ def read_sheet(path: Path, sheet: str | None, header: int | None = None) -> Shee
             raise PlanError(f"{path} is {kind}.")
     if sheet is not None:
         raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
-    return _csv(path, data, header)
+    return _csv(path, data, header, encoding)
 
 
 def letters(number: int) -> str:
@@ -104,9 +105,9 @@ def places(cells: Sequence[str]) -> str:
     return shown + (f" and {len(cells) - _NAMED:,} more" if len(cells) > _NAMED else "")
 
 
-def _csv(path: Path, data: bytes, wanted: int | None) -> Sheet:
+def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Sheet:
     """A CSV file in whatever form spreadsheets export it."""
-    text, encoding = _text(path, data)
+    text, encoding = _text(path, data) if named is None else _text_in(path, data, named)
     lines = text.splitlines()
     delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
     if delimiter:
@@ -128,7 +129,10 @@ def _csv(path: Path, data: bytes, wanted: int | None) -> Sheet:
     ]
     if broken:
         raise PlanError(f"{path}: {places(broken)}: {_ERROR_SAID}")
-    return _with_heads(path, kept, wanted, {"encoding": encoding, "delimiter": delimiter}, top)
+    about = {"encoding": encoding, "delimiter": delimiter}
+    if named is None and encoding == _GUESSED:
+        about["guessed"] = encoding  # all other encodings show themselves
+    return _with_heads(path, kept, wanted, about, top)
 
 
 def _with_heads(
@@ -188,15 +192,32 @@ def _filled(row: Sequence[str]) -> int:
 def _text(path: Path, data: bytes) -> tuple[str, str]:
     """Contents of a file as text, and the encoding they are in."""
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", _GUESSED):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if encoding == "cp1252":
+        if encoding == _GUESSED:
             _refuse_two_encodings(path, data)
-        return text.replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
+        return _with_plain_ends(text), encoding.removesuffix("-sig")
     raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
+
+
+def _text_in(path: Path, data: bytes, encoding: str) -> tuple[str, str]:
+    """Contents of a file in the encoding that somebody says it has."""
+    try:
+        return _with_plain_ends(data.decode(encoding).removeprefix("\ufeff")), encoding
+    except LookupError:
+        raise PlanError(
+            f"encoding={encoding!r} is not known; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
+        ) from None
+    except UnicodeError as error:
+        raise PlanError(f"{path} is not text in {encoding}; leave encoding= out, or name another one.") from error
+
+
+def _with_plain_ends(text: str) -> str:
+    """Text with the line ends of Python."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _refuse_two_encodings(path: Path, data: bytes) -> None:

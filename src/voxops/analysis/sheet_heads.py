@@ -13,12 +13,13 @@ from voxops.analysis.sheet_file import Sheet
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.spans import zone
 
-__all__ = ["CAMPAIGN_COLUMNS", "IN_PARTS", "NEEDED", "names_of", "zone_in_heads"]
+__all__ = ["CAMPAIGN_COLUMNS", "IN_PARTS", "NEEDED", "OPTIONAL", "names_of", "zone_in_heads"]
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
 IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a sheet that has none
 _FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # what plans and views read where a sheet has it
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _NAMES_ROWS = re.compile(
     r"(?:(?:row|line|post|zeilen?|beitrags?|lfd)[\W_]*)?(?:id|no|nr|num|number|nummer|key|row|zeile|code|ref|#)\W*",

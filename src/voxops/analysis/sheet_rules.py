@@ -20,7 +20,7 @@ from voxops.analysis.sheet_times import in_figures, is_day, readable_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.names import account_spelling
 from voxops.errors import PlanError
-from voxops.frames.columns import is_missing, plain_values
+from voxops.frames.columns import ATTEMPTS, attempt_in, is_missing, plain_values
 from voxops.model import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
+_BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # what parts media in other sheets
+_IN_TAGS = re.compile(r"[,|\n\r]")
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
@@ -97,14 +99,14 @@ def utc_text(value: Any) -> str | None:
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment and time."""
+    """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment, time and attempt."""
     # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
     lists = {"accounts": accounts, "media": "media"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
     columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
-    for name in ("content", "content_type", "first_comment", "scheduled_for"):
+    for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt"):
         columns[name] = plain_values(frame, name)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -147,6 +149,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
         if _FILE_NAME.fullmatch(media):
             said = f"{media[:60]!r} is the name of a file; upload it first, and write its id here, or an https address."
             yield _error("media", "MEDIA_FORM", said)
+        elif not is_written_list(media) and (_IN_ADDRESS if "://" in media else _BETWEEN).search(media):
+            yield _error(
+                "media", "MEDIA_FORM", f"{media[:60]!r} is no id and no address; separate media by a semicolon."
+            )
     for column in ("media", "tags"):
         for part in filter(is_written_list, row[column]):
             said = f"{part[:60]!r} is a list as Python writes it; write its parts with a semicolon between them."
@@ -163,6 +169,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
     elif comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
         said = f"The first comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
         yield _error("first_comment", "COMMENT_TOO_LONG", said)
+    if attempt_in(row["attempt"]) is None:
+        yield _error("attempt", "ATTEMPT_FORM", f"The attempt is {str(row['attempt'])[:40]!r}; it must be {ATTEMPTS}.")
     yield from _time_errors(row["scheduled_for"], now)
 
 
@@ -200,7 +208,7 @@ def _seen_as(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a person should look at: texts at a platform's limit, accounts named twice."""
+    """What a person should look at: texts at a platform's limit, accounts named twice, tags that may be several."""
     content, accounts = str(row["content"] or ""), row["accounts"]
     length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
     for platform in sorted(set(platforms_of(accounts))):
@@ -213,6 +221,9 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message, platform)
     if len(set(accounts)) < len(accounts):
         yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")
+    for tag in filter(_IN_TAGS.search, row["tags"]):
+        said = f"{tag[:60]!r} will be one tag; separate tags by a semicolon."
+        yield Finding("tags", "warning", "TAG_FORM", said)
 
 
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:

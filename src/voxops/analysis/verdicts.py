@@ -6,18 +6,19 @@ cause calls for stands in the table of `rules`; what has not failed, or hangs, i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import pandas as pd
 
-from voxops.analysis.rules import Rule, analyst_rules, find_rule
+from voxops._core.arguments import near
+from voxops.analysis.rules import RULES, Rule, analyst_rules, find_rule
 from voxops.analysis.templates import SPACE, message_template
 from voxops.api.windows import STUCK_AFTER
-from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.columns import times_of
+from voxops.frames.columns import refuse_results, times_of
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
@@ -155,11 +156,9 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
     advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
     need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
-    if "outcome" in frame.columns:  # its statuses are those before the run
-        raise PlanError(
-            "triage() needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
-        )
+    refuse_results(frame, "triage()")
     own = analyst_rules(rules)
+    _warn_of_slips(own, set(_plain(frame["error_code"])))
 
     @cache  # a frame has far more rows than kinds of failures
     def judged(row: tuple[str | None, ...], stuck: bool) -> Judgement:
@@ -177,6 +176,14 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     triaged = triaged[[*_FIRST, *(name for name in triaged.columns if name not in _FIRST)]]
     triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
     return triaged
+
+
+def _warn_of_slips(rules: Iterable[Rule], seen: set[str | None]) -> None:
+    """Warn of a code of a rule that no row has and that nearly is a known one: the rule would do nothing, in silence."""
+    known = {code for rule in RULES for code in rule.codes} | {code for code in seen if code is not None}
+    for code in dict.fromkeys(code for rule in rules for code in rule.codes if code not in known):
+        if meant := near(code, known):
+            warnings.warn(f"rules= names {code}, which no row has; did you mean {meant}?", stacklevel=3)
 
 
 def _stuck(frame: pd.DataFrame) -> list[bool]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 
 import pandas as pd
 
 from voxops._core.arguments import near
 
-__all__ = ["absent"]
+__all__ = ["absent", "warn_of_slips"]
 
 _IDS = ("delivery_id", "post_id", "platform", "account_id")  # what tells the rows of a frame apart
 
@@ -23,6 +24,21 @@ def absent(frame: pd.DataFrame, wanted: Iterable[str], maker: str) -> tuple[str,
     others = [str(head) for head in frame.columns if head not in names and not str(head).startswith("new_")]
     said = [name if cures[name] else name + _meant(name, others) for name in missing]
     return ", ".join(said), list(dict.fromkeys(cure or maker for cure in cures.values()))
+
+
+def warn_of_slips(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Warn of a filled column whose name nearly is one of `names`, none of which a frame must have: nobody would read it.
+
+    Columns of one's own are no slips: only a name that is near one of ours, in a frame without it or with nothing in it, is one.
+    """
+    ours = list(names)
+    unused = [name for name in ours if name not in frame.columns or frame[name].isna().all()]
+    for head in frame.columns:
+        name = "_".join(str(head).lower().split())
+        meant = near(name, unused) if head not in ours else None
+        # ``scheduled_for`` is near ``new_scheduled_for``, and no slip.
+        if meant and name.startswith("new") == meant.startswith("new") and frame[head].notna().any():
+            warnings.warn(f"column {head!r} is none that is read; did you mean {meant!r}? Rename it then", stacklevel=3)
 
 
 def _meant(name: str, others: Iterable[str]) -> str:

@@ -15,7 +15,9 @@ from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.frames.values import STRING_DTYPE
 
 __all__ = [
+    "ATTEMPTS",
     "as_whole_number",
+    "attempt_in",
     "attempts",
     "booleans",
     "flags",
@@ -27,6 +29,7 @@ __all__ = [
     "need_posts",
     "of_another_library",
     "plain_values",
+    "refuse_results",
     "restored",
     "table_of",
     "times_of",
@@ -92,6 +95,14 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     missing, cures = absent(frame, names, maker)
     if missing:
         raise PlanError(f"the frame has no column {missing}; {'; '.join(cures)}")
+
+
+def refuse_results(frame: pd.DataFrame, caller: str) -> None:
+    """Refuse ``run.results()``, whose statuses are those before the run."""
+    if "outcome" in frame.columns:
+        raise PlanError(
+            f"{caller} needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
+        )
 
 
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
@@ -248,6 +259,7 @@ def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool | None]:
 
 # What is more is no count of attempts: a row is looked for under the mark of each attempt that it may have had.
 _MOST_ATTEMPTS = 1_000
+ATTEMPTS = f"a whole number from 1 to {_MOST_ATTEMPTS:,}"
 
 
 def as_whole_number(value: Any) -> Any:
@@ -267,11 +279,18 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     """
     numbers = []
     for row, value in enumerate(plain_values(frame, "attempt")):
-        number = 1 if value is None else as_whole_number(value)
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST_ATTEMPTS:
-            raise PlanError(f"row {row}: attempt is {value!r}; it must be a whole number from 1 to {_MOST_ATTEMPTS:,}")
+        number = attempt_in(value)
+        if number is None:
+            raise PlanError(f"row {row}: attempt is {value!r}; it must be {ATTEMPTS}")
         numbers.append(number)
     return numbers
+
+
+def attempt_in(value: Any) -> int | None:
+    """The number of an attempt in a cell, 1 for a missing one; None if it is none of `ATTEMPTS`."""
+    number = 1 if value is None else as_whole_number(value)
+    fits = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= _MOST_ATTEMPTS
+    return number if fits else None
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:

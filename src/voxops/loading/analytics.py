@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops._core.arguments import list_of_text
 from voxops._core.eventloop import all_or_none
 from voxops.client import AsyncClient
@@ -31,7 +33,13 @@ async def analytics(
 ) -> pd.DataFrame:
     """Load how posts did, by platform; see ``ws.analytics``."""
     start, end = window(since, until, client.now(), tz)
-    answers = [answer async for answer in _answers(client, _ids(posts), start, end)]
+    wanted = _ids(posts)
+    answers = [answer async for answer in _answers(client, wanted, start, end)]
+    found = {post for post, _ in answers}
+    if gone := [post for post in wanted if post not in found]:
+        some = ", ".join(safe.clip(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
+        said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
+        warnings.warn(said, stacklevel=2)
     return performance(answers)
 
 
