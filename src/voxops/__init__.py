@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from voxops.analysis.leaks import scan_notebook
     from voxops.analysis.weeks import compare_weeks
     from voxops.connection import connect
-    from voxops.frames.arrow_in import from_arrow
+    from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
     from voxops.views import plots
@@ -150,7 +150,7 @@ _LATER = {
     "delivery_report": "voxops.views.delivery_report",
     "delivery_stats": "voxops.analysis",
     "duplicates": "voxops.analysis.incidents",
-    "from_arrow": "voxops.frames.arrow_in",
+    "from_arrow": "voxops.frames.arrow",
     "never_delivered": "voxops.analysis.incidents",
     "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",

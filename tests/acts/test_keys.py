@@ -20,7 +20,7 @@ from voxops._core.canonical import canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.sheet import row_names
 from voxops.errors import PlanError
-from voxops.frames.arrow_in import from_arrow
+from voxops.frames.arrow import from_arrow
 
 JSON = st.recursive(
     st.none()

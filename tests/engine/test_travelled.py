@@ -17,7 +17,7 @@ from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.update import plan_update
 from voxops.errors import PlanError
-from voxops.frames.arrow_in import from_arrow
+from voxops.frames.arrow import from_arrow
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

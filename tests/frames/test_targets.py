@@ -11,7 +11,7 @@ import pytest
 from tests.frames.makers import some_posts, two_posts
 
 from voxops.errors import PlanError
-from voxops.frames import Target, Targets, latest_targets, targets
+from voxops.frames import Target, Targets, build, latest_targets, targets
 
 
 def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
@@ -181,3 +181,24 @@ def test_targets_read_back_from_parquet_are_the_same(tmp_path):
 def test_what_is_no_frame_is_refused(passed):
     with pytest.raises(PlanError, match=r"targets\(\) needs a posts frame, not .*ws\.posts"):
         targets(passed)
+
+
+def test_isin_finds_equal_cells_of_every_nested_column():
+    frame = build("posts", [
+        {"id": "a", "tags": ["x", "y"], "metadata": {"k": [1]}, "platforms": [{"platform": "twitter"}]},
+        {"id": "b", "tags": [], "metadata": {"k": [2]}, "platforms": []},
+        {"id": "c", "tags": None, "metadata": None},
+    ])  # fmt: skip
+    assert frame["tags"].isin([("x", "y")]).tolist() == [True, False, False]
+    assert frame["tags"].isin([["x", "y"], (), "x", 7, {"x": 1}]).tolist() == [True, True, True]  # without any
+    assert frame["tags"].isin(["x", "y"]).tolist() == [
+        False,
+        False,
+        False,
+    ]  # as for any column: cells, not parts of them
+    assert frame["metadata"].isin([{"k": [2]}]).tolist() == [False, True, False]
+    for name in ("tags", "metadata", "targets"):
+        column = frame[name]
+        assert column.isin(column).all()
+        assert column.isin(list(column[:1])).tolist() == [value == column[0] for value in column]
+        assert column.isin([None]).tolist() == column.isna().tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
@@ -331,3 +333,23 @@ def test_times_that_lost_their_zone_on_the_way_get_none_by_guess() -> None:
     with pytest.raises(ConfigError, match="the times of updated_at have lost their zone on the way; say which it is"):
         from_arrow(wall, like=posts)
     assert from_arrow(zoned, like=posts)["updated_at"].equals(posts["updated_at"])
+
+
+def test_without_pyarrow_everything_can_be_imported_and_from_arrow_says_what_to_install():
+    code = (
+        "import sys; sys.modules['pyarrow'] = sys.modules['duckdb'] = None\n"
+        "from voxops import *\n"
+        "import voxops as vx\n"
+        "try:\n vx.from_arrow(None)\n"
+        "except vx.ConfigError as error:\n print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "vx.from_arrow needs pyarrow: pip install 'voxops[archive]'\n"
+
+
+def test_a_frame_of_pandas_that_has_no_form_in_arrow_is_refused_with_its_column():
+    with pytest.raises(ConfigError, match="two columns are named 'a'; rename one of them"):
+        from_arrow(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(ConfigError, match=r"can't be read as Arrow: .*column ours.* Give the column one type"):
+        from_arrow(pd.DataFrame({"ours": [1, "x"]}))

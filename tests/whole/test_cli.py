@@ -250,7 +250,32 @@ def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path) -> No
         process.stdout.close()
         assert process.stderr is not None
         said = process.stderr.read()
-    assert (said, process.returncode) == ("", 0)
+    assert (said, process.returncode) == ("", 141)
+
+
+def test_files_are_written_also_where_nobody_reads_what_is_printed(tmp_path: Path) -> None:
+    """Before, they were not, and the exit status said that nobody has to act."""
+    arguments = ["triage", "--sandbox", "--since", "7D", "--json", "--html", str(tmp_path / "report.html")]
+    command = [sys.executable, "-m", "voxops", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.communicate()
+    assert process.returncode == 141
+    assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes it")
+def test_a_digest_without_an_output_is_made_and_one_that_nobody_reads_is_not_remembered(tmp_path: Path) -> None:
+    memory = tmp_path / "memory.json"
+    arguments = ["-m", "voxops", "digest", "--sandbox", "--since-last", "--state", str(memory)]
+    full = ["sh", "-c", '"$0" "$@" | true; exit 0', sys.executable, *arguments]
+    subprocess.run(full, capture_output=True, check=True)
+    assert not memory.exists()
+    closed = ["sh", "-c", '"$0" "$@" >&-', sys.executable, *arguments]
+    done = subprocess.run(closed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert memory.exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes it")

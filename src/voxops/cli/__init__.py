@@ -41,16 +41,22 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
+_PIPE_CLOSED = (
+    141  # as of a program that the signal of a closed pipe has ended, until it is known whether somebody has to act
+)
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention, 130 interrupted."""
+    """Run a command and return its exit status.
+
+    0 all well, 1 an error of ours, 2 wrong usage, 3 something needs attention, 130 interrupted, 141 nobody reads on.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    status = 0
+    status = _PIPE_CLOSED
     try:
         with for_programs() if options.json else nullcontext():
             status = int(options.run_command(options))
@@ -286,16 +292,18 @@ def _archive_sync(options: argparse.Namespace) -> int:
 
 
 def _print_and_write(made: Report, options: argparse.Namespace, more: Mapping[str, pd.DataFrame] | None = None) -> None:
-    """Print a report's summary, or its tables as JSON, and write it wherever the options ask for it."""
+    """Write a report wherever the options ask for it, and print its summary, or its tables as JSON: who reads may have enough early."""
+    wanted = ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv))
+    asked = [(path, write) for path, write in wanted if path is not None]
+    for path, write in asked:
+        write(path)
     if options.json:
         frames = {**made.frames, **(more or {})}
         emit({"headline": made.headline, **{name: records(frame) for name, frame in frames.items()}})
     else:
         print(printable(made))
-    for path, write in ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv)):
-        if path is not None:
-            write(path)
-            print(f"written: {path}")
+    for path, _ in asked:
+        print(f"written: {path}")
 
 
 def _port(text: str) -> int:

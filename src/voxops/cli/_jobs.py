@@ -131,12 +131,12 @@ def _digest(options: argparse.Namespace) -> int:
         report["text"] = _in_words(report, safe.plain)
         if address is not None and (report["attention"] or report["gone"]):
             report["posted"] = post_json(address, written({**report, "text": _in_words(report, safe.chat)}).encode())
-        if options.since_last and place is not None:
+        if options.json or sys.stdout is None or not sys.stdout.isatty():
+            emit(report)
+        else:
+            say(str(report["text"]))
+        if options.since_last and place is not None:  # last: what could not be said must be in the next digest
             _remember(place, {**kept, "workspace": ws.id, "made_at": at})
-    if options.json or not sys.stdout.isatty():
-        emit(report)
-    else:
-        say(str(report["text"]))
     return ATTENTION if report["attention"] else 0
 
 

@@ -19,7 +19,7 @@ from voxops.frames.schemas import SCHEMAS
 from voxops.frames.target import Target, Targets
 from voxops.frames.values import STRING_DTYPE
 
-__all__ = ["doubled_name", "from_arrow", "to_frame"]
+__all__ = ["doubled_name", "read_arrow", "to_frame"]
 
 # Columns that hold JSON, which Arrow has as text.
 _JSON = frozenset(
@@ -30,46 +30,14 @@ _YES_NO = frozenset({"eligible", "retryable"})  # never missing
 _MOST = np.iinfo(np.int64).max
 
 
-def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Bring a frame back from where it travelled: Polars, DuckDB, a Parquet file that pandas has read, any Arrow stream.
-
-    Parameters
-    ----------
-    data : object
-        A ``polars.DataFrame``, a relation of DuckDB, a ``pyarrow.Table``, a ``pandas.DataFrame``, or whatever else has
-        ``__arrow_c_stream__``.
-    like : pandas.DataFrame, optional
-        The frame that it was, or one of its kind: gives the dtypes of its columns and ``attrs``. Pass it where rows are planned
-        that were filtered meanwhile: a plan looks in ``attrs`` for the targets that were filtered away.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, ``targets``, ``tags`` and
-        ``metadata`` as ``ws.posts`` gives them, index from 0. Times without a zone stay so, as ``datetime64[us]``.
-
-    Raises
-    ------
-    ConfigError
-        If `data` is no such thing, two of its columns have one name, a column holds whole numbers or times that don't fit, or times
-        have no zone any more that had one in `like`.
-
-    Notes
-    -----
-    Whole numbers fit up to 9,223,372,036,854,775,807 (int64); times are cut to microseconds.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> vx.from_arrow(pa.table({"row_id": ["a"]})).dtypes.astype(str).to_dict()
-    {'row_id': 'string'}
-    """
+def read_arrow(data: Any, like: pd.DataFrame | None) -> pd.DataFrame:
+    """The frame of ``vx.from_arrow``."""
     if not hasattr(data, "__arrow_c_stream__"):
         raise ConfigError(
             f"a {type(data).__name__} can't be read as Arrow; pass a polars.DataFrame, a relation of DuckDB, a pyarrow.Table or a pandas.DataFrame"
         )
     nested = {} if like is None else {name: isinstance(like[name].dtype, JsonDtype) for name in like.columns}
-    frame = to_frame(_usual(pa.table(data)), nested)
+    frame = to_frame(_usual(_table(data)), nested)
     if isinstance(data, pd.DataFrame):
         frame.attrs = dict(data.attrs)
     if like is not None:
@@ -78,6 +46,18 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
                 frame[name] = _as(frame[name], like[name].dtype)
         frame.attrs = dict(like.attrs)
     return frame
+
+
+def _table(data: Any) -> pa.Table:
+    """What was passed as a table of Arrow; a column of pandas may hold values that no type of Arrow has together."""
+    if isinstance(data, pd.DataFrame):
+        _refuse_doubled(map(str, data.columns))
+    try:
+        return pa.table(data)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ConfigError(
+            f"this can't be read as Arrow: {'; '.join(map(str, error.args))}. Give the column one type, such as astype('string')"
+        ) from error
 
 
 def _as(column: pd.Series[Any], dtype: Any) -> Any:
@@ -94,13 +74,18 @@ def _as(column: pd.Series[Any], dtype: Any) -> Any:
 def _usual(table: pa.Table) -> pa.Table:
     """The types that this package writes, in place of the large and viewed ones of other tools; without pandas' own index columns."""
     names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
-    if doubled := doubled_name(names):
-        raise ConfigError(f"two columns are named {doubled!r}; rename one of them")
+    _refuse_doubled(names)
     columns = {}
     for name in names:
         column, kind = table.column(name), _usual_type(table.schema.field(name).type)
         columns[name] = column if column.type == kind else column.cast(kind)
     return pa.table(columns)
+
+
+def _refuse_doubled(names: Iterable[str]) -> None:
+    """Refuse two columns of one name."""
+    if doubled := doubled_name(names):
+        raise ConfigError(f"two columns are named {doubled!r}; rename one of them")
 
 
 def doubled_name(names: Iterable[str]) -> str | None:

@@ -98,8 +98,8 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
 
 
 def refuse_results(frame: pd.DataFrame, caller: str) -> None:
-    """Refuse ``run.results()``, whose statuses are those before the run."""
-    if "outcome" in frame.columns:
+    """Refuse ``run.results()``, whose statuses are those before the run; ``run.failed()`` of a run of nothing is empty, and fine."""
+    if "outcome" in frame.columns and len(frame):
         raise PlanError(
             f"{caller} needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
         )

@@ -169,6 +169,16 @@ class NestedArray(ExtensionArray):
         """Return how often each cell is there, such as each list of tags; objects are named by their JSON."""
         return pd.Series(self._values_for_factorize()[0], dtype=object).value_counts(dropna=dropna)
 
+    def isin(self, values: Any) -> Any:
+        """Return which cells are equal to one of `values`; pandas' own would compare what other tools get of them."""
+        wanted = {self._sought(value) for value in values}
+        return np.fromiter((self._sought(cell) in wanted for cell in self._cells), bool, len(self))
+
+    @classmethod
+    def _sought(cls, value: Any) -> Any:
+        """A value that somebody looks for, as `_hashable` has cells."""
+        return None if _missing(value) else cls._hashable(value) if _is_list(value) else json_text(value)
+
     def isna(self) -> Any:
         """Return which cells are missing."""
         return np.fromiter((cell is None for cell in self._cells), bool, len(self))
@@ -241,7 +251,7 @@ class ListArray(NestedArray):
 
     @staticmethod
     def _hashable(cell: Any) -> Any:
-        return cell
+        return None if cell is None else tuple(cell)
 
 
 class JsonArray(NestedArray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from email.utils import format_datetime
 __all__ = ["START", "VirtualClock", "http_date", "iso", "iso_or_none", "parse_time", "real_time"]
 
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
+_END = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 
 class VirtualClock:
@@ -47,9 +49,11 @@ class VirtualClock:
         return self._base + int((self._monotonic() - self._since) * self.speed * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Move forward; a negative step is refused, because no server's time runs backwards."""
+        """Move forward; a negative step is refused, because no server's time runs backwards, and one that ends beyond the year 9000."""
         if seconds < 0:
             raise ValueError(f"the clock can't go back by {-seconds} s")
+        if not self.now() + seconds * 1000 < _END:
+            raise ValueError(f"the clock can't go on by {seconds} s: it would leave the calendar")
         self._base += round(seconds * 1000)
 
     def restart(self) -> None:
@@ -58,7 +62,9 @@ class VirtualClock:
         self._base, self._since = self.start, self._monotonic()
 
     def set_speed(self, speed: float) -> None:
-        """Run at another speed from now on."""
+        """Run at another speed from now on; 0 stands still."""
+        if not 0 <= speed < math.inf:
+            raise ValueError(f"speed must be a number from 0, in virtual seconds per second, not {speed}")
         self._base, self._since, self.speed = self.now(), self._monotonic(), speed
 
 

@@ -102,6 +102,14 @@ async def _json(request: Request) -> Any:
     return msgspec.json.decode(body) if body else {}
 
 
+async def _object(request: Request) -> dict[str, Any]:
+    """Return the body as an object."""
+    body = await _json(request)
+    if not isinstance(body, dict):
+        raise TypeError(f"the body must be an object, not {type(body).__name__}")
+    return body
+
+
 def _since(request: Request, log: Log) -> list[dict[str, Any]]:
     """Entries after the number that the query names."""
     return log[int(request.query_params.get("since", 0)) :]
@@ -181,13 +189,13 @@ class _Control:
 
     async def advance(self, request: Request) -> dict[str, Any]:
         """Move the clock, and let everything happen that falls due."""
-        self._world.clock.advance(float((await _json(request)).get("seconds", 0)))
+        self._world.clock.advance(float((await _object(request)).get("seconds", 0)))
         await self._world.quiesce()
         return {"now": iso(self._world.now())}
 
     async def set_speed(self, request: Request) -> dict[str, Any]:
         """Change the clock's speed."""
-        self._world.clock.set_speed(float((await _json(request)).get("speed", 0)))
+        self._world.clock.set_speed(float((await _object(request)).get("speed", 0)))
         self._world.due.set()
         return {"now": iso(self._world.now()), "speed": self._world.clock.speed}
 
@@ -220,7 +228,7 @@ class _Control:
 
     async def reset(self, request: Request) -> dict[str, Any]:
         """Begin again."""
-        await self._sandbox.restart(empty=bool((await _json(request)).get("empty", False)))
+        await self._sandbox.restart(empty=bool((await _object(request)).get("empty", False)))
         return await self.state(request)
 
     async def authorize(self, request: Request) -> Any:
