@@ -160,6 +160,8 @@ def test_examples_of_a_kind_stand_apart_from_what_to_do():
     no_picture = "instagram takes no post without an image"
     ((said, _),) = kinds_of([(f"{no_picture} (E19)", 1), (f"{no_picture} (E54)", 1)])
     assert said == f"{no_picture} (for example in E19 and in E54)"
+    ((said, _),) = kinds_of([(f"'{at}' is not '{at + 1}' (B{at})", 1) for at in (1, 5)])
+    assert said == "… is not … (for example '1', '2' in B1 and '5', '6' in B5)"
     assert kinds_of([("a …", 1), ("a 'b'", 1)]) == [("a …", 1), ("a 'b'", 1)]
 
 

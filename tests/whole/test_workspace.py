@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -473,3 +475,18 @@ def test_leaving_the_workspace_says_how_to_go_on(
             run = ws.run(plan)
             ws.close()
     assert f"ws.attach('{run.id}')" in capsys.readouterr().out
+
+
+def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_closed() -> None:
+    """Before, the interpreter removed the ledger's folder first, and what was written then failed."""
+    code = (
+        "from pathlib import Path\nimport voxops as vx\n"
+        "ws = vx.connect(sandbox=True)\n"
+        "run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status='failed')))))\n"
+        "place, close = Path(ws._ledger.path), vx.Workspace.close\n"
+        "def closed(self):\n"
+        "    print(place.exists())\n    close(self)\n    print(place.parent.exists())\n"
+        "vx.Workspace.close = closed\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.split(), done.stderr) == (["True", "False"], "")

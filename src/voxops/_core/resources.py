@@ -32,7 +32,10 @@ class Resources:
         self.forgets = True
         folder = Path(tempfile.mkdtemp(prefix="voxops-"))
         self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self.stack.callback(self._removal)
+        # That is for a workspace that nobody closes and nobody has any more. At the interpreter's exit it would come before the
+        # workspace is closed, while requests are under way; closing removes the folder then.
+        self._removal.atexit = False
+        self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder / "ledger.sqlite"
 
     def disown(self) -> None:

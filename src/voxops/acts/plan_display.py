@@ -83,7 +83,7 @@ def _as_one(alike: Sequence[str]) -> str:
     examples = []
     for why, each in list(zip(alike, details, strict=True))[:_EXAMPLES]:
         places = [f"in {place.strip(' ()')}" for place in _CELL.findall(why)]
-        examples.append(" ".join([*compress(each, differ), *places]))
+        examples.append(" ".join(filter(None, [", ".join(compress(each, differ)), *places])))
     return f"{said} (for example {' and '.join(filter(None, examples))})"
 
 

@@ -14,9 +14,8 @@ from voxops._core.addresses import redact_address, redact_addresses, short_addre
 from voxops._core.blocks import Block
 from voxops.acts.sheet import split_list
 from voxops.analysis.sheet_times import readable_time
-from voxops.frames import Targets
 from voxops.frames.columns import is_missing
-from voxops.frames.entries import entries, read_targets
+from voxops.frames.entries import targets_in
 from voxops.frames.spans import shown_zone
 
 __all__ = ["Shown", "shown_columns"]
@@ -159,14 +158,13 @@ def _list(values: Sequence[str]) -> Block:
 
 def _accounts(cell: Any) -> list[str]:
     """The accounts of a post, each with its platform."""
-    targets = cell if isinstance(cell, Targets) else read_targets(entries(cell))
-    return [f"{target.platform}: {target.account_name or target.account_id or '–'}" for target in targets]
+    return [f"{target.platform}: {target.account_name or target.account_id or '–'}" for target in targets_in(cell)]
 
 
 def _named(value: Any, cell: Any) -> list[str]:
     """Account ids, by name where the post has shown it."""
     ids = split_list(value)
-    targets = [] if is_missing(cell) else cell if isinstance(cell, Targets) else read_targets(entries(cell))
+    targets = [] if is_missing(cell) else targets_in(cell)
     names = {
         target.account_id: f"{target.platform}: {target.account_name}" for target in targets if target.account_name
     }
