@@ -86,6 +86,13 @@ def test_days_are_those_of_the_zone():
     assert DAYS in moves(at("2027-03-01", "08:00"), at("2027-04-01", "07:00"), at("2027-05-01", "07:00")), "a month"
     assert DAYS in moves(at("2027-10-01", "07:00"), at("2027-11-01", "08:00"), at("2027-12-01", "08:00")), "in autumn"
     assert moves(at("2027-03-01"), at("2027-03-02", "07:00"), at("2027-03-03", "09:00")) == "", "two hours"
+    for times in (
+        (at("2027-03-10"), at("2027-04-10"), at("2027-05-10")),  # a month, the next Monday and the next working day
+        (at("2027-03-25", "22:30"), at("2027-03-29", "22:30"), at("2027-04-05", "22:30")),
+        (at("2027-03-26", "22:30"), at("2027-03-29", "22:30"), at("2027-03-30", "22:30")),
+    ):
+        assert DAYS in moves(*times, tz="Europe/Berlin"), "computed in UTC, as frames have their times"
+    assert moves(at("2027-03-10"), at("2027-04-10"), at("2027-05-13"), tz="Europe/Berlin") == ""
     assert minute(over[1]) == "2027-03-28 08:00 UTC"
     assert minute(None) == "no time"
 
@@ -163,6 +170,13 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
         (("a", "b", "a"), ""),
         (("a", "b", "b"), ""),
         (("a", "a", "a"), ""),  # as where a column holds the same text, and something else is changed
+        (("see a/x b/y", "see a/x?u b/y?u", "see a/x?u?u b/y?u?u"), f"{EDITED} (+ '?u', + '?u', in 'a/x', in 'b/y')"),
+        (
+            ("a & b & c", "a &amp; b &amp; c", "a &amp;amp; b &amp;amp; c"),
+            f"{EDITED} (+ 'amp;', + 'amp;', in '&', in '&')",
+        ),
+        (("see a/x b/y", "see a/x?u b/y?u", "see a/x?u?v b/y?u?v"), ""),
+        (("one two three four five", "two three four", "three"), f"{EDITED} (cut off 'both its ends')"),
         (("one two", "big two", "big big"), ""),  # of two words, another each time
         (("ha now", "haha! now", "haha!ha! now"), f"{EDITED} (+ 'ha!', in 'ha')"),
     ],

@@ -359,6 +359,24 @@ def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig, answe
     assert set(said["post_id"]) == {kernels[0].ledger.operations.of_run(runs[0], ("settled",))[0].subject.id}
 
 
+def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
+    """Before, the first cell, run again after the second had retried what was left, said that somebody else did the same."""
+    world.plant_posts(rig.sandbox, 3, targets=1)
+    rig.sandbox.set_switches(recovery_rate=0.0)
+    with vx.connect(sandbox=rig.sandbox, ledger=rig.folder / "again.sqlite") as ws:
+        plan = plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
+        first = ws.run(plan).wait()
+        assert outcomes(first.results()) == {"failed": 3}
+        rig.sandbox.set_switches(recovery_rate=1.0)
+        second = ws.run(plan_retry(first.failed())).wait()
+        assert outcomes(second.results()) == {"succeeded": 3}
+        again = ws.run(plan).wait()
+        eventloop.run(asyncio.wait_for(again._job._after, 30))
+        assert "gone out twice" not in repr(again)
+        assert again.results()["notice"].isna().all()
+    assert rig.effects("post.retry") == 6
+
+
 def test_rule_31_a_delivery_that_two_people_send_again_is_reported(rig):
     rig.sandbox.set_switches(ignore_keys=True)
     world.plant_deliveries(rig.sandbox, 1)

@@ -64,8 +64,8 @@ def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
     if step in map(_step, moves):
         return _MOVED_SO_FAR.format(time=time)
     # A month, the way to the next Monday or working day, and a day over a change of the clocks are not always as long.
-    calendar = _calendar(item, tz)
-    if any(calendar & _calendar(move, tz) for move in moves):
+    calendar = _calendars(item, tz)
+    if any(calendar & _calendars(move, tz) for move in moves):
         return _MOVED_DAYS.format(time=time)
     return ""
 
@@ -162,17 +162,21 @@ def _step(item: Item) -> timedelta | None:
     return None if when is None or shown is None else datetime.fromisoformat(when) - datetime.fromisoformat(shown)
 
 
-def _calendar(item: Item, tz: str) -> set[tuple[str, int]]:
-    """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not.
+def _calendars(item: Item, tz: str) -> set[tuple[str, int]]:
+    """What a change may be in the calendar of the zone, or in that of UTC, in which frames have their times and cells compute.
 
     Where nobody has named a zone, the clocks may have been changed by an hour in between.
     """
+    return _calendar(item, "UTC", (0, 1, -1)) if tz == "UTC" else _calendar(item, tz) | _calendar(item, "UTC")
+
+
+def _calendar(item: Item, tz: str, shifts: Sequence[int] = (0,)) -> set[tuple[str, int]]:
+    """What a change that keeps the hour of a post, as the clocks of a zone show it, may be in the calendar; nothing where it does not."""
     step, when = _step(item), item.asks("scheduledFor")
     if step is None:
         return set()
     new = datetime.fromisoformat(str(when)).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
     old = (datetime.fromisoformat(str(when)) - step).astimezone(ZoneInfo(tz)).replace(tzinfo=None)
-    shifts = (0, 1, -1) if tz == "UTC" else (0,)
     kept = [shifted for hours in shifts if (shifted := new + timedelta(hours=hours)).time() == old.time()]
     if not kept:
         return set()
@@ -214,13 +218,17 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
         return (("cut off", "its end"),)
     if old.endswith(new):
         return (("cut off", "its beginning"),)
+    if new in old:
+        return (("cut off", "both its ends"),)
     before, after = Counter(_DIGITS.sub("0", old).split()), Counter(_DIGITS.sub("0", new).split())
     gone, come = list((before - after).elements()), list((after - before).elements())
     if not gone and not come:
         return (("changed", "a number"),) if sorted(old.split()) != sorted(new.split()) else None
-    if len(gone) == len(come) == 1 and gone[0] in come[0]:  # put into a word, or behind it
-        rest = come[0].replace(gone[0], "", 1)
-        return ("+", rest), ("in", gone[0].replace(rest, ""))
+    if len(gone) == len(come) and all(word in longer for word, longer in zip(gone, come, strict=True)):
+        # Put into words, or behind them, such as behind each link of a text.
+        rests = [longer.replace(word, "", 1) for word, longer in zip(gone, come, strict=True)]
+        into = [word.replace(rest, "") for word, rest in zip(gone, rests, strict=True)]
+        return (*(("+", rest) for rest in sorted(rests)), *(("in", word) for word in sorted(into)))
     return (
         *(("-", word) for word in sorted(gone)),
         *(("+", word) for word in sorted(come)),

@@ -24,7 +24,7 @@ from voxops.engine.preflight import list_created, look_back
 from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError
 from voxops.ledger import Ledger, Stored, audit
-from voxops.ledger.copies import copies_of
+from voxops.ledger.copies import copies_of, followed
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ async def _deleted(client: AsyncClient, reader: Reader, ledger: Ledger, commit: 
 
 
 async def _collisions(reader: Reader, ledger: Ledger, commit: Commit, run: str, recent: Sequence[Stored]) -> str:
-    """Read what was retried, and note what somebody else retried as well."""
+    """Read what was retried, and note what somebody else retried as well; of what we have tried again since, counts tell nothing."""
+    later = followed(ledger, [each.id for each in recent])
+    recent = [each for each in recent if each.id not in later]
     posts = [operation for operation in recent if act_named(operation.action).about == "post"]
     others = audit.is_blocked_for(ledger, run, CHANGED)
     hit = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voxops.acts.create import CreateAct
@@ -10,7 +11,7 @@ from voxops.acts.made import Made, asked_hash, is_live, shown_hashes
 from voxops.acts.table import act_named
 from voxops.ledger.ledger import Ledger
 
-__all__ = ["Copy", "copies_of", "keep_first"]
+__all__ = ["Copy", "copies_of", "followed", "keep_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,16 @@ class Copy:
     label: str
     keep: str
     others: tuple[str, ...]
+
+
+def followed(ledger: Ledger, ops: Iterable[int]) -> set[int]:
+    """Which of these operations are not the last that was sent from here for their post or delivery: its counts tell of later ones."""
+    rows = ledger.query(
+        """SELECT DISTINCT one.id FROM operations AS one JOIN operations AS later USING (subject)
+           WHERE later.id > one.id AND later.tries > 0 AND one.id IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(ops)),),
+    )
+    return {int(op) for (op,) in rows}
 
 
 def copies_of(ledger: Ledger, run: str) -> list[Copy]:
