@@ -41,8 +41,11 @@ class Run:
         Name under which ``ws.attach`` takes the run up again, in any kernel.
     """
 
-    def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC") -> None:
+    def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC", workspace: object = None) -> None:
         self._tz = tz  # in which times are shown
+        # As long as a run goes on, or somebody has it, its workspace is there, with its ledger: to be closed at the interpreter's exit,
+        # and not before, as where the cell that connects is run again.
+        self._workspace = workspace
         self._observers: list[Observer] = []
         self._notifying, self._process = threading.RLock(), os.getpid()
         self._shown_in: int | None = None

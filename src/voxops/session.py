@@ -63,6 +63,7 @@ class Session(BoardLoader):
         self._closed = False
         self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self.workspace: object = None  # which is made of this session
 
     def usable(self) -> Session:
         """Return itself, while it is open."""
@@ -208,7 +209,7 @@ class Session(BoardLoader):
 
     def _started(self, job: Callable[[Observer], Job]) -> Run:
         """Start a run, and remember it, so that closing ends it."""
-        run = Run(job, tz=self.settings.tz)
+        run = Run(job, tz=self.settings.tz, workspace=self.workspace)
         self._runs.add(run)
         return run
 

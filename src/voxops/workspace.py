@@ -76,6 +76,7 @@ class Workspace:
         self, session: Session, *, ledger: Ledger | None, identity: Mapping[str, Any], resources: Resources
     ) -> None:
         self._session = session
+        session.workspace = self
         self._resources = resources
         self.client = session.client
         self.settings = session.settings

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxops._core.canonical import canonical, fingerprint
@@ -253,3 +253,11 @@ def test_a_number_that_has_lost_digits_is_refused(value):
 def test_exotic_numbers_have_a_name():
     assert keys.row_key(Fraction(1, 2)) == "1/2"
     assert keys.row_key(float("inf")) == "inf"
+
+
+@given(st.text(max_size=8) | st.text("aßİé\u00ad\u0301\u0316\u200d A", max_size=6))
+@example("Cafe\u00ad\u0301")
+@example("ß\u0301")
+def test_the_name_of_a_campaign_is_in_its_form_already_where_results_show_it(name):
+    folded = keys.campaign_name(name)
+    assert keys.campaign_name(folded) == folded

@@ -490,3 +490,37 @@ def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_close
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.split(), done.stderr) == (["True", "False"], "")
+
+
+SHEET = (
+    "import gc, sys, pandas as pd, voxops as vx\n"
+    "from voxops.sandbox import Fault, Sandbox\n"
+    "sb = Sandbox(posts=0, deliveries=0, rate_limit=None).start()\n"
+    "sb.add_fault(Fault('delay', method='POST', path='/v1/posts', seconds=0.05, times=None))\n"
+    "def plan(ws, count):\n"
+    "    account = ws.accounts().query('platform == \"facebook\"')['account_id'].iloc[0]\n"
+    "    row = {'accounts': account, 'scheduled_for': '2026-04-01T09:00:00Z'}\n"
+    "    sheet = pd.DataFrame([{'row_id': n, 'content': f'text {n}', **row} for n in range(count)])\n"
+    "    return vx.plan_bulk(sheet, key='row_id', campaign='c', one_by_one=True)\n"
+)
+
+
+def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again() -> None:
+    """Before, the sandbox's ledger was removed under the run, which then said that it was sending for ever."""
+    code = (
+        "ws = vx.connect(sandbox=sb)\nrun = ws.run(plan(ws, 60))\n"
+        "ws = vx.connect(sandbox=sb)\ngc.collect()\n"
+        "run.wait(60)\nprint(len(sb.effects('post.create')), run.results()['outcome'].unique().tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("60 ['succeeded']\n", "")
+
+
+def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path: Path) -> None:
+    code = (
+        f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
+        "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
+    assert " of 400 rows not settled" in done.stdout
+    assert "ws.attach('run_" in done.stdout

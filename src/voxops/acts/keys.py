@@ -78,8 +78,12 @@ def campaign_mark(campaign: str) -> str:
 
 
 def campaign_name(name: str) -> str:
-    """Return a campaign's name in the one form that counts: a stray blank or a capital must not post everything again."""
-    return " ".join(fold_text(name).casefold().split())
+    """Return a campaign's name in the one form that counts: a stray blank or a capital must not post everything again.
+
+    Results show this form, and are planned again: so it is folded until it stays as it is, for small letters may compose anew.
+    """
+    folded = " ".join(fold_text(name).casefold().split())
+    return folded if folded == name else campaign_name(folded)
 
 
 def older_names(name: str) -> tuple[str, ...]:
