@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich.markup
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from voxops._core import eventloop, safe
 from voxops._core.resources import Resources
+from voxops._core.terminal import Terminal
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.client import AsyncClient, SteppedClock
@@ -65,7 +65,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     """
     from voxops.sandbox import Sandbox
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:
         console.print(
             f"[b]voxops[/b]: {rich.markup.escape(safe.plain(ws.name or ws.id))}, the API on this machine at {sandbox.url}"
@@ -100,7 +100,7 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=_SETTINGS))
 
 
-def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
+def _show_causes(console: Terminal, triaged: pd.DataFrame) -> None:
     """Print what failed and what it calls for."""
     table = causes(triaged)
     console.print(f"  {report(triaged).headline}", markup=False)
@@ -109,14 +109,14 @@ def _show_causes(console: Console, triaged: pd.DataFrame) -> None:
         console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
 
 
-def _show_verified(console: Console, run: Run) -> None:
+def _show_verified(console: Terminal, run: Run) -> None:
     """Print what the run has changed, by the posts as they are now."""
     console.print("  read again, by cause: recovered of tried")
     for cause, row in run.verify().iterrows():
         console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {safe.plain(cause, 70)}", markup=False)
 
 
-def _run(console: Console, ws: Workspace, triaged: pd.DataFrame) -> Run:
+def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
     """Run the plan, or take up the run of an earlier demo on the same ledger."""
     earlier = ws.runs()
     earlier = earlier[earlier["reason"] == REASON]

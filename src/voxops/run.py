@@ -6,14 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from voxops._core import eventloop, safe
 from voxops._core.arguments import check_timeout, true_or_false
 from voxops._core.bound import by_id, never_copied, paused
 from voxops._core.cell import running_cell
-from voxops.engine.job import Job, notify
+from voxops.engine.job import Job, begin, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.spans import say_zone
 from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
@@ -41,17 +40,14 @@ class Run:
         Name under which ``ws.attach`` takes the run up again, in any kernel.
     """
 
-    def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC", workspace: object = None) -> None:
-        self._tz = tz  # in which times are shown
-        # As long as a run goes on, or somebody has it, its workspace is there, with its ledger: to be closed at the interpreter's exit,
-        # and not before, as where the cell that connects is run again.
-        self._workspace = workspace
+    def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC", session: Any = None) -> None:
+        self._tz, self._session = tz, session  # it keeps the workspace, also where the cell that connects is run again
         self._observers: list[Observer] = []
         self._notifying, self._process = threading.RLock(), os.getpid()
         self._shown_in: int | None = None
         self._own_job = job(self)
         self.id, self._snapshot = self._job.id, self._job.snapshot
-        self._future: Future[Snapshot] = eventloop.submit(self._job.go())
+        self._future = begin(self._own_job, self)
 
     def notice(self, snapshot: Snapshot) -> None:
         """Pass a new state on to whoever follows; called on our own loop."""
@@ -88,8 +84,7 @@ class Run:
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until everything is settled that can be, or the time is up.
 
-        An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, what is under way is recorded, and
-        `resume` goes on.
+        An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, what is under way is recorded; `resume` goes on.
 
         Parameters
         ----------
@@ -180,6 +175,8 @@ class Run:
         >>> run.resume().wait(60).snapshot.phase
         'done'
         """
+        if self._session is not None:
+            self._session.usable()
         eventloop.run(self._resume())
         return self
 
@@ -187,7 +184,7 @@ class Run:
         """Let the senders go on, or start a new pass where the last has ended."""
         await self._is_over()
         if self._job.resume():
-            self._future = eventloop.submit(self._job.go())
+            self._future = begin(self._own_job, self)
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
@@ -224,7 +221,7 @@ class Run:
         if await self._is_over():
             self._job.resume(paused=True)
             self._job.notify(subject)
-            self._future = eventloop.submit(self._job.go())
+            self._future = begin(self._own_job, self)
         return True
 
     def cancel(self) -> Run:

@@ -209,9 +209,13 @@ class Session(BoardLoader):
 
     def _started(self, job: Callable[[Observer], Job]) -> Run:
         """Start a run, and remember it, so that closing ends it."""
-        run = Run(job, tz=self.settings.tz, workspace=self.workspace)
+        run = Run(job, tz=self.settings.tz, session=self)
         self._runs.add(run)
         return run
+
+    def going(self) -> list[Run]:
+        """The runs of this kernel that have not ended."""
+        return [run for run in list(self._runs) if run.running]
 
     async def close(self) -> list[str]:
         """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from voxops._core.files import create_file, make_folder, replacing, write_file
+from voxops.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 
@@ -126,3 +128,20 @@ def test_a_long_name_has_room_aside(tmp_path: Path) -> None:
 def test_text_keeps_its_line_ends(tmp_path: Path) -> None:
     write_file(tmp_path / "report.csv", "a\r\nb\nü")
     assert (tmp_path / "report.csv").read_bytes() == "a\r\nb\nü".encode()
+
+
+def test_nothing_takes_the_place_of_a_database(tmp_path):
+    """Before, ``voxops ledger FILE --export FILE`` put a CSV file in the place of the ledger."""
+    ledger = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(ledger)) as database:
+        database.execute("CREATE TABLE kept (x)")
+    before = ledger.read_bytes()
+    link = tmp_path / "link.csv"
+    link.symlink_to(ledger)
+    for target in (ledger, link):
+        with pytest.raises(
+            ConfigError, match="is a database, such as a ledger, and would be lost; choose another file"
+        ):
+            write_file(target, "a,b")
+    assert ledger.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.sqlite", "link.csv"]

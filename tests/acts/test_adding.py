@@ -175,6 +175,7 @@ def test_what_was_set_before_and_changed_since_is_not_set_once_more():
             ("a & b & c", "a &amp; b &amp; c", "a &amp;amp; b &amp;amp; c"),
             f"{EDITED} (+ 'amp;', + 'amp;', in '&', in '&')",
         ),
+        (("old old b", "new old b", "new new b"), f"{EDITED} (- 'old', + 'new')"),
         (("see a/x b/y", "see a/x?u b/y?u", "see a/x?u?v b/y?u?v"), ""),
         (("one two three four five", "two three four", "three"), f"{EDITED} (cut off 'both its ends')"),
         (("one two", "big two", "big big"), ""),  # of two words, another each time

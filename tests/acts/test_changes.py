@@ -157,6 +157,8 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
         ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"),
         ({"by": "soon"}, "by='soon' must say how much later"),
         ({"by": 3}, "by='3' must say how much later"),
+        ({"by": "3"}, "by='3' must say how much later"),
+        ({"by": "-1.5"}, "by='-1.5' must say how much later"),
         ({"by": "0D"}, "by='0D' must say how much later"),
         ({"by": pd.NaT}, "by='NaT' must say how much later"),
     ],

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from voxops.analysis.incidents import duplicates, never_delivered, outages
+from voxops.frames import build
 
 COUNT = 100_000
 NOW = pd.Timestamp("2026-03-02T00:00Z")
@@ -168,3 +169,14 @@ def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
         zip(theirs["delivery_id"], theirs["why"], strict=True)
     )
     assert found["created_at"].is_monotonic_increasing
+
+
+def test_an_outage_of_which_nothing_was_delivered_is_not_called_delivered_by_retries() -> None:
+    times = pd.date_range("2026-03-01T00:00Z", periods=12, freq="5min")
+    records = [
+        {"id": f"d{n}", "webhookId": "w", "eventType": "post.failed", "url": "https://a.example", "success": n >= 6 and n != 7,
+         "latencyMs": 30_000, "retryCount": 0, "createdAt": at.isoformat()}
+        for n, at in enumerate(times)
+    ]  # fmt: skip
+    (outage,) = outages(build("deliveries", records[:7]), at_least=3).to_dict("records")
+    assert (outage["lost"], outage["symptom"]) == (6, "no answer")

@@ -612,10 +612,10 @@ def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive: Archive, by:
     archive.sync()
     whole = archive.delivery_stats(by)
     pd.testing.assert_frame_equal(archive.delivery_stats(by, since="1000-01-01Z", until="8999-12-31Z"), whole)
-    for side in ("since", "until"):
-        for edge in ("0001-01-01T00:00Z", "9999-12-31Z"):
-            with pytest.raises(ConfigError, match=f"{side}='{edge}' is not a time"):
-                archive.delivery_stats(by, **{side: edge})
+    pd.testing.assert_frame_equal(archive.delivery_stats(by, since="0001-01-01T00:00Z", until="9999-12-31Z"), whole)
+    for span in ({"since": "9999-12-31Z"}, {"until": "0001-01-01T00:00Z"}):
+        assert archive.delivery_stats(by, **span).empty
+        assert archive.files("deliveries", **span) == []
 
 
 def test_small_files_that_are_damaged_are_named_with_what_to_do(archive: Archive) -> None:

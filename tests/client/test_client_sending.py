@@ -528,3 +528,13 @@ def test_a_try_whose_time_is_over_between_its_headers_and_its_body_is_broken_off
     eventloop.run(both())
     assert len(sandbox.effects("post.update")) == 1
     assert list(answers) == []
+
+
+@pytest.mark.parametrize("name", ["nowhere.pem", "words.pem"])
+def test_certificates_that_can_not_be_read_are_named_by_their_variable(tmp_path, monkeypatch, name):
+    (tmp_path / "words.pem").write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    with pytest.raises(
+        ConfigError, match=r"^SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct it"
+    ):
+        AsyncClient("vb_live_of_nobody_at_all", url="https://127.0.0.1:9")

@@ -242,6 +242,12 @@ def test_before_and_after_show_the_same_targets_good_ones_first() -> None:
 def test_results_may_stand_for_statuses() -> None:
     ax = plots.before_after(pd.DataFrame({"status": text("failed")}), pd.DataFrame({"outcome": text("succeeded")}))
     assert legend(ax) == {"succeeded": OUTCOME["succeeded"].colour, "failed": STATUS["failed"].colour}
+    results = pd.DataFrame(
+        {"status": text("failed"), "outcome": text("succeeded")}
+    )  # the status is that before the run
+    ax = plots.before_after(pd.DataFrame({"status": text("failed")}), results)
+    assert list(bars(ax).values()) == [1, 1]
+    assert list(legend(ax)) == ["succeeded", "failed"]
 
 
 def test_volume_stacks_results_and_states_the_success_rate() -> None:

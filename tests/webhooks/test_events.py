@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import warnings
+from io import StringIO
 
 import httpx
 import pandas as pd
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import voxops as vx
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
+from voxops.frames import build
 from voxops.sandbox import Sandbox, Switches
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events, join_events
@@ -363,3 +366,41 @@ def test_the_public_names_are_these():
         parse_event,
         verify_signature,
     )
+
+
+def test_events_of_a_csv_file_are_refused_and_not_said_to_be_missing():
+    log = build(
+        "deliveries", [{"id": "d1", "webhookId": "w", "eventType": "post.failed", "createdAt": "2026-03-01T00:00Z"}]
+    )
+    record = {
+        "headers": {"X-VoxBurst-Delivery-Id": "d1"},
+        "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
+    }
+    recorded = vx.events([record])
+    assert vx.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
+    back = pd.read_csv(StringIO(recorded.to_csv(index=False)))
+    for use in (lambda: vx.join_events(back, log), lambda: vx.about_posts(log, events=back)):
+        with pytest.raises(vx.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
+            use()
+    for name in ("delivery_ids", "post_id"):
+        with pytest.raises(vx.PlanError, match=name):
+            vx.join_events(
+                recorded.drop(columns=name), log if name == "delivery_ids" else build("posts", [{"id": "p1"}])
+            )
+
+
+def test_of_joined_loads_an_event_gets_the_newest_row():
+    record = {
+        "headers": {"X-VoxBurst-Delivery-Id": "d1"},
+        "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
+    }
+    recorded = vx.events([record])
+    tried = [build("deliveries", [{"id": "d1", "success": count > 1, "retryCount": count}]) for count in (2, 0)]
+    for log in (pd.concat(tried), pd.concat(tried[::-1])):
+        assert vx.join_events(recorded, log)["success"].to_list() == [True]
+    changed = [
+        build("posts", [{"id": "p1", "status": status, "updatedAt": f"2026-03-0{day}T00:00:00Z"}])
+        for day, status in ((1, "FAILED"), (2, "PUBLISHED"))
+    ]
+    for posts in (pd.concat(changed), pd.concat(changed[::-1])):
+        assert vx.join_events(recorded, posts)["post_status"].to_list() == ["published"]

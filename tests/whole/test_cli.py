@@ -20,6 +20,7 @@ from tests.chaos import world
 
 import voxops as vx
 from voxops.cli import main
+from voxops.ledger import Ledger
 from voxops.sandbox.command import main as sandbox_main
 
 
@@ -242,15 +243,31 @@ def test_the_sandbox_and_an_address_are_not_both_taken(command: str, capsys: pyt
     assert "--sandbox is the API on this machine, and --url another one" in capsys.readouterr().err
 
 
-def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", ["matrix --json", "matrix", "--version", "demo --json --out {}", "demo --out {}"])
+def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path, arguments: str) -> None:
     """As in ``voxops matrix --json | head``: the reader closes the pipe."""
-    command = [sys.executable, "-c", "import sys; from voxops.cli import main; sys.exit(main(['matrix', '--json']))"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        said = process.stderr.read()
-    assert (said, process.returncode) == ("", 141)
+    command = [sys.executable, "-m", "voxops", *arguments.format(tmp_path).split()]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 141
+    assert done.stderr == "" or arguments.startswith("demo --json")  # whose words stand there
+
+
+def test_a_ledger_is_not_exported_over_itself_and_an_empty_file_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, empty = tmp_path / "ledger.sqlite", tmp_path / "empty"
+    with closing(Ledger(ledger)):
+        pass
+    assert main(["ledger", str(ledger), "--export", str(ledger)]) == 2
+    assert "is a database, such as a ledger, and would be lost; choose another file" in capsys.readouterr().err
+    assert main(["ledger", str(ledger)]) == 0
+    empty.touch()
+    assert main(["ledger", str(empty)]) == 2
+    assert capsys.readouterr().err == f"voxops: there is no ledger {empty}\n"
+    assert not empty.stat().st_size
 
 
 def test_files_are_written_also_where_nobody_reads_what_is_printed(tmp_path: Path) -> None:

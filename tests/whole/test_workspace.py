@@ -524,3 +524,51 @@ def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interp
     done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
     assert " of 400 rows not settled" in done.stdout
     assert "ws.attach('run_" in done.stdout
+
+
+def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Before, it said that it was sending, for ever, and why it did not stood nowhere but in `wait`."""
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.1, times=None))
+        run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed")))))
+        ledger.unlink()
+        with pytest.raises(vx.LedgerError):
+            run.wait(60)
+        assert not run.running
+        assert run.snapshot.phase == "stopped"
+        assert "ledger" in run.snapshot.note
+        assert "sending" not in repr(run).splitlines()[0]
+
+
+def test_a_run_of_a_closed_workspace_does_not_go_on_in_silence(sandbox: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status="failed").head(2)))
+        run = ws.run(vx.plan_retry(triaged)).wait(60)
+    with pytest.raises(vx.ConfigError, match=r"this workspace is closed; call vx\.connect\(\) again"):
+        run.resume()
+
+
+def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, it went on sending, and nobody had it in hand."""
+
+    def pressed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.1, times=None))
+        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stop:
+            patch.setattr(vx.Run, "show", pressed)
+            ws.run(plan)
+        run = ws.attach(ws.runs().index[0])
+        assert (
+            str(stop.value) == f"{run.id} is paused, and nothing more is sent; ws.attach('{run.id}').resume() goes on"
+        )
+        sent = len(sandbox.effects("post.retry"))
+        assert sent < plan.eligible
+        sandbox.advance(60)
+        assert len(sandbox.effects("post.retry")) == sent
+        assert run.resume().wait(60).results()["outcome"].isin(["succeeded", "failed"]).all()

@@ -9,6 +9,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from voxops._core import eventloop
 from voxops._core.arguments import did_you_mean
+from voxops._core.bound import paused
+from voxops.errors import Interrupted
 
 __all__ = ["awaitable", "blocking", "showing"]
 
@@ -43,7 +45,18 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Ca
     @functools.wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
         _check_arguments(method, args, kwargs)
-        return cast("S", eventloop.run(method(self._session.usable(), *args, **kwargs)).show())
+        session = self._session.usable()
+        before = set(session.going())
+        try:
+            return cast("S", eventloop.run(method(session, *args, **kwargs)).show())
+        except KeyboardInterrupt as stop:
+            # What had begun by then would go on sending, and nobody would have it in hand.
+            begun = [run for run in session.going() if run not in before]
+            for run in begun:
+                run.pause()
+            if begun:
+                raise Interrupted(paused(begun[0].id)) from stop
+            raise
 
     return cast("Callable[Concatenate[Any, P], S]", call)
 

@@ -31,6 +31,8 @@ __all__ = [
     "write_file",
 ]
 
+_DATABASE = b"SQLite format 3\0"
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
 # shared, and no one else can read in the meantime.
@@ -111,11 +113,15 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     ------
     FileExistsError
         If the target is a folder, a device or a pipe.
+    ConfigError
+        If it is a database, such as a ledger: nothing that is written so may take the place of one.
     OSError
         If it can't be written.
     """
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{path} exists and is not a file")
+    if _is_database(path):
+        raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
     aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
     try:
         with create_file(aside, mode=mode) as file:
@@ -128,6 +134,15 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
             aside.unlink()
         raise
     flush_folder(path.parent)
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite's; one that can't be read is taken for none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False
 
 
 def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> None:

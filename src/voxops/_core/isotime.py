@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-__all__ = ["END_YEAR", "FIRST_YEAR", "in_calendar", "typed_time"]
+__all__ = ["END_YEAR", "FIRST_YEAR", "in_calendar", "read_iso", "typed_time"]
 
 FIRST_YEAR, END_YEAR = 1000, 9000
 
@@ -21,18 +21,22 @@ def in_calendar(when: datetime) -> bool:
     return FIRST_YEAR <= when.year < END_YEAR
 
 
-def typed_time(text: str) -> datetime:
+def read_iso(text: str) -> datetime:
     """Return the time that ISO text names; seconds alone have fractions.
 
     Raises
     ------
     ValueError
-        If it is no ISO text, lies at an end of the calendar, or has a dot or a comma where minutes should be, such as
-        ``2026-03-20 17.45``.
+        If it is no ISO text, or has a dot or a comma where minutes should be, such as ``2026-03-20 17.45``.
     """
     if _FRACTION_OF_NO_SECOND.search(text):
         raise ValueError(f"{text!r} has a dot or a comma for a colon")
-    when = datetime.fromisoformat(text)
+    return datetime.fromisoformat(text)
+
+
+def typed_time(text: str) -> datetime:
+    """Return the time at which something is to happen, as `read_iso`; ValueError also where it lies at an end of the calendar."""
+    when = read_iso(text)
     if not in_calendar(when):
         raise ValueError(f"{text!r} is at the end of the calendar")
     return when

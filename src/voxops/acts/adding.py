@@ -224,11 +224,12 @@ def _edit(item: Item) -> tuple[tuple[str, str], ...] | None:
     gone, come = list((before - after).elements()), list((after - before).elements())
     if not gone and not come:
         return (("changed", "a number"),) if sorted(old.split()) != sorted(new.split()) else None
-    if len(gone) == len(come) and all(word in longer for word, longer in zip(gone, come, strict=True)):
+    pairs = list(zip(gone, come, strict=False))
+    if len(gone) == len(come) and all(word in longer for word, longer in pairs):
         # Put into words, or behind them, such as behind each link of a text.
-        rests = [longer.replace(word, "", 1) for word, longer in zip(gone, come, strict=True)]
-        into = [word.replace(rest, "") for word, rest in zip(gone, rests, strict=True)]
-        return (*(("+", rest) for rest in sorted(rests)), *(("in", word) for word in sorted(into)))
+        put = [(longer.replace(word, "", 1), word) for word, longer in pairs]
+        into = sorted(word.replace(rest, "") for rest, word in put)
+        return (*(("+", rest) for rest, _ in sorted(put)), *(("in", word) for word in into))
     return (
         *(("-", word) for word in sorted(gone)),
         *(("+", word) for word in sorted(come)),

@@ -297,7 +297,10 @@ def _step(by: Any) -> timedelta:
                 "new_scheduled_for=posts['scheduled_for'] + pd.DateOffset(months=1)))"
             ) from None
         raise refusal from None
-    if isinstance(by, bool | int | float) or pd.isna(step) or not step:
+    bare = isinstance(by, bool | int | float) or (
+        isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
+    )
+    if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
         raise refusal
     found: timedelta = step.to_pytimedelta()
     return found

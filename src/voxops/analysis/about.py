@@ -19,7 +19,7 @@ import pandas as pd
 from voxops._core.safe import many
 from voxops.errors import PlanError
 from voxops.frames import need_frame
-from voxops.frames.columns import plain_values
+from voxops.frames.columns import plain_values, refuse_texts_of_lists
 from voxops.frames.entries import targets_in
 from voxops.frames.values import STRING_DTYPE
 
@@ -153,6 +153,7 @@ def about_posts(
 def _recorded(events: pd.DataFrame) -> dict[str, tuple[str | None, str, float | None, str]]:
     """What recorded events say, by the ids of their deliveries and their own."""
     found: dict[str, tuple[str | None, str, float | None, str]] = {}
+    refuse_texts_of_lists(events, "delivery_ids")
     columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
     for event, kind, post, deliveries in zip(*columns, strict=True):
         said = (

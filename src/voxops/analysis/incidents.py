@@ -129,7 +129,11 @@ def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int,
         "failed_first": int(part["bad"].sum()),
         "lost": int(part["lost"].sum()),
         "failure_rate": float(part["bad"].mean()),
-        "symptom": sorted(errors.mode())[0] if len(errors) else "delivered by retries",
+        "symptom": sorted(errors.mode())[0]
+        if len(errors)
+        else "no answer"
+        if part["lost"].any()
+        else "delivered by retries",
     }
 
 

@@ -44,6 +44,7 @@ _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody
 _PIPE_CLOSED = (
     141  # as of a program that the signal of a closed pipe has ended, until it is known whether somebody has to act
 )
+_FASTEST = 1_000_000  # virtual seconds per second: a year in half a minute
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
 
 
@@ -55,17 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
     status = _PIPE_CLOSED
+    try:
+        options = _parser().parse_args(arguments)
+    except BrokenPipeError:
+        return _nobody_reads(status)
     try:
         with for_programs() if options.json else nullcontext():
             status = int(options.run_command(options))
         if sys.stdout is not None:  # closed by whoever started it
             sys.stdout.flush()
         return status
-    except BrokenPipeError:  # who reads has enough, such as head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return status
+    except BrokenPipeError:
+        return _nobody_reads(status)
     except OSError as error:
         # Without a file it is what is printed, such as into a file on a disk that is full.
         where = "can't write" if error.filename is None else f"{error.filename} can't be used"
@@ -77,6 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130
+
+
+def _nobody_reads(status: int) -> int:
+    """End where who reads has enough, such as head; the interpreter's own last words must not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _advice(error: VoxopsError, options: argparse.Namespace) -> str:
@@ -168,7 +177,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        print(f"voxops {version('voxops')}")
+        print(f"voxops {version('voxops')}", flush=True)
         parser.exit()
 
 
@@ -246,6 +255,8 @@ def _files() -> Iterator[None]:
     """Say in a line which port or file can't be used."""
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise ConfigError(f"{where}{error.strerror or error}") from error
@@ -326,8 +337,8 @@ def _speed(text: str) -> float:
         speed = float(text)
     except ValueError:
         speed = math.nan
-    if not 0 <= speed < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number, 0 or more, such as 20")
+    if not 0 <= speed <= _FASTEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number from 0 to {_FASTEST:,}, such as 20")
     return speed
 
 
@@ -338,7 +349,7 @@ def _ledger(options: argparse.Namespace) -> int:
     from voxops.frames.spans import length
     from voxops.ledger import Ledger, audit
 
-    if not options.path.exists():
+    if not options.path.exists() or not options.path.stat().st_size:
         raise ConfigError(f"there is no ledger {options.path}")
     age = None if options.prune is None else length("--prune", options.prune)
     with closing(Ledger(options.path)) as book:

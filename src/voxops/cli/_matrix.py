@@ -52,8 +52,9 @@ def _print_matrix(options: argparse.Namespace) -> int:
     if options.json:
         emit(records(matrix()))
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from voxops._core.terminal import Terminal
 
     heads = ("row", "call", "idempotent", "2xx is", "again", "items", "events")
     table = Table(*heads, title="Endpoint capability matrix; * inferred")
@@ -68,8 +69,8 @@ def _print_matrix(options: argparse.Namespace) -> int:
             "read each" if row.partial else "",
             ", ".join(row.emits) + mark.get("emits", ""),
         )
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
-        console = Console(width=160)
+        console = Terminal(width=160)
     console.print(table)
     return 0

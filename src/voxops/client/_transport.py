@@ -240,7 +240,7 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
     Raises
     ------
     ConfigError
-        If a proxy of the environment can't be used.
+        If a proxy or certificates of the environment can't be used.
     """
     from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
 
@@ -254,6 +254,10 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
             follow_redirects=False,
             trust_env=trust_env,
         )
+    except OSError:  # of a file that is no certificate, too
+        raise ConfigError(
+            "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct it, or take it out of the environment"
+        ) from None
     except (ImportError, ValueError, httpx.InvalidURL):  # a proxy's address may hold a password, and is not repeated
         raise ConfigError(
             "HTTPS_PROXY or ALL_PROXY names a proxy that can't be used here; it must be an http:// or https:// address"

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from voxops._core import eventloop
+from voxops.errors import VoxopsError
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
 
     from voxops.acts.plan import Plan
 
-__all__ = ["Job", "notify"]
+__all__ = ["Job", "begin", "notify"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +28,25 @@ def notify(observer: Observer, snapshot: Snapshot) -> None:
         observer.notice(snapshot)
     except Exception:  # noqa: BLE001
         _log.exception("what follows %s broke", snapshot.run_id)
+
+
+def begin(job: Job, shown: Observer) -> Future[Snapshot]:
+    """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    future = eventloop.submit(job.go())
+    future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
+    return future
+
+
+def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
+    """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None:
+        why = (
+            str(error)
+            if isinstance(error, VoxopsError)
+            else f"It broke down, which is a fault of voxops: {type(error).__name__}."
+        )
+        shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 
 class Job(Protocol):

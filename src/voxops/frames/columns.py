@@ -30,6 +30,7 @@ __all__ = [
     "of_another_library",
     "plain_values",
     "refuse_results",
+    "refuse_texts_of_lists",
     "restored",
     "table_of",
     "times_of",
@@ -102,6 +103,14 @@ def refuse_results(frame: pd.DataFrame, caller: str) -> None:
     if "outcome" in frame.columns and len(frame):
         raise PlanError(
             f"{caller} needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
+        )
+
+
+def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
+    """Refuse a column of lists of which a CSV file has made texts: nothing would be found in them, in silence."""
+    if frame[name].map(lambda each: isinstance(each, str)).any():
+        raise PlanError(
+            f"column {name!r} holds texts: a CSV file keeps no lists; keep the frame as Parquet, or read it from its source again"
         )
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
-from voxops._core.isotime import in_calendar, typed_time
+from voxops._core.isotime import END_YEAR, FIRST_YEAR, read_iso
 from voxops.errors import ConfigError
 
 __all__ = [
@@ -27,6 +27,7 @@ _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
 _AHEAD = re.compile(r"\+\s*" + _LENGTH.pattern)
 _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
+_FIRST, _END = (pd.Timestamp(f"{year}-01-01", tz="UTC").as_unit("us") for year in (FIRST_YEAR, END_YEAR))
 _DAYS_AGO = {"today": 0, "yesterday": 1, "tomorrow": -1}
 # A post is as recent as the latest of these.
 MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
@@ -85,17 +86,18 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
         elif isinstance(value, str) and _AHEAD.fullmatch(value.strip()):
             time = pd.Timestamp(now) + _length(value.strip().removeprefix("+"))
         elif isinstance(value, str):
-            time = pd.Timestamp(typed_time(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
+            time = pd.Timestamp(read_iso(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
         else:
             time = pd.Timestamp(value)
-        if not in_calendar(time):
-            raise ValueError("not every zone's calendar has it")
+        if time.year < 1:
+            raise ValueError("no calendar has it")
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
             "'7D', '12h' or '30min', one after it such as '+3D', or 'today', 'yesterday' or 'tomorrow'."
         ) from error
-    return placed(name, value, time, tz).tz_convert("UTC").as_unit("us")
+    # Times of records lie within these years (`isotime.in_calendar`), so that a span from beyond them holds the same.
+    return min(max(placed(name, value, time, tz).tz_convert("UTC").as_unit("us"), _FIRST), _END)
 
 
 def day_start(day: pd.Timestamp, tz: str) -> pd.Timestamp:

@@ -110,23 +110,25 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     Parameters
     ----------
     before, after : pandas.DataFrame
-        Column ``status`` (targets), or ``outcome`` (results) where there is no status. Of joined loads, each target counts once,
-        as it was last.
+        Column ``outcome`` (results), else ``status`` (targets): the status in results is that before the run. Of joined loads, each
+        target counts once, as it was last.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     """
     what = "plots.before_after() needs two frames with a status or an outcome"
-    for frame in (before, after):
-        state = "status" if "status" in getattr(frame, "columns", ()) else "outcome"
-        need_frame(frame, (state,), what, f"{_TARGETS} {_RESULTS}")
-    before, after = (latest_targets(frame) if "status" in frame else frame for frame in (before, after))
-    states = [_axes.texts(frame["status" if "status" in frame else "outcome"]).str.lower() for frame in (before, after)]
+    named = ["outcome" if "outcome" in getattr(frame, "columns", ()) else "status" for frame in (before, after)]
+    for frame, name in zip((before, after), named, strict=True):
+        need_frame(frame, (name,), what, f"{_TARGETS} {_RESULTS}")
+    before, after = (
+        latest_targets(frame) if name == "status" else frame for frame, name in zip((before, after), named, strict=True)
+    )
+    states = [_axes.texts(frame[name]).str.lower() for frame, name in zip((before, after), named, strict=True)]
     rows = {name: state.value_counts() for name, state in zip(("before", "after"), states, strict=True)}
     counts = pd.DataFrame(rows).T.fillna(0).astype(int)
     counts = counts[_axes.ordered(counts.columns, _STATE)]
     ax = _axes.axes(ax, 1.9)
     _axes.stacked(ax, counts, _STATE, inside=True)
-    ax.set_xlabel("targets (count)" if "status" in before else "rows (count)")
+    ax.set_xlabel("targets (count)" if "status" in named else "rows (count)")
     return _axes.finish(ax, "x", empty=not any(map(len, states)))
 
 

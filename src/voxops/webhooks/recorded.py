@@ -17,7 +17,7 @@ from voxops._core.arguments import file_path
 from voxops._core.safe import many
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import build, need_frame
-from voxops.frames.columns import unnamed_index
+from voxops.frames.columns import refuse_texts_of_lists, unnamed_index
 from voxops.frames.values import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 from voxops.webhooks.event import SIGNATURE_HEADERS, WebhookEvent, known_secrets, parse_event, verify_signature
 
@@ -93,12 +93,13 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         All events; to deliveries one row per event and delivery. The other frame's columns follow, those of the same name with
-        ``post_`` or ``delivery_`` before it; NA where nothing fits.
+        ``post_`` or ``delivery_`` before it; NA where nothing fits. Of joined loads, a delivery counts as it stands after the most
+        attempts, and a post as it changed last.
 
     Raises
     ------
     PlanError
-        If `recorded` is no frame of events, or `other` is neither a frame of posts nor one of deliveries.
+        If `recorded` is no frame of events, or one that a CSV file has made texts of, or `other` is neither a frame of posts nor one of deliveries.
 
     Examples
     --------
@@ -113,14 +114,19 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     if key is None or "target_id" in other.columns:
         wrong = "has neither post_id nor delivery_id" if key is None else "is one of targets"
         raise PlanError(f"{what}; the second {wrong}. Use ws.posts(...) or ws.deliveries(...).")
-    left = unnamed_index(recorded)
+    need_frame(recorded, ["delivery_ids" if key == "delivery_id" else "post_id"], what, "Use vx.events(...).")
+    left, rows = unnamed_index(recorded), unnamed_index(other)
+    newest = "updated_at" if key == "post_id" else "retry_count"
+    if newest in rows.columns:
+        rows = rows.sort_values(newest, kind="stable", na_position="first")
     if key == "delivery_id":
+        refuse_texts_of_lists(recorded, "delivery_ids")
         left = left.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
         left[key] = left[key].astype(other[key].dtype)
     prefix = key.removesuffix("id")
     right = (
-        unnamed_index(other)[other[key].notna()]
-        .drop_duplicates(key)
+        rows[rows[key].notna()]
+        .drop_duplicates(key, keep="last")
         .rename(columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns})
     )
     return left.merge(right, on=key, how="left")
