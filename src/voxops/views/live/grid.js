@@ -10,7 +10,7 @@ const BARE = "●"; // the glyph of words that have none of their own
 /** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
 function readable(one, looks) {
   const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind] + (one.years ? YEAR : 0);
-  const letters = Math.max(one.title.length + 2, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // two for the sign of sorting
+  const letters = Math.max(one.title.length + 3, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // three for the sign of sorting, and for bold letters
   return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
 }
 
@@ -189,7 +189,8 @@ class Grid {
     const { length, rows } = this.selection;
     this.said.textContent = `${number(rows.length)} of ${many(length, "row")}${this.picks ? `, ${number(ticked)} ticked` : ""}${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
     this.empty.hidden = rows.length > 0;
-    this.empty.textContent = length ? "No row matches: clear the filters, or search for something else." : "Nothing here yet.";
+    const where = this.live.gone && this.view.search ? "No id, name or error matches; texts can't be searched, since the kernel is gone." : "No row matches: clear the filters, or search for something else.";
+    this.empty.textContent = length ? where : "Nothing here yet.";
     this.live.chosen(count, ticked > 0);
   }
 
@@ -204,14 +205,16 @@ class Grid {
     const all = least.reduce((sum, width) => sum + GAP + width, (this.picks ? TICK : -GAP) + 2 * EDGE);
     this.body.style.setProperty("--vx-least", `${all}px`);
     const first = this.picks ? [h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked"))] : [];
+    const held = this.head.querySelector(":focus")?.dataset.column; // who sorts by keyboard goes on from there
     this.head.replaceChildren(...first, ...columns.map((one) => {
       const mine = sort?.column === one.name;
       const sorted = mine ? (sort.down ? "descending" : "ascending") : "none";
       const title = one.kind === "text" ? one.title
-        : h("button", { type: "button", class: "vx-sort", click: () => this.look({ sort: mine && sort.down ? null : { column: one.name, down: mine } }, false) },
-          one.title, mine ? h("span", { "aria-hidden": "true" }, sort.down ? " ▾" : " ▴") : null);
-      return h("span", { role: "columnheader", "aria-sort": one.kind === "text" ? null : sorted }, title);
+        : h("button", { type: "button", class: "vx-sort", "data-column": one.name, click: () => this.look({ sort: mine && sort.down ? null : { column: one.name, down: mine } }, false) },
+          h("span", { class: "vx-cut" }, one.title), mine ? h("span", { "aria-hidden": "true" }, sort.down ? " ▾" : " ▴") : null);
+      return h("span", { role: "columnheader", class: one.kind === "number" ? "vx-right" : null, "aria-sort": one.kind === "text" ? null : sorted }, title);
     }));
+    for (const each of held ? this.head.querySelectorAll("button") : []) if (each.dataset.column === held) each.focus({ preventScroll: true });
   }
 
   later() {
@@ -353,7 +356,7 @@ class Grid {
   open(at) {
     this.at = at;
     this.opened = this.selection.rows[at];
-    this.inside = h("div", {}, h("p", { class: "vx-quiet" }, "reading …"));
+    this.inside = h("div", {}, h("p", { class: "vx-quiet" }, this.live.gone ? "The details can't be read: the kernel is gone." : "reading …"));
     this.details.replaceChildren(h("button", { type: "button", class: "vx-close", "aria-label": "Close the details", click: () => this.close() }, "×"), this.inside);
     this.details.hidden = false;
     this.live.send({ do: "details", row: this.opened, version: this.version });
