@@ -55,6 +55,8 @@ _PYTHON = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _MOST = 4_000  # characters of a message
 _SECRET = re.compile(r"((?:vb|sk)_(?:live|test)_|whsec_)[\w+/=-]+")
+_TAKES_SECRETS = re.compile(r"\b(?:connect|AsyncClient|verify_signature)\(|key|secret|token", re.IGNORECASE)
+_LITERAL = re.compile(r"""(["'])[\w+/=-]{12,}\1""")
 
 
 class VoxopsError(Exception):
@@ -108,8 +110,9 @@ def _place(filename: str) -> str:
 
 
 def _without_secrets(line: str) -> str:
-    """A line of code whose keys and signing secrets are cut off."""
-    return _SECRET.sub(r"\1…", line.strip())
+    """A line of code whose keys and signing secrets are cut off: what looks like one, and what stands where one is passed."""
+    cut = _SECRET.sub(r"\1…", line.strip())
+    return _LITERAL.sub(r"\1…\1", cut) if _TAKES_SECRETS.search(cut) else cut
 
 
 def _printable(text: str) -> str:

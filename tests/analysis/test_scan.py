@@ -12,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import voxops as vx
+from voxops.errors import _without_secrets
 
 SECRET = "9fK2mQ7xWz41LbT8"
 
@@ -207,3 +208,45 @@ def test_the_notebooks_of_this_project_are_clean() -> None:
         found = vx.scan_notebook(path)
         assert isinstance(found, pd.DataFrame)
         assert found.empty, f"{path.name}\n{found}"
+
+
+BARE = "0f8fad5bd9cb469fa16570867728950e"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f'vx.connect("{BARE}", tz="UTC")',
+        f"voxops.AsyncClient('{BARE}')",
+        f'vx.verify_signature(body, header, "{BARE}")',
+        f'vx.events("x", secrets=["{BARE}"])',
+        f"!curl -H 'X-Api-Key: {BARE}' https://x",
+        f'requests.get("https://x/?auth=Bearer%20vb_live_{BARE}")',
+        f'log = "\\x1b[32mvb_live_{BARE}\\x1b[0m"',
+    ],
+)
+def test_a_key_is_found_where_one_is_passed_without_a_name_or_behind_an_escape(tmp_path, code):
+    path = tmp_path / "book.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": code, "outputs": []}]}), encoding="utf-8")
+    assert len(vx.scan_notebook(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['duckdb.connect("campaign_history")', 'vx.connect(sandbox="state_of_sandbox")', 'vx.connect("A_KEY_BY_NAME")'],
+)
+def test_what_is_no_key_is_not_called_one(tmp_path, code):
+    path = tmp_path / "cell.py"
+    path.write_text(code, encoding="utf-8")
+    assert vx.scan_notebook(path).empty
+
+
+def test_the_line_of_an_error_shows_no_key_without_a_prefix():
+    for call in (
+        f'ws = vx.connect("{BARE}", url="ftp://x")',
+        f"vx.verify_signature(body, header, '{BARE}')",
+        f'api_key = "{BARE}"',
+    ):
+        assert BARE not in _without_secrets(call)
+        assert "…" in _without_secrets(call)
+    assert _without_secrets('posts = load("a_long_name_of_a_file")') == 'posts = load("a_long_name_of_a_file")'

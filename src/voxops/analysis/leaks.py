@@ -21,6 +21,7 @@ __all__ = ["scan_notebook"]
 
 # A value within quotes, unless it is the name of a variable, and one without.
 _TEXT = r"""(?!(?-i:[A-Z]++_[A-Z_]++)\\?["'])(?P<secret>[A-Za-z0-9+/=_\-]{12,}+)(?=\\?["'])"""
+_QUOTE = r"""[bfru]{0,2}\\?["']{1,3}+"""
 _WORD = r"(?P<secret>[A-Za-z0-9+/=_\-]{12,}+)(?=[\s;&]|$)"
 
 
@@ -30,13 +31,12 @@ def _named(kind: str, words: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     Nothing is read twice from several places (hence the possessive ``++``), so that time grows with the length of a line alone.
     """
     name = rf"\b(?=\w*?(?:{words}))\w++(?<!_(?:file|path|name))"
-    quote = r"""[bfru]{0,2}\\?["']{1,3}+"""
     hint = r":\s*+[\w.]++(?:\[[^\]=]{0,40}\])?(?:\s?\|\s?\w{1,20}){0,3}\s?="
     patterns = (
         # secret = "…", secret: str = "…", "secret": "…", environ["SECRET"] = "…"
-        rf"""{name}\\?["']?+\s*+\]?+\s*+(?:{hint}|:=|[:=])\s*+{quote}{_TEXT}""",
+        rf"""{name}\\?["']?+\s*+\]?+\s*+(?:{hint}|:=|[:=])\s*+[\[(]?+\s*+{_QUOTE}{_TEXT}""",
         # environ.setdefault("SECRET", "…")
-        rf"""\b(?:setdefault|setenv|putenv|getenv|environ\.get)\(\s*+["']{name}["']\s*+,\s*+{quote}{_TEXT}""",
+        rf"""\b(?:setdefault|setenv|putenv|getenv|environ\.get)\(\s*+["']{name}["']\s*+,\s*+{_QUOTE}{_TEXT}""",
         # %env SECRET=…, %env SECRET …
         rf"^\s*+%(?:set_)?env\s++{name}(?:\s*+=\s*+|\s++){_WORD}",
         # !SECRET=… command, !export SECRET=…, and what %env answers
@@ -49,12 +49,26 @@ def _named(kind: str, words: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 _SECRET, _KEY = "secret|signing_key", "api_?key"
 _NAMES = re.compile(f"{_SECRET}|{_KEY}", re.IGNORECASE)
-_BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"  # of a word; in the repr of a text that may be an escape
+# Of a word; before it may stand an escape: in the repr of a text, in an address, or of a colour.
+_HEX = "[0-9A-Fa-f]"
+_BEGIN = (
+    rf"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%{_HEX}{_HEX})|(?<=\\x{_HEX}{_HEX})|(?<=\\u{_HEX * 4})"
+    r"|(?<=\[[0-9]m)|(?<=\[[0-9][0-9]m)|(?<=\[[0-9];[0-9][0-9]m))"
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a traceback, within a key as well
 _RULES = (
     ("API key", re.compile(_BEGIN + r"(?P<shown>(?:vb|sk)_(?:live|test)_)(?P<secret>[A-Za-z0-9_\-]{6,})")),
     ("signing secret", re.compile(_BEGIN + r"(?P<shown>whsec_)(?P<secret>[A-Za-z0-9+/=_\-]{6,})")),
     ("bearer token", re.compile(r"\bBearer\s+(?P<secret>[A-Za-z0-9._\-]{12,})")),
+    # What is passed to us by its place alone, and the header of other clients.
+    ("API key", re.compile(rf"\b(?:(?:vx|voxops)\.connect|AsyncClient)\(\s*+{_QUOTE}{_TEXT}")),
+    ("signing secret", re.compile(rf"\bverify_signature\((?:[^,\"']++,){{2}}\s*+{_QUOTE}{_TEXT}")),
+    (
+        "API key",
+        re.compile(
+            rf"\bx-api-key\\?[\"']?+\s*+[:=]\s*+(?:{_QUOTE})?+(?P<secret>[A-Za-z0-9+/=_\-]{{12,}}+)", re.IGNORECASE
+        ),
+    ),
     *_named("signing secret", _SECRET),
     *_named("API key", _KEY),
 )
