@@ -213,10 +213,6 @@ class Session(BoardLoader):
         self._runs.add(run)
         return run
 
-    def going(self) -> list[Run]:
-        """The runs of this kernel that have not ended."""
-        return [run for run in list(self._runs) if run.running]
-
     async def close(self) -> list[str]:
         """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
         self._closed = True

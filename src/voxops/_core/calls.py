@@ -19,10 +19,15 @@ T = TypeVar("T")
 
 
 class _Shown(Protocol):
-    """What shows itself in the running cell."""
+    """A run, which shows itself in the running cell."""
+
+    id: str
 
     def show(self) -> Any:
         """Show it; returns itself."""
+
+    def pause(self) -> Any:
+        """Send nothing more."""
 
 
 S = TypeVar("S", bound=_Shown)
@@ -45,18 +50,20 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Ca
     @functools.wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
         _check_arguments(method, args, kwargs)
-        session = self._session.usable()
-        before = set(session.going())
+        session, begun = self._session.usable(), list[S]()
+
+        async def begin() -> None:
+            begun.append(await method(session, *args, **kwargs))
+
         try:
-            return cast("S", eventloop.run(method(session, *args, **kwargs)).show())
+            eventloop.run(begin())
+            return cast("S", begun[0].show())
         except KeyboardInterrupt as stop:
-            # What had begun by then would go on sending, and nobody would have it in hand.
-            begun = [run for run in session.going() if run not in before]
-            for run in begun:
-                run.pause()
-            if begun:
-                raise Interrupted(paused(begun[0].id)) from stop
-            raise
+            if not begun:
+                raise
+            # It would go on sending, and nobody would have it in hand.
+            begun[0].pause()
+            raise Interrupted(paused(begun[0].id)) from stop
 
     return cast("Callable[Concatenate[Any, P], S]", call)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "begin", "notify"]
 
+_GOES_ON = frozenset({"sending", "watching"})  # phases in which a display says that something moves
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ def begin(job: Job, shown: Observer) -> Future[Snapshot]:
 def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
     """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
     error = None if future.cancelled() else future.exception()
-    if error is not None:
+    if error is not None and job.snapshot.phase in _GOES_ON:
         why = (
             str(error)
             if isinstance(error, VoxopsError)
