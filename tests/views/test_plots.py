@@ -660,3 +660,10 @@ def test_categories_are_texts() -> None:
     ax = plots.causes_by_platform(triaged().astype(dict.fromkeys(("cause", "platform", "verdict"), "category")))
     assert list(bars(ax).values()) == list(bars(plots.causes_by_platform(triaged())).values())
     assert "TOKEN_EXPIRED → reconnect account" in words(ax)
+
+
+def test_one_moment_alone_is_shown_with_an_hour_beside_it() -> None:
+    one = log().head(1)
+    for draw in (plots.latency_bands, plots.delivery_delay):
+        low, high = draw(one).get_xlim()
+        assert 0 < high - low < 1, draw.__name__

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _NEARLY_WHITE, _NEARLY_BLACK = "#F7F7F7", "#242424"
+_BESIDE = 1 / 24  # days that are shown beside a single moment
 _MOST_WEEKS = 53  # of an axis: a single day of a far year would make a figure of thousands
 _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
@@ -203,6 +204,9 @@ def time_axis(ax: Axes, tz: str) -> None:
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(Spanning(locator, tz=tz))  # type: ignore[no-untyped-call]
     ax.set_xlabel(safe.zoned("time", tz))
+    first, last = ax.dataLim.intervalx
+    if first == last:  # of one moment alone matplotlib would show four years
+        ax.set_xlim(first - _BESIDE, last + _BESIDE)
 
 
 def _shades(least: str, colour: str) -> Colormap:
