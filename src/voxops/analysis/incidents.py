@@ -119,7 +119,6 @@ def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int,
     """One row: the stretch from `first` to `last`, both included, of an endpoint's deliveries."""
     part = mine.iloc[first : last + 1]
     after = np.flatnonzero(~bad[last + 1 :])
-    errors = part.loc[part["bad"], "error"].dropna()
     return {
         "url": url,
         "start": part["at"].iloc[0],
@@ -129,12 +128,16 @@ def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int,
         "failed_first": int(part["bad"].sum()),
         "lost": int(part["lost"].sum()),
         "failure_rate": float(part["bad"].mean()),
-        "symptom": sorted(errors.mode())[0]
-        if len(errors)
-        else "no answer"
-        if part["lost"].any()
-        else "delivered by retries",
+        "symptom": _main_error(part),
     }
+
+
+def _main_error(part: pd.DataFrame) -> str:
+    """The most frequent error of an outage, or what can be said without one."""
+    errors = part.loc[part["bad"], "error"].dropna()
+    if len(errors):
+        return str(sorted(errors.mode())[0])
+    return "no answer" if part["lost"].any() else "delivered by retries"
 
 
 def _stretches(bad: np.ndarray[Any, Any], cuts: np.ndarray[Any, Any], at_least: int) -> list[tuple[int, int]]:

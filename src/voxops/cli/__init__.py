@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
-_PIPE_CLOSED = (
-    141  # as of a program that the signal of a closed pipe has ended, until it is known whether somebody has to act
-)
+_PIPE_CLOSED = 141  # as a shell says it of a program that the signal of a closed pipe has ended
 _FASTEST = 1_000_000  # virtual seconds per second: a year in half a minute
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
 
