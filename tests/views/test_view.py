@@ -507,3 +507,39 @@ def test_each_frame_shows_what_it_is_read_for(ws: vx.Workspace) -> None:
     assert "received" in said
     assert "targets" not in repr(vx.view(posts["status"].value_counts().to_frame())), "these are posts"
     assert "targets" in repr(vx.view(vx.causes(vx.triage(vx.targets(posts)))))
+
+
+def test_rows_that_can_not_be_sent_are_read_first() -> None:
+    frame = pd.DataFrame(
+        {
+            "row_id": ["good", "bad", "asked"],
+            "platform": "twitter",
+            "errors": ["", "MEDIA_FORM: no", ""],
+            "warnings": "",
+        }
+    )
+    text = str(vx.view(frame.assign(valid=pd.array([True, False, None], "boolean"))))
+    assert text.index("bad") < text.index("asked") < text.index("good")
+    assert "those that can't be sent first" in text
+
+
+def test_results_show_the_post_also_where_somebody_has_to_look_at_it() -> None:
+    names = [
+        "error_code",
+        "error_message",
+        "waiting_for",
+        "owner",
+        "platform",
+        "account_name",
+        "content",
+        "cause",
+        "scheduled_for",
+    ]
+    row = {
+        **dict.fromkeys(names, "x"),
+        "post_id": "post_1234",
+        "eligible": True,
+        "outcome": "unknown",
+        "settled_at": pd.NaT,
+    }
+    assert "post_1234" in str(vx.view(pd.DataFrame([row])))

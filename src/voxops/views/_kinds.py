@@ -30,11 +30,13 @@ MOST = 10  # columns shown
 _YEAR = 34  # pixels of a year
 _LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
 TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
+VALIDATED = "validated rows"
 SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # which a sheet writes as text
 FIRST = {
     TRIAGED: "those with a cause first",
     PLANNED: "those to be sent first",
     RESULTS: "what failed, is unknown or blocked first",
+    VALIDATED: "those that can't be sent first",
 }
 _OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
 # Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
@@ -103,7 +105,7 @@ KINDS: Sequence[Kind] = (
         RESULTS,
         "outcome eligible settled_at",
         "outcome error_code error_message waiting_for row_id owner platform account_name accounts new_scheduled_for "
-        "new_content content cause scheduled_for event_type url post_id delivery_id tries settled_at result_id",
+        "new_content content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
     ),
     _kind(
         PLANNED,
@@ -114,7 +116,7 @@ KINDS: Sequence[Kind] = (
     _kind(
         "ledger rows",
         "item outcome idempotency_key first_sent_at",
-        "outcome action item platform error_code error_message waiting_for who reason attempt tries last_sent_at settled_at",
+        "outcome action item platform who last_sent_at reason error_code error_message waiting_for attempt tries settled_at",
     ),
     _kind(
         "runs",
@@ -151,7 +153,7 @@ KINDS: Sequence[Kind] = (
         "risk failure_share next_at checked_at",
         "status risk why remedy platform username failed failure_share next_at works account_id",
     ),
-    _kind("validated rows", "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
+    _kind(VALIDATED, "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
         "figures of posts",
         "post_id impressions engagement_rate",
@@ -271,6 +273,8 @@ def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
         rank = ~frame["eligible"].astype(bool)
     elif kind.name == RESULTS:
         rank = frame["outcome"].astype(object).map(_OUTCOMES).fillna(len(_OUTCOMES))
+    elif kind.name == VALIDATED:
+        rank = frame["valid"].astype("boolean").fillna(False)
     else:
         return None
     return np.argsort(rank.to_numpy("int64"), kind="stable")
