@@ -494,3 +494,9 @@ def test_a_slip_in_the_code_of_a_rule_is_warned_of():
     triage(
         frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"}
     )  # no warning is an error here
+
+
+def test_a_code_of_strangers_steers_no_terminal_in_a_warning():
+    with pytest.warns(UserWarning, match="did you mean") as caught:
+        triage(failed({"code": "E_4711_OURS\x1b[2J"}), rules={"E_4711_OURS": "retry"})
+    assert "\x1b" not in str(caught[0].message)

@@ -13,6 +13,7 @@ from functools import cache
 
 import pandas as pd
 
+from voxops._core import safe
 from voxops._core.arguments import near
 from voxops.analysis.rules import RULES, Rule, analyst_rules, find_rule
 from voxops.analysis.templates import SPACE, message_template
@@ -183,7 +184,7 @@ def _warn_of_slips(rules: Iterable[Rule], seen: set[str | None]) -> None:
     known = {code for rule in RULES for code in rule.codes} | {code for code in seen if code is not None}
     for code in dict.fromkeys(code for rule in rules for code in rule.codes if code not in known):
         if meant := near(code, known):
-            warnings.warn(f"rules= names {code}, which no row has; did you mean {meant}?", stacklevel=3)
+            warnings.warn(f"rules= names {code}, which no row has; did you mean {safe.plain(meant, 60)}?", stacklevel=3)
 
 
 def _stuck(frame: pd.DataFrame) -> list[bool]:

@@ -37,7 +37,7 @@ async def analytics(
     answers = [answer async for answer in _answers(client, wanted, start, end)]
     found = {post for post, _ in answers}
     if gone := [post for post in wanted if post not in found]:
-        some = ", ".join(safe.clip(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
+        some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
         said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
         warnings.warn(said, stacklevel=2)
     return performance(answers)
