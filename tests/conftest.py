@@ -11,9 +11,9 @@ from dataclasses import asdict
 import pytest
 from hypothesis import HealthCheck, settings
 
+from voxburst_sandbox import Sandbox, Switches
 from voxops._core import eventloop
 from voxops.client import AsyncClient, SteppedClock
-from voxops.sandbox import Sandbox, Switches
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
 settings.register_profile(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches
 
 FUNCTIONS = {f"vx.{name}": getattr(vx, name) for name in vx.__all__ if inspect.isfunction(getattr(vx, name))}
 METHODS = {

@@ -64,7 +64,7 @@ def _awaitables() -> type:
 def test_importing_loads_nothing_heavy() -> None:
     code = (
         "import sys, voxops\n"
-        "heavy = {'matplotlib', 'ipywidgets', 'IPython', 'starlette', 'uvicorn', 'voxops.sandbox', 'pyarrow.parquet', 'duckdb', 'nest_asyncio'}\n"
+        "heavy = {'matplotlib', 'ipywidgets', 'IPython', 'starlette', 'uvicorn', 'voxburst_sandbox', 'pyarrow.parquet', 'duckdb', 'nest_asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

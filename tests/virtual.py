@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
-from voxops.sandbox import Sandbox
 
 QUIET_LOOKS = 3  # times in a row that nothing may be under way, or about to run, before time moves
 BETWEEN_LOOKS = 0.001  # real seconds

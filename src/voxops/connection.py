@@ -27,7 +27,7 @@ from voxops.session import Session
 from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
-    from voxops.sandbox import Sandbox
+    from voxburst_sandbox import Sandbox
 
 __all__ = ["SANDBOX_SPEED", "connect", "open_workspace"]
 
@@ -259,7 +259,7 @@ def _setting(name: str) -> str | None:
 
 def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
     """The sandbox that was passed, or one of our own, started."""
-    from voxops.sandbox import Sandbox  # most workspaces need none
+    from voxburst_sandbox import Sandbox  # most workspaces need none
 
     if sandbox is not True:
         if not isinstance(sandbox, Sandbox):

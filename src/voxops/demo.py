@@ -24,8 +24,8 @@ from voxops.views.report import report
 if TYPE_CHECKING:
     import pandas as pd
 
+    from voxburst_sandbox import Sandbox
     from voxops.run import Run
-    from voxops.sandbox import Sandbox
     from voxops.workspace import Workspace
 
 __all__ = ["demo"]
@@ -63,7 +63,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     int
         0 if every row is accounted for and nothing happened twice, else 1.
     """
-    from voxops.sandbox import Sandbox
+    from voxburst_sandbox import Sandbox
 
     console = Terminal(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:

@@ -25,8 +25,8 @@ from voxops.frames.spans import absolute
 from voxops.workspace import Workspace
 
 if TYPE_CHECKING:
+    from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
-    from voxops.sandbox import Sandbox
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -249,7 +249,7 @@ class _Try:
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
     """Run the plan once in a sandbox made for it."""
-    from voxops.sandbox import Sandbox, Scene, SceneAccount, Switches  # most programs never rehearse
+    from voxburst_sandbox import Sandbox, Scene, SceneAccount, Switches  # most programs never rehearse
 
     switches = Switches(
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True

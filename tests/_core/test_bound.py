@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")

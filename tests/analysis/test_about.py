@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops.analysis import about as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
-from voxops.sandbox import Sandbox
 
 AT = pd.Timestamp("2026-03-02T09:00:00Z")
 

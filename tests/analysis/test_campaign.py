@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
+from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_bulk
 from voxops.analysis import sheet_file
 from voxops.analysis.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
 from voxops.client import AccountNames
 from voxops.client.names import no_account
 from voxops.errors import DecodeError, PlanError
-from voxops.sandbox import Sandbox
 
 SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

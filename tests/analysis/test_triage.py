@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from voxburst_sandbox import platforms
 from voxops.analysis import (
     Rule,
     cause_partial,
@@ -28,7 +29,6 @@ from voxops.errors import PlanError
 from voxops.frames import build, targets
 from voxops.frames.values import STRING_DTYPE
 from voxops.model import Verdict
-from voxops.sandbox import platforms
 
 # The API's error table as published: code -> (HTTP status, retryable).
 PUBLISHED = {

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.analysis import causes
 from voxops.archive import Archive, _sync, read_part
@@ -31,7 +32,6 @@ from voxops.archive._table import to_frame, to_table
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
 from voxops.frames import build, targets
-from voxops.sandbox import Fault, Sandbox
 
 
 @pytest.fixture

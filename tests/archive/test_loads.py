@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core import eventloop
 from voxops.archive._store import Store
 from voxops.errors import ConfigError
-from voxops.sandbox import Sandbox
 
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
     "all posts": lambda ws: ws.posts(),

@@ -24,6 +24,7 @@ from tests.bench.server import serving
 from tests.virtual import workspace
 
 import voxops as vx
+from voxburst_sandbox import Sandbox, Switches
 from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
 from voxops.ledger.forming import Forming
@@ -32,7 +33,6 @@ from voxops.ledger.operations import Operations
 from voxops.ledger.outcomes import Outcomes
 from voxops.ledger.runs import Runs
 from voxops.ledger.store import Store
-from voxops.sandbox import Sandbox, Switches
 
 ENDS = ("target.publish", "target.fail")
 

@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 import voxops as vx
-from voxops.sandbox import Sandbox
-from voxops.sandbox.records import Delivery
+from voxburst_sandbox import Sandbox
+from voxburst_sandbox.records import Delivery
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _FINAL = {"published", "cancelled", "unpublished", "archived"}

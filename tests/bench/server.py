@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from tests.bench.measure import ROOT
 
-from voxops.sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 
 @contextmanager

@@ -27,11 +27,11 @@ from typing import Any
 from tests.chaos import sender, world
 from tests.chaos.count import Count, Thing, count, expected, story
 
+from voxburst_sandbox import API_KEY, Fault, Remote
 from voxops import frames
 from voxops.analysis import triage
 from voxops.api.windows import CLOCKS_DIFFER
 from voxops.client import AsyncClient
-from voxops.sandbox import API_KEY, Fault, Remote
 
 ROOT = Path(__file__).resolve().parents[2]
 JUMP = 26 * 3600.0  # seconds; past any server's memory for keys

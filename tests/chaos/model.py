@@ -53,7 +53,7 @@ FATES = (
 
 @dataclass(frozen=True)
 class Reading:
-    """How the contract is read; see `voxops.sandbox.Switches`."""
+    """How the contract is read; see `voxburst_sandbox.Switches`."""
 
     forget_on_5xx: bool = False
     ignore_keys: bool = False

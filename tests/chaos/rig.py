@@ -14,6 +14,7 @@ from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
 from tests.virtual import VirtualTime
 
+from voxburst_sandbox import Sandbox
 from voxops import frames
 from voxops._core import eventloop
 from voxops.acts.plan import Plan
@@ -23,7 +24,6 @@ from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.ledger import Ledger, audit
 from voxops.model import Observer, Snapshot
-from voxops.sandbox import Sandbox
 
 RETENTION = 86_400.0
 

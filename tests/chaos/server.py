@@ -7,7 +7,7 @@ import sys
 
 from tests.chaos import world
 
-from voxops.sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches
 
 
 def main(arguments: str) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Secret, SystemClock, _transport
 from voxops.client._address import base_url, is_loopback, safe_path
@@ -34,7 +35,6 @@ from voxops.errors import (
     ValidationError,
     VoxopsError,
 )
-from voxops.sandbox import Fault, Sandbox
 
 KEY = "vb_live_0123456789abcdefSECRET"
 

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.virtual import PATIENCE, VirtualTime, standing_still, until
 
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Reply
 from voxops.client._clock import ScaledClock, ServerClock, SteppedClock
 from voxops.client._pace import Pace, Window, gap
 from voxops.errors import RateLimitError, WaitTooLong
-from voxops.sandbox import Fault, Sandbox
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

@@ -12,12 +12,12 @@ from urllib.request import urlopen
 import pandas as pd
 import pytest
 
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.api import assumptions
 from voxops.api.matrix import MATRIX, find, polled
 from voxops.client import UNSET, AsyncClient, Handle, Page, PostFields
 from voxops.errors import ConflictError, DecodeError, NotFoundError, ValidationError
-from voxops.sandbox import Fault, Sandbox
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))
 IMAGE = {"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 10}

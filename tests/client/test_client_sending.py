@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops._core.canonical import canonical
 from voxops.api.matrix import MATRIX, Resend, may_resend
@@ -29,7 +30,6 @@ from voxops.errors import (
 )
 from voxops.frames import build
 from voxops.loading.checkup import check_up
-from voxops.sandbox import Fault, Sandbox
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from tests.security.raw import answer, serve
 
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Progress, Uploaded
 from voxops.client._reply import Reply
 from voxops.client._upload import presigned, source_of
 from voxops.errors import ApiError, AuthError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
-from voxops.sandbox import Fault, Sandbox
 
 MEGABYTE = 1024 * 1024
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._core import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, Resend
 from voxops.cli import main
 from voxops.client import AsyncClient, Handle, _client
 from voxops.conformance import CASES, LAWS, Bench, Finding, check, read_rows, summary, try_row
 from voxops.errors import ConfigError, VoxopsError
-from voxops.sandbox import Fault, Sandbox, Switches
 
 ROW = {row.row: row for row in MATRIX}
 

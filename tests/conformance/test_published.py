@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from voxburst_sandbox import Sandbox
 from voxops.cli import main
 from voxops.conformance import compare_spec
 from voxops.errors import ConfigError
-from voxops.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from tests.engine.desk import Desk
 from tests.engine.office import Office
 from tests.engine.shown import Bench
 
+from voxburst_sandbox import Sandbox, Switches
 from voxops.ledger import Ledger
-from voxops.sandbox import Sandbox, Switches
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from tests.chaos.rig import Kernel, Rig
 
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.engine.reading import Reading
-from voxops.sandbox import Fault
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
 HOUR = 3600.0

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HOUR, plan_rows, post
 
+from voxburst_sandbox import Fault
 from voxops.acts.create import plan_bulk
-from voxops.sandbox import Fault
 
 HELD_UP = {
     "a rate limit": Fault(action="retry_after", method="GET", path="/v1/posts", nth=2, seconds=300),

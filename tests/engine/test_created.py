@@ -13,6 +13,7 @@ from tests.engine.shown import NOW, run_now
 from tests.virtual import workspace
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
 from voxops.api.windows import (
     CREATES_FRESH_FOR,
     LIST_DISORDER,
@@ -25,7 +26,6 @@ from voxops.client import Page, Reply
 from voxops.engine.created import _ON_THE_WAY, CreatedList, Listed
 from voxops.errors import DecodeError
 from voxops.model import WAITING_STATUSES
-from voxops.sandbox import Fault, Sandbox
 
 PAGE = 10
 SINCE = NOW - timedelta(minutes=5)

@@ -6,12 +6,12 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import plan_rows
 
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.api.windows import PROOF_AFTER
 from voxops.engine.execution import Execution
 from voxops.errors import DecodeError
-from voxops.sandbox import Fault
 
 
 def made(rig: Rig) -> tuple[Kernel, str, Execution]:

@@ -11,8 +11,8 @@ from tests.chaos import world
 from tests.virtual import workspace
 
 import voxops as vx
+from voxburst_sandbox import Sandbox, Switches
 from voxops.api.windows import CREATES_CLEARED_FOR
-from voxops.sandbox import Sandbox, Switches
 
 
 @pytest.fixture(params=[2, 3, 6, 20], ids="{}-a-minute".format)

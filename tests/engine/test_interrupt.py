@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
-from voxops.sandbox import Fault, Sandbox
 
 AT_ONCE = 10  # requests that a client has under way
 SCRIPT = """

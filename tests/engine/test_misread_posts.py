@@ -6,12 +6,12 @@ import pytest
 from tests.chaos.rig import Rig, Silent, outcomes
 from tests.engine.steps import BULK, others_post, plan_rows
 
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch
 from voxops.errors import DecodeError
-from voxops.sandbox import Fault
 
 MISREAD = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 from tests.chaos import world
 
-from voxops.sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 KERNEL = """
 import shutil, sys, warnings

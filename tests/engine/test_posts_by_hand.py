@@ -9,8 +9,8 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, others_post, plan_rows, scheduled
 
+from voxburst_sandbox import Fault
 from voxops.acts.create import plan_bulk
-from voxops.sandbox import Fault
 
 
 def by_hand(rig: Rig, sheet: pd.DataFrame, number: int) -> str:

@@ -13,6 +13,7 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, RETRY, edit, killed, plan_rows, post, send_once
 
 import voxops as vx
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
@@ -20,7 +21,6 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.engine import outcome
-from voxops.sandbox import Fault
 
 
 def sheet(rig: Rig, count: int = 4, **columns: object) -> pd.DataFrame:

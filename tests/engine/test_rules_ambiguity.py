@@ -23,12 +23,12 @@ from tests.engine.steps import (
     wait_for,
 )
 
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts import keys
 from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.sandbox import Fault
 
 
 def test_rule_11_after_an_ambiguous_try_it_is_read_first(rig):

@@ -19,9 +19,9 @@ from tests.engine.steps import (
     wait_for,
 )
 
+from voxburst_sandbox import Fault, bulk
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
-from voxops.sandbox import Fault, bulk
 
 
 @pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])

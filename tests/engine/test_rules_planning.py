@@ -21,10 +21,10 @@ from tests.engine.steps import (
     send_once,
 )
 
+from voxburst_sandbox import Switches
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
-from voxops.sandbox import Switches
 
 
 def test_rule_01_a_rerun_joins_what_is_open_with_its_batch_and_its_bytes(rig):

@@ -29,13 +29,13 @@ from tests.engine.steps import (
 from tests.virtual import workspace
 
 import voxops as vx
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger import file as ledger_file
-from voxops.sandbox import Fault
 
 
 def held_from_the_sixth() -> list[Fault]:

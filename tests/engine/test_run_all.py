@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from tests.chaos.rig import Rig, outcomes
 
+from voxburst_sandbox import Fault
+from voxburst_sandbox import posts as sandbox_posts
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.ledger import audit
-from voxops.sandbox import Fault
-from voxops.sandbox import posts as sandbox_posts
 
 DAY = 86_400.0
 Cell = Callable[[pd.DataFrame], pd.DataFrame]

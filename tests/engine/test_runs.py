@@ -18,6 +18,7 @@ from tests.engine.steps import (
 )
 
 import voxops as vx
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
@@ -25,7 +26,6 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.engine.execution import Execution
 from voxops.run import Run
-from voxops.sandbox import Fault
 
 
 def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):

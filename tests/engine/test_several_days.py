@@ -10,6 +10,7 @@ from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, REDELIVER, RETRY, edit, live, others_post, scheduled, send_once
 
+from voxburst_sandbox import Fault
 from voxops._core import eventloop
 from voxops.acts import create
 from voxops.acts.cancel import plan_cancel
@@ -20,7 +21,6 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.analysis.digest import concerns
 from voxops.ledger import audit
-from voxops.sandbox import Fault
 
 DAY = 86_400.0
 

@@ -11,10 +11,10 @@ import pytest
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, plan_rows
 
+from voxburst_sandbox import Fault, wire
 from voxops._core import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.update import plan_update
-from voxops.sandbox import Fault, wire
 
 LOST = Fault(action="status", when="after", method="POST", path=BULK, status=500)
 SHOWN = wire.post

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxburst_sandbox import Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient
 from voxops.engine.reader import ENDS, LONGEST_LOOK, Reader, interval, worth_reading
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch
-from voxops.sandbox import Sandbox
 
 FLIGHT = {"publishing", "pending"}
 

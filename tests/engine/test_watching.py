@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._core import eventloop
 from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, noted, outcome_of
 from voxops.frames.states import read_post
 from voxops.model import Outcome
-from voxops.sandbox import Fault, Sandbox, Switches
 
 
 @pytest.fixture

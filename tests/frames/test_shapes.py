@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from voxburst_sandbox import Sandbox
 from voxops import frames
 from voxops.client import AsyncClient, PostFields
 from voxops.errors import (
@@ -27,7 +28,6 @@ from voxops.errors import (
     ServerError,
     ValidationError,
 )
-from voxops.sandbox import Sandbox
 
 # A server whose answers a test chooses.
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.frames.makers import ODD, some_posts, two_posts
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops import from_arrow
 from voxops.acts.retry import plan_retry
 from voxops.analysis import triage
@@ -25,7 +26,6 @@ from voxops.archive import Archive
 from voxops.errors import ConfigError, PlanError
 from voxops.frames import Targets, build
 from voxops.frames.nested import JsonArray, TargetsArray
-from voxops.sandbox import Sandbox
 
 # Of pandas, about what the other tools do inside.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

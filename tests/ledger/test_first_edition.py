@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops.acts.plan import Plan
 from voxops.frames.target import Target, Targets
 from voxops.ledger import audit
-from voxops.sandbox import Sandbox
 
 FIXTURES = Path(__file__).with_name("fixtures")
 SAID = json.loads((FIXTURES / "first_edition.json").read_text("utf-8"))

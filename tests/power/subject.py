@@ -14,8 +14,8 @@ from typing import Any
 from tests.chaos import world
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops.ledger import store
-from voxops.sandbox import Fault, Sandbox, Switches
 
 FAULTS = (
     Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"),

@@ -17,11 +17,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from voxburst_sandbox import Sandbox, Switches
 from voxops._core import eventloop
 from voxops.api import limits
 from voxops.api.matrix import MATRIX
 from voxops.conformance import try_rows
-from voxops.sandbox import Sandbox, Switches
 
 EXAMPLES = 8  # requests per operation
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from voxops.sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches
 
 FIFTEEN = [
     "twitter",

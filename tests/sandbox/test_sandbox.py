@@ -13,9 +13,9 @@ import pytest
 from tests.sandbox.support import KEY, account, client, draft, walk
 from tests.virtual import until
 
-import voxops.sandbox
-from voxops.sandbox import Fault, Sandbox, Switches
-from voxops.sandbox.clock import iso
+import voxburst_sandbox
+from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.clock import iso
 
 # -- lists ------------------------------------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ def test_each_shape_can_be_chosen(sandbox, api, changes, path, check):
 
 
 def test_it_shares_no_code_with_the_rest_of_the_package():
-    folder = Path(voxops.sandbox.__file__).parent
+    folder = Path(voxburst_sandbox.__file__).parent
     modules = [
         name
         for file in folder.glob("*.py")
@@ -346,7 +346,7 @@ def test_it_shares_no_code_with_the_rest_of_the_package():
     ]
     own = [name for name in modules if name.split(".")[0] == "voxops"]
     assert own
-    assert all(name.startswith("voxops.sandbox") for name in own)
+    assert all(name.startswith("voxburst_sandbox") for name in own)
 
 
 def test_an_unknown_switch_is_named(sandbox):

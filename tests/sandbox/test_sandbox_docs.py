@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from voxops.sandbox import Fault, Sandbox, Switches
-from voxops.sandbox.control import routes
-from voxops.sandbox.faults import ACTIONS
+from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.control import routes
+from voxburst_sandbox.faults import ACTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
@@ -72,7 +72,7 @@ def test_every_fault_and_every_control_call_is_named(text):
 
 
 def test_every_kind_of_effect_that_the_code_writes_is_named(text):
-    folder = Path(__import__("voxops.sandbox", fromlist=["x"]).__file__).parent
+    folder = Path(__import__("voxburst_sandbox", fromlist=["x"]).__file__).parent
     code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     kinds = set(re.findall(r'(?:effect|_moved)\(\s*(?:call, )?"([a-z]+\.[a-z]+)"', code))
     assert kinds

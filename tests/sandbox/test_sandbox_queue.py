@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from voxops.sandbox import Sandbox, Switches
-from voxops.sandbox.platforms import LIMITS
+from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox.platforms import LIMITS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.sandbox.support import client
 
-from voxops.sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 MARK = {"voxopsOp": "mark-1"}
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from voxburst_sandbox import Sandbox, Switches
 from voxops.api.matrix import MATRIX, Endpoint
-from voxops.sandbox import Sandbox, Switches
 
 
 @dataclass

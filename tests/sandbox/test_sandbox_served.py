@@ -16,7 +16,7 @@ import httpx
 import pytest
 from tests.virtual import PATIENCE
 
-from voxops.sandbox import Fault, Remote, Sandbox
+from voxburst_sandbox import Fault, Remote, Sandbox
 
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
 
@@ -154,7 +154,7 @@ def test_the_command_prints_the_certificate(tmp_path: Path):
     command = [
         sys.executable,
         "-m",
-        "voxops.sandbox",
+        "voxburst_sandbox",
         "--port",
         "0",
         "--posts",

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from tests.virtual import PATIENCE
 
-from voxops.sandbox import Fault, Remote, Sandbox
-from voxops.sandbox.store import Disk, Tables
+from voxburst_sandbox import Fault, Remote, Sandbox
+from voxburst_sandbox.store import Disk, Tables
 
 KEY = {"Idempotency-Key": "77d9e9a6-3f0b-4d66-9e53-0d2f3c1b7a55"}
 AUTH = {"Authorization": "Bearer vb_test_sandbox"}
@@ -22,8 +22,8 @@ AUTH = {"Authorization": "Bearer vb_test_sandbox"}
 
 @contextmanager
 def process(*arguments: str):
-    """``python -m voxops.sandbox`` with its address."""
-    command = [sys.executable, "-m", "voxops.sandbox", "--speed", "0", "--posts", "60", *arguments]
+    """``python -m voxburst_sandbox`` with its address."""
+    command = [sys.executable, "-m", "voxburst_sandbox", "--speed", "0", "--posts", "60", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             line = running.stdout.readline()
@@ -121,7 +121,7 @@ def test_the_command_prints_where_it_is_and_ends_cleanly(number):
 def test_a_port_in_use_is_said_in_one_line():
     with Sandbox(posts=1, deliveries=0) as sandbox:
         port = sandbox.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "voxops.sandbox", "--port", port]
+        command = [sys.executable, "-m", "voxburst_sandbox", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert port in done.stdout

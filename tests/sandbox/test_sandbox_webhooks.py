@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from voxops.sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches
 
 
 @pytest.fixture

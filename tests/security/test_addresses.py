@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core.addresses import redact_address, redact_addresses
 from voxops.cli import main
-from voxops.sandbox import Sandbox
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
 ADDRESSES = [

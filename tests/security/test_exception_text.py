@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core import eventloop
 from voxops.client import AsyncClient
 from voxops.client._reply import Reply, error_of
 from voxops.errors import ApiError
-from voxops.sandbox import Sandbox
 
 EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover\nnext"
 

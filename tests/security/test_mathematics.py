@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxburst_sandbox import Sandbox
 
 MARKS = {"tex2jax_ignore", "mathjax_ignore"}
 

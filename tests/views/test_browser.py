@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Keyboard, Locator, Page, expect
 from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, Part, serious
 
-from voxops.sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
 SLOW = Fault(

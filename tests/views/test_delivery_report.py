@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops import connection
 from voxops.cli import ATTENTION, main
 from voxops.errors import PlanError
 from voxops.frames import build
-from voxops.sandbox import Sandbox
 from voxops.views.delivery_report import delivery_report
 
 NOW = pd.Timestamp("2026-03-02T09:00Z")

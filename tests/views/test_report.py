@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox, Switches
 from voxops.acts.retry import plan_retry
 from voxops.analysis import causes, triage
 from voxops.errors import ConfigError, PlanError
-from voxops.sandbox import Sandbox, Switches
 from voxops.views._report_text import cells
 from voxops.views.report import Report, report
 

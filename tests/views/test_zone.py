@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops._core import safe
 from voxops.frames.spans import in_zone, window
-from voxops.sandbox import Sandbox
 from voxops.views._choice import Choice
 from voxops.views.delivery_view import _answers, _series
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
+from voxburst_sandbox import Sandbox, Switches
 from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames import build
-from voxops.sandbox import Sandbox, Switches
 from voxops.webhooks.event import parse_event, verify_signature
 from voxops.webhooks.recorded import events, join_events
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture

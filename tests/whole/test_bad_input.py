@@ -14,7 +14,7 @@ import pytest
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxburst_sandbox import Sandbox
 
 KEY = "vb_live_0123456789abcdefWXYZ"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from voxburst_sandbox import Sandbox
 from voxops.cli import main
-from voxops.sandbox import Sandbox
 
 LINE = re.compile(
     r"demo: posts=(\d+) failed_targets=(\d+) eligible=(\d+) retried=(\d+) succeeded=(\d+) failed=(\d+) pending=(\d+) unknown=(\d+) "

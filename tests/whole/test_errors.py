@@ -12,9 +12,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 from voxops import errors
 from voxops.errors import ApiError, ConfigError, PlanError, VoxopsError
-from voxops.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")

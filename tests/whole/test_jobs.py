@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
 from voxops.analysis.digest import concerns
 from voxops.analysis.digest import digest as analysis_digest
 from voxops.cli import main
 from voxops.cli._jobs import _in_words
 from voxops.client.outgoing import post_json
 from voxops.errors import ConfigError
-from voxops.sandbox import Fault, Sandbox
 
 
 class Receiver(BaseHTTPRequestHandler):

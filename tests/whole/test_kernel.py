@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
 
-from voxops.sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 

@@ -15,7 +15,7 @@ import pytest
 from tests.kernel import Cell, Kernel
 
 import voxops as vx
-from voxops.sandbox import Fault, Sandbox, gates
+from voxburst_sandbox import Fault, Sandbox, gates
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 

@@ -15,8 +15,8 @@ import pytest
 from nbformat import NotebookNode
 from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, environment, execute
 
+from voxburst_sandbox import Sandbox
 from voxops.demo import demo
-from voxops.sandbox import Sandbox
 
 pytestmark = pytest.mark.timeout(900)  # each starts kernels, twenty seconds on an idle machine
 PATIENCE = 400  # seconds for a notebook, of which a cell may take half

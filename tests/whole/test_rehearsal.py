@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches
 
 RATES = {"twitter": {"RATE_LIMITED": 0.08, "E_4711": 0.02}, "facebook": {"SERVICE_UNAVAILABLE": 0.05}}
 SWITCHES = Switches(

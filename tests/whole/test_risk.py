@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.sandbox import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 def account(sandbox: Sandbox, status: str = "active") -> str:
@@ -67,7 +67,7 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
 
 
 def vx_fault(path: str) -> object:
-    from voxops.sandbox import Fault
+    from voxburst_sandbox import Fault
 
     return Fault("status", method="POST", path=path, status=404, code="NOT_FOUND")
 

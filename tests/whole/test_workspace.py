@@ -14,9 +14,9 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
 from voxops._core import eventloop
 from voxops.client import Ending, Handle
-from voxops.sandbox import Fault, Sandbox
 
 
 @pytest.fixture
@@ -494,7 +494,7 @@ def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_close
 
 SHEET = (
     "import gc, sys, pandas as pd, voxops as vx\n"
-    "from voxops.sandbox import Fault, Sandbox\n"
+    "from voxburst_sandbox import Fault, Sandbox\n"
     "sb = Sandbox(posts=0, deliveries=0, rate_limit=None).start()\n"
     "sb.add_fault(Fault('delay', method='POST', path='/v1/posts', seconds=0.05, times=None))\n"
     "def plan(ws, count):\n"

@@ -202,7 +202,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is stopped."""
-    from voxops.sandbox import serve
+    from voxburst_sandbox import serve
 
     with _files(), _facts(options):
         serve(

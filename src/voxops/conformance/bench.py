@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from voxburst_sandbox import Fault, Remote
 from voxops.api.matrix import Endpoint, find
 from voxops.client import AsyncClient, PostFields, SteppedClock
 from voxops.errors import ConfigError
-from voxops.sandbox import Fault, Remote
 
 __all__ = ["HOST", "LONG", "Bench", "Mark"]
 

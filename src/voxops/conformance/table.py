@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from voxburst_sandbox import Remote, Sandbox
 from voxops._core import eventloop
 from voxops.api.matrix import MATRIX, Endpoint
 from voxops.client import AsyncClient, is_loopback
@@ -17,7 +18,6 @@ from voxops.conformance.findings import Finding, summary
 from voxops.conformance.laws import LAWS
 from voxops.conformance.reads import read_rows
 from voxops.errors import ConfigError, VoxopsError
-from voxops.sandbox import Remote, Sandbox
 
 __all__ = ["check", "try_row", "try_rows"]
 

@@ -1,0 +1,10 @@
+"""``python -m voxburst_sandbox``."""
+
+from __future__ import annotations
+
+import sys
+
+from voxburst_sandbox.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""Analytics: how published posts do, in one answer that every known client can read (contract: 8.7).
+
+Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform; those of a period
+are what was added in it. They are collected once an hour, or when somebody asks for a refresh.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import exp
+from typing import Any
+
+from voxburst_sandbox import wire
+from voxburst_sandbox.accounts import find_account
+from voxburst_sandbox.clock import iso
+from voxburst_sandbox.draw import uniform
+from voxburst_sandbox.http import Answer, Call, Route, invalid, not_found
+from voxburst_sandbox.posts import find_post
+from voxburst_sandbox.records import Account, Post, Target
+from voxburst_sandbox.world import World
+
+__all__ = ["ROUTES"]
+
+_HOUR, _DAY = 3_600_000, 86_400_000
+_MOST_DAYS = 365  # of the plan PRO
+_GRANULARITIES = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY")
+# Share of the followers that sees a post, and how often those who see it do something, by platform.
+_REACH = {"twitter": 0.06, "linkedin": 0.12, "instagram": 0.16, "facebook": 0.05, "bluesky": 0.2, "threads": 0.14}
+_ENGAGED = {
+    "twitter": 0.018,
+    "linkedin": 0.034,
+    "instagram": 0.047,
+    "facebook": 0.012,
+    "bluesky": 0.04,
+    "threads": 0.03,
+}
+# How engagements are parted.
+_SHARES = {"likes": 0.68, "comments": 0.09, "shares": 0.08, "clicks": 0.11, "saves": 0.04}
+_HALF_LIFE = {
+    "twitter": 6.0,
+    "bluesky": 8.0,
+    "threads": 12.0,
+    "facebook": 20.0,
+    "instagram": 30.0,
+    "linkedin": 40.0,
+}  # hours
+_TOTALS = ("impressions", "reach", "engagements", *_SHARES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """From when until when figures are asked for, and by what steps."""
+
+    start: int
+    end: int
+    granularity: str
+
+    def shown(self) -> dict[str, str]:
+        """As answers show it."""
+        return {"periodStart": iso(self.start), "periodEnd": iso(self.end)}
+
+
+def _period(call: Call) -> _Period:
+    """Return the period of a request: `startDate` and `endDate`, or `since` such as ``7d``; 30 days by default."""
+    now = call.world.now()
+    end = min(call.time("endDate") or now, now)
+    since = call.query.get("since", "")
+    days = int(since[:-1]) if since[:-1].isdecimal() and len(since) < 6 and since.endswith("d") else 0
+    if since and not days:
+        invalid("since must be a number of days such as 7d", field="since")
+    start = call.time("startDate")
+    start = end - (days or 30) * _DAY if start is None else start
+    if start > end:
+        invalid("startDate lies after endDate", field="startDate")
+    granularity = call.query.get("granularity", "DAILY").upper()
+    if granularity not in _GRANULARITIES:
+        invalid(f"granularity must be one of {', '.join(_GRANULARITIES)}", field="granularity")
+    return _Period(max(start, min(end, now - _MOST_DAYS * _DAY)), end, granularity)
+
+
+def _metrics(world: World, target: Target, period: _Period, collected: int) -> dict[str, int]:
+    """Return what a publication gained in a period, as of its latest collection."""
+    final = _final(world, target)
+    before, after = (_grown(target, min(at, collected)) for at in (period.start, period.end))
+    shown = {name: int(value * after) - int(value * before) for name, value in final.items()}
+    shown["engagements"] = sum(shown[name] for name in _SHARES)
+    return shown
+
+
+def _final(world: World, target: Target) -> dict[str, float]:
+    """Return what a publication will have gained in the end."""
+    owner = world.accounts.get(target.account_id)
+    followers = max(200, owner.followers if owner else 0)
+    reach = followers * _REACH.get(target.platform, 0.08) * uniform(0.4, 2.5, world.seed, "reach", target.id)
+    rate = _ENGAGED.get(target.platform, 0.02) * uniform(0.5, 1.8, world.seed, "engaged", target.id)
+    impressions = reach * uniform(1.1, 1.9, world.seed, "seen", target.id)
+    final = {"impressions": impressions, "reach": reach}
+    return final | {name: impressions * rate * share for name, share in _SHARES.items()}
+
+
+def _grown(target: Target, at: int) -> float:
+    """Return the share of its final figures that a publication has reached at an instant."""
+    if target.published_at is None or at <= target.published_at:
+        return 0.0
+    hours = (at - target.published_at) / _HOUR
+    return 1 - exp(-hours / _HALF_LIFE.get(target.platform, 16.0))
+
+
+def _collected(world: World, refreshed_at: int) -> int:
+    """When figures were last collected: on the hour, or at a later refresh."""
+    return max(world.now() // _HOUR * _HOUR, refreshed_at)
+
+
+def _published(post: Post) -> list[Target]:
+    """Targets that have gone out and are still there."""
+    return [target for target in post.targets if target.status == "published"]
+
+
+def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Add figures up by name."""
+    total: Counter[str] = Counter(dict.fromkeys(_TOTALS, 0))
+    for part in parts:
+        total.update(part)
+    return dict(total)
+
+
+def _rate(metrics: dict[str, int]) -> float:
+    """Return engagements per impression."""
+    return round(metrics["engagements"] / metrics["impressions"], 4) if metrics["impressions"] else 0.0
+
+
+def _record(world: World, post: Post, target: Target, period: _Period) -> dict[str, Any]:
+    """Return the figures of one platform of a post, flat and under ``metrics``."""
+    collected = _collected(world, post.analytics_at)
+    metrics = _metrics(world, target, period, collected)
+    return {
+        "postId": post.id,
+        "postPlatformId": target.id,
+        "platform": wire.word(world, target.platform),
+        "platformPostId": target.platform_post_id,
+        "platformPostUrl": target.platform_post_url,
+        **metrics,
+        "metrics": metrics,
+        "collectedAt": iso(collected),
+        **period.shown(),
+        "granularity": period.granularity,
+    }
+
+
+def _post_answer(call: Call, post: Post) -> dict[str, Any]:
+    """Return a post's figures: a record per platform, and their sum at the top."""
+    world, period = call.world, _period(call)
+    records = [_record(world, post, target, period) for target in _published(post)]
+    wanted = [name for name in call.query.get("metrics", "").split(",") if name]
+    for record in records if wanted else ():
+        record["metrics"] = {name: value for name, value in record["metrics"].items() if name in wanted}
+    first = records[0] if records else {}
+    return {
+        "postId": post.id,
+        "platform": first.get("platform"),
+        "platformPostUrl": first.get("platformPostUrl"),
+        "dataAvailable": bool(records),
+        "collectedAt": iso(_collected(world, post.analytics_at)),
+        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        **period.shown(),
+        "metrics": _sum(record["metrics"] for record in records),
+        "data": records,
+    }
+
+
+def _post(call: Call) -> Answer:
+    """GET /analytics/posts/:id."""
+    return Answer(200, _post_answer(call, find_post(call)))
+
+
+def _refresh_post(call: Call) -> Answer:
+    """POST /analytics/posts/:id/refresh: collected now."""
+    post = find_post(call)
+    post.analytics_at = call.world.now()
+    call.world.posts.save(post)
+    call.effect("analytics.refresh", post=post.id)
+    return Answer(202, {"status": "queued", **_post_answer(call, post)})
+
+
+def _account_answer(call: Call, account: Account) -> dict[str, Any]:
+    """Return an account's figures, under every name that was seen."""
+    world, period = call.world, _period(call)
+    spots = _spots(world, accounts={account.id})
+    figures = [_metrics(world, target, period, _collected(world, account.analytics_at)) for _, target in spots]
+    metrics = _sum(figures)
+    grown = int(account.followers * 0.0006 * (period.end - period.start) / _DAY)
+    days = range(period.start, period.end, _DAY)
+    history = [
+        {"date": iso(at)[:10], "followers": account.followers - grown + round(grown * (at - period.start) / max(1, period.end - period.start))}
+        for at in days
+    ]  # fmt: skip
+    return {
+        "accountId": account.id,
+        "platform": wire.word(world, account.platform),
+        "username": account.username,
+        "displayName": account.display_name,
+        "accountStatus": wire.word(world, account.status),
+        "followers": account.followers,
+        "totalFollowers": account.followers,
+        "followerGrowth": grown,
+        "following": int(uniform(50, 900, world.seed, "following", account.id)),
+        "totalPosts": len(spots),
+        "avgEngagementRate": _rate(metrics),
+        "metrics": {**metrics, "followers": account.followers},
+        "followerHistory": history,
+        "timeseries": history,
+        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        "collectedAt": iso(_collected(world, account.analytics_at)),
+        **period.shown(),
+    }
+
+
+def _account(call: Call) -> Answer:
+    """GET /analytics/accounts/:id."""
+    return Answer(200, _account_answer(call, find_account(call)))
+
+
+def _refresh_account(call: Call) -> Answer:
+    """POST /analytics/accounts/:id/refresh: collected now."""
+    account = find_account(call)
+    account.analytics_at = call.world.now()
+    call.world.accounts.save(account)
+    call.effect("analytics.refresh", account=account.id)
+    return Answer(202, {"status": "queued", **_account_answer(call, account)})
+
+
+def _spots(
+    world: World, *, accounts: set[str] | None = None, platforms: set[str] | None = None
+) -> list[tuple[Post, Target]]:
+    """Return publications, newest post first."""
+    return [
+        (world.posts[key], target)
+        for _, _, key in reversed(world.post_order)
+        for target in _published(world.posts[key])
+        if (accounts is None or target.account_id in accounts) and (platforms is None or target.platform in platforms)
+    ]
+
+
+def _tally(call: Call, spots: list[tuple[Post, Target]], most: int) -> dict[str, Any]:
+    """Return sums of publications: over all, by platform, and of the best posts."""
+    world, period = call.world, _period(call)
+    by_platform: dict[str, list[dict[str, int]]] = {}
+    by_post: dict[str, list[dict[str, int]]] = {}
+    for post, target in spots:
+        metrics = _metrics(world, target, period, _collected(world, post.analytics_at))
+        by_platform.setdefault(target.platform, []).append(metrics)
+        by_post.setdefault(post.id, []).append(metrics)
+    sums = {key: _sum(parts) for key, parts in by_post.items()}
+    best = sorted(sums, key=lambda key: (-sums[key]["engagements"], key))[:most]
+    totals = _sum(sums.values())
+    return {
+        "summary": {**totals, "posts": len(sums), "engagementRate": _rate(totals)},
+        "topPosts": [{"postId": key, "content": world.posts[key].content[:100], **sums[key], "metrics": sums[key]} for key in best],
+        "byPlatform": [
+            {"platform": wire.word(world, name), "posts": len(parts), **_sum(parts), "metrics": _sum(parts)}
+            for name, parts in sorted(by_platform.items())
+        ],
+        "totalImpressions": totals["impressions"],
+        "totalEngagements": totals["engagements"],
+        "totalReach": totals["reach"],
+        **period.shown(),
+    }  # fmt: skip
+
+
+def _overview(call: Call) -> Answer:
+    """GET /analytics/overview: the whole workspace."""
+    tally = _tally(call, _spots(call.world), 5)
+    period = {"startDate": tally["periodStart"], "endDate": tally["periodEnd"]}
+    return Answer(200, {**tally, "bestPostingTime": {"weekday": "TUESDAY", "hour": 9}, "period": period})
+
+
+def _aggregate(call: Call) -> Answer:
+    """GET /analytics/aggregate: chosen accounts and platforms."""
+    accounts = _words(call, "accountIds")
+    if unknown := sorted((accounts or set()) - set(call.world.accounts)):
+        not_found("account", unknown[0])
+    platforms = _words(call, "platforms")
+    spots = _spots(call.world, accounts=accounts, platforms=platforms and {name.lower() for name in platforms})
+    tally = _tally(call, spots, call.limit(10))
+    totals = {name: tally["summary"][name] for name in _TOTALS}
+    return Answer(200, {**tally, "totals": totals, "topPerformingPosts": tally["topPosts"]})
+
+
+def _words(call: Call, name: str) -> set[str] | None:
+    """Return the words of a list in the query; None if there are none."""
+    return {word.strip() for word in call.query.get(name, "").split(",") if word.strip()} or None
+
+
+ROUTES = (
+    Route("GET", "/v1/analytics/posts/{id}", _post),
+    Route("POST", "/v1/analytics/posts/{id}/refresh", _refresh_post),
+    Route("GET", "/v1/analytics/accounts/{id}", _account),
+    Route("POST", "/v1/analytics/accounts/{id}/refresh", _refresh_account),
+    Route("GET", "/v1/analytics/overview", _overview),
+    Route("GET", "/v1/analytics/aggregate", _aggregate),
+)

@@ -1,0 +1,201 @@
+"""Records as the API shows them (contract: 8.1, 8.4, 8.5, 8.6), in the reading that the switches choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from voxburst_sandbox.clock import iso, iso_or_none
+from voxburst_sandbox.records import Account, Delivery, Media, Post, Target, Webhook
+from voxburst_sandbox.switches import Switches
+from voxburst_sandbox.world import World
+
+__all__ = ["account", "delivery", "listed_post", "media", "post", "webhook", "word"]
+
+
+def word(world: World, value: str) -> str:
+    """Return an enum value in the casing of answers."""
+    return value.upper() if world.switches.uppercase_status else value
+
+
+def _whole_seconds(at: int | None) -> str | None:
+    """Return an instant without its milliseconds, or null."""
+    return None if at is None else iso(at)[:-5] + "Z"
+
+
+def _error(switches: Switches, error: dict[str, Any] | None, *, listed: bool) -> Any:
+    """Return a target's error as an object, a text, or null."""
+    if error is None:
+        return None
+    most = switches.listed_error_characters
+    if listed and most:
+        error = {**error, "message": error["message"][:most]}
+    return f"{error['code']}: {error['message']}" if switches.string_errors else error
+
+
+def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
+    """One entry of ``platforms[]``."""
+    switches = world.switches
+    owner = world.accounts.get(target.account_id)
+    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
+    shown: dict[str, Any] = {
+        "platform": word(world, target.platform),
+        "accountId": target.account_id,
+        "accountName": owner.display_name if owner else None,
+        "accountAvatarUrl": avatar_url(target.account_id),
+        "accountStatus": word(world, owner.status) if owner else None,
+        "status": word(world, target.status),
+        "platformPostId": target.platform_post_id,
+        "platformPostUrl": target.platform_post_url,
+        "publishedAt": when(target.published_at),
+        "error": _error(switches, target.error, listed=listed),
+    }
+    if not switches.no_target_ids and (not listed or switches.listed_target_ids):
+        shown["postPlatformId"] = target.id
+    if not switches.no_retry_counts and (not listed or switches.listed_retry_counts):
+        held = target.shown_retry_count
+        shown["retryCount"] = target.retry_count if held is None else held
+    return shown
+
+
+def _post_media(world: World, media_id: str) -> dict[str, Any]:
+    """One entry of a post's ``media[]``."""
+    file = world.media.get(media_id)
+    kind = file.content_type.partition("/")[0] if file else "image"
+    return {"id": media_id, "url": file.url if file else None, "type": kind}
+
+
+def _post_account(world: World, target: Target) -> dict[str, Any]:
+    """One entry of a post's ``accounts[]`` (contract: K2)."""
+    owner = world.accounts.get(target.account_id)
+    shown = {"id": target.account_id, "platform": word(world, target.platform)}
+    return shown | {"username": owner.username if owner else None, "displayName": owner.display_name if owner else None}
+
+
+def avatar_url(account_id: str) -> str:
+    """Where an account's picture would be."""
+    return f"https://cdn.voxburst.example/avatars/{account_id}.jpg"
+
+
+def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
+    """Return a post; listed posts show less than single ones."""
+    switches = world.switches
+    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
+    files = [_post_media(world, media_id) for media_id in item.media]
+    shown = {
+        "id": item.id,
+        "content": item.content,
+        "contentType": item.content_type,
+        "status": word(world, item.status),
+        "scheduledFor": when(item.scheduled_for),
+        "publishedAt": when(item.published_at),
+        "createdAt": when(item.created_at),
+        "updatedAt": when(item.updated_at),
+        "platforms": [_target(world, target, listed) for target in item.targets],
+        "accounts": [_post_account(world, target) for target in item.targets],
+        "media": files,
+        "mediaUrls": [file["url"] for file in files if file["url"]],
+        "tags": item.tags,
+        "metadata": item.metadata,
+        "firstComment": item.first_comment,
+        "firstCommentDelay": item.first_comment_delay,
+        "recurrence": item.recurrence,
+    }
+    if switches.no_metadata or (listed and switches.no_listed_metadata):
+        del shown["metadata"]
+    return shown
+
+
+def listed_post(world: World, item: Post) -> bytes:
+    """Return a listed post as JSON, encoded once per version of the post."""
+    if world.posts.get(item.id) is not item:  # an earlier state of it
+        return msgspec.json.encode(post(world, item, listed=True))
+    encoded = world.listed.get(item.id)
+    if encoded is None:
+        encoded = world.listed[item.id] = msgspec.json.encode(post(world, item, listed=True))
+    return encoded
+
+
+def account(world: World, item: Account) -> dict[str, Any]:
+    """Return an account (contract: K2)."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "platform": word(world, item.platform),
+        "username": item.username,
+        "displayName": item.display_name,
+        "avatarUrl": avatar_url(item.id),
+        "accountType": item.account_type,
+        "status": word(world, item.status),
+        "connectedAt": iso(item.connected_at),
+        "followers": item.followers,
+    }
+    if item.scope_health is not None:
+        shown["scopeHealth"] = item.scope_health
+    if item.page_id is not None:
+        shown["pageId"], shown["pageName"] = item.page_id, item.page_name
+    if item.backfill is not None:
+        shown["backfill"] = item.backfill
+    return shown
+
+
+def media(world: World, item: Media) -> dict[str, Any]:
+    """Return a media file (contract: MED)."""
+    status = item.status if world.switches.media_lowercase else item.status.upper()
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "filename": item.filename,
+        "contentType": item.content_type,
+        "sizeBytes": item.size,
+        "status": status,
+        "createdAt": iso(item.created_at),
+    }
+    if item.url is not None and item.status == "ready":
+        shown["url"] = item.url
+        shown["publicUrl"] = item.url
+        shown["thumbnailUrl"] = f"{item.url}?w=320"
+        if item.width is not None:
+            shown["dimensions"] = {"width": item.width, "height": item.height}
+    if item.results:
+        shown["validationResults"] = item.results
+    if item.import_status is not None:
+        shown["metadata"] = {"importStatus": item.import_status}
+    return shown
+
+
+def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, Any]:
+    """Return a webhook; its secret is shown when it is made and when it is rotated."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "url": item.url,
+        "events": item.events,
+        **({"enabled": item.enabled} if world.switches.webhook_flag != "active" else {}),
+        **({"active": item.enabled} if world.switches.webhook_flag != "enabled" else {}),
+        "lastDeliveryAt": iso_or_none(item.last_delivery_at),
+        "failureCount": item.failure_count,
+        "createdAt": iso(item.created_at),
+    }
+    if secret:
+        shown["secret"] = item.secret
+    return shown
+
+
+def delivery(world: World, item: Delivery) -> dict[str, Any]:
+    """Return a delivery record (contract: K1-2)."""
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "webhookId": item.webhook_id,
+        "eventType": item.event_type,
+        "url": item.url,
+        "statusCode": item.status_code,
+        "latencyMs": item.latency_ms,
+        "responseBody": item.response_body,
+        "retryCount": item.retry_count,
+        "success": item.success,
+        "error": item.error,
+        "createdAt": iso(item.created_at),
+        "deliveredAt": iso_or_none(item.delivered_at),
+    }
+    if world.switches.delivery_event_ids:
+        shown["eventId"] = item.event_id
+    return shown
