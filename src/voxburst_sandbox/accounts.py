@@ -18,10 +18,10 @@ from voxburst_sandbox.http import (
     new_id,
     not_found,
     refuse,
+    refuse_quota,
     single,
 )
 from voxburst_sandbox.platforms import LIMITS
-from voxburst_sandbox.posts import refuse_quota
 from voxburst_sandbox.records import Account, Event
 from voxburst_sandbox.world import Handler, World
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from voxburst_sandbox.checks import problems
-from voxburst_sandbox.http import Answer, Call, Route, invalid
+from voxburst_sandbox.http import Answer, Call, Route, invalid, refuse_quota
 from voxburst_sandbox.legacy import translated
-from voxburst_sandbox.posts import create_post, refuse_quota
+from voxburst_sandbox.posts import create_post
 
 __all__ = ["MOST_ITEMS", "MOST_VIDEOS", "ROUTES"]
 

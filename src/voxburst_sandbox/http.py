@@ -262,3 +262,14 @@ def _start(call: Call, order: list[tuple[int, int, str]]) -> int:
     except (ValueError, binascii.Error, UnicodeDecodeError):
         refuse(400, "BAD_REQUEST", "the cursor is not one of ours")
     return bisect_left(order, place)
+
+
+def deleted(world: World, key: str) -> Answer:
+    """Return the answer to a delete, with or without a body."""
+    return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
+
+
+def refuse_quota(call: Call) -> None:
+    """Answer 402 to the key whose plan has nothing left."""
+    if call.api_key == "vb_test_quota":
+        refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)

@@ -14,6 +14,7 @@ from voxburst_sandbox.http import (
     Call,
     RefusedError,
     Route,
+    deleted,
     envelope,
     invalid,
     is_web_address,
@@ -21,9 +22,9 @@ from voxburst_sandbox.http import (
     not_found,
     page,
     refuse,
+    refuse_quota,
     single,
 )
-from voxburst_sandbox.posts import deleted, refuse_quota
 from voxburst_sandbox.records import Event, Media
 from voxburst_sandbox.world import Handler, World
 

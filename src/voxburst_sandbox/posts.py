@@ -12,14 +12,27 @@ from voxburst_sandbox.checks import MOST_COMMENT, effective_text, first_refusal,
 from voxburst_sandbox.clock import iso
 from voxburst_sandbox.draw import identifier
 from voxburst_sandbox.hooks import emit_post
-from voxburst_sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, page, refuse, single
+from voxburst_sandbox.http import (
+    Answer,
+    Call,
+    Route,
+    deleted,
+    envelope,
+    invalid,
+    new_id,
+    not_found,
+    page,
+    refuse,
+    refuse_quota,
+    single,
+)
 from voxburst_sandbox.legacy import translated
 from voxburst_sandbox.platforms import LIMITS
 from voxburst_sandbox.queue import await_time, publish_post
 from voxburst_sandbox.records import Post, Target
 from voxburst_sandbox.world import World
 
-__all__ = ["ROUTES", "copy_post", "create_post", "deleted", "find_post", "refuse_quota"]
+__all__ = ["ROUTES", "copy_post", "create_post", "find_post"]
 
 _EDITABLE = ("draft", "scheduled")
 
@@ -28,12 +41,6 @@ def find_post(call: Call) -> Post:
     """Return the post that the path names."""
     key = call.params["id"]
     return call.world.posts.get(key) or not_found("post", key)
-
-
-def refuse_quota(call: Call) -> None:
-    """Answer 402 to the key whose plan has nothing left."""
-    if call.api_key == "vb_test_quota":
-        refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)
 
 
 def _seen(world: World, key: str, *, listed: bool) -> Post | None:
@@ -220,11 +227,6 @@ def _delete(call: Call) -> Answer:
     call.world.remove_post(post)
     call.effect("post.delete", post=post.id)
     return deleted(call.world, post.id)
-
-
-def deleted(world: World, key: str) -> Answer:
-    """Return the answer to a delete, with or without a body."""
-    return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
 
 
 def copy_post(world: World, source: Post, copy_id: str) -> Post:

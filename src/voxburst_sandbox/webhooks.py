@@ -13,6 +13,7 @@ from voxburst_sandbox.http import (
     Answer,
     Call,
     Route,
+    deleted,
     envelope,
     invalid,
     is_web_address,
@@ -20,9 +21,9 @@ from voxburst_sandbox.http import (
     not_found,
     page,
     refuse,
+    refuse_quota,
     single,
 )
-from voxburst_sandbox.posts import deleted, refuse_quota
 from voxburst_sandbox.records import Webhook
 
 __all__ = ["EVENTS", "ROUTES"]
