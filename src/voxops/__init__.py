@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
-    from voxops.analysis.leaks import scan_notebook
     from voxops.analysis.weeks import compare_weeks
     from voxops.connection import connect
     from voxops.frames.arrow import from_arrow
@@ -124,7 +123,6 @@ __all__ = [
     "rehearse",
     "report",
     "runs_panel",
-    "scan_notebook",
     "service_levels",
     "targets",
     "to_excel",
@@ -158,7 +156,6 @@ _LATER = {
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
-    "scan_notebook": "voxops.analysis.leaks",
     "service_levels": "voxops.analysis",
     "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",

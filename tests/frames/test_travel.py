@@ -94,7 +94,6 @@ FRAMES = {
     "events": "vx.events",
     "joined events": "vx.join_events",
     "matrix": "vx.matrix",
-    "leaks": "vx.scan_notebook",
     "archived posts": "archive.posts",
     "archived targets": "archive.targets",
     "archived deliveries": "archive.deliveries",
@@ -113,7 +112,6 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
     """Every frame that a user can hold, of one small campaign."""
     folder = tmp_path_factory.mktemp("travel")
     CAMPAIGN.to_csv(folder / "campaign.csv", index=False)
-    (folder / "notebook.txt").write_text("key = 'vb_live_0123456789abcdef'\n")
     with (
         Sandbox(seed=7, speed=0, rate_limit=None, posts=60, deliveries=100) as sandbox,
         vx.connect(sandbox=sandbox) as ws,
@@ -173,7 +171,6 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "events": vx.events([EVENT]),
             "joined events": vx.join_events(recorded, posts),
             "matrix": vx.matrix(),
-            "leaks": vx.scan_notebook(folder / "notebook.txt"),
             "archived posts": archive.posts(),
             "archived targets": archive.targets(),
             "archived deliveries": archive.deliveries(),

@@ -238,7 +238,6 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.connect(7), "api_key= is of type int"),
         (lambda _: vx.read_campaign(None), "path="),
         (lambda _: vx.read_campaign(" "), "path="),
-        (lambda _: vx.scan_notebook(7), "path="),
         (lambda ws: vx.triage(vx.targets(ws.posts()), rules=7), "rules="),
         (lambda ws: vx.delivery_stats(ws.deliveries(), by=3), "by="),
         (lambda ws: vx.outages(ws.deliveries(), at_least="many"), "at_least="),

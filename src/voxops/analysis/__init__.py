@@ -8,7 +8,6 @@ from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, m
 from voxops.analysis.comparison import compare
 from voxops.analysis.deliveries import delivery_stats, finish
 from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
-from voxops.analysis.leaks import scan_notebook
 from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
 from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, merge, partial
 from voxops.analysis.rules import RULES, Rule
@@ -52,7 +51,6 @@ __all__ = [
     "outages",
     "partial",
     "read_campaign",
-    "scan_notebook",
     "service_levels",
     "triage",
     "week_partial",
