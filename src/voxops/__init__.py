@@ -49,7 +49,7 @@ from voxops.webhooks.recorded import events, join_events
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import attempts_to_success, cause_weeks, delivery_stats, service_levels
+    from voxops.analysis import cause_weeks, delivery_stats, service_levels
     from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
@@ -93,7 +93,6 @@ __all__ = [
     "Workspace",
     "about_posts",
     "allow_nested_loops",
-    "attempts_to_success",
     "cause_weeks",
     "causes",
     "check_campaign",
@@ -139,7 +138,6 @@ _LATER = {
     "Workspace": "voxops.workspace",
     "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
-    "attempts_to_success": "voxops.analysis",
     "cause_weeks": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "compare_weeks": "voxops.analysis.weeks",

@@ -407,7 +407,7 @@ def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
 
 
 DELIVERY_FUNCTIONS = (
-    vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, vx.service_levels, vx.delivery_report,
+    vx.delivery_stats, vx.outages, vx.duplicates, vx.never_delivered, vx.service_levels, vx.delivery_report,
     lambda log: vx.about_posts(log, events=vx.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
 )  # fmt: skip
 TRIAGED_FUNCTIONS = (vx.triage, vx.causes, vx.report, vx.cause_weeks, vx.compare_weeks, vx.plots.causes_by_platform)

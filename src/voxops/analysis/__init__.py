@@ -11,7 +11,6 @@ from voxops.analysis.incidents import duplicates, event_arrived, never_delivered
 from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
 from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, merge, partial
 from voxops.analysis.rules import RULES, Rule
-from voxops.analysis.survival import attempts_to_success, finish_attempts
 from voxops.analysis.templates import message_template
 from voxops.analysis.verdicts import Judgement, judge, triage
 from voxops.analysis.weekly import cause_weeks, merge_weeks, week_partial
@@ -23,7 +22,6 @@ __all__ = [
     "Objective",
     "Rule",
     "about_posts",
-    "attempts_to_success",
     "cause_partial",
     "cause_weeks",
     "causes",
@@ -37,7 +35,6 @@ __all__ = [
     "duplicates",
     "event_arrived",
     "finish",
-    "finish_attempts",
     "finish_causes",
     "finish_levels",
     "judge",

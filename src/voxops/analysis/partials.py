@@ -55,10 +55,10 @@ OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
-# What statistics and curves are made of: a group of such a name would be taken for it.
+# What statistics are made of: a group of such a name would be taken for it.
 _OWN = {
     *COUNT_COLUMNS, "succeeded", "failed", "in_flight", "success_rate", "attempts_mean", "p50_ms", "p95_ms", "p99_ms",
-    "attempt", "at_risk", "censored", "hazard", "survival",
+    "delivered_by_1", "delivered_by_2", "delivered_by_3",
 }  # fmt: skip
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from voxops.analysis.deliveries import PERCENTS, rates
+from voxops.analysis.deliveries import DELIVERED_BY, PERCENTS, rates
 from voxops.analysis.partials import COUNT_COLUMNS, FIELDS, MOST_RETRIES, OF_DAYS, SPANS, STATES, span_start
 from voxops.archive._sql import as_pattern, connected, source
 from voxops.archive._table import SCHEMA, UNKNOWN_DAY
@@ -125,6 +125,10 @@ def _question(parts: str, columns: Sequence[str]) -> str:
     states = ", ".join(
         f"coalesce(sum(deliveries) FILTER (state = '{state}'), 0) AS {state.replace(' ', '_')}" for state in STATES
     )
+    delivered = ", ".join(
+        f"coalesce(sum(deliveries) FILTER (state = 'succeeded' AND attempts <= {most}), 0) AS {name}"
+        for name, most in DELIVERED_BY.items()
+    )
     ranks = ", ".join(
         f"min(latency_ms) FILTER (rank >= (total * {percent} + 99) // 100) AS {name}"
         for name, percent in PERCENTS.items()
@@ -132,11 +136,11 @@ def _question(parts: str, columns: Sequence[str]) -> str:
     shown = ", ".join(f"sums.{_quoted(name)}" for name in columns)
     return f"""
 WITH parts AS MATERIALIZED ({parts}),
-sums AS (SELECT {comma}coalesce(sum(deliveries), 0) AS deliveries, {states}, coalesce(sum(attempts * deliveries), 0) AS attempts FROM parts {group}),
+sums AS (SELECT {comma}coalesce(sum(deliveries), 0) AS deliveries, {states}, {delivered}, coalesce(sum(attempts * deliveries), 0) AS attempts FROM parts {group}),
 histogram AS (SELECT {comma}latency_ms, sum(deliveries) AS n FROM parts WHERE latency_ms IS NOT NULL GROUP BY {comma}latency_ms),
 cumulated AS (SELECT {comma}latency_ms, sum(n) OVER ({by} ORDER BY latency_ms) AS rank, sum(n) OVER ({by}) AS total FROM histogram),
 ranks AS (SELECT {comma}{ranks} FROM cumulated {group})
-SELECT {shown + ", " if shown else ""}deliveries, succeeded, failed, in_flight, attempts, {", ".join(PERCENTS)}
+SELECT {shown + ", " if shown else ""}deliveries, succeeded, failed, in_flight, {", ".join(DELIVERED_BY)}, attempts, {", ".join(PERCENTS)}
 FROM sums LEFT JOIN ranks ON {same} {order}"""
 
 
