@@ -33,7 +33,6 @@ __all__ = [
     "COUNT_COLUMNS",
     "FIELDS",
     "MOST_RETRIES",
-    "OF_DAYS",
     "SPANS",
     "STATES",
     "deduplicate",
@@ -51,7 +50,7 @@ STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
 SPANS = ("hour", "day", "week", "month")
-OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
+_OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
@@ -203,7 +202,7 @@ def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
         days = wall.dt.normalize()
-        if span in OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
             days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
         begun = day_starts(days, tz)
     return cast("pd.Series[Any]", begun.dt.as_unit("us"))
