@@ -49,11 +49,10 @@ from voxops.webhooks.recorded import events, join_events
 
 if TYPE_CHECKING:
     from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import attempts_to_success, cause_weeks, delivery_stats, service_levels
+    from voxops.analysis import cause_weeks, delivery_stats, service_levels
     from voxops.analysis.about import about_posts
     from voxops.analysis.campaign import check_campaign, read_campaign
     from voxops.analysis.incidents import duplicates, never_delivered, outages
-    from voxops.analysis.leaks import scan_notebook
     from voxops.analysis.weeks import compare_weeks
     from voxops.connection import connect
     from voxops.frames.arrow import from_arrow
@@ -94,7 +93,6 @@ __all__ = [
     "Workspace",
     "about_posts",
     "allow_nested_loops",
-    "attempts_to_success",
     "cause_weeks",
     "causes",
     "check_campaign",
@@ -124,7 +122,6 @@ __all__ = [
     "rehearse",
     "report",
     "runs_panel",
-    "scan_notebook",
     "service_levels",
     "targets",
     "to_excel",
@@ -141,7 +138,6 @@ _LATER = {
     "Workspace": "voxops.workspace",
     "about_posts": "voxops.analysis.about",
     "allow_nested_loops": "voxops._core.nested",
-    "attempts_to_success": "voxops.analysis",
     "cause_weeks": "voxops.analysis",
     "check_campaign": "voxops.analysis.campaign",
     "compare_weeks": "voxops.analysis.weeks",
@@ -158,7 +154,6 @@ _LATER = {
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
-    "scan_notebook": "voxops.analysis.leaks",
     "service_levels": "voxops.analysis",
     "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",

@@ -16,16 +16,15 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxops.analysis import (
-    attempts_to_success,
     deduplicate,
     delivery_state,
     delivery_stats,
     finish,
-    finish_attempts,
     merge,
     partial,
     service_levels,
 )
+from voxops.analysis.deliveries import DELIVERED_BY
 from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
 from voxops.analysis.partials import SPANS
 from voxops.errors import PlanError
@@ -107,8 +106,8 @@ def test_counts_rates_and_quantiles_of_a_log_that_fits_on_a_page():
     assert delivery_state(log).tolist() == ["succeeded", "succeeded", "failed", "in flight", "succeeded"]
     stats = delivery_stats(log)
     assert stats.iloc[0].to_dict() == {
-        "deliveries": 5, "succeeded": 3, "failed": 1, "in_flight": 1, "success_rate": 0.75, "attempts": 1 + 3 + 6 + 1 + 1,
-        "attempts_mean": 12 / 5, "p50_ms": 20, "p95_ms": 30, "p99_ms": 30,
+        "deliveries": 5, "succeeded": 3, "failed": 1, "in_flight": 1, "success_rate": 0.75,
+        "delivered_by_1": 2 / 4, "delivered_by_2": 2 / 4, "delivered_by_3": 3 / 4, "attempts": 1 + 3 + 6 + 1 + 1, "attempts_mean": 12 / 5, "p50_ms": 20, "p95_ms": 30, "p99_ms": 30,
     }  # fmt: skip
 
 
@@ -128,17 +127,24 @@ def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
             "in_flight": 0,
             "attempts": 0,
         }
-    curves = [attempts_to_success(part, by) for part in (log, log[:0], log[:1])]
-    pd.testing.assert_series_equal(curves[1].dtypes, curves[0].dtypes)
-    pd.testing.assert_series_equal(curves[2].dtypes, curves[0].dtypes)
-    assert len(curves[1]) == 0
 
 
 def test_a_group_without_a_settled_delivery_or_a_latency_has_no_rate_and_no_quantile():
     stats = delivery_stats(log_of({**FLIGHT, "url": "https://b.example"}, OK), "endpoint").set_index("url")
-    assert stats.loc["https://b.example", ["success_rate", "p50_ms", "p99_ms"]].isna().all()
+    assert stats.loc["https://b.example", ["success_rate", *DELIVERED_BY, "p50_ms", "p99_ms"]].isna().all()
     assert stats.loc["https://b.example", "in_flight"] == 1
     assert stats.loc["https://a.example", "success_rate"] == 1
+
+
+@pytest.mark.parametrize("by", BY)
+def test_the_shares_delivered_by_an_attempt_grow_towards_the_success_rate(by, log):
+    stats = delivery_stats(log, by)
+    for few, more in pairwise([*DELIVERED_BY, "success_rate"]):
+        assert (stats[few].dropna() <= stats[more].dropna()).all()
+    done = log["success"].fillna(False).astype(bool)
+    settled = (delivery_state(log) != "in flight").sum()
+    for name, most in DELIVERED_BY.items():
+        assert delivery_stats(log)[name].tolist() == [(done & (log["retry_count"] + 1 <= most)).sum() / settled]
 
 
 def test_a_negative_latency_is_a_clock_and_no_latency():
@@ -157,10 +163,9 @@ def test_groups_that_would_be_taken_for_counts_are_refused():
     for twice in (["endpoint", "url"], ["day", "day"]):
         with pytest.raises(PlanError, match="names a column twice"):
             delivery_stats(history(5), by=twice)
-    for name in ("latency_ms", "succeeded", "survival", "state"):
-        for count in (delivery_stats, attempts_to_success):
-            with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
-                count(history(5).assign(**{name: 1}), by=name)
+    for name in ("latency_ms", "succeeded", *DELIVERED_BY, "state"):
+        with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
+            delivery_stats(history(5).assign(**{name: 1}), by=name)
 
 
 @pytest.mark.parametrize("value", [["a", "b"], {"a": 1}], ids=str)
@@ -254,7 +259,6 @@ def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng)
     pd.testing.assert_frame_equal(at_once, partial(whole, by))
     pd.testing.assert_frame_equal(one_by_one, at_once)
     pd.testing.assert_frame_equal(finish(one_by_one), delivery_stats(whole, by))
-    pd.testing.assert_frame_equal(finish_attempts(at_once), attempts_to_success(whole, by))
 
 
 @given(st.lists(st.integers(0, 10**12) | st.none(), max_size=40))
@@ -279,6 +283,9 @@ SQL = """
            count(*) FILTER (state = 'failed') AS failed,
            count(*) FILTER (state = 'in flight') AS in_flight,
            count(*) FILTER (state = 'succeeded') / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS success_rate,
+           count(*) FILTER (success AND retry_count = 0) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_1,
+           count(*) FILTER (success AND retry_count < 2) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_2,
+           count(*) FILTER (success AND retry_count < 3) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_3,
            sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END)::BIGINT AS attempts,
            sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END) / count(*)::DOUBLE AS attempts_mean,
            quantile_disc(latency_ms, 0.50) AS p50_ms,
@@ -352,53 +359,6 @@ def test_dask_gives_the_same_numbers_by_a_tree_of_merges_on_two_workers(log, tmp
             parts = [client.submit(merge, *parts[at : at + 2]) for at in range(0, len(parts), 2)]
         tree = client.gather(parts[0])
     pd.testing.assert_frame_equal(finish(tree), delivery_stats(log, ["day", "endpoint"]), check_dtype=False)
-
-
-# --- attempts until success ------------------------------------------------------------------------------------------------
-
-
-def test_a_survival_curve_by_hand_counts_the_censored_until_they_leave():
-    log = log_of(OK, OK, OK, OK, {"retryCount": 1}, {"retryCount": 1}, {**BAD, "retryCount": 0}, {**BAD, "retryCount": 2}, {"retryCount": 3}, FLIGHT)  # fmt: skip
-    curve = attempts_to_success(log)
-    assert curve["attempt"].tolist() == [1, 2, 3, 4]
-    assert curve["at_risk"].tolist() == [9, 4, 2, 1]
-    assert curve["succeeded"].tolist() == [4, 2, 0, 1]
-    assert curve["censored"].tolist() == [1, 0, 1, 0]
-    assert curve["hazard"].tolist() == [4 / 9, 2 / 4, 0, 1]
-    assert curve["survival"].tolist() == pytest.approx([5 / 9, 5 / 18, 5 / 18, 0])
-
-
-def test_without_censoring_the_curve_is_the_share_not_yet_delivered(log):
-    won = log[log["success"].fillna(False).astype(bool)]
-    curve = attempts_to_success(won)
-    for line in curve.itertuples():
-        assert line.survival == pytest.approx((won["retry_count"] + 1 > line.attempt).mean(), abs=1e-12)
-
-
-def test_curves_of_groups_are_those_of_each_group_alone(log):
-    curves = attempts_to_success(log, "endpoint")
-    for url, curve in curves.groupby("url"):
-        alone = attempts_to_success(log[log["url"] == url])
-        pd.testing.assert_frame_equal(curve.drop(columns="url").reset_index(drop=True), alone)
-
-
-def test_duckdb_finds_the_same_curve(log):
-    sql = """
-        WITH known AS (SELECT success, retry_count + CASE WHEN success IS NULL
-                                 OR coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NULL
-                                 THEN 0 ELSE 1 END AS attempts FROM log),
-             steps AS (SELECT unnest(range(1, (SELECT max(attempts) + 1 FROM known))) AS attempt)
-        SELECT attempt, (SELECT count(*) FROM known WHERE attempts >= attempt) AS at_risk,
-               (SELECT count(*) FROM known WHERE attempts = attempt AND success) AS succeeded
-        FROM steps ORDER BY attempt
-    """
-    curve, theirs = attempts_to_success(log), by_duckdb(log, "", sql)
-    assert (
-        curve[["attempt", "at_risk", "succeeded"]].astype(int).to_numpy().tolist()
-        == theirs.astype(int).to_numpy().tolist()
-    )
-    product = np.cumprod(1 - theirs["succeeded"] / theirs["at_risk"])
-    assert curve["survival"].tolist() == pytest.approx(product.tolist(), abs=1e-12)
 
 
 # --- outages -----------------------------------------------------------------------------------------------------------------
@@ -590,10 +550,8 @@ def test_without_a_known_time_the_latest_delivery_is_now():
 def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
     log.attrs["tz"] = "Asia/Kolkata"
     try:
-        for count in (delivery_stats, attempts_to_success):
-            assert str(count(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
-            assert str(count(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
-        assert delivery_stats(log, "day")["day"].isin(attempts_to_success(log, "day")["day"]).all()
+        assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
+        assert str(delivery_stats(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
     finally:
         del log.attrs["tz"]
     assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"
@@ -608,7 +566,6 @@ def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
         delivery_stats,
         outages,
         never_delivered,
-        lambda log: attempts_to_success(log, "endpoint"),
         lambda log: service_levels(log, at_least=10),
     ],
 )

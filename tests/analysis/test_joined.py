@@ -48,7 +48,6 @@ ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "delivery_stats": lambda log: vx.delivery_stats(log, by=["day", "event"]),
     "service_levels": vx.service_levels,
-    "attempts_to_success": lambda log: vx.attempts_to_success(log, by="event"),
     "outages": vx.outages,
     "duplicates": vx.duplicates,
     "never_delivered": lambda log: vx.never_delivered(log).reset_index(drop=True),

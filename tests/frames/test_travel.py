@@ -59,7 +59,6 @@ FRAMES = {
     "compared": "vx.compare",
     "deliveries": "ws.deliveries",
     "statistics": "vx.delivery_stats",
-    "survival": "vx.attempts_to_success",
     "service levels": "vx.service_levels",
     "causes by week": "vx.cause_weeks",
     "outages": "vx.outages",
@@ -94,7 +93,6 @@ FRAMES = {
     "events": "vx.events",
     "joined events": "vx.join_events",
     "matrix": "vx.matrix",
-    "leaks": "vx.scan_notebook",
     "archived posts": "archive.posts",
     "archived targets": "archive.targets",
     "archived deliveries": "archive.deliveries",
@@ -113,7 +111,6 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
     """Every frame that a user can hold, of one small campaign."""
     folder = tmp_path_factory.mktemp("travel")
     CAMPAIGN.to_csv(folder / "campaign.csv", index=False)
-    (folder / "notebook.txt").write_text("key = 'vb_live_0123456789abcdef'\n")
     with (
         Sandbox(seed=7, speed=0, rate_limit=None, posts=60, deliveries=100) as sandbox,
         vx.connect(sandbox=sandbox) as ws,
@@ -138,7 +135,6 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "compared": vx.compare(triaged, vx.targets(ws.posts())).reset_index(),
             "deliveries": log,
             "statistics": vx.delivery_stats(log, by=["day", "endpoint"]),
-            "survival": vx.attempts_to_success(log),
             "service levels": vx.service_levels(log, at_least=10),
             "causes by week": vx.cause_weeks(triaged, tz="Europe/Berlin"),
             "outages": vx.outages(log),
@@ -173,7 +169,6 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "events": vx.events([EVENT]),
             "joined events": vx.join_events(recorded, posts),
             "matrix": vx.matrix(),
-            "leaks": vx.scan_notebook(folder / "notebook.txt"),
             "archived posts": archive.posts(),
             "archived targets": archive.targets(),
             "archived deliveries": archive.deliveries(),

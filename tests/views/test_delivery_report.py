@@ -235,7 +235,7 @@ def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_sho
     made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
     written = {path.name: path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()}
-    assert len(written) == 9
+    assert len(written) == 8
     for text in written.values():
         assert "s3cret" not in text
     assert "<script>" not in written["a.html"]

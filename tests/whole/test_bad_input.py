@@ -204,7 +204,6 @@ TAKE_A_FRAME = {
     "delivery_report": vx.delivery_report,
     "check_campaign": vx.check_campaign,
     "delivery_stats": vx.delivery_stats,
-    "attempts_to_success": vx.attempts_to_success,
     "outages": vx.outages,
     "duplicates": vx.duplicates,
     "never_delivered": vx.never_delivered,
@@ -252,7 +251,7 @@ def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path:
     log.to_csv(tmp_path / "log.csv", index=False)
     back = pd.read_csv(tmp_path / "log.csv")
     figures = [vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.delivery_delay, vx.plots.endpoint_heatmap]
-    for take in (vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, *figures):
+    for take in (vx.delivery_stats, vx.outages, vx.duplicates, vx.never_delivered, *figures):
         with pytest.raises(vx.PlanError, match=r"created_at holds str, not times with a zone.*pd\.to_datetime"):
             take(back)
     assert len(vx.delivery_stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1

@@ -16,7 +16,6 @@ OF_DELIVERIES = {
     "by day": lambda log: vx.delivery_stats(log, by="day"),
     "by endpoint": lambda log: vx.delivery_stats(log, by="endpoint"),
     "levels": vx.service_levels,
-    "attempts": vx.attempts_to_success,
     "outages": vx.outages,
     "duplicates": vx.duplicates,
     "never delivered": vx.never_delivered,

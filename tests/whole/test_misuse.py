@@ -238,7 +238,6 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.connect(7), "api_key= is of type int"),
         (lambda _: vx.read_campaign(None), "path="),
         (lambda _: vx.read_campaign(" "), "path="),
-        (lambda _: vx.scan_notebook(7), "path="),
         (lambda ws: vx.triage(vx.targets(ws.posts()), rules=7), "rules="),
         (lambda ws: vx.delivery_stats(ws.deliveries(), by=3), "by="),
         (lambda ws: vx.outages(ws.deliveries(), at_least="many"), "at_least="),
@@ -408,7 +407,7 @@ def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
 
 
 DELIVERY_FUNCTIONS = (
-    vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, vx.service_levels, vx.delivery_report,
+    vx.delivery_stats, vx.outages, vx.duplicates, vx.never_delivered, vx.service_levels, vx.delivery_report,
     lambda log: vx.about_posts(log, events=vx.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
 )  # fmt: skip
 TRIAGED_FUNCTIONS = (vx.triage, vx.causes, vx.report, vx.cause_weeks, vx.compare_weeks, vx.plots.causes_by_platform)

@@ -157,9 +157,9 @@ def middle(value: object, limit: int = 16) -> str:
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
-def number(value: float | None, *, digits: int = 0) -> str:
+def number(value: float | None) -> str:
     """Return a number with grouped digits, such as ``12,345``; an en dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+    return "–" if pd.isna(value) else f"{value:,.0f}"
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -210,14 +210,12 @@ def as_of(at: datetime, tz: str = "UTC") -> str:
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 
 
-def line(shown: object, full: object, style: str = "", *, lines: int = 1) -> Markup:
-    """Return text on one line, or on a few, cut by an ellipsis where there is no room; all of it shows on hovering.
+def line(shown: object, full: object, style: str = "") -> Markup:
+    """Return text on one line, cut by an ellipsis where there is no room; all of it shows on hovering.
 
     The grid lets the line shrink to the minimum of `style` within a table, which text that does not wrap would stretch.
     """
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    if lines > 1:
-        cut = f"overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:{lines}"
     return html(
         '<div style="display:grid;grid-template-columns:minmax(0,1fr);{}"><div style="{}" title="{}">{}</div></div>',
         style,

@@ -5,40 +5,29 @@ from __future__ import annotations
 from voxops.analysis.about import about_posts
 from voxops.analysis.campaign import check_campaign, read_campaign
 from voxops.analysis.cause_counts import cause_partial, causes, finish_causes, merge_causes
-from voxops.analysis.comparison import compare
 from voxops.analysis.deliveries import delivery_stats, finish
-from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
-from voxops.analysis.leaks import scan_notebook
+from voxops.analysis.incidents import never_delivered, outages
 from voxops.analysis.levels import Objective, finish_levels, level_partial, merge_levels, service_levels
-from voxops.analysis.partials import deduplicate, delivery_attempts, delivery_state, merge, partial
-from voxops.analysis.rules import RULES, Rule
-from voxops.analysis.survival import attempts_to_success, finish_attempts
+from voxops.analysis.partials import deduplicate, delivery_state, merge, partial
+from voxops.analysis.rules import Rule
 from voxops.analysis.templates import message_template
-from voxops.analysis.verdicts import Judgement, judge, triage
+from voxops.analysis.verdicts import judge, triage
 from voxops.analysis.weekly import cause_weeks, merge_weeks, week_partial
 from voxops.analysis.weeks import compare_weeks
 
 __all__ = [
-    "RULES",
-    "Judgement",
     "Objective",
     "Rule",
     "about_posts",
-    "attempts_to_success",
     "cause_partial",
     "cause_weeks",
     "causes",
     "check_campaign",
-    "compare",
     "compare_weeks",
     "deduplicate",
-    "delivery_attempts",
     "delivery_state",
     "delivery_stats",
-    "duplicates",
-    "event_arrived",
     "finish",
-    "finish_attempts",
     "finish_causes",
     "finish_levels",
     "judge",
@@ -52,7 +41,6 @@ __all__ = [
     "outages",
     "partial",
     "read_campaign",
-    "scan_notebook",
     "service_levels",
     "triage",
     "week_partial",

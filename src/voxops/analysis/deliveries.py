@@ -10,9 +10,10 @@ from voxops.analysis.partials import STATES, deduplicate, group_columns, partial
 from voxops.analysis.statistics import quantiles, share
 from voxops.frames.spans import shown_zone
 
-__all__ = ["PERCENTS", "delivery_stats", "finish", "rates"]
+__all__ = ["DELIVERED_BY", "PERCENTS", "delivery_stats", "finish", "rates"]
 
 PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+DELIVERED_BY = {"delivered_by_1": 1, "delivered_by_2": 2, "delivered_by_3": 3}
 
 
 def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
@@ -37,6 +38,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
 
         - ``deliveries succeeded failed in_flight`` (Int64),
         - ``success_rate`` (Float64) = succeeded / (succeeded + failed); NA where all are in flight,
+        - ``delivered_by_1 delivered_by_2 delivered_by_3`` (Float64): of the same, the share that succeeded by attempt 1, 2, 3,
         - ``attempts`` (Int64, the sum) and ``attempts_mean`` (Float64, per delivery),
         - ``p50_ms p95_ms p99_ms`` (Int64): nearest rank over the deliveries that have a latency, NA without any.
 
@@ -74,9 +76,13 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
     counts = partial["deliveries"]
     rows = partial.assign(
         **{name.replace(" ", "_"): counts.where(partial["state"] == name, 0) for name in STATES},
+        **{
+            name: counts.where((partial["state"] == "succeeded") & (partial["attempts"] <= most), 0)
+            for name, most in DELIVERED_BY.items()
+        },
         attempts=partial["attempts"] * counts,
     )
-    sums = ["deliveries", "succeeded", "failed", "in_flight", "attempts"]
+    sums = ["deliveries", "succeeded", "failed", "in_flight", *DELIVERED_BY, "attempts"]
     if keys:
         table = rows.groupby(keys, sort=True, dropna=False, observed=True)[sums].sum().reset_index()
     else:
@@ -94,7 +100,19 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
 
 def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Add the shares to counts and quantiles, and put the columns of `delivery_stats` in their order."""
-    table["success_rate"] = share(table["succeeded"], table["succeeded"] + table["failed"])
+    settled = table["succeeded"] + table["failed"]
+    table["success_rate"] = share(table["succeeded"], settled)
+    for name in DELIVERED_BY:
+        table[name] = share(table[name], settled)
     table["attempts_mean"] = share(table["attempts"], table["deliveries"])
-    counts = ["deliveries", "succeeded", "failed", "in_flight", "success_rate", "attempts", "attempts_mean"]
+    counts = [
+        "deliveries",
+        "succeeded",
+        "failed",
+        "in_flight",
+        "success_rate",
+        *DELIVERED_BY,
+        "attempts",
+        "attempts_mean",
+    ]
     return table[[*keys, *counts, *PERCENTS]]

@@ -33,7 +33,6 @@ __all__ = [
     "COUNT_COLUMNS",
     "FIELDS",
     "MOST_RETRIES",
-    "OF_DAYS",
     "SPANS",
     "STATES",
     "deduplicate",
@@ -51,14 +50,14 @@ STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
 SPANS = ("hour", "day", "week", "month")
-OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
+_OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
-# What statistics and curves are made of: a group of such a name would be taken for it.
+# What statistics are made of: a group of such a name would be taken for it.
 _OWN = {
     *COUNT_COLUMNS, "succeeded", "failed", "in_flight", "success_rate", "attempts_mean", "p50_ms", "p95_ms", "p99_ms",
-    "attempt", "at_risk", "censored", "hazard", "survival",
+    "delivered_by_1", "delivered_by_2", "delivered_by_3",
 }  # fmt: skip
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
@@ -203,7 +202,7 @@ def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
         days = wall.dt.normalize()
-        if span in OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
             days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
         begun = day_starts(days, tz)
     return cast("pd.Series[Any]", begun.dt.as_unit("us"))

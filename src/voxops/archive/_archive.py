@@ -1,4 +1,4 @@
-"""What an archive offers beside its tables: sync, and statistics file by file."""
+"""What an archive offers beside its tables: sync, and statistics."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from voxops._core.arguments import list_of_text
 from voxops.analysis import (
     Objective,
     cause_partial,
+    finish,
     finish_causes,
     finish_levels,
     level_partial,
+    merge,
     merge_causes,
     merge_levels,
     merge_weeks,
+    partial,
     triage,
     week_partial,
 )
 from voxops.analysis.rules import Rule
-from voxops.archive._count import Sources, count, fits
-from voxops.archive._frames import COUNTED_COLUMNS, frame_by_frame
+from voxops.archive._count import count, fits
 from voxops.archive._loads import Loads
 from voxops.archive._open import latest
-from voxops.archive._rollups import usable_for
 from voxops.archive._sync import Synced
 from voxops.archive._tables import Tables
 from voxops.frames.spans import When, say_zone, zone
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 __all__ = ["Archive"]
+
+# What service levels are counted from.
+_OF_LEVELS = ("url", "success", "status_code", "latency_ms", "retry_count", "created_at", "error", "delivered_at")
 
 
 class Archive(Tables):
@@ -118,7 +122,7 @@ class Archive(Tables):
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.delivery_stats`` over the whole history: from each day's roll-up, and where that does not do, by DuckDB.
+        """Compute ``vx.delivery_stats`` over the whole history, by DuckDB where the files are.
 
         Parameters
         ----------
@@ -136,12 +140,10 @@ class Archive(Tables):
         tz = self._tz if tz is None else zone(tz)
         start, end = self._window(since, until)
         files = self.files("deliveries", since, until)
-        days = [path.parent.name.removeprefix("day=") for path in files]
-        if not fits(names, days):
-            return frame_by_frame(files, names, tz, (start, end))
-        kept = usable_for(self._store.rollups(), names, tz, (start, end))
-        rest = [path for path, day in zip(files, days, strict=True) if day not in kept]
-        return count(Sources([kept[day] for day in days if day in kept], rest, start, end, days), names, tz)
+        if fits(names, files):
+            return count(files, names, tz, (start, end))
+        parts = self.parts("deliveries", since=since, until=until)
+        return finish(merge(partial(_created_within(part, start, end), names, tz=tz) for part in parts))
 
     def causes(
         self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None, until: When = None
@@ -214,5 +216,14 @@ class Archive(Tables):
         """
         objective = Objective.of(within, target, windows, at_least)
         now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
-        parts = self.parts("deliveries", ("url", *COUNTED_COLUMNS, "error", "delivered_at"), since=since)
+        parts = self.parts("deliveries", _OF_LEVELS, since=since)
         return finish_levels(merge_levels(level_partial(part, objective, now) for part in parts), objective)
+
+
+def _created_within(log: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.DataFrame:
+    """Deliveries created within a span; an unknown time is inside."""
+    if start is not None:
+        log = log[~(log["created_at"] < start)]
+    if end is not None:
+        log = log[~(log["created_at"] >= end)]
+    return log

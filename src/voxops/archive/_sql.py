@@ -17,7 +17,7 @@ from voxops.archive._table import SCHEMA, to_frame
 from voxops.errors import ConfigError
 from voxops.frames.arrow_in import doubled_name
 
-__all__ = ["as_literal", "as_pattern", "ask", "connected", "source"]
+__all__ = ["as_literal", "ask", "connected", "source"]
 
 
 def ask(
@@ -45,6 +45,8 @@ def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Pat
     """These files as a table for SQL: all columns of today's schema, also where another version wrote a file without some of them."""
     none = f"_no_{kind}"
     connection.register(none, SCHEMA[kind].empty_table())
+    if not files:
+        return none
     listed = ", ".join(map(as_pattern, files))
     hive = "hive_partitioning = true, hive_types = {'day': VARCHAR}" if days else "hive_partitioning = false"
     return (

@@ -7,7 +7,6 @@
     posts/day=2026-03-02/part-0.parquet
     targets/day=2026-03-02/part-0.parquet
     deliveries/day=2026-03-02/part-0.parquet
-    counts/day=2026-03-02/counts-0.parquet      what the deliveries of a day count to
 
 The day is that of ``created_at`` in UTC, for targets that of their post; it never changes, so a row never moves. A row
 without it is kept under ``day=unknown`` until it shows one. Files are for their owner only, unless the umask shares them with the group.
@@ -34,15 +33,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voxops._core.files import create_file, flush_folder, make_folder
-from voxops.archive._count import counting
-from voxops.archive._rollups import is_current, rollup_of
 from voxops.archive._table import UNKNOWN_DAY, read_file, readable, to_table
 from voxops.errors import ConfigError
 
 __all__ = ["KINDS", "BusyError", "Store", "day_of", "days_of"]
 
 KINDS = ("posts", "targets", "deliveries")
-_FOLDERS = (*KINDS, "counts")
 _VERSION = 1
 # What a newer record replaces: all targets of a post go with it.
 _KEYS = {"posts": "post_id", "targets": "post_id", "deliveries": "delivery_id"}
@@ -51,7 +47,7 @@ _ORDER = {
     "targets": ["post_id", "platform", "account_id", "target_id"],
     "deliveries": ["delivery_id"],
 }
-_STATE, _LOCK, _PART, _COUNTS = "archive.json", ".lock", "part-0.parquet", "counts-0.parquet"
+_STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
 _ASIDE = ".new"
 _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
 # What file browsers and notebooks leave in any folder.
@@ -136,7 +132,7 @@ class Store:
             return
         ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
         for path in sorted(self.root.iterdir()):
-            if path.name not in ours and not (path.name in _FOLDERS and self._is_table(path)):
+            if path.name not in ours and not (path.name in KINDS and self._is_table(path)):
                 raise ConfigError(
                     f"{self.root} holds other files, such as {path.name}, and is not an archive; choose a new or empty folder"
                 )
@@ -148,11 +144,11 @@ class Store:
     def _left_aside(self) -> Iterable[Path]:
         """What this class itself writes before it renames it, in its own folders, and nothing that a link leads to."""
         yield self.root / (_STATE + _ASIDE)
-        for kind in _FOLDERS:
+        for kind in KINDS:
             if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
                 for folder in (self.root / kind).iterdir():
                     if _DAY.fullmatch(folder.name) and not folder.is_symlink():
-                        yield folder / ((_COUNTS if kind == "counts" else _PART) + _ASIDE)
+                        yield folder / (_PART + _ASIDE)
 
     def state(self) -> dict[str, Any]:
         """What has been read so far; empty for a new archive.
@@ -216,31 +212,6 @@ class Store:
         for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
             flush_folder(folder)  # of the day, and of the table, where the day may be new
         return len(aside)
-
-    def rollups(self) -> dict[str, Path]:
-        """Day -> what its deliveries count to; only days for which that was made of the present file."""
-        files = self.files("deliveries")
-        places = {day: self._rollup_path(day) for day in files}
-        return {day: path for day, path in places.items() if is_current(path, files[day])}
-
-    def roll_up(self) -> None:
-        """Count the days whose deliveries have changed since they were counted, or never were."""
-        kept = self.rollups()
-        left = {day: file for day, file in self.files("deliveries").items() if day not in kept}
-        if not left:
-            return
-        with counting() as connection:
-            for day, file in left.items():
-                path = self._rollup_path(day)
-                make_folder(path.parent)
-                with _aside(path) as out:
-                    out.write(rollup_of(connection, file, day))
-                _rename(path)
-                flush_folder(path.parent)
-
-    def _rollup_path(self, day: str) -> Path:
-        """Where the roll-up of a day is kept."""
-        return self.root / "counts" / f"day={day}" / _COUNTS
 
     def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
         """Write the day's file anew beside the old one, `new` in the place of what has one of these ids; an empty list if it would be the same."""

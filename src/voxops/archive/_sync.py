@@ -128,7 +128,7 @@ class Sync:
         self._note_pass("posts", begun)
 
     async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool = False) -> None:
-        """Read deliveries of these webhooks that are new or open, or all since an instant, and count them by day."""
+        """Read deliveries of these webhooks that are new or open, or all since an instant."""
         low = since or BEGINNING
         for webhook in webhooks if full else ():
             read = spans_read(self._state, webhook)
@@ -137,7 +137,6 @@ class Sync:
         for webhook in webhooks:
             await self._new_deliveries(webhook, low)
         await self._open_deliveries(webhooks)
-        await asyncio.to_thread(self._store.roll_up)  # beside the loop, on which runs send meanwhile
         self._note_pass("deliveries", begun)
 
     def _note_pass(self, kind: str, begun: datetime) -> None:

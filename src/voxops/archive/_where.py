@@ -31,19 +31,19 @@ def some(**filters: object) -> Any:
     return pc.scalar(not empties(**filters))
 
 
-def created(start: pd.Timestamp | None, end: pd.Timestamp | None, *, prune: bool = True) -> Any:
+def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
     """Rows created within a span; an unknown time is inside, since nothing shows that it is not.
 
-    With `prune` the condition also names the days, so that files outside are never opened.
+    The condition also names the days, so that files outside are never opened.
     """
     at, day = pc.field("created_at"), pc.field("day")
     wanted = pc.scalar(True)
     if start is not None:
         wanted &= at.is_null() | (at >= _scalar(start))
-        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start)) if prune else pc.scalar(True)
+        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start))
     if end is not None:
         wanted &= at.is_null() | (at < _scalar(end))
-        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end)) if prune else pc.scalar(True)
+        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end))
     return wanted
 
 

@@ -277,14 +277,15 @@ def _triage(options: argparse.Namespace) -> int:
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
     from voxops._core.addresses import short_address
-    from voxops.analysis import delivery_stats
+    from voxops.analysis.deliveries import DELIVERED_BY, delivery_stats
     from voxops.views.delivery_report import delivery_report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
     made = delivery_report(log, tz=tz)
     stats = delivery_stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
-    stats["success_rate"] = stats["success_rate"].map(lambda share: below_all(share, 4), na_action="ignore")
+    for name in ("success_rate", *DELIVERED_BY):
+        stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")
     _print_and_write(made, options, {"stats": stats})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)

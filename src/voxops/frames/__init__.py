@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from voxops.frames.columns import need_columns, need_frame
 from voxops.frames.expansion import TARGET_COLUMNS, TARGET_KEY, latest_rows, latest_targets, targets
-from voxops.frames.packing import pack, unpack
 from voxops.frames.schemas import SCHEMAS
 from voxops.frames.spans import moment, window, within
 from voxops.frames.target import Target, Targets
 from voxops.frames.times import parse_times
 from voxops.frames.typed import Columns, build
-from voxops.frames.values import to_bool
 
 __all__ = [
     "SCHEMAS",
@@ -25,11 +23,8 @@ __all__ = [
     "moment",
     "need_columns",
     "need_frame",
-    "pack",
     "parse_times",
     "targets",
-    "to_bool",
-    "unpack",
     "window",
     "within",
 ]

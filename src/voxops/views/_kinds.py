@@ -210,6 +210,7 @@ _SHAPES: Mapping[str, Shape] = {
     "code": Shape("code", 176),
     "column": Shape("column", 116),
     "content": Shape("text"),
+    **{f"delivered_by_{most}": Shape(f"by attempt {most}", 96, share=True) for most in (1, 2, 3)},
     "eligible": Shape("sent", 44),
     "error_code": Shape("error", 176),
     "error_message": Shape("message", wraps=True),

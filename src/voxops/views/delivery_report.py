@@ -13,7 +13,8 @@ import pandas as pd
 
 from voxops._core import safe
 from voxops._core.addresses import short_address
-from voxops.analysis import attempts_to_success, deduplicate, delivery_state, delivery_stats, service_levels
+from voxops.analysis import deduplicate, delivery_state, delivery_stats, service_levels
+from voxops.analysis.deliveries import DELIVERED_BY
 from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
 from voxops.analysis.partials import need_both_results
 from voxops.analysis.statistics import ranked
@@ -91,7 +92,7 @@ def delivery_report(
     Returns
     -------
     Report
-        With ``frames``: ``endpoints levels hours attempts outages duplicates lost``. Addresses are shown without their query, which may
+        With ``frames``: ``endpoints levels hours outages duplicates lost``. Addresses are shown without their query, which may
         hold a secret. Of a `run`, ``redelivered`` are its results.
 
     Raises
@@ -120,7 +121,6 @@ def delivery_report(
         "endpoints": endpoints,
         "levels": levels,
         "hours": delivery_stats(log, by="hour", tz=tz),
-        "attempts": attempts_to_success(log, by="endpoint"),
         "outages": breaks,
         "duplicates": copies,
         "lost": lost,
@@ -140,7 +140,6 @@ def delivery_report(
         _levels(levels, within, target),
         *([] if again is None else [_redelivered(again)]),
         _outages(log, breaks, tz),
-        _attempts(log),
         _copies(copies),
         _evidence(lost, rows, tz),
     ]
@@ -245,6 +244,7 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
             "endpoint": endpoints["url"].map(short_address),
             **{name: endpoints[name] for name in ("deliveries", "succeeded", "failed")},
             "succeeded (%)": _percents(endpoints["success_rate"], 2),
+            **{f"by attempt {most} (%)": _percents(endpoints[name], 2) for name, most in DELIVERED_BY.items()},
             "attempts (mean)": endpoints["attempts_mean"].round(3),
             **{f"{name.removesuffix('_ms')} (ms)": endpoints[name] for name in ("p50_ms", "p95_ms", "p99_ms")},
         }
@@ -304,17 +304,6 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
         in_zone(table[names], tz),
         (figure,),
     )
-
-
-def _attempts(log: pd.DataFrame) -> Section:
-    """Show how many attempts deliveries took."""
-    curve = attempts_to_success(log)
-    if curve.empty:
-        return Section("Attempts until success")
-    table = curve[["attempt", "at_risk", "succeeded", "censored"]].assign(
-        **{"not delivered yet (%)": (100 * curve["survival"]).round(2)}
-    )
-    return Section("Attempts until success", "What had not arrived after so many attempts (Kaplan and Meier).", table)
 
 
 def _results(run: Any) -> pd.DataFrame:

@@ -22,7 +22,6 @@ from voxops.views._delivery_plots import (
     endpoint_heatmap,
     latency_bands,
     outage_bands,
-    survival_curve,
 )
 from voxops.views._months import cause_weeks, error_budgets
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS
@@ -44,7 +43,6 @@ __all__ = [
     "outcomes_by_platform",
     "performance",
     "schedule_calendar",
-    "survival_curve",
 ]
 
 # Good, then bad, then open, whether the words are statuses or outcomes.
