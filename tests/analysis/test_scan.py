@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import voxops as vx
 from voxops.errors import _without_secrets
@@ -17,26 +16,37 @@ from voxops.errors import _without_secrets
 SECRET = "9fK2mQ7xWz41LbT8"
 
 
+def new(kind: str, *given: Any, **more: Any) -> Any:
+    """A part of a notebook."""
+    from nbformat import v4  # takes two seconds to import, which every worker would wait for
+
+    return getattr(v4, f"new_{kind}")(*given, **more)
+
+
 def write(folder: Path, *cells, **metadata) -> Path:
     path = folder / "book.ipynb"
-    nbformat.write(new_notebook(cells=list(cells), metadata=metadata), path)
+    import nbformat
+
+    nbformat.write(new("notebook", cells=list(cells), metadata=metadata), path)
     return path
 
 
 def test_keys_and_secrets_are_found_wherever_they_stand(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        new_code_cell(f"import voxops as vx\nws = vx.connect('vb_live_{SECRET}')"),
-        new_markdown_cell(f"old key: sk_live_{SECRET}"),
-        new_code_cell(
+        new("code_cell", f"import voxops as vx\nws = vx.connect('vb_live_{SECRET}')"),
+        new("markdown_cell", f"old key: sk_live_{SECRET}"),
+        new(
+            "code_cell",
             "hook",
             outputs=[
-                new_output("stream", text=f"created\nvb_test_{SECRET}\n"),
-                new_output(
+                new("output", "stream", text=f"created\nvb_test_{SECRET}\n"),
+                new(
+                    "output",
                     "display_data",
                     data={"text/html": f"<td>whsec_{SECRET}</td>", "application/json": {"secret": SECRET}},
                 ),
-                new_output("error", ename="E", evalue="x", traceback=["one", f"Authorization: Bearer {SECRET}"]),
+                new("output", "error", ename="E", evalue="x", traceback=["one", f"Authorization: Bearer {SECRET}"]),
             ],
         ),
         voxops={"signing_secret": SECRET},
@@ -67,7 +77,7 @@ def test_keys_and_secrets_are_found_wherever_they_stand(tmp_path: Path) -> None:
     ],
 )
 def test_a_secret_is_known_by_its_name(tmp_path: Path, line: str) -> None:
-    assert len(vx.scan_notebook(write(tmp_path, new_code_cell(line)))) == 1
+    assert len(vx.scan_notebook(write(tmp_path, new("code_cell", line)))) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +103,7 @@ def test_a_secret_is_known_by_its_name(tmp_path: Path, line: str) -> None:
     ],
 )
 def test_a_secret_is_found_in_every_usual_way_to_set_one(tmp_path: Path, line: str) -> None:
-    found = vx.scan_notebook(write(tmp_path, new_code_cell(line)))
+    found = vx.scan_notebook(write(tmp_path, new("code_cell", line)))
     assert found["kind"].to_list() == ["signing secret" if "secret" in line.lower() else "API key"]
     assert SECRET not in found.to_string()
 
@@ -101,8 +111,8 @@ def test_a_secret_is_found_in_every_usual_way_to_set_one(tmp_path: Path, line: s
 def test_a_secret_in_data_is_known_by_any_of_the_names(tmp_path: Path) -> None:
     data = {"application/json": {"api_key": SECRET, "apiKey": SECRET, "my.webhook_secret": SECRET, "note": SECRET}}
     printed = f"env: VOXBURST_API_KEY={SECRET}\nHOME=/home/me\nVOXBURST_API_KEY={SECRET}\n"
-    outputs = [new_output("display_data", data=data), new_output("stream", text=printed)]
-    found = vx.scan_notebook(write(tmp_path, new_code_cell("x", outputs=outputs), voxops={"api_key": SECRET}))
+    outputs = [new("output", "display_data", data=data), new("output", "stream", text=printed)]
+    found = vx.scan_notebook(write(tmp_path, new("code_cell", "x", outputs=outputs), voxops={"api_key": SECRET}))
     assert found["where"].to_list() == [
         "output 1 application/json apiKey",
         "output 1 application/json api_key",
@@ -139,17 +149,18 @@ def test_a_secret_in_data_is_known_by_any_of_the_names(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_only_names_a_secret_is_none(tmp_path: Path, line: str) -> None:
-    found = vx.scan_notebook(write(tmp_path, new_code_cell(line)))
+    found = vx.scan_notebook(write(tmp_path, new("code_cell", line)))
     assert found.empty, found.to_string()
 
 
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
     cells = [
-        new_code_cell(
-            "ws = vx.connect(sandbox=True)\nkey = os.environ['VOXBURST_API_KEY']\nvx.plan_bulk(frame, key='row_id')"
+        new(
+            "code_cell",
+            "ws = vx.connect(sandbox=True)\nkey = os.environ['VOXBURST_API_KEY']\nvx.plan_bulk(frame, key='row_id')",
         ),
-        new_code_cell("vx.connect('vb_test_sandbox')"),  # opens nothing but the sandbox
-        new_markdown_cell("the form is vb_live_ and a secret"),
+        new("code_cell", "vx.connect('vb_test_sandbox')"),  # opens nothing but the sandbox
+        new("markdown_cell", "the form is vb_live_ and a secret"),
     ]
     found = vx.scan_notebook(write(tmp_path, *cells))
     assert found.empty
@@ -170,8 +181,8 @@ def test_any_text_file_is_looked_through(tmp_path: Path) -> None:
     ids=["behind an escape", "in colours", "a secret in colours"],
 )
 def test_keys_are_found_within_what_a_traceback_or_a_repr_shows(tmp_path: Path, text: str) -> None:
-    output = new_output("error", ename="E", evalue="x", traceback=[text])
-    assert len(vx.scan_notebook(write(tmp_path, new_code_cell("x", outputs=[output])))) == 1
+    output = new("output", "error", ename="E", evalue="x", traceback=[text])
+    assert len(vx.scan_notebook(write(tmp_path, new("code_cell", "x", outputs=[output])))) == 1
 
 
 def test_keys_are_found_in_names_and_beside_the_cells(tmp_path: Path) -> None:
