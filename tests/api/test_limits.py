@@ -27,7 +27,6 @@ def test_no_other_file_knows_a_limit_or_the_address() -> None:
     known = {*TELLING, assumptions.DEFAULT_URL, "/deliveries"}
     files = set(ROOT.rglob("*.py")) - HOMES
     assert files
-    assert files
     found = {str(path.relative_to(ROOT)): known.intersection(constants(path)) for path in sorted(files)}
     assert {path: values for path, values in found.items() if values} == {}
 
