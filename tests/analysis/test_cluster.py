@@ -18,10 +18,6 @@ from voxops.archive import Archive, read_part
 from voxops.archive._store import Store
 from voxops.frames import build, targets
 
-dask = pytest.importorskip("dask")
-dataframe = pytest.importorskip("dask.dataframe")
-distributed = pytest.importorskip("distributed")
-
 ROWS, DAYS = 6_000, 12
 GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]
 # What belongs to Dask's own workings on the way up and down, not to us.
@@ -98,6 +94,8 @@ def archive(log: pd.DataFrame, posts: pd.DataFrame, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two worker processes; the numbers cross a process boundary on their way."""
+    import distributed
+
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
         distributed.Client(local) as client,
@@ -107,6 +105,8 @@ def cluster() -> Iterator[Any]:
 
 def tree(parts: list[Any], join: Callable[..., Any], width: int = 4) -> Any:
     """Merge delayed partials a few at a time, level by level, so that no worker ever holds them all."""
+    import dask
+
     while len(parts) > 1:
         parts = [dask.delayed(join)(parts[at : at + width]) for at in range(0, len(parts), width)]
     return parts[0]
@@ -126,6 +126,8 @@ def count_causes(path: Path) -> pd.DataFrame:
 def test_files_on_two_workers_give_the_same_digits(
     cluster: Any, archive: Archive, log: pd.DataFrame, by: list[str]
 ) -> None:
+    import dask
+
     parts = [dask.delayed(count)(path, by) for path in archive.files("deliveries")]
     assert len(parts) > DAYS
     table = finish(tree(parts, merge).compute())
@@ -135,6 +137,9 @@ def test_files_on_two_workers_give_the_same_digits(
 
 
 def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
+    import dask
+    from dask import dataframe
+
     frame = dataframe.read_parquet([str(path) for path in archive.files("deliveries")], dtype_backend="numpy_nullable")
     parts = [dask.delayed(partial)(part, ["endpoint"]) for part in frame.to_delayed()]
     table = finish(tree(parts, merge).compute())
@@ -143,6 +148,8 @@ def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log:
 
 
 def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archive, posts: pd.DataFrame) -> None:
+    import dask
+
     parts = [dask.delayed(count_causes)(path) for path in archive.files("targets")]
     table = finish_causes(tree(parts, merge_causes).compute())
     pd.testing.assert_frame_equal(table, causes(vx.triage(vx.targets(posts))), check_exact=True)

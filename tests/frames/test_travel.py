@@ -10,7 +10,6 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -36,9 +35,15 @@ def _duckdb(frame: pd.DataFrame) -> Any:
         return connection.sql("SELECT * FROM frame").to_arrow_table()
 
 
+def _polars(frame: Any) -> Any:
+    import polars as pl  # takes most of a second, which every worker would wait for
+
+    return pl.DataFrame(frame)
+
+
 WAYS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "parquet": lambda frame: pd.read_parquet(BytesIO(frame.to_parquet())),
-    "polars": pl.DataFrame,
+    "polars": _polars,
     "duckdb": _duckdb,
     "stream": lambda frame: pa.RecordBatchReader.from_stream(frame).read_all(),
 }
@@ -231,7 +236,7 @@ def test_the_same_keys_are_planned(frames: dict[str, pd.DataFrame], way: str) ->
 
 def test_other_tools_see_lists_and_structs() -> None:
     posts = two_posts()
-    exploded = pl.DataFrame(posts).explode("targets").unnest("targets", separator=".")
+    exploded = _polars(posts).explode("targets").unnest("targets", separator=".")
     assert exploded["targets.platform"].to_list()[:3] == ["twitter", "bluesky", "threads"]
     with duckdb.connect() as connection:
         found = connection.sql(
@@ -306,7 +311,7 @@ def test_a_name_that_two_columns_have_is_said() -> None:
         from_arrow(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))
 
 
-@pytest.mark.parametrize("make", [pl.DataFrame, pa.Table.from_pydict], ids=["polars", "pyarrow"])
+@pytest.mark.parametrize("make", [_polars, pa.Table.from_pydict], ids=["polars", "pyarrow"])
 def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: Any) -> None:
     frame = make({"delivery_id": ["d1"]})
     whose = f"not a {type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
 from tests.kernel import Cell, Kernel
 
 from voxburst_sandbox import Fault, Sandbox, gates
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
@@ -122,6 +125,8 @@ def test_no_key_anywhere(api: Sandbox, tmp_path: Path) -> None:
     assert {request["api_key"] for request in api.requests()} == {KEY}, "another key was used"
     for message in shown:
         assert pieces(json.dumps(message, default=str, ensure_ascii=False)) == [], message["msg_type"]
+    import nbformat
+
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell.code, outputs=outputs(cell)) for cell in done]
     )
@@ -133,7 +138,9 @@ def test_no_key_anywhere(api: Sandbox, tmp_path: Path) -> None:
         assert pieces(path.read_bytes().decode("utf-8", "replace")) == [], path.name
 
 
-def outputs(cell: Cell) -> list[nbformat.NotebookNode]:
+def outputs(cell: Cell) -> list[NotebookNode]:
     """A cell's outputs as a saved notebook holds them."""
+    from nbformat import v4
+
     kinds = {"stream", "display_data", "execute_result", "error"}
-    return [nbformat.v4.output_from_msg(message) for message in cell.messages if message["msg_type"] in kinds]
+    return [v4.output_from_msg(message) for message in cell.messages if message["msg_type"] in kinds]
