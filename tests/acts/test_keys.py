@@ -212,20 +212,6 @@ def test_rule_05_a_number_that_may_have_lost_digits_in_a_file_names_no_row(value
     assert keys.row_key(2**53 - 1) == str(2**53 - 1)
 
 
-def test_names_that_an_earlier_version_may_have_recorded():
-    assert keys.older_names("2027-03-01 09:00:00") == (
-        "2027-03-01T09:00:00",
-        "2027-03-01 09:00:00.000", "2027-03-01T09:00:00.000", "2027-03-01 09:00:00.000000", "2027-03-01T09:00:00.000000",
-        "2027-03-01 09:00:00.000000000", "2027-03-01T09:00:00.000000000", "2027-03-01 09:00", "2027-03-01T09:00",
-    )  # fmt: skip
-    assert "2027-03-01 09:00:00.250000" in keys.older_names("2027-03-01 09:00:00.25")
-    assert keys.older_names("2027-03-01T09:00:00+00:00") == (
-        "2027-03-01T09:00:00Z", "2027-03-01 09:00:00Z", "2027-03-01 09:00:00+00:00",
-    )  # fmt: skip
-    assert keys.older_names("7") == ("7.0",)
-    assert keys.older_names("slot 7") == ()
-
-
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
 def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
     frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})

@@ -189,34 +189,6 @@ def test_rule_05_an_act_on_a_post_that_succeeded_is_joined_and_in_other_words_he
     assert one(bench, fix(post, words="C"), post) == held
 
 
-@pytest.mark.parametrize("both", [False, True], ids=["then-today's", "both-earlier"])
-def test_rule_04_what_an_earlier_edition_recorded_is_known_and_what_came_later_counts(bench, both):
-    post = state("failed", updated="2026-03-01T00:00:00.250000+00:00")
-    plan = fix(post)
-    (older,) = plan.items[0].older
-    assert older != plan.items[0].identity
-
-    def recorded_earlier(op: int) -> None:
-        with bench.ledger.atomic() as db:
-            db.execute("UPDATE items SET identity = ? WHERE op = ?", (older, op))
-
-    (op,) = bench.bind(plan, post)
-    bench.doubt(op)
-    end(bench, op, Outcome.FAILED)
-    recorded_earlier(op)
-    assert one(bench, plan, post) == Join(op, 0)
-    (later,) = bench.bind(fix(post, attempt=2), post)
-    assert later != op
-    bench.doubt(later)
-    end(bench, later, Outcome.SUCCEEDED)
-    if both:  # the version that wrote the first one again, and an earlier one beside it
-        recorded_earlier(later)
-        with bench.ledger.atomic() as db:
-            db.execute("UPDATE items SET identity = ? WHERE op = ?", (plan.items[0].identity, op))
-    assert one(bench, plan, post) == Join(later, 0)
-    assert "older" not in json.loads(bench.ledger.query("SELECT item FROM members WHERE op = ?", (later,))[0][0])
-
-
 def test_rule_05_a_change_that_somebody_has_undone_is_not_done(bench):
     post = scheduled()
     (op,) = bench.bind(move(post), post)
@@ -853,16 +825,6 @@ def test_an_attempt_is_counted_by_the_ledger_for_acts_and_named_by_the_sheet_for
     post = state("failed")
     assert one(bench, retry(post, attempt=3), post).item.attempt == 1
     assert one(bench, campaign("a", attempt=3)).item.attempt == 3
-
-
-def test_a_row_that_the_ledger_knows_under_two_names_is_held(bench):
-    (item,) = campaign("1").items
-    assert len(item.identities) > 1
-    one_op, other = bench.bind(campaign("x"))[0], bench.bind(campaign("y"))[0]
-    for op, identity in zip((one_op, other), item.identities, strict=False):
-        bench.ledger.forming.point(identity, 1, op, 0)
-    said = "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
-    assert one(bench, campaign("1")) == Hold(said)
 
 
 def test_rule_20_an_unsent_row_that_is_blocked_is_joined_and_in_other_words_takes_its_own_place(bench):

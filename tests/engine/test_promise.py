@@ -458,13 +458,16 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
     assert rig.effects("post.retry") == 1, "the server knew the key"
 
 
-def test_rule_31_an_older_version_refuses_a_newer_ledger(tmp_path):
+def test_rule_31_a_ledger_of_another_version_is_refused_and_stays_as_it_is(tmp_path):
     from voxops.ledger import Ledger
 
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    version = ledger.query("PRAGMA user_version")[0][0]
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    schema = ledger.query("PRAGMA user_version")[0][0]
     with ledger.atomic() as db:
-        db.execute(f"PRAGMA user_version={version + 1}")
+        db.execute(f"PRAGMA user_version={schema + 1}")
     ledger.close()
-    with pytest.raises(vx.LedgerError, match="later version of voxops; update voxops"):
-        Ledger(tmp_path / "ledger.sqlite")
+    before = path.read_bytes()
+    with pytest.raises(vx.LedgerError, match="finish its runs with the version that made it"):
+        Ledger(path)
+    assert path.read_bytes() == before

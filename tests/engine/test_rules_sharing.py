@@ -263,7 +263,7 @@ def test_rule_25_a_network_file_system_is_warned_of_and_refused_if_its_locks_fai
     monkeypatch.setattr(ledger_file, "_file_system", lambda path: "nfs4")
     with pytest.warns(UserWarning, match="network file system"):
         db = ledger_file.open_database(tmp_path / "net.sqlite")
-    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "truncate"
     db.close()
     monkeypatch.setattr(ledger_file, "locks_hold", lambda path: False)
     with warnings.catch_warnings():

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, DeliveryAct
 from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
@@ -119,7 +118,6 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
                 path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
                 body=None,
                 seen=seen,
-                older=(fingerprint("redeliver", episode),),
             )
         )
     return build_plan(REDELIVER, deliveries, items, reasons, numbers)

@@ -173,7 +173,6 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
         path=path,
         body=body,
         seen=seen,
-        older=(fingerprint(action, seen),),
     )
 
 

@@ -102,12 +102,7 @@ class Decider:
 
     def _decide(self, operation: Operation, item: Item) -> Decision:
         """Decide for one row: what the ledger knows comes before what the server shows."""
-        found = list(filter(None, map(self._ledger.operations.latest, item.identities)))
-        if self._creates and len({(stored.id, member.position) for _, stored, member in found}) > 1:
-            return Hold(
-                "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
-            )
-        known = found[0] if self._creates and found else max(found, key=lambda each: each[0], default=None)
+        known = self._ledger.operations.latest(item.identity)
         # What the analyst asked for; the key counts how often this episode was tried (rule 9).
         deliberate = item.attempt
         if known is not None and not self._creates and self._is_stuck(item, known[1], known[2], deliberate):
@@ -222,7 +217,7 @@ class Decider:
             return False
         self._whole.add(stored.id)
         members = self._ledger.operations.members(stored.id)
-        ours = {member.position for member in members if self._rows.intersection(member.item.identities)}
+        ours = {member.position for member in members if member.item.identity in self._rows}
         groups = [[each for each in members if (each.position in ours) is mine] for mine in (False, True)]
         if groups[0]:
             leave_batch(self._ledger, stored, groups, read=stored.read)
@@ -230,8 +225,8 @@ class Decider:
 
     @cached_property
     def _rows(self) -> frozenset[str]:
-        """Identities of the rows of the plan, under every name that they are known by."""
-        return frozenset(identity for item in self._plan.items for identity in item.identities)
+        """Identities of the rows of the plan."""
+        return frozenset(item.identity for item in self._plan.items)
 
     def _decide_done(self, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for an act on a post or a delivery that has succeeded: it is done, unless it is meant once more, or was undone."""

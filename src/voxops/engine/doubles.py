@@ -88,7 +88,7 @@ class Doubles:
         wanted = shown_of_body(body)
         for state, other in self._under_way.get(wanted, ()):
             makes_room = state == "planned" and self._asked_by_row.get(other.row_mark, wanted) != wanted
-            same_row = other.identity in item.identities
+            same_row = other.identity == item.identity
             of_campaign = other.campaign == item.campaign or not item.seen["named"]
             if of_campaign and not same_row and not makes_room:
                 yield state, other

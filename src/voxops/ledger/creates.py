@@ -27,4 +27,4 @@ class Creates(Part):
                WHERE label = ? AND action IN ('bulk', 'create')""",
             (label,),
         )
-        return {str(campaign or "") for (campaign,) in rows}
+        return {str(campaign) for (campaign,) in rows}

@@ -105,9 +105,9 @@ class Marks(Part):
             (json.dumps(sorted(statuses)),),
         )
 
-    def alike(self, asked: str, shown: Collection[str]) -> list[Made]:
-        """Posts that were asked for so, whatever they show since, or that look so by any of these hashes (rule 26)."""
-        return self._find("asked = ? OR shown IN (SELECT value FROM json_each(?))", (asked, json.dumps(list(shown))))
+    def alike(self, asked: str, shown: str) -> list[Made]:
+        """Posts that were asked for so, whatever they show since, or that look so (rule 26)."""
+        return self._find("asked = ? OR shown = ?", (asked, shown))
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Made]:
         """Posts by their ids."""

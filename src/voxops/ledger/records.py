@@ -41,8 +41,8 @@ class Stored:
     `first_sent` (of the tries that may have had an effect), `last_sent` and `ended` (when the last try was given up or answered;
     None where nobody saw it end) are in server time, `read` (when its subject was read last before the first try) in the ledger's
     own. `answered` says that the API itself answered the last try, so that it no longer works on it. `sighted` is when
-    the subject was seen on its way since the last try, in server time. `edition` is that of the key's derivation; `shrunk` says that
-    a batch has lost rows to what is there already, `resent` that it was sent again without proof that it had no effect.
+    the subject was seen on its way since the last try, in server time. `shrunk` says that a batch has lost
+    rows to what is there already, `resent` that it was sent again without proof that it had no effect.
     """
 
     id: int
@@ -66,7 +66,6 @@ class Stored:
     credential: str | None
     waiting_for: str
     sighted: float | None
-    edition: int
     shrunk: bool
     resent: bool
 
@@ -102,7 +101,7 @@ class Stored:
 _FIELDS = tuple(field.name for field in fields(Stored))
 STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")  # columns of an operation, in the order of its fields
 _AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered", "shrunk", "resent")}
-_ITEM = tuple(field.name for field in fields(Item) if field.name != "older")
+_ITEM = tuple(field.name for field in fields(Item))
 
 
 @dataclass(frozen=True, slots=True)
