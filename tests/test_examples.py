@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
 
 FUNCTIONS = {f"vx.{name}": getattr(vx, name) for name in vx.__all__ if inspect.isfunction(getattr(vx, name))}
 METHODS = {

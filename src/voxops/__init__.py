@@ -23,10 +23,11 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
-from voxops.analysis import Rule, causes, triage
-from voxops.analysis.comparison import compare
+from voxops.analysis.causes import causes, compare
+from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
-from voxops.client import AsyncClient, PostFields
+from voxops.client._client import AsyncClient
+from voxops.client._fields import PostFields
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -43,21 +44,19 @@ from voxops.errors import (
     VoxopsError,
     WaitTooLong,
 )
-from voxops.frames import targets
-from voxops.webhooks.event import parse_event, verify_signature
-from voxops.webhooks.recorded import events, join_events
+from voxops.frames.records import targets
+from voxops.webhooks import events, join_events, parse_event, verify_signature
 
 if TYPE_CHECKING:
-    from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import cause_weeks, delivery_stats, service_levels
-    from voxops.analysis.about import about_posts
-    from voxops.analysis.campaign import check_campaign, read_campaign
-    from voxops.analysis.incidents import duplicates, never_delivered, outages
-    from voxops.analysis.weeks import compare_weeks
+    from voxops._support.eventloop import allow_nested_loops
+    from voxops.analysis.causes import cause_weeks, compare_weeks
+    from voxops.analysis.incidents import about_posts, duplicates, never_delivered, outages
+    from voxops.analysis.statistics import delivery_stats, service_levels
     from voxops.connection import connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
+    from voxops.sheets.campaign import check_campaign, read_campaign
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.delivery_view import delivery_panel
@@ -136,25 +135,25 @@ __all__ = [
 _LATER = {
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
-    "about_posts": "voxops.analysis.about",
-    "allow_nested_loops": "voxops._core.nested",
-    "cause_weeks": "voxops.analysis",
-    "check_campaign": "voxops.analysis.campaign",
-    "compare_weeks": "voxops.analysis.weeks",
+    "about_posts": "voxops.analysis.incidents",
+    "allow_nested_loops": "voxops._support.eventloop",
+    "cause_weeks": "voxops.analysis.causes",
+    "check_campaign": "voxops.sheets.campaign",
+    "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
-    "delivery_stats": "voxops.analysis",
+    "delivery_stats": "voxops.analysis.statistics",
     "duplicates": "voxops.analysis.incidents",
     "from_arrow": "voxops.frames.arrow",
     "never_delivered": "voxops.analysis.incidents",
     "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",
-    "read_campaign": "voxops.analysis.campaign",
+    "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
-    "service_levels": "voxops.analysis",
+    "service_levels": "voxops.analysis.statistics",
     "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from voxops.analysis import finish, merge, partial
+from voxops.analysis.statistics import finish, merge, partial
 
 __all__ = ["finish", "merge", "partial"]

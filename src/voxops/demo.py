@@ -9,26 +9,27 @@ from typing import TYPE_CHECKING, Any
 import rich.markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from voxops._core import eventloop, safe
-from voxops._core.resources import Resources
-from voxops._core.terminal import Terminal
+from voxops._support import eventloop, safe
+from voxops._support.safe import Terminal
 from voxops.acts.retry import plan_retry
-from voxops.analysis import causes, triage
-from voxops.client import AsyncClient, SteppedClock
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import triage
+from voxops.client._client import AsyncClient
+from voxops.client._clock import SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
-from voxops.frames import targets
-from voxops.loading.settings import Settings
+from voxops.frames.records import targets
+from voxops.loading.loader import Settings
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
+from voxops.workspace import Resources
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from voxburst_sandbox import Sandbox
+    from voxburst_sandbox.server import Sandbox
     from voxops.run import Run
     from voxops.workspace import Workspace
 
-__all__ = ["demo"]
 
 _SETTINGS = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
 # Names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing.
@@ -63,7 +64,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     int
         0 if every row is accounted for and nothing happened twice, else 1.
     """
-    from voxburst_sandbox import Sandbox
+    from voxburst_sandbox.server import Sandbox
 
     console = Terminal(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:

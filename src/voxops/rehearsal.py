@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import eventloop, safe
-from voxops._core.arguments import whole_number
-from voxops._core.resources import Resources
+from voxops._support import eventloop, safe
+from voxops._support.arguments import whole_number
 from voxops.acts.plan import DEFAULT_RATE, Plan
-from voxops.client import AsyncClient, SteppedClock
+from voxops.client._client import AsyncClient
+from voxops.client._clock import SteppedClock
 from voxops.connection import open_workspace
 from voxops.engine.execution import Execution
 from voxops.errors import PlanError
-from voxops.frames import latest_targets, need_columns, targets
-from voxops.frames.spans import absolute
-from voxops.workspace import Workspace
+from voxops.frames.columns import need_columns
+from voxops.frames.records import latest_targets, targets
+from voxops.frames.times import absolute
+from voxops.workspace import Resources, Workspace
 
 if TYPE_CHECKING:
-    from voxburst_sandbox import Sandbox
-    from voxops.archive import Archive
+    from voxburst_sandbox.server import Sandbox
+    from voxops.archive.archive import Archive
 
-__all__ = ["Rehearsal", "rehearse"]
 
 # Quantiles between which delays are common: the fastest and slowest twentieth (outages, wrong clocks) say nothing of an ordinary day.
 _COMMON = (0.05, 0.95)
@@ -249,12 +249,9 @@ class _Try:
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
     """Run the plan once in a sandbox made for it."""
-    from voxburst_sandbox import (
-        Sandbox,
-        Scene,
-        SceneAccount,
-        Switches,  # most programs never rehearse
-    )
+    from voxburst_sandbox.seed import Scene, SceneAccount
+    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox.switches import Switches
 
     switches = Switches(
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True

@@ -8,23 +8,20 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import eventloop, safe
-from voxops._core.arguments import check_timeout, true_or_false
-from voxops._core.bound import by_id, never_copied, paused
-from voxops._core.cell import running_cell
+from voxops._support import eventloop, safe
+from voxops._support.arguments import check_timeout, true_or_false
+from voxops._support.eventloop import by_id, never_copied, paused, running_cell
 from voxops.engine.job import Job, begin, notify
 from voxops.errors import ConfigError, Interrupted
-from voxops.frames.spans import say_zone
+from voxops.frames.times import say_zone
 from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
-from voxops.webhooks.event import Payload, WebhookEvent, parse_event
+from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
     from voxops.views.monitor import Monitor
-
-__all__ = ["Run"]
 
 
 @never_copied(lambda run: by_id(run.id))
@@ -347,12 +344,12 @@ class Run:
         return eventloop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.views.monitor import render_text  # loaded where something is shown, as a script shows nothing
+        from voxops.views._snapshot import render_text  # loaded where something is shown, as a script shows nothing
 
         return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
-        from voxops.views.monitor import render_html
+        from voxops.views._snapshot import render_html
 
         return render_html(self._snapshot, tz=self._tz)
 
@@ -386,7 +383,8 @@ class Run:
 
     def _monitor(self) -> Monitor:
         """Make a live display of this run."""
-        from voxops.views.monitor import Monitor, error_counts
+        from voxops.views._snapshot import error_counts
+        from voxops.views.monitor import Monitor
 
         return Monitor(
             self._snapshot,

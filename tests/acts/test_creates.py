@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from voxops.acts import keys
 from voxops.acts.create import plan_bulk
-from voxops.acts.sheet import split_list, utc_text
 from voxops.errors import PlanError
+from voxops.sheets.rules import split_list, utc_text
 
 
 def rows(**columns) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxops._core.canonical import canonical, fingerprint
+from voxops._support.canonical import canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.sheet import row_names
 from voxops.errors import PlanError

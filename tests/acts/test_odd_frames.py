@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from voxops import analysis
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.fix import plan_fix
@@ -17,6 +16,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
+from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T12:00:00Z")
@@ -110,7 +110,7 @@ def test_what_became_of_a_missing_column_is_said(spoil, name, cure):
     with pytest.raises(PlanError) as plain:
         plan_retry(spoil(targets()))
     with pytest.raises(PlanError) as named:
-        analysis.triage(spoil(targets()))
+        triage(spoil(targets()))
     assert f"no column {name}; {cure}" in str(plain.value) if name else f"not Series; {cure}" in str(plain.value)
     sentence = cure[:1].upper() + cure[1:]
     assert (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
 from voxops.acts.redeliver import plan_redeliver

@@ -19,7 +19,7 @@ from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.states import PostState, TargetState
-from voxops.frames.states import read_post, read_posts
+from voxops.frames.records import read_post, read_posts
 from voxops.model import Outcome
 
 BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"

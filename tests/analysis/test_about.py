@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops.analysis import about as module
+from voxburst_sandbox.server import Sandbox
+from voxops.analysis import incidents as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
 

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import voxops as vx
-from voxops.analysis import cause_partial, causes, finish, finish_causes, merge, merge_causes, partial
-from voxops.archive import Archive, read_part
-from voxops.archive._store import Store
-from voxops.frames import build, targets
+from voxops.analysis.causes import cause_partial, causes, finish_causes, merge_causes
+from voxops.analysis.statistics import finish, merge, partial
+from voxops.archive.archive import Archive
+from voxops.archive.query import read_part
+from voxops.archive.store import Store
+from voxops.frames.records import build, targets
 
 ROWS, DAYS = 6_000, 12
 GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]

@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops.analysis import (
+from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
+from voxops.analysis.statistics import (
+    DELIVERED_BY,
+    SPANS,
     deduplicate,
     delivery_state,
     delivery_stats,
@@ -24,11 +27,8 @@ from voxops.analysis import (
     partial,
     service_levels,
 )
-from voxops.analysis.deliveries import DELIVERED_BY
-from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
-from voxops.analysis.partials import SPANS
 from voxops.errors import PlanError
-from voxops.frames import build
+from voxops.frames.records import build
 
 URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
 EVENTS = ["post.published", "post.failed", "post.created"]

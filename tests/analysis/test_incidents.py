@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from voxops.analysis.incidents import duplicates, never_delivered, outages
-from voxops.frames import build
+from voxops.frames.records import build
 
 COUNT = 100_000
 NOW = pd.Timestamp("2026-03-02T00:00Z")

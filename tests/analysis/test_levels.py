@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops.analysis import Objective, finish_levels, level_partial, merge_levels, merge_weeks, week_partial
+from voxops.analysis.causes import merge_weeks, week_partial
+from voxops.analysis.statistics import Objective, finish_levels, level_partial, merge_levels
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import build
+from voxops.frames.records import build
 
 NOW = pd.Timestamp("2026-03-10T12:00Z")
 MINUTE = pd.Timedelta("1min")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 
 GOOD = {
     "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",

@@ -12,13 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxburst_sandbox import publishing
-from voxops.analysis import Rule, cause_partial, causes, finish_causes, judge, merge_causes, message_template, triage
-from voxops.analysis.cause_counts import names_of
-from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
+from voxops.analysis.causes import cause_partial, causes, finish_causes, merge_causes, names_of
 from voxops.analysis.statistics import Tally
+from voxops.analysis.triage import RULES, UNKNOWN, Rule, analyst_rules, find_rule, judge, message_template, triage
 from voxops.errors import PlanError
-from voxops.frames import build, targets
-from voxops.frames.values import STRING_DTYPE
+from voxops.frames.records import build, targets
+from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Verdict
 
 # The API's error table as published: code -> (HTTP status, retryable).

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 import xlsxwriter
 
-from voxops.analysis import check_campaign, read_campaign
-from voxops.analysis.campaign import CAMPAIGN_COLUMNS
-from voxops.analysis.sheet_times import joined_time
 from voxops.errors import PlanError
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
+from voxops.sheets.rules import joined_time
 
 HEADS = ("row_id", "content", "accounts")
 CHECKED = datetime.fromisoformat("2026-03-02T09:00:00+00:00")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.frames import build
+from voxops.frames.records import build
 
 NOW = pd.Timestamp("2026-03-22T12:00:00Z")
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.api.errors import ErrorBody, read_answer, read_error
+from voxburst_sandbox.server import Sandbox
+from voxops._support import eventloop
+from voxops.api.error_bodies import ErrorBody, read_answer, read_error
 
 FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
 

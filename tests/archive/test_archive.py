@@ -22,16 +22,18 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.analysis import causes
-from voxops.archive import Archive, _sync, read_part
-from voxops.archive._spans import covered, gaps, near
-from voxops.archive._store import Store
-from voxops.archive._table import to_frame, to_table
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
+from voxops.analysis.causes import causes
+from voxops.archive import sync
+from voxops.archive.archive import Archive
+from voxops.archive.query import read_part, to_table
+from voxops.archive.store import Store, covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames import build, targets
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.records import build, targets
 
 
 @pytest.fixture
@@ -145,7 +147,7 @@ def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # else the whole list has fewer pages than there are lists of what is open
-    monkeypatch.setattr(_sync, "PAGE_RECORDS", 10)
+    monkeypatch.setattr(sync, "PAGE_RECORDS", 10)
     first = archive.sync()
     files = {path: path.stat().st_mtime_ns for path in archive.path.rglob("*.parquet")}
     second = archive.sync()
@@ -395,7 +397,7 @@ def test_statistics_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -
 
 
 def test_a_second_writer_is_refused(archive: Archive) -> None:
-    held = "import sys; from pathlib import Path; from voxops.archive._store import Store\nwith Store(Path(sys.argv[1])).writing():\n print('held', flush=True); sys.stdin.read()"
+    held = "import sys; from pathlib import Path; from voxops.archive.store import Store\nwith Store(Path(sys.argv[1])).writing():\n print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", held, str(archive.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -414,7 +416,7 @@ def test_a_full_disk_is_said_and_the_next_sync_is_whole(archive: Archive, monkey
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch, pytest.raises(ConfigError, match=r"No space left on device.*sync again"):
-        patch.setattr("voxops.archive._store._aside", full)
+        patch.setattr("voxops.archive.store._aside", full)
         archive.sync()
     assert archive.sync().posts == 500
 
@@ -467,7 +469,7 @@ import os, signal, sys
 from pathlib import Path
 from voxops.archive import Archive
 from voxops.client import AsyncClient
-import voxops._core.eventloop as loop
+import voxops._support.eventloop as loop
 
 url, key, path, workspace, renames = sys.argv[1:]
 replace, left = Path.replace, [int(renames)]
@@ -501,7 +503,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 def test_a_failed_sync_goes_on_where_it_was(
     archive: Archive, ws: vx.Workspace, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sync, "BLOCK", 100)
+    monkeypatch.setattr(sync, "BLOCK", 100)
     log = ws.deliveries()
     longest = log["webhook_id"].value_counts().index[0]
     sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=2))

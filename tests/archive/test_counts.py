@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from tests.bench import history
 
 import voxops as vx
-from voxops.archive import Archive, _count
-from voxops.archive._store import Store
-from voxops.frames import build
+from voxops.archive import query
+from voxops.archive.archive import Archive
+from voxops.archive.store import Store
+from voxops.frames.records import build
 
 # Around the days on which clocks change, and where hours begin between those of UTC.
 TIMES = ["2026-03-28T23:30:00Z", "2026-03-29T00:59:59.999999Z", "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z",
@@ -121,5 +122,5 @@ def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works
     monkeypatch.chdir(tmp_path)
     # each thread needs some of it, and how many there are depends on the machine
     monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config={"threads": 1}))
-    monkeypatch.setattr(_count, "_MEMORY", "29MB")
+    monkeypatch.setattr(query, "_MEMORY", "29MB")
     pd.testing.assert_frame_equal(archive.delivery_stats(["day", "endpoint"]), expected)

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.archive._store import Store
+from voxburst_sandbox.server import Sandbox
+from voxops._support import eventloop
+from voxops.archive.store import Store
 from voxops.errors import ConfigError
 
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxburst_sandbox.store import Delivery
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000

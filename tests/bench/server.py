@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from tests.bench.measure import ROOT
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 from tests.browser.lab import Lab, Part, change_theme
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COLOURS = 128  # of a picture's palette: text stays sharp, and files small

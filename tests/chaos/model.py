@@ -25,19 +25,20 @@ from unittest import mock
 import pandas as pd
 from tests.chaos.rig import Silent, silence
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
-from voxops.api.windows import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
 from voxops.engine.created import Listed
 from voxops.engine.execution import Execution
 from voxops.engine.reader import Seen
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger import Claim, Ledger
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Claim
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()

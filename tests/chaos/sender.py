@@ -28,12 +28,14 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
-from voxops.api.windows import COPIES_WATCHED_FOR
-from voxops.client import AsyncClient, ScaledClock
+from voxops.api.timing import COPIES_WATCHED_FOR
+from voxops.client._client import AsyncClient
+from voxops.client._clock import ScaledClock
 from voxops.engine import engine, execution, reporter
 from voxops.engine.execution import Execution
 from voxops.errors import TransportError
-from voxops.ledger import Ledger, audit
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most

@@ -13,11 +13,13 @@ from uuid import uuid4
 
 import pytest
 
-from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops._core.canonical import canonical
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
+from voxops._support.canonical import canonical
 from voxops.api.matrix import MATRIX, Resend, may_resend
-from voxops.client import AsyncClient, PostFields
+from voxops.client._client import AsyncClient
+from voxops.client._fields import PostFields
 from voxops.connection import _identity
 from voxops.errors import (
     ConfigError,
@@ -28,8 +30,8 @@ from voxops.errors import (
     ValidationError,
     WaitTooLong,
 )
-from voxops.frames import build
-from voxops.loading.checkup import check_up
+from voxops.frames.records import build
+from voxops.loading.accounts import check_up
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 

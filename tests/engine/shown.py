@@ -21,7 +21,8 @@ from voxops.engine.facts import Facts
 from voxops.engine.reader import Seen
 from voxops.engine.reading import Reading, Watch
 from voxops.engine.settler import Settler
-from voxops.ledger import Claim, Ledger, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Claim, Stored
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STAMP = "2026-03-01T00:00:00+00:00"

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from tests.chaos.rig import Kernel, Rig
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.engine.reading import Reading

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
 
 
 @pytest.fixture

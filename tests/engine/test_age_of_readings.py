@@ -6,7 +6,7 @@ import pytest
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HOUR, plan_rows, post
 
-from voxburst_sandbox import Fault
+from voxburst_sandbox.switches import Fault
 from voxops.acts.create import plan_bulk
 
 HELD_UP = {

@@ -11,11 +11,11 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, plan_rows
 
-from voxburst_sandbox import Fault
+from voxburst_sandbox.switches import Fault
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
-from voxops.client import Reply
+from voxops.client._reply import Reply
 from voxops.client._transport import Transport
 
 SEND = Transport.send

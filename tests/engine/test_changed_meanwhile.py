@@ -9,9 +9,9 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import edit, scheduled, send_once
 
-from voxburst_sandbox import Fault
 from voxburst_sandbox import posts as sandbox_posts
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.update import plan_reschedule, plan_update

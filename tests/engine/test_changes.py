@@ -9,13 +9,13 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, HOUR, killed
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_reschedule, plan_update
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 
 PATH = "/v1/posts/*"
 WHEN = "2027-03-01T09:00:00Z"

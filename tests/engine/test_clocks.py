@@ -12,14 +12,14 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.shown import NOW
 from tests.engine.steps import caught, let_go, plan_rows, send_once
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import CLOCKS_DIFFER, PROOF_AFTER, SKEW
+from voxops.api.timing import CLOCKS_DIFFER, PROOF_AFTER, SKEW
 from voxops.engine.reading import Watch
-from voxops.ledger import Stored
+from voxops.ledger.records import Stored
 
 DAY = 86_400.0
 

@@ -13,8 +13,9 @@ from tests.engine.shown import NOW, run_now
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops.api.windows import (
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops.api.timing import (
     CREATES_FRESH_FOR,
     LIST_DISORDER,
     WAITING_HOLDS_FOR,
@@ -22,7 +23,8 @@ from voxops.api.windows import (
     WALK_HOLDS_FOR,
     WALK_SHARE,
 )
-from voxops.client import Page, Reply
+from voxops.client._pages import Page
+from voxops.client._reply import Reply
 from voxops.engine.created import _ON_THE_WAY, CreatedList, Listed
 from voxops.errors import DecodeError
 from voxops.model import WAITING_STATUSES

@@ -32,7 +32,7 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.created import Listed
 from voxops.engine.decisions import Decider, why_not_now
 from voxops.engine.facts import Facts, Hold, Join, New

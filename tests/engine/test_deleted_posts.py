@@ -6,10 +6,10 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import plan_rows
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.execution import Execution
 from voxops.errors import DecodeError
 

@@ -6,10 +6,10 @@ import pytest
 from tests.engine.office import Office, offer, posts, queued, retries
 from tests.engine.shown import retry, run_now
 
-from voxops.api.windows import WATCH_LOOKS
+from voxops.api.timing import WATCH_LOOKS
 from voxops.engine.execution import Execution
 from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
-from voxops.ledger import Clearance
+from voxops.ledger.records import Clearance
 
 
 def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:

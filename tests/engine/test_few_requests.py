@@ -11,8 +11,9 @@ from tests.chaos import world
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
-from voxops.api.windows import CREATES_CLEARED_FOR
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
+from voxops.api.timing import CREATES_CLEARED_FOR
 
 
 @pytest.fixture(params=[2, 3, 6, 20], ids="{}-a-minute".format)

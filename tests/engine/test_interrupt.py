@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 
 AT_ONCE = 10  # requests that a client has under way
 SCRIPT = """

@@ -6,8 +6,8 @@ import pytest
 from tests.chaos.rig import Rig, Silent, outcomes
 from tests.engine.steps import BULK, others_post, plan_rows
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch

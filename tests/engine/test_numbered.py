@@ -14,14 +14,14 @@ from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, caught, let_go, live, send_once, wait_for
 
-from voxburst_sandbox import Fault
+from voxburst_sandbox.switches import Fault
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule, plan_update
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 
 LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be given up, and absence is proved
 

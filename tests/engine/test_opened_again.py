@@ -11,7 +11,8 @@ from dataclasses import asdict
 import pytest
 from tests.chaos import world
 
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
 
 KERNEL = """
 import shutil, sys, warnings

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, others_post, plan_rows, scheduled
 
-from voxburst_sandbox import Fault
+from voxburst_sandbox.switches import Fault
 from voxops.acts.create import plan_bulk
 
 

@@ -12,7 +12,7 @@ from voxops.acts import keys
 from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import Item, Member, Subject
 from voxops.api.states import PostState, TargetState
-from voxops.api.windows import SKEW
+from voxops.api.timing import SKEW
 from voxops.engine.presence import (
     Verdict,
     cannot_tell,

@@ -13,8 +13,8 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, RETRY, edit, killed, plan_rows, post, send_once
 
 import voxops as vx
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
@@ -459,7 +459,7 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
 
 
 def test_rule_31_a_ledger_of_another_version_is_refused_and_stays_as_it_is(tmp_path):
-    from voxops.ledger import Ledger
+    from voxops.ledger.ledger import Ledger
 
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path)

@@ -6,7 +6,7 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import others_post, plan_rows, scheduled
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 
 FIRST = "row 0 of the campaign"

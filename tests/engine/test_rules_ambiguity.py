@@ -23,8 +23,8 @@ from tests.engine.steps import (
     wait_for,
 )
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts import keys
 from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver

@@ -19,7 +19,8 @@ from tests.engine.steps import (
     wait_for,
 )
 
-from voxburst_sandbox import Fault, posts
+from voxburst_sandbox import posts
+from voxburst_sandbox.switches import Fault
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 

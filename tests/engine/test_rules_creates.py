@@ -24,7 +24,7 @@ from tests.engine.steps import (
     send_once,
 )
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts import keys
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry

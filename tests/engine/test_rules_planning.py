@@ -21,8 +21,8 @@ from tests.engine.steps import (
     send_once,
 )
 
-from voxburst_sandbox import Switches
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Switches
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 

@@ -29,8 +29,8 @@ from tests.engine.steps import (
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError

@@ -14,8 +14,8 @@ from tests.engine.shown import NOW, after, campaign, fix, move, run_now, schedul
 from voxops.acts.create import CREATE, plan_bulk
 from voxops.acts.made import Made
 from voxops.api.states import PostState
-from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
-from voxops.client import Reply
+from voxops.api.timing import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
+from voxops.client._reply import Reply
 from voxops.engine.learning import are_of_others
 from voxops.engine.sender import _is_of_another
 from voxops.errors import TransportError

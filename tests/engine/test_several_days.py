@@ -10,8 +10,8 @@ from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, REDELIVER, RETRY, edit, live, others_post, scheduled, send_once
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts import create
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver

@@ -7,10 +7,10 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, RETRY, by_a_tool, left_unknown, live
 
-from voxburst_sandbox import Fault
+from voxburst_sandbox.switches import Fault
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])

@@ -11,8 +11,9 @@ import pytest
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, plan_rows
 
-from voxburst_sandbox import Fault, wire
-from voxops._core import eventloop
+from voxburst_sandbox import wire
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_bulk
 from voxops.acts.update import plan_update
 

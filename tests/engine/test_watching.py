@@ -14,10 +14,13 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops._core import eventloop
-from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, noted, outcome_of
-from voxops.frames.states import read_post
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
+from voxops._support import eventloop
+from voxops.client._client import AsyncClient
+from voxops.client._clock import SteppedClock
+from voxops.client._handles import Handle, ending_of, noted, outcome_of
+from voxops.frames.records import read_post
 from voxops.model import Outcome
 
 

@@ -9,14 +9,14 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HOUR, RETRY, edit, live, send_once
 
-from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
-from voxops.api.windows import CLEARED_FOR, PROOF_AFTER, SKEW
+from voxops.api.timing import CLEARED_FOR, PROOF_AFTER, SKEW
 
 FAR = "2027-03-01T09:00:00Z"
 

@@ -17,14 +17,15 @@ from hypothesis import strategies as st
 from tests.frames.makers import ODD, some_posts, two_posts
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops import from_arrow
+from voxburst_sandbox.server import Sandbox
 from voxops.acts.retry import plan_retry
-from voxops.analysis import triage
-from voxops.archive import Archive
+from voxops.analysis.triage import triage
+from voxops.archive.archive import Archive
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import Targets, build
+from voxops.frames.arrow import from_arrow
 from voxops.frames.nested import JsonArray, TargetsArray
+from voxops.frames.records import build
+from voxops.frames.target import Targets
 
 # Of pandas, about what the other tools do inside.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

@@ -11,7 +11,8 @@ import pandas as pd
 
 from voxops.acts.create import plan_bulk
 from voxops.acts.operation import Operation
-from voxops.ledger import Claim, Ledger, Refusal
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Claim, Refusal
 
 START = 1_772_442_000.0
 NOW = START + 50

@@ -21,9 +21,11 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger, store
+from voxops.ledger import store
+from voxops.ledger.ledger import Ledger
 
 READ = """
 import sqlite3, sys

@@ -16,7 +16,7 @@ from tests.chaos.model import ROWS, Kernel, Reading, World
 from tests.exhaustive import search as exhaustive
 from tests.ledger.test_ledger_machine import READINGS, Histories, alive, search, when
 
-from voxops.api.windows import SKEW
+from voxops.api.timing import SKEW
 from voxops.engine import mended
 from voxops.engine.presence import Verdict
 

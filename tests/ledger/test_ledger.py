@@ -23,12 +23,14 @@ import pytest
 
 from voxops.acts.create import plan_bulk
 from voxops.acts.operation import Operation, settled
-from voxops.api.windows import CLEARED_FOR
+from voxops.api.timing import CLEARED_FOR
 from voxops.errors import ConfigError, LedgerError
-from voxops.ledger import Claim, Ledger, Refusal, audit, store
+from voxops.ledger import audit, store
 from voxops.ledger import file as ledger_file
 from voxops.ledger import writer as ledger_writer
 from voxops.ledger.claims import TOO_OLD
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Claim, Refusal
 from voxops.ledger.writer import Writer
 from voxops.model import Outcome
 

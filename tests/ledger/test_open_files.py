@@ -15,7 +15,8 @@ import pytest
 
 from voxops.cli import main
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger, file, store
+from voxops.ledger import file, store
+from voxops.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there an open file can't be removed")
 

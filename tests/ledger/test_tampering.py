@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 from tests.engine.shown import STAMP, campaign, fix, move, redeliver, retry, scheduled, state
 
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_bulk
 from voxops.acts.operation import Member, Operation, Subject
 from voxops.acts.table import ACTS
 from voxops.acts.update import plan_update
 from voxops.api.matrix import find
-from voxops.ledger import Ledger, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Stored
 from voxops.ledger.tampering import why_tampered
 
 BYTES, KEY, NO_ACT = (

@@ -28,9 +28,9 @@ import pyarrow.parquet as pq
 from tests.power import trace
 from tests.power.disk import Disk, Inode
 
-from voxops.archive._store import KINDS, Store
+from voxops.archive.store import KINDS, Store
 from voxops.errors import VoxopsError
-from voxops.ledger import Ledger
+from voxops.ledger.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None

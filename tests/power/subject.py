@@ -14,7 +14,8 @@ from typing import Any
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
 
 FAULTS = (
     Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"),

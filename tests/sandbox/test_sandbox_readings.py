@@ -10,7 +10,8 @@ import httpx
 import pytest
 from tests.sandbox.support import client
 
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault, Switches
 
 MARK = {"voxopsOp": "mark-1"}
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
 from voxops.api.matrix import MATRIX, Endpoint
 
 

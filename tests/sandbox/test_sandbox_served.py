@@ -16,7 +16,9 @@ import httpx
 import pytest
 from tests.virtual import PATIENCE
 
-from voxburst_sandbox import Fault, Remote, Sandbox
+from voxburst_sandbox.control import Remote
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
 
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core.addresses import redact_address, redact_addresses
+from voxburst_sandbox.server import Sandbox
+from voxops._support.safe import redact_address, redact_addresses
 from voxops.cli import main
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"

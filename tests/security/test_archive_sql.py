@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from voxops.archive import Archive
-from voxops.archive._store import Store
+from voxops.archive.archive import Archive
+from voxops.archive.store import Store
 from voxops.errors import ConfigError
-from voxops.frames import build
+from voxops.frames.records import build
 
 
 def filled(root: Path, post_id: str = "p") -> Archive:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.client import AsyncClient
+from voxburst_sandbox.server import Sandbox
+from voxops._support import eventloop
+from voxops.client._client import AsyncClient
 from voxops.client._reply import Reply, error_of
 from voxops.errors import ApiError
 

@@ -11,11 +11,11 @@ import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig
 
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger
+from voxops.ledger.ledger import Ledger
 
 CHANGES = {
     "a delete of an account": "UPDATE operations SET method = 'DELETE', path = '/v1/accounts/acc_1'",

@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 from tests.analysis.test_cluster import history
 
 import voxops as vx
-from voxops.analysis import finish
-from voxops.archive._store import Store
+from voxops.analysis.statistics import finish
+from voxops.archive.store import Store
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
 ROWS, DAYS = 6_000, 12

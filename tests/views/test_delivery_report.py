@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops import connection
-from voxops.cli import ATTENTION, main
+from voxops.cli import main
+from voxops.cli._jobs import ATTENTION
 from voxops.errors import PlanError
-from voxops.frames import build
+from voxops.frames.records import build
 from voxops.views.delivery_report import delivery_report
 
 NOW = pd.Timestamp("2026-03-02T09:00Z")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops.views._tables import write_csv, write_parquet
 
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]

@@ -20,15 +20,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._core import blocks
+from voxops._support import blocks
 from voxops.acts.plan_display import kinds_of
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
 from voxops.views._palette import OUTCOME
-from voxops.views._snapshot import snapshot_blocks
-from voxops.views.monitor import Monitor, render_html, render_text
+from voxops.views._snapshot import render_html, render_text, snapshot_blocks
+from voxops.views.monitor import Monitor
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOSTILE = (

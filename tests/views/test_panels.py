@@ -24,9 +24,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop, safe
-from voxops._core.static_html import static_html
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop, safe
+from voxops._support.blocks import static_html
 from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
 from voxops.views._plan_runner import plan_fingerprint

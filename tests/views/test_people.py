@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core import safe
-from voxops.frames import build
-from voxops.frames.people import with_people
+from voxburst_sandbox.server import Sandbox
+from voxops._support import safe
+from voxops.frames.columns import with_people
+from voxops.frames.records import build
 
 FIELDS = {"owner": "metadata.owner", "campaign": "metadata.campaign"}
 

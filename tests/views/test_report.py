@@ -18,9 +18,11 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
 from voxops.acts.retry import plan_retry
-from voxops.analysis import causes, triage
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import triage
 from voxops.errors import ConfigError, PlanError
 from voxops.views._report_text import cells
 from voxops.views.report import Report, report

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.browser import CHROMIUM
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops.views._kinds import KINDS, MOST
 from voxops.views._palette import OTHER
 from voxops.views.view import LiveView

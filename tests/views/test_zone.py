@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._core import safe
-from voxops.frames.spans import in_zone, window
+from voxburst_sandbox.server import Sandbox
+from voxops._support import safe
+from voxops.frames.times import in_zone, window
 from voxops.views._choice import Choice
 from voxops.views.delivery_view import _answers, _series
 

@@ -15,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
-from voxops import frames
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
 from voxops.errors import ConfigError, DecodeError, PlanError
-from voxops.frames import build
-from voxops.webhooks.event import parse_event, verify_signature
-from voxops.webhooks.recorded import events, join_events
+from voxops.frames.records import build, targets
+from voxops.webhooks import events, join_events, parse_event, verify_signature
 
 WHEN = "2026-03-02T09:00:00Z"
 NEWEST = {
@@ -290,7 +289,7 @@ def test_the_secrets_serve_all_records_however_they_are_passed():
 
 
 def test_targets_of_events_are_a_targets_frame():
-    rows = frames.targets(events([docs(NEWEST)]))
+    rows = targets(events([docs(NEWEST)]))
     assert rows[["platform", "status", "error_code"]].fillna("").to_dict("list") == {
         "platform": ["twitter", "facebook"], "status": ["published", "failed"], "error_code": ["", "PUBLISH_ERROR"],
     }  # fmt: skip
@@ -301,7 +300,7 @@ def test_events_without_targets_count_as_none():
     scheduled = docs({"id": "post_1", "status": "SCHEDULED"}, "post.scheduled", "evt_2")
     drafted = docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3")
     uploaded = docs({"id": "media_1"}, "media.uploaded", "evt_4")
-    rows = frames.targets(events([scheduled, docs(NEWEST), drafted, uploaded]))
+    rows = targets(events([scheduled, docs(NEWEST), drafted, uploaded]))
     assert rows[["post_id", "platform"]].fillna("").values.tolist() == [
         ["post_1", "twitter"], ["post_1", "facebook"], ["post_2", ""],
     ]  # fmt: skip
@@ -311,7 +310,7 @@ def test_events_without_targets_count_as_none():
 def test_what_names_nothing_is_joined_to_nothing(kind):
     """Not even to a record of the other frame that has no id either."""
     recorded = events([{"id": "evt_1", "type": "account.error", "data": {"accountId": "acc_1"}}])
-    joined = join_events(recorded, frames.build(kind, [{"id": None, "status": "failed", "url": "https://a.example"}]))
+    joined = join_events(recorded, build(kind, [{"id": None, "status": "failed", "url": "https://a.example"}]))
     assert joined[["post_status" if kind == "posts" else "url"]].isna().all(axis=None)
 
 
@@ -319,7 +318,7 @@ def test_joining_needs_posts_or_deliveries():
     posts = events([docs(NEWEST)])[
         ["post_id", "status", "targets", "updated_at", "scheduled_for", "content", "workspace_id"]
     ]
-    for other in (pd.DataFrame({"a": [1]}), frames.targets(posts)):
+    for other in (pd.DataFrame({"a": [1]}), targets(posts)):
         with pytest.raises(PlanError, match=r"Use ws\.posts"):
             join_events(events([]), other)
 
@@ -340,8 +339,8 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
             post = api.post("/v1/posts", json={"content": "News", "accountIds": [account], "saveAsDraft": True}).json()
             api.post(f"/v1/posts/{post['id']}/publish")
             sandbox.advance(90)
-            posts = frames.build("posts", [api.get(f"/v1/posts/{post['id']}").json()])
-            log = frames.build("deliveries", api.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["data"])
+            posts = build("posts", [api.get(f"/v1/posts/{post['id']}").json()])
+            log = build("deliveries", api.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["data"])
         recorded = [entry for entry in sandbox.received() if entry["host"] == "mine.example"]
         frame = events(recorded, secrets=["another", hook["secret"]])
     assert len(frame) == 1

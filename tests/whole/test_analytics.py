@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Fault
-from voxops.frames.performance import performance
+from voxburst_sandbox.switches import Fault
+from voxops.frames.records import performance
 from voxops.views import plots
 
 METRICS = {"impressions": 1000, "engagements": 50, "likes": 40, "comments": 4, "shares": 3, "clicks": 3}

@@ -14,7 +14,7 @@ import pytest
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 
 KEY = "vb_live_0123456789abcdefWXYZ"
 
@@ -172,7 +172,7 @@ def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
 
 
 def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
-    from voxops.frames import build
+    from voxops.frames.records import build
 
     posts = build(
         "posts",

@@ -12,7 +12,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops import errors
 from voxops.errors import ApiError, ConfigError, PlanError, VoxopsError
 

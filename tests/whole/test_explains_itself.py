@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 
 
 def test_a_mistyped_argument_is_named(ws: vx.Workspace) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 

@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 
 ROWS = 300
 COLUMNS = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}

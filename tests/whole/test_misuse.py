@@ -14,8 +14,8 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops.archive._sync import Synced
+from voxburst_sandbox.server import Sandbox
+from voxops.archive.sync import Synced
 
 NAIVE = datetime(2026, 3, 2, 9)  # nobody knows where it is nine o'clock
 

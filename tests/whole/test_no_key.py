@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.kernel import Cell, Kernel
 
-from voxburst_sandbox import Fault, Sandbox, gates
+from voxburst_sandbox import gates
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -56,7 +58,7 @@ print(len(texts), '\\n'.join(texts))
     "ws._session.client.url\nvx.connect(url='http://127.0.0.1:9', max_wait='1s')",
     "vx.connect(url='ftp://nowhere')",
     "vx.connect(url='http://elsewhere.example')",
-    "import asyncio\nfrom voxops._core import eventloop\neventloop.run(ws.client.posts.get('post_nope'))",
+    "import asyncio\nfrom voxops._support import eventloop\neventloop.run(ws.client.posts.get('post_nope'))",
     "await ws.client.request('GET', '/v1/nothing')",
     "ws.posts(since='yesterday, perhaps')",
     """

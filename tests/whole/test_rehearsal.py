@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Switches
 
 RATES = {"twitter": {"RATE_LIMITED": 0.08, "E_4711": 0.02}, "facebook": {"SERVICE_UNAVAILABLE": 0.05}}
 SWITCHES = Switches(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 
 
 def account(sandbox: Sandbox, status: str = "active") -> str:
@@ -67,13 +67,13 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
 
 
 def vx_fault(path: str) -> object:
-    from voxburst_sandbox import Fault
+    from voxburst_sandbox.switches import Fault
 
     return Fault("status", method="POST", path=path, status=404, code="NOT_FOUND")
 
 
 def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame() -> None:
-    from voxops.analysis.risk import account_board, at_risk
+    from voxops.loading.accounts import account_board, at_risk
 
     now = pd.Timestamp("2026-03-22T12:00:00Z")
 

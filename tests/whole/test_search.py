@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import Sandbox
 from voxops.views._choice import load_code
 
 

@@ -14,9 +14,10 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.client import Ending, Handle
+from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox.switches import Fault
+from voxops._support import eventloop
+from voxops.client._handles import Ending, Handle
 
 
 @pytest.fixture

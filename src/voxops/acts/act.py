@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from voxops._core.addresses import redact_addresses
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
+from voxops._support.safe import redact_addresses
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
 from voxops.acts.rows import TIMES
 from voxops.api.evidence import Attempted, Baseline, delivery_ended, delivery_untouched, same_text, same_time, untouched
 from voxops.api.states import PostState
-from voxops.frames.states import DELIVERY_EPISODE
+from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
 __all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]

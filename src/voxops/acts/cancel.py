@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, PostAct
 from voxops.acts.operation import Item, Member, Past, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
-from voxops.api.errors import bears_error
+from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
-from voxops.api.windows import RESEND_UNANSWERED
+from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import booleans, flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 

@@ -11,19 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from voxops._core.text import as_kept, as_read
+from voxops._support.canonical import as_kept, as_read
 from voxops.acts.act import PostAct, why_changed_since
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
-from voxops.acts.sheet import split_list, tags_in, utc_text
-from voxops.api.errors import bears_error, read_answer
+from voxops.api.error_bodies import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.states import PostState
-from voxops.api.windows import RESEND_UNANSWERED
+from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import is_missing
-from voxops.frames.states import read_post
+from voxops.frames.records import read_post
 from voxops.model import Outcome
+from voxops.sheets.rules import split_list, tags_in, utc_text
 
 __all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed"]
 

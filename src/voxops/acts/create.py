@@ -10,24 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.arguments import did_you_mean
-from voxops._core.canonical import canonical, fingerprint
-from voxops._core.jsontext import well_formed
+from voxops._support.arguments import did_you_mean
+from voxops._support.canonical import canonical, fingerprint, well_formed
 from voxops.acts import keys
 from voxops.acts.act import Act
 from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.sheet import OPTIONAL, fit_rows, row_names
-from voxops.api.errors import bears_error
+from voxops.acts.sheet import fit_rows, row_names
+from voxops.api.error_bodies import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
-from voxops.frames.absent import absent, warn_of_slips
-from voxops.frames.columns import attempt_in, flags, need_columns, plain_values
-from voxops.frames.states import read_bulk_results
+from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_slips
+from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
+from voxops.sheets.campaign import OPTIONAL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from voxops._core.canonical import canonical, fingerprint, fingerprints
-from voxops._core.row_names import row_key
-from voxops._core.text import fold_text
+from voxops._support.canonical import canonical, fingerprint, fingerprints, fold_text, row_key
 
 __all__ = [
     "campaign_mark",

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops._core.canonical import fingerprint
-from voxops._core.text import as_read
+from voxops._support.canonical import as_read, fingerprint
 from voxops.api.states import PostState
 from voxops.model import WITHDRAWN_STATUSES
 

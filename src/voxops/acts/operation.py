@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.model import Outcome
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import safe
-from voxops._core.arguments import whole_number
-from voxops._core.blocks import Block
-from voxops._core.static_html import static_html
+from voxops._support import safe
+from voxops._support.arguments import whole_number
+from voxops._support.blocks import Block, static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
 from voxops.acts.plan_display import KINDS, how_long, kinds_of, plan_blocks

@@ -12,10 +12,10 @@ from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.states import PostState
-from voxops.api.windows import SERVER_RETRIES_FOR
+from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
-from voxops.frames.states import DELIVERY_EPISODE
+from voxops.frames.records import DELIVERY_EPISODE
 
 if TYPE_CHECKING:
     import pandas as pd

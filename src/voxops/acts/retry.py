@@ -23,7 +23,7 @@ from voxops.acts.rows import (
     why_no_act,
 )
 from voxops.acts.target_act import TargetAct
-from voxops.analysis import triage
+from voxops.analysis.triage import triage
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, refuse_results
 from voxops.model import Verdict

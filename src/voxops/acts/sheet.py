@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.analysis.sheet_heads import OPTIONAL
-from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import (
+from voxops.errors import PlanError
+from voxops.frames.columns import plain_values
+from voxops.sheets.campaign import OPTIONAL
+from voxops.sheets.files import Places
+from voxops.sheets.rules import (
     NUMBER_OF_A_FILE,
     Finding,
     errors_of_all,
@@ -21,8 +23,6 @@ from voxops.analysis.sheet_rules import (
     utc_text,
     with_offset,
 )
-from voxops.errors import PlanError
-from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,20 +7,18 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.canonical import fingerprint
-from voxops._core.isotime import in_calendar, typed_time
+from voxops._support.canonical import fingerprint, in_calendar, typed_time
 from voxops.acts.change import FIELDS, OPEN, Change, asked
 from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.acts.sheet import is_written_list, is_written_missing, utc_text, with_offset
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.absent import warn_of_slips
-from voxops.frames.columns import flags, need_posts, plain_values
-from voxops.frames.spans import placed, plain_units, shown_zone
+from voxops.frames.columns import flags, need_posts, plain_values, warn_of_slips
+from voxops.frames.times import placed, plain_units, shown_zone
+from voxops.sheets.rules import is_written_list, is_written_missing, utc_text, with_offset
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,28 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from voxops.api.states import PostState, Source, TargetState
-from voxops.api.windows import COUNT_SETTLES_AFTER
+from voxops.api.timing import COUNT_SETTLES_AFTER
 from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
-
-__all__ = [
-    "Attempted",
-    "Baseline",
-    "Fate",
-    "common_text",
-    "common_time",
-    "counted_below",
-    "delivery_ended",
-    "delivery_untouched",
-    "fate_of",
-    "is_newer",
-    "post_ended",
-    "promised_counts",
-    "reply_targets",
-    "same_text",
-    "same_time",
-    "sighted",
-    "untouched",
-]
 
 
 class Fate(StrEnum):

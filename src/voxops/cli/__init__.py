@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from voxops._core.files import unwritable
-from voxops._core.safe import below_all, many, printable
-from voxops.cli._common import (
+from voxops._support.files import unwritable
+from voxops._support.safe import below_all, many, printable
+from voxops.cli._jobs import (
     ATTENTION,
     WRONG,
+    add_jobs,
     add_zone,
     connected,
     emit,
@@ -27,10 +28,9 @@ from voxops.cli._common import (
     for_programs,
     is_wrong_usage,
     print_frame,
+    records,
+    run_matrix,
 )
-from voxops.cli._jobs import add_jobs
-from voxops.cli._json import records
-from voxops.cli._matrix import run_matrix
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from voxops.views.report import Report
 
-__all__ = ["main"]
 
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _PIPE_CLOSED = 141  # as a shell says it of a program that the signal of a closed pipe has ended
@@ -202,7 +201,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is stopped."""
-    from voxburst_sandbox import serve
+    from voxburst_sandbox.server import serve
 
     with _files(), _facts(options):
         serve(
@@ -262,8 +261,8 @@ def _files() -> Iterator[None]:
 
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
-    from voxops.analysis import triage
-    from voxops.frames import targets
+    from voxops.analysis.triage import triage
+    from voxops.frames.records import targets
     from voxops.model import ASKS_NOBODY
     from voxops.views.report import report
 
@@ -276,8 +275,8 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
-    from voxops._core.addresses import short_address
-    from voxops.analysis.deliveries import DELIVERED_BY, delivery_stats
+    from voxops._support.safe import short_address
+    from voxops.analysis.statistics import DELIVERED_BY, delivery_stats
     from voxops.views.delivery_report import delivery_report
 
     with connected(options) as ws:
@@ -345,8 +344,9 @@ def _ledger(options: argparse.Namespace) -> int:
     """Print, export, copy or prune a ledger."""
     import pandas as pd
 
-    from voxops.frames.spans import length
-    from voxops.ledger import Ledger, audit
+    from voxops.frames.times import length
+    from voxops.ledger import audit
+    from voxops.ledger.ledger import Ledger
 
     if not options.path.exists() or not options.path.stat().st_size:
         raise ConfigError(f"there is no ledger {options.path}")

@@ -8,7 +8,8 @@ from dataclasses import replace
 from voxops.acts.create import CreateAct
 from voxops.acts.operation import Member
 from voxops.acts.table import act_named
-from voxops.ledger import Ledger, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Stored
 
 __all__ = ["leave_batch"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from voxops import frames
 from voxops.acts.act import Act
 from voxops.acts.create import CreateAct
 from voxops.acts.operation import Item, settled
@@ -16,7 +15,9 @@ from voxops.acts.plan import Plan
 from voxops.engine.decisions import Decider
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.learning import learn
-from voxops.ledger import Ledger, RunHead, RunRow
+from voxops.frames.packing import pack
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.runs import RunHead, RunRow
 from voxops.model import Outcome
 
 __all__ = ["bind"]
@@ -26,7 +27,7 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
     """Write a run and everything it needs into the ledger, in one IMMEDIATE transaction."""
     head = RunHead(run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held)
     with ledger.atomic():
-        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=frames.pack(plan.table))
+        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=pack(plan.table))
         if facts.listed is not None:
             learn(ledger, facts.listed)
         ledger.claims.expire()

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from voxops._core.text import as_kept
+from voxops._support.canonical import as_kept
 from voxops.acts.act import Act, PostAct
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
@@ -16,14 +16,15 @@ from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
 from voxops.engine.batches import leave_batch
 from voxops.engine.doubles import Doubles, may_show_yet
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.mended import is_made_by_now, resolves_otherwise, shows_by_now, verdict_of
 from voxops.engine.presence import Verdict
-from voxops.ledger import Ledger, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
 __all__ = ["Decider", "why_not_now"]

@@ -13,12 +13,13 @@ from voxops.acts.made import Made, shown_hash, shown_of_body
 from voxops.acts.operation import Item, Member
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import Baseline
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.answer import leaves_open
-from voxops.ledger import Ledger, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Stored
 from voxops.model import Outcome
+from voxops.sheets.rules import TWIN
 
 __all__ = ["Doubles", "may_show_yet"]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
+from voxops.api.timing import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
 from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates, read_copies
@@ -25,7 +25,8 @@ from voxops.engine.reporter import Reporter
 from voxops.engine.settler import OR_ANEW
 from voxops.engine.sharing import HELD, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
 from voxops.errors import VoxopsError
-from voxops.ledger import Clearance, Stored, audit
+from voxops.ledger import audit
+from voxops.ledger.records import Clearance, Stored
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:

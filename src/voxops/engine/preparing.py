@@ -10,15 +10,16 @@ from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
-from voxops.api.windows import CREATES_FRESH_FOR
+from voxops.api.timing import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
 from voxops.engine.preflight import is_stale, look_back, read_list, renew, renew_creates
 from voxops.engine.reader import Reader
-from voxops.ledger import Clearance, Ledger, Refusal, Stored
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Clearance, Refusal, Stored
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.client._client import AsyncClient
 
 __all__ = ["Preparer", "is_unsent_create"]
 

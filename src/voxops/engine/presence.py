@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voxops._core.text import as_read
-from voxops.acts.made import (
-    Made,
-    accounts_of,
-    asked_hash,
-    is_live,
-    made_of,
-    shown_of_body,
-    shown_of_state,
-)
+from voxops._support.canonical import as_read
+from voxops.acts.made import Made, accounts_of, asked_hash, is_live, made_of, shown_of_body, shown_of_state
 from voxops.acts.operation import Item, Member
-from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
-from voxops.api.windows import SKEW
+from voxops.api.timing import SKEW
 from voxops.model import WAITING_STATUSES
+from voxops.sheets.rules import TWIN
 
 __all__ = [
     "Verdict",

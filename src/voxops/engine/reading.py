@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from voxops.acts.operation import Member
-from voxops.api.windows import CLOCKS_DIFFER, SKEW
-from voxops.ledger import Clearance, Stored
+from voxops.api.timing import CLOCKS_DIFFER, SKEW
+from voxops.ledger.records import Clearance, Stored
 from voxops.model import Transition
 
 __all__ = ["Reading", "Watch", "transitions"]

@@ -20,8 +20,6 @@ from voxops.errors import PlanError
 from voxops.frames.nested import JsonArray, ListArray, NestedDtype, TargetsArray
 from voxops.frames.target import Target, Targets
 
-__all__ = ["pack", "unpack"]
-
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}

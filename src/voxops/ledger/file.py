@@ -12,7 +12,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from voxops._core.files import flush_folder, make_folder
+from voxops._support.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
 __all__ = ["APPLICATION_ID", "SCHEMA_HASH", "default_path", "explain", "open_database"]

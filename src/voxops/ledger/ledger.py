@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voxops.api.windows import LEASE
+from voxops.api.timing import LEASE
 from voxops.ledger.claims import Claims
 from voxops.ledger.creates import Creates
 from voxops.ledger.forming import Forming

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from voxops._core import jsontext
+from voxops._support import canonical
 from voxops.acts.operation import NOT_AS_ASKED, Member, Past, Subject
 from voxops.ledger.records import COLLIDED, compact_json, read_member, well_formed
 from voxops.ledger.store import Part
@@ -117,6 +117,6 @@ class Outcomes(Part):
 def _answer(reply: bytes | None) -> Any:
     """An answer as it was decoded; None for one that is no JSON."""
     try:
-        return None if reply is None else jsontext.decode(bytes(reply))
+        return None if reply is None else canonical.decode(bytes(reply))
     except ValueError:
         return None

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from voxops._core.files import create_file
-from voxops.api.windows import LEASE
+from voxops._support.files import create_file
+from voxops.api.timing import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.create import CREATE_ONE, CreateAct
 from voxops.acts.operation import Member

@@ -1,25 +1,272 @@
-"""The board of accounts, and what is about to go out on one that can't publish."""
+"""Posts at risk: what is about to go out on an account that can't publish, or hardly; and the board of accounts it is judged by."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops.analysis.risk import account_board, at_risk
-from voxops.frames.columns import plain_values
-from voxops.frames.spans import length
-from voxops.loading.checkup import check_up, chosen_accounts
+from voxops._support.arguments import list_of_text
+from voxops._support.eventloop import all_or_none
+from voxops.analysis.triage import triage
+from voxops.api.limits import PAGE_RECORDS
+from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
+from voxops.frames.columns import need_columns, plain_values, table_of
+from voxops.frames.records import Columns, read_posts, targets
+from voxops.frames.schemas import FLAG, STRING_DTYPE, TEXT, to_bool
+from voxops.frames.times import TIME_DTYPE, length, moment, within
 from voxops.loading.filters import Words
-from voxops.loading.loader import Loader
-from voxops.loading.risk import recent_targets, waiting_targets
-from voxops.loading.settings import Settings
+from voxops.loading.loader import Loader, Settings, first_of_each
+from voxops.model import Verdict
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.client._client import AsyncClient
 
-__all__ = ["BoardLoader"]
+
+# From which share of failures, of at least how many targets of the last days, an account counts as failing.
+SHARE_FAILING, FEWEST_TRIED = 0.5, 3
+# What is wrong with the post and not with the account.
+_THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
+_BOARD = {
+    "account_id": STRING_DTYPE, "platform": STRING_DTYPE, "username": STRING_DTYPE, "status": STRING_DTYPE, "scope_status": STRING_DTYPE,
+    "scope_message": STRING_DTYPE, "checked_at": TIME_DTYPE, "works": "boolean", "check_message": STRING_DTYPE, "tried": "Int64",
+    "failed": "Int64", "failure_share": "Float64", "commonest_cause": STRING_DTYPE, "last_failed_at": TIME_DTYPE, "scheduled": "Int64",
+    "next_at": TIME_DTYPE, "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE,
+}  # fmt: skip
+_RISK = {
+    "post_id": STRING_DTYPE, "platform": STRING_DTYPE, "account_id": STRING_DTYPE, "account_name": STRING_DTYPE, "scheduled_for": TIME_DTYPE,
+    "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE, "account_status": STRING_DTYPE, "failure_share": "Float64",
+    "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
+}  # fmt: skip
+_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_reschedule"
+_REMEDIES = {
+    "degraded": "connect the account again and allow what it asks for",
+    "failing": "look at its failures with ws.check_accounts(), and at vx.causes(triaged)",
+    "not listed": "the account is no longer among the workspace's; choose another one for the post",
+}
+
+
+def account_board(
+    accounts: pd.DataFrame, recent: pd.DataFrame, waiting: pd.DataFrame, checks: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Put together what is known of each account.
+
+    Parameters
+    ----------
+    accounts : pandas.DataFrame
+        From ``ws.accounts()``.
+    recent, waiting : pandas.DataFrame
+        Targets of the last days that ended, and targets that are about to go out, from ``vx.targets``.
+    checks : mapping
+        Account id -> ``checked_at works message`` of its last check.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``ws.account_board`` describes it.
+    """
+    ended = recent[recent["status"].isin(["published", "failed"])]
+    judged = triage(ended[ended["status"] == "failed"])
+    tried, failed = ended["account_id"].value_counts(), judged["account_id"].value_counts()
+    blamed = judged.loc[~judged["verdict"].isin(list(_THE_POSTS_OWN)), "account_id"].value_counts()
+    last = judged.groupby("account_id")["updated_at"].max()
+    common = {
+        name: causes.value_counts().index[0]
+        for name, causes in judged.groupby("account_id")["cause"]
+        if len(causes.dropna())
+    }
+    coming, soonest = waiting["account_id"].value_counts(), waiting.groupby("account_id")["scheduled_for"].min()
+    rows = []
+    for row in accounts.to_dict("records"):
+        account = str(row["account_id"])
+        check = checks.get(account, {})
+        count, bad = int(tried.get(account, 0)), int(failed.get(account, 0))
+        line = {
+            **{name: row.get(name) for name in ("account_id", "platform", "username", "status", "scope_status", "scope_message")},
+            "checked_at": check.get("checked_at"), "works": check.get("works"), "check_message": check.get("message"),
+            "tried": count, "failed": bad, "failure_share": bad / count if count else None, "commonest_cause": common.get(account),
+            "last_failed_at": last.get(account), "scheduled": int(coming.get(account, 0)), "next_at": soonest.get(account),
+        }  # fmt: skip
+        risk, why = _risk(line, int(blamed.get(account, 0)))
+        rows.append(
+            {**line, "risk": risk, "why": why, "remedy": None if risk is None else _REMEDIES.get(risk, _RECONNECT)}
+        )
+    return table_of(rows, _BOARD)
+
+
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None]:
+    """What may keep an account from publishing; None where nothing shows."""
+    status = "" if pd.isna(line["status"]) else str(line["status"])
+    if status and status != "active":
+        return status, f"the account is {status}: only active ones publish"
+    if line["works"] is False:
+        return "failing", f"its last check failed: {line['check_message'] or 'no reason'}"
+    if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
+        message = line["scope_message"]
+        return "degraded", "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
+    if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
+        return "failing", f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
+    return None, None
+
+
+def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+    """Targets that are about to go out on an account at risk, the next one first.
+
+    Parameters
+    ----------
+    waiting : pandas.DataFrame
+        Targets that are about to go out, from ``vx.targets``.
+    board : pandas.DataFrame
+        From `account_board`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``ws.at_risk`` describes it.
+    """
+    known = {str(row["account_id"]): row for row in board.to_dict("records")}
+    rows = []
+    for row in waiting.to_dict("records"):
+        if pd.isna(row["account_id"]):
+            continue
+        account = known.get(str(row["account_id"]))
+        if account is None:
+            said = {
+                "risk": "not listed",
+                "why": "the workspace lists no such account",
+                "remedy": _REMEDIES["not listed"],
+            }
+        elif pd.isna(account["risk"]):
+            continue
+        else:
+            said = {name: account[name] for name in ("risk", "why", "remedy", "failure_share")}
+            said["account_status"] = account["status"]
+        names = (
+            "post_id",
+            "platform",
+            "account_id",
+            "account_name",
+            "scheduled_for",
+            "content",
+            "post_status",
+            "updated_at",
+        )
+        rows.append({**{name: row.get(name) for name in names}, **said})
+    return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
+
+
+_SHOWN = ("account_id", "platform", "username", "status")
+_CHECKUP_REMEDIES = {
+    Verdict.NOTHING: "",
+    Verdict.RECONNECT: "connect the account again in the dashboard, then retry its posts",
+    Verdict.SUPPORT: "try again later; if it stays so, ask support",
+}
+
+
+def chosen_accounts(known: pd.DataFrame, accounts: pd.DataFrame | Words) -> pd.DataFrame:
+    """The accounts that are asked for, out of all; by default all that are connected."""
+    if accounts is None:
+        return known[known["status"] != "disconnected"]
+    if isinstance(accounts, pd.DataFrame):
+        need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+        wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
+    else:
+        wanted = list_of_text("accounts", accounts)
+    strangers = sorted(set(wanted) - set(known["account_id"]))
+    if strangers:
+        raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
+    return known[known["account_id"].isin(wanted)]
+
+
+async def check_up(client: AsyncClient, accounts: pd.DataFrame, *, refresh: bool) -> pd.DataFrame:
+    """Check accounts; one that can't be checked says why and does not stop the others.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    accounts : pandas.DataFrame
+        From ``ws.accounts()``.
+    refresh : bool
+        Let the API renew each token before the account is tried.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See ``ws.check_accounts``.
+    """
+    columns = {name: plain_values(accounts, name) for name in _SHOWN}
+    lines = await all_or_none(_check(client, str(account), refresh=refresh) for account in columns["account_id"])
+    table = {name: TEXT.array(values) for name, values in columns.items()}
+    return pd.DataFrame(
+        {
+            **table,
+            "refreshed": FLAG.array([line[0] for line in lines]),
+            "works": FLAG.array([line[1] for line in lines]),
+            "message": TEXT.array([line[2] for line in lines]),
+            "verdict": TEXT.array([str(_verdict(line[1])) for line in lines]),
+            "remedy": TEXT.array([_CHECKUP_REMEDIES[_verdict(line[1])] for line in lines]),
+        }
+    )
+
+
+async def _check(client: AsyncClient, account: str, *, refresh: bool) -> tuple[bool | None, bool | None, str]:
+    """Whether one account was refreshed and whether it works, None where nobody knows, and what the API says."""
+    refreshed: bool | None = None
+    if refresh:
+        answer, why = await _asked(client.accounts.refresh(account))
+        refreshed = None if why else to_bool(answer.get("success"))
+    answer, why = await _asked(client.accounts.test(account))
+    return refreshed, None if why else to_bool(answer.get("success")), why or str(answer.get("message") or "")
+
+
+async def _asked(call: Any) -> tuple[dict[str, Any], str]:
+    """The answer to a call, or why there is none; a key that is refused, and a pause that is too long, would be so for every account."""
+    try:
+        return await call, ""
+    except (AuthError, WaitTooLong):
+        raise
+    except (ApiError, TransportError, DecodeError) as error:
+        return {}, str(error)
+
+
+def _verdict(works: bool | None) -> Verdict:
+    """What an account calls for."""
+    if works is None:
+        return Verdict.SUPPORT
+    return Verdict.NOTHING if works else Verdict.RECONNECT
+
+
+RECENT = timedelta(days=7)  # over which failures of an account are counted
+_CREATED = timedelta(days=30)  # posts that were created before are not looked for: lists stand in that order
+_WAITING = ("scheduled", "approved")
+
+
+async def recent_targets(client: AsyncClient, now: datetime) -> pd.DataFrame:
+    """Targets of posts that ended within the last seven days, of those created within the last thirty."""
+    columns = Columns("posts")
+    for status in ("published", "partial", "failed"):
+        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            columns.extend(page.records)
+            created = [state.created_at for state in read_posts(page.records).values() if state.created_at]
+            if created and datetime.fromisoformat(max(created)) < now - _CREATED:
+                break
+    posts = columns.frame()
+    recent = within(posts["updated_at"], pd.Timestamp(now - RECENT), None)
+    return targets(posts[recent & first_of_each(posts["post_id"])])
+
+
+async def waiting_targets(client: AsyncClient, until: pd.Timestamp | None) -> pd.DataFrame:
+    """Targets of posts that are about to go out, up to an instant."""
+    columns = Columns("posts")
+    for status in _WAITING:
+        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            columns.extend(page.records)
+    posts = columns.frame()
+    keep = within(moment(posts[["scheduled_for"]]), None, until)
+    return targets(posts[keep & first_of_each(posts["post_id"])])
 
 
 class BoardLoader(Loader):

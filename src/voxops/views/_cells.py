@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.addresses import short_address
-from voxops.analysis.sheet_times import readable_time
+from voxops._support import safe
+from voxops._support.safe import short_address
 from voxops.frames.columns import is_missing
 from voxops.frames.times import parse_times
+from voxops.sheets.rules import readable_time
 from voxops.views._kinds import Shape
 
 __all__ = ["TEXT", "WHOLE", "as_instants", "full_text", "in_other_years", "short_time", "text_of"]

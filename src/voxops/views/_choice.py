@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops.errors import ConfigError
-from voxops.frames.spans import day_start, window
+from voxops.frames.times import day_start, window
 
 __all__ = ["Choice", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 

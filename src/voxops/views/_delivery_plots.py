@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.addresses import short_address
-from voxops.analysis.deliveries import PERCENTS
-from voxops.analysis.partials import deduplicate, delivery_state
-from voxops.analysis.statistics import quantiles
-from voxops.frames import need_frame
-from voxops.frames.spans import day_starts, shown_zone
+from voxops._support import safe
+from voxops._support.safe import short_address
+from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, quantiles
+from voxops.frames.columns import need_frame
+from voxops.frames.times import day_starts, shown_zone
 from voxops.views import _axes
 from voxops.views._palette import OUTCOME, STATUS
 

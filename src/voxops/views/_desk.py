@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.errors import VoxopsError
 
 __all__ = ["Desk"]

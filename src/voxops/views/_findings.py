@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.acts.plan_display import kinds_of
-from voxops.analysis import causes, message_template
-from voxops.analysis.cause_counts import names_of
+from voxops.analysis.causes import causes, names_of
 from voxops.analysis.statistics import ranked
-from voxops.frames import TARGET_KEY
-from voxops.frames.spans import in_zone, shown_zone
-from voxops.frames.values import STRING_DTYPE
+from voxops.analysis.triage import message_template
+from voxops.frames.records import TARGET_KEY
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import in_zone, shown_zone
 from voxops.model import OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes

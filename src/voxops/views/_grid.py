@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
 from voxops.views._kinds import LOOKS, Shape
 from voxops.views._live import Live, Shown, Tab
 from voxops.views._palette import looks_of_pages

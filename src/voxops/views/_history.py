@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops.frames.spans import in_zone
+from voxops._support import safe
+from voxops.frames.times import in_zone
 from voxops.views._findings import ALL_ROWS, Section
 
 __all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]

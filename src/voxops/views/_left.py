@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.analysis.verdicts import NEEDED, triage
-from voxops.frames import TARGET_KEY
-from voxops.frames.values import STRING_DTYPE
+from voxops.analysis.triage import NEEDED, triage
+from voxops.frames.records import TARGET_KEY
+from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Outcome, Verdict
 
 __all__ = ["left"]

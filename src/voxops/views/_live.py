@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops._core.safe import Markup
-from voxops._core.static_html import draw_blocks, static_html
+from markupsafe import Markup
+
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block, draw_blocks, static_html
 
 if TYPE_CHECKING:
     from voxops.views._widget import LiveWidget

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.addresses import short_address
-from voxops.frames import need_frame
+from voxops._support import safe
+from voxops._support.safe import short_address
+from voxops.frames.columns import need_frame
 from voxops.views import _axes
 from voxops.views._palette import OTHER, OUTCOME, series_colours
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
 from voxops.views._choice import quoted

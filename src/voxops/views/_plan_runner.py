@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, eventloop, safe
-from voxops._core.canonical import fingerprint
+from voxops._support import blocks, eventloop, safe
+from voxops._support.canonical import fingerprint
 from voxops.acts.plan import Plan, summary
 from voxops.model import WENT_THROUGH, Snapshot
 from voxops.views._choice import quoted

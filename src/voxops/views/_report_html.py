@@ -8,9 +8,10 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from voxops._core import safe
-from voxops._core.safe import Markup, html
+from voxops._support import safe
+from voxops._support.safe import html
 from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops.views._report_text import cells, heads, limit_of
 

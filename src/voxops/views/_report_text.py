@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.views._findings import ACTIONS, Findings
 from voxops.views._tables import markdown_table
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
 from voxops.views._findings import Fact, act_of
 from voxops.views._palette import OUTCOME, VERDICT

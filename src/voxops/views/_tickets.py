@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.arguments import did_you_mean
-from voxops._core.static_html import static_html
+from voxops._support import blocks, safe
+from voxops._support.arguments import did_you_mean
+from voxops._support.blocks import static_html
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.model import Verdict

@@ -11,16 +11,21 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.addresses import short_address
-from voxops.analysis import deduplicate, delivery_state, delivery_stats, service_levels
-from voxops.analysis.deliveries import DELIVERED_BY
+from voxops._support import safe
+from voxops._support.safe import short_address
 from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
-from voxops.analysis.partials import need_both_results
-from voxops.analysis.statistics import ranked
+from voxops.analysis.statistics import (
+    DELIVERED_BY,
+    deduplicate,
+    delivery_state,
+    delivery_stats,
+    need_both_results,
+    ranked,
+    service_levels,
+)
 from voxops.errors import PlanError
-from voxops.frames import need_frame
-from voxops.frames.spans import in_zone, length, shown_zone
+from voxops.frames.columns import need_frame
+from voxops.frames.times import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
 from voxops.views import _findings, plots
 from voxops.views._addresses import without_addresses

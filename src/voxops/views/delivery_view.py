@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import frames
-from voxops._core import blocks, safe
-from voxops._core.addresses import redact_address, redact_addresses, short_address
-from voxops._core.blocks import Block
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.analysis import about_posts, delivery_state, delivery_stats
-from voxops.analysis.partials import span_start
+from voxops.analysis.incidents import about_posts
+from voxops.analysis.statistics import delivery_state, delivery_stats, span_start
 from voxops.errors import PlanError
-from voxops.frames.spans import shown_zone
+from voxops.frames.records import build
+from voxops.frames.times import shown_zone
 from voxops.views._addresses import without_addresses
 from voxops.views._choice import Choice, load_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace
@@ -317,5 +317,5 @@ def delivery_panel(
     'DeliveryPanel'
     """
     if posts is not None or events is not None:
-        about_posts(frames.build("deliveries", []), posts, events)  # what is unfit is refused here, and not in a click
+        about_posts(build("deliveries", []), posts, events)  # what is unfit is refused here, and not in a click
     return DeliveryPanel(ws, posts, events)

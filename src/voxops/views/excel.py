@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import blocks, files, safe
-from voxops._core.arguments import new_file
-from voxops._core.spreadsheets import INEXACT_FROM
+from voxops._support import blocks, files, safe
+from voxops._support.arguments import new_file
+from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
-from voxops.frames.spans import shown_zone, zone
+from voxops.frames.times import shown_zone, zone
 from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
 

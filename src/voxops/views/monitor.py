@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops._core.bound import by_id, never_copied
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops._support.eventloop import by_id, never_copied
 from voxops.model import WATCH, Outcome, Snapshot
 from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_blocks

@@ -14,15 +14,16 @@ from typing import Any, TypeVar, overload
 
 import pandas as pd
 
-from voxops._core import files, safe
-from voxops._core.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
+from voxops._support import files, safe
+from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
 from voxops.acts.plan import PLAN_COLUMNS, Plan
-from voxops.analysis import causes, triage
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import triage
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import TARGET_KEY, latest_targets, need_frame, targets
-from voxops.frames.columns import flags, restored
-from voxops.frames.spans import absolute, shown_zone
-from voxops.frames.values import STRING_DTYPE
+from voxops.frames.columns import flags, need_frame, restored
+from voxops.frames.records import TARGET_KEY, latest_targets, targets
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import absolute, shown_zone
 from voxops.views import _findings, _history, _left, _report_html, _report_text, _summary, _tables, _tickets, excel
 from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
 from voxops.views._handed import HandedRun

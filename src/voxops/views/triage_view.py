@@ -10,16 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
-from voxops.analysis import causes, triage
-from voxops.analysis.verdicts import NEEDED
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import NEEDED, triage
 from voxops.errors import PlanError
-from voxops.frames import TARGET_KEY, latest_targets, need_columns, need_frame, targets
-from voxops.frames.columns import is_missing, restored
-from voxops.frames.spans import shown_zone
+from voxops.frames.columns import is_missing, need_columns, need_frame, restored
+from voxops.frames.records import TARGET_KEY, latest_targets, targets
+from voxops.frames.times import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
 from voxops.views._handed import HandedRun, HandedWorkspace

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from voxops._core import blocks, safe
-from voxops._core.addresses import short_address
-from voxops._core.arguments import list_of_text, whole_number
-from voxops._core.safe import Markup, html, joined
+from voxops._support import blocks, safe
+from voxops._support.arguments import list_of_text, whole_number
+from voxops._support.safe import html, joined, short_address
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing, kind_name, of_another_library
-from voxops.frames.spans import shown_zone, zone
+from voxops.frames.times import shown_zone, zone
 from voxops.views._addresses import without_addresses
 from voxops.views._cells import TEXT, WHOLE, as_instants, full_text, in_other_years, text_of
 from voxops.views._grid import Grid
